@@ -1,0 +1,83 @@
+"""Text for people, JSON for programs: one object decides, so that no command does.
+
+Results go to stdout, everything said on the way to stderr. Rich is imported only when text is printed.
+"""
+
+import json
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mailctl.errors import Problem, Refused
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Output:
+    """Where a command prints. With `as_json` only `document` and `refusal` write to stdout."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    @cached_property
+    def console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(highlight=False, soft_wrap=False)
+
+    @cached_property
+    def side(self) -> "Console":
+        """stderr: progress, notes, warnings and errors."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    def document(self, document: dict[str, Any]) -> None:
+        """Print the JSON result; silent in text mode."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def show(self, *renderables: Any) -> None:
+        """Print a result for people; silent in JSON mode. Strings are taken literally, not as markup."""
+        if not self.as_json:
+            for item in renderables:
+                self.console.print(item, markup=False)
+
+    def note(self, text: str) -> None:
+        self.side.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        self._labelled("warning", "yellow", text)
+
+    def refusal(self, refusal: Refused) -> None:
+        """Say why nothing was done: as JSON on stdout, or as text on stderr."""
+        problems = [problem.as_dict() for problem in refusal.problems]
+        if self.as_json:
+            document: dict[str, Any] = {"ok": False, "problems": problems}
+            if refusal.details:
+                document["details"] = refusal.details
+            self.document(document)
+            return
+        if refusal.details:
+            self.side.print(refusal.details.rstrip(), markup=False, style="dim")
+        for problem in refusal.problems:
+            self._problem(problem)
+
+    def _problem(self, problem: Problem) -> None:
+        value = f" = {problem.value}" if problem.value is not None else ""
+        self._labelled("error", "red", f"{problem.field}{value}")
+        for label, text in (("wrong", problem.wrong), ("mend", problem.mend), ("next", problem.next)):
+            if text:
+                self._labelled(f"  {label}", "dim", text, width=8)
+
+    def _labelled(self, label: str, style: str, text: str, width: int = 0) -> None:
+        """`label  text`, the text wrapped under itself so that a long message stays readable at any width."""
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(min_width=width, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(label if width else f"{label}:", style=style), Text(text))
+        self.side.print(grid)

@@ -1,0 +1,62 @@
+"""Prune the generated repository by one table; cookiecutter and cruft run this after they wrote the files.
+
+Add an option: add a row to PRUNE that names the paths only the other answers need.
+Offline, deterministic and safe to run twice, since cruft runs it on every update: it only removes and moves files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+# (question, answer, what that answer leaves out)
+PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
+    # ("antivirus", False, ...): no scanner, no scanner configuration
+    ("antivirus", False, ("config/clamav",)),
+)
+# Written by tools that ran inside the template's checkout, never part of it.
+LEFTOVERS = ("__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis", ".venv", "node_modules", "*.egg-info")
+# Documents live in one tree a language; the chosen one becomes the root of the repository.
+DOCUMENTS = "_docs"
+
+
+def pruned(answers: Mapping[str, object]) -> Iterator[str]:
+    """Yield the paths, relative to the generated repository, that these answers leave out."""
+    for question, answer, paths in PRUNE:
+        if answers[question] == answer:
+            yield from paths
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; one that is already gone is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def settle_documents(root: Path, language: str) -> None:
+    """Move the documents of one language to the root and drop the other languages."""
+    chosen = root / DOCUMENTS / language
+    for source in sorted(chosen.rglob("*")):
+        if source.is_file():
+            target = root / source.relative_to(chosen)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+    remove(root / DOCUMENTS)
+
+
+def settle(root: Path, answers: Mapping[str, object]) -> None:
+    """Turn what cookiecutter wrote into `root` into the repository for these answers."""
+    for pattern in LEFTOVERS:
+        for path in sorted(root.rglob(pattern)):
+            remove(path)
+    for relative in pruned(answers):
+        remove(root / relative)
+    settle_documents(root, str(answers["language"]))
+
+
+if __name__ == "__main__":
+    settle(Path.cwd(), json.loads(r"""{{ cookiecutter | tojson }}"""))

@@ -1,0 +1,1 @@
+"""People administer the mail accounts: domains, mailboxes and aliases, by web page or command line."""

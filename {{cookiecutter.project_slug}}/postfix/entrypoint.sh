@@ -1,0 +1,36 @@
+#!/bin/sh
+# Turns the secret files into the two forms that postfix reads, then hands over to the command.
+# They live on a tmpfs: nothing secret is written to the image, the queue volume or the repository.
+set -eu
+
+secret() {
+  if [ ! -r "/run/secrets/$1" ]; then
+    echo "postfix: the secret file $1 is missing: run 'mailctl secrets init' on the host" >&2
+    exit 78
+  fi
+  cat "/run/secrets/$1"
+}
+
+# chown before the content is there: the file is never readable by another account.
+private() {
+  : >"$1"
+  chown root:postfix "$1"
+  chmod 0640 "$1"
+  cat >"$1"
+}
+
+umask 077
+mkdir -p /run/postfix
+chown root:postfix /run/postfix
+chmod 0750 /run/postfix
+chown postfix:postfix /var/lib/postfix
+
+printf '[client]\npassword=%s\n' "$(secret postfix_db_password)" | private /run/postfix/mysql.cnf
+printf '%s %s:%s\n' "$(postconf -h relayhost)" "${RELAY_USERNAME:-}" "$(secret relay_password)" |
+  private /run/postfix/relay_password
+
+if [ ! -s /run/secrets/relay_password ]; then
+  echo "postfix: relay_password is empty: mail to other domains waits in the queue until it is set" >&2
+fi
+umask 022
+exec "$@"

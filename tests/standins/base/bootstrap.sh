@@ -36,10 +36,13 @@ CONF
 cat >"$root/etc/apt/apt.conf.d/90slim" <<'CONF'
 Acquire::Languages "none";
 APT::AutoRemove::SuggestsImportant "false";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
 CONF
 
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log \
-  "$root"/usr/share/man/* "$root"/usr/share/info/* "$root"/usr/share/locale/* "$root"/dev/*
+  "$root"/usr/share/man/* "$root"/usr/share/info/* "$root"/usr/share/locale/* "${root:?}"/dev/*
 find "$root/usr/share/doc" -mindepth 2 ! -name copyright ! -type d -delete
 # The image must not carry this machine's name or resolver.
 : >"$root/etc/hostname"

@@ -23,7 +23,7 @@ RepoOption = Annotated[
 
 @dataclass
 class Context:
-    """The repository at `repo`, with `.env` at `env_path`; `environ` wins over `.env` as it does in compose."""
+    """The repository at `repo`, its `.env` at `env_path`; `environ` wins over `.env`, as in compose."""
 
     repo: Path
     out: Output
@@ -40,7 +40,7 @@ class Context:
         return read_env_file(self.env_path)
 
     def setting(self, name: str, default: str = "") -> str:
-        """A compose-level variable, by compose's own precedence: environment, then `.env`, then the default."""
+        """A compose-level variable, by compose's precedence: environment, then `.env`, then default."""
         return self.environ.get(name) or self.env_file.expanded(name, self.environ) or default
 
     def folder(self, name: str, default: str) -> Path:

@@ -28,7 +28,7 @@ class EnvFile:
         return self.entries.get(name)
 
     def expanded(self, name: str, environ: Mapping[str, str]) -> str:
-        """The value with `${OTHER}` and `${OTHER:-default}` filled in; empty when the variable is not there."""
+        """The value with `${OTHER}` and `${OTHER:-default}` filled in; empty when there is none."""
         from dotenv.variables import parse_variables
 
         entry = self.entries.get(name)

@@ -6,6 +6,7 @@ Results go to stdout, everything said on the way to stderr. Rich is imported onl
 import json
 import sys
 from functools import cached_property
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from mailctl.errors import Problem, Refused
@@ -48,7 +49,7 @@ class Output:
         self.side.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        self._labelled("warning", "yellow", text)
+        self._labelled("warning:", "yellow", text)
 
     def refusal(self, refusal: Refused) -> None:
         """Say why nothing was done: as JSON on stdout, or as text on stderr."""
@@ -66,18 +67,16 @@ class Output:
 
     def _problem(self, problem: Problem) -> None:
         value = f" = {problem.value}" if problem.value is not None else ""
-        self._labelled("error", "red", f"{problem.field}{value}")
+        self._labelled("error:", "red", f"{problem.field}{value}")
         for label, text in (("wrong", problem.wrong), ("mend", problem.mend), ("next", problem.next)):
             if text:
-                self._labelled(f"  {label}", "dim", text, width=8)
+                self._labelled(f"  {label:5}", "dim", text)
 
-    def _labelled(self, label: str, style: str, text: str, width: int = 0) -> None:
-        """`label  text`, the text wrapped under itself so that a long message stays readable at any width."""
-        from rich.table import Table
+    def _labelled(self, label: str, style: str, text: str) -> None:
+        """`label  text`, wrapped under itself, so that a long message stays readable at any width."""
         from rich.text import Text
 
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(min_width=width, no_wrap=True)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text(label if width else f"{label}:", style=style), Text(text))
-        self.side.print(grid)
+        indent = " " * (len(label) + 1)
+        width = max(self.side.width - len(indent), 20)
+        lines = wrap(text, width, break_on_hyphens=False) or [""]
+        self.side.print(Text(label, style=style), Text(f"\n{indent}".join(lines)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The internal certificate authority and the certificates it signs: TLS between services, never for browsers."""
+"""The internal certificate authority and what it signs: TLS between services, never for browsers."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -42,10 +42,11 @@ def self_signed_ca(existing: bytes, key_pem: bytes, slug: str) -> bytes:
 def service_certificate(
     existing: bytes, key_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, names: Iterable[str]
 ) -> bytes:
-    """A service's certificate: the existing one while it fits its key and this CA, else a new one for `names`."""
-    key, ca_key, ca = _key(key_pem), _key(ca_key_pem), x509.load_pem_x509_certificate(ca_pem)
+    """The existing certificate while it fits its key and this CA, else a new one for `names`."""
     if fits(existing, key_pem, ca_pem):
         return existing
+    key, ca_key, ca = _key(key_pem), _key(ca_key_pem), x509.load_pem_x509_certificate(ca_pem)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     names = list(dict.fromkeys(names))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     end = min(datetime.now(UTC) + timedelta(days=SERVICE_DAYS), ca.not_valid_after_utc)
@@ -55,9 +56,7 @@ def service_certificate(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
+        .add_extension(authority, critical=False)
     )
     return _pem(builder.sign(ca_key, hashes.SHA256()))
 

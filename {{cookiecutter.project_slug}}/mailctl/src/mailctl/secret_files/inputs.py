@@ -10,9 +10,8 @@ from mailctl.errors import Problem, Refused
 from mailctl.secret_files.rules import is_chosen
 from mailctl.secret_files.table import SOURCES, Source
 
-_HOST = re.compile(
-    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.I
-)
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}", re.IGNORECASE)
 NEXT = "mailctl secrets init (nothing has been written yet)"
 
 

@@ -9,9 +9,7 @@ ALPHANUMERIC = string.ascii_letters + string.digits
 # Without the characters that are easily mistaken for each other when read from a screen: 0 O o, 1 l I.
 READABLE = "".join(c for c in ALPHANUMERIC if c not in "0Oo1lI")
 # Words that example files carry: they mean "not chosen yet".
-NOT_CHOSEN = frozenset(
-    {"changeme", "change-me", "change_me", "changethis", "change-this", "replaceme", "replace-me"}
-)
+NOT_CHOSEN = frozenset({"changeme", "changethis", "replaceme", "replacethis"})
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ PROVIDER_KEY = Rule("!-~", "printable ASCII without spaces", 8)
 
 
 def is_chosen(value: str) -> bool:
-    """Whether the operator gave a value at all: empty and "changeme" are none, `<placeholder>` is a mistake."""
-    return bool(value) and value.lower() not in NOT_CHOSEN
+    """Whether the operator gave a value at all; empty and "change-me" are none."""
+    return bool(value) and re.sub("[-_]", "", value.lower()) not in NOT_CHOSEN
 
 
 def alphanumeric(length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A folder of secret files: locked while it is changed, written whole or not at all, never through a symlink."""
+"""A folder of secret files: locked while it changes, written whole or not at all, never by symlink."""
 
 import errno
 import fcntl
@@ -20,14 +20,14 @@ TEMPORARY = ".new-"
 
 
 class Store:
-    """The secret folder at `path`. All access goes through one descriptor, so the folder cannot be swapped."""
+    """The secret folder at `path`. One descriptor is used throughout, so it cannot be swapped."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._fd = descriptor
 
     def read(self, name: str) -> bytes | None:
-        """The file's content, None when it is missing. Raises Refused for a symlink or anything not a file."""
+        """The file's content, None when it is missing. Raises Refused for what is no plain file."""
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._fd)
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class Store:
 
 @contextmanager
 def opened(path: Path, create: bool) -> Iterator[Store]:
-    """The store at `path`, made with mode 0700 if `create`. Raises Refused when it is missing or no real folder."""
+    """The store at `path`, made with mode 0700 if `create`. Raises Refused if it is no folder."""
     try:
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,9 @@ from mailctl.secret_files.rules import Rule
 PUBLIC_IN_FOLDER = 0o444  # the folder is 0700: others on the host cannot enter, every container uid can read
 OWNER_ONLY = 0o400
 
+# The rotation table of the deployment strategy, in days.
+DATABASE_DAYS, PROVIDER_KEY_DAYS, API_TOKEN_DAYS = 90, 365, 90
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -26,7 +29,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Source:
-    """A secret of its own. Without `make` it may stay empty until the operator gives it; `empty_means` says so."""
+    """A secret of its own. Without `make` it may stay empty; `empty_means` tells what then happens."""
 
     file: str
     readers: tuple[str, ...]
@@ -88,12 +91,11 @@ def _password(
     readers: tuple[str, ...],
     account: str,
     variable: str | None = None,
-    rotate_days: int | None = 90,
 ) -> Source:
     """A database account's password: the database keeps the old one until it is changed there too."""
     replace = f"ALTER USER {account} IDENTIFIED BY … in the database, then write the same into the file"
     make = partial(rules.alphanumeric, 32)
-    return Source(file, readers, make, variable, rules.PASSWORD, rotate_days, replace=replace)
+    return Source(file, readers, make, variable, rules.PASSWORD, DATABASE_DAYS, replace=replace)
 
 
 def _key(file: str, reader: str | None, mode: int = PUBLIC_IN_FOLDER) -> Source:
@@ -120,7 +122,7 @@ SOURCES: tuple[Source, ...] = (
         None,
         "SENDGRID_API_KEY",
         rules.PROVIDER_KEY,
-        365,
+        PROVIDER_KEY_DAYS,
         empty_means="outgoing mail waits in the queue",
         replace=_EMPTY_AND_AGAIN,
     ),
@@ -140,7 +142,7 @@ SOURCES: tuple[Source, ...] = (
         rules.url_safe_token,
         "MAILSERVER_API_TOKEN",
         rules.TOKEN,
-        90,
+        API_TOKEN_DAYS,
         replace="write the new token as a second line, give it to the Email Worker, then remove the old line",
     ),
     Source("usermgmt_session_key", ("usermgmt",), partial(rules.hexadecimal, 64)),

@@ -104,7 +104,7 @@ account_sql() {
   root_password=$(quoted "$MARIADB_ROOT_PASSWORD")
   # The installer leaves accounts of root without a password.
   echo "DROP USER IF EXISTS root@'127.0.0.1', root@'::1';"
-  echo "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@\\'', @@hostname, '\\'');"
+  echo "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@', QUOTE(@@hostname));"
   echo "SET PASSWORD FOR root@localhost = PASSWORD('$root_password');"
   if [ "$MARIADB_ROOT_HOST" != localhost ]; then
     echo "CREATE USER root@'$MARIADB_ROOT_HOST' IDENTIFIED BY '$root_password';"

@@ -1,0 +1,138 @@
+# What the GitHub roles may do. They can change neither themselves nor the boundary: an
+# administrator applies such changes, otherwise a merged pull request could give itself the account.
+locals {
+  read_statements = [
+    {
+      Sid    = "ReadTheBucketsSettings"
+      Effect = "Allow"
+      Action = [
+        "s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration",
+        "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListTagsForResource",
+      ]
+      Resource = [local.arns.bucket]
+    },
+    {
+      Sid      = "ReadIdentities"
+      Effect   = "Allow"
+      Action   = ["iam:Get*", "iam:List*"]
+      Resource = [local.arns.user, local.arns.restore, local.arns.plan, local.arns.apply, local.arns.policy, local.arns.boundary, local.github_oidc]
+    },
+    {
+      Sid      = "ReadTheAlarm"
+      Effect   = "Allow"
+      Action   = ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"]
+      Resource = [local.arns.alarm]
+    },
+    {
+      Sid      = "ReadTheTopic"
+      Effect   = "Allow"
+      Action   = ["sns:GetTopicAttributes", "sns:GetSubscriptionAttributes", "sns:ListTagsForResource", "sns:ListSubscriptionsByTopic"]
+      Resource = [local.arns.topic, "${local.arns.topic}:*"]
+    },
+    {
+      Sid      = "ReadTheState"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["arn:aws:s3:::${var.state_bucket}/${var.state_key}"]
+    },
+    {
+      Sid      = "FindTheState"
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket"]
+      Resource = ["arn:aws:s3:::${var.state_bucket}"]
+    },
+  ]
+
+  write_statements = [
+    {
+      Sid    = "ConfigureTheBucket"
+      Effect = "Allow"
+      Action = [
+        "s3:CreateBucket", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
+        "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration",
+        "s3:PutLifecycleConfiguration", "s3:TagResource", "s3:UntagResource",
+      ]
+      Resource = [local.arns.bucket]
+    },
+    {
+      Sid    = "GiveRightsWithinTheBoundary"
+      Effect = "Allow"
+      Action = [
+        "iam:AttachUserPolicy", "iam:CreateRole", "iam:CreateUser", "iam:DeleteRolePolicy", "iam:DetachUserPolicy",
+        "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:PutUserPermissionsBoundary",
+      ]
+      Resource  = [local.arns.user, local.arns.restore]
+      Condition = { StringEquals = { "iam:PermissionsBoundary" = local.arns.boundary } }
+    },
+    {
+      Sid    = "MaintainIdentities"
+      Effect = "Allow"
+      Action = [
+        "iam:CreateAccessKey", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeleteAccessKey", "iam:DeletePolicyVersion",
+        "iam:TagPolicy", "iam:TagRole", "iam:TagUser", "iam:UntagPolicy", "iam:UntagRole", "iam:UntagUser",
+        "iam:UpdateAccessKey", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+      ]
+      Resource = [local.arns.user, local.arns.restore, local.arns.policy]
+    },
+    {
+      Sid      = "MaintainTheAlarm"
+      Effect   = "Allow"
+      Action   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+      Resource = [local.arns.alarm]
+    },
+    {
+      Sid      = "MaintainTheTopic"
+      Effect   = "Allow"
+      Action   = ["sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource"]
+      Resource = [local.arns.topic, "${local.arns.topic}:*"]
+    },
+    {
+      Sid      = "WriteTheState"
+      Effect   = "Allow"
+      Action   = ["s3:PutObject"]
+      Resource = ["arn:aws:s3:::${var.state_bucket}/${var.state_key}"]
+    },
+    {
+      Sid      = "LockTheState"
+      Effect   = "Allow"
+      Action   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+      Resource = ["arn:aws:s3:::${var.state_bucket}/${var.state_key}.tflock"]
+    },
+  ]
+
+  lock_table_statements = [
+    for table in var.state_lock_table[*] : {
+      Sid      = "LockTheStateInDynamoDb"
+      Effect   = "Allow"
+      Action   = ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"]
+      Resource = ["arn:aws:dynamodb:${var.aws_region}:${local.account_id}:table/${table}"]
+    }
+  ]
+
+  apply_denials = [
+    {
+      Sid      = "NeverTouchBackups"
+      Effect   = "Deny"
+      Action   = ["s3:BypassGovernanceRetention", "s3:DeleteBucket", "s3:DeleteObject*", "s3:GetObject*", "s3:PutObject*"]
+      Resource = [local.arns.bucket, local.arns.objects]
+    },
+    {
+      Sid      = "NeverLiftTheBoundary"
+      Effect   = "Deny"
+      Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:SetDefaultPolicyVersion"]
+      Resource = [local.arns.boundary]
+    },
+    {
+      Sid      = "NeverTakeTheBoundaryAway"
+      Effect   = "Deny"
+      Action   = ["iam:DeleteRolePermissionsBoundary", "iam:DeleteUserPermissionsBoundary"]
+      Resource = ["*"]
+    },
+    {
+      Sid       = "NeverChangeTheGitHubRoles"
+      Effect    = "Deny"
+      NotAction = ["iam:Get*", "iam:List*"]
+      Resource  = [local.arns.plan, local.arns.apply, local.github_oidc]
+    },
+  ]
+}

@@ -1,0 +1,56 @@
+data "aws_caller_identity" "current" {}
+
+locals {
+  account_id = data.aws_caller_identity.current.account_id
+
+  # AWS publishes billing metrics in this region only.
+  billing_region = "us-east-1"
+
+  common_tags = {
+    Project     = "mailserver-backup"
+    Environment = var.environment
+    ManagedBy   = "terraform"
+    Owner       = var.owner
+  }
+
+  names = {
+    for part in ["uploader", "restore", "boundary", "cost", "plan", "apply"] :
+    part => "${var.name}-${var.environment}-${part}"
+  }
+
+  # Written out rather than read from resources, so that a plan shows every policy in full
+  # and the roles can be limited to resources that do not exist yet.
+  iam_path   = "/mailserver-backup/"
+  iam_prefix = "arn:aws:iam::${local.account_id}"
+  arns = {
+    bucket   = "arn:aws:s3:::${var.backup_bucket}"
+    objects  = "arn:aws:s3:::${var.backup_bucket}/*"
+    uploads  = "arn:aws:s3:::${var.backup_bucket}/${var.backup_prefix}*"
+    user     = "${local.iam_prefix}:user${local.iam_path}${local.names.uploader}"
+    restore  = "${local.iam_prefix}:role${local.iam_path}${local.names.restore}"
+    plan     = "${local.iam_prefix}:role${local.iam_path}${local.names.plan}"
+    apply    = "${local.iam_prefix}:role${local.iam_path}${local.names.apply}"
+    policy   = "${local.iam_prefix}:policy${local.iam_path}${local.names.uploader}"
+    boundary = "${local.iam_prefix}:policy${local.iam_path}${local.names.boundary}"
+    topic    = "arn:aws:sns:${local.billing_region}:${local.account_id}:${local.names.cost}"
+    alarm    = "arn:aws:cloudwatch:${local.billing_region}:${local.account_id}:alarm:${local.names.cost}"
+  }
+
+  regions = [
+    "af-south-1",
+    "ap-east-1", "ap-east-2",
+    "ap-northeast-1", "ap-northeast-2", "ap-northeast-3",
+    "ap-south-1", "ap-south-2",
+    "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7",
+    "ca-central-1", "ca-west-1",
+    "eu-central-1", "eu-central-2",
+    "eu-north-1",
+    "eu-south-1", "eu-south-2",
+    "eu-west-1", "eu-west-2", "eu-west-3",
+    "il-central-1",
+    "me-central-1", "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+  ]
+}

@@ -1,0 +1,113 @@
+# The mail host. Whoever takes it over can add backups and read them, and nothing else.
+locals {
+  uploader_object_actions = [
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:GetObjectRetention",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+  ]
+  # The host refuses to upload into a bucket that is not locked, so it must be able to look.
+  uploader_bucket_actions = [
+    "s3:GetBucketLocation",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning",
+  ]
+}
+
+resource "aws_iam_user" "uploader" {
+  name                 = local.names.uploader
+  path                 = local.iam_path
+  permissions_boundary = local.arns.boundary
+
+  # The bucket comes first: if its name is taken, nothing is made at all.
+  depends_on = [aws_s3_bucket.backup, aws_iam_policy.boundary]
+}
+
+resource "aws_iam_policy" "uploader" {
+  name        = local.names.uploader
+  path        = local.iam_path
+  description = "Put, get and list backups under ${var.backup_prefix} in ${var.backup_bucket}; never delete, unlock or configure."
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "PutAndGetBackups"
+        Effect   = "Allow"
+        Action   = local.uploader_object_actions
+        Resource = local.arns.uploads
+      },
+      {
+        Sid       = "ListBackups"
+        Effect    = "Allow"
+        Action    = "s3:ListBucket"
+        Resource  = local.arns.bucket
+        Condition = { StringLike = { "s3:prefix" = "${var.backup_prefix}*" } }
+      },
+      {
+        Sid      = "SeeThatTheLockIsOn"
+        Effect   = "Allow"
+        Action   = local.uploader_bucket_actions
+        Resource = local.arns.bucket
+      },
+      {
+        Sid       = "NeverDeleteUnlockOrConfigure"
+        Effect    = "Deny"
+        NotAction = concat(local.uploader_object_actions, local.uploader_bucket_actions, ["s3:ListBucket"])
+        Resource  = "*"
+      },
+      {
+        Sid         = "NeverOutsideItsPrefix"
+        Effect      = "Deny"
+        Action      = local.uploader_object_actions
+        NotResource = local.arns.uploads
+      },
+    ]
+  })
+
+  depends_on = [aws_s3_bucket.backup]
+}
+
+resource "aws_iam_user_policy_attachment" "uploader" {
+  user       = aws_iam_user.uploader.name
+  policy_arn = aws_iam_policy.uploader.arn
+}
+
+# The ceiling of what the uploader and the restore role can ever be given. The GitHub apply role
+# may edit their policies but neither this one nor its use.
+resource "aws_iam_policy" "boundary" {
+  name        = local.names.boundary
+  path        = local.iam_path
+  description = "The most that any identity for ${var.backup_bucket} may do: read and add objects."
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ReadAndAddObjects"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject*", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+        Resource = local.arns.objects
+      },
+      {
+        Sid      = "ReadTheBucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucket*"]
+        Resource = local.arns.bucket
+      },
+    ]
+  })
+
+  depends_on = [aws_s3_bucket.backup]
+}
+
+# One key, or two while the host changes over: docs in README.md, "Rotate the access key".
+resource "aws_iam_access_key" "uploader" {
+  for_each = var.access_keys
+
+  user   = aws_iam_user.uploader.name
+  status = each.value
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,112 @@
+"""Health, readiness, metrics and logs."""
+
+import json
+import logging
+
+import pytest
+from conftest import MAIL, TOKEN, post
+from smtp_server import HANG, SmtpServer
+
+from mailserver_api.logs import JsonFormatter
+from mailserver_api.settings import Settings
+
+NOBODY = {"Authorization": ""}
+
+
+async def test_health_needs_nothing_but_the_process(api, smtp: SmtpServer, settings: Settings):
+    smtp.answers["connect"] = "554 broken"
+    settings.tokens_file.unlink()
+    assert (await api.get("/health", headers=NOBODY)).status_code == 200
+
+
+async def test_ready_says_yes_when_a_message_could_be_taken(api):
+    response = await api.get("/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ready", "reasons": []})
+
+
+@pytest.mark.parametrize("answer", ["554 broken", "421 busy", HANG])
+async def test_ready_says_no_when_postfix_does_not_greet(start, smtp: SmtpServer, answer):
+    client = await start(connect_timeout=0.3)
+    smtp.answers["connect"] = answer
+    response = await client.get("/ready")
+    assert response.status_code == 503
+    assert response.json()["reasons"][0].startswith("smtp 127.0.0.1:")
+
+
+async def test_ready_says_no_without_tokens_and_heals(api, settings: Settings):
+    settings.tokens_file.write_text("")
+    response = await api.get("/ready")
+    assert (response.status_code, response.json()) == (503, {"status": "not ready"})
+    settings.tokens_file.write_text(TOKEN)
+    assert (await api.get("/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("broken", ["spool", "ledger"])
+async def test_ready_says_no_when_the_state_cannot_be_written(api, settings: Settings, broken):
+    if broken == "spool":
+        settings.spool_dir.rmdir()
+    else:
+        (settings.state_dir / "state.db").write_bytes(b"this is no database " * 500)
+    response = await api.get("/ready")
+    assert response.status_code == 503
+    assert response.json()["reasons"][0].startswith(broken)
+
+
+async def test_ready_gives_no_reasons_without_a_token(start):
+    client = await start(smtp_port=1)
+    response = await client.get("/ready", headers=NOBODY)
+    assert (response.status_code, response.json()) == (503, {"status": "not ready"})
+
+
+async def test_many_questions_for_readiness_are_one_question_for_postfix(start, smtp: SmtpServer):
+    client = await start(ready_cache_seconds=60.0)
+    for _ in range(5):
+        await client.get("/ready", headers=NOBODY)
+    assert smtp.connections == 1
+
+
+async def test_metrics_are_closed_without_a_token(api):
+    assert (await api.get("/metrics", headers=NOBODY)).status_code == 401
+
+
+async def test_metrics_count_verdicts_bytes_duplicates_and_time(api, smtp: SmtpServer):
+    await post(api)
+    await post(api)
+    smtp.answers["rcpt"] = "550 5.1.1 unknown"
+    await post(api, to="nobody@here.example")
+    await post(api, Authorization="Bearer wrong")
+    text = (await api.get("/metrics")).text
+    for line in (
+        'mailserver_api_messages_total{verdict="accepted"} 2.0',
+        'mailserver_api_messages_total{verdict="unknown-recipient"} 1.0',
+        'mailserver_api_messages_total{verdict="unauthorized"} 1.0',
+        f"mailserver_api_received_bytes_total {3.0 * len(MAIL)}",
+        "mailserver_api_duplicates_total 1.0",
+        "mailserver_api_submit_seconds_count 2.0",
+        "mailserver_api_in_flight 0.0",
+    ):
+        assert line in text.splitlines()
+
+
+async def test_a_message_is_one_json_line_with_its_verdict_but_no_content_or_token(api, caplog):
+    with caplog.at_level(logging.INFO):
+        await post(api, MAIL + b"very private")
+        await post(api, to="evil\n@here.example".replace("\n", "\x0b"))
+    lines = [JsonFormatter().format(record) for record in caplog.records if record.getMessage() == "message"]
+    assert len(lines) == 2 and not any("\n" in line for line in lines)
+    entry = json.loads(lines[0])
+    assert (entry["event"], entry["verdict"], entry["queue_id"]) == ("message", "accepted", "4XyZ0001")
+    assert (entry["from"], entry["to"], entry["size"]) == (
+        "a@sender.example",
+        "b@here.example",
+        len(MAIL) + 12,
+    )
+    assert json.loads(lines[1])["verdict"] == "malformed"
+    assert not any(secret in caplog.text + "".join(lines) for secret in (TOKEN, "very private"))
+
+
+async def test_an_unexpected_error_is_temporary_and_logged_with_its_trace(api, monkeypatch, caplog):
+    monkeypatch.setattr("mailserver_api.spool.Spool.receive", lambda *_: 1 / 0)
+    response = await post(api)
+    assert (response.status_code, "retry-after" in response.headers) == (503, True)
+    assert "ZeroDivisionError" in caplog.text

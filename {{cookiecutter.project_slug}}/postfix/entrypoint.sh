@@ -25,7 +25,14 @@ chown root:postfix /run/postfix
 chmod 0750 /run/postfix
 chown postfix:postfix /var/lib/postfix
 
-printf '[client]\npassword=%s\n' "$(secret postfix_db_password)" | private /run/postfix/mysql.cnf
+# The maps in config/postfix/sql hold no password; each gets a copy that does.
+mkdir -p /run/postfix/sql
+chown root:postfix /run/postfix/sql
+chmod 0750 /run/postfix/sql
+password=$(secret postfix_db_password)
+for map in /etc/postfix/sql/*.cf; do
+  { cat "$map" && printf 'password = %s\n' "$password"; } | private "/run/postfix/sql/${map##*/}"
+done
 printf '%s %s:%s\n' "$(postconf -h relayhost)" "${RELAY_USERNAME:-}" "$(secret relay_password)" |
   private /run/postfix/relay_password
 

@@ -20,6 +20,6 @@ hash=$(rspamadm pw --encrypt --quiet --password "$(cat /run/secrets/rspamd_contr
 printf 'password = "%s";\nenable_password = "%s";\n' "$hash" "$hash" >"$run/controller.inc"
 printf 'password = "%s";\n' "$(cat /run/secrets/valkey_password)" >"$run/redis.inc"
 
-/bin/sh /etc/rspamd/bin/dkim-key "$MAIL_DOMAIN"
+/bin/sh /etc/rspamd/bin/dkim-key "$MAIL_DOMAIN" >/dev/null
 
 exec "$@"

@@ -1,0 +1,55 @@
+# The one front door of this template. `make` alone lists what there is.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Every test that fails keeps what it saw in here: screenshots, logs of containers.
+ARTIFACTS ?= artifacts
+
+.DEFAULT_GOAL := help
+.PHONY: help new demo demo-down test test-fast test-stack lint lock hooks system benchmarks
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.new: requirements/new.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/new.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.new
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+new: $(VENV)/.new ## A new mail server repository: asks, or ANSWERS=file.yml; into OUT=folder (default: here)
+	@$(RUN) -m tools.new $(if $(ANSWERS),--answers "$(ANSWERS)") --out "$(or $(OUT),.)"
+
+demo: $(VENV)/.new ## A repository from the defaults in build/demo, and its whole stack running on this machine
+	@$(RUN) -m tools.demo up
+
+demo-down: $(VENV)/.new ## End the demo and remove what it made
+	@$(RUN) -m tools.demo down
+
+system: ## What the tests need from the system: linters, a browser, a Docker engine (Debian and Ubuntu, as root)
+	@$(PYTHON) -m tools.system
+
+test: system $(VENV)/.dev ## Everything, on real containers
+	@$(RUN) -m pytest tests
+
+test-fast: $(VENV)/.dev ## Everything that needs no Docker, in under two minutes
+	@$(RUN) -m pytest tests -m "not docker"
+
+lint: $(VENV)/.dev ## Formatting and common mistakes
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/yamllint --strict .
+
+lock: $(VENV)/.dev ## Newest versions of everything that is pinned with hashes
+	@$(RUN) -m tools.lock
+
+hooks: $(VENV)/.new ## Puts schemas/answers.schema.json into the hook again, after an edit
+	@$(RUN) -m tools.embed_schema
+
+benchmarks: $(VENV)/.dev ## The measured figures in benchmarks/, made anew
+	@$(RUN) -m benchmarks.run

@@ -1,7 +1,7 @@
 """Prune the generated repository by one table; cookiecutter and cruft run this after they wrote the files.
 
 Add an option: add a row to PRUNE that names the paths only the other answers need.
-Offline, deterministic and safe to run twice, since cruft runs it on every update: it only removes and moves files.
+Offline, deterministic and safe to run twice, since cruft runs it on every update: it only removes and moves.
 """
 
 from __future__ import annotations
@@ -13,11 +13,27 @@ from pathlib import Path
 
 # (question, answer, what that answer leaves out)
 PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
-    # ("antivirus", False, ...): no scanner, no scanner configuration
-    ("antivirus", False, ("config/clamav",)),
+    (
+        "antivirus",
+        False,
+        (
+            "config/clamav",
+            "config/rspamd/local.d/antivirus.conf",
+            "config/rspamd/local.d/force_actions.conf",
+            "config/rspamd/rspamd.local.lua",
+        ),
+    ),
 )
 # Written by tools that ran inside the template's checkout, never part of it.
-LEFTOVERS = ("__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis", ".venv", "node_modules", "*.egg-info")
+LEFTOVERS = (
+    "__pycache__",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    ".venv",
+    "node_modules",
+    "*.egg-info",
+)
 # Documents live in one tree a language; the chosen one becomes the root of the repository.
 DOCUMENTS = "_docs"
 

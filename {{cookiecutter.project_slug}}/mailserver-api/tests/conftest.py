@@ -1,20 +1,17 @@
 """Fixtures: a scripted SMTP server, an application that submits to it, and a client with a valid token."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from calls import TOKEN, running
 from smtp_server import SmtpServer
 
-from mailserver_api.app import create_app
 from mailserver_api.settings import Settings
 
-TOKEN = "token-number-one-of-the-tests"  # noqa: S105
-MAIL = b"From: a@sender.example\r\nTo: b@here.example\r\nSubject: hi\r\n\r\nhello\r\n"
 Start = Callable[..., Any]
 
 
@@ -44,19 +41,6 @@ def settings(tmp_path: Path, smtp: SmtpServer) -> Settings:
     )
 
 
-@asynccontextmanager
-async def running(settings: Settings, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A started application and a client for it; the lifespan ends with the block."""
-    app = create_app(replace(settings, **changes))
-    transport = httpx.ASGITransport(app)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client,
-    ):
-        yield client
-
-
 @pytest.fixture
 async def start(settings: Settings) -> AsyncIterator[Start]:
     """Start an application with changed settings."""
@@ -71,14 +55,3 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
 @pytest.fixture
 async def api(start: Start) -> httpx.AsyncClient:
     return await start()
-
-
-async def post(
-    client: httpx.AsyncClient,
-    content: Any = MAIL,
-    sender: str = "a@sender.example",
-    to: str = "b@here.example",
-    **headers: str,
-) -> httpx.Response:
-    envelope = {"X-Envelope-From": sender, "X-Envelope-To": to, **headers}
-    return await client.post("/v1/messages", content=content, headers=envelope)

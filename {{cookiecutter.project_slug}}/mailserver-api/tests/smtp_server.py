@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from dataclasses import dataclass, field
+from typing import Self
 
 HANG = "hang"
 HANG_UP = "hang up"
@@ -34,7 +35,7 @@ class SmtpServer:
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
 
-    async def __aenter__(self) -> "SmtpServer":
+    async def __aenter__(self) -> Self:
         self.hold.set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=64 * 1024 * 1024)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -53,7 +54,7 @@ class SmtpServer:
         self._writers.add(writer)
         try:
             await self._talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, EOFError):
+        except (ConnectionError, EOFError, ssl.SSLError):
             pass
         finally:
             self._writers.discard(writer)
@@ -103,7 +104,7 @@ class SmtpServer:
                     if self.answers.get("message") == "hang up early":
                         writer.write(b"552 5.3.4 too big\r\n")
                         await writer.drain()
-                        writer.transport.abort() if writer.transport else None
+                        writer.transport.abort()
                         raise EOFError
                     content = await reader.readexactly(int(rest.split()[0]))
                     await self._take(writer, Delivered(mail, rcpt, content, "BDAT"))

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import MAIL, post
+from calls import MAIL, post
 from hypothesis import given
 from hypothesis import strategies as st
 from smtp_server import SmtpServer

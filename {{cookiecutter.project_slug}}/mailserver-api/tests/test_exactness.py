@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from conftest import post
+from calls import post
 from hypothesis import given
 from hypothesis import strategies as st
 from smtp_server import SmtpServer

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest import MAIL, TOKEN, post
+from calls import MAIL, TOKEN, post
 from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings, SettingsError

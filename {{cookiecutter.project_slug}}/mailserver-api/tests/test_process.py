@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from conftest import TOKEN, post
+from calls import TOKEN, post
 from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings

@@ -1,10 +1,14 @@
 """A message that was accepted once is not delivered again."""
 
 import asyncio
+import itertools
 import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
-from conftest import MAIL, post, running
+from calls import MAIL, post, running
 from hypothesis import given
 from hypothesis import strategies as st
 from smtp_server import SmtpServer
@@ -13,14 +17,15 @@ from mailserver_api.addresses import Envelope
 from mailserver_api.fingerprint import MAX_HEADER_BYTES, Fingerprint
 from mailserver_api.ledger import Ledger, LedgerError
 from mailserver_api.settings import Settings
+from mailserver_api.spool import Spool
 
 IDENTIFIED = b"Message-ID: <1@x>\r\nDate: Tue, 24 Nov 2026 00:00:00 +0000\r\n" + MAIL
 
 
-def key_of(message: bytes, *cuts: int, envelope: Envelope = Envelope("a@b.example", "c@d.example")) -> str:
-    fingerprint = Fingerprint(envelope)
+def key_of(message: bytes, *cuts: int) -> str:
+    fingerprint = Fingerprint(Envelope("a@b.example", "c@d.example"))
     bounds = [0, *sorted(cuts), len(message)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         fingerprint.feed(message[start:end])
     return fingerprint.key()
 
@@ -106,7 +111,10 @@ async def test_a_full_disk_under_the_ledger_is_temporary_and_nothing_is_submitte
 async def test_a_full_disk_under_the_spool_is_temporary_and_nothing_is_submitted(
     api, smtp: SmtpServer, monkeypatch
 ):
-    monkeypatch.setattr("mailserver_api.spool.Spool.open", lambda self: open("/dev/full", "wb", buffering=0))
+    def full(_: Spool) -> BinaryIO:
+        return Path("/dev/full").open("wb", buffering=0)
+
+    monkeypatch.setattr(Spool, "open", full)
     response = await post(api)
     assert (response.status_code, smtp.connections) == (503, 0)
     assert "No space left" in response.json()["detail"]
@@ -136,7 +144,8 @@ def test_a_claim_left_by_a_crash_does_not_hide_the_message(tmp_path):
     crashed = Ledger(tmp_path / "state.db", 100)
     crashed.claim("a")
     crashed.close()
-    assert Ledger(tmp_path / "state.db", 100).claim("a") == (False, None)
+    with closing(Ledger(tmp_path / "state.db", 100)) as restarted:
+        assert restarted.claim("a") == (False, None)
 
 
 def test_releasing_never_forgets_an_accepted_message(tmp_path):

@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from conftest import MAIL, TOKEN, post
+from calls import MAIL, TOKEN, post
 from smtp_server import HANG, SmtpServer
 
 from mailserver_api.logs import JsonFormatter

@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         await parts.delivery.close()
         parts.ledger.close()
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = parts
     app.include_router(routes.router)
     app.add_exception_handler(Problem, _answer_problem)

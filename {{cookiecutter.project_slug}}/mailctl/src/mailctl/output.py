@@ -14,6 +14,8 @@ from mailctl.errors import Problem, Refused
 if TYPE_CHECKING:
     from rich.console import Console
 
+WRAP: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
+
 
 class Output:
     """Where a command prints. With `as_json` only `document` and `refusal` write to stdout."""
@@ -45,6 +47,16 @@ class Output:
             for item in renderables:
                 self.console.print(item, markup=False)
 
+    def item(self, label: str, text: str) -> None:
+        """A result of the form `label: text`, wrapped; silent in JSON mode."""
+        if not self.as_json:
+            self._wrapped(self.console, f"{label}:", "bold", f"{label}: {text}", indent=2)
+
+    def row(self, label: str, text: str, width: int = 10) -> None:
+        """A result line that is never wrapped or cut, so that it can be copied; silent in JSON mode."""
+        if not self.as_json:
+            self.console.print(f"{label:{width}} {text}", markup=False, soft_wrap=True)
+
     def note(self, text: str) -> None:
         self.side.print(text, markup=False)
 
@@ -73,10 +85,14 @@ class Output:
                 self._labelled(f"  {label:5}", "dim", text)
 
     def _labelled(self, label: str, style: str, text: str) -> None:
-        """`label  text`, wrapped under itself, so that a long message stays readable at any width."""
+        self._wrapped(self.side, label, style, f"{label} {text}", indent=len(label) + 1)
+
+    @staticmethod
+    def _wrapped(console: "Console", label: str, style: str, text: str, indent: int) -> None:
+        """Print `text`, which begins with `label`, wrapped with a hanging indent."""
         from rich.text import Text
 
-        indent = " " * (len(label) + 1)
-        width = max(self.side.width - len(indent), 20)
-        lines = wrap(text, width, break_on_hyphens=False) or [""]
-        self.side.print(Text(label, style=style), Text(f"\n{indent}".join(lines)), soft_wrap=True)
+        lines = wrap(text, max(console.width, indent + 20), subsequent_indent=" " * indent, **WRAP)
+        styled = Text("\n".join(lines))
+        styled.stylize(style, 0, len(label))
+        console.print(styled, soft_wrap=True)

@@ -2,10 +2,16 @@
 
 COMMANDS: dict[str, str] = {
     "secrets init": "secrets_init",
+    "secrets status": "secrets_status",
+    "status": "status",
+    "local up": "local_up",
+    "local down": "local_down",
+    "local info": "local_info",
 }
 
 GROUPS: dict[str, str] = {
     "secrets": "The secret files that containers read.",
+    "local": "Try the whole stack on this machine, without any account.",
 }
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.registry import exists
 
 if TYPE_CHECKING:
     from mailctl.secret_files.initialise import Report
@@ -42,42 +41,41 @@ def _show(context: Context, report: "Report") -> None:
         out.show(*(f"  {name}: {report.actions[name]}" for name in report.changed))
     for text in messages(report):
         out.warn(text)
-    for text in advice(report):
-        out.show(text)
+    for label, text in advice(report):
+        out.item(label, text)
 
 
 def messages(report: "Report") -> list[str]:
     """What the operator must hear: never a value."""
+    from mailctl.secret_files.inspect import rotation
+
     texts = list(report.warnings)
     if report.mended_modes:
         texts.append(f"the mode was wrong and is mended: {', '.join(report.mended_modes)}")
     for source in report.differing:
-        how = "mailctl secrets rotate" if exists("secrets rotate") else source.replace
-        texts.append(
-            f"{source.variable} in .env differs from {source.file}; the file was kept. To change it: {how}"
-        )
+        kept = f"{source.variable} in .env differs from {source.file}; the file was kept"
+        texts.append(f"{kept}. To change it: {rotation(source)}")
     return texts
 
 
-def advice(report: "Report") -> list[str]:
+def advice(report: "Report") -> list[tuple[str, str]]:
     """What to do next."""
     from mailctl.secret_files.initialise import EMPTY
     from mailctl.secret_files.table import SOURCES
 
-    lines = [
-        f"Empty: {s.file}: {s.empty_means} until {s.variable} stands in .env and init runs again."
+    items = [
+        (f"empty {s.file}", f"{s.empty_means} until {s.variable} stands in .env and init runs again")
         for s in SOURCES
         if report.actions[s.file] == EMPTY
     ]
-    if report.leftover:
-        lines.append(
-            f"These may now be removed from .env, the files hold them: {', '.join(report.leftover)}."
-            if not report.differing
-            else "Once the warnings are settled, remove the secrets from .env; only the files are used."
-        )
+    if report.leftover and not report.differing:
+        names = ", ".join(report.leftover)
+        items.append(("tidy", f"these may now be removed from .env, the files hold them: {names}"))
+    elif report.leftover:
+        items.append(("tidy", "once the warnings are settled, remove the secrets from .env"))
     if readers := report.readers_to_restart():
-        lines.append(f"Next: docker compose up -d --force-recreate {' '.join(readers)}")
-    return lines
+        items.append(("next", f"docker compose up -d --force-recreate {' '.join(readers)}"))
+    return items
 
 
 def _document(report: "Report") -> dict[str, object]:

@@ -1,0 +1,48 @@
+"""The local stack's own `.env`: what `.env.example` says, without anything secret."""
+
+import os
+from pathlib import Path
+
+from mailctl.env_file import read_env_file
+from mailctl.secret_files.table import VARIABLES
+
+
+def prepare_env(example: Path, target: Path) -> None:
+    """Make `target` from `example`, or add the variables it lacks; what stands there stays.
+
+    Secrets are left out, so that a placeholder of the example file is not taken for one: they are made.
+    Raises Refused when either file cannot be read.
+    """
+    known = read_env_file(example)
+    present = set(read_env_file(target).entries) if target.exists() else set()
+    missing = [name for name in known.entries if name not in present and name not in VARIABLES]
+    if not missing and target.exists():
+        return
+    lines = [target.read_text("utf-8").rstrip("\n")] if target.exists() else [_HEAD]
+    lines += [_line(name, known.entries[name].value, known.entries[name].literal) for name in missing]
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(target, "\n".join(lines) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put a file with mode 0600 there in one step."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+_HEAD = "# Made by mailctl local up from .env.example. Change it freely; mailctl only adds what is missing."
+
+
+def _line(name: str, value: str, literal: bool) -> str:
+    """One assignment that reads back as it was: quoted where a bare value would be cut or expanded."""
+    if literal:
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{name}='{escaped}'"
+    if value and (value != value.strip() or any(c in value for c in "#'\"\n\\")):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{name}="{escaped}"'
+    return f"{name}={value}"

@@ -1,0 +1,74 @@
+"""The web application."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from flask import Flask, has_request_context, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from usermgmt.database import Database
+from usermgmt.passwords import Hasher
+from usermgmt.problems import Refused
+from usermgmt.services.admins import create_first_admin
+from usermgmt.settings import Settings
+from usermgmt.web import aliases, auth, domains, errors, headers, health, i18n, mailboxes, overview
+from usermgmt.web.context import EXTENSION, Parts
+from usermgmt.web.sessions import IDLE, PrefixSessionInterface, csrf, csrf_field
+
+log = logging.getLogger("usermgmt")
+LARGEST_REQUEST = 64 * 1024
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the application. A database that is not there yet is no error: pages answer 503 until it is."""
+    app = Flask("usermgmt.web")
+    app.config.update(
+        SECRET_KEY=settings.session_key,
+        SESSION_COOKIE_NAME="usermgmt_session",
+        SESSION_COOKIE_SECURE=settings.cookie_secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=IDLE,
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        WTF_CSRF_TIME_LIMIT=None,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+    )
+    parts = Parts(settings, Database(settings.database_url), Hasher(settings.bcrypt_rounds))
+    app.extensions[EXTENSION] = parts
+    app.session_interface = PrefixSessionInterface()
+    csrf.init_app(app)
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.globals["csrf"] = csrf_field
+    for module in (health, auth, overview, domains, mailboxes, aliases):
+        app.register_blueprint(module.blueprint)
+    for module in (i18n, headers, errors):
+        module.init_app(app)
+    prepare_first_admin(app, parts)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)  # type: ignore[method-assign]
+    return app
+
+
+def prepare_first_admin(app: Flask, parts: Parts) -> None:
+    """Create the first admin now or, without a database yet, with the first request that finds it."""
+    waiting = [parts.settings] if parts.settings.admin_email else []
+
+    def try_once() -> None:
+        # /health must answer at once, also while the database keeps connections waiting.
+        if not waiting or (has_request_context() and request.endpoint == "health.health"):
+            return
+        try:
+            create_first_admin(
+                parts.database, parts.hasher, parts.settings.admin_email, parts.settings.admin_password
+            )
+        except DBAPIError:
+            log.warning("the database is not there yet; the first admin waits for it")
+            return
+        except Refused as refusal:
+            log.error("ADMIN_EMAIL or ADMIN_PASSWORD_FILE cannot make the first admin: %s", refusal)
+        waiting.clear()
+
+    try_once()
+    app.before_request(try_once)

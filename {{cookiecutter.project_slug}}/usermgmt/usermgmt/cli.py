@@ -1,0 +1,231 @@
+"""The same administration on the command line: `docker compose exec usermgmt usermgmt …`.
+
+Exit status: 0 done (or already there with --if-missing), 1 refused or failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import click
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
+from usermgmt.database import Database
+from usermgmt.models import Admin, Alias, Domain, Mailbox
+from usermgmt.passwords import Hasher
+from usermgmt.problems import Refused
+from usermgmt.quota import DEFAULT
+from usermgmt.services import admins, aliases, directory, domains, mailboxes
+from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.settings import SettingsError, database_url
+
+IF_MISSING = click.option(
+    "--if-missing", is_flag=True, help="Succeed and change nothing if it is there already."
+)
+PASSWORD_STDIN = click.option(
+    "--password-stdin", is_flag=True, required=True, help="Read the password from standard input."
+)
+
+
+@cache
+def hasher() -> Hasher:
+    """Made when it is first needed: it takes a quarter of a second."""
+    return Hasher()
+
+
+def open_database() -> Database:
+    """The database of the environment; a test may replace it."""
+    return Database(database_url(os.environ))
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """A transaction whose refusal becomes a message and exit status 1."""
+    try:
+        with open_database().transaction() as session:
+            yield session
+    except Refused as refusal:
+        raise click.ClickException(str(refusal)) from refusal
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    except DBAPIError as error:
+        raise click.ClickException(f"the database refused: {error.orig}") from error
+
+
+def read_password() -> str:
+    """All of standard input without its last line end: on a command line others could see it."""
+    password = click.get_text_stream("stdin").read().removesuffix("\n").removesuffix("\r")
+    if not password:
+        raise click.ClickException("no password on standard input: pipe it in, without anything else")
+    return password
+
+
+def add(
+    what: str, if_missing: bool, exists: Callable[[Session], bool], do: Callable[[Session], object]
+) -> None:
+    """Add something, or with `if_missing` leave it as it is if it exists."""
+    with transaction() as session:
+        if if_missing and exists(session):
+            click.echo(f"{what} is already there")
+            return
+        do(session)
+    click.echo(f"{what} added")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Administer domains, mailboxes, aliases and admins. Every change acts at once."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+@cli.group()
+def domain() -> None:
+    """Domains whose mail this server accepts."""
+
+
+@domain.command("add")
+@click.argument("name")
+@IF_MISSING
+def domain_add(name: str, if_missing: bool) -> None:
+    """Accept mail for NAME."""
+    add(
+        f"domain {name}",
+        if_missing,
+        lambda session: directory.find_domain(session, parse_domain(name)) is not None,
+        lambda session: domains.add_domain(session, COMMAND_LINE, name),
+    )
+
+
+@cli.group()
+def mailbox() -> None:
+    """Accounts that receive mail and log in."""
+
+
+@mailbox.command("add")
+@click.argument("email")
+@PASSWORD_STDIN
+@click.option("--quota", default=DEFAULT, show_default=True, help="A number and a unit: 500M, 2G, 1.5T.")
+@click.option("--name", default="", help="The person's name.")
+@IF_MISSING
+def mailbox_add(email: str, password_stdin: bool, quota: str, name: str, if_missing: bool) -> None:
+    """Create the mailbox EMAIL."""
+    password = read_password()
+    add(
+        f"mailbox {email}",
+        if_missing,
+        lambda session: directory.mailbox_exists(session, parse_address(email, "email")),
+        lambda session: mailboxes.add_mailbox(session, COMMAND_LINE, hasher(), email, password, quota, name),
+    )
+
+
+@cli.group()
+def alias() -> None:
+    """Addresses that hand their mail on."""
+
+
+@alias.command("add")
+@click.argument("source")
+@click.argument("destination")
+@IF_MISSING
+def alias_add(source: str, destination: str, if_missing: bool) -> None:
+    """Hand on mail for SOURCE (or @domain for the rest of it) to DESTINATION (several with commas)."""
+
+    def exists(session: Session) -> bool:
+        present = directory.destinations_of(session, parse_alias_source(source))
+        return set(parse_destinations(destination)) <= set(present)
+
+    add(
+        f"alias {source} -> {destination}",
+        if_missing,
+        exists,
+        lambda session: aliases.add_alias(session, COMMAND_LINE, source, destination),
+    )
+
+
+@cli.group()
+def admin() -> None:
+    """People who may log in to the administration."""
+
+
+@admin.command("add")
+@click.argument("email")
+@PASSWORD_STDIN
+@IF_MISSING
+def admin_add(email: str, password_stdin: bool, if_missing: bool) -> None:
+    """Let EMAIL log in."""
+    password = read_password()
+    add(
+        f"admin {email}",
+        if_missing,
+        lambda session: admins.find_admin(session, parse_address(email, "email")) is not None,
+        lambda session: admins.add_admin(session, COMMAND_LINE, hasher(), email, password),
+    )
+
+
+@admin.command("reset")
+@click.argument("email")
+@PASSWORD_STDIN
+def admin_reset(email: str, password_stdin: bool) -> None:
+    """Set a new password for EMAIL and end all sessions of that admin."""
+    password = read_password()
+    with transaction() as session:
+        admins.reset_admin(session, COMMAND_LINE, hasher(), email, password)
+    click.echo(f"admin {email} has a new password")
+
+
+def everything(session: Session) -> dict[str, list[dict[str, object]]]:
+    """All rows as plain data, without any hash."""
+    return {
+        "domains": [
+            {"name": row.name, "active": row.active}
+            for row in session.scalars(select(Domain).order_by(Domain.name))
+        ],
+        "mailboxes": [
+            {
+                "email": row.email,
+                "name": row.display_name,
+                "quota_bytes": row.quota_bytes,
+                "active": row.active,
+            }
+            for row in session.scalars(select(Mailbox).order_by(Mailbox.email))
+        ],
+        "aliases": [
+            {"source": row.source, "destination": row.destination, "active": row.active}
+            for row in session.scalars(select(Alias).order_by(Alias.source, Alias.destination))
+        ],
+        "admins": [
+            {"email": row.email, "active": row.active}
+            for row in session.scalars(select(Admin).order_by(Admin.email))
+        ],
+    }
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_all(as_json: bool) -> None:
+    """Everything there is."""
+    with transaction() as session:
+        found = everything(session)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for kind, rows in found.items():
+        click.echo(f"{kind}: {len(rows)}")
+        for row in rows:
+            state = "" if row["active"] else "  (disabled)"
+            names = [str(row[key]) for key in ("name", "email", "source", "destination") if row.get(key)]
+            click.echo("  " + "  ".join(names) + state)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="usermgmt")

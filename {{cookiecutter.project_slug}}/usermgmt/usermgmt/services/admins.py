@@ -1,0 +1,83 @@
+"""The people who may log in here, and the first of them."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from usermgmt.addresses import parse_address
+from usermgmt.database import Database
+from usermgmt.models import Admin
+from usermgmt.passwords import Hasher, check_password
+from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.services.audit import START, Actor, record
+from usermgmt.services.directory import save
+
+log = logging.getLogger("usermgmt")
+
+
+def find_admin(session: Session, email: str) -> Admin | None:
+    """The admin with this stored address."""
+    return session.scalar(select(Admin).where(Admin.email == email))
+
+
+def list_admins(session: Session) -> list[Admin]:
+    """All admins by address."""
+    return list(session.scalars(select(Admin).order_by(Admin.email)))
+
+
+def add_admin(session: Session, actor: Actor, hasher: Hasher, email: str, password: str) -> Admin:
+    """Let a person log in; raises Refused."""
+    wrong = Collector()
+    address = ""
+    with wrong:
+        address = parse_address(email, "email")
+    with wrong:
+        check_password(password, address)
+    wrong.check()
+    taken = Problem("email", email, "This admin is already here.", "Use `admin reset` for a new password.")
+    if find_admin(session, address):
+        raise Refused(taken)
+    admin = Admin(email=address, password_hash=hasher.hash(password))
+    save(session, admin, taken)
+    record(session, actor, "admin.add", address)
+    return admin
+
+
+def reset_admin(session: Session, actor: Actor, hasher: Hasher, email: str, password: str) -> Admin:
+    """Set an admin's password, enable the admin and end all sessions; raises Missing or Refused."""
+    address = parse_address(email, "email")
+    admin = find_admin(session, address)
+    if admin is None:
+        raise Missing(Problem("email", email, "There is no such admin.", "Use `admin add` to create one."))
+    check_password(password, address)
+    admin.password_hash, admin.active = hasher.hash(password), True
+    record(session, actor, "admin.reset", address)
+    return admin
+
+
+def has_admin(database: Database) -> bool:
+    """Whether anybody may log in, or could if enabled."""
+    with database.transaction() as session:
+        return session.scalar(select(Admin.id).limit(1)) is not None
+
+
+def create_first_admin(database: Database, hasher: Hasher, email: str, password: str) -> bool:
+    """Create the first admin if there is none; returns whether this call did it.
+
+    Workers that start at the same time may all try: the unique address lets one of them win.
+    Raises Refused if the address or the password is not fit, DBAPIError if the database is not there.
+    """
+    if has_admin(database):
+        return False
+    try:
+        with database.transaction() as session:
+            add_admin(session, START, hasher, email, password)
+    except Refused:
+        if has_admin(database):
+            return False
+        raise
+    log.info("created the first admin %s", email)
+    return True

@@ -1,0 +1,182 @@
+"""Aliases: an address (or all of a domain) that hands its mail on to one or more others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations
+from usermgmt.database import lock_directory
+from usermgmt.models import Alias
+from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.services.audit import Actor, record
+from usermgmt.services.directory import (
+    destinations_of,
+    find_domain,
+    loops_back,
+    mailbox_exists,
+    next_hops,
+    refuse_if_needed,
+    require_domain,
+    save,
+)
+from usermgmt.services.mailboxes import PAGE, contains
+
+MOST_DESTINATIONS = 100
+
+
+@dataclass(frozen=True)
+class AliasRow:
+    """A source with all its destinations."""
+
+    source: str
+    destinations: list[Alias]
+
+
+def list_aliases(session: Session, search: str = "", page: int = 1) -> tuple[list[AliasRow], int]:
+    """One page (from 1) of at most PAGE sources, and how many match in all."""
+    query = select(Alias.source).distinct()
+    if search.strip():
+        pattern = contains(search)
+        query = query.where(
+            Alias.source.like(pattern, escape="\\") | Alias.destination.like(pattern, escape="\\")
+        )
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    sources = list(
+        session.scalars(query.order_by(Alias.source).limit(PAGE).offset((max(page, 1) - 1) * PAGE))
+    )
+    rows: dict[str, list[Alias]] = {source: [] for source in sources}
+    for alias in session.scalars(select(Alias).where(Alias.source.in_(sources)).order_by(Alias.destination)):
+        rows[alias.source].append(alias)
+    return [AliasRow(source, found) for source, found in rows.items()], total
+
+
+def get_alias(session: Session, alias_id: int) -> Alias:
+    """The alias row with this id; raises Missing."""
+    alias = session.get(Alias, alias_id)
+    if alias is None:
+        raise Missing(
+            Problem("source", str(alias_id), "There is no such alias.", "Choose one from the list.")
+        )
+    return alias
+
+
+def check_destination(session: Session, source: str, destination: str) -> None:
+    """Refuse a destination that comes back to the source or leads nowhere on this server."""
+    if loops_back(session, source, destination):
+        raise Refused(
+            Problem(
+                "destinations",
+                destination,
+                "Mail would come back to {source} and go round forever.",
+                "Use an address that does not lead back.",
+                {"source": source},
+            )
+        )
+    bare = f"{destination.rpartition('@')[0].split('+')[0]}@{domain_of(destination)}"
+    if find_domain(session, domain_of(destination)) is None or mailbox_exists(session, bare):
+        return
+    if not next_hops(session, bare):
+        raise Refused(
+            Problem(
+                "destinations",
+                destination,
+                "There is neither a mailbox nor an alias with this address.",
+                "Add the mailbox first, or use an address that exists.",
+            )
+        )
+
+
+def check_source(session: Session, source: str, entered: str) -> None:
+    """Refuse a source outside this server's domains or one that would hide a mailbox."""
+    require_domain(session, source, "source", entered)
+    if mailbox_exists(session, source):
+        raise Refused(
+            Problem(
+                "source",
+                entered,
+                "A mailbox already has this address; the alias would take its mail away.",
+                "Use another address, or let the owner forward mail with a filter in webmail.",
+            )
+        )
+
+
+def add_alias(session: Session, actor: Actor, source: str, destinations: str) -> list[Alias]:
+    """Hand on mail for `source` to each destination; raises Refused with every problem."""
+    wrong = Collector()
+    stored, addresses = "", []
+    with wrong:
+        stored = parse_alias_source(source)
+    with wrong:
+        addresses = parse_destinations(destinations)
+    lock_directory(session)
+    if stored:
+        with wrong:
+            check_source(session, stored, source)
+        for address in addresses:
+            with wrong:
+                check_destination(session, stored, address)
+        with wrong:
+            check_amount(session, stored, addresses, destinations)
+    wrong.check()
+    domain = require_domain(session, stored, "source", source)
+    return [add_destination(session, actor, domain.id, stored, address) for address in addresses]
+
+
+def check_amount(session: Session, source: str, addresses: list[str], entered: str) -> None:
+    """Refuse destinations that are there already, and more than postfix should expand."""
+    present = destinations_of(session, source)
+    for address in addresses:
+        if address in present:
+            raise Refused(
+                Problem(
+                    "destinations",
+                    address,
+                    "The alias {source} already leads there.",
+                    "Remove it from your list, or enable it if it is disabled.",
+                    {"source": source},
+                )
+            )
+    if len(present) + len(addresses) > MOST_DESTINATIONS:
+        wrong = "The alias would have more than 100 destinations."
+        raise Refused(
+            Problem("destinations", entered[:80], wrong, "Use a mailing list program for so many people.")
+        )
+
+
+def add_destination(session: Session, actor: Actor, domain_id: int, source: str, destination: str) -> Alias:
+    """Write one row of an alias that was checked."""
+    alias = Alias(domain_id=domain_id, source=source, destination=destination)
+    taken = Problem(
+        "destinations",
+        destination,
+        "The alias {source} already leads there.",
+        "Choose it from the list.",
+        {"source": source},
+    )
+    save(session, alias, taken)
+    record(session, actor, "alias.add", source, destination=destination)
+    return alias
+
+
+def set_alias_active(session: Session, actor: Actor, alias_id: int, active: bool) -> Alias:
+    """Enable or disable one destination; raises Missing."""
+    alias = get_alias(session, alias_id)
+    if alias.active != active:
+        alias.active = active
+        action = "alias.enable" if active else "alias.disable"
+        record(session, actor, action, alias.source, destination=alias.destination)
+    return alias
+
+
+def delete_alias(session: Session, actor: Actor, alias_id: int) -> Alias:
+    """Delete one destination; the last one only if no other alias leads here. Raises Missing or Refused."""
+    lock_directory(session)
+    alias = get_alias(session, alias_id)
+    if len(destinations_of(session, alias.source)) == 1:
+        refuse_if_needed(session, alias.source)
+    session.delete(alias)
+    record(session, actor, "alias.delete", alias.source, destination=alias.destination)
+    return alias

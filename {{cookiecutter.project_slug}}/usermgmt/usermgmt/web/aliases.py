@@ -1,0 +1,94 @@
+"""Pages of aliases."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from usermgmt.problems import Problem, Refused
+from usermgmt.services import aliases, domains
+from usermgmt.services.mailboxes import PAGE
+from usermgmt.web.context import actor, database, page_number
+from usermgmt.web.sessions import protected
+
+blueprint = protected("aliases", __name__)
+Page = str | Response | tuple[str, int]
+
+
+def back_to_list() -> Response:
+    """After a change."""
+    return redirect(url_for("aliases.show"), 303)
+
+
+@blueprint.get("/aliases")
+def show() -> str:
+    """A page of the list."""
+    search, number = request.args.get("q", "")[:320], page_number()
+    with database().transaction() as db:
+        rows, total = aliases.list_aliases(db, search, number)
+    pages = max(1, -(-total // PAGE))
+    return render_template("aliases.html", rows=rows, total=total, search=search, page=number, pages=pages)
+
+
+def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The form for a new alias or more destinations."""
+    with database().transaction() as db:
+        names = [row.domain.name for row in domains.list_domains(db)]
+    form = {"source": request.args.get("source", "")[:320], **request.form}
+    return render_template("alias_new.html", form=form, problems=problems, domains=names), status
+
+
+@blueprint.get("/aliases/new")
+def new() -> Page:
+    """The form for a new alias."""
+    return new_page([])
+
+
+@blueprint.post("/aliases")
+def add() -> Page:
+    """Add one or more destinations to an alias."""
+    form = request.form
+    try:
+        with database().transaction() as db:
+            rows = aliases.add_alias(db, actor(), form.get("source", ""), form.get("destinations", ""))
+    except Refused as refusal:
+        return new_page(refusal.problems, 422)
+    flash({"text": "The alias {name} was saved.", "values": {"name": rows[0].source}})
+    return back_to_list()
+
+
+@blueprint.post("/aliases/<int:alias_id>/active")
+def switch(alias_id: int) -> Response:
+    """Enable or disable one destination."""
+    active = request.form.get("active") == "yes"
+    with database().transaction() as db:
+        alias = aliases.set_alias_active(db, actor(), alias_id, active)
+    text = "{name} to {destination} is enabled." if active else "{name} to {destination} is disabled."
+    flash({"text": text, "values": {"name": alias.source, "destination": alias.destination}})
+    return back_to_list()
+
+
+def confirm(alias_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The question before a destination is deleted."""
+    with database().transaction() as db:
+        alias = aliases.get_alias(db, alias_id)
+    return render_template("alias_delete.html", alias=alias, problems=problems), status
+
+
+@blueprint.get("/aliases/<int:alias_id>/delete")
+def ask_delete(alias_id: int) -> Page:
+    """Ask before deleting."""
+    return confirm(alias_id, [])
+
+
+@blueprint.post("/aliases/<int:alias_id>/delete")
+def delete(alias_id: int) -> Page:
+    """Delete one destination."""
+    try:
+        with database().transaction() as db:
+            alias = aliases.delete_alias(db, actor(), alias_id)
+    except Refused as refusal:
+        return confirm(alias_id, refusal.problems, 422)
+    values = {"name": alias.source, "destination": alias.destination}
+    flash({"text": "{name} to {destination} was deleted.", "values": values})
+    return back_to_list()

@@ -1,0 +1,55 @@
+"""What the pages share: the parts of the application and the person who is logged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app, g, request
+
+from usermgmt.database import Database
+from usermgmt.models import Admin
+from usermgmt.passwords import Hasher
+from usermgmt.services.audit import Actor, normal_address
+from usermgmt.settings import Settings
+
+EXTENSION = "usermgmt"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the application is made of."""
+
+    settings: Settings
+    database: Database
+    hasher: Hasher
+
+
+def parts() -> Parts:
+    """The parts of the application that handles this request."""
+    return current_app.extensions[EXTENSION]
+
+
+def database() -> Database:
+    """The database of the application that handles this request."""
+    return parts().database
+
+
+def client_address() -> str:
+    """Where the request came from, as nginx says."""
+    return normal_address(request.remote_addr)
+
+
+def current_admin() -> Admin:
+    """The admin who is logged in; only for pages behind the log-in."""
+    return g.admin
+
+
+def actor() -> Actor:
+    """Who acts, for the audit log."""
+    return Actor(current_admin().email, client_address())
+
+
+def page_number() -> int:
+    """The page of a list that is asked for, from 1; anything odd is the first."""
+    text = request.args.get("page", "1")
+    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 7 else 1

@@ -1,0 +1,169 @@
+"""Pages of mailboxes."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from usermgmt.models import Mailbox
+from usermgmt.passwords import generate_password
+from usermgmt.problems import Problem, Refused
+from usermgmt.quota import DEFAULT, format_quota
+from usermgmt.services import domains, mailboxes
+from usermgmt.web.context import actor, database, page_number, parts
+from usermgmt.web.sessions import protected
+
+blueprint = protected("mailboxes", __name__)
+Page = str | Response | tuple[str, int]
+
+
+def back_to(mailbox: Mailbox) -> Response:
+    """The mailbox after a change."""
+    return redirect(url_for("mailboxes.show_one", mailbox_id=mailbox.id), 303)
+
+
+def chosen_password() -> tuple[str, bool]:
+    """The password of the form, and whether it was generated here."""
+    if request.form.get("password_kind") == "chosen":
+        return request.form.get("password", ""), False
+    return generate_password(), True
+
+
+@blueprint.get("/mailboxes")
+def show() -> str:
+    """A page of the list."""
+    search, number = request.args.get("q", "")[:320], page_number()
+    with database().transaction() as db:
+        rows, total = mailboxes.list_mailboxes(db, search, number)
+    pages = max(1, -(-total // mailboxes.PAGE))
+    return render_template(
+        "mailboxes.html",
+        rows=rows,
+        total=total,
+        search=search,
+        page=number,
+        pages=pages,
+        format_quota=format_quota,
+    )
+
+
+def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The form for a new mailbox."""
+    with database().transaction() as db:
+        names = [row.domain.name for row in domains.list_domains(db)]
+    form = {"quota": DEFAULT, **request.form}
+    return render_template("mailbox_new.html", form=form, problems=problems, domains=names), status
+
+
+@blueprint.get("/mailboxes/new")
+def new() -> Page:
+    """The form for a new mailbox."""
+    return new_page([])
+
+
+@blueprint.post("/mailboxes")
+def add() -> Page:
+    """Create a mailbox; a generated password is on the answer and nowhere else."""
+    password, generated = chosen_password()
+    form = request.form
+    try:
+        with database().transaction() as db:
+            mailbox = mailboxes.add_mailbox(
+                db,
+                actor(),
+                parts().hasher,
+                form.get("email", ""),
+                password,
+                form.get("quota", DEFAULT),
+                form.get("display_name", ""),
+            )
+    except Refused as refusal:
+        return new_page(refusal.problems, 422)
+    if generated:
+        return render_template("password_shown.html", mailbox=mailbox, password=password), 201
+    flash({"text": "The mailbox {name} was added.", "values": {"name": mailbox.email}})
+    return back_to(mailbox)
+
+
+def one_page(mailbox_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """A mailbox with all that can be changed."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+    form = {
+        "quota": format_quota(mailbox.quota_bytes),
+        "display_name": mailbox.display_name,
+        **request.form,
+    }
+    return render_template("mailbox.html", mailbox=mailbox, form=form, problems=problems), status
+
+
+@blueprint.get("/mailboxes/<int:mailbox_id>")
+def show_one(mailbox_id: int) -> Page:
+    """A mailbox with all that can be changed."""
+    return one_page(mailbox_id, [])
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>")
+def change(mailbox_id: int) -> Page:
+    """Change quota and name."""
+    form = request.form
+    try:
+        with database().transaction() as db:
+            mailbox = mailboxes.change_details(
+                db, actor(), mailbox_id, form.get("quota", ""), form.get("display_name", "")
+            )
+    except Refused as refusal:
+        return one_page(mailbox_id, refusal.problems, 422)
+    flash({"text": "The mailbox {name} was changed.", "values": {"name": mailbox.email}})
+    return back_to(mailbox)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/password")
+def change_password(mailbox_id: int) -> Page:
+    """Set a chosen or a generated password."""
+    password, generated = chosen_password()
+    try:
+        with database().transaction() as db:
+            mailbox = mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
+    except Refused as refusal:
+        return one_page(mailbox_id, refusal.problems, 422)
+    if generated:
+        return render_template("password_shown.html", mailbox=mailbox, password=password), 200
+    flash({"text": "The password of {name} was changed.", "values": {"name": mailbox.email}})
+    return back_to(mailbox)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/active")
+def switch(mailbox_id: int) -> Response:
+    """Enable or disable a mailbox."""
+    active = request.form.get("active") == "yes"
+    with database().transaction() as db:
+        mailbox = mailboxes.set_mailbox_active(db, actor(), mailbox_id, active)
+    text = "The mailbox {name} is enabled." if active else "The mailbox {name} is disabled."
+    flash({"text": text, "values": {"name": mailbox.email}})
+    return back_to(mailbox)
+
+
+def confirm(mailbox_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The question before a mailbox is deleted."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+    return render_template("mailbox_delete.html", mailbox=mailbox, problems=problems), status
+
+
+@blueprint.get("/mailboxes/<int:mailbox_id>/delete")
+def ask_delete(mailbox_id: int) -> Page:
+    """Ask before deleting."""
+    return confirm(mailbox_id, [])
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/delete")
+def delete(mailbox_id: int) -> Page:
+    """Delete the account; the mail stays on disk."""
+    try:
+        with database().transaction() as db:
+            email = mailboxes.delete_mailbox(db, actor(), mailbox_id)
+    except Refused as refusal:
+        return confirm(mailbox_id, refusal.problems, 422)
+    flash({"text": "The mailbox {name} was deleted; its mail is still on disk.", "values": {"name": email}})
+    return redirect(url_for("mailboxes.show"), 303)

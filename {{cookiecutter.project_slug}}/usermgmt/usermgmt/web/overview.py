@@ -1,0 +1,48 @@
+"""The first page: what is there and what happened lately."""
+
+from __future__ import annotations
+
+from flask import render_template
+
+from usermgmt.quota import format_quota
+from usermgmt.services.audit import latest
+from usermgmt.services.directory import counts
+from usermgmt.web.context import database
+from usermgmt.web.sessions import protected
+
+LATEST = 15
+ACTIONS = {
+    "admin.add": "Admin added",
+    "admin.reset": "Admin password reset",
+    "alias.add": "Alias added",
+    "alias.delete": "Alias deleted",
+    "alias.disable": "Alias disabled",
+    "alias.enable": "Alias enabled",
+    "domain.add": "Domain added",
+    "domain.delete": "Domain deleted",
+    "domain.disable": "Domain disabled",
+    "domain.enable": "Domain enabled",
+    "login.attempt": "Log-in attempt",
+    "login.success": "Logged in",
+    "logout": "Logged out",
+    "mailbox.add": "Mailbox added",
+    "mailbox.change": "Mailbox changed",
+    "mailbox.delete": "Mailbox deleted",
+    "mailbox.disable": "Mailbox disabled",
+    "mailbox.enable": "Mailbox enabled",
+    "mailbox.password": "Password changed",
+}
+blueprint = protected("overview", __name__)
+
+
+@blueprint.get("/")
+def show() -> str:
+    """Counts and the newest rows of the audit log."""
+    with database().transaction() as db:
+        return render_template(
+            "overview.html",
+            counts=counts(db),
+            entries=latest(db, LATEST),
+            actions=ACTIONS,
+            format_quota=format_quota,
+        )

@@ -14,7 +14,7 @@ READERS_FROM_WIDTH = 72
 
 
 def run(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Show the state of every secret file; exit code 1 if something needed is missing."""
+    """Show the state of every secret file; exit 1 if one is missing."""
     from mailctl.secret_files.inspect import inspect
 
     with command(repo, as_json) as context:

@@ -17,7 +17,7 @@ LocalOption = Annotated[bool, typer.Option("--local", help="Look at the stack of
 
 
 def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Show what runs and how it is; exit code 1 if anything is not healthy."""
+    """Show what runs and how it is; exit 1 if not all is healthy."""
     from mailctl.compose import start_order
     from mailctl.engine import connected
     from mailctl.state import measured, services

@@ -1,21 +1,23 @@
 """The local stack's own `.env`: what `.env.example` says, without anything secret."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mailctl.env_file import read_env_file
 from mailctl.secret_files.table import VARIABLES
 
 
-def prepare_env(example: Path, target: Path) -> None:
+def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> None:
     """Make `target` from `example`, or add the variables it lacks; what stands there stays.
 
-    Secrets are left out, so that a placeholder of the example file is not taken for one: they are made.
+    Secrets are left out too, so that a placeholder of the example is not taken for one: they are made.
     Raises Refused when either file cannot be read.
     """
     known = read_env_file(example)
     present = set(read_env_file(target).entries) if target.exists() else set()
-    missing = [name for name in known.entries if name not in present and name not in VARIABLES]
+    unwanted = {*present, *VARIABLES, *leave_out}
+    missing = [name for name in known.entries if name not in unwanted]
     if not missing and target.exists():
         return
     lines = [target.read_text("utf-8").rstrip("\n")] if target.exists() else [_HEAD]

@@ -59,13 +59,6 @@ def seed(stack: LocalStack) -> Seed:
     write_private(seed_path(stack), json.dumps(asdict(kept), indent=2) + "\n")
     usermgmt = ("exec", "-T", "usermgmt", "usermgmt")
     stack.compose.run(*usermgmt, "domain", "add", kept.email.partition("@")[2], "--if-missing")
-    stack.compose.run(
-        *usermgmt,
-        "mailbox",
-        "add",
-        kept.email,
-        "--password-stdin",
-        "--if-missing",
-        stdin=f"{kept.password}\n",
-    )
+    mailbox = ("mailbox", "add", kept.email, "--password-stdin", "--if-missing")
+    stack.compose.run(*usermgmt, *mailbox, stdin=f"{kept.password}\n")
     return kept

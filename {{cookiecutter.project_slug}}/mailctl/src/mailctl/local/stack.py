@@ -32,8 +32,9 @@ class LocalStack:
         from mailctl.local.env import prepare_env
 
         home = context.repo / ".local"
-        prepare_env(context.repo / ".env.example", home / ".env")
-        environ = _environment(context.environ, home)
+        fixed = _fixed(home)
+        prepare_env(context.repo / ".env.example", home / ".env", leave_out=fixed)
+        environ = {n: v for n, v in context.environ.items() if n not in FOREIGN} | fixed
         inner = Context(context.repo, context.out, environ, home / ".env")
         ports = read_ports(inner)
         inner.environ = {**environ, **{name: str(port) for name, port in ports.items()}}
@@ -60,9 +61,9 @@ class LocalStack:
         return Compose(self.context.repo, tuple(options), self.context.environ)
 
 
-def _environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in environ.items() if name not in FOREIGN}
-    return kept | {
+def _fixed(home: Path) -> dict[str, str]:
+    """What is not for the user to choose in a trial; it wins over every file."""
+    return {
         "SSD_PATH": str(home / "ssd"),
         "HDD_PATH": str(home / "hdd"),
         "SECRETS_DIR": str(home / "secrets"),

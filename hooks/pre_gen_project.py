@@ -23,7 +23,7 @@ from typing import NamedTuple
 # >>> embedded by `python -m tools.embed_schema` from schemas/answers.schema.json and hooks/facts.json
 FIELDS: dict = json.loads(
     r"""{
-  "project_name": {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^(?! )[^\\u0000-\\u001f\\u007f-\\u00a0\\u00ad\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff\"'`$\\\\{}<>#%:;|&*!?@=\\[\\]~^]+(?<! )$(?!\\n)", "x-why": "it is not 1 to 60 letters, digits, dots, commas, dashes and single words", "x-fix": "a plain name such as 'Acme Mail'"},
+  "project_name": {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^(?! )[^\\u0000-\\u001f\\u007f-\\u00a0\\u00ad\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff\"'`$\\\\{}<>#%:;|&*!?@=\\[\\]~^]+(?<! )$(?!\\n)", "x-kind": "label", "x-why": "it is not a plain name", "x-fix": "a plain name such as 'Acme Mail'"},
   "project_slug": {"type": "string", "maxLength": 63, "pattern": "^[a-z](?:-?[a-z0-9])*$(?!\\n)", "x-kind": "name", "x-why": "it is not up to 63 lower-case letters, digits and single dashes that begin with a letter", "x-fix": "a name such as 'acme-mail'"},
   "mail_domain": {"type": "string", "maxLength": 240, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a domain name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a domain you own, such as 'acme.com'"},
   "webmail_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail.acme.com'"},
@@ -50,7 +50,7 @@ FACTS: dict = json.loads(
   "private_names": {"names": ["alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "onion", "private", "test"]},
   "folders": {"system": ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/lost+found", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var/cache", "/var/lib/containerd", "/var/lib/docker", "/var/run", "/var/tmp"], "shared": ["/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib", "/var/log", "/var/mail", "/var/spool"]},
   "buckets": {"prefixes": ["xn--", "sthree-", "amzn-s3-demo-"], "suffixes": ["-s3alias", "--ol-s3", "--x-s3", "--table-s3"]},
-  "reasons": {"text": [["[\\r\\n\\x85\\u2028\\u2029]", "it contains a line break"], ["[\\x00-\\x1f\\x7f-\\x9f]", "it contains a control character"], ["[\\xad\\u200b-\\u200f\\u202a-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff]", "it contains an invisible character"], ["[{}]", "it contains a brace, which templates interpret"], ["[$`\\\\\\\"']", "it contains a quote, dollar sign or backslash, which shells and YAML interpret"], ["^\\s|\\s$", "it begins or ends with a space"], ["^$", "it is empty"]], "name": [["[/\\\\]|\\.\\.", "it would leave the folder it is made in"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["^[^a-z]", "it does not begin with a letter"], ["-$", "it ends with a dash"], ["--", "it has two dashes in a row"]], "host": [["^[a-z]+://|/", "it is a web address, not a name"], ["@", "it is a mail address, not a name"], ["\\s", "it contains a space"], ["^\\[?[0-9a-fA-F]*:[0-9a-fA-F:.]*\\]?$|^[0-9]+(\\.[0-9]+){3}$", "it is an IP address, not a name"], [":", "it contains a port"], ["\\*", "it contains a wildcard"], ["[^\\x00-\\x7f]", "DNS and mail know it only by its ASCII form"], ["[A-Z]", "it has upper-case letters"], ["^\\.|\\.\\.", "it has an empty part before a dot"], ["\\.$", "it ends with a dot"], ["^[^.]*$", "it has no dot, so nobody outside this host can reach it"], ["_", "it has an underscore, which no host name may have"], ["(^|\\.)-|-(\\.|$)", "a part of it begins or ends with a dash"], ["[^.]{64}", "a part of it is longer than 63 characters"]], "email": [["[,;]|@.*@", "it is more than one address"], ["<|>", "it has a display name"], ["\\s", "it contains a space"], ["^[^@]*$", "it has no @"], ["^@", "it has nothing before the @"], ["[^\\x00-\\x7f]", "it has letters outside ASCII, which not every mail server takes"], ["[A-Z]", "it has upper-case letters"], ["\\.\\.|^\\.|\\.@", "it has a dot at the edge or two in a row"], ["@[^.]*$", "its domain has no dot"]], "path": [["^~", "it depends on who is logged in"], ["^[^/]", "it is not an absolute path"], ["(^|/)\\.\\.?(/|$)", "it has a part . or .. that leads elsewhere"], ["^/+$", "it is the root of the file system"], ["//", "it has two slashes in a row"], ["/$", "it ends with a slash"], ["\\s", "it contains a space"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["/[.-]", "a folder name in it begins with a dot or a dash"]], "bucket": [["^[0-9]+(\\.[0-9]+){3}$", "it looks like an IP address"], ["\\.\\.", "it has two dots in a row"], ["\\.", "it has dots, which break the TLS certificate of S3"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["_", "it has an underscore, which no bucket name may have"], ["^-|-$", "it begins or ends with a dash"], ["^.{0,2}$", "it is shorter than 3 characters"], ["^.{64}", "it is longer than 63 characters"]]}
+  "reasons": {"text": [["[\\r\\n\\x85\\u2028\\u2029]", "it contains a line break"], ["[\\x00-\\x1f\\x7f-\\x9f]", "it contains a control character"], ["[\\xad\\u200b-\\u200f\\u202a-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff]", "it contains an invisible character"], ["[{}]", "it contains a brace, which templates interpret"], ["[$`\\\\\\\"']", "it contains a quote, dollar sign or backslash, which shells and YAML interpret"], ["^\\s|\\s$", "it begins or ends with a space"], ["^$", "it is empty"]], "label": [["[<>#%:;|&*!?@=\\[\\]~^]", "it contains a sign that YAML, shells or HTML interpret"]], "name": [["[/\\\\]|\\.\\.", "it would leave the folder it is made in"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["^[^a-z]", "it does not begin with a letter"], ["-$", "it ends with a dash"], ["--", "it has two dashes in a row"], ["_", "it has an underscore"]], "host": [["^[a-z]+://|/", "it is a web address, not a name"], ["@", "it is a mail address, not a name"], ["\\s", "it contains a space"], ["^\\[?[0-9a-fA-F]*:[0-9a-fA-F:.]*\\]?$|^[0-9]+(\\.[0-9]+){3}$", "it is an IP address, not a name"], [":", "it contains a port"], ["\\*", "it contains a wildcard"], ["[^\\x00-\\x7f]", "DNS and mail know it only by its ASCII form"], ["[A-Z]", "it has upper-case letters"], ["^\\.|\\.\\.", "it has an empty part before a dot"], ["\\.$", "it ends with a dot"], ["^[^.]*$", "it has no dot, so nobody outside this host can reach it"], ["_", "it has an underscore, which no host name may have"], ["(^|\\.)-|-(\\.|$)", "a part of it begins or ends with a dash"], ["[^.]{64}", "a part of it is longer than 63 characters"]], "email": [["[,;]|@.*@", "it is more than one address"], ["<|>", "it has a display name"], ["\\s", "it contains a space"], ["^[^@]*$", "it has no @"], ["^@", "it has nothing before the @"], ["[^\\x00-\\x7f]", "it has letters outside ASCII, which not every mail server takes"], ["[A-Z]", "it has upper-case letters"], ["\\.\\.|^\\.|\\.@", "it has a dot at the edge or two in a row"], ["@[^.]*$", "its domain has no dot"]], "path": [["^~", "it depends on who is logged in"], ["^[^/]", "it is not an absolute path"], ["(^|/)\\.\\.?(/|$)", "it has a part . or .. that leads elsewhere"], ["^/+$", "it is the root of the file system"], [":", "it has a colon, which Compose takes for the end of the path"], ["//", "it has two slashes in a row"], ["/$", "it ends with a slash"], ["\\s", "it contains a space"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["/[.-]", "a folder name in it begins with a dot or a dash"]], "bucket": [["^[0-9]+(\\.[0-9]+){3}$", "it looks like an IP address"], ["\\.\\.", "it has two dots in a row"], ["\\.", "it has dots, which break the TLS certificate of S3"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["_", "it has an underscore, which no bucket name may have"], ["[:/]", "it is an address of a bucket, not its name"], ["^-|-$", "it begins or ends with a dash"], ["^.{0,2}$", "it is shorter than 3 characters"]]}
 }"""  # noqa: E501
 )
 # <<< embedded
@@ -118,7 +118,9 @@ def _ascii_host(name: str) -> str:
 def _candidates(kind: str, text: str) -> Iterator[str]:
     """Yield what the person may have meant, most likely first."""
     plain = "".join(c for c in text if c.isprintable() and c not in "{}$`\\\"'<>").strip()
-    if kind == "host":
+    if kind == "label" and "{" not in text:
+        yield re.sub(r"[^\w.,()+/-]+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+    elif kind == "host":
         host = re.sub(r"^[a-z]+://", "", plain, flags=re.IGNORECASE).partition("/")[0].rpartition("@")[2]
         yield _ascii_host(re.sub(r":[0-9]+$", "", host).removeprefix("*."))
     elif kind == "email":
@@ -128,7 +130,6 @@ def _candidates(kind: str, text: str) -> Iterator[str]:
         yield re.sub(r"\s+", "-", re.sub("/+", "/", posixpath.normpath(plain)))
     elif kind in ("name", "bucket"):
         yield re.sub(r"-+", "-", re.sub(r"[\s._/]+", "-", plain.lower())).strip("-")
-    yield plain
 
 
 def _nearest(word: str, choices: list[str], cutoff: float = 0.75) -> str | None:
@@ -146,54 +147,71 @@ def _timezones() -> list[str]:
     return sorted(zoneinfo.available_timezones() - {"Factory", "localtime"})
 
 
-def _meaning(field: str, value: object) -> tuple[str, str] | None:
-    """Return why a value that fits the schema is wrong all the same, and what to use instead."""
-    kind, fix, text = FIELDS[field].get("x-kind"), FIELDS[field]["x-fix"], str(value)
+def _choices(field: str) -> list[str]:
+    """Return the only values a field may have; empty if it is free."""
+    lists = {"aws_region": FACTS["regions"]["names"], "timezone": _timezones()}
+    return FIELDS[field].get("enum") or lists.get(field, [])
+
+
+def _instead(field: str, value: str) -> str:
+    """Return the choice or the repaired value that is most likely meant, or else an example."""
+    if choices := _choices(field):
+        near = _nearest(value, choices, 0.75 if field == "timezone" else 0.6)
+        # A region of another continent is no likely slip, however few letters differ.
+        sure = near is not None and (field != "aws_region" or near[:2] == value[:2].lower())
+        return f"'{near}'" if sure else FIELDS[field]["x-fix"]
+    tried = _candidates(FIELDS[field].get("x-kind", ""), value)
+    mended = next((c for c in tried if not schema_errors(field, c) and not _meaning(field, c)), None)
+    return f"'{mended}'" if mended else FIELDS[field]["x-fix"]
+
+
+def _meaning(field: str, value: object) -> str | None:
+    """Return why a value that fits the schema is wrong all the same."""
+    kind, text = FIELDS[field].get("x-kind"), str(value)
     last = text.rpartition(".")[2]
     if kind in ("host", "email") and last in FACTS["private_names"]["names"]:
-        return f"no public DNS knows names that end with .{last}, so no mail arrives", fix
-    folders = FACTS["folders"]
-    if kind == "path" and (
-        text in folders["shared"] or any(f"{text}/".startswith(f"{tree}/") for tree in folders["system"])
-    ):
-        return "that folder belongs to the system", fix
+        return f"no public DNS knows names that end with .{last}, so no mail arrives"
+    if kind == "path" and text in FACTS["folders"]["shared"]:
+        return "that folder is not for this alone"
+    if kind == "path" and any(f"{text}/".startswith(f"{tree}/") for tree in FACTS["folders"]["system"]):
+        return "the system may empty or overwrite what is in there"
     if kind == "bucket":
         reserved = [start for start in FACTS["buckets"]["prefixes"] if text.startswith(start)]
         reserved += [end for end in FACTS["buckets"]["suffixes"] if text.endswith(end)]
-        return (f"S3 keeps names with {reserved[0]} for itself", fix) if reserved else None
-    if field == "aws_region" and text not in FACTS["regions"]["names"]:
-        near = _nearest(text, FACTS["regions"]["names"])
-        return "AWS has no such commercial region", f"'{near}'" if near else fix
-    if field == "timezone" and _timezones() and text not in _timezones():
-        near = _nearest(text, _timezones())
-        return "no time zone has that name", f"'{near}'" if near else fix
+        return f"S3 keeps names with {reserved[0]} for itself" if reserved else None
+    if _choices(field) and text not in _choices(field):
+        return "no time zone has that name" if field == "timezone" else "AWS has no such commercial region"
     return None
 
 
-def _unfit(field: str, value: object) -> Problem:
-    """Return the problem of a value that does not fit the schema, with its likeliest repair."""
-    rule, kind = FIELDS[field], FIELDS[field].get("x-kind", "")
-    if not isinstance(value, str) or rule.get("type") not in (None, "string"):
-        return Problem(field, value, rule["x-why"], rule["x-fix"])
-    if "enum" in rule or field == "timezone":
-        near = _nearest(value, rule.get("enum") or _timezones(), cutoff=0.6 if "enum" in rule else 0.75)
-        return Problem(field, value, rule["x-why"], f"'{near}'" if near else rule["x-fix"])
-    reasons = [*FACTS["reasons"]["text"], *FACTS["reasons"].get(kind, ())]
-    why = next((reason for pattern, reason in reasons if re.search(pattern, value)), rule["x-why"])
-    fits = (c for c in _candidates(kind, value) if not schema_errors(field, c) and not _meaning(field, c))
-    mended = next(fits, None)
-    return Problem(field, value, why, f"'{mended}'" if mended else rule["x-fix"])
+def _unfit(field: str, value: object, errors: list[str]) -> str:
+    """Return the plainest reason why a value does not fit the schema."""
+    rule = FIELDS[field]
+    if value is None:
+        return "it has no value"
+    if not isinstance(value, str):
+        return "it is not text" if rule.get("type") == "string" else rule["x-why"]
+    if "maxLength" in errors:
+        return f"it is longer than {rule['maxLength']} characters"
+    reasons = [*FACTS["reasons"]["text"], *FACTS["reasons"].get(rule.get("x-kind"), ())]
+    found = (reason for pattern, reason in reasons if re.search(pattern, value))
+    return next(found, rule["x-why"]) if rule.get("type") == "string" else rule["x-why"]
 
 
 def field_problem(field: str, value: object) -> Problem | None:
     """Return what is wrong with one answer taken by itself, or None. `value` is normalised."""
+    if field.startswith("_"):
+        return Problem(field, value, "it is derived, not asked", "the questions that it follows from")
     if field not in FIELDS:
         near = _nearest(field, list(FIELDS))
-        return Problem(field, value, "there is no such question", near or "a key of cookiecutter.json")
-    if schema_errors(field, value):
-        return _unfit(field, value)
-    meaning = _meaning(field, value)
-    return Problem(field, value, *meaning) if meaning else None
+        fix = f"'{near}'" if near else "a key of cookiecutter.json"
+        return Problem(field, value, "there is no such question", fix)
+    errors = schema_errors(field, value)
+    why = _unfit(field, value, errors) if errors else _meaning(field, value)
+    if why is None:
+        return None
+    fix = _instead(field, value) if isinstance(value, str) else FIELDS[field]["x-fix"]
+    return Problem(field, value, why, fix)
 
 
 def _host_problem(field: str, host: str, domain: str) -> Iterator[Problem]:

@@ -112,18 +112,21 @@ _Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: _no_key_tw
 
 
 def parse(text: str) -> dict[str, object]:
-    """Return the answers of a YAML (or JSON) text; Refusal if it is not one mapping of questions to answers."""
+    """Return the answers of a YAML or JSON text; Refusal if it is no mapping of questions to answers."""
     try:
         loaded = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise Refusal(f"{line}{error.problem}; write one 'question: answer' a line instead") from error
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        raise Refusal(f"{line}{said}; write one 'question: answer' a line instead") from error
     except yaml.YAMLError as error:
-        raise Refusal(f"{str(error).splitlines()[0]}; write one 'question: answer' a line instead") from error
+        said = str(error).splitlines()[0]
+        raise Refusal(f"{said}; write one 'question: answer' a line instead") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise Refusal(f"it holds a {type(loaded).__name__}; write one 'question: answer' a line instead")
+        what = "a list" if isinstance(loaded, list) else "a single value"
+        raise Refusal(f"it holds {what}; write one 'question: answer' a line instead")
     return loaded
 
 

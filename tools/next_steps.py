@@ -19,8 +19,8 @@ def _relay(answers: Mapping[str, object]) -> str:
     """Return which log-in of the relay goes into .env."""
     return {
         "sendgrid": "SENDGRID_API_KEY: a SendGrid API key that may send mail, and nothing else",
-        "ses": f"RELAY_USERNAME and SENDGRID_API_KEY: log-in and password of SES SMTP in {answers['aws_region']}",
-        "smtp": "RELAY_USERNAME and SENDGRID_API_KEY: log-in and password at your relay;"
+        "ses": f"RELAY_USERNAME, SENDGRID_API_KEY: log-in and password of SES in {answers['aws_region']}",
+        "smtp": "RELAY_USERNAME, SENDGRID_API_KEY: log-in and password at your relay;"
         " its host stands in config/postfix/main.cf (relayhost)",
     }[str(answers["relay"])]
 

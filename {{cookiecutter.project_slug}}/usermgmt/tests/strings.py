@@ -43,7 +43,11 @@ def code_texts() -> Iterator[str]:
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "refuse"):
                 for argument in node.args[PROBLEM_TEXTS]:
                     yield from literals(argument)
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("text", "wrong", "instead"):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in (
+                "text",
+                "wrong",
+                "instead",
+            ):
                 yield from literals(node.value)
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
                 names = [getattr(name, "id", "") for name in node.targets[0].elts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import email_validator
+import idna
 from email_validator import EmailNotValidError, validate_email
 
 from usermgmt.problems import Problem, Refused
@@ -119,6 +120,14 @@ def parse_destinations(value: str, field: str = "destinations") -> list[str]:
     if problems:
         raise Refused(problems)
     return list(dict.fromkeys(found))
+
+
+def readable_domain(name: str) -> str:
+    """A stored domain as people write it: `bücher.example` for `xn--bcher-kva.example`."""
+    try:
+        return idna.decode(name)
+    except idna.IDNAError:
+        return name
 
 
 def domain_of(address: str) -> str:

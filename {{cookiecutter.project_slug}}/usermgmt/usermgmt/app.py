@@ -9,6 +9,7 @@ from flask import Flask, has_request_context, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from usermgmt.addresses import readable_domain
 from usermgmt.database import Database
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> Flask:
     csrf.init_app(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.globals["csrf"] = csrf_field
+    app.jinja_env.filters["readable"] = readable_domain
     for module in (health, auth, overview, domains, mailboxes, aliases):
         app.register_blueprint(module.blueprint)
     for module in (i18n, headers, errors):
@@ -64,11 +66,13 @@ def prepare_first_admin(app: Flask, parts: Parts) -> None:
                 parts.database, parts.hasher, parts.settings.admin_email, parts.settings.admin_password
             )
         except DBAPIError:
-            log.warning("the database is not there yet; the first admin waits for it")
+            log.debug("the database is not there yet; the first admin waits for it")
             return
         except Refused as refusal:
             log.error("ADMIN_EMAIL or ADMIN_PASSWORD_FILE cannot make the first admin: %s", refusal)
         waiting.clear()
 
     try_once()
+    if waiting:
+        log.warning("the database is not there yet; the first admin waits for it")
     app.before_request(try_once)

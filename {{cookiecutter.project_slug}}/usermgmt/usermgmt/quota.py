@@ -34,8 +34,9 @@ def parse_quota(value: str, field: str = "quota") -> int:
 
 
 def format_quota(size: int) -> str:
-    """The shortest exact form of a number of bytes: parse_quota gives the same number back."""
+    """A short exact form of a number of bytes: parse_quota gives the same number back."""
     for unit in ("T", "G", "M", "K"):
-        if size % UNITS[unit] == 0:
-            return f"{size // UNITS[unit]}{unit}"
+        hundredths, rest = divmod(size * 100, UNITS[unit])
+        if rest == 0 and hundredths >= 100:
+            return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".") + unit
     return str(size)

@@ -18,7 +18,9 @@ blueprint = Blueprint("auth", __name__)
 
 @blueprint.get("/login")
 def login() -> str | Response:
-    """The log-in form."""
+    """The log-in form, unless nobody could log in now."""
+    if not database().is_ready():
+        return error_page(503)
     if admin_of_session():
         return redirect(url_for("overview.show"))
     return render_template("login.html", email="", wrong=False)

@@ -23,9 +23,10 @@ def back_to(mailbox: Mailbox) -> Response:
 
 
 def chosen_password() -> tuple[str, bool]:
-    """The password of the form, and whether it was generated here."""
-    if request.form.get("password_kind") == "chosen":
-        return request.form.get("password", ""), False
+    """The password of the form, and whether it was generated here. What was typed is never ignored."""
+    typed = request.form.get("password", "")
+    if typed or request.form.get("password_kind") == "chosen":
+        return typed, False
     return generate_password(), True
 
 

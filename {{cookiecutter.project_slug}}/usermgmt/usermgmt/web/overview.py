@@ -10,7 +10,7 @@ from usermgmt.services.directory import counts
 from usermgmt.web.context import database
 from usermgmt.web.sessions import protected
 
-LATEST = 15
+LATEST = 12
 ACTIONS = {
     "admin.add": "Admin added",
     "admin.reset": "Admin password reset",

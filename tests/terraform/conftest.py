@@ -1,0 +1,68 @@
+"""One AWS in memory and one Terraform for the whole run; modules are applied once a file."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from equipment.cloud import Cloud
+from equipment.installation import Installation, install
+from equipment.template import ANSWERS, render
+from equipment.workspace import Workspace
+
+# moto answers under localhost, where a bucket cannot be a host name.
+PATH_STYLE = "-backend-config=use_path_style=true"
+
+MakeWorkspace = Callable[..., Workspace]
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return install(tmp_path_factory.mktemp("terraform"))
+
+
+@pytest.fixture(scope="session")
+def session_cloud() -> Iterator[Cloud]:
+    cloud = Cloud()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture(scope="module")
+def cloud(session_cloud: Cloud) -> Cloud:
+    """The account, empty at the start of each file."""
+    session_cloud.reset()
+    return session_cloud
+
+
+@pytest.fixture(scope="session")
+def workspace(
+    installation: Installation, session_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> MakeWorkspace:
+    """Renders the template with answers and gives one of its modules, not initialised."""
+
+    def make(module: str = "s3-backup", answers: Mapping[str, Any] | None = None) -> Workspace:
+        folder: Path = render(tmp_path_factory.mktemp("repository") / "terraform", answers)
+        return Workspace(folder / module, installation, session_cloud.endpoint)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def state_bucket(cloud: Cloud, workspace: MakeWorkspace) -> str:
+    """The state bucket, made by state-bootstrap as an operator would."""
+    bootstrap = workspace("state-bootstrap")
+    bootstrap.init()
+    bootstrap.plan_and_apply("-var=create_lock_table=true")
+    return ANSWERS["state_bucket"]
+
+
+@pytest.fixture(scope="module")
+def applied(state_bucket: str, workspace: MakeWorkspace) -> Workspace:
+    """The backup module, initialised with its S3 backend and applied with the GitHub roles."""
+    module = workspace()
+    module.environment["TF_VAR_github_repository"] = "example/mailserver"
+    module.init(PATH_STYLE)
+    module.plan_and_apply()
+    return module

@@ -1,0 +1,249 @@
+"""The settings of a bucket, each a resource of its own."""
+
+from typing import Any, ClassVar
+
+from equipment.resource import Gone, Resource, gone_if
+from equipment.values import State
+
+
+class BucketSetting(Resource):
+    """Something that is put on a bucket as a whole; its id is the bucket's name."""
+
+    replaces = ("bucket", "region")
+    missing: ClassVar[tuple[str, ...]] = ()
+    """Error codes with which S3 says that the bucket has no such setting."""
+
+    def client(self, state: State) -> Any:
+        return self.aws.client("s3", state["region"])
+
+    def put(self, state: State) -> None:
+        raise NotImplementedError
+
+    def get(self, s3: Any, bucket: str) -> State:
+        raise NotImplementedError
+
+    def create(self, planned: State) -> State:
+        self.put(planned)
+        return self.read({**planned, "id": planned["bucket"]})
+
+    def update(self, prior: State, planned: State) -> State:
+        self.put(planned)
+        return self.read(planned)
+
+    def read(self, state: State) -> State:
+        with gone_if("NoSuchBucket", *self.missing):
+            found = self.get(self.client(state), state["id"])
+        return {"id": state["id"], "bucket": state["id"], **found}
+
+
+class Versioning(BucketSetting):
+    def put(self, state: State) -> None:
+        status = state["versioning_configuration"][0]["status"]
+        self.client(state).put_bucket_versioning(
+            Bucket=state["bucket"], VersioningConfiguration={"Status": status}
+        )
+
+    def get(self, s3: Any, bucket: str) -> State:
+        status = s3.get_bucket_versioning(Bucket=bucket).get("Status", "Disabled")
+        return {"versioning_configuration": [{"status": status, "mfa_delete": ""}]}
+
+    def delete(self, state: State) -> None:
+        suspended = {"Status": "Suspended"}
+        self.client(state).put_bucket_versioning(Bucket=state["id"], VersioningConfiguration=suspended)
+
+
+class ObjectLock(BucketSetting):
+    missing = ("ObjectLockConfigurationNotFoundError",)
+    defaults: ClassVar = {"object_lock_enabled": "Enabled"}
+
+    def put(self, state: State) -> None:
+        retention = state["rule"][0]["default_retention"][0]
+        rule = {"Mode": retention["mode"], "Days": retention["days"], "Years": retention["years"]}
+        wanted = {name: value for name, value in rule.items() if value}
+        self.client(state).put_object_lock_configuration(
+            Bucket=state["bucket"],
+            ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": wanted}},
+        )
+
+    def get(self, s3: Any, bucket: str) -> State:
+        found = s3.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]
+        retention = found.get("Rule", {}).get("DefaultRetention", {})
+        rule = {
+            "mode": retention.get("Mode"),
+            "days": retention.get("Days") or None,
+            "years": retention.get("Years") or None,  # moto says 0 where AWS says nothing
+        }
+        return {
+            "object_lock_enabled": found["ObjectLockEnabled"],
+            "rule": [{"default_retention": [rule]}] if retention else [],
+        }
+
+    def delete(self, state: State) -> None:
+        without_rule = {"ObjectLockEnabled": "Enabled"}
+        self.client(state).put_object_lock_configuration(
+            Bucket=state["id"], ObjectLockConfiguration=without_rule
+        )
+
+
+class Encryption(BucketSetting):
+    missing = ("ServerSideEncryptionConfigurationNotFoundError",)
+
+    def put(self, state: State) -> None:
+        algorithm = state["rule"][0]["apply_server_side_encryption_by_default"][0]["sse_algorithm"]
+        rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+        self.client(state).put_bucket_encryption(
+            Bucket=state["bucket"], ServerSideEncryptionConfiguration={"Rules": rules}
+        )
+
+    def get(self, s3: Any, bucket: str) -> State:
+        answer = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+        default = answer["Rules"][0]["ApplyServerSideEncryptionByDefault"]
+        by_default = {
+            "sse_algorithm": default["SSEAlgorithm"],
+            "kms_master_key_id": default.get("KMSMasterKeyID") or None,
+        }
+        rule = {
+            "apply_server_side_encryption_by_default": [by_default],
+            "blocked_encryption_types": None,
+            "bucket_key_enabled": None,
+        }
+        return {"rule": [rule]}
+
+    def delete(self, state: State) -> None:
+        self.client(state).delete_bucket_encryption(Bucket=state["id"])
+
+
+class PublicAccessBlock(BucketSetting):
+    missing = ("NoSuchPublicAccessBlockConfiguration",)
+    names: ClassVar = {
+        "block_public_acls": "BlockPublicAcls",
+        "block_public_policy": "BlockPublicPolicy",
+        "ignore_public_acls": "IgnorePublicAcls",
+        "restrict_public_buckets": "RestrictPublicBuckets",
+    }
+
+    def put(self, state: State) -> None:
+        wanted = {name: bool(state[argument]) for argument, name in self.names.items()}
+        self.client(state).put_public_access_block(
+            Bucket=state["bucket"], PublicAccessBlockConfiguration=wanted
+        )
+
+    def get(self, s3: Any, bucket: str) -> State:
+        found = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        return {argument: found[name] for argument, name in self.names.items()}
+
+    def delete(self, state: State) -> None:
+        self.client(state).delete_public_access_block(Bucket=state["id"])
+
+
+class OwnershipControls(BucketSetting):
+    missing = ("OwnershipControlsNotFoundError",)
+
+    def put(self, state: State) -> None:
+        rules = [{"ObjectOwnership": rule["object_ownership"]} for rule in state["rule"]]
+        self.client(state).put_bucket_ownership_controls(
+            Bucket=state["bucket"], OwnershipControls={"Rules": rules}
+        )
+
+    def get(self, s3: Any, bucket: str) -> State:
+        rules = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+        return {"rule": [{"object_ownership": rule["ObjectOwnership"]} for rule in rules]}
+
+    def delete(self, state: State) -> None:
+        self.client(state).delete_bucket_ownership_controls(Bucket=state["id"])
+
+
+class BucketPolicy(BucketSetting):
+    missing = ("NoSuchBucketPolicy",)
+    json_arguments = ("policy",)
+
+    def put(self, state: State) -> None:
+        self.client(state).put_bucket_policy(Bucket=state["bucket"], Policy=state["policy"])
+
+    def get(self, s3: Any, bucket: str) -> State:
+        return {"policy": s3.get_bucket_policy(Bucket=bucket)["Policy"]}
+
+    def delete(self, state: State) -> None:
+        self.client(state).delete_bucket_policy(Bucket=state["id"])
+
+
+class Lifecycle(BucketSetting):
+    """Understands filters for the whole bucket only, which is all that the modules use."""
+
+    missing = ("NoSuchLifecycleConfiguration",)
+
+    def put(self, state: State) -> None:
+        rules = [_rule_for_s3(rule) for rule in state["rule"]]
+        self.client(state).put_bucket_lifecycle_configuration(
+            Bucket=state["bucket"], LifecycleConfiguration={"Rules": rules}
+        )
+
+    def get(self, s3: Any, bucket: str) -> State:
+        answer = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+        if not answer.get("Rules"):
+            raise Gone
+        return {"rule": [_rule_from_s3(rule) for rule in answer["Rules"]]}
+
+    def read(self, state: State) -> State:
+        size = state["transition_default_minimum_object_size"]
+        chosen = size if isinstance(size, str) else "all_storage_classes_128K"
+        return {**super().read(state), "transition_default_minimum_object_size": chosen}
+
+    def delete(self, state: State) -> None:
+        self.client(state).delete_bucket_lifecycle(Bucket=state["id"])
+
+
+def _rule_for_s3(rule: State) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"ID": rule["id"], "Status": rule["status"], "Filter": {"Prefix": ""}}
+    if rule["transition"]:
+        wanted["Transitions"] = [
+            {"Days": int(each["days"]), "StorageClass": each["storage_class"]} for each in rule["transition"]
+        ]
+    for expiration in rule["expiration"]:
+        marker = expiration["expired_object_delete_marker"] is True
+        wanted["Expiration"] = (
+            {"ExpiredObjectDeleteMarker": True} if marker else {"Days": int(expiration["days"])}
+        )
+    for old in rule["noncurrent_version_expiration"]:
+        kept = old["newer_noncurrent_versions"]
+        wanted["NoncurrentVersionExpiration"] = {
+            "NoncurrentDays": int(old["noncurrent_days"]),
+            **({"NewerNoncurrentVersions": int(kept)} if kept else {}),
+        }
+    for upload in rule["abort_incomplete_multipart_upload"]:
+        wanted["AbortIncompleteMultipartUpload"] = {
+            "DaysAfterInitiation": int(upload["days_after_initiation"])
+        }
+    return wanted
+
+
+def _rule_from_s3(rule: dict[str, Any]) -> State:
+    expiration, old = rule.get("Expiration"), rule.get("NoncurrentVersionExpiration")
+    upload = rule.get("AbortIncompleteMultipartUpload")
+    whole_bucket = {"object_size_greater_than": None, "object_size_less_than": None, "prefix": ""}
+    return {
+        "id": rule["ID"],
+        "prefix": "",
+        "status": rule["Status"],
+        "filter": [{**whole_bucket, "and": [], "tag": []}],
+        "transition": [
+            {"days": each["Days"], "date": None, "storage_class": each["StorageClass"]}
+            for each in rule.get("Transitions", [])
+        ],
+        "noncurrent_version_transition": [],
+        "expiration": [_expiration(expiration)] if expiration else [],
+        "noncurrent_version_expiration": [_noncurrent(old)] if old else [],
+        "abort_incomplete_multipart_upload": (
+            [{"days_after_initiation": upload["DaysAfterInitiation"]}] if upload else []
+        ),
+    }
+
+
+def _expiration(found: dict[str, Any]) -> State:
+    marker = found.get("ExpiredObjectDeleteMarker", False)
+    return {"date": None, "days": found.get("Days", 0), "expired_object_delete_marker": marker}
+
+
+def _noncurrent(found: dict[str, Any]) -> State:
+    kept = found.get("NewerNoncurrentVersions")
+    return {"noncurrent_days": found["NoncurrentDays"], "newer_noncurrent_versions": kept}

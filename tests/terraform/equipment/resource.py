@@ -1,0 +1,138 @@
+"""What a resource of the stand-in provider has to know to be planned and carried out."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from equipment.values import UNKNOWN, State
+
+
+class Gone(Exception):
+    """The thing is not there any more."""
+
+
+class Aws:
+    """The configured provider: its region, default tags, and boto3 clients (made when first needed)."""
+
+    def __init__(self, config: State) -> None:
+        self.region: str = config["region"] or os.environ["AWS_REGION"]
+        blocks = config.get("default_tags") or [{}]
+        self.default_tags: dict[str, str] = blocks[0].get("tags") or {}
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client; its endpoint comes from AWS_ENDPOINT_URL."""
+        import boto3  # validate and test need none, and importing it takes half a second
+        from botocore.config import Config
+
+        key = (service, region or self.region)
+        if key not in self._clients:
+            config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1})
+            self._clients[key] = boto3.client(service, region_name=key[1], config=config)
+        return self._clients[key]
+
+    @property
+    def account(self) -> str:
+        return self.client("sts").get_caller_identity()["Account"]
+
+
+class Resource:
+    """One resource type. `create`, `update` and `read` take and return states; `read` raises Gone."""
+
+    replaces: ClassVar[tuple[str, ...]] = ()
+    """Arguments that cannot change in place (the provider's ForceNew)."""
+    sensitive: ClassVar[tuple[str, ...]] = ()
+    """Attributes that Terraform must not print."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Values of arguments that the configuration leaves out."""
+    json_arguments: ClassVar[tuple[str, ...]] = ()
+    """Arguments that hold JSON; another spelling of the same document is no change."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+
+    def client(self, state: State) -> Any:
+        """The boto3 client for the region of this state."""
+        raise NotImplementedError
+
+    def plan(self, prior: State | None, planned: State, config: State) -> State:
+        """Completes a plan with what is already known."""
+        if "region" in planned:
+            planned["region"] = config["region"] or self.aws.region
+        if "tags_all" in planned and planned["tags"] is not UNKNOWN:
+            planned["tags_all"] = {**self.aws.default_tags, **(planned["tags"] or {})}
+        return planned
+
+    def create(self, planned: State) -> State:
+        raise NotImplementedError
+
+    def read(self, state: State) -> State:
+        raise NotImplementedError
+
+    def update(self, prior: State, planned: State) -> State:
+        raise NotImplementedError
+
+    def delete(self, state: State) -> None:
+        raise NotImplementedError
+
+    def refreshed(self, state: State) -> State:
+        """`read`, with JSON in the spelling of the state where it means the same."""
+        found = self.read(state)
+        for name in self.json_arguments:
+            if _same_json(state.get(name), found.get(name)):
+                found[name] = state[name]
+        return found
+
+    def tags(self, found: Mapping[str, str]) -> State:
+        """`tags` and `tags_all` for the tags that a thing has."""
+        own = {key: value for key, value in found.items() if self.aws.default_tags.get(key) != value}
+        return {"tags": own or None, "tags_all": dict(found)}
+
+
+class DataSource:
+    """One data source type."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+
+    def read(self, config: State) -> State:
+        raise NotImplementedError
+
+
+@contextmanager
+def gone_if(*codes: str) -> Iterator[None]:
+    """Turns AWS's own "there is no such thing" errors into Gone."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in codes:
+            raise Gone from error
+        raise
+
+
+def as_list(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
+    """Tags as most AWS calls want them."""
+    return [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+
+
+def as_dict(tags: list[dict[str, str]]) -> dict[str, str]:
+    """Tags as Terraform wants them."""
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def json_text(document: Any) -> str:
+    """A policy as text, whether boto3 gave text or an object."""
+    return document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    try:
+        return json.loads(one) == json.loads(other)
+    except json.JSONDecodeError:
+        return False

@@ -1,10 +1,48 @@
--- The rule of the virus scanner is dropped without an error when its configuration cannot be used.
--- This check stands in its place: without the rule every mail gets a temporary failure.
+-- No mail passes without a verdict of the virus scanner: it is put off with a temporary failure instead.
+--
+-- rspamd by itself lets mail pass in three cases: the scanner does not answer (a symbol without a score), the rule was
+-- dropped because its configuration could not be used, and the scanner answers with an error of its own (the rule
+-- fails on it, and nothing is recorded). So the verdicts are counted here, and what has none is not delivered.
+
+local logger = require "rspamd_logger"
+local priorities = require("lua_util").symbols_priorities
+local clamav = require "lua_scanners/clamav"
+local common = require "lua_scanners/common"
+
+local VERDICT = "virus_scan_verdict"
+
+local function has_verdict(task)
+  task:get_mempool():set_variable(VERDICT, "yes")
+end
+
+-- Called with the outcome "clean" or "found", to be remembered. It is not: a virus known since a minute ago must be
+-- found in the second copy, too.
+common.save_cache = function(task)
+  has_verdict(task)
+  return false
+end
+
+local yield_result = common.yield_result
+common.yield_result = function(task, rule, found, weight, failed, part)
+  if not failed then
+    has_verdict(task)
+  end
+  return yield_result(task, rule, found, weight, failed, part)
+end
+
+assert(type(clamav.check) == "function" and type(yield_result) == "function", "unknown scanner interface")
+
 rspamd_config:register_symbol({
-  name = "VIRUS_SCANNER_MISSING",
-  type = "normal",
-  score = 0.0,
-  callback = function(_)
-    return not rspamd_config:get_symbols()["CLAM_VIRUS"]
+  name = "VIRUS_SCAN_MISSING",
+  type = "postfilter",
+  priority = priorities.top,
+  flags = "ignore_passthrough,explicit_disable",
+  callback = function(task)
+    if task:get_mempool():get_variable(VERDICT) or task:get_metric_action("default") == "reject" then
+      return
+    end
+    logger.errx(task, "no verdict of the virus scanner: put off with a temporary failure")
+    task:insert_result("VIRUS_SCAN_MISSING", 0.0)
+    task:set_pre_result("soft reject", "The virus scanner does not answer, please try again later", "virus_scan")
   end,
 })

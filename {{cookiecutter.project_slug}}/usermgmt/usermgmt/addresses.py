@@ -40,7 +40,7 @@ def parse_domain(value: str, field: str = "name") -> str:
             field, value, "This is an address, not a domain.", "Use only what follows the @: example.org."
         )
     try:
-        address = validate_email("x@" + text, check_deliverability=False, allow_smtputf8=False)
+        address = validate_email("x@" + text, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError as error:
         raise refuse(
             field,
@@ -55,7 +55,7 @@ def parse_address(value: str, field: str) -> str:
     """Any mail address, lower-case with the domain as A-labels; raises Refused."""
     text = without_root_dot(value.strip())
     try:
-        address = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+        address = validate_email(text, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError as error:
         raise refuse(
             field,

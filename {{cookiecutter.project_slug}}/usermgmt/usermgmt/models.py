@@ -20,7 +20,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import DATETIME, VARCHAR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.sql import func
 from sqlalchemy.types import JSON
 
 # Names of constraints are fixed so that later migrations can refer to them.
@@ -45,7 +44,6 @@ def utc_now() -> datetime:
 
 
 MOMENT = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
-NOW = func.current_timestamp(6)
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -64,7 +62,7 @@ class Domain(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(address_column(253), unique=True)
     active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
-    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
 
 
 class Mailbox(Base):
@@ -80,10 +78,8 @@ class Mailbox(Base):
     display_name: Mapped[str] = mapped_column(String(255), default="", server_default="")
     quota_bytes: Mapped[int] = mapped_column(BigInteger)
     active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
-    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, server_default=NOW)
-    updated_at: Mapped[datetime] = mapped_column(
-        MOMENT, default=utc_now, onupdate=utc_now, server_default=NOW
-    )
+    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, onupdate=utc_now)
 
     domain: Mapped[Domain] = relationship()
 
@@ -99,7 +95,7 @@ class Alias(Base):
     source: Mapped[str] = mapped_column(address_column(320))
     destination: Mapped[str] = mapped_column(address_column(320), index=True)
     active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
-    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
 
     domain: Mapped[Domain] = relationship()
 
@@ -114,7 +110,7 @@ class Admin(Base):
     email: Mapped[str] = mapped_column(address_column(320), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
-    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
 
 
 class AuditEntry(Base):
@@ -128,7 +124,7 @@ class AuditEntry(Base):
     )
 
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
-    at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, server_default=NOW)
+    at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
     actor: Mapped[str] = mapped_column(address_column(320))
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(address_column(320))

@@ -73,6 +73,21 @@ async def test_equal_messages_at_the_same_moment_are_submitted_once(api, smtp: S
     assert (len(smtp.delivered), smtp.connections) == (1, 1)
 
 
+async def test_an_acceptance_after_the_caller_gave_up_is_remembered_even_over_a_shutdown(
+    settings: Settings, smtp: SmtpServer
+):
+    smtp.hold.clear()
+    async with running(settings) as client:
+        given_up = asyncio.create_task(post(client))
+        await asyncio.wait_for(smtp.waiting.wait(), 3)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        smtp.hold.set()
+    async with running(settings) as client:
+        assert (await post(client)).json()["duplicate"] is True
+    assert len(smtp.delivered) == 1
+
+
 async def test_equal_messages_at_the_same_moment_share_a_refusal(api, smtp: SmtpServer):
     smtp.answers["message"] = "554 5.7.1 virus"
     smtp.hold.clear()
@@ -178,6 +193,11 @@ def test_a_header_without_end_is_not_kept_in_memory():
     for _ in range(100):
         fingerprint.feed(b"x" * 64 * 1024)
     assert fingerprint._header is None
+
+
+@pytest.mark.parametrize("message", [IDENTIFIED, IDENTIFIED.replace(b"\r", b"")], ids=["CRLF", "LF"])
+def test_the_key_is_the_same_wherever_the_message_is_cut_once(message):
+    assert {key_of(message, cut) for cut in range(len(message))} == {key_of(message)}
 
 
 @given(

@@ -96,5 +96,6 @@ def test_no_refusal_before_the_recipient_or_content_bounces_mail(stage, code):
     assert classify(Reply(stage, code, "5.7.1 no")) is Verdict.TEMPORARY
 
 
-def test_a_reply_whose_codes_disagree_is_temporary():
-    assert classify(Reply(Stage.RCPT, 550, "4.1.1 later")) is Verdict.TEMPORARY
+@pytest.mark.parametrize("stage", Stage)
+def test_a_reply_whose_codes_disagree_is_temporary(stage):
+    assert classify(Reply(stage, 554, "4.7.1 later")) is Verdict.TEMPORARY

@@ -1,0 +1,87 @@
+"""Which answers the template is generated with in tests: every single change, all pairs, all on, all off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from allpairspy import AllPairs
+
+from tools.answers import questions
+
+Changes = Mapping[str, object]
+
+# Another good answer to each question that takes free text or a number; good beside the other defaults.
+OTHER_TEXTS: Changes = {
+    "project_name": "例え Mail (2)",
+    "project_slug": "acme-mail",
+    "mail_domain": "acme.co.jp",
+    "webmail_host": "webmail.example.com",
+    "api_host": "inbound.example.com",
+    "admin_email": "ops@acme.org",
+    "timezone": "Asia/Tokyo",
+    "ssd_path": "/var/lib/acme/ssd",
+    "hdd_path": "/mnt/disk2/acme",
+    "aws_region": "eu-central-1",
+    "backup_bucket": "acme-mail-backup",
+    "state_bucket": "acme-mail-state",
+    "object_lock_days": 365,
+    "monthly_budget_usd": 25,
+}
+EVERY_TEXT: Changes = {
+    **OTHER_TEXTS,
+    "webmail_host": "webmail.acme.co.jp",
+    "api_host": "inbound.acme.co.jp",
+}
+
+
+def options() -> dict[str, list]:
+    """Return the questions with a fixed set of answers, the default first."""
+    found = {}
+    for question, default in questions().items():
+        if isinstance(default, bool):
+            found[question] = [default, not default]
+        elif isinstance(default, list):
+            found[question] = list(default)
+    return found
+
+
+def _without_defaults(answers: Changes) -> Changes:
+    return {question: value for question, value in answers.items() if value != options()[question][0]}
+
+
+def singles() -> Iterator[Changes]:
+    """Yield no change, and every change of one answer alone."""
+    yield {}
+    for question, (_, *others) in options().items():
+        for other in others:
+            yield {question: other}
+    for question, other in OTHER_TEXTS.items():
+        yield {question: other}
+
+
+def pairs() -> Iterator[Changes]:
+    """Yield a covering array: any two answers to any two questions of `options` meet in one of these."""
+    names = list(options())
+    for row in AllPairs(list(options().values())):
+        yield _without_defaults(dict(zip(names, row, strict=True)))
+
+
+def extremes() -> Iterator[Changes]:
+    """Yield everything on (the last choices, and true) and everything off (the first choices, and false)."""
+    yield _without_defaults({q: True if True in values else values[-1] for q, values in options().items()})
+    yield _without_defaults({q: False if False in values else values[0] for q, values in options().items()})
+    yield EVERY_TEXT
+
+
+def name(changes: Changes) -> str:
+    """Return a readable name for what differs from the defaults."""
+    return ",".join(f"{question}={value}" for question, value in changes.items()) or "defaults"
+
+
+def combinations() -> dict[str, Changes]:
+    """Return every combination once, by its name."""
+    found = {}
+    for changes in (*singles(), *pairs(), *extremes()):
+        key = "every text changed" if changes is EVERY_TEXT else name(changes)
+        found.setdefault(key, changes)
+    return found

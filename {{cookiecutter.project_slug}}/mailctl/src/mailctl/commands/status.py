@@ -66,20 +66,25 @@ def _show(context: Context, project: str, states: "list[ServiceState]", disks: "
     if out.as_json:
         return
     out.show(service_table(states, out.console.width))
-    if USUAL_WIDTH <= out.console.width < FULL_WIDTH:
+    started = any(state.container for state in states)
+    if started and USUAL_WIDTH <= out.console.width < FULL_WIDTH:
         out.show("", place_table(states))
     out.show("")
     for disk in disks:
         _show_disk(context, disk)
+    local = project != context.project_name
+    option = f" --project-name {project}" if local else ""
     bad = [state.service for state in states if not state.ok]
     if not bad:
         out.show(f"{project}: all {len(states)} services are healthy.")
         return
     out.show(f"{project}: {len(bad)} of {len(states)} services are not healthy.")
-    if all(state.container is None for state in states):
-        out.item("next", "nothing was started yet: docker compose up -d")
+    if started:
+        out.item("next", f"docker compose{option} logs --tail=50 {' '.join(bad)}")
     else:
-        out.item("next", f"docker compose logs --tail=50 {' '.join(bad)}")
+        out.item(
+            "next", f"nothing was started yet: {'mailctl local up' if local else 'docker compose up -d'}"
+        )
 
 
 def _show_disk(context: Context, disk: "Disk") -> None:

@@ -15,6 +15,8 @@ from mailctl.local.stack import LocalStack
 from mailctl.state import ServiceState, services
 
 POLL_SECONDS = 1.0
+# The engine doubles its pause after each restart: eight are half a minute of failing, and no accident.
+MAX_RESTARTS = 8
 LOG_LINES = 15
 # Waiting for others: not the cause of anything.
 PENDING = ("absent", "created")
@@ -27,6 +29,7 @@ class Startup:
         self._engine, self._stack, self._expected = engine, stack, expected
         self.began = time.monotonic()
         self.states: list[ServiceState] = []
+        self._restarts_before: dict[str, int] = {}
         self.lines: deque[str] = deque(maxlen=LOG_LINES)
 
     @property
@@ -37,6 +40,9 @@ class Startup:
         """Ask the engine again; returns a line for each service whose state has changed."""
         before = {state.service: state.word for state in self.states}
         self.states = services(self._engine, self._stack.project, self._expected)
+        for state in self.states:
+            if state.container:
+                self._restarts_before.setdefault(state.container.id, state.container.restarts)
         changed = [s for s in self.states if s.container and before.get(s.service) != s.word]
         return [f"{self.seconds:4.0f} s  {state.service}: {state.word}" for state in changed]
 
@@ -49,6 +55,12 @@ class Startup:
     @property
     def healthy(self) -> bool:
         return bool(self.states) and all(state.ok for state in self.states)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a container has been restarted so often that waiting on will not help."""
+        found = [state.container for state in self.states if state.container]
+        return any(c.restarts - self._restarts_before[c.id] >= MAX_RESTARTS for c in found)
 
 
 def start(
@@ -66,7 +78,8 @@ def start(
                     if not progress.live:
                         progress.line(line)
                 redraw()
-                if ended or (ended == 0 and startup.healthy) or startup.seconds >= limit:
+                late = startup.hopeless or startup.seconds >= limit
+                if ended or late or (ended == 0 and startup.healthy):
                     break
                 pause.wait(POLL_SECONDS)
     finally:
@@ -75,6 +88,7 @@ def start(
         process.wait()
         reader.join()
     if ended == 0 and startup.healthy:
+        progress.line(f"{len(startup.states)} services are healthy after {startup.seconds:.0f} s")
         return startup.states
     raise _failed(engine, stack, startup, ended)
 
@@ -99,6 +113,8 @@ def _table(startup: Startup, width: int) -> Any:
 
     from mailctl.commands.status import service_table
 
+    if not startup.states:
+        return Text("")
     good = sum(state.ok for state in startup.states)
     head = Text(f"  {good} of {len(startup.states)} healthy after {startup.seconds:.0f} s", style="bold")
     return Group(head, service_table(startup.states, width, brief=True))
@@ -118,7 +134,7 @@ def _failed(engine: Engine, stack: LocalStack, startup: Startup, ended: int | No
         field="local stack",
         value=stack.project,
         wrong=f"not healthy after {startup.seconds:.0f} s: {names}",
-        mend="see the output above; a slow machine or a first signature download may need --wait 1800",
+        mend="mend what the output above names; if it was only slow: mailctl local up --wait 1800",
         next=logs,
     )
     return Refused(problem, details="\n".join(_last_words(engine, state) for state in causes) + f"\n{said}")
@@ -130,6 +146,6 @@ def _last_words(engine: Engine, state: ServiceState) -> str:
         return f"--- {state.service}: no container was made"
     parts = [f"--- {state.service}: {state.word}, last lines of its log:"]
     parts.append(engine.logs(found.id, LOG_LINES).strip() or "(it wrote nothing)")
-    if found.health not in (None, "healthy"):
-        parts += [f"--- {state.service}: what its healthcheck said:", found.health_output or "(nothing)"]
+    if found.status == "running" and found.health_output:
+        parts += [f"--- {state.service}: what its healthcheck said:", found.health_output]
     return "\n".join(parts)

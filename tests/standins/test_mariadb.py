@@ -1,0 +1,106 @@
+"""The stand-in for MariaDB: first start from secret files, init files in order, its own health user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.standins.hardened import Container, docker
+
+HEALTH = ("healthcheck.sh", "--connect", "--innodb_initialized")
+# What an operator's init files may rely on: order, the database, root, a server that nobody else reaches yet.
+INIT_FILES = {
+    "10-accounts.sh": """#!/bin/sh
+set -eu
+code=0
+healthcheck.sh --connect || code=$?
+MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --user=root "$MARIADB_DATABASE" \
+  --execute="CREATE TABLE health (code INT); INSERT INTO health VALUES ($code);
+    CREATE USER reader@'%' IDENTIFIED BY 'readers-word'; GRANT SELECT ON $MARIADB_DATABASE.* TO reader@'%'"
+""",
+    "15-sourced.sh": 'docker_process_sql <<<"CREATE TABLE sourced (i INT)"\n',
+    "20-schema.sql": "INSERT INTO sourced VALUES (42);\n",
+}
+
+
+@pytest.fixture(scope="module")
+def options(folder: Path) -> list[str]:
+    """The options of the compose file's service."""
+    secrets, init = folder / "secrets", folder / "init"
+    secrets.mkdir()
+    init.mkdir()
+    (secrets / "root").write_text("roots-word")
+    (secrets / "owner").write_text("owner's \\word")
+    for name, text in INIT_FILES.items():
+        (init / name).write_text(text)
+    (init / "10-accounts.sh").chmod(0o755)
+    return [
+        *("--user=999:999", "--tmpfs=/tmp", "--tmpfs=/run/mysqld:uid=999,gid=999"),
+        *(f"--volume={secrets}:/run/secrets:ro", f"--volume={init}:/docker-entrypoint-initdb.d:ro"),
+        *("--env=MARIADB_ROOT_PASSWORD_FILE=/run/secrets/root", "--env=MARIADB_DATABASE=mailserver"),
+        *("--env=MARIADB_USER=owner", "--env=MARIADB_PASSWORD_FILE=/run/secrets/owner"),
+        "--env=MARIADB_AUTO_UPGRADE=1",
+    ]
+
+
+@pytest.fixture(scope="module")
+def mariadb(start: Callable[..., Container], options: list[str]) -> Container:
+    """A server after its first start."""
+    container = start("mariadb", *options)
+    container.wait_healthy(*HEALTH)
+    return container
+
+
+def ask(container: Container, user: str, password: str, sql: str) -> str:
+    """Run SQL over TCP and return what it prints, or the error."""
+    result = container.execute(
+        *("env", f"MYSQL_PWD={password}", "mariadb", "--host=127.0.0.1", f"--user={user}"),
+        *("--skip-column-names", "--batch", "mailserver", f"--execute={sql}"),
+    )
+    return (result.stdout or result.stderr).strip()
+
+
+def test_the_owner_logs_in_with_the_password_from_the_secret_file(mariadb: Container) -> None:
+    assert ask(mariadb, "owner", "owner's \\word", "SELECT DATABASE()") == "mailserver"
+
+
+def test_root_needs_the_password_from_the_secret_file(mariadb: Container) -> None:
+    assert ask(mariadb, "root", "roots-word", "SELECT 1") == "1"
+    assert "Access denied" in ask(mariadb, "root", "", "SELECT 1")
+
+
+def test_every_account_that_the_first_start_leaves_has_a_password(mariadb: Container) -> None:
+    sql = (
+        "SELECT user FROM mysql.user WHERE authentication_string IN ('', 'invalid') AND user != 'mariadb.sys'"
+    )
+    assert ask(mariadb, "root", "roots-word", sql) == ""
+
+
+def test_init_files_ran_in_order_executed_sourced_and_fed_to_the_database(mariadb: Container) -> None:
+    assert ask(mariadb, "reader", "readers-word", "SELECT i FROM sourced") == "42"
+
+
+def test_it_was_not_healthy_while_the_init_files_ran(mariadb: Container) -> None:
+    assert ask(mariadb, "root", "roots-word", "SELECT code FROM health") == "1"
+
+
+def test_no_password_stays_in_the_servers_environment(mariadb: Container) -> None:
+    environment = mariadb.execute("cat", "/proc/1/environ").stdout
+    assert "roots-word" not in environment
+    assert "owner's" not in environment
+
+
+def test_a_restart_keeps_the_data_and_neither_initialises_nor_upgrades_again(mariadb: Container) -> None:
+    docker("restart", mariadb.name)
+    mariadb.wait_healthy(*HEALTH)
+    assert ask(mariadb, "reader", "readers-word", "SELECT COUNT(*) FROM sourced") == "1"
+    assert mariadb.log().count("initialising") == 1
+    assert "no upgrade needed" in mariadb.log()
+
+
+def test_a_first_start_without_a_root_password_is_refused(start: Callable[..., Container]) -> None:
+    container = start("mariadb", "--user=999:999", "--tmpfs=/tmp", "--tmpfs=/run/mysqld:uid=999,gid=999")
+    docker("wait", container.name)
+    assert "no root password" in container.log()

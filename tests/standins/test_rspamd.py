@@ -1,0 +1,51 @@
+"""The stand-in for rspamd: upstream's user, ports and health probe, and no HTTP client inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.standins.hardened import Container
+
+
+@pytest.fixture(scope="module")
+def rspamd(start: Callable[..., Container]) -> Container:
+    """A server without any settings of its own."""
+    container = start("rspamd", "--user=11333:11333", "--tmpfs=/tmp", "--volume=/var/lib/rspamd")
+    container.wait_healthy("sh", "-c", own_probe(container))
+    return container
+
+
+def own_probe(container: Container) -> str:
+    """The image's own health command, as an operator inherits it."""
+    kind, command = container.state()["Config"]["Healthcheck"]["Test"]
+    assert kind == "CMD-SHELL"
+    return str(command)
+
+
+@pytest.mark.parametrize("port", [11332, 11333, 11334])
+def test_its_three_workers_listen_for_other_containers(rspamd: Container, port: int) -> None:
+    assert rspamd.succeeds("bash", "-c", f"exec 3<>/dev/tcp/$HOSTNAME/{port}")
+
+
+def test_it_logs_to_the_container(rspamd: Container) -> None:
+    assert "rspamd" in rspamd.log()
+
+
+def test_only_its_data_folder_is_writable_and_belongs_to_it(rspamd: Container) -> None:
+    assert rspamd.execute("id", "-u").stdout.strip() == "11333"
+    assert rspamd.succeeds("bash", "-c", ": > /var/lib/rspamd/mine")
+    assert not rspamd.succeeds("bash", "-c", ": > /etc/rspamd/local.d/mine")
+
+
+@pytest.mark.parametrize("tool", ["curl", "wget", "nc", "perl", "python3"])
+def test_probes_cannot_rely_on_other_tools(rspamd: Container, tool: str) -> None:
+    assert not rspamd.has_tool(tool)
+
+
+def test_the_controller_still_has_upstreams_known_password(rspamd: Container) -> None:
+    # Were it another one here, a configuration that forgets to set a password would pass its tests.
+    assert rspamd.succeeds(
+        "grep", "-q", '^password = "q1";', "/usr/share/rspamd/config/worker-controller.inc"
+    )

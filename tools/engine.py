@@ -32,6 +32,9 @@ _INSTALL_SECONDS = 900
 _PACKAGES = (("docker.io",), ("docker-cli",), ("docker-compose-v2", "docker-compose"), ("docker-buildx",))
 _OPTIONAL = {"docker-cli"}
 
+_SYSTEMD = Path("/run/systemd/system")
+_ENGINE_PID = Path("/run/docker.pid")
+
 Say = Callable[[str], None]
 
 
@@ -64,10 +67,15 @@ class Status:
         return [name for name, absent in problems.items() if absent]
 
 
-def run(command: Sequence[str], seconds: float = _COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str], seconds: float = _COMMAND_SECONDS, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command and catch what it prints; one that is missing or hangs counts as failed."""
+    environment = os.environ | variables
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, check=False, env=environment
+        )
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: not found")
     except subprocess.TimeoutExpired:
@@ -173,8 +181,8 @@ def _install(say: Say, *, debootstrap: bool, docker: bool) -> None:
     if docker:
         packages += [name for names in _PACKAGES if (name := _first_available(names))]
     say("installing " + ", ".join(packages))
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    result = run([*environment, "apt-get", "install", "--yes", "--quiet=2", *packages], _INSTALL_SECONDS)
+    command = ["apt-get", "install", "--yes", "--quiet=2", *packages]
+    result = run(command, _INSTALL_SECONDS, DEBIAN_FRONTEND="noninteractive")
     if result.returncode:
         raise EngineError(f"installing {', '.join(packages)} failed:\n{result.stderr.strip()[-2000:]}")
 
@@ -192,7 +200,7 @@ def _first_available(names: Sequence[str]) -> str:
 def _start(say: Say, found: Status) -> None:
     if "permission denied" in found.refusal.lower() or os.environ.get("DOCKER_HOST") or os.geteuid() != 0:
         raise EngineError(_explain(found))
-    if Path("/run/systemd/system").is_dir():
+    if _SYSTEMD.is_dir():
         say("starting the Docker engine (systemd)")
         run(["systemctl", "start", "docker"], START_SECONDS)
         _wait_for_engine("journalctl -u docker")
@@ -209,7 +217,7 @@ def _start(say: Say, found: Status) -> None:
 def _engine_is_running() -> bool:
     """Whether another engine holds the pid file: a second one must not be started beside it."""
     try:
-        process = int(Path("/run/docker.pid").read_text())
+        process = int(_ENGINE_PID.read_text())
         return Path(f"/proc/{process}/comm").read_text().strip() == "dockerd"
     except (OSError, ValueError):
         return False

@@ -38,9 +38,9 @@ def certificate(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def sink(start: Callable[..., Container], certificate: Path) -> Container:
-    """An empty sink that wants STARTTLS and takes any log-in."""
+@pytest.fixture(scope="module")
+def running(start: Callable[..., Container], certificate: Path) -> Container:
+    """A sink that wants STARTTLS and takes any log-in."""
     settings = {"TLS_CERT": "/tls/tls.crt", "TLS_KEY": "/tls/tls.key", "REQUIRE_STARTTLS": "1"}
     settings["AUTH_ACCEPT_ANY"] = "true"
     environment = [f"--env=MP_SMTP_{name}={value}" for name, value in settings.items()]
@@ -49,6 +49,13 @@ def sink(start: Callable[..., Container], certificate: Path) -> Container:
     )
     container.wait_healthy("/mailpit", "readyz")
     return container
+
+
+@pytest.fixture
+def sink(running: Container) -> Container:
+    """That sink, emptied."""
+    call(running, "/api/v1/messages", method="DELETE")
+    return running
 
 
 def client(container: Container) -> smtplib.SMTP:

@@ -209,6 +209,12 @@ def test_a_remote_engine_that_does_not_answer_is_not_replaced_by_a_local_one(
     assert stopped.calls == []
 
 
+def test_nothing_is_installed_for_a_remote_engine(bare: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    assert "DOCKER_HOST" in refused()
+    assert bare.calls == []
+
+
 def test_on_another_system_nothing_is_tried(bare: Machine) -> None:
     (bare.bin / "apt-get").unlink()
     message = refused()

@@ -25,7 +25,7 @@ case "$1" in
   tag) exit 0 ;;
   pull) . STATE/pull ;;
   buildx)
-    [ ! -e STATE/broken ] || [[ "$*" != *"$(cat STATE/broken)"* ]] || { echo "E: no such package"; exit 1; } ;;
+    [ ! -e STATE/broken ] || [[ "$*" != *"$(cat STATE/broken)"* ]] || { echo "E: not found"; exit 1; } ;;
 esac
 """
 
@@ -133,7 +133,11 @@ def test_a_dockerfiles_base_images_are_exactly_those_that_are_no_stage(
         origin = data.draw(st.sampled_from([image, f"--platform=linux/amd64 {image}"]))
         lines.append(data.draw(st.sampled_from(["FROM ", "from "])) + origin + stage)
         if stage:
-            lines += [f"FROM stage{number}", f"COPY --from=stage{number} /a /b", "COPY --from=0 /a /b"]
+            lines += [
+                f"FROM {data.draw(st.sampled_from(['stage', 'STAGE']))}{number}",
+                f"COPY --from=stage{number} /a /b",
+                "COPY --from=0 /a /b",
+            ]
         lines.append(data.draw(st.sampled_from(["RUN true", "", "# FROM nothing:1", "COPY . /src"])))
     assert base_images("\n".join(lines)) == list(dict.fromkeys(images))
 
@@ -351,7 +355,7 @@ def test_a_failed_build_shows_the_end_of_its_log_and_its_children_are_not_tried(
     table = Table()
     docker.has(*(table.built_tag(image) for image in table.images.values() if image.name == "base"))
     (docker.folder / "broken").write_text("standin/python:")
-    with pytest.raises(StandinError, match=r"(?s)building the stand-in python failed.*E: no such package"):
+    with pytest.raises(StandinError, match=r"(?s)building the stand-in python failed.*E: not found"):
         standins.build(lambda *_: None, table=table)
     assert not [call for call in docker.calls("buildx") if call.endswith("/mailpit")]
 

@@ -1,11 +1,14 @@
 """Reads `.env` the way compose does, and keeps line numbers, so that a message can point without quoting."""
 
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailctl.errors import Problem, Refused
+
+_BARE_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,16 @@ class EnvFile:
         return self.entries.get(name)
 
     def expanded(self, name: str, environ: Mapping[str, str]) -> str:
-        """The value with `${OTHER}` and `${OTHER:-default}` filled in; empty when there is none."""
-        from dotenv.variables import parse_variables
+        """The value with `$OTHER`, `${OTHER}` and `${OTHER:-default}` filled in; empty when there is none.
 
-        entry = self.entries.get(name)
-        if entry is None or entry.literal or "$" not in entry.value:
-            return entry.value if entry else ""
-        known = {other: found.value for other, found in self.entries.items() if other != name} | dict(environ)
-        return "".join(atom.resolve(known) for atom in parse_variables(entry.value))
+        As in compose a variable sees the environment and the lines above its own.
+        """
+        known: dict[str, str] = {}
+        for other, entry in self.entries.items():
+            known[other] = entry.value if entry.literal else _interpolate(entry.value, known | dict(environ))
+            if other == name:
+                return known[other]
+        return ""
 
 
 def read_env_file(path: Path) -> EnvFile:
@@ -66,6 +71,15 @@ def open_to_others(path: Path) -> bool:
     """Whether group or world may do anything with the file; a symlink itself is never judged."""
     mode = path.lstat().st_mode
     return not stat.S_ISLNK(mode) and bool(mode & 0o077)
+
+
+def _interpolate(text: str, known: Mapping[str, str]) -> str:
+    from dotenv.variables import parse_variables
+
+    if "$" not in text:
+        return text
+    braced = _BARE_VARIABLE.sub(r"${\1}", text)
+    return "".join(atom.resolve(known) for atom in parse_variables(braced))
 
 
 def _leading_newlines(text: str) -> int:

@@ -58,7 +58,7 @@ def _table(findings: "tuple[Finding, ...]", width: int) -> Any:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     wide = width >= READERS_FROM_WIDTH
     for name in ("secret", "state", "mode", "age", "read by") if wide else ("secret", "state"):
-        table.add_column(name, overflow="fold", no_wrap=name not in ("secret", "read by"))
+        table.add_column(name, overflow="fold", no_wrap=wide and name != "read by")
     for finding in findings:
         mode = f"{finding.mode or '-'}{'' if finding.mode_ok else '!'}"
         readers = " ".join(finding.readers) or "mailctl only"

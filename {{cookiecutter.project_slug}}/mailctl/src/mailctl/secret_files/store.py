@@ -34,9 +34,10 @@ class Store:
             return None
         except OSError as error:
             raise Refused(self._unusable(name, error)) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Refused(self._not_a_file(name))
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Refused(self._not_a_file(name))
             return file.read()
 
     def write(self, name: str, content: bytes, mode: int) -> None:
@@ -53,6 +54,7 @@ class Store:
             os.replace(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             os.fsync(self._fd)
         except OSError as error:
+            self._discard(temporary)
             raise Refused(self._unusable(name, error)) from None
 
     def stat(self, name: str) -> os.stat_result | None:
@@ -77,6 +79,12 @@ class Store:
         for name in os.listdir(self._fd):
             if name.startswith(TEMPORARY):
                 os.unlink(name, dir_fd=self._fd)
+
+    def _discard(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except OSError:
+            return  # it was never made, or the disk does not answer: the next run clears it
 
     def tighten(self) -> bool:
         """Close the folder to group and world. True when it stood open."""
@@ -113,6 +121,9 @@ class Store:
             )
         if error.errno == errno.EISDIR:
             return self._not_a_file(name)
+        if error.errno not in (errno.EACCES, errno.EPERM):
+            mend = f"mend that for {self.path} and run the command again; nothing was lost"
+            return Problem(name, f"cannot be used: {error.strerror}", mend, value=str(path))
         return Problem(
             field=name,
             value=str(path),

@@ -1,0 +1,90 @@
+"""What the tests share: a small repository, the CLI in process, a fake docker command and a fake engine."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes import FakeDocker, FakeEngine
+from typer.testing import CliRunner, Result
+
+from mailctl.cli import build
+from mailctl.context import Context
+from mailctl.output import Output
+
+ENV = "WEBMAIL_HOST=mail.example.com\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=admin@example.com\n"
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine the tests run on may reach mailctl; 80 columns as on a plain terminal."""
+    for name in list(os.environ):
+        if name.startswith(("COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")) or name in (
+            "SECRETS_DIR",
+            "SSD_PATH",
+            "HDD_PATH",
+            "LAN_ADDRESS",
+            "WEBMAIL_HOST",
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with the least mailctl needs, which is also the current folder."""
+    root = tmp_path / "repo"
+    (root / "mailctl").mkdir(parents=True)
+    (root / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
+    (root / "compose.local.yml").write_text("services: {}\n")
+    (root / ".env.example").write_text(ENV)
+    (root / ".env").write_text(ENV)
+    (root / ".env").chmod(0o600)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def context(repo: Path) -> Context:
+    return Context(repo, Output(), environ={})
+
+
+@pytest.fixture
+def cli(repo: Path) -> Cli:
+    """Run mailctl in process: cli("secrets", "init") returns exit code, stdout and stderr."""
+    return lambda *arguments, **options: CliRunner().invoke(build(), [str(a) for a in arguments], **options)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    """An engine API on a socket, for the real docker SDK."""
+    with FakeEngine(tmp_path / "engine.sock") as fake:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{fake.path}")
+        yield fake
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    """A docker command on PATH that records its calls and answers as told."""
+    fake = FakeDocker(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
+    return fake
+
+
+@pytest.fixture
+def free_ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Free ports for the local stack, set in the environment."""
+    from mailctl.local.ports import DEFAULTS
+
+    held = [socket.socket() for _ in DEFAULTS]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    ports = {name: one.getsockname()[1] for name, one in zip(DEFAULTS, held, strict=True)}
+    for one in held:
+        one.close()
+    for name, port in ports.items():
+        monkeypatch.setenv(name, str(port))
+    return ports

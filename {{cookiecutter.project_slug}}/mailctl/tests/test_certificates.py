@@ -1,0 +1,126 @@
+"""The internal CA and what it signs: a client that trusts it accepts each service, by its names only."""
+
+import json
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from conftest import ENV, Cli
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from mailctl.secret_files.certificates import CA_DAYS, SERVICE_DAYS, covered_names, new_key
+
+
+@pytest.fixture
+def secrets(repo: Path, cli: Cli) -> Path:
+    assert cli("secrets", "init").exit_code == 0
+    return repo / "secrets"
+
+
+def certificate(folder: Path, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / name).read_bytes())
+
+
+def handshake(secrets: Path, service: str, name: str) -> None:
+    """One TLS handshake with the service's certificate, checked against the internal CA as `name`."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(secrets / f"{service}_tls.crt", secrets / f"{service}_tls.key")
+    client = ssl.create_default_context(cafile=str(secrets / "internal_ca.crt"))
+    near, far = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            server.wrap_socket(far, server_side=True).close()
+        except (ssl.SSLError, OSError):
+            far.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        client.wrap_socket(near, server_hostname=name).close()
+    finally:
+        near.close()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("service", ["dovecot", "postfix"])
+def test_a_client_that_trusts_the_ca_accepts_a_service_by_each_of_its_names(
+    secrets: Path, service: str
+) -> None:
+    for name in (service, "mail.example.com", "localhost", "127.0.0.1"):
+        handshake(secrets, service, name)
+
+
+def test_a_client_refuses_the_service_under_a_name_that_is_not_its_own(secrets: Path) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(secrets, "dovecot", "postfix")
+
+
+def test_the_certificates_say_what_the_contract_says(secrets: Path) -> None:
+    ca, leaf = certificate(secrets, "internal_ca.crt"), certificate(secrets, "dovecot_tls.crt")
+    assert ca.subject.rfc4514_string() == "CN=shop-mail internal CA"
+    now = datetime.now(UTC)
+    assert abs(ca.not_valid_after_utc - now - timedelta(days=CA_DAYS)) < timedelta(minutes=5)
+    assert abs(leaf.not_valid_after_utc - now - timedelta(days=SERVICE_DAYS)) < timedelta(minutes=5)
+    key = serialization.load_pem_private_key((secrets / "internal_ca.key").read_bytes(), None)
+    assert key.curve.name == "secp256r1"
+
+
+@pytest.mark.parametrize("address", ["192.168.1.10", "fd00::10", "mail.lan"])
+def test_the_lan_address_is_one_of_the_names(repo: Path, cli: Cli, address: str) -> None:
+    (repo / ".env").write_text(f"{ENV}LAN_ADDRESS={address}\n")
+    cli("secrets", "init")
+    assert address in covered_names(certificate(repo / "secrets", "postfix_tls.crt"))
+
+
+@pytest.mark.parametrize("bad", ["", "mail_example", "-mail.example.com", "http://mail.example.com", "a..b"])
+def test_a_webmail_host_that_no_certificate_can_carry_is_refused(repo: Path, cli: Cli, bad: str) -> None:
+    (repo / ".env").write_text(f"WEBMAIL_HOST={bad}\n")
+    result = cli("secrets", "init")
+    assert result.exit_code == 1
+    assert f"WEBMAIL_HOST = {bad or '(empty)'}" in result.stderr
+    assert not (repo / "secrets").exists()
+
+
+def test_a_lost_service_key_gets_a_new_key_and_a_certificate_that_fits(secrets: Path, cli: Cli) -> None:
+    (secrets / "postfix_tls.key").unlink()
+    document = json.loads(cli("secrets", "init", "--json").stdout)
+    assert document["restart"] == ["postfix"]
+    handshake(secrets, "postfix", "postfix")
+
+
+def test_a_lost_ca_key_makes_a_new_ca_and_new_certificates_for_the_same_keys(secrets: Path, cli: Cli) -> None:
+    before = (secrets / "dovecot_tls.key").read_bytes()
+    (secrets / "internal_ca.key").unlink()
+    cli("secrets", "init")
+    assert (secrets / "dovecot_tls.key").read_bytes() == before
+    handshake(secrets, "dovecot", "dovecot")
+
+
+def test_a_certificate_of_another_key_is_replaced(secrets: Path, cli: Cli) -> None:
+    (secrets / "dovecot_tls.key").unlink()
+    (secrets / "dovecot_tls.key").write_bytes(new_key())
+    cli("secrets", "init")
+    handshake(secrets, "dovecot", "dovecot")
+
+
+def test_a_key_that_is_no_key_is_refused(secrets: Path, cli: Cli) -> None:
+    (secrets / "internal_ca.key").unlink()
+    (secrets / "internal_ca.key").write_text("nonsense")
+    result = cli("secrets", "init")
+    assert result.exit_code == 1
+    assert "does not hold an unencrypted EC private key" in " ".join(result.stderr.split())
+
+
+def test_a_host_name_that_the_kept_certificate_lacks_is_warned_about(
+    repo: Path, secrets: Path, cli: Cli
+) -> None:
+    before = (secrets / "dovecot_tls.crt").read_bytes()
+    (repo / ".env").write_text(ENV.replace("mail.example.com", "post.example.org"))
+    said = " ".join(cli("secrets", "init").stderr.split())
+    assert "dovecot_tls.crt does not carry post.example.org" in said
+    assert (secrets / "dovecot_tls.crt").read_bytes() == before

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from equipment.cloud import Cloud
 from equipment.installation import Installation, install
 from equipment.template import ANSWERS, render

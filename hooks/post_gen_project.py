@@ -6,6 +6,7 @@ Offline, deterministic and safe to run twice, since cruft runs it on every updat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,6 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
         (
             "config/clamav",
             "config/rspamd/local.d/antivirus.conf",
-            "config/rspamd/local.d/force_actions.conf",
             "config/rspamd/rspamd.local.lua",
         ),
     ),
@@ -72,6 +72,10 @@ def settle(root: Path, answers: Mapping[str, object]) -> None:
     for relative in pruned(answers):
         remove(root / relative)
     settle_documents(root, str(answers["language"]))
+    # git keeps no empty folder, so a clone of the template has none: neither may a working copy's offspring.
+    for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def _candidates(kind: str, text: str) -> Iterator[str]:
     """Yield what the person may have meant, most likely first."""
     plain = "".join(c for c in text if c.isprintable() and c not in "{}$`\\\"'<>").strip()
     if kind == "label" and "{" not in text:
-        yield re.sub(r"[^\w.,()+/-]+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+        yield re.sub(r"[^\w.,()+/-]+", " ", re.sub(r"<[^>]*>", " ", text)).strip(" .,()+/-")
     elif kind == "host":
         host = re.sub(r"^[a-z]+://", "", plain, flags=re.IGNORECASE).partition("/")[0].rpartition("@")[2]
         yield _ascii_host(re.sub(r":[0-9]+$", "", host).removeprefix("*."))

@@ -14,7 +14,7 @@ cp /etc/roundcube/htaccess "$source/.htaccess"
 cp /etc/roundcube/defaults.inc.php /etc/roundcube/mimetypes.php "$source/config/"
 # A release ships only the .dist examples of plugin settings.
 find "$source/plugins" -name config.inc.php -delete
-cp /tmp/standin/initdb.sh "$source/bin/initdb.sh"
+cp /build/initdb.php "$source/bin/initdb.sh"
 chmod 0755 "$source/bin/initdb.sh"
 
 # The package's programs look in Debian's folder: let each copy find its own.

@@ -99,11 +99,11 @@ class Engine:
         return text.decode("utf-8", "replace")
 
     def has_image(self, name: str) -> bool:
-        from docker.errors import ImageNotFound
+        from docker.errors import NotFound
 
         try:
             self._client.images.get(name)
-        except ImageNotFound:
+        except NotFound:
             return False
         return True
 

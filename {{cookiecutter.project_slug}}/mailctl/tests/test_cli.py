@@ -1,0 +1,84 @@
+"""The command line as a whole: fast, complete, and the same manners in every command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+
+from mailctl import __version__, registry
+
+HEAVY = ("docker", "cryptography", "yaml", "rich", "requests", "dotenv")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """What keeps `mailctl --help` fast; a time would depend on the machine."""
+    code = (
+        "import sys; from mailctl.cli import build; from typer.testing import CliRunner;"
+        "result = CliRunner().invoke(build(), ['--help']); assert result.exit_code == 0;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    environ = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("words", registry.COMMANDS)
+def test_every_command_takes_json_and_a_repository(cli: Cli, words: str) -> None:
+    result = cli(*words.split(), "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.stdout and "--repo" in result.stdout
+
+
+def test_the_version_is_the_packages(cli: Cli) -> None:
+    assert cli("--version").stdout.strip() == __version__
+
+
+def test_the_repository_is_found_from_a_folder_inside_it(
+    repo: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repo / "config/postfix").mkdir(parents=True)
+    monkeypatch.chdir(repo / "config/postfix")
+    assert cli("secrets", "init").exit_code == 0
+    assert (repo / "secrets").is_dir()
+
+
+def test_outside_a_repository_it_is_misuse(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli("secrets", "status")
+    assert result.exit_code == 2
+    assert "name it with --repo" in " ".join(result.stderr.split())
+
+
+def test_a_repository_can_be_named(
+    repo: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli("secrets", "init", "--repo", repo).exit_code == 0
+    assert cli("secrets", "init", "--repo", tmp_path).exit_code == 2
+
+
+def test_an_unknown_option_is_misuse(cli: Cli) -> None:
+    assert cli("status", "--no-such-option").exit_code == 2
+
+
+def test_a_refusal_is_json_when_json_was_asked_for(repo: Path, cli: Cli) -> None:
+    (repo / ".env").unlink()
+    result = cli("secrets", "init", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["problems"][0]["mend"] == "cp .env.example .env and fill it in"
+
+
+def test_off_a_terminal_nothing_is_coloured(repo: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    cli("secrets", "init")
+    (repo / "secrets/valkey_password").unlink()
+    result = cli("secrets", "status")
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+def test_messages_name_only_commands_that_exist() -> None:
+    assert registry.exists("secrets init")
+    assert not registry.exists("secrets rotate")

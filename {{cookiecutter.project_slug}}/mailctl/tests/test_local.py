@@ -1,0 +1,361 @@
+"""`mailctl local`: the whole stack without an account, with a fake docker command and a fake engine."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+from cryptography import x509
+from fakes import FakeDocker, FakeEngine, container
+
+from mailctl.engine import Engine
+from mailctl.local import start
+from mailctl.local.ports import DEFAULTS
+from mailctl.secret_files.certificates import covered_names, fits
+
+LOCAL = "shop-mail-local"
+
+
+@pytest.fixture(autouse=True)
+def stack(
+    repo: Path,
+    docker: FakeDocker,
+    engine: FakeEngine,
+    free_ports: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three services, one built here, the images of the others present, all healthy at the second look."""
+    (repo / ".env").unlink()
+    monkeypatch.setattr(start, "POLL_SECONDS", 0.01)
+    sink = {"host_ip": "127.0.0.1", "published": str(free_ports["LOCAL_SINK_PORT"]), "protocol": "tcp"}
+    services = {
+        "usermgmt": {"build": {"context": "usermgmt"}, "depends_on": {"mariadb": {}}},
+        "mariadb": {"image": "mariadb:11"},
+        "mailpit": {
+            "image": "mailpit:1",
+            "ports": [sink],
+            "networks": {"egress": {"aliases": ["smtp.relay.example"]}, "local": None},
+        },
+    }
+    volumes = {"db": {"driver_opts": {"device": str(repo / ".local/ssd/mariadb"), "o": "bind"}}, "q": None}
+    docker.answer("config", json.dumps({"services": services, "volumes": volumes}))
+    docker.answer("build", "#1 [usermgmt 1/2] RUN pip\n#1 DONE 1s\n#2 [usermgmt] exporting\n#2 DONE 1s\n")
+    engine.images = {"mariadb:11", "mailpit:1"}
+    engine.timeline = [[], running(usermgmt="created"), running(mariadb="starting"), running()]
+
+
+def running(**states: str) -> list[dict[str, object]]:
+    """The three containers, healthy but for those named."""
+    result = []
+    for name in ("mariadb", "mailpit", "usermgmt"):
+        state = states.get(name, "healthy")
+        changes = {"status": state, "health": None} if state == "created" else {"health": state}
+        result.append(container(name, project=LOCAL, log=f"last words of {name}\n", **changes))
+    return result
+
+
+def up(cli: Cli, *arguments: object) -> dict[str, object]:
+    result = cli("local", "up", "--json", *arguments)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    return json.loads(result.stdout)
+
+
+def test_up_ends_with_addresses_and_passwords(repo: Path, cli: Cli, free_ports: dict[str, int]) -> None:
+    result = cli("local", "up")
+    assert result.exit_code == 0, result.stderr
+    kept = json.loads((repo / ".local/info.json").read_text())
+    admin = (repo / ".local/secrets/usermgmt_admin_password").read_text()
+    for text in (
+        f"http://127.0.0.1:{free_ports['LOCAL_WEB_PORT']}/admin/",
+        f"me@example.com  {kept['password']}",
+        f"admin@example.com  {admin}",
+        f"http://127.0.0.1:{free_ports['LOCAL_SINK_PORT']}/",
+        f"127.0.0.1:{free_ports['LOCAL_IMAPS_PORT']}  TLS",
+        f"127.0.0.1:{free_ports['LOCAL_SUBMISSION_PORT']}  STARTTLS",
+        str(repo / ".local/secrets/mailserver_api_tokens"),
+        str(repo / ".local/secrets/internal_ca.crt"),
+    ):
+        assert text in result.stdout
+
+
+def test_up_tells_each_step_on_stderr_as_plain_lines(cli: Cli) -> None:
+    said = cli("local", "up").stderr
+    assert "[1/7]" in said and "[7/7] ready" in said
+    assert "usermgmt: built in" in said
+    assert "mariadb: starting" in said and "usermgmt: healthy" in said
+    assert "\x1b" not in said
+
+
+def test_the_trial_touches_neither_env_nor_secrets_of_the_server(repo: Path, cli: Cli) -> None:
+    (repo / ".env").write_text("MAIL_DOMAIN=real.example\n")
+    before = {path.name for path in repo.iterdir()}
+    up(cli)
+    assert {path.name for path in repo.iterdir()} == before | {".local"}
+    assert (repo / ".env").read_text() == "MAIL_DOMAIN=real.example\n"
+
+
+def test_compose_sees_only_the_trials_own_settings(
+    repo: Path, cli: Cli, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPOSE_PROFILES", "edge")
+    monkeypatch.setenv("COMPOSE_FILE", "other.yml")
+    monkeypatch.setenv("SSD_PATH", "/srv/the/real/disk")
+    up(cli)
+    for call in docker.calls:
+        environ, arguments = call["environ"], call["arguments"]
+        assert environ["SSD_PATH"] == str(repo / ".local/ssd")
+        assert environ["HDD_PATH"] == str(repo / ".local/hdd")
+        assert environ["SECRETS_DIR"] == str(repo / ".local/secrets")
+        assert environ["LAN_ADDRESS"] == "127.0.0.1"
+        assert environ["COMPOSE_PROFILES"] == "" and "COMPOSE_FILE" not in environ
+        assert arguments[arguments.index("--project-name") + 1] == LOCAL
+        assert arguments[arguments.index("--env-file") + 1] == str(repo / ".local/.env")
+
+
+def test_overrides_of_the_environment_and_the_command_line_follow_the_two_files(
+    repo: Path, cli: Cli, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.yml", "two.yml", "three.yml"):
+        (repo / name).write_text("services: {}\n")
+    monkeypatch.setenv("MAILCTL_LOCAL_OVERRIDES", f"{repo}/one.yml:two.yml")
+    up(cli, "--override", "three.yml")
+    arguments = docker.calls[0]["arguments"]
+    files = [Path(arguments[i + 1]).name for i, word in enumerate(arguments) if word == "--file"]
+    assert files == ["docker-compose.yml", "compose.local.yml", "one.yml", "two.yml", "three.yml"]
+
+
+def test_an_override_that_is_not_there_is_misuse(cli: Cli, docker: FakeDocker) -> None:
+    assert cli("local", "up", "--override", "nope.yml").exit_code == 2
+    assert docker.calls == []
+
+
+def test_the_folders_of_bound_volumes_are_made_below_local_only(repo: Path, cli: Cli) -> None:
+    up(cli)
+    assert (repo / ".local/ssd/mariadb").is_dir() and (repo / ".local/hdd").is_dir()
+
+
+def test_the_sink_has_a_certificate_of_the_internal_ca_for_the_relays_name(repo: Path, cli: Cli) -> None:
+    up(cli)
+    folder = repo / ".local/secrets"
+    pem, key, ca = ((folder / n).read_bytes() for n in ("sink_tls.crt", "sink_tls.key", "internal_ca.crt"))
+    assert "smtp.relay.example" in covered_names(x509.load_pem_x509_certificate(pem))
+    assert fits(pem, key, ca)
+    assert (folder / "sink_tls.key").stat().st_mode & 0o777 == 0o444
+
+
+def test_the_relay_has_a_login_to_try_although_no_account_exists(repo: Path, cli: Cli) -> None:
+    up(cli)
+    assert len((repo / ".local/secrets/relay_password").read_text()) >= 12
+
+
+def test_the_first_mailbox_is_made_by_usermgmt_and_its_password_is_never_an_argument(
+    cli: Cli, docker: FakeDocker
+) -> None:
+    info = up(cli)
+    domain, mailbox = docker.calls_with("usermgmt")[-2:]
+    assert domain["arguments"][-5:] == ["usermgmt", "domain", "add", "example.com", "--if-missing"]
+    expected = ["usermgmt", "mailbox", "add", "me@example.com", "--password-stdin", "--if-missing"]
+    assert mailbox["arguments"][-6:] == expected
+    assert mailbox["stdin"] == f"{info['mailbox_password']}\n"
+    assert info["mailbox_password"] not in json.dumps([call["arguments"] for call in docker.calls])
+
+
+def test_a_second_up_keeps_every_password(repo: Path, cli: Cli) -> None:
+    first = up(cli)
+    assert up(cli) == first
+    assert json.loads(cli("local", "info", "--json").stdout) == first
+    assert (repo / ".local/info.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_and_what_is_fixed_are_left_out_of_the_local_env(repo: Path, cli: Cli) -> None:
+    (repo / ".env.example").write_text(f"{ENV}MYSQL_PASSWORD=<secure-password>\nSSD_PATH=/srv\nTZ=UTC\n")
+    up(cli)
+    assert "TZ=UTC" in (repo / ".local/.env").read_text()
+    assert "MYSQL_PASSWORD" not in (repo / ".local/.env").read_text()
+    assert "SSD_PATH" not in (repo / ".local/.env").read_text()
+
+
+def test_a_variable_the_example_has_gained_is_added_and_an_edited_one_stays(repo: Path, cli: Cli) -> None:
+    up(cli)
+    local = repo / ".local/.env"
+    local.write_text(local.read_text().replace("MAIL_DOMAIN=example.com", "MAIL_DOMAIN=mine.example"))
+    (repo / ".env.example").write_text(f"{ENV}NEW_SETTING=1\n")
+    up(cli)
+    assert "MAIL_DOMAIN=mine.example" in local.read_text() and "NEW_SETTING=1" in local.read_text()
+    assert local.read_text().count("WEBMAIL_HOST") == 1
+
+
+def test_only_missing_images_are_fetched(cli: Cli, docker: FakeDocker, engine: FakeEngine) -> None:
+    engine.images = {"mariadb:11"}
+    up(cli)
+    assert docker.calls_with("pull")[0]["arguments"][-3:] == ["pull", "--quiet", "mailpit"]
+
+
+def test_when_all_images_are_here_no_registry_is_asked(cli: Cli, docker: FakeDocker) -> None:
+    up(cli)
+    assert docker.calls_with("pull") == []
+
+
+def test_a_build_that_fails_shows_the_builders_last_lines_and_starts_nothing(
+    cli: Cli, docker: FakeDocker
+) -> None:
+    docker.answer("build", "#3 [usermgmt 2/2] RUN false\n#3 ERROR: exit code: 1\n", code=17)
+    result = cli("local", "up")
+    assert result.exit_code == 1
+    assert "#3 ERROR: exit code: 1" in result.stderr and "docker compose build" in result.stderr
+    assert docker.calls_with("up") == []
+
+
+def test_a_service_that_stays_unhealthy_is_named_with_its_log_and_healthcheck(
+    cli: Cli, engine: FakeEngine
+) -> None:
+    broken = running(usermgmt="created")
+    words = {"health_output": "no socket", "log": "disk is full\n"}
+    broken[0] = container("mariadb", LOCAL, health="unhealthy", **words)
+    engine.timeline = [[], broken]
+    result = cli("local", "up", "--wait", 1)
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 1
+    assert "disk is full" in said and "no socket" in said
+    assert "mariadb (unhealthy)" in said
+    assert "usermgmt (" not in said, "what only waits for others is not the cause"
+
+
+def test_a_container_that_keeps_crashing_ends_the_wait_early(cli: Cli, engine: FakeEngine) -> None:
+    def crashing(restarts: int) -> list[dict[str, object]]:
+        one = container(
+            "mariadb", LOCAL, status="restarting", health=None, restarts=restarts, log="bad option\n"
+        )
+        return [one, *running()[1:]]
+
+    engine.timeline = [[], crashing(0), crashing(4), crashing(8)]
+    result = cli("local", "up", "--wait", 600)
+    assert result.exit_code == 1
+    assert "bad option" in result.stderr
+
+
+def test_an_up_that_fails_is_refused_with_composes_own_words(
+    cli: Cli, docker: FakeDocker, engine: FakeEngine
+) -> None:
+    docker.answer("up", stderr="network shop-mail_edge: pool overlaps\n", code=1)
+    engine.timeline = []
+    result = cli("local", "up")
+    assert result.exit_code == 1
+    assert "pool overlaps" in result.stderr
+
+
+def test_a_seed_that_fails_shows_what_usermgmt_said(cli: Cli, docker: FakeDocker) -> None:
+    docker.answer("mailbox", stderr="the password is too short\n", code=1)
+    result = cli("local", "up")
+    assert result.exit_code == 1
+    assert "the password is too short" in result.stderr
+
+
+@pytest.fixture
+def busy(free_ports: dict[str, int]) -> Iterator[int]:
+    """Another program listens on the sink's port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_ports["LOCAL_SINK_PORT"]))
+        other.listen()
+        yield free_ports["LOCAL_SINK_PORT"]
+
+
+def test_a_port_in_use_is_refused_before_anything_is_made(
+    repo: Path, cli: Cli, docker: FakeDocker, busy: int
+) -> None:
+    result = cli("local", "up")
+    assert result.exit_code == 1
+    assert f"LOCAL_SINK_PORT = 127.0.0.1:{busy}" in result.stderr
+    assert {path.name for path in (repo / ".local").iterdir()} == {".env"}
+    assert not docker.calls_with("build") and not docker.calls_with("up")
+
+
+def test_a_port_that_the_stack_itself_listens_on_is_no_obstacle(
+    cli: Cli, engine: FakeEngine, busy: int
+) -> None:
+    ports = {"8025/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(busy)}]}
+    mine = [*running()[:1], container("mailpit", LOCAL, ports=ports), *running()[2:]]
+    engine.timeline = [mine]
+    up(cli)
+
+
+@pytest.mark.parametrize("bad", ["0", "65536", "-1", "eighty", "8025.0", "\uff18\uff10"])
+def test_what_is_no_port_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.setenv("LOCAL_WEB_PORT", bad)
+    result = cli("local", "up")
+    assert result.exit_code == 1
+    assert "LOCAL_WEB_PORT" in result.stderr and "is not a port" in result.stderr
+
+
+def test_one_port_for_two_things_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WEB_PORT", "4444")
+    monkeypatch.setenv("LOCAL_API_PORT", "4444")
+    assert "is the same port as LOCAL_WEB_PORT" in cli("local", "up").stderr
+
+
+def test_the_default_ports_are_those_of_the_compose_file() -> None:
+    assert sorted(DEFAULTS.values()) == [1465, 1587, 1993, 8000, 8025, 8080]
+
+
+def test_info_before_the_first_up_names_the_command(cli: Cli) -> None:
+    result = cli("local", "info")
+    assert result.exit_code == 1
+    assert "mailctl local up" in result.stderr
+
+
+def test_down_removes_the_containers_and_keeps_the_state(repo: Path, cli: Cli, docker: FakeDocker) -> None:
+    up(cli)
+    assert cli("local", "down").exit_code == 0
+    arguments = docker.calls_with("down")[0]["arguments"]
+    assert "--volumes" not in arguments
+    assert (repo / ".local/info.json").exists()
+
+
+def test_down_with_volumes_asks_nobody_off_a_terminal_and_changes_nothing(
+    repo: Path, cli: Cli, docker: FakeDocker
+) -> None:
+    up(cli)
+    result = cli("local", "down", "--volumes")
+    assert result.exit_code == 1
+    assert "--yes" in result.stderr
+    assert docker.calls_with("down") == [] and (repo / ".local/info.json").exists()
+
+
+def test_down_with_volumes_and_yes_forgets_everything(repo: Path, cli: Cli, docker: FakeDocker) -> None:
+    up(cli)
+    assert cli("local", "down", "--volumes", "--yes").exit_code == 0
+    assert "--volumes" in docker.calls_with("down")[0]["arguments"]
+    assert not (repo / ".local").exists()
+
+
+def test_files_of_container_users_are_deleted_by_a_container(
+    repo: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a container wrote as its own user, an ordinary user cannot delete."""
+    import shutil
+
+    up(cli)
+    emptied: list[str] = []
+    really = shutil.rmtree
+
+    def refuse_until_emptied(path: Path) -> None:
+        if not emptied:
+            raise PermissionError(13, "Permission denied", str(path))
+        really(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse_until_emptied)
+    monkeypatch.setattr(
+        Engine, "remove_below", lambda _self, folder, image: emptied.append(f"{folder} {image}")
+    )
+    assert cli("local", "down", "--volumes", "--yes").exit_code == 0
+    assert emptied == [f"{repo}/.local/ssd mariadb:11", f"{repo}/.local/hdd mariadb:11"]
+    assert not (repo / ".local").exists()
+
+
+def test_status_looks_at_the_local_stack_when_asked(repo: Path, cli: Cli, engine: FakeEngine) -> None:
+    up(cli)
+    document = json.loads(cli("status", "--local", "--json").stdout)
+    assert (document["ok"], document["project"]) == (True, LOCAL)
+    assert [disk["path"] for disk in document["disks"]] == [f"{repo}/.local/ssd", f"{repo}/.local/hdd"]

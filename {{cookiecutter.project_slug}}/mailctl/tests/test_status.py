@@ -1,0 +1,219 @@
+"""`mailctl status`: the truth about every service, from the real docker SDK and a fake engine."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ENV, Cli
+from fakes import FakeDocker, FakeEngine, container
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailctl.compose import start_order
+from mailctl.format import duration, image, size
+
+SERVICES = {"nginx": {"depends_on": {"mariadb": {}}}, "mariadb": {}}
+
+
+@pytest.fixture(autouse=True)
+def two_services(docker: FakeDocker) -> None:
+    docker.configure(**SERVICES)
+
+
+def healthy() -> list[dict[str, object]]:
+    return [container(name) for name in SERVICES]
+
+
+def test_all_healthy_is_exit_code_0_with_every_figure(cli: Cli, engine: FakeEngine) -> None:
+    ports = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "443/tcp": None}
+    engine.containers = [container("nginx", ports=ports, restarts=3), container("mariadb")]
+    result = cli("status", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["ok"], document["project"]) == (True, "shop-mail")
+    mariadb, nginx = document["services"]
+    assert mariadb["service"] == "mariadb", "services stand in the order in which they start"
+    assert nginx["uptime_seconds"] > 0
+    del nginx["uptime_seconds"]
+    assert nginx == {
+        "service": "nginx",
+        "ok": True,
+        "state": "healthy",
+        "image": f"example/nginx:1.2@sha256:{'0' * 64}",
+        "restarts": 3,
+        "memory_bytes": 256 * 1024**2,
+        "memory_limit_bytes": 512 * 1024**2,
+        "cpu_percent": 10.0,
+        "ports": ["127.0.0.1:8080→80"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"health": "unhealthy"}, "unhealthy"),
+        ({"health": "starting"}, "starting"),
+        ({"status": "exited", "exit_code": 137}, "exited 137"),
+        ({"status": "exited", "exit_code": 0}, "exited 0"),
+        ({"status": "restarting", "health": None}, "restarting"),
+        ({"status": "paused"}, "paused"),
+    ],
+)
+def test_anything_else_than_healthy_is_exit_code_1_and_named(
+    cli: Cli, engine: FakeEngine, changes: dict[str, object], word: str
+) -> None:
+    engine.containers = [container("mariadb"), container("nginx", **changes)]
+    result = cli("status")
+    assert result.exit_code == 1
+    assert word in result.stdout
+    assert "1 of 2 services are not healthy" in result.stdout
+    assert "docker compose logs --tail=50 nginx" in result.stdout
+
+
+def test_a_service_without_a_container_is_absent(cli: Cli, engine: FakeEngine) -> None:
+    engine.containers = [container("mariadb")]
+    result = cli("status")
+    assert result.exit_code == 1
+    assert "absent" in result.stdout
+
+
+def test_before_the_first_start_the_next_command_is_named(cli: Cli, engine: FakeEngine) -> None:
+    result = cli("status")
+    assert result.exit_code == 1
+    assert "nothing was started yet: docker compose up -d" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"health": None}, {"status": "exited", "exit_code": 0, "restart_policy": "no", "health": None}],
+    ids=["no healthcheck", "one-shot job that is done"],
+)
+def test_what_cannot_be_healthy_is_fine_when_it_does_what_it_should(
+    cli: Cli, engine: FakeEngine, changes: dict[str, object]
+) -> None:
+    engine.containers = [container("mariadb"), container("nginx", **changes)]
+    assert cli("status").exit_code == 0
+
+
+def test_containers_of_other_projects_do_not_count(cli: Cli, engine: FakeEngine) -> None:
+    engine.containers = [
+        container("mariadb"),
+        container("nginx"),
+        container("blog", project="x", health="bad"),
+    ]
+    document = json.loads(cli("status", "--json").stdout)
+    assert [entry["service"] for entry in document["services"]] == ["mariadb", "nginx"]
+
+
+def test_a_container_beside_the_compose_file_is_shown_last(cli: Cli, engine: FakeEngine) -> None:
+    engine.containers = [container("old"), container("mariadb"), container("nginx")]
+    document = json.loads(cli("status", "--json").stdout)
+    assert [entry["service"] for entry in document["services"]] == ["mariadb", "nginx", "old"]
+
+
+def test_the_project_name_of_env_wins_over_the_compose_file(repo: Path, cli: Cli, engine: FakeEngine) -> None:
+    (repo / ".env").write_text(f"{ENV}COMPOSE_PROJECT_NAME=other\n")
+    engine.containers = [container(name, project="other") for name in SERVICES]
+    assert json.loads(cli("status", "--json").stdout)["project"] == "other"
+
+
+def test_the_disks_are_shown_and_a_missing_one_is_warned_about(
+    repo: Path, cli: Cli, engine: FakeEngine
+) -> None:
+    (repo / "ssd").mkdir()
+    (repo / ".env").write_text(f"{ENV}SSD_PATH=./ssd\nHDD_PATH=/no/such/disk\n")
+    engine.containers = healthy()
+    result = cli("status")
+    assert "SSD_PATH: " in result.stdout and "% used" in result.stdout
+    assert "HDD_PATH=/no/such/disk does not exist" in result.stderr
+    ssd, hdd = json.loads(cli("status", "--json").stdout)["disks"]
+    assert ssd["path"] == str(repo / "ssd") and ssd["free_bytes"] > 0
+    assert hdd["used_percent"] is None
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_no_line_is_wider_than_the_terminal(
+    cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    places = [{"HostIp": "127.0.0.1", "HostPort": str(n)} for n in (1587, 1465)]
+    engine.containers = [
+        container("mariadb", image="roundcube/roundcubemail:1.7.4-apache-nonroot@sha256:00"),
+        container("nginx", ports={"587/tcp": places}),
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = cli("status")
+    assert max(len(line) for line in result.stdout.splitlines()) <= width
+    assert ("1587" in result.stdout) is (width >= 80)
+
+
+def test_an_engine_that_does_not_answer_is_a_clear_refusal(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    result = cli("status")
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "error: docker engine" in said and "does not answer" in said and "systemctl start docker" in said
+    assert "Traceback" not in result.stderr
+
+
+def test_a_broken_compose_file_is_refused_with_composes_own_words(
+    cli: Cli, engine: FakeEngine, docker: FakeDocker
+) -> None:
+    docker.answer("config", stderr="yaml: line 3: found a tab\n", code=15)
+    result = cli("status")
+    assert result.exit_code == 1
+    assert "found a tab" in result.stderr and "exit code 15" in " ".join(result.stderr.split())
+
+
+def test_without_a_docker_command_it_says_what_to_install(
+    cli: Cli, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = cli("status")
+    assert result.exit_code == 1
+    assert "not on PATH" in result.stderr
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.sets(st.sampled_from("abcdefgh")), min_size=1))
+def test_a_service_never_stands_before_what_it_needs(graph: dict[str, set[str]]) -> None:
+    """Only edges to earlier letters are used, as compose refuses circles."""
+    needs = {name: {other for other in others if other < name} for name, others in graph.items()}
+    services = {name: {"depends_on": {other: {} for other in others}} for name, others in needs.items()}
+    order = start_order({"services": services})
+    assert sorted(order) == sorted(graph)
+    for name, others in needs.items():
+        assert all(order.index(other) < order.index(name) for other in others if other in graph)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0B"),
+        (999, "999B"),
+        (1024, "1K"),
+        (1536, "1.5K"),
+        (512 * 1024**2, "512M"),
+        (1024**3, "1G"),
+        (None, "-"),
+    ],
+)
+def test_sizes_are_short(number: int | None, text: str) -> None:
+    assert size(number) == text
+
+
+@given(st.integers(0, 2**60))
+def test_a_size_never_takes_more_than_seven_characters(number: int) -> None:
+    assert len(size(number)) <= 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "5s"), (60, "1m 0s"), (200, "3m 20s"), (18120, "5h 2m"), (1051200, "12d 4h"), (None, "-")],
+)
+def test_durations_name_two_units(seconds: int | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_an_image_is_shown_without_its_digest() -> None:
+    assert image("mariadb:11.8.9@sha256:abc") == "mariadb:11.8.9"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from conftest import ENV, Cli
 from cryptography import x509
 from fakes import FakeDocker, FakeEngine, container
 

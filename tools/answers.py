@@ -20,7 +20,11 @@ QUESTIONS = ROOT / "cookiecutter.json"
 
 
 class Refusal(Exception):
-    """Nothing can be generated; the text says why and what to do, one statement a line."""
+    """Nothing can be generated; the text says why and what to do, `problems` lists wrong answers."""
+
+    def __init__(self, text: str, problems: Iterable = ()) -> None:
+        super().__init__(text)
+        self.problems = list(problems)
 
 
 def load_hook(name: str) -> ModuleType:
@@ -146,4 +150,4 @@ def refuse(found: Iterable) -> None:
     """Raise Refusal with the validator's report if anything is wrong."""
     wrong = list(found)
     if wrong:
-        raise Refusal(validator().report(wrong).removesuffix("\nnothing was generated"))
+        raise Refusal(validator().report(wrong).removesuffix("\nnothing was generated"), wrong)

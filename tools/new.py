@@ -146,7 +146,8 @@ def run(options: argparse.Namespace) -> int:
     given = collect(options)
     project = generate(given, Path(options.out).expanduser().resolve())
     targets = make_targets(project)
-    verdict = check(project) if options.check and "check" in targets else "not run"
+    checked = options.check and "check" in targets and shutil.which("make")
+    verdict = check(project) if checked else "not run"
     found = next_steps.steps(project, given, targets)
     if options.json:
         listed = [step._asdict() for step in found]
@@ -163,14 +164,18 @@ def run(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = parser().parse_args(arguments)
+    wrong: list = []
     try:
         return run(options)
     except Refusal as refusal:
+        wrong = refusal.problems
         print(f"{refusal}\nnothing was generated", file=sys.stderr)
     except (KeyboardInterrupt, EOFError):
         print("\nnothing was generated", file=sys.stderr)
     if options.json:
-        print(json.dumps({"project": None}))
+        print(
+            json.dumps({"project": None, "problems": [problem._asdict() for problem in wrong]}, default=str)
+        )
     return 1
 
 

@@ -37,3 +37,13 @@ def test_compose_accepts_every_composition(repositories, overrides, tmp_path):
         if done.returncode or done.stderr:
             said[name] = done.stderr
     assert said == {}
+
+
+def test_every_composition_passes_its_own_check(repositories):
+    said = {}
+    for name, root in distinct_compositions(repositories).items():
+        command = ["make", "--no-print-directory", "-C", str(root), "check"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said[name] = done.stdout + done.stderr
+    assert said == {}

@@ -231,9 +231,10 @@ def test_a_container_that_keeps_crashing_ends_the_wait_early(cli: Cli, engine: F
         return [one, *running()[1:]]
 
     engine.timeline = [[], crashing(0), crashing(4), crashing(8)]
-    result = cli("local", "up", "--wait", 600)
+    result = cli("local", "up", "--wait", 20)
     assert result.exit_code == 1
     assert "bad option" in result.stderr
+    assert "not healthy after 20 s" not in result.stderr
 
 
 def test_an_up_that_fails_is_refused_with_composes_own_words(

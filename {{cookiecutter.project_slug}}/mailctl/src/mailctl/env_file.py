@@ -89,7 +89,7 @@ def _leading_newlines(text: str) -> int:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         wrong, mend = "the file does not exist", f"cp .env.example {path.name} and fill it in"
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
 """Numbers for people: sizes, durations, image names."""
 
-UNITS = ("B", "K", "M", "G", "T")
+UNITS = ("B", "K", "M", "G", "T", "P")
 
 
 def size(number: float | None) -> str:

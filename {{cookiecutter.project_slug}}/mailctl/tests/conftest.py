@@ -1,5 +1,6 @@
 """What the tests share: a small repository, the CLI in process, a fake docker command and a fake engine."""
 
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -88,3 +89,35 @@ def free_ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     for name, port in ports.items():
         monkeypatch.setenv(name, str(port))
     return ports
+
+
+@pytest.fixture
+def local_stack(
+    repo: Path,
+    docker: FakeDocker,
+    engine: FakeEngine,
+    free_ports: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three services, one built here, the images of the others present, all healthy at the second look."""
+    from local_stack import running
+
+    from mailctl.local import start
+
+    (repo / ".env").unlink()
+    monkeypatch.setattr(start, "POLL_SECONDS", 0.01)
+    sink = {"host_ip": "127.0.0.1", "published": str(free_ports["LOCAL_SINK_PORT"]), "protocol": "tcp"}
+    services = {
+        "usermgmt": {"build": {"context": "usermgmt"}, "depends_on": {"mariadb": {}}},
+        "mariadb": {"image": "mariadb:11"},
+        "mailpit": {
+            "image": "mailpit:1",
+            "ports": [sink],
+            "networks": {"egress": {"aliases": ["smtp.relay.example"]}, "local": None},
+        },
+    }
+    volumes = {"db": {"driver_opts": {"device": str(repo / ".local/ssd/mariadb"), "o": "bind"}}, "q": None}
+    docker.answer("config", json.dumps({"services": services, "volumes": volumes}))
+    docker.answer("build", "#1 [usermgmt 1/2] RUN pip\n#1 DONE 1s\n#2 [usermgmt] exporting\n#2 DONE 1s\n")
+    engine.images = {"mariadb:11", "mailpit:1"}
+    engine.timeline = [[], running(usermgmt="created"), running(mariadb="starting"), running()]

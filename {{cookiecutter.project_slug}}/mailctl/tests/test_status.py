@@ -75,12 +75,13 @@ def test_a_service_without_a_container_is_absent(cli: Cli, engine: FakeEngine) -
     result = cli("status")
     assert result.exit_code == 1
     assert "absent" in result.stdout
+    assert "next: docker compose up -d" in result.stdout
 
 
 def test_before_the_first_start_the_next_command_is_named(cli: Cli, engine: FakeEngine) -> None:
     result = cli("status")
     assert result.exit_code == 1
-    assert "nothing was started yet: docker compose up -d" in result.stdout
+    assert "2 of 2 services are not healthy" in result.stdout and "docker compose up -d" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -79,12 +79,10 @@ def _show(context: Context, project: str, states: "list[ServiceState]", disks: "
         out.show(f"{project}: all {len(states)} services are healthy.")
         return
     out.show(f"{project}: {len(bad)} of {len(states)} services are not healthy.")
-    if started:
+    if all(state.container for state in states):
         out.item("next", f"docker compose{option} logs --tail=50 {' '.join(bad)}")
     else:
-        out.item(
-            "next", f"nothing was started yet: {'mailctl local up' if local else 'docker compose up -d'}"
-        )
+        out.item("next", "mailctl local up" if local else "docker compose up -d")
 
 
 def _show_disk(context: Context, disk: "Disk") -> None:

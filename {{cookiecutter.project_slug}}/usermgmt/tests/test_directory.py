@@ -189,6 +189,21 @@ def test_a_loop_over_several_aliases_and_domains_is_refused(directory: Directory
         directory.alias("c@example.org", "a@example.org")
 
 
+def test_a_loop_through_a_tag_is_refused(directory: Directory) -> None:
+    directory.alias("a@example.org", "anna@example.org")
+    directory.alias("b@example.org", "a@example.org")
+    with pytest.raises(Refused, match=r"come back to a@example\.org"):
+        directory.alias("a@example.org", "b+round@example.org")
+
+
+def test_a_mailbox_that_an_alias_leads_to_with_a_tag_is_not_deleted(directory: Directory) -> None:
+    directory.alias("lists@example.org", "anna+lists@example.org")
+    mailbox = directory.session.scalar(select(Mailbox).where(Mailbox.email == "anna@example.org"))
+    assert mailbox
+    with pytest.raises(Refused, match=r"lists@example\.org"):
+        mailboxes.delete_mailbox(directory.session, directory.actor, mailbox.id)
+
+
 def test_a_loop_through_a_disabled_alias_is_refused(directory: Directory) -> None:
     (row,) = directory.alias("a@example.org", "anna@example.org")
     aliases.set_alias_active(directory.session, directory.actor, row.id, False)
@@ -219,6 +234,14 @@ def test_the_last_destination_stays_while_another_alias_leads_here(directory: Di
     aliases.delete_alias(directory.session, directory.actor, first.id)
     with pytest.raises(Refused, match=r"Aliases lead to this address: b@example\.org"):
         aliases.delete_alias(directory.session, directory.actor, second.id)
+
+
+def test_a_catch_all_stays_while_another_alias_leads_through_it(directory: Directory) -> None:
+    directory.domain("example.net")
+    (catch_all,) = directory.alias("@example.org", "anna@example.org")
+    directory.alias("sales@example.net", "whoever@example.org")
+    with pytest.raises(Refused, match=r"Aliases lead to this address: sales@example\.net"):
+        aliases.delete_alias(directory.session, directory.actor, catch_all.id)
 
 
 def test_every_change_leaves_one_row_of_who_did_what_from_where(directory: Directory) -> None:

@@ -130,6 +130,12 @@ def readable_domain(name: str) -> str:
         return name
 
 
+def untagged(address: str) -> str:
+    """The address without +tag: postfix looks that up when it does not find the tagged one."""
+    local_part, _, domain = address.rpartition("@")
+    return f"{local_part.partition('+')[0] or local_part}@{domain}"
+
+
 def domain_of(address: str) -> str:
     """What follows the @ of a stored address."""
     return address.rpartition("@")[2]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations
+from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations, untagged
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias
 from usermgmt.problems import Collector, Missing, Problem, Refused
@@ -75,7 +75,7 @@ def check_destination(session: Session, source: str, destination: str) -> None:
                 {"source": source},
             )
         )
-    bare = f"{destination.rpartition('@')[0].split('+')[0]}@{domain_of(destination)}"
+    bare = untagged(destination)
     if find_domain(session, domain_of(destination)) is None or mailbox_exists(session, bare):
         return
     if not next_hops(session, bare):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import domain_of
+from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Alias, Domain, Mailbox
 from usermgmt.problems import Problem, Refused
 
@@ -54,7 +52,8 @@ def next_hops(session: Session, address: str) -> list[str]:
     """The addresses that mail for `address` is handed on to, as postfix looks them up."""
     if mailbox_exists(session, address):
         return []
-    return destinations_of(session, address) or destinations_of(session, "@" + domain_of(address))
+    found = destinations_of(session, address) or destinations_of(session, "@" + domain_of(address))
+    return [untagged(destination) for destination in found]
 
 
 def loops_back(session: Session, source: str, destination: str) -> bool:
@@ -68,7 +67,7 @@ def loops_back(session: Session, source: str, destination: str) -> bool:
         return own and not mailbox_exists(session, address) and not alias_exists(session, address)
 
     seen: set[str] = set()
-    waiting = [destination]
+    waiting = [untagged(destination)]
     while waiting:
         address = waiting.pop()
         if is_source(address):
@@ -79,10 +78,19 @@ def loops_back(session: Session, source: str, destination: str) -> bool:
     return False
 
 
-def dependents(session: Session, address: str, besides: Iterable[int] = ()) -> list[str]:
-    """Sources of aliases that lead to `address` and would lead nowhere without it."""
-    query = select(Alias.source).where(Alias.destination == address, Alias.id.not_in(list(besides)))
-    return sorted(set(session.scalars(query)))
+def dependents(session: Session, address: str) -> list[str]:
+    """Sources of aliases that lead to `address`, or through it if it is a catch-all."""
+    inside = Alias.destination.endswith("@" + domain_of(address), autoescape=True)
+    found = set()
+    for source, destination in session.execute(select(Alias.source, Alias.destination).where(inside)):
+        target = untagged(destination)
+        if address.startswith("@"):
+            leads_here = not mailbox_exists(session, target) and not alias_exists(session, target)
+        else:
+            leads_here = target == address
+        if leads_here:
+            found.add(source)
+    return sorted(found)
 
 
 def refuse_if_needed(session: Session, address: str) -> None:

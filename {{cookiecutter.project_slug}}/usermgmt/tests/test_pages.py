@@ -1,0 +1,248 @@
+"""The pages as a person uses them: without a script, in two languages, under a prefix."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from strings import PACKAGE, all_texts
+from support import Browser, first_id
+
+from usermgmt.app import create_app
+from usermgmt.database import Database
+from usermgmt.models import AuditEntry, Mailbox
+from usermgmt.settings import Settings
+
+PASSWORD = "correct horse battery"
+PAGES = ("/", "/domains", "/mailboxes", "/mailboxes/new", "/mailboxes/1", "/mailboxes/1/delete")
+PAGES += ("/aliases", "/aliases/new", "/aliases/1/delete", "/domains/1/delete")
+
+
+@pytest.fixture
+def filled(browser: Browser) -> Browser:
+    """One domain, two mailboxes, one alias, made through the pages."""
+    browser.get("/domains")
+    assert browser.post("/domains", name="example.org").status_code == 303
+    for name in ("anna", "bert"):
+        answer = browser.post(
+            "/mailboxes",
+            email=f"{name}@example.org",
+            quota="1G",
+            password_kind="chosen",
+            password=PASSWORD,
+        )
+        assert answer.status_code == 303
+    answer = browser.post("/aliases", source="info@example.org", destinations="anna@example.org")
+    assert answer.status_code == 303
+    return browser
+
+
+def last_action(database: Database) -> str:
+    """The newest row of the audit log."""
+    with database.transaction() as session:
+        return session.scalars(select(AuditEntry.action).order_by(AuditEntry.id.desc())).first() or ""
+
+
+def test_what_was_made_through_the_pages_is_listed(filled: Browser) -> None:
+    assert "example.org" in filled.get("/domains").text
+    assert "anna@example.org" in filled.get("/mailboxes").text
+    assert "info@example.org" in filled.get("/aliases").text
+
+
+def test_a_wrong_form_comes_back_with_the_value_the_reason_and_the_advice(browser: Browser) -> None:
+    answer = browser.post("/domains", name='no"dots<script>')
+    assert answer.status_code == 422
+    assert 'value="no&#34;dots&lt;script&gt;"' in answer.text and "<script>" not in answer.text
+    assert "This is not a domain name that can receive mail." in answer.text
+    assert 'aria-invalid="true" aria-describedby="name-problems name-hint"' in answer.text
+
+
+def test_a_chosen_password_is_never_sent_back(filled: Browser) -> None:
+    answer = filled.post("/mailboxes", email="wrong", quota="1G", password_kind="chosen", password=PASSWORD)
+    assert answer.status_code == 422 and PASSWORD not in answer.text
+
+
+def test_a_typed_password_is_used_even_if_generate_is_still_chosen(filled: Browser) -> None:
+    answer = filled.post("/mailboxes/1/password", password_kind="generated", password="short")
+    assert answer.status_code == 422 and "The password is too short." in answer.text
+
+
+def test_a_generated_password_is_shown_once(filled: Browser, web_database: Database) -> None:
+    answer = filled.post("/mailboxes", email="chihiro@example.org", quota="1G", password_kind="generated")
+    shown = re.search(r"<code>([\w-]{23})</code>", answer.text)
+    assert answer.status_code == 201 and shown
+    assert answer.headers["Cache-Control"] == "no-store"
+    with web_database.transaction() as session:
+        mailbox = session.scalar(select(Mailbox).where(Mailbox.email == "chihiro@example.org"))
+    assert mailbox and shown.group(1) not in filled.get(f"/mailboxes/{mailbox.id}").text
+
+
+def test_a_mailbox_is_changed_disabled_enabled_and_deleted(filled: Browser, web_database: Database) -> None:
+    number = first_id(filled.get("/mailboxes?q=bert").text, "mailboxes")
+    steps = (
+        ("", {"quota": "2G", "display_name": "Bert"}, "mailbox.change"),
+        ("/password", {"password_kind": "generated"}, "mailbox.password"),
+        ("/active", {"active": "no"}, "mailbox.disable"),
+        ("/active", {"active": "yes"}, "mailbox.enable"),
+        ("/delete", {}, "mailbox.delete"),
+    )
+    for path, fields, action in steps:
+        assert filled.post(f"/mailboxes/{number}{path}", **fields).status_code in (200, 303)
+        assert last_action(web_database) == action
+
+
+def test_deleting_a_mailbox_says_first_that_the_mail_stays(filled: Browser) -> None:
+    assert "Its mail is not deleted" in filled.get("/mailboxes/2/delete").text
+
+
+def test_a_mailbox_in_use_is_not_deleted_and_the_page_says_why(filled: Browser) -> None:
+    answer = filled.post("/mailboxes/1/delete")
+    assert answer.status_code == 422 and "Aliases lead to this address: info@example.org." in answer.text
+
+
+def test_a_domain_and_an_alias_are_disabled_and_deleted(filled: Browser, web_database: Database) -> None:
+    for path, fields, action in (
+        ("/domains/1/active", {"active": "no"}, "domain.disable"),
+        ("/aliases/1/active", {"active": "no"}, "alias.disable"),
+        ("/aliases/1/active", {"active": "yes"}, "alias.enable"),
+        ("/aliases/1/delete", {}, "alias.delete"),
+    ):
+        assert filled.post(path, **fields).status_code == 303
+        assert last_action(web_database) == action
+    assert filled.post("/domains/1/delete").status_code == 422
+
+
+def test_every_form_is_refused_without_its_token(filled: Browser, app: Flask, web_database: Database) -> None:
+    before = last_action(web_database)
+    posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
+    assert len(posts) == 12
+    for rule in posts:
+        path = re.sub(r"<int:\w+>", "1", rule.rule)
+        assert filled.post_without_token(path, name="example.net").status_code == 400, path
+        assert filled.post_without_token(path, csrf_token="made-up").status_code == 400, path
+    assert last_action(web_database) == before
+
+
+def test_no_page_shows_a_hash_or_a_password(filled: Browser) -> None:
+    for path in PAGES:
+        page = filled.get(path)
+        assert page.status_code == 200, path
+        assert "$2b$" not in page.text and "BLF-CRYPT" not in page.text and PASSWORD not in page.text
+
+
+def test_every_page_has_strict_headers_and_no_script(filled: Browser) -> None:
+    for path in (*PAGES, "/login", "/nothing", "/health", "/static/style.css"):
+        answer = filled.get(path)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"], path
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert not re.search(r"<script|javascript:|\son\w+=|\sstyle=", answer.text), path
+        cached = answer.headers["Cache-Control"]
+        assert ("max-age" in cached) if path.endswith(".css") else cached == "no-store"
+
+
+def test_every_input_has_a_label(filled: Browser) -> None:
+    for path in (*PAGES, "/login"):
+        page = filled.get(path).text
+        for attributes in re.findall(r"<(?:input|textarea)\b([^>]*)>", page):
+            if 'type="hidden"' in attributes or 'type="radio"' in attributes:
+                continue
+            named = re.search(r'\bid="([^"]+)"', attributes)
+            assert named, attributes
+            assert f'for="{named.group(1)}"' in page or "aria-label=" in attributes, (path, attributes)
+
+
+def test_links_redirects_and_the_cookie_keep_to_the_prefix(app: Flask) -> None:
+    proxied = Browser(app, prefix="/admin")
+    answer = proxied.get("/")
+    assert answer.headers["Location"] == "/admin/login"
+    page = proxied.get("/login")
+    assert 'action="/admin/login"' in page.text and 'href="/admin/static/style.css"' in page.text
+    assert "Path=/admin;" in page.headers["Set-Cookie"] + ";"
+    cookie = page.headers["Set-Cookie"].split(";")[0].split("=", 1)[1]
+    proxied.client.set_cookie("usermgmt_session", cookie)
+    answer = proxied.post("/login", email="admin@example.org", password="correct-horse-9-battery")
+    assert answer.headers["Location"] == "/admin/"
+
+
+def test_the_client_behind_the_proxy_is_the_one_in_the_audit_log(app: Flask, web_database: Database) -> None:
+    proxied = Browser(app)
+    proxied.headers = {"X-Forwarded-For": "203.0.113.5"}
+    proxied.log_in()
+    with web_database.transaction() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "login.success")).one()
+    assert entry.client_address == "203.0.113.5"
+
+
+def test_cookies_are_secure_unless_local_use_turns_that_off(settings: Settings) -> None:
+    app = create_app(replace(settings, cookie_secure=True))
+    assert app.config["SESSION_COOKIE_SECURE"] is True
+    assert Settings(database_url="sqlite://", session_key="k").cookie_secure is True
+
+
+def test_a_page_is_in_the_language_the_browser_asks_for(stranger: Browser) -> None:
+    japanese = stranger.get("/login", **{"Accept-Language": "ja,en;q=0.5"})
+    assert '<html lang="ja">' in japanese.text and "ログイン" in japanese.text
+    assert japanese.headers["Content-Language"] == "ja" and "Accept-Language" in japanese.headers["Vary"]
+    other = stranger.get("/login", **{"Accept-Language": "fr"})
+    assert '<html lang="en">' in other.text
+
+
+def test_a_refusal_is_translated_with_its_values(filled: Browser) -> None:
+    filled.headers = {"Accept-Language": "ja"}
+    answer = filled.post("/aliases", source="info@example.com", destinations="anna@example.org")
+    assert "ドメイン example.com はこのサーバーにありません。" in answer.text
+
+
+def catalog(language: str) -> dict[str, str]:
+    """A translation catalog."""
+    return json.loads((PACKAGE / "web" / "translations" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def test_every_text_has_a_japanese_translation_and_none_is_left_over() -> None:
+    assert set(catalog("ja")) == all_texts()
+
+
+def test_translations_fill_in_the_same_values() -> None:
+    for text, translation in catalog("ja").items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", translation)), text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance by WCAG 2."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_text_has_enough_contrast(scheme: int) -> None:
+    css = (Path(PACKAGE) / "web" / "static" / "style.css").read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6});", re.findall(r":root \{(.*?)\}", css, re.S)[scheme]))
+    pairs = [("text", ground) for ground in ("page", "card", "bad-page", "good-page", "note-page")]
+    pairs += [("soft", "page"), ("soft", "card"), ("main", "page"), ("main", "card"), ("bad", "card")]
+    pairs += [("bad", "bad-page"), ("good", "good-page"), ("main-text", "main"), ("main-text", "main-over")]
+    for front, ground in pairs:
+        low, high = sorted((luminance(colours[front]), luminance(colours[ground])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (front, ground)
+
+
+def test_a_page_that_does_not_exist_is_friendly(filled: Browser) -> None:
+    for path in ("/nothing", "/mailboxes/99", "/mailboxes/99/delete", "/aliases/99/delete"):
+        answer = filled.get(path)
+        assert answer.status_code == 404 and "There is nothing here" in answer.text, path
+
+
+def test_an_odd_page_number_shows_the_first_page(filled: Browser) -> None:
+    for number in ("0", "-1", "x", "9" * 30, "²"):
+        assert "anna@example.org" in filled.get(f"/mailboxes?page={number}").text
+
+
+def test_a_huge_form_is_refused(filled: Browser) -> None:
+    answer = filled.post("/aliases", source="a@example.org", destinations="x" * 70_000)
+    assert answer.status_code == 413 and "too much at once" in answer.text

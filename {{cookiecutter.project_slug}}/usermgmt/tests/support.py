@@ -34,7 +34,9 @@ class Browser:
 
     def get(self, path: str, **headers: str) -> TestResponse:
         """A page."""
-        answer = self.client.get(path, headers={**self.headers, **headers}, environ_overrides=self.environ)
+        answer = self.client.get(
+            path, headers={**self.headers, **headers}, environ_overrides=self.environ, buffered=True
+        )
         found = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
         self.token = found.group(1) if found else self.token
         return answer

@@ -195,6 +195,12 @@ def test_a_change_and_its_audit_row_are_undone_together(filled: Database) -> Non
         assert "example.net" not in set(session.scalars(select(AuditEntry.subject)))
 
 
+def test_a_database_error_does_not_repeat_what_was_written(filled: Database) -> None:
+    with pytest.raises(DBAPIError) as error, filled.transaction() as session:
+        session.add(Mailbox(domain_id=-1, email="x@example.org", password_hash="a-hash", quota_bytes=1))
+    assert "a-hash" not in str(error.value)
+
+
 def test_a_person_administers_through_the_pages(mariadb: Server, real: Database) -> None:
     settings = Settings(
         database_url=mariadb.url("usermgmt"),

@@ -40,8 +40,8 @@ def create_app(settings: Settings) -> Flask:
     parts = Parts(settings, Database(settings.database_url), Hasher(settings.bcrypt_rounds))
     app.extensions[EXTENSION] = parts
     app.session_interface = PrefixSessionInterface()
-    csrf.init_app(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters["readable"] = readable_domain
     for module in (health, auth, overview, domains, mailboxes, aliases):

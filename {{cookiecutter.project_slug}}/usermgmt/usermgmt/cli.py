@@ -63,7 +63,7 @@ def transaction() -> Iterator[Session]:
 
 def read_password() -> str:
     """All of standard input without its last line end: on a command line others could see it."""
-    password = click.get_text_stream("stdin").read().removesuffix("\n").removesuffix("\r")
+    password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     if not password:
         raise click.ClickException("no password on standard input: pipe it in, without anything else")
     return password

@@ -1,0 +1,70 @@
+"""Two stacks, each started once by the generated repository's own `make local`, and what reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+from tests.stack.clients import Accounts, Mailboxes
+from tests.stack.stack import Stack
+from tools import engine, standins
+
+TEMPLATE = Path(__file__).resolve().parents[2]
+COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
+FLAVOURS = {
+    "default answers": {"project_slug": "stack-default"},
+    "antivirus off": {"project_slug": "stack-no-antivirus", "antivirus": False},
+}
+
+
+@pytest.fixture(scope="session")
+def images() -> standins.Choice:
+    """Upstream images where a registry answers, stand-ins where none does; a Docker engine that runs."""
+    engine.ensure()
+    choice = standins.choose(files=COMPOSE_FILES)
+    if choice.standins:
+        with standins.shown_progress() as progress:
+            standins.build(progress)
+    return choice
+
+
+@pytest.fixture(scope="session", params=FLAVOURS)
+def stack(request, images, tmp_path_factory) -> Iterator[Stack]:
+    """A running stack of each flavour; it ends, with its volumes, after the last test."""
+    answers = FLAVOURS[request.param]
+    folder = tmp_path_factory.mktemp(answers["project_slug"])
+    repository = Path(
+        cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
+    )
+    overrides = (standins.override(repository, COMPOSE_FILES),) if images.standins else ()
+    number = list(FLAVOURS).index(request.param)
+    running = Stack(repository, f"{answers['project_slug']}-local", overrides, 21000 + 100 * number)
+    try:
+        running.up()
+        yield running
+    finally:
+        running.keep("last")
+        running.down()
+
+
+@pytest.fixture
+def scanned(stack) -> Stack:
+    """The stack that has a virus scanner."""
+    if "clamav" not in stack.services():
+        pytest.skip("this flavour has no virus scanner")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def accounts(stack) -> Accounts:
+    """usermgmt, used by its web pages as an administrator does."""
+    return Accounts(stack.info)
+
+
+@pytest.fixture
+def mailboxes(stack, accounts) -> Mailboxes:
+    """Makes mailboxes in usermgmt and opens them over IMAP."""
+    return Mailboxes(stack.info, accounts)

@@ -1,0 +1,152 @@
+"""A running local stack: how the tests start it, look into it and end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+ARTIFACTS = Path(os.environ.get("ARTIFACTS", "artifacts")).absolute()
+PORTS = ("WEB", "SINK", "IMAPS", "SUBMISSION", "SUBMISSIONS", "API")
+
+
+def eventually(look: Callable[[], T], limit: float = 30, every: float = 0.2) -> T:
+    """Return what `look` gives once it is true; after `limit` seconds fail with its last answer or error."""
+    end, pause = monotonic() + limit, Event()
+    while True:
+        try:
+            last: object = (answer := look())
+            if answer:
+                return answer
+        except (OSError, AssertionError) as error:
+            last = error
+        if monotonic() > end:
+            raise AssertionError(f"not within {limit:g} s; last: {last!r}")
+        pause.wait(every)
+
+
+def run(*command: str, cwd: Path, env: Mapping[str, str] | None = None, limit: float = 900) -> str:
+    """Run a command to its end and return what it printed; a failure shows the whole output."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=limit,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)} exited {done.returncode}:\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The containers of one generated repository, started by its own `make local`."""
+
+    repository: Path
+    project: str
+    overrides: tuple[Path, ...]
+    first_port: int
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ports = {f"LOCAL_{name}_PORT": str(self.first_port + n) for n, name in enumerate(PORTS)}
+        return {**ports, "MAILCTL_LOCAL_OVERRIDES": os.pathsep.join(map(str, self.overrides))}
+
+    def make(self, target: str) -> str:
+        return run("make", "--no-print-directory", target, cwd=self.repository, env=self.environment)
+
+    def up(self) -> None:
+        self.output.append(self.make("local"))
+
+    def down(self) -> None:
+        """Remove the containers and every state, so that nothing is left on the machine."""
+        self.mailctl("local", "down", "--volumes", "--yes")
+
+    def mailctl(self, *words: str) -> str:
+        return run(".venv/bin/mailctl", *words, cwd=self.repository, env=self.environment)
+
+    @cached_property
+    def info(self) -> dict[str, str]:
+        """Addresses, ports and passwords of the trial, as `mailctl local info` gives them."""
+        return json.loads(self.mailctl("local", "info", "--json"))
+
+    def secret(self, name: str) -> str:
+        return (self.repository / ".local" / "secrets" / name).read_text()
+
+    def container(self, service: str) -> str:
+        return f"{self.project}-{service}-1"
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        return json.loads(run("docker", "inspect", self.container(service), cwd=self.repository))[0]
+
+    def services(self) -> list[str]:
+        names = run(
+            *("docker", "ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}"),
+            *("--format", '{{.Label "com.docker.compose.service"}}'),
+            cwd=self.repository,
+        )
+        return sorted(names.split())
+
+    def networks(self) -> dict[str, dict[str, Any]]:
+        """The stack's networks by their names in the compose file."""
+        return {name: self._object("network", name) for name in ("edge", "web", "mail", "scan", "data", "egress")}
+
+    def volume(self, name: str) -> dict[str, Any]:
+        return self._object("volume", name)
+
+    def _object(self, kind: str, name: str) -> dict[str, Any]:
+        return json.loads(run("docker", kind, "inspect", f"{self.project}_{name}", cwd=self.repository))[0]
+
+    def exec(self, service: str, *command: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", self.container(service), *command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{service}: {' '.join(command)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def logs(self, service: str) -> str:
+        done = subprocess.run(
+            ["docker", "logs", self.container(service)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    def docker(self, verb: str, *services: str) -> None:
+        run("docker", verb, *map(self.container, services), cwd=self.repository)
+
+    def healthy(self, *services: str) -> None:
+        """Wait until each of these containers is healthy (a test stopped or restarted it)."""
+        for service in services:
+            eventually(lambda s=service: self.inspect(s)["State"]["Health"]["Status"] == "healthy", limit=120)
+
+    def keep(self, reason: str) -> None:
+        """Write the log of every container into the artifacts, for whoever looks into a failure."""
+        folder = ARTIFACTS / self.project / reason
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for service in self.services():
+            (folder / f"{service}.log").write_text(self.logs(service))

@@ -1,0 +1,1 @@
+"""The program: loads the rules, runs everything, writes one report."""

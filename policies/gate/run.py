@@ -1,0 +1,49 @@
+"""Runs rules over a repository and gathers what they say."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from policies.gate.loading import Loaded
+from policies.model import Finding, Place, Problem
+from policies.rule import Rule
+from policies.sources.repository import Repository
+
+
+@dataclass
+class Report:
+    """All that a run found. `notes` say what was not at hand; `ran` are the ids of the rules that did run."""
+
+    findings: list[Finding] = field(default_factory=list)
+    waived: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 findings, 2 the gate could not do its job."""
+        return 2 if self.problems else 1 if self.findings else 0
+
+    def sort(self) -> None:
+        """Put everything into the order of the report, each thing once."""
+        self.findings = sorted(set(self.findings), key=Finding.sort_key)
+        self.waived = sorted(set(self.waived), key=Finding.sort_key)
+        self.problems = sorted(set(self.problems), key=Problem.sort_key)
+
+
+def run_rules(repository: Repository, rules: Iterable[Rule], loaded: Loaded, report: Report) -> None:
+    """Run each rule; one that raises is a problem."""
+    for rule in rules:
+        try:
+            report.findings += rule.findings(repository)
+            report.ran.append(rule.rule_id)
+        except Exception as error:
+            path = loaded.files.get(rule.rule_id)
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((frame.lineno for frame in reversed(frames) if path and frame.filename == str(path)), 1)
+            place = Place(f"policies/rules/{rule.family}/{path.name}" if path else rule.rule_id, line or 1)
+            what = f"{rule.rule_id} raised {type(error).__name__}: {error}"
+            report.problems.append(Problem("policy-raised", place, what, "mend the policy: it must cope with any shape"))

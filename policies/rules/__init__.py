@@ -1,0 +1,1 @@
+"""All rules, one folder a kind of file."""

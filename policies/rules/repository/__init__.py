@@ -1,0 +1,1 @@
+"""Rules about repository files, one a file; checkov wants this file to be here."""

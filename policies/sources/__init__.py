@@ -1,0 +1,1 @@
+"""Files as data that remembers its lines."""

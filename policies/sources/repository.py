@@ -1,0 +1,160 @@
+"""One repository as the rules see it: its files, and each kind of file as data, read once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from policies.model import Place, Problem
+from policies.sources import located
+
+if TYPE_CHECKING:
+    from policies.sources.compose import Project
+    from policies.sources.configuration import Configuration
+    from policies.sources.dockerfile import Dockerfile
+    from policies.sources.terraform import Module
+    from policies.sources.workflow import Workflow
+
+#: Folders that hold what tools made, in repositories that git does not know.
+MADE = (".git", ".venv*", "node_modules", "__pycache__", ".terraform", ".pytest_cache", ".ruff_cache", ".mypy_cache")
+
+
+class Repository:
+    """A folder to judge. `seen` collects the files that were read as data, `problems` what could not be.
+
+    `changes` are texts that stand in for those on disk (None: the file is gone), so that many versions of one
+    repository can be judged without writing them; `modes` says which files shall count as executable or not.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        changes: Mapping[str, str | None] | None = None,
+        modes: Mapping[str, bool] | None = None,
+    ) -> None:
+        self.root = root.resolve()
+        self.changes, self.modes = dict(changes or {}), dict(modes or {})
+        self.seen: set[str] = set()
+        self._problems: dict[tuple[str, Place, str], Problem] = {}
+        self._texts: dict[str, str] = {}
+
+    # ---- files
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Every file that git tracks or would add, or every file there is if it is no git repository."""
+        found = set(self._git_files() or self._walked()) | set(self.changes)
+        return tuple(sorted(file for file in found if self.changes.get(file, "") is not None))
+
+    def _git_files(self) -> list[str]:
+        command = ["git", "-C", str(self.root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        top = ["git", "-C", str(self.root), "rev-parse", "--show-prefix"]
+        try:
+            prefix = subprocess.run(top, capture_output=True, check=True)
+            if prefix.stdout.strip():
+                return []  # a folder inside somebody else's repository
+            listed = subprocess.run(command, capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return []
+        names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
+        return [name for name in names if (self.root / name).is_file()]
+
+    def _walked(self) -> Iterator[str]:
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = [name for name in folders if not any(fnmatch(name, made) for made in MADE)]
+            for name in names:
+                path = Path(folder, name)
+                if path.is_file():
+                    yield path.relative_to(self.root).as_posix()
+
+    def matching(self, *patterns: str) -> list[str]:
+        """Return the files whose path matches one of the patterns; `*` also matches slashes."""
+        return [file for file in self.files if any(fnmatch(file, pattern) for pattern in patterns)]
+
+    def has(self, file: str) -> bool:
+        """Tell whether there is such a file, tracked or not."""
+        return self.changes[file] is not None if file in self.changes else (self.root / file).is_file()
+
+    def executable(self, file: str) -> bool:
+        """Tell whether a file's owner may execute it."""
+        if file in self.modes:
+            return self.modes[file]
+        path = self.root / file
+        return path.is_file() and bool(path.stat().st_mode & 0o100)
+
+    def text(self, file: str) -> str:
+        """Return a file's text; what is no UTF-8 is kept as escapes, so that no rule is blinded by one byte."""
+        if (changed := self.changes.get(file)) is not None:
+            return changed
+        if file not in self._texts:
+            self._texts[file] = (self.root / file).read_text(encoding="utf-8-sig", errors="backslashreplace")
+        return self._texts[file]
+
+    def relative(self, path: Path) -> str:
+        """Return a path inside the repository as the rules write it; one outside stays absolute."""
+        try:
+            return path.resolve().relative_to(self.root).as_posix()
+        except ValueError:
+            return str(path)
+
+    # ---- data
+
+    def problem(self, kind: str, place: Place, what: str, fix: str) -> None:
+        """Note once that something could not be judged."""
+        self._problems.setdefault((kind, place, what), Problem(kind, place, what, fix))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that could not be judged so far."""
+        return list(self._problems.values())
+
+    def yaml(self, file: str) -> list[Any]:
+        """Return all documents of a YAML file; one that cannot be read is a problem and has none."""
+        self.seen.add(file)
+        try:
+            return list(located.documents(self.text(file), file))
+        except located.Unreadable as error:
+            self.problem("unreadable", error.place, str(error), "write it as valid YAML")
+        except OSError as error:
+            self.problem("unreadable", Place(file), str(error), "make it a readable file")
+        return []
+
+    @cached_property
+    def compose(self) -> list[Project]:
+        """Every Compose project, resolved: see policies/sources/compose.py."""
+        from policies.sources import compose
+
+        return compose.projects(self)
+
+    @cached_property
+    def dockerfiles(self) -> list[Dockerfile]:
+        """Every Dockerfile, as instructions."""
+        from policies.sources import dockerfile
+
+        return dockerfile.dockerfiles(self)
+
+    @cached_property
+    def workflows(self) -> list[Workflow]:
+        """Every GitHub workflow and composite action."""
+        from policies.sources import workflow
+
+        return workflow.workflows(self)
+
+    @cached_property
+    def modules(self) -> list[Module]:
+        """Every folder with Terraform files, with expressions evaluated as far as they are known."""
+        from policies.sources import terraform
+
+        return terraform.modules(self)
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The services' configuration files, parsed."""
+        from policies.sources.configuration import Configuration
+
+        return Configuration(self)

@@ -1,0 +1,147 @@
+"""Terraform's functions, as far as their value can be known without a provider."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from policies.model import Place
+from policies.sources.located import List, Map
+
+
+class Json(str):
+    """A text made by jsonencode or by a policy document; `value` is the data that it holds."""
+
+    value: Any
+
+    @classmethod
+    def of(cls, value: Any) -> Json:
+        made = cls(json.dumps(value, default=str, sort_keys=True))
+        made.value = value
+        return made
+
+
+def listed(items: Any, place: Place) -> List:
+    """Return a list whose entries keep their places, or stand at `place`."""
+    result = List(place)
+    known = getattr(items, "places", None)
+    for number, item in enumerate(items):
+        result.add(item, known[number] if isinstance(known, list) and number < len(known) else place)
+    return result
+
+
+def _concat(place: Place, *lists: Any) -> List:
+    result = List(place)
+    for each in lists:
+        for item, at in zip(each, listed(each, place).places, strict=True):
+            result.add(item, at)
+    return result
+
+
+def _merge(place: Place, *maps: Any) -> Map:
+    result = Map(place)
+    for each in maps:
+        for key, value in (each or {}).items():
+            result.put(key, value, getattr(each, "places", {}).get(key, place))
+    return result
+
+
+def _flatten(place: Place, items: Any) -> List:
+    result = List(place)
+    for item, at in zip(items, listed(items, place).places, strict=True):
+        for inner in _flatten(at, item) if isinstance(item, list) else [item]:
+            result.add(inner, at)
+    return result
+
+
+def _distinct(place: Place, items: Any) -> List:
+    result = List(place)
+    for item, at in zip(items, listed(items, place).places, strict=True):
+        if item not in result:
+            result.add(item, at)
+    return result
+
+
+def _format(place: Place, pattern: str, *values: Any) -> str:
+    return pattern.replace("%v", "%s").replace("%q", '"%s"') % values
+
+
+def _decode(place: Place, text: str) -> Any:
+    return text.value if isinstance(text, Json) else located_json(json.loads(text), place)
+
+
+def located_json(value: Any, place: Place) -> Any:
+    """Return JSON as located values that all stand at one place."""
+    if isinstance(value, dict):
+        result = Map(place)
+        for key, item in value.items():
+            result.put(key, located_json(item, place), place)
+        return result
+    if isinstance(value, list):
+        items = List(place)
+        for item in value:
+            items.add(located_json(item, place), place)
+        return items
+    return value
+
+
+def _same(place: Place, value: Any) -> Any:
+    return value
+
+
+def _lookup(place: Place, values: Any, key: Any, *default: Any) -> Any:
+    return values[key] if key in values else default[0]
+
+
+#: Each takes the place of the call first. One that fails makes the value unknown.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": lambda place, number: abs(number),
+    "base64decode": lambda place, text: base64.b64decode(text, validate=True).decode(),
+    "base64encode": lambda place, text: base64.b64encode(text.encode()).decode(),
+    "can": lambda place, value: True,
+    "coalesce": lambda place, *values: next(each for each in values if each not in (None, "")),
+    "compact": lambda place, items: listed([each for each in items if each], place),
+    "concat": _concat,
+    "contains": lambda place, items, item: item in items,
+    "distinct": _distinct,
+    "element": lambda place, items, number: items[number % len(items)],
+    "flatten": _flatten,
+    "format": _format,
+    "formatlist": lambda place, pattern, items: listed([_format(place, pattern, each) for each in items], place),
+    "join": lambda place, sign, *lists: sign.join(str(each) for items in lists for each in items),
+    "jsondecode": _decode,
+    "jsonencode": lambda place, value: Json.of(value),
+    "keys": lambda place, values: listed(sorted(values), place),
+    "length": lambda place, value: len(value),
+    "lookup": _lookup,
+    "lower": lambda place, text: text.lower(),
+    "max": lambda place, *numbers: max(numbers),
+    "merge": _merge,
+    "min": lambda place, *numbers: min(numbers),
+    "nonsensitive": _same,
+    "one": lambda place, items: items[0] if items else None,
+    "replace": lambda place, text, old, new: text.replace(old, new),
+    "reverse": lambda place, items: listed(list(reversed(items)), place),
+    "sensitive": _same,
+    "setunion": lambda place, *lists: _distinct(place, _concat(place, *lists)),
+    "sort": lambda place, items: listed(sorted(items), place),
+    "split": lambda place, sign, text: listed(text.split(sign), place),
+    "strrev": lambda place, text: text[::-1],
+    "substr": lambda place, text, start, count: text[start:] if count < 0 else text[start : start + count],
+    "title": lambda place, text: text.title(),
+    "tobool": lambda place, value: {"true": True, "false": False}.get(value, value),
+    "tolist": _same,
+    "tomap": _same,
+    "tonumber": lambda place, value: float(value) if "." in str(value) else int(value),
+    "toset": lambda place, items: _distinct(place, items),
+    "tostring": lambda place, value: str(value).lower() if isinstance(value, bool) else str(value),
+    "trim": lambda place, text, signs: text.strip(signs),
+    "trimprefix": lambda place, text, start: text.removeprefix(start),
+    "trimspace": lambda place, text: text.strip(),
+    "trimsuffix": lambda place, text, end: text.removesuffix(end),
+    "try": lambda place, *values: values[0],
+    "upper": lambda place, text: text.upper(),
+    "values": lambda place, values: listed([values[key] for key in sorted(values)], place),
+}

@@ -1,0 +1,288 @@
+"""What Terraform expressions come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from policies.model import Place
+from policies.sources.hcl import Node
+from policies.sources.located import List, Map
+from policies.sources.terraform import Block, Module, Partial, Unknown
+from policies.sources.terraform_functions import FUNCTIONS, Json
+
+MAX_DEPTH = 60
+
+
+def known(value: Any) -> bool:
+    """Tell whether nothing in a value is unknown."""
+    if isinstance(value, dict):
+        return all(known(key) and known(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(known(item) for item in value)
+    return not isinstance(value, (Unknown, Partial))
+
+
+def written(node: Any) -> str:
+    """Return an expression roughly as it was written, to name an unknown value."""
+    if not isinstance(node, Node):
+        return str(node)
+    if node.kind == "name":
+        return str(node.parts[0])
+    if node.kind == "get":
+        return f"{written(node.parts[0])}.{node.parts[1]}"
+    if node.kind == "index":
+        return f"{written(node.parts[0])}[{written(node.parts[1])}]"
+    if node.kind == "splat":
+        return f"{written(node.parts[0])}[*]"
+    if node.kind == "call":
+        return f"{node.parts[0]}({', '.join(map(written, node.parts[1]))})"
+    if node.kind == "literal":
+        return repr(node.parts[0]) if isinstance(node.parts[0], str) else str(node.parts[0]).lower()
+    return node.kind
+
+
+class Evaluator:
+    """Evaluates the expressions of one module; names are looked up once."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.cache: dict[str, Any] = {}
+        self.depth = 0
+
+    def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any:
+        """Return the value of an expression that stands in `file`; `scope` holds the names of for-expressions."""
+        self.depth += 1
+        try:
+            if self.depth > MAX_DEPTH:
+                return Unknown(written(node))
+            return getattr(self, f"_{node.kind}")(node, file, scope or {})
+        finally:
+            self.depth -= 1
+
+    # ---- one method a kind of expression
+
+    def _literal(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        return node.parts[0]
+
+    def _unknown(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        return Unknown(str(node.parts[0]))
+
+    def _template(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        values = [part if isinstance(part, str) else self.value(part, file, scope) for part in node.parts]
+        if len(values) == 1 and not isinstance(node.parts[0], str):
+            return values[0]
+        text = "".join(str(each).lower() if isinstance(each, bool) else str(each) for each in values)
+        return text if all(known(each) for each in values) else Partial(text)
+
+    def _tuple(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        result = List(Place(file, node.line))
+        for item in node.parts:
+            result.add(self.value(item, file, scope), Place(file, item.line))
+        return result
+
+    def _object(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        result = Map(Place(file, node.line))
+        for key, item in node.parts:
+            name = key.parts[0] if key.kind == "name" else self.value(key, file, scope)
+            result.put(str(name), self.value(item, file, scope), Place(file, key.line))
+        return result
+
+    def _call(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        name, arguments, expand = node.parts
+        values = [self.value(each, file, scope) for each in arguments]
+        if expand and values and isinstance(values[-1], list):
+            values = [*values[:-1], *values[-1]]
+        structural = name in ("jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort")
+        if name not in FUNCTIONS or any(isinstance(each, Unknown) for each in values):
+            return Unknown(written(node))
+        if not structural and not all(known(each) for each in values) and name not in ("join", "format", "replace", "lower"):
+            return Unknown(written(node))
+        try:
+            made = FUNCTIONS[name](Place(file, node.line), *values)
+        except Exception:
+            return Unknown(written(node))
+        if isinstance(made, str) and not isinstance(made, Json) and not all(known(each) for each in values):
+            return Partial(made)
+        return made
+
+    def _if(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        condition = self.value(node.parts[0], file, scope)
+        if isinstance(condition, Unknown):
+            return Unknown(written(node))
+        return self.value(node.parts[1 if condition in (True, "true") else 2], file, scope)
+
+    def _unary(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        value = self.value(node.parts[1], file, scope)
+        try:
+            return -value if node.parts[0] == "-" else not value
+        except TypeError:
+            return Unknown(written(node))
+
+    def _binary(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        sign = node.parts[0]
+        left, right = (self.value(part, file, scope) for part in node.parts[1:])
+        if not (known(left) and known(right)):
+            return Unknown(f"{written(node.parts[1])} {sign} {written(node.parts[2])}")
+        operations = {
+            "||": lambda: left or right, "&&": lambda: left and right, "==": lambda: left == right,
+            "!=": lambda: left != right, "<": lambda: left < right, ">": lambda: left > right,
+            "<=": lambda: left <= right, ">=": lambda: left >= right, "+": lambda: left + right,
+            "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right, "%": lambda: left % right,
+        }  # fmt: skip
+        try:
+            return operations[sign]()
+        except (TypeError, ArithmeticError):
+            return Unknown(written(node))
+
+    def _for(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        names, over, first, second, _, condition = node.parts
+        source = self.value(over, file, scope)
+        if not isinstance(source, (list, dict)):
+            return Unknown(written(node))
+        place = Place(file, node.line)
+        pairs = source.items() if isinstance(source, dict) else enumerate(source)
+        result: Any = List(place) if second is None else Map(place)
+        for key, item in pairs:
+            inner = {**scope, names[-1]: item, **({names[0]: key} if len(names) == 2 else {})}
+            if condition is not None and self.value(condition, file, inner) is False:
+                continue
+            if second is None:
+                result.add(self.value(first, file, inner), Place(file, first.line))
+            else:
+                result.put(str(self.value(first, file, inner)), self.value(second, file, inner), Place(file, first.line))
+        return result
+
+    def _splat(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        return Unknown(written(node))
+
+    def _index(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        return self._step(self.value(node.parts[0], file, scope), self.value(node.parts[1], file, scope), node)
+
+    def _get(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        return self._name(node, file, scope)
+
+    def _name(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
+        """Return a local, a variable, a name of a for-expression or a data source, by its dotted path."""
+        path, rest, base = [], [], node
+        while base.kind == "get":
+            path.insert(0, base.parts[1])
+            base = base.parts[0]
+        if base.kind != "name":
+            value = self.value(base, file, scope)
+            for step in path:
+                value = self._step(value, step, node)
+            return value
+        path.insert(0, base.parts[0])
+        if path[0] in scope:
+            value, rest = scope[path[0]], path[1:]
+        elif path[0] in ("var", "local") and len(path) > 1:
+            value, rest = self.named(".".join(path[:2])), path[2:]
+        elif path[:2] == ["data", "aws_iam_policy_document"] and path[3:] in (["json"], ["minified_json"]):
+            return self.named(".".join(path[:3]))
+        else:
+            return Unknown(".".join(path))
+        for step in rest:
+            value = self._step(value, step, node)
+        return value
+
+    def _step(self, value: Any, key: Any, node: Node) -> Any:
+        try:
+            if isinstance(value, dict):
+                return value[key]
+            if isinstance(value, list):
+                return value[int(key)]
+        except (KeyError, IndexError, ValueError, TypeError):
+            pass
+        return Unknown(f"{value.text}.{key}" if isinstance(value, Unknown) else written(node))
+
+    # ---- names
+
+    def named(self, name: str) -> Any:
+        """Return a variable, a local or a policy document by its name."""
+        if name not in self.cache:
+            self.cache[name] = Unknown(name)  # what refers to itself is unknown
+            self.cache[name] = self._look_up(name)
+        return self.cache[name]
+
+    def _look_up(self, name: str) -> Any:
+        kind, _, rest = name.partition(".")
+        if kind == "local":
+            for block in self.module.all("locals"):
+                if block.has(rest):
+                    return block.value(rest)
+        if kind == "var":
+            if rest in self.module.given:
+                node, place = self.module.given[rest]
+                return self.value(node, place.file)
+            for block in self.module.all("variable", rest):
+                return block.value("default") if block.has("default") else Unknown(name)
+        if kind == "data":
+            for block in self.module.all("data", *rest.split(".")):
+                return Json.of(policy_document(block))
+        return Unknown(name)
+
+    def references(self, node: Any) -> Iterator[str]:
+        """Yield every dotted name in an expression, and in the locals that it uses."""
+        if not isinstance(node, Node):
+            if isinstance(node, tuple):
+                for part in node:
+                    yield from self.references(part)
+            return
+        if node.kind in ("name", "get") and "." in (name := written(node)):
+            yield name
+            if name.startswith("local."):
+                for block in self.module.all("locals"):
+                    if (key := name.split(".")[1]) in block.attributes and key not in self._open:
+                        self._open.add(key)
+                        yield from self.references(block.attributes[key])
+                        self._open.discard(key)
+        if node.kind != "name":
+            for part in node.parts:
+                yield from self.references(part)
+
+    @property
+    def _open(self) -> set[str]:
+        return self.__dict__.setdefault("_opened", set())
+
+
+PRINCIPALS = {"AWS", "Service", "Federated", "CanonicalUser", "*"}
+
+
+def policy_document(block: Block) -> Map:
+    """Return an aws_iam_policy_document as the JSON that it makes."""
+    document = Map(block.place)
+    document.put("Version", "2012-10-17", block.place)
+    statements = List(block.place)
+    for source in ("source_policy_documents", "override_policy_documents"):
+        for item in block.value(source) or []:
+            for statement in (item.value.get("Statement", []) if isinstance(item, Json) else [item]):
+                statements.add(statement, block.where(source))
+    for statement in block.inner("statement"):
+        statements.add(_statement(statement), statement.place)
+    document.put("Statement", statements, block.place)
+    return document
+
+
+def _statement(block: Block) -> Map:
+    result = Map(block.place)
+    result.put("Effect", block.value("effect", "Allow"), block.where("effect"))
+    names = {"sid": "Sid", "actions": "Action", "not_actions": "NotAction", "resources": "Resource", "not_resources": "NotResource"}
+    for name, key in names.items():
+        if block.has(name):
+            result.put(key, block.value(name), block.where(name))
+    for kind, key in (("principals", "Principal"), ("not_principals", "NotPrincipal")):
+        who = Map(block.where(kind))
+        for each in block.inner(kind):
+            who.put(str(each.value("type")), each.value("identifiers"), each.where("identifiers"))
+        if who:
+            result.put(key, "*" if list(who) == ["*"] else who, block.where(kind))
+    conditions = Map(block.where("condition"))
+    for each in block.inner("condition"):
+        test = str(each.value("test"))
+        inner = conditions.get(test) or Map(each.place)
+        inner.put(str(each.value("variable")), each.value("values"), each.where("values"))
+        conditions.put(test, inner, each.place)
+    if conditions:
+        result.put("Condition", conditions, block.where("condition"))
+    return result

@@ -1,0 +1,85 @@
+"""GitHub workflows and composite actions as located data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from policies.model import Place
+from policies.sources.located import Map, dig, mapping, sequence, where
+
+if TYPE_CHECKING:
+    from policies.sources.repository import Repository
+
+PATTERNS = (".github/workflows/*.yml", ".github/workflows/*.yaml")
+ACTIONS = (".github/actions/*/action.yml", ".github/actions/*/action.yaml", "action.yml", "action.yaml")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a workflow; `data` may have any shape a file can have."""
+
+    name: str
+    data: Map
+    place: Place
+
+    def get(self, *path: Any) -> Any:
+        """Return a value, or None."""
+        return dig(self.data, *path)
+
+    def where(self, *path: Any) -> Place:
+        """Return the place of a value or of the nearest thing around it."""
+        return where(self.data, *path) if path and path[0] in self.data else self.place
+
+    def steps(self) -> Iterator[Map]:
+        """Yield the steps; `where(step, "run")` of policies.sources.located tells where a part of one stands."""
+        for step in sequence(self.data.get("steps")):
+            if isinstance(step, Map):
+                yield step
+
+
+@dataclass
+class Workflow:
+    """One file. A composite action has one job called `runs`, whose steps are the action's."""
+
+    file: str
+    data: Map
+
+    @property
+    def is_action(self) -> bool:
+        """Whether this is an action rather than a workflow."""
+        return "runs" in self.data and "jobs" not in self.data
+
+    @property
+    def triggers(self) -> dict[str, Any]:
+        """What starts the workflow, by name."""
+        on = self.data.get("on", self.data.get(True))
+        return mapping(on) or {str(name): None for name in sequence(on)}
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield the jobs."""
+        if self.is_action and isinstance(self.data["runs"], Map):
+            yield Job("runs", self.data["runs"], self.data.places["runs"])
+        for name, data in mapping(self.data.get("jobs")).items():
+            if isinstance(data, Map):
+                yield Job(str(name), data, where(self.data, "jobs", name))
+
+    def where(self, *path: Any) -> Place:
+        """Return the place of a value of the file."""
+        return where(self.data, *path)
+
+
+def workflows(repository: Repository) -> list[Workflow]:
+    """Return every workflow and action; one that is no mapping is a problem."""
+    found = []
+    for file in repository.matching(*PATTERNS, *ACTIONS):
+        documents = repository.yaml(file)
+        for document in documents:
+            if isinstance(document, Map):
+                found.append(Workflow(file, document))
+            else:
+                repository.problem("unreadable", Place(file), "a workflow is a mapping", "write on: and jobs:")
+        if not documents:
+            repository.problem("unreadable", Place(file), "an empty workflow", "write on: and jobs:, or remove it")
+    return found

@@ -1,0 +1,36 @@
+"""Generated repositories that the tests of the gate share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).parents[2]
+Generate = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def generate(tmp_path_factory: pytest.TempPathFactory) -> Generate:
+    """Return a function that generates a repository for some answers, once for the same ones."""
+    folder = tmp_path_factory.mktemp("generated")
+    config = folder / "config.json"
+    private = {"cookiecutters_dir": str(folder / "cache"), "replay_dir": str(folder / "replay")}
+    config.write_text(json.dumps(private), encoding="utf-8")
+    made: dict[str, Path] = {}
+
+    def generated(answers: Mapping[str, object] | None = None) -> Path:
+        key = json.dumps(answers or {}, sort_keys=True)
+        if key not in made:
+            out = str(folder / f"{len(made):03}")
+            context = dict(answers or {})
+            path = cookiecutter(
+                str(TEMPLATE), no_input=True, extra_context=context, output_dir=out, config_file=str(config)
+            )
+            made[key] = Path(path)
+        return made[key]
+
+    return generated

@@ -27,7 +27,7 @@ RECEIVED = (
 PROSE = (
     "Dear all, on Thursday we walk from the old harbour to the lighthouse and back. Bring water, a hat,\n"
     "and some bread for the ducks. The ferry leaves at nine, so please be there before. If it rains we meet\n"
-    "in the museum instead, where the new exhibition about maps, compasses and sailing ships has just been opened.\n"
+    "in the museum instead, where the new exhibition about maps, compasses and ships has just been opened.\n"
 )
 
 

@@ -1,4 +1,4 @@
-"""The document's first deploy (4.1), configuration change (4.3) and way back (7.2), line by line as written."""
+"""The document's first deploy (4.1), configuration change (4.3) and way back (7.2), as written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ SECRETS = {
 # The call of the edge, made from inside, since nothing is published on this host.
 POST = """import urllib.request as u
 body = b'From: a@b.example\\r\\nSubject: first mail\\r\\nMessage-ID: <1@b.example>\\r\\n\\r\\nhello\\r\\n'
-headers = {{'Authorization': 'Bearer {token}', 'X-Envelope-From': 'a@b.example', 'X-Envelope-To': 'first@example.com'}}
+headers = {{'Authorization': 'Bearer {token}', 'X-Envelope-From': 'a@b.example'}}
+headers['X-Envelope-To'] = 'first@example.com'
 print(u.urlopen(u.Request('http://127.0.0.1:8000/v1/messages', body, headers), timeout=30).status)"""
 
 

@@ -30,10 +30,11 @@ TOOLS = (
     Tool("php", "php-cli", "the syntax check of Roundcube's configuration"),
     Tool("luac", "lua5.4", "the syntax check of rspamd's script"),
     Tool("openssl", "openssl", "the tests of certificates"),
+    Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
 )
 # Where Ubuntu or an older release names the command differently.
-ALSO = {"luac": ("luac5.4",)}
+ALSO = {"luac": ("luac5.4",), "mariadbd": ("/usr/sbin/mariadbd",)}
 
 
 def missing() -> list[Tool]:

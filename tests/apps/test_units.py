@@ -11,7 +11,13 @@ import pytest
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[2]
-PARTS = ("mailserver-api", "usermgmt", "mailctl")
+# The part, which of its tests, and what they need.
+PARTS = (
+    pytest.param("mailserver-api", (), id="mailserver-api"),
+    pytest.param("mailctl", (), id="mailctl"),
+    pytest.param("usermgmt", ("-m", "not mariadb"), id="usermgmt"),
+    pytest.param("usermgmt", ("-m", "mariadb"), id="usermgmt on a real MariaDB", marks=pytest.mark.docker),
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +26,9 @@ def repository(tmp_path_factory) -> Path:
     return Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder)))
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_the_unit_tests_of_a_part_pass(repository, part):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+@pytest.mark.parametrize(("part", "chosen"), PARTS)
+def test_the_unit_tests_of_a_part_pass(repository, part, chosen):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         command,

@@ -16,7 +16,7 @@ RENDERED_WITHOUT = json.loads(answers.QUESTIONS.read_text(encoding="utf-8"))["_c
 # Where a sign of Jinja is somebody else's: (path, what stands there).
 OTHER_LANGUAGES = (
     (r"^\.github/", r"\$\{\{[^{}]*\}\}"),  # GitHub Actions
-    (r"^(docs/|README\.md)", r"\{\{\.[A-Za-z.]+\}\}"),  # what docker prints, as in docker info --format
+    (r"^(docs/|README\.md)", r"--format '[^']*'"),  # what docker shall print
 )
 JINJA = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|^\s*#%", re.MULTILINE)
 

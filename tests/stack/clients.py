@@ -159,7 +159,13 @@ class Mailbox:
         self.imap.expunge()
 
     def send(
-        self, mail: EmailMessage, to: str, *, login: bool = True, sender: str = "", implicit: bool = False
+        self,
+        mail: EmailMessage,
+        to: str | list[str],
+        *,
+        login: bool = True,
+        sender: str = "",
+        implicit: bool = False,
     ) -> None:
         """Submit a mail as a mail program does; raises what smtplib raises when it is refused."""
         host, port = self.info["submissions" if implicit else "submission"].split(":")
@@ -172,7 +178,7 @@ class Mailbox:
                 smtp.starttls(context=self.tls)
             if login:
                 smtp.login(self.address, self.password)
-            smtp.sendmail(sender or self.address, [to], mail.as_bytes())
+            smtp.sendmail(sender or self.address, to, mail.as_bytes())
 
 
 @dataclass

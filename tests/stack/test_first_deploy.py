@@ -123,6 +123,49 @@ def test_a_changed_configuration_is_checked_applied_and_taken_back(deployment):
     eventually(lambda: deployment.states()["postfix"] == "healthy", limit=60)
 
 
+# Documents with commands, and what of them is done elsewhere: the first deploy is the fixture above, the trial
+# is what every other stack test runs in, and a build without a cache would only be slow.
+DOCUMENTS = (
+    "docs/operations.md",
+    "docs/runbooks/disk-full.md",
+    "docs/runbooks/locked-out-of-usermgmt.md",
+    "docs/runbooks/mail-does-not-arrive.md",
+    "docs/runbooks/mail-does-not-go-out.md",
+    "docs/runbooks/mailbox-full.md",
+    "docs/runbooks/service-unhealthy.md",
+    "docs/runbooks/virus-scanner-down.md",
+)
+ELSEWHERE = ("cp .env.example .env", "make local", "build --no-cache")
+
+
+def blocks(text: str) -> list[str]:
+    """The commands of a document: its fenced blocks that are marked as shell."""
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_every_document_with_commands_is_listed(deployment):
+    found = {
+        str(path.relative_to(deployment.repository))
+        for path in deployment.repository.glob("docs/**/*.md")
+        if blocks(path.read_text())
+    }
+    assert found == set(DOCUMENTS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_of_a_document_works_as_written(deployment, document):
+    eventually(lambda: set(deployment.states().values()) == {"healthy"}, limit=300)
+    text = (deployment.repository / document).read_text()
+    for setting, answered in (
+        ("SSD_PATH", "/srv/mailserver/ssd"),
+        ("HDD_PATH", "/mnt/backup-hdd/mailserver"),
+    ):
+        text = text.replace(answered.replace("mailserver", "first-deploy"), deployment.env_value(setting))
+    for block in blocks(text):
+        if not any(words in block for words in ELSEWHERE):
+            deployment.shell(block)
+
+
 def test_git_takes_no_secret_of_the_deployment(deployment, tmp_path):
     git = ["git", f"--work-tree={deployment.repository}", f"--git-dir={tmp_path}/git"]
     subprocess.run([*git, "init", "--quiet"], check=True, capture_output=True)

@@ -97,6 +97,16 @@ def test_the_owner_of_an_alias_sends_as_that_alias(mailboxes, accounts, sink):
     assert sink.raw("as the office")
 
 
+@pytest.mark.parametrize("also", ["", "postmaster@far.example"], ids=["", "with postmaster among them"])
+def test_one_user_cannot_flood_the_world(mailboxes, also):
+    """What a stolen password can do is limited; no recipient lifts the limit for the whole mail."""
+    writer = mailboxes.new()
+    recipients = [f"victim{n}@far.example" for n in range(150)] + ([also] if also else [])
+    with pytest.raises(smtplib.SMTPDataError) as refusal:
+        writer.send(message("flood", sender=writer.address, received=False), recipients)
+    assert refusal.value.smtp_code == 451
+
+
 def test_mail_between_own_users_stays_inside(mailboxes, sink):
     writer, reader = mailboxes.new(), mailboxes.new()
     writer.send(

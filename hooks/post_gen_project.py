@@ -21,6 +21,8 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "config/clamav",
             "config/rspamd/local.d/antivirus.conf",
             "config/rspamd/rspamd.local.lua",
+            "_docs/en/docs/runbooks/virus-scanner-down.md",
+            "_docs/ja/docs/runbooks/virus-scanner-down.md",
         ),
     ),
 )

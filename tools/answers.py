@@ -71,15 +71,12 @@ def complete(given: Mapping[str, object]) -> dict[str, object]:
 def problems(given: Mapping[str, object]) -> list:
     """Return everything wrong with the given answers, also against the defaults of the questions left out.
 
-    A default that is derived from a wrong answer is not blamed: mending that answer mends it.
+    Nothing is derived from a wrong answer, so no default is blamed for it.
     """
     hook = validator()
     wrong = {problem.field for problem in hook.problems(given)}
     good = {field: value for field, value in given.items() if field not in wrong}
-    full = {**complete(good), **given} if wrong else complete(good)
-    found = hook.problems(full)
-    blamed = [problem for problem in found if problem.field in given]
-    return blamed or found
+    return hook.problems({**complete(good), **given})
 
 
 class _Loader(yaml.SafeLoader):

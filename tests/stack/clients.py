@@ -1,4 +1,4 @@
-"""What talks to the stack in the tests: a browser's forms, the edge's HTTP call, a mail program, the sink's API."""
+"""What talks to the stack: a browser's forms, the edge's HTTP call, a mail program, the sink's API."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ RECEIVED = (
     " with ESMTPS id t3st; Tue, 24 Nov 2026 12:00:00 +0000"
 )
 PROSE = (
-    "Dear all, on Thursday we walk from the old harbour to the lighthouse and back. Bring water, a hat, and some\n"
-    "bread for the ducks. The ferry leaves at nine, so please be there before. If it rains we meet in the museum\n"
-    "instead, where the new exhibition about maps, compasses and sailing ships has just been opened.\n"
+    "Dear all, on Thursday we walk from the old harbour to the lighthouse and back. Bring water, a hat,\n"
+    "and some bread for the ducks. The ferry leaves at nine, so please be there before. If it rains we meet\n"
+    "in the museum instead, where the new exhibition about maps, compasses and ships has just been opened.\n"
 )
 
 
 def message(
-    subject: str, *, sender: str = "writer@sender.example", to: str = "", text: str = PROSE, received: bool = True
+    subject: str,
+    *,
+    sender: str = "writer@sender.example",
+    to: str = "",
+    text: str = PROSE,
+    received: bool = True,
 ) -> EmailMessage:
     """A plain mail as the world sends it; its Message-ID is new each time."""
     mail = EmailMessage()
@@ -56,9 +61,16 @@ class Edge:
         return Path(self.info["api_token_file"]).read_text().split()[0]
 
     def post(
-        self, raw: bytes | EmailMessage, to: str, *, sender: str = "writer@sender.example", token: str | None = None
+        self,
+        raw: bytes | EmailMessage,
+        to: str,
+        *,
+        sender: str = "writer@sender.example",
+        token: str | None = None,
     ) -> httpx.Response:
-        body = raw if isinstance(raw, bytes) else raw.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        body = (
+            raw if isinstance(raw, bytes) else raw.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        )
         headers = {
             "Authorization": f"Bearer {self.token if token is None else token}",
             "X-Envelope-From": sender,
@@ -91,14 +103,20 @@ class Accounts:
         self.submit(
             "mailboxes/new",
             "mailboxes",
-            **{"email": address, "display_name": "", "quota": quota, "password_kind": "chosen", "password": PASSWORD},
+            **{
+                "email": address,
+                "display_name": "",
+                "quota": quota,
+                "password_kind": "chosen",
+                "password": PASSWORD,
+            },
         )
 
     def change_password(self, address: str, password: str) -> None:
         listed = self.http.get("mailboxes", params={"q": address}).text
         found = re.search(r'href="[^"]*?(mailboxes/\d+)"[^>]*>' + re.escape(address), listed)
         assert found, f"{address} is not on the page of mailboxes"
-        self.submit(found[1], f"{found[1]}/password", password_kind="chosen", password=password)
+        self.submit(found[1], f"{found[1]}/password", **{"password_kind": "chosen", "password": password})
 
     def add_alias(self, source: str, *destinations: str) -> None:
         self.submit("aliases/new", "aliases", source=source, destinations="\n".join(destinations))
@@ -140,7 +158,15 @@ class Mailbox:
         self.imap.store(number, "+FLAGS", r"(\Deleted)")
         self.imap.expunge()
 
-    def send(self, mail: EmailMessage, to: str, *, login: bool = True, sender: str = "", implicit: bool = False) -> None:
+    def send(
+        self,
+        mail: EmailMessage,
+        to: str | list[str],
+        *,
+        login: bool = True,
+        sender: str = "",
+        implicit: bool = False,
+    ) -> None:
         """Submit a mail as a mail program does; raises what smtplib raises when it is refused."""
         host, port = self.info["submissions" if implicit else "submission"].split(":")
         if implicit:
@@ -152,7 +178,7 @@ class Mailbox:
                 smtp.starttls(context=self.tls)
             if login:
                 smtp.login(self.address, self.password)
-            smtp.sendmail(sender or self.address, [to], mail.as_bytes())
+            smtp.sendmail(sender or self.address, to, mail.as_bytes())
 
 
 @dataclass
@@ -187,7 +213,9 @@ class Sink:
         """The mail with that subject as the relay received it, once it is there."""
 
         def look() -> str | None:
-            listed = httpx.get(f"{self.info['sink']}api/v1/messages", params={"limit": 200}, timeout=10).json()
+            listed = httpx.get(
+                f"{self.info['sink']}api/v1/messages", params={"limit": 200}, timeout=10
+            ).json()
             return next((m["ID"] for m in listed["messages"] if m["Subject"] == subject), None)
 
         number = eventually(look)

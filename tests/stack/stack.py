@@ -103,7 +103,9 @@ class Stack:
 
     def networks(self) -> dict[str, dict[str, Any]]:
         """The stack's networks by their names in the compose file."""
-        return {name: self._object("network", name) for name in ("edge", "web", "mail", "scan", "data", "egress")}
+        return {
+            name: self._object("network", name) for name in ("edge", "web", "mail", "scan", "data", "egress")
+        }
 
     def volume(self, name: str) -> dict[str, Any]:
         return self._object("volume", name)

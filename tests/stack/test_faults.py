@@ -54,13 +54,17 @@ def test_a_scanner_that_answers_with_an_error_lets_nothing_pass(scanned, edge, m
     """ClamAV reports its own troubles as a verdict that is none; rspamd alone would deliver the mail."""
     reader = mailboxes.new()
     # With its folder for temporary files full, the scanner cannot store what it is to scan.
-    scanned.exec("clamav", "sh", "-c", "head -c 400000000 /dev/zero >/tmp/full 2>/dev/null; test -s /tmp/full")
+    scanned.exec(
+        "clamav", "sh", "-c", "head -c 400000000 /dev/zero >/tmp/full 2>/dev/null; test -s /tmp/full"
+    )
     try:
         answer = edge.post(message("scanner in trouble", to=reader.address), reader.address)
         assert answer.status_code == 503, answer.text
     finally:
         scanned.exec("clamav", "rm", "/tmp/full")  # noqa: S108 (inside the container)
-    eventually(lambda: edge.post(message("scanner well", to=reader.address), reader.address).status_code == 200)
+    eventually(
+        lambda: edge.post(message("scanner well", to=reader.address), reader.address).status_code == 200
+    )
 
 
 def test_mail_that_postfix_accepted_survives_its_sudden_death(edge, mailboxes, stack, without):
@@ -87,6 +91,8 @@ def test_after_a_restart_of_everything_at_once_mail_is_still_scanned(scanned, ed
     scanned.docker("start", *services)
     scanned.healthy(*services)
     reader = mailboxes.new()
-    eventually(lambda: edge.post(message("after reboot", to=reader.address), reader.address).status_code == 200, 60)
+    eventually(
+        lambda: edge.post(message("after reboot", to=reader.address), reader.address).status_code == 200, 60
+    )
     text = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
     assert edge.post(message("virus after reboot", text=text), reader.address).status_code == 422

@@ -130,7 +130,9 @@ def test_a_full_mailbox_is_told_to_the_sender(edge, mailboxes):
 
 def test_a_mail_of_25_mib_fits_and_a_byte_more_does_not(edge, mailboxes):
     reader = mailboxes.new()
-    head = message("large as can be", to=reader.address).as_bytes().partition(b"\n\n")[0].replace(b"\n", b"\r\n")
+    head = (
+        message("large as can be", to=reader.address).as_bytes().partition(b"\n\n")[0].replace(b"\n", b"\r\n")
+    )
     line = b"x" * 76 + b"\r\n"
     raw = head + b"\r\n\r\n" + line * (26_214_400 // len(line))
     raw += b"y" * (26_214_400 - len(raw) - 2) + b"\r\n" if len(raw) < 26_214_398 else b""
@@ -157,7 +159,9 @@ def test_with_a_wrong_token_nothing_is_accepted(edge, mailboxes, token):
 
 def test_without_a_token_nothing_is_accepted(stack):
     headers = {"X-Envelope-From": "a@b.example", "X-Envelope-To": stack.info["mailbox"]}
-    answer = httpx.post(f"{stack.info['api']}/v1/messages", content=b"Subject: x\r\n\r\n", headers=headers, timeout=30)
+    answer = httpx.post(
+        f"{stack.info['api']}/v1/messages", content=b"Subject: x\r\n\r\n", headers=headers, timeout=30
+    )
     assert answer.status_code == 401
 
 

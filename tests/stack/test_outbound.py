@@ -24,7 +24,10 @@ def dkim_record(stack, domain: str) -> bytes:
 
 def test_a_submitted_mail_reaches_the_relay_signed_for_its_domain(mailboxes, sink, stack):
     writer = mailboxes.new()
-    writer.send(message("to the world", sender=writer.address, to="friend@far.example", received=False), "friend@far.example")
+    writer.send(
+        message("to the world", sender=writer.address, to="friend@far.example", received=False),
+        "friend@far.example",
+    )
     raw = sink.raw("to the world")
     assert dkim.verify(raw, dnsfunc=lambda name, timeout=5: dkim_record(stack, mailboxes.domain))
     assert f"d={mailboxes.domain}".encode() in raw
@@ -32,7 +35,10 @@ def test_a_submitted_mail_reaches_the_relay_signed_for_its_domain(mailboxes, sin
 
 def test_a_changed_mail_does_not_verify(mailboxes, sink, stack):
     writer = mailboxes.new()
-    writer.send(message("will be changed", sender=writer.address, to="friend@far.example", received=False), "friend@far.example")
+    writer.send(
+        message("will be changed", sender=writer.address, to="friend@far.example", received=False),
+        "friend@far.example",
+    )
     raw = sink.raw("will be changed").replace(b"harbour", b"airport")
     assert not dkim.verify(raw, dnsfunc=lambda name, timeout=5: dkim_record(stack, mailboxes.domain))
 
@@ -46,7 +52,10 @@ def test_submission_works_with_tls_from_the_start_as_well(mailboxes, sink):
 
 def test_the_readers_address_and_program_are_not_told_to_the_world(mailboxes, sink):
     writer = mailboxes.new()
-    writer.send(message("private", sender=writer.address, to="friend@far.example", received=False), "friend@far.example")
+    writer.send(
+        message("private", sender=writer.address, to="friend@far.example", received=False),
+        "friend@far.example",
+    )
     head = sink.raw("private").partition(b"\r\n\r\n")[0]
     assert b"unknown [1" not in head and b"Authenticated sender" not in head
 
@@ -88,9 +97,21 @@ def test_the_owner_of_an_alias_sends_as_that_alias(mailboxes, accounts, sink):
     assert sink.raw("as the office")
 
 
+@pytest.mark.parametrize("also", ["", "postmaster@far.example"], ids=["", "with postmaster among them"])
+def test_one_user_cannot_flood_the_world(mailboxes, also):
+    """What a stolen password can do is limited; no recipient lifts the limit for the whole mail."""
+    writer = mailboxes.new()
+    recipients = [f"victim{n}@far.example" for n in range(150)] + ([also] if also else [])
+    with pytest.raises(smtplib.SMTPDataError) as refusal:
+        writer.send(message("flood", sender=writer.address, received=False), recipients)
+    assert refusal.value.smtp_code == 451
+
+
 def test_mail_between_own_users_stays_inside(mailboxes, sink):
     writer, reader = mailboxes.new(), mailboxes.new()
-    writer.send(message("between us", sender=writer.address, to=reader.address, received=False), reader.address)
+    writer.send(
+        message("between us", sender=writer.address, to=reader.address, received=False), reader.address
+    )
     assert reader.read("between us")
     assert not sink.has("between us")
 
@@ -109,7 +130,9 @@ def test_a_virus_does_not_leave_the_house(scanned, mailboxes):
     writer = mailboxes.new()
     text = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
     with pytest.raises(smtplib.SMTPDataError, match="virus"):
-        writer.send(message("outgoing virus", sender=writer.address, text=text, received=False), "friend@far.example")
+        writer.send(
+            message("outgoing virus", sender=writer.address, text=text, received=False), "friend@far.example"
+        )
 
 
 def test_moving_mail_into_junk_and_out_of_it_teaches_the_filter(stack, mailboxes):
@@ -130,7 +153,7 @@ def test_moving_mail_into_junk_and_out_of_it_teaches_the_filter(stack, mailboxes
 
 
 def test_the_password_that_rspamd_ships_with_is_refused(stack):
-    with pytest.raises(AssertionError, match="401|Unauthorized"):
+    with pytest.raises(AssertionError, match=r"401|Unauthorized"):
         printed = stack.exec("rspamd", "rspamc", "-h", "127.0.0.1:11334", "-P", "q1", "stat")
         raise AssertionError(printed)
 

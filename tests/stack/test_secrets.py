@@ -14,7 +14,7 @@ PUBLIC = {"internal_ca.crt", "dovecot_tls.crt", "postfix_tls.crt", "sink_tls.crt
 
 @pytest.fixture
 def secrets(stack) -> dict[str, str]:
-    """Each secret value of this stack by the name of its file; a line that repeats elsewhere is its own entry."""
+    """Each line of each secret file of this stack, by the file's name and the line's number."""
     folder = stack.repository / ".local" / "secrets"
     values = {path.name: path.read_text().strip() for path in folder.iterdir() if path.name not in PUBLIC}
     lines = {f"{name}:{n}": line for name, text in values.items() for n, line in enumerate(text.splitlines())}
@@ -70,7 +70,9 @@ def test_git_tracks_no_secret(stack, secrets, tmp_path):
     git = ["git", f"--git-dir={tmp_path / 'git'}", f"--work-tree={stack.repository}"]
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "add", "--all"], check=True, capture_output=True)
-    listed = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True).stdout.splitlines()
+    listed = subprocess.run(
+        [*git, "ls-files"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
     assert "docker-compose.yml" in listed and ".env.example" in listed
     for name in listed:
         text = (stack.repository / name).read_text(errors="replace")

@@ -123,6 +123,11 @@ def test_every_time_zone_of_this_machine_is_accepted():
     assert [zone for zone in zones if not accepted("timezone", zone)] == []
 
 
+@pytest.mark.parametrize("name", ["Factory", "localtime"])
+def test_names_that_stand_for_no_zone_are_refused(name):
+    assert not accepted("timezone", name)
+
+
 def test_without_a_time_zone_database_the_form_decides(monkeypatch):
     monkeypatch.setattr(HOOK, "_timezones", lambda: [])
     assert accepted("timezone", "Mars/Base") and not accepted("timezone", "../Mars")

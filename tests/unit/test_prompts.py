@@ -144,6 +144,14 @@ def test_it_asks_until_the_answer_is_good(tmp_path):
     assert "SSD_PATH=/srv/acme\n" in (tmp_path / "mailserver" / ".env.example").read_text(encoding="utf-8")
 
 
+def test_a_second_wrong_answer_is_not_rendered_into_the_next_default(tmp_path):
+    again = ["{{ oops", "/large", "/fast"]
+    code, shown = at_a_terminal([*typed(ssd_path="/etc", hdd_path="/usr"), *again], tmp_path)
+    assert code == 0, shown
+    settings = (tmp_path / "mailserver" / ".env.example").read_text(encoding="utf-8")
+    assert "SSD_PATH=/fast\n" in settings and "HDD_PATH=/large\n" in settings
+
+
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["interrupt", "end of input"])
 def test_a_person_who_leaves_leaves_nothing_behind(key, tmp_path):
     terminal = Terminal(tmp_path / "out")

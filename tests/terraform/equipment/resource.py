@@ -2,8 +2,10 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from equipment.values import UNKNOWN, State
@@ -21,6 +23,7 @@ class Aws:
         blocks = config.get("default_tags") or [{}]
         self.default_tags: dict[str, str] = blocks[0].get("tags") or {}
         self._clients: dict[tuple[str, str], Any] = {}
+        self._making = threading.Lock()  # boto3 makes clients for one thread at a time only
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A boto3 client; its endpoint comes from AWS_ENDPOINT_URL."""
@@ -28,14 +31,24 @@ class Aws:
         from botocore.config import Config
 
         key = (service, region or self.region)
-        if key not in self._clients:
-            config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1})
-            self._clients[key] = boto3.client(service, region_name=key[1], config=config)
-        return self._clients[key]
+        with self._making:
+            if key not in self._clients:
+                config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1})
+                self._clients[key] = boto3.client(service, region_name=key[1], config=config)
+                self._clients[key].meta.events.register("before-parameter-build", _note_call)
+            return self._clients[key]
 
     @property
     def account(self) -> str:
         return self.client("sts").get_caller_identity()["Account"]
+
+
+def _note_call(params: State, model: Any, **_: Any) -> None:
+    """Writes down each call to AWS, one line of JSON each, if STANDIN_CALLS names a file for it."""
+    if file := os.environ.get("STANDIN_CALLS"):
+        call = {"service": model.service_model.signing_name, "operation": model.name, "params": params}
+        with Path(file).open("a") as lines:
+            lines.write(json.dumps(call) + "\n")
 
 
 class Resource:

@@ -25,9 +25,10 @@ resource "aws_iam_user" "uploader" {
 }
 
 resource "aws_iam_policy" "uploader" {
-  name        = local.names.uploader
-  path        = local.iam_path
-  description = "Put, get and list backups under ${var.backup_prefix} in ${var.backup_bucket}; never delete, unlock or configure."
+  name = local.names.uploader
+  path = local.iam_path
+  # Fixed text: IAM cannot change a description, and a replaced policy would leave the host without one for a moment.
+  description = "Put, get and list the host's own backups; never delete, unlock or configure."
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -78,7 +79,7 @@ resource "aws_iam_user_policy_attachment" "uploader" {
 resource "aws_iam_policy" "boundary" {
   name        = local.names.boundary
   path        = local.iam_path
-  description = "The most that any identity for ${var.backup_bucket} may do: read and add objects."
+  description = "The most that any identity for the backups may do: read and add objects."
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [

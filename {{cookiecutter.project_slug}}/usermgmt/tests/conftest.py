@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, Server, mariadb_server
+from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, Directory, Server, mariadb_server
 
 from usermgmt.app import create_app
 from usermgmt.database import Database
@@ -100,6 +100,16 @@ def browser(app: Flask) -> Browser:
     logged_in = Browser(app)
     assert logged_in.log_in().status_code == 303
     return logged_in
+
+
+@pytest.fixture
+def directory(session: Session, actor: Actor, hasher: Hasher) -> Directory:
+    """example.org with the mailboxes anna and bert."""
+    made = Directory(session, actor, hasher)
+    made.domain("example.org")
+    made.mailbox("anna@example.org")
+    made.mailbox("bert@example.org")
+    return made
 
 
 @pytest.fixture(scope="session")

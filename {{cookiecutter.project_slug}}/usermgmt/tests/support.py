@@ -11,16 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import URL
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
+
+from usermgmt.models import Alias, Mailbox
+from usermgmt.passwords import Hasher
+from usermgmt.problems import Refused
+from usermgmt.services import aliases, domains, mailboxes
+from usermgmt.services.audit import Actor
 
 CONFIG = Path(__file__).parents[2] / "config" / "mariadb"
 ADMIN_EMAIL = "admin@example.org"
 ADMIN_PASSWORD = "correct-horse-9-battery"
 ACCOUNTS = ("postfix", "dovecot", "usermgmt", "roundcube", "mailserver")
 START_SECONDS = 60
+PASSWORD = "correct horse battery"
 
 
 class Browser:
@@ -150,3 +160,27 @@ def mariadb_server(folder: Path) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+class Directory:
+    """The services with the arguments that every test repeats."""
+
+    def __init__(self, session: Session, actor: Actor, hasher: Hasher) -> None:
+        self.session, self.actor, self.hasher = session, actor, hasher
+
+    def domain(self, name: str) -> Any:
+        """Add a domain."""
+        return domains.add_domain(self.session, self.actor, name)
+
+    def mailbox(self, email: str, quota: str = "1G", password: str = PASSWORD, name: str = "") -> Mailbox:
+        """Add a mailbox."""
+        return mailboxes.add_mailbox(self.session, self.actor, self.hasher, email, password, quota, name)
+
+    def alias(self, source: str, destinations: str) -> list[Alias]:
+        """Add an alias."""
+        return aliases.add_alias(self.session, self.actor, source, destinations)
+
+
+def texts(refusal: pytest.ExceptionInfo[Refused]) -> list[tuple[str, str]]:
+    """Field and filled-in reason of each problem."""
+    return [(problem.field, problem.wrong.format(**problem.values)) for problem in refusal.value.problems]

@@ -19,7 +19,7 @@ from usermgmt.database import Database
 from usermgmt.models import Admin, Alias, AuditEntry, Base, Domain, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, domains, mailboxes
+from usermgmt.services import aliases, directory, domains, mailboxes
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
@@ -175,9 +175,12 @@ def test_two_halves_of_a_loop_added_at_once_do_not_make_one(filled: Database) ->
     with filled.transaction() as session:
         for source in ("a@example.org", "b@example.org"):
             aliases.add_alias(session, COMMAND_LINE, source, "anna@example.org")
+    both_have_read = Barrier(2)
 
     def lead(source: str, destination: str) -> object:
         with filled.transaction() as session:
+            directory.destinations_of(session, source)
+            both_have_read.wait()
             return aliases.add_alias(session, COMMAND_LINE, source, destination)
 
     results = at_once(

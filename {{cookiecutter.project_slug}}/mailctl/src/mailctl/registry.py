@@ -1,6 +1,7 @@
 """The one list of commands. A new command is a row here and a module in mailctl/commands/ with a `run`."""
 
 COMMANDS: dict[str, str] = {
+    "setup": "setup",
     "secrets init": "secrets_init",
     "secrets status": "secrets_status",
     "status": "status",

@@ -23,8 +23,8 @@ def run(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOptio
 
     with command(repo, as_json) as context:
         report = initialise(context, secrets_folder(context, directory))
-        _show(context, report)
-        context.out.document(_document(report))
+        show(context, report)
+        context.out.document(document(report))
 
 
 def secrets_folder(context: Context, directory: Path | None) -> Path:
@@ -32,7 +32,8 @@ def secrets_folder(context: Context, directory: Path | None) -> Path:
     return directory.expanduser().absolute() if directory else context.folder("SECRETS_DIR", "secrets")
 
 
-def _show(context: Context, report: "Report") -> None:
+def show(context: Context, report: "Report") -> None:
+    """Print what was done, warned about and is next, for people."""
     out = context.out
     counts = Counter(report.actions.values())
     summary = ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
@@ -78,7 +79,8 @@ def advice(report: "Report") -> list[tuple[str, str]]:
     return items
 
 
-def _document(report: "Report") -> dict[str, object]:
+def document(report: "Report") -> dict[str, object]:
+    """The same as data: names of files and variables, never a value."""
     return {
         "ok": True,
         "folder": str(report.folder),

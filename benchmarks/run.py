@@ -1,0 +1,155 @@
+"""Measures what users wait for and what the stack uses, and writes the figures into benchmarks/README.md.
+
+python -m benchmarks.run [new] [stack]        both by default
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+README = Path(__file__).with_name("README.md")
+REPEATS = 5
+# Longest first answer of a container's counters after the stack is idle.
+IDLE_SAMPLES = 5
+
+
+class Row(NamedTuple):
+    """One line of the table: what, the figure, its baseline, their ratio."""
+
+    what: str
+    figure: str
+    baseline: str
+    ratio: str
+
+
+def timed(*command: str) -> float:
+    """Seconds of one run of a command that must succeed; it gets a new folder as its last argument."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = perf_counter()
+        subprocess.run(
+            [*command, folder], cwd=ROOT, check=True, capture_output=True, stdin=subprocess.DEVNULL
+        )
+        return perf_counter() - start
+
+
+def alternately(*measures: Callable[[], float]) -> list[float]:
+    """The median of each measure over several rounds, in turns, so that the machine's mood hits all alike."""
+    rounds = [[measure() for measure in measures] for _ in range(REPEATS)]
+    return [statistics.median(column) for column in zip(*rounds, strict=True)]
+
+
+def bench_new() -> list[Row]:
+    """`make new` without the check of the result, against a bare cookiecutter run of the same template."""
+    cookiecutter = [
+        str(Path(sys.executable).with_name("cookiecutter")),
+        str(ROOT),
+        "--no-input",
+        "--output-dir",
+    ]
+    ours = [sys.executable, "-m", "tools.new", "--no-check", "--out"]
+    bare, new = alternately(lambda: timed(*cookiecutter), lambda: timed(*ours))
+    return [
+        Row(
+            "`make new`, without `make check`",
+            f"{new:.2f} s",
+            f"bare cookiecutter {bare:.2f} s",
+            f"{new / bare:.2f}",
+        )
+    ]
+
+
+def bench_stack() -> list[Row]:
+    """From `up` to all healthy, and the idle memory of each service against its limit."""
+    sys.path.insert(0, str(ROOT))
+    from cookiecutter.main import cookiecutter
+
+    from tests.stack.stack import Stack
+    from tools import engine, standins
+
+    files = ("docker-compose.yml", "compose.local.yml")
+    engine.ensure(with_debootstrap=True)
+    choice = standins.choose(files=files)
+    with standins.shown_progress() as progress:
+        if choice.standins:
+            standins.build(progress)
+    with tempfile.TemporaryDirectory() as folder:
+        answers = {"project_slug": "bench"}
+        project = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=folder))
+        overrides = (standins.override(project, files),) if choice.standins else ()
+        stack = Stack(project, "bench-local", overrides, 22000)
+        try:
+            stack.up()
+            stack.mailctl("local", "down")
+            start = perf_counter()
+            stack.up()
+            seconds = perf_counter() - start
+            kind = "stand-ins" if choice.standins else "upstream images"
+            rows = [Row(f"`make local`, images built, {kind}", f"{seconds:.0f} s", "none", "")]
+            return rows + [memory(stack, service) for service in stack.services()]
+        finally:
+            stack.down()
+
+
+def memory(stack, service: str) -> Row:
+    """Idle memory of a service: the median of a few samples, in MiB, against its limit."""
+    limit = stack.inspect(service)["HostConfig"]["Memory"] / 2**20
+    command = ["docker", "stats", "--no-stream", "--format", "{{json .}}", stack.container(service)]
+    samples = []
+    for _ in range(IDLE_SAMPLES):
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        samples.append(mebibytes(json.loads(printed)["MemUsage"].split("/")[0]))
+    used = statistics.median(samples)
+    return Row(
+        f"idle memory of {service}", f"{used:.0f} MiB", f"limit {limit:.0f} MiB", f"{used / limit:.2f}"
+    )
+
+
+def mebibytes(text: str) -> float:
+    """The engine's way of writing a size ("12.3MiB") as MiB."""
+    found = re.fullmatch(r"([\d.]+)([KMG]?i?B)", text.strip())
+    if not found:
+        raise ValueError(f"not a size: {text!r}")
+    return float(found[1]) * {"B": 2**-20, "KiB": 2**-10, "MiB": 1, "GiB": 2**10}[found[2]]
+
+
+def write(name: str, rows: list[Row]) -> None:
+    """Put the rows of one measurement into the README, in place of its earlier ones."""
+    text = README.read_text()
+    table = "\n".join(
+        [f"<!-- {name} -->", "| what | figure | baseline | ratio |", "|---|---|---|---|"]
+        + [f"| {' | '.join(row)} |" for row in rows]
+        + [f"<!-- /{name} -->"]
+    )
+    block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+    if block.search(text):
+        text = block.sub(lambda _: table, text)
+    else:
+        text = text.replace("<!-- /figures -->", f"{table}\n\n<!-- /figures -->")
+    README.write_text(text)
+
+
+BENCHMARKS = {"new": bench_new, "stack": bench_stack}
+
+
+def main(words: list[str]) -> int:
+    """Run the named measurements, or all."""
+    for name in words or BENCHMARKS:
+        rows = BENCHMARKS[name]()
+        for row in rows:
+            print("  ".join(row), flush=True)
+        write(name, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""The unit tests of the generated repository's parts pass as they are generated, on no leftovers of ours."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[2]
+# The part, which of its tests, and what they need.
+PARTS = (
+    pytest.param("mailserver-api", (), id="mailserver-api"),
+    pytest.param("mailctl", (), id="mailctl"),
+    pytest.param("usermgmt", ("-m", "not mariadb"), id="usermgmt"),
+    pytest.param("usermgmt", ("-m", "mariadb"), id="usermgmt on a real MariaDB", marks=pytest.mark.docker),
+)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("parts")
+    return Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder)))
+
+
+@pytest.mark.parametrize(("part", "chosen"), PARTS)
+def test_the_unit_tests_of_a_part_pass(repository, part, chosen):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        command,
+        cwd=repository / part,
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert " passed" in done.stdout and " skipped" not in done.stdout, done.stdout[-500:]

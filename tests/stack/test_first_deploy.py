@@ -1,0 +1,179 @@
+"""The document's first deploy (4.1), configuration change (4.3) and way back (7.2), as written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+from tests.stack.conftest import TEMPLATE
+from tests.stack.stack import eventually, run
+from tools import standins
+
+# What an operator writes into .env, under the names of the document's section 6.1.
+SECRETS = {
+    "MYSQL_ROOT_PASSWORD": "root-Of-all-9fK2xQ7w",
+    "MYSQL_PASSWORD": "owner-Of-tables-4hT8zL",
+    "USERMGMT_DB_PASSWORD": "usermgmt-Writes-7pV3mN",
+    "SENDGRID_API_KEY": "SG.relay-Key-5sD1bGjR6yU",
+    "MAILSERVER_API_TOKEN": "token-Of-the-edge-8cE0nXaW2vZqYtRk",
+}
+
+# The call of the edge, made from inside, since nothing is published on this host.
+POST = """import urllib.request as u
+body = b'From: a@b.example\\r\\nSubject: first mail\\r\\nMessage-ID: <1@b.example>\\r\\n\\r\\nhello\\r\\n'
+headers = {{'Authorization': 'Bearer {token}', 'X-Envelope-From': 'a@b.example'}}
+headers['X-Envelope-To'] = 'first@example.com'
+print(u.urlopen(u.Request('http://127.0.0.1:8000/v1/messages', body, headers), timeout=30).status)"""
+
+
+class Deployment:
+    """A generated repository on its host; `shell` runs a line of the document in it."""
+
+    def __init__(self, repository: Path, override: Path | None) -> None:
+        self.repository = repository
+        files = [repository / "docker-compose.yml", *([override] if override else [])]
+        self.env = {"COMPOSE_FILE": os.pathsep.join(map(str, files))} if override else {}
+
+    def shell(self, line: str) -> str:
+        return run("bash", "-euo", "pipefail", "-c", line, cwd=self.repository, env=self.env)
+
+    def env_value(self, name: str) -> str:
+        found = re.search(rf"^{name}=(.*)$", (self.repository / ".env").read_text(), re.MULTILINE)
+        assert found, f"{name} is not in .env"
+        return found[1]
+
+    def states(self) -> dict[str, str]:
+        lines = self.shell("docker compose ps --all --format json").splitlines()
+        return {one["Service"]: one["Health"] for one in map(json.loads, lines)}
+
+
+@pytest.fixture(scope="module")
+def deployment(images, tmp_path_factory) -> Iterator[Deployment]:
+    """The first deploy, once, by the document's own commands in the document's order."""
+    disks, folder = tmp_path_factory.mktemp("disks"), tmp_path_factory.mktemp("deploy")
+    answers = {"project_slug": "first-deploy"}
+    repository = Path(
+        cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
+    )
+    new = Deployment(repository, standins.override(repository) if images.standins else None)
+    try:
+        new.shell("cp .env.example .env")
+        text = (repository / ".env").read_text()
+        for name, value in {**SECRETS, "SSD_PATH": f"{disks}/ssd", "HDD_PATH": f"{disks}/hdd"}.items():
+            text, count = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+            assert count == 1, f"{name} is not in .env.example"
+        (repository / ".env").write_text(text)
+        new.shell(f"mkdir -p {disks}/ssd/mariadb")
+        new.shell(f"mkdir -p {disks}/hdd/{{mailboxes,daily,weekly}}")
+        new.shell("make setup")
+        new.shell("docker compose config")
+        new.shell("docker compose pull")
+        new.shell("docker compose up -d")
+        yield new
+    finally:
+        new.shell("docker compose down --volumes --remove-orphans --timeout 5")
+
+
+def test_every_service_becomes_healthy(deployment):
+    eventually(lambda: set(deployment.states().values()) == {"healthy"}, limit=300)
+    assert len(deployment.states()) == 10
+
+
+def test_ps_and_logs_say_something(deployment):
+    assert "first-deploy-postfix-1" in deployment.shell("docker compose ps")
+    assert "daemon started" in deployment.shell("docker compose logs --tail=50 postfix")
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_the_secrets_of_the_document_were_taken_over(deployment, variable):
+    values = [path.read_text() for path in (deployment.repository / "secrets").iterdir()]
+    assert SECRETS[variable] in [value.strip() for value in values]
+
+
+def test_the_edge_delivers_with_the_operators_token(deployment):
+    eventually(lambda: set(deployment.states().values()) == {"healthy"}, limit=300)
+    deployment.shell("docker compose exec -T usermgmt usermgmt domain add example.com --if-missing")
+    deployment.shell(
+        "printf 'a long password' | docker compose exec -T usermgmt"
+        " usermgmt mailbox add first@example.com --password-stdin --if-missing"
+    )
+    script = POST.format(token=SECRETS["MAILSERVER_API_TOKEN"])
+    assert deployment.shell(f'docker compose exec -T mailserver-api python -c "{script}"').strip() == "200"
+    mailbox = Path(deployment.env_value("HDD_PATH")) / "mailboxes" / "example.com" / "first" / "mail" / "new"
+    mails = eventually(lambda: list(mailbox.iterdir()) if mailbox.is_dir() else [])
+    assert b"first mail" in mails[0].read_bytes()
+
+
+def test_a_changed_configuration_is_checked_applied_and_taken_back(deployment):
+    deployment.shell("git init -q && git add -A && git -c user.name=a -c user.email=a@b.c commit -qm first")
+    main = deployment.repository / "config" / "postfix" / "main.cf"
+    main.write_text(main.read_text().replace("delay_warning_time = 4h", "delay_warning_time = 3h"))
+    assert "delay_warning_time = 3h" in deployment.shell("docker compose exec -T postfix postconf -n")
+    deployment.shell("docker compose restart postfix")
+    eventually(lambda: deployment.states()["postfix"] == "healthy", limit=60)
+    deployment.shell("git checkout -q HEAD -- config/postfix/main.cf && docker compose restart postfix")
+    assert "delay_warning_time = 4h" in deployment.shell("docker compose exec -T postfix postconf -n")
+    eventually(lambda: deployment.states()["postfix"] == "healthy", limit=60)
+
+
+# Documents with commands, and what of them is done elsewhere: the first deploy is the fixture above, the trial
+# is what every other stack test runs in, and a build without a cache would only be slow.
+DOCUMENTS = (
+    "docs/operations.md",
+    "docs/runbooks/disk-full.md",
+    "docs/runbooks/locked-out-of-usermgmt.md",
+    "docs/runbooks/mail-does-not-arrive.md",
+    "docs/runbooks/mail-does-not-go-out.md",
+    "docs/runbooks/mailbox-full.md",
+    "docs/runbooks/service-unhealthy.md",
+    "docs/runbooks/virus-scanner-down.md",
+)
+ELSEWHERE = ("cp .env.example .env", "make local", "build --no-cache")
+
+
+def blocks(text: str) -> list[str]:
+    """The commands of a document: its fenced blocks that are marked as shell."""
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_every_document_with_commands_is_listed(deployment):
+    found = {
+        str(path.relative_to(deployment.repository))
+        for path in deployment.repository.glob("docs/**/*.md")
+        if blocks(path.read_text())
+    }
+    assert found == set(DOCUMENTS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_of_a_document_works_as_written(deployment, document):
+    eventually(lambda: set(deployment.states().values()) == {"healthy"}, limit=300)
+    text = (deployment.repository / document).read_text()
+    for setting, answered in (
+        ("SSD_PATH", "/srv/mailserver/ssd"),
+        ("HDD_PATH", "/mnt/backup-hdd/mailserver"),
+    ):
+        text = text.replace(answered.replace("mailserver", "first-deploy"), deployment.env_value(setting))
+    for block in blocks(text):
+        if not any(words in block for words in ELSEWHERE):
+            deployment.shell(block)
+
+
+def test_git_takes_no_secret_of_the_deployment(deployment, tmp_path):
+    git = ["git", f"--work-tree={deployment.repository}", f"--git-dir={tmp_path}/git"]
+    subprocess.run([*git, "init", "--quiet"], check=True, capture_output=True)
+    subprocess.run([*git, "add", "--all"], check=True, capture_output=True)
+    listed = subprocess.run(
+        [*git, "ls-files"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert ".env" not in listed and not [name for name in listed if name.startswith("secrets/")]
+    for name in listed:
+        text = (deployment.repository / name).read_text(errors="replace")
+        assert not [variable for variable, value in SECRETS.items() if value in text], name

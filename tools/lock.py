@@ -1,0 +1,63 @@
+"""`make lock`: compiles every requirements file anew, with hashes and without naming an index.
+
+A row is a file, the Python it is for, and a file whose versions it must share.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.answers import ROOT
+
+GENERATED = "{{cookiecutter.project_slug}}"
+
+
+class Lock(NamedTuple):
+    """One requirements file without its ending; `like` is a lock file whose versions it must share."""
+
+    source: str
+    python: str
+    like: str = ""
+
+
+LOCKS = (
+    Lock("requirements/new", "3.11"),
+    Lock(f"{GENERATED}/mailctl/requirements", "3.11"),
+    Lock(f"{GENERATED}/mailctl/requirements-dev", "3.11"),
+    Lock(f"{GENERATED}/mailserver-api/requirements", "3.13"),
+    Lock(f"{GENERATED}/mailserver-api/requirements-dev", "3.13"),
+    Lock(f"{GENERATED}/usermgmt/requirements", "3.13"),
+    Lock(f"{GENERATED}/usermgmt/requirements-dev", "3.13"),
+    Lock(f"{GENERATED}/requirements-dev", "3.11", f"{GENERATED}/mailctl/requirements.txt"),
+    Lock("requirements/dev", "3.11", "requirements/new.txt"),
+)
+
+
+def compile_one(lock: Lock, upgrade: bool) -> None:
+    """Compile one file where it lies, so that its own relative references hold."""
+    source = ROOT / f"{lock.source}.in"
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", lock.python]
+    command += ["--generate-hashes", "--no-emit-index-url", "--no-header"]
+    command += ["--constraint", str(ROOT / lock.like)] if lock.like else []
+    command += ["--upgrade"] if upgrade else []
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run(
+        [str(uv), *command[1:], "--output-file", f"{source.stem}.txt", source.name],
+        cwd=source.parent,
+        check=True,
+    )
+
+
+def main(words: list[str]) -> int:
+    """Compile all; `--keep` only adds and removes what the .in files ask for."""
+    for lock in LOCKS:
+        print(lock.source, flush=True)
+        compile_one(lock, upgrade="--keep" not in words)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,85 @@
+"""Makes sure that this machine has what `make test` needs beside Python: linters, a browser, a Docker engine.
+
+On Debian and Ubuntu as root the distribution's packages are installed; elsewhere it says exactly what is
+missing and what it is needed for, and exits 1. Needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import NamedTuple
+
+from tools import engine
+
+
+class Tool(NamedTuple):
+    """A command, the Debian package that brings it, and what it is for."""
+
+    command: str
+    package: str
+    purpose: str
+
+
+TOOLS = (
+    Tool("git", "git", "cruft and the tests of what git would take"),
+    Tool("shellcheck", "shellcheck", "the linter of the generated shell scripts"),
+    Tool("shfmt", "shfmt", "the formatter of the generated shell scripts"),
+    Tool("php", "php-cli", "the syntax check of Roundcube's configuration"),
+    Tool("luac", "lua5.4", "the syntax check of rspamd's script"),
+    Tool("openssl", "openssl", "the tests of certificates"),
+    Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
+    Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
+)
+# Where Ubuntu or an older release names the command differently.
+ALSO = {"luac": ("luac5.4",), "mariadbd": ("/usr/sbin/mariadbd",)}
+
+
+def missing() -> list[Tool]:
+    """The tools that are not on PATH."""
+    return [
+        tool
+        for tool in TOOLS
+        if not any(shutil.which(c) for c in (tool.command, *ALSO.get(tool.command, ())))
+    ]
+
+
+def install(tools: list[Tool]) -> None:
+    """Install their packages with apt-get; its output is shown only when it fails."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    packages = [tool.package for tool in tools]
+    print(f"installing: {' '.join(packages)}", flush=True)
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            print(done.stdout[-3000:], file=sys.stderr)
+            raise SystemExit(f"apt-get {words[0]} failed: mend what it says above, then run this again")
+
+
+def main() -> int:
+    """Install or name what is missing, then see to the engine."""
+    lacking = missing()
+    if lacking and os.geteuid() == 0 and shutil.which("apt-get"):
+        install(lacking)
+        lacking = missing()
+    for tool in lacking:
+        print(f"missing: {tool.command} (package {tool.package}), needed for {tool.purpose}", file=sys.stderr)
+    try:
+        engine.ensure(with_debootstrap=True)
+    except engine.EngineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 1 if lacking else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

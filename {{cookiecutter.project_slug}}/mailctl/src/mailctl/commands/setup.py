@@ -1,0 +1,88 @@
+"""`mailctl setup`: everything that must be there before the first `docker compose up -d`; safe to repeat."""
+
+import shutil
+from pathlib import Path
+
+from mailctl.commands import secrets_init
+from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.errors import Problem, Refused
+
+# Folders that compose binds volumes to and backups are written to, by the setting they lie below.
+FOLDERS = {"SSD_PATH": ("mariadb",), "HDD_PATH": ("mailboxes", "daily", "weekly")}
+
+
+def run(repo: RepoOption = None, as_json: JsonOption = False) -> None:
+    """Make .env from its example if it is missing, the folders, and every secret."""
+    from mailctl.secret_files.initialise import initialise
+
+    with command(repo, as_json) as context:
+        copied = _copy_example(context)
+        folders = _make_folders(context)
+        report = initialise(context, secrets_init.secrets_folder(context, None))
+        _show(context, copied, folders)
+        secrets_init.show(context, report)
+        context.out.row("check", "docker compose config --quiet")
+        context.out.row("start", "docker compose pull && docker compose up -d")
+        context.out.document(
+            {
+                **secrets_init.document(report),
+                "env_file_made": copied,
+                "folders": [str(path) for path in folders],
+            }
+        )
+
+
+def _copy_example(context: Context) -> bool:
+    """Copy .env.example for an operator who has not done so; its values are the answers of the template."""
+    if context.env_path.exists():
+        return False
+    example = context.repo / ".env.example"
+    if not example.is_file():
+        wrong = "neither it nor .env.example is there"
+        raise Refused(Problem(field=".env", wrong=wrong, mend="git checkout -- .env.example"))
+    context.env_path.touch(mode=0o600)
+    shutil.copyfile(example, context.env_path)
+    return True
+
+
+def _make_folders(context: Context) -> list[Path]:
+    """Make what is missing and return it. Raises Refused, naming every folder that cannot be made."""
+    made, problems = [], []
+    for setting, names in FOLDERS.items():
+        root = _root(context, setting)
+        for path in (root / name for name in names):
+            if path.is_dir():
+                continue
+            try:
+                path.mkdir(parents=True)
+            except OSError as error:
+                problems.append(_not_made(setting, path, error))
+            else:
+                made.append(path)
+    if problems:
+        raise Refused(*problems)
+    return made
+
+
+def _root(context: Context, setting: str) -> Path:
+    if not context.setting(setting):
+        mend = f"write {setting}=/absolute/path into .env; .env.example shows one"
+        raise Refused(Problem(field=setting, wrong="is not set", mend=mend))
+    return context.folder(setting, "")
+
+
+def _not_made(setting: str, path: Path, error: OSError) -> Problem:
+    return Problem(
+        field=setting,
+        value=str(path),
+        wrong=f"the folder cannot be made: {error.strerror}",
+        mend=f'mount the disk or name another folder; or: sudo mkdir -p {path} && sudo chown "$USER" {path}',
+        next="mailctl setup",
+    )
+
+
+def _show(context: Context, copied: bool, folders: list[Path]) -> None:
+    if copied:
+        context.out.row("made", f"{context.env_path}  from .env.example; look through it")
+    for path in folders:
+        context.out.row("made", f"{path}/")

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import yaml
 
 from policies.model import Place
 
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
+
+KINDS = Path(__file__).parent.parent / "data" / "configuration.yml"
 
 
 @dataclass
@@ -57,6 +63,22 @@ class Configuration:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each file below config/, as policies/data/configuration.yml names it."""
+        table = yaml.safe_load(KINDS.read_text(encoding="utf-8"))
+        found = {}
+        for file in self.repository.matching("config/*"):
+            kind = next((kind for pattern, kind in table.items() if fnmatch(file, pattern)), None)
+            if kind:
+                found[file] = kind
+        return found
+
+    @property
+    def known(self) -> set[str]:
+        """The files below config/ whose kind is known."""
+        return set(self.kinds)
 
     def _has(self, file: str) -> bool:
         if file in self.repository.files:

@@ -1,0 +1,120 @@
+"""checkov's own checks, in this process and without the network."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from policies.gate.info import Info
+from policies.model import Finding, Place, Problem, Severity
+from policies.sources.repository import Repository
+
+DATA = Path(__file__).parent.parent / "data" / "checkov.yml"
+TERRAFORM = "terraform/checkov.yaml"
+FRAMEWORKS = ("dockerfile", "github_actions", "terraform")
+OURS = "MAIL_*"
+
+
+class Complaints(logging.Handler):
+    """Keeps what checkov only logs: a check that raised, a file that it could not read."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+def skipped(repository: Repository) -> dict[str, set[str]]:
+    """Return the ids that are left out of each framework."""
+    table = yaml.safe_load(DATA.read_text(encoding="utf-8"))
+    found = {framework: set(table.get(framework) or ()) for framework in FRAMEWORKS}
+    if TERRAFORM in repository.files:
+        settings = yaml.safe_load(repository.text(TERRAFORM)) or {}
+        found["terraform"] |= set(settings.get("skip-check") or ())
+    return found
+
+
+def _runner(framework: str) -> Any:
+    if framework == "dockerfile":
+        from checkov.dockerfile.runner import Runner
+    elif framework == "github_actions":
+        from checkov.github_actions.runner import Runner
+    else:
+        from checkov.terraform.runner import Runner
+    return Runner()
+
+
+def _files(repository: Repository, framework: str) -> list[str]:
+    if framework == "dockerfile":
+        return [each.file for each in repository.dockerfiles]
+    if framework == "github_actions":
+        return [each.file for each in repository.workflows if not each.is_action]
+    return [file for module in repository.modules for file in module.files]
+
+
+def _report(repository: Repository, framework: str, leave_out: set[str]) -> Iterator[Any]:
+    from checkov.runner_filter import RunnerFilter
+
+    wanted = RunnerFilter(
+        framework=[framework],
+        skip_checks=[OURS, *sorted(leave_out)],
+        show_progress_bar=False,
+        download_external_modules=False,
+    )
+    root = str(repository.root)
+    arguments: dict[str, Any] = {"root_folder": root}
+    if framework == "github_actions":
+        arguments = {"root_folder": None, "files": [str(repository.root / file) for file in _files(repository, framework)]}
+    reports = _runner(framework).run(external_checks_dir=None, runner_filter=wanted, **arguments)
+    yield from reports if isinstance(reports, list) else [reports]
+
+
+def run(repository: Repository, frameworks: tuple[str, ...]) -> tuple[list[Finding], list[Problem], dict[str, Info]]:
+    """Return what checkov finds, what it could not do, and what is known about each of its checks that spoke."""
+    os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
+    heard = Complaints()
+    logging.getLogger().addHandler(heard)
+    findings, problems, infos = [], [], {}
+    tracked = set(repository.files)
+    leave_out = skipped(repository)
+    try:
+        for framework in frameworks:
+            if not _files(repository, framework):
+                continue
+            for report in _report(repository, framework, leave_out[framework]):
+                for file in report.parsing_errors:
+                    place = Place(repository.relative(Path(file)))
+                    if place.file in tracked:
+                        problems.append(Problem("unreadable", place, f"checkov cannot read it ({framework})", "write it validly"))
+                for record in report.failed_checks:
+                    finding = _finding(repository, record)
+                    if finding.place.file in tracked:
+                        findings.append(finding)
+                        infos[finding.rule] = _info(record, framework)
+    finally:
+        logging.getLogger().removeHandler(heard)
+    for message in heard.messages:
+        if message.startswith("Failed to run check"):
+            problems.append(Problem("policy-raised", Place("policies/requirements.txt"), message, "update checkov, or leave the check out with a reason in policies/data/checkov.yml"))
+    return findings, problems, infos
+
+
+def _finding(repository: Repository, record: Any) -> Finding:
+    path = record.file_abs_path or record.file_path
+    file = repository.relative(Path(path))
+    line = max(record.file_line_range[0] if record.file_line_range else 1, 1)
+    fix = f"See {record.guideline}" if record.guideline else "Do what the name of the check asks for"
+    entity = str(record.resource).rpartition("/")[2]
+    return Finding(record.check_id, Severity.MEDIUM, Place(file, line), f"{entity}: not so", record.check_name, fix, entity)
+
+
+def _info(record: Any, framework: str) -> Info:
+    why = f"A check that comes with checkov ({framework}). Its page says why: {record.guideline or 'checkov has none'}."
+    return Info(record.check_id, record.check_name, Severity.MEDIUM, "checkov", why, "Mend it, or waive it", link=record.guideline or "")

@@ -1,0 +1,110 @@
+"""JSON Schemas (2020-12) with errors that say where, what is wrong and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from policies.model import Place
+from policies.sources.located import Map, where
+
+FOLDER = Path(__file__).parents[2] / "schemas"
+
+
+@lru_cache(maxsize=16)
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    """Return the validator of schemas/<name>.schema.json."""
+    schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+
+
+def dotted(path: Any) -> str:
+    """Return a path as people write it: services.nginx.ports[0]."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text or "the file"
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "a switch", int: "a number", float: "a number", str: "a text", type(None): "nothing"}
+    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else names.get(type(value), "a value")
+
+
+TYPES = {
+    "string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+    "object": "a mapping", "array": "a list", "null": "nothing",
+}  # fmt: skip
+
+
+def _allowed(schema: Any) -> str:
+    """Return what a schema allows, in words."""
+    if not isinstance(schema, dict):
+        return ""
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return " or ".join(dict.fromkeys(filter(None, map(_allowed, options))))
+    if schema.get("x-allowed"):
+        return str(schema["x-allowed"])
+    kinds = schema.get("type")
+    words = [TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds or [])]
+    return " or ".join(words)
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> Iterator[tuple[Any, str, str]]:
+    known = list(error.schema.get("properties", {}))
+    patterns = jsonschema.validators.validator_for(error.schema)(error.schema)
+    for key in error.instance:
+        probe = {k: v for k, v in error.instance.items() if k == key}
+        if any(each.validator == "additionalProperties" for each in patterns.iter_errors(probe)):
+            near = difflib.get_close_matches(str(key), known, 1)
+            should = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(known))}"
+            yield key, f"{dotted(error.absolute_path)}: {key} is no key here", should
+
+
+def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
+    """Return what is wrong and what is allowed."""
+    path, value = dotted(error.absolute_path), error.instance
+    shown = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, (dict, list)) else _kind(value)
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in value)
+        inner = _allowed(error.schema.get("properties", {}).get(missing, {}))
+        return f"{path}: {missing} is missing", f"{missing}: {inner}" if inner else f"a key {missing}"
+    if error.validator == "type":
+        return f"{path} is {shown}", _allowed(error.schema)
+    if error.validator in ("enum", "const"):
+        near = difflib.get_close_matches(str(value), [str(each) for each in error.validator_value] if error.validator == "enum" else [], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{path} is {shown}", _allowed(error.schema) + hint
+    if error.validator in ("anyOf", "oneOf"):
+        return f"{path} is {shown}", _allowed(error.schema) or error.schema.get("description", "")
+    if error.validator in ("pattern", "format", "minLength"):
+        return f"{path} is {shown}", error.schema.get("x-allowed") or error.schema.get("description", str(error.validator_value))
+    if error.validator == "minItems" or error.validator == "minProperties":
+        return f"{path} is empty", f"at least {error.validator_value}"
+    return f"{path}: {error.message}", error.schema.get("description", "")
+
+
+def errors(name: str, document: Any, fallback: Place) -> list[tuple[Place, str, str]]:
+    """Return (place, what is wrong, what is allowed) for everything that a schema does not allow."""
+    found = []
+    for error in validator(name).iter_errors(document):
+        at = where(document, *error.absolute_path) if isinstance(document, Map) else fallback
+        if error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(error.instance, dict):
+            for key, what, should in _unknown_keys(error):
+                inner = where(document, *error.absolute_path, key) if isinstance(document, Map) else fallback
+                found.append((inner, what, should))
+        else:
+            found.append((at, *_sentence(error)))
+    return sorted(set(found))

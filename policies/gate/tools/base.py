@@ -1,0 +1,71 @@
+"""What every checker shares."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from policies.gate.info import OTHERS
+from policies.model import Finding, Place, Problem
+from policies.sources.repository import Repository
+
+TIMEOUT = 120
+
+
+@dataclass
+class Outcome:
+    """What a checker found, or why it did not run (`absent`)."""
+
+    findings: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says about checkers: images to use instead of those in the Compose file."""
+
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+class Tool:
+    """A checker. `needed` tells whether the repository has what it checks; `run` checks it."""
+
+    rule: str
+    #: What it is called when it is not at hand.
+    title: str
+
+    def needed(self, repository: Repository) -> bool:
+        """Tell whether there is anything to check."""
+        raise NotImplementedError
+
+    def run(self, repository: Repository, settings: Settings) -> Outcome:
+        """Check it."""
+        raise NotImplementedError
+
+    def finding(self, place: Place, what: str, should: str = "", entity: str = "") -> Finding:
+        """Return a finding of this checker."""
+        info = OTHERS[self.rule]
+        return Finding(self.rule, info.severity, place, what, should or info.name, info.fix, entity)
+
+    def broken(self, what: str) -> Outcome:
+        """Return the outcome of a checker that ran and said nothing usable."""
+        fix = "run it by hand to see what it lacks"
+        return Outcome(problems=[Problem("tool-failed", Place("."), f"{self.title}: {what}", fix)])
+
+
+def program(name: str) -> str | None:
+    """Return a program's path: beside this Python first, then on PATH."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.is_file() else shutil.which(name)
+
+
+def execute(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return what it said; never longer than TIMEOUT seconds."""
+    return subprocess.run(
+        list(command), cwd=folder, env=dict(env) if env else None, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )

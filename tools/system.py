@@ -33,8 +33,8 @@ TOOLS = (
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
 )
-# Where Ubuntu or an older release names the command differently.
-ALSO = {"luac": ("luac5.4",), "mariadbd": ("/usr/sbin/mariadbd",)}
+# Where a command may be that is not on every PATH.
+ALSO = {"mariadbd": ("/usr/sbin/mariadbd",)}
 
 
 def missing() -> list[Tool]:

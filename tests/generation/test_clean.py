@@ -113,3 +113,12 @@ def test_shell_is_clean(distinct):
     assert files
     assert run("shellcheck", "--external-sources", *files) == ""
     assert run("shfmt", "-i", "2", "-ci", "-d", *files) == ""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "command"), [(".php", ("php", "-l")), (".lua", ("luac", "-p"))], ids=["php", "lua"]
+)
+def test_every_script_of_a_service_has_good_syntax(distinct, suffix, command):
+    found = of_type(distinct, suffix)
+    assert found
+    assert [said for path in found if (said := run(*command, path))] == []

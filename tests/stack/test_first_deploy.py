@@ -123,8 +123,8 @@ def test_a_changed_configuration_is_checked_applied_and_taken_back(deployment):
     eventually(lambda: deployment.states()["postfix"] == "healthy", limit=60)
 
 
-# Documents with commands, and what of them is done elsewhere: the first deploy is the fixture above, the trial
-# is what every other stack test runs in, and a build without a cache would only be slow.
+# Documents with commands, and what of them is done elsewhere: the first deploy is the fixture above, the
+# trial is what every other stack test runs in, and a build without a cache would only be slow.
 DOCUMENTS = (
     "docs/operations.md",
     "docs/runbooks/disk-full.md",

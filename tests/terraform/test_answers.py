@@ -15,9 +15,9 @@ VALUES: Mapping[str, list[Any]] = {
     "object_lock_days": [30, 1, 36500],
     "backup_bucket": ["example-com-mail-backup", "a" * 63],
     "state_bucket": ["example-com-mail-tfstate", "abc"],
-    "monthly_budget_usd": [10, "12.5"],
+    "monthly_budget_usd": [10, 1000000],
     "project_slug": ["a", f"{'s' * 39}-{'t' * 23}"],
-    "admin_email": ["admin@example.com", "o'neil+mail@sub.example.co.uk"],
+    "admin_email": ["admin@example.com", "a+b@sub.example.co.uk"],
     "deploy_method": questions()["deploy_method"],
 }
 

@@ -29,7 +29,7 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
             states = measured(engine, services(engine, project, expected))
         disks = _disks(folders)
         ok = all(state.ok for state in states)
-        _show(context, project, states, disks)
+        _show(context, project, states, disks, local)
         context.out.document(
             {
                 "ok": ok,
@@ -61,7 +61,9 @@ def _disks(folders: dict[str, Any]) -> "list[Disk]":
     return [disk(name, path) for name, path in folders.items()]
 
 
-def _show(context: Context, project: str, states: "list[ServiceState]", disks: "list[Disk]") -> None:
+def _show(
+    context: Context, project: str, states: "list[ServiceState]", disks: "list[Disk]", local: bool
+) -> None:
     out = context.out
     if out.as_json:
         return
@@ -72,7 +74,6 @@ def _show(context: Context, project: str, states: "list[ServiceState]", disks: "
     out.show("")
     for disk in disks:
         _show_disk(context, disk)
-    local = project != context.project_name
     option = f" --project-name {project}" if local else ""
     bad = [state.service for state in states if not state.ok]
     if not bad:

@@ -3,7 +3,7 @@
 from policies.families.actions import ActionsRule
 from policies.families.compose import ComposeRule
 from policies.families.configuration import ConfigurationRule
-from policies.families.dockerfile import DockerfileRule
+from policies.families.dockerfiles import DockerfileRule
 from policies.families.repository import RepositoryRule
 from policies.families.terraform import TerraformRule
 

@@ -70,7 +70,7 @@ def _report(repository: Repository, framework: str, leave_out: set[str]) -> Iter
     )
     root = str(repository.root)
     arguments: dict[str, Any] = {"root_folder": root}
-    if framework == "github_actions":
+    if framework != "terraform":
         arguments = {"root_folder": None, "files": [str(repository.root / file) for file in _files(repository, framework)]}
     reports = _runner(framework).run(external_checks_dir=None, runner_filter=wanted, **arguments)
     yield from reports if isinstance(reports, list) else [reports]

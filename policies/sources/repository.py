@@ -16,7 +16,7 @@ from policies.sources import located
 if TYPE_CHECKING:
     from policies.sources.compose import Project
     from policies.sources.configuration import Configuration
-    from policies.sources.dockerfile import Dockerfile
+    from policies.sources.dockerfiles import Dockerfile
     from policies.sources.terraform import Module
     from policies.sources.workflow import Workflow
 
@@ -134,9 +134,9 @@ class Repository:
     @cached_property
     def dockerfiles(self) -> list[Dockerfile]:
         """Every Dockerfile, as instructions."""
-        from policies.sources import dockerfile
+        from policies.sources import dockerfiles
 
-        return dockerfile.dockerfiles(self)
+        return dockerfiles.dockerfiles(self)
 
     @cached_property
     def workflows(self) -> list[Workflow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class ServiceTool(Tool):
     script: str
     #: How it complains: named groups `what`, and `file` and `line` where it says so.
     complaint: str
+    #: Whether what it says counts although it exits with 0.
+    warns = False
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is such a service with files of ours."""
@@ -44,19 +47,38 @@ class ServiceTool(Tool):
             if isinstance(source, str) and isinstance(target, str) and source.startswith("config/"):
                 yield repository.root / source, target
 
+    def secrets(self, repository: Repository) -> list[str]:
+        """Return the names of the service's secrets."""
+        service = self._service(repository)
+        names = [item.get("target") for item, _ in service.items("secrets") if isinstance(item, dict)] if service else []
+        return [name for name in names if isinstance(name, str) and "/" not in name]
+
     def run(self, repository: Repository, settings: Settings) -> Outcome:
         """Run it, if the image is on this machine."""
         docker, image = program("docker"), self.image(repository, settings)
         if not docker or execute([docker, "image", "inspect", image], repository.root).returncode:
-            return Outcome(absent=f"the image {image} is not on this machine")
-        command = [docker, "run", "--rm", "--network=none", "--user=0:0", "--entrypoint=/bin/sh", "--memory=1g", "--pids-limit=100"]
-        for here, inside in self.mounts(repository):
-            command.append(f"--volume={here}:{inside}:ro")
-        done = execute([*command, image, "-c", self.script], repository.root)
+            return Outcome(absent=f"the image {image.partition('@')[0]} is not on this machine")
+        with tempfile.TemporaryDirectory() as secrets:
+            for name in self.secrets(repository):
+                Path(secrets, name).touch()
+            done = execute(self._command(repository, docker, image, secrets), repository.root)
+        if not (done.returncode or self.warns):
+            return Outcome()
         findings = list(self.findings(repository, done.stdout + "\n" + done.stderr))
         if done.returncode and not findings:
             return self.broken((done.stderr.strip() or done.stdout.strip() or "no answer").splitlines()[-1])
         return Outcome(findings=findings)
+
+    def _command(self, repository: Repository, docker: str, image: str, secrets: str) -> list[str]:
+        """Return the command: no network, no real secret (each is an empty file), the mounts of the Compose file."""
+        command = [docker, "run", "--rm", "--network=none", "--user=0:0", "--entrypoint=/bin/sh", "--memory=1g", "--pids-limit=100"]
+        command.append(f"--volume={secrets}:/run/secrets:ro")
+        service = self._service(repository)
+        # Some checkers resolve the names of the other services.
+        command += [f"--add-host={name}:127.0.0.1" for name in (service.project.services if service else ())]
+        for here, inside in self.mounts(repository):
+            command.append(f"--volume={here}:{inside}:ro")
+        return [*command, image, "-c", self.script]
 
     def findings(self, repository: Repository, said: str) -> Iterator[Finding]:
         """Turn what it said into findings."""
@@ -76,7 +98,8 @@ class Postfix(ServiceTool):
     """postconf warns about parameters and services that nobody reads."""
 
     rule, title, service, folder = "SYNTAX_POSTFIX", "postconf", "postfix", "config/postfix"
-    script = "postconf -n >/dev/null && postconf -M >/dev/null && postconf -P >/dev/null"
+    warns = True
+    script = "mkdir -p /run/postfix && cp -r /etc/postfix/sql /run/postfix && postconf -n >/dev/null && postconf -M >/dev/null && postconf -P >/dev/null"
     complaint = r"^\S*postconf\S*: (?:warning|fatal): (?P<file>/[^:,\s]*)?(?:, line (?P<line>\d+))?[:,]?\s*(?P<what>.+)$"
 
 
@@ -92,16 +115,19 @@ class Rspamd(ServiceTool):
     """rspamadm configtest in strict mode."""
 
     rule, title, service, folder = "SYNTAX_RSPAMD", "rspamadm configtest", "rspamd", "config/rspamd"
-    script = "rspamadm configtest -s"
-    complaint = r"^(?!.*syntax OK)(?P<what>.*(?:cannot|error|BAD|failed|unknown|invalid|nested section).*)$"
+    script = (
+        "mkdir -p /run/rspamd && touch /run/rspamd/redis.inc /run/rspamd/controller.inc"
+        " && echo nameserver 127.0.0.1 >/etc/resolv.conf && rspamadm configtest"
+    )
+    complaint = r"^(?:.*; )?(?P<what>(?!.*address resolution).*(?:cannot|error|failed|invalid|nested section).*)$"
 
 
 class Nginx(ServiceTool):
     """nginx -t."""
 
     rule, title, service, folder = "SYNTAX_NGINX", "nginx -t", "nginx", "config/nginx"
-    script = "for h in roundcube usermgmt mailserver-api; do echo 127.0.0.1 $h >>/etc/hosts; done; nginx -t"
-    complaint = r"^nginx: \[(?:emerg|alert|crit|error|warn)\] (?P<what>.+?)(?: in (?P<file>/[^:\s]+):(?P<line>\d+))?$"
+    script = "nginx -t"
+    complaint = r"\[(?:emerg|alert|crit|error|warn)\](?: \d+#\d+:)? (?P<what>.+?)(?: in (?P<file>/[^:\s]+):(?P<line>\d+))?$"
 
 
 class Clamav(ServiceTool):

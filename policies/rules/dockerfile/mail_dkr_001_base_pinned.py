@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 from policies.families import DockerfileRule
 from policies.model import Found, Severity
-from policies.sources.dockerfile import Dockerfile
+from policies.sources.dockerfiles import Dockerfile
 from policies.sources.images import complaint
 
 

@@ -16,7 +16,8 @@ from policies.sources.interpolation import Variables, interpolate
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
 
-NAME = re.compile(r"(^|\.)(Dockerfile|Containerfile)(\.|$)", re.IGNORECASE)
+#: Names that builders know, and nothing that is code or text about one.
+NAME = re.compile(r"^(.+\.)?(dockerfile|containerfile)(\.(?!py$|md$|dockerignore$|j2$)[^.]+)*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def read(repository: Repository, file: str) -> Dockerfile:
 
 def dockerfiles(repository: Repository) -> list[Dockerfile]:
     """Return every Dockerfile: those called so, and those that a Compose file builds."""
-    files = {file for file in repository.files if NAME.search(posixpath.basename(file)) and not file.endswith(".dockerignore")}
+    files = {file for file in repository.files if NAME.search(posixpath.basename(file))}
     for project in repository.compose:
         for service in project.services.values():
             context, name = service.get("build", "context"), service.get("build", "dockerfile")

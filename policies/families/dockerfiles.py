@@ -10,12 +10,12 @@ from checkov.dockerfile.base_dockerfile_check import BaseDockerfileCheck
 
 from policies.families.entrance import CheckovEntrance
 from policies.model import Found
-from policies.sources.dockerfile import Dockerfile
+from policies.sources.dockerfiles import Dockerfile
 from policies.sources.repository import Repository
 
 
 class DockerfileRule(BaseDockerfileCheck, CheckovEntrance):
-    """Sees one Dockerfile at a time (policies/sources/dockerfile.py)."""
+    """Sees one Dockerfile at a time (policies/sources/dockerfiles.py)."""
 
     family = "dockerfile"
     language = "dockerfile"

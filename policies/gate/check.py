@@ -84,7 +84,9 @@ def _schema_findings(repository: Repository, options: Options) -> list[Finding]:
     return list(dict.fromkeys(found))
 
 
-def _start_tools(repository: Repository, options: Options, pool: ThreadPoolExecutor) -> dict[Tool, Future[Outcome]]:
+def _start_tools(
+    repository: Repository, options: Options, pool: ThreadPoolExecutor
+) -> dict[Tool, Future[Outcome]]:
     settings = Settings(options.images)
     wanted = [tool for tool in TOOLS if options.wants(tool.rule)]
     return {tool: pool.submit(tool.run, repository, settings) for tool in wanted if tool.needed(repository)}
@@ -101,7 +103,9 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
         report.ran.append(tool.rule)
         if outcome.absent and required:
             fix = "install it, or pull or build the image"
-            report.problems.append(Problem("tool-missing", Place("."), f"{tool.title}: {outcome.absent}", fix))
+            report.problems.append(
+                Problem("tool-missing", Place("."), f"{tool.title}: {outcome.absent}", fix)
+            )
         elif outcome.absent:
             report.notes.append(f"{tool.title} did not run: {outcome.absent}")
 
@@ -111,7 +115,11 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
     repository = Repository(root)
     report = Report(problems=list(loaded.problems))
     infos = {rule.rule_id: of_rule(rule) for rule in loaded.rules.values()} | OTHERS
-    wanted = [rule for rule in loaded.rules.values() if rule.family in options.families and options.wants(rule.rule_id)]
+    wanted = [
+        rule
+        for rule in loaded.rules.values()
+        if rule.family in options.families and options.wants(rule.rule_id)
+    ]
     with ThreadPoolExecutor(max_workers=4) as pool:
         running = _start_tools(repository, options, pool) if tools else {}
         run_rules(repository, wanted, loaded, report)
@@ -168,9 +176,15 @@ def check(root: Path, options: Options) -> Result:
     waivers.apply(report, exceptions, known | checkov, ran, options.today)
     if options.changed_since:
         old = _already_there(root, options, loaded)
-        new = [each for each in report.findings if (each.rule, each.place.file, each.entity, each.what) not in old]
+        new = [
+            each
+            for each in report.findings
+            if (each.rule, each.place.file, each.entity, each.what) not in old
+        ]
         if left := len(report.findings) - len(new):
-            report.notes.append(f"{left} findings were there at {options.changed_since} already and are left out")
+            report.notes.append(
+                f"{left} findings were there at {options.changed_since} already and are left out"
+            )
         report.findings = new
     report.sort()
     return result

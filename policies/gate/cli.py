@@ -42,21 +42,50 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m policies", description="The gate of this repository.")
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser(
-        "check", help="judge a repository", description="Exit 0: clean. 1: findings. 2: the gate could not do its job."
+        "check",
+        help="judge a repository",
+        description="Exit 0: clean. 1: findings. 2: the gate could not do its job.",
     )
-    run.add_argument("root", nargs="?", type=Path, default=Path("."), help="the repository's root (default: here)")
-    run.add_argument("--only", type=_names, default=(), metavar="RULES", help="run these rules only, with commas")
-    run.add_argument("--families", type=_families, default=check.FAMILIES, help="judge these kinds of files only, for instance compose")
-    run.add_argument("--changed-since", default="", metavar="REF", help="leave out what was found at this git reference already")
-    run.add_argument("--require-tools", action="store_true", help="a checker that is not at hand is a problem (for CI)")
-    run.add_argument("--image", type=_pairs, action="append", default=[], metavar="SERVICE=IMAGE", help="image whose checker judges a service's files")
+    run.add_argument(
+        "root", nargs="?", type=Path, default=Path("."), help="the repository's root (default: here)"
+    )
+    run.add_argument(
+        "--only", type=_names, default=(), metavar="RULES", help="run these rules only, with commas"
+    )
+    run.add_argument(
+        "--families",
+        type=_families,
+        default=check.FAMILIES,
+        help="judge these kinds of files only, for instance compose",
+    )
+    run.add_argument(
+        "--changed-since",
+        default="",
+        metavar="REF",
+        help="leave out what was found at this git reference already",
+    )
+    run.add_argument(
+        "--require-tools", action="store_true", help="a checker that is not at hand is a problem (for CI)"
+    )
+    run.add_argument(
+        "--image",
+        type=_pairs,
+        action="append",
+        default=[],
+        metavar="SERVICE=IMAGE",
+        help="image whose checker judges a service's files",
+    )
     run.add_argument("--json", action="store_true", help="the report as JSON on standard output")
     for name in ("sarif", "junit", "markdown"):
         run.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the report as {name} as well")
-    run.add_argument("--explain", metavar="RULE", help="say why a rule exists and how to follow it, and do nothing else")
+    run.add_argument(
+        "--explain", metavar="RULE", help="say why a rule exists and how to follow it, and do nothing else"
+    )
     run.add_argument("--list", action="store_true", help="name every rule, and do nothing else")
     docs = commands.add_parser("docs", help="write policies/RULES.md from the rules")
-    docs.add_argument("--check", action="store_true", help="only compare: exit 1 if the page is not what the rules say")
+    docs.add_argument(
+        "--check", action="store_true", help="only compare: exit 1 if the page is not what the rules say"
+    )
     return top
 
 
@@ -111,7 +140,11 @@ def _docs(only_compare: bool) -> int:
     wanted = explain.page(known())
     if only_compare:
         same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted
-        print("policies/RULES.md is what the rules say" if same else "policies/RULES.md differs: make policies-docs")
+        print(
+            "policies/RULES.md is what the rules say"
+            if same
+            else "policies/RULES.md differs: make policies-docs"
+        )
         return 0 if same else 1
     PAGE.write_text(wanted, encoding="utf-8")
     return 0

@@ -16,10 +16,26 @@ from policies.sources.repository import Repository
 
 KINDS = Path(__file__).parent.parent / "data" / "kinds.yml"
 #: Comments that switch a check off where nobody sees it.
-INLINE = re.compile(r"(?:checkov|bridgecrew|cortex):\s*skip|zizmor:\s*ignore|tfsec:\s*ignore|trivy:\s*ignore|hadolint\s+ignore", re.IGNORECASE)
+INLINE = re.compile(
+    r"(?:checkov|bridgecrew|cortex):\s*skip|zizmor:\s*ignore|tfsec:\s*ignore|trivy:\s*ignore|hadolint\s+ignore",
+    re.IGNORECASE,
+)
 #: Where such words may stand: text for people, and the gate itself.
 PROSE = ("*.md", "policies/*", "schemas/*", "*/tests/*", "tests/*")
-SWITCHED = ("*.yml", "*.yaml", "*.tf", "*.hcl", "*.json", "*.tfvars", "*ockerfile*", "*ontainerfile*", "*.sh", "*.cf", "*.conf", "*.inc")
+SWITCHED = (
+    "*.yml",
+    "*.yaml",
+    "*.tf",
+    "*.hcl",
+    "*.json",
+    "*.tfvars",
+    "*ockerfile*",
+    "*ontainerfile*",
+    "*.sh",
+    "*.cf",
+    "*.conf",
+    "*.inc",
+)
 
 
 def must_exist(repository: Repository, families: Iterable[str]) -> None:
@@ -34,7 +50,9 @@ def must_exist(repository: Repository, families: Iterable[str]) -> None:
     for kind, words in yaml.safe_load(KINDS.read_text(encoding="utf-8")).items():
         if kind in families and not have[kind]():
             fix = "run the gate in the repository's root, or name the kinds to check with --families"
-            repository.problem("nothing-to-look-at", Place("."), f"there is not one file of the kind {kind}: {words}", fix)
+            repository.problem(
+                "nothing-to-look-at", Place("."), f"there is not one file of the kind {kind}: {words}", fix
+            )
 
 
 def inline_skips(repository: Repository) -> None:
@@ -63,7 +81,9 @@ def everything_parses(repository: Repository) -> None:
                 read(repository.text(file))
             except ValueError as error:
                 line = getattr(error, "lineno", 1) or 1
-                repository.problem("unreadable", Place(file, line), str(error), f"write it as valid {suffix[1:].upper()}")
+                repository.problem(
+                    "unreadable", Place(file, line), str(error), f"write it as valid {suffix[1:].upper()}"
+                )
 
 
 def links(repository: Repository) -> None:
@@ -71,7 +91,12 @@ def links(repository: Repository) -> None:
     for file in repository.files:
         path = repository.root / file
         if path.is_symlink() and not path.resolve().is_relative_to(repository.root):
-            repository.problem("not-looked-at", Place(file), "a link that leads out of the repository", "put the file itself here")
+            repository.problem(
+                "not-looked-at",
+                Place(file),
+                "a link that leads out of the repository",
+                "put the file itself here",
+            )
 
 
 def unread(repository: Repository) -> None:
@@ -79,4 +104,6 @@ def unread(repository: Repository) -> None:
     for file in repository.matching("config/*"):
         if file not in repository.configuration.known:
             fix = "say what it is in policies/data/configuration.yml"
-            repository.problem("not-looked-at", Place(file), "nothing here knows this kind of configuration file", fix)
+            repository.problem(
+                "not-looked-at", Place(file), "nothing here knows this kind of configuration file", fix
+            )

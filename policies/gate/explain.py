@@ -28,7 +28,16 @@ def in_order(infos: Iterable[Info]) -> list[Info]:
 
 def explained(info: Info) -> str:
     """Return one rule with why, how to mend it, and both examples, as Markdown."""
-    parts = [f"### {info.id}", "", f"**{info.name}** ({info.severity.word})", "", info.why, "", f"Mend: {info.fix}", ""]
+    parts = [
+        f"### {info.id}",
+        "",
+        f"**{info.name}** ({info.severity.word})",
+        "",
+        info.why,
+        "",
+        f"Mend: {info.fix}",
+        "",
+    ]
     for title, example in (("Bad", info.bad), ("Good", info.good)):
         if example:
             parts += [f"{title}:", "", f"```{info.language}", example.rstrip("\n"), "```", ""]

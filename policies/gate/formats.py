@@ -12,7 +12,12 @@ from policies.gate.check import Result
 from policies.gate.info import Info
 from policies.model import Finding, Problem, Severity
 
-COLOURS = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan"}
+COLOURS = {
+    Severity.CRITICAL: "bold red",
+    Severity.HIGH: "red",
+    Severity.MEDIUM: "yellow",
+    Severity.LOW: "cyan",
+}
 WORDS = {0: "clean", 1: "findings", 2: "the gate could not do its job"}
 
 
@@ -30,13 +35,17 @@ def plain(result: Result, console: Console) -> None:
     """Write the report to a terminal or a file."""
     report = result.report
     for finding in report.findings:
-        console.print(f"[{COLOURS[finding.severity]}]{finding.severity.word}[/] {escape(str(finding.place))} [bold]{finding.rule}[/]")
+        console.print(
+            f"[{COLOURS[finding.severity]}]{finding.severity.word}[/] {escape(str(finding.place))} [bold]{finding.rule}[/]"
+        )
         _rows(console, ("is", _with_entity(finding)), ("should be", finding.should), ("mend", finding.fix))
     for problem in report.problems:
         console.print(f"[bold magenta]{problem.kind}[/] {escape(str(problem.place))}")
         _rows(console, ("is", problem.what), ("mend", problem.fix))
     for finding in report.waived:
-        console.print(f"[dim]waived {escape(str(finding.place))} {finding.rule}: {escape(finding.what)}; {escape(finding.waived)}[/]")
+        console.print(
+            f"[dim]waived {escape(str(finding.place))} {finding.rule}: {escape(finding.what)}; {escape(finding.waived)}[/]"
+        )
     for note in report.notes:
         console.print(f"[dim]{escape(note)}[/]")
     console.print(("[green]" if not report.exit_code else "[bold]") + escape(headline(result)) + "[/]")
@@ -59,13 +68,21 @@ def markdown(result: Result) -> str:
     lines = [f"## {mark} Gate", "", headline(result), ""]
     if report.findings:
         lines += ["| severity | place | rule | is | should be |", "|---|---|---|---|---|"]
-        lines += [_row(each.severity.word, f"`{each.place}`", each.rule, _with_entity(each), each.should) for each in report.findings]
+        lines += [
+            _row(each.severity.word, f"`{each.place}`", each.rule, _with_entity(each), each.should)
+            for each in report.findings
+        ]
         lines += ["", "How to mend them: `python -m policies check --explain RULE`", ""]
     if report.problems:
         lines += ["| problem | place | is | mend |", "|---|---|---|---|"]
         lines += [_row(each.kind, f"`{each.place}`", each.what, each.fix) for each in report.problems] + [""]
     if report.waived:
-        lines += ["<details><summary>Waived</summary>", "", "| place | rule | is | waiver |", "|---|---|---|---|"]
+        lines += [
+            "<details><summary>Waived</summary>",
+            "",
+            "| place | rule | is | waiver |",
+            "|---|---|---|---|",
+        ]
         lines += [_row(f"`{each.place}`", each.rule, each.what, each.waived) for each in report.waived]
         lines += ["", "</details>", ""]
     lines += [f"- {note}" for note in report.notes]
@@ -73,7 +90,10 @@ def markdown(result: Result) -> str:
 
 
 def _row(*cells: str) -> str:
-    safe = (" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;").replace("@", "@\u200b") for cell in cells)
+    safe = (
+        " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;").replace("@", "@\u200b")
+        for cell in cells
+    )
     return "| " + " | ".join(safe) + " |"
 
 
@@ -92,7 +112,13 @@ def as_json(result: Result) -> str:
         return found | ({"waiver": each.waived} if each.waived else {})
 
     def problem(each: Problem) -> dict[str, object]:
-        return {"kind": each.kind, "file": each.place.file, "line": each.place.line, "is": each.what, "mend": each.fix}
+        return {
+            "kind": each.kind,
+            "file": each.place.file,
+            "line": each.place.line,
+            "is": each.what,
+            "mend": each.fix,
+        }
 
     body = {
         "exit_code": report.exit_code,
@@ -105,7 +131,12 @@ def as_json(result: Result) -> str:
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 
-LEVELS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warning", Severity.LOW: "note"}
+LEVELS = {
+    Severity.CRITICAL: "error",
+    Severity.HIGH: "error",
+    Severity.MEDIUM: "warning",
+    Severity.LOW: "note",
+}
 #: GitHub sorts alerts by this number.
 SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0", Severity.LOW: "2.0"}
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -113,7 +144,11 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def _descriptor(info: Info) -> dict[str, object]:
     help_text = f"{info.why}\n\nMend: {info.fix}"
-    more = f"\n\nBad:\n\n```{info.language}\n{info.bad}```\n\nGood:\n\n```{info.language}\n{info.good}```" if info.bad else ""
+    more = (
+        f"\n\nBad:\n\n```{info.language}\n{info.bad}```\n\nGood:\n\n```{info.language}\n{info.good}```"
+        if info.bad
+        else ""
+    )
     descriptor: dict[str, object] = {
         "id": info.id,
         "name": info.id,
@@ -121,7 +156,11 @@ def _descriptor(info: Info) -> dict[str, object]:
         "fullDescription": {"text": info.why},
         "help": {"text": help_text, "markdown": help_text + more},
         "defaultConfiguration": {"level": LEVELS[info.severity]},
-        "properties": {"tags": ["security", info.family], "security-severity": SCORES[info.severity], "precision": "high"},
+        "properties": {
+            "tags": ["security", info.family],
+            "security-severity": SCORES[info.severity],
+            "precision": "high",
+        },
     }
     return descriptor | ({"helpUri": info.link} if info.link.startswith("https://") else {})
 
@@ -150,12 +189,20 @@ def sarif(result: Result) -> str:
             entry["suppressions"] = [{"kind": "external", "status": "accepted", "justification": each.waived}]
         results.append(entry)
     notifications = [
-        {"level": "error", "message": {"text": f"{each.kind}: {each.what}. Mend: {each.fix}"}, "locations": [_location(each)]}
+        {
+            "level": "error",
+            "message": {"text": f"{each.kind}: {each.what}. Mend: {each.fix}"},
+            "locations": [_location(each)],
+        }
         for each in report.problems
     ]
     run = {
-        "tool": {"driver": {"name": "mailserver-gate", "rules": [_descriptor(result.infos[each]) for each in ids]}},
-        "invocations": [{"executionSuccessful": not report.problems, "toolExecutionNotifications": notifications}],
+        "tool": {
+            "driver": {"name": "mailserver-gate", "rules": [_descriptor(result.infos[each]) for each in ids]}
+        },
+        "invocations": [
+            {"executionSuccessful": not report.problems, "toolExecutionNotifications": notifications}
+        ],
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The root of the repository."}}},
         "columnKind": "utf16CodeUnits",
         "results": results,
@@ -170,19 +217,28 @@ def junit(result: Result) -> str:
     for finding in report.findings:
         by_rule.setdefault(finding.rule, []).append(finding)
     failures = sum(bool(found) for found in by_rule.values())
-    counts = {"tests": str(len(by_rule) + 1), "failures": str(failures), "errors": str(int(bool(report.problems)))}
+    counts = {
+        "tests": str(len(by_rule) + 1),
+        "failures": str(failures),
+        "errors": str(int(bool(report.problems))),
+    }
     suite = ElementTree.Element("testsuite", {"name": "gate", **counts})
     for rule, found in by_rule.items():
         family = result.infos[rule].family if rule in result.infos else "checkov"
         case = ElementTree.SubElement(suite, "testcase", {"classname": f"gate.{family}", "name": rule})
         if found:
-            text = "\n".join(f"{each.place}: {_with_entity(each)}; should be: {each.should}; mend: {each.fix}" for each in found)
+            text = "\n".join(
+                f"{each.place}: {_with_entity(each)}; should be: {each.should}; mend: {each.fix}"
+                for each in found
+            )
             failure = ElementTree.SubElement(case, "failure", {"message": f"{len(found)} findings"})
             failure.text = _printable(text)
     case = ElementTree.SubElement(suite, "testcase", {"classname": "gate", "name": "the gate did its job"})
     if report.problems:
         error = ElementTree.SubElement(case, "error", {"message": f"{len(report.problems)} problems"})
-        error.text = _printable("\n".join(f"{each.kind} {each.place}: {each.what}; mend: {each.fix}" for each in report.problems))
+        error.text = _printable(
+            "\n".join(f"{each.kind} {each.place}: {each.what}; mend: {each.fix}" for each in report.problems)
+        )
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 

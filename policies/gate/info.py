@@ -28,7 +28,15 @@ def of_rule(rule: Rule) -> Info:
     """Return what a rule of ours says about itself."""
     kind = type(rule)
     return Info(
-        rule.rule_id, kind.name, kind.severity, kind.family, rule.why, kind.fix, kind.bad, kind.good, kind.language
+        rule.rule_id,
+        kind.name,
+        kind.severity,
+        kind.family,
+        rule.why,
+        kind.fix,
+        kind.bad,
+        kind.good,
+        kind.language,
     )
 
 

@@ -49,7 +49,11 @@ def load(folder: Path = RULES) -> Loaded:
             module = _import(path, f"policies.rules.{path.parent.name}.{path.stem}")
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
-            line = last.lineno if last.filename == str(path) and last.lineno else getattr(error, "lineno", 1) or 1
+            line = (
+                last.lineno
+                if last.filename == str(path) and last.lineno
+                else getattr(error, "lineno", 1) or 1
+            )
             wrong(path, f"it does not load: {type(error).__name__}: {error}", "mend the file", line)
             continue
         rule = getattr(module, "check", None)
@@ -61,7 +65,11 @@ def load(folder: Path = RULES) -> Loaded:
         for complaint in complaints(rule):
             wrong(path, complaint, "write it; CONTRIBUTING shows how")
         if rule.rule_id in loaded.rules:
-            wrong(path, f"{rule.rule_id} is taken by {loaded.files[rule.rule_id].name}", "take the next free number")
+            wrong(
+                path,
+                f"{rule.rule_id} is taken by {loaded.files[rule.rule_id].name}",
+                "take the next free number",
+            )
             continue
         loaded.rules[rule.rule_id] = rule
         loaded.files[rule.rule_id] = path

@@ -71,12 +71,17 @@ def _report(repository: Repository, framework: str, leave_out: set[str]) -> Iter
     root = str(repository.root)
     arguments: dict[str, Any] = {"root_folder": root}
     if framework != "terraform":
-        arguments = {"root_folder": None, "files": [str(repository.root / file) for file in _files(repository, framework)]}
+        arguments = {
+            "root_folder": None,
+            "files": [str(repository.root / file) for file in _files(repository, framework)],
+        }
     reports = _runner(framework).run(external_checks_dir=None, runner_filter=wanted, **arguments)
     yield from reports if isinstance(reports, list) else [reports]
 
 
-def run(repository: Repository, frameworks: tuple[str, ...]) -> tuple[list[Finding], list[Problem], dict[str, Info]]:
+def run(
+    repository: Repository, frameworks: tuple[str, ...]
+) -> tuple[list[Finding], list[Problem], dict[str, Info]]:
     """Return what checkov finds, what it could not do, and what is known about each of its checks that spoke."""
     os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
     heard = Complaints()
@@ -92,7 +97,14 @@ def run(repository: Repository, frameworks: tuple[str, ...]) -> tuple[list[Findi
                 for file in report.parsing_errors:
                     place = Place(repository.relative(Path(file)))
                     if place.file in tracked:
-                        problems.append(Problem("unreadable", place, f"checkov cannot read it ({framework})", "write it validly"))
+                        problems.append(
+                            Problem(
+                                "unreadable",
+                                place,
+                                f"checkov cannot read it ({framework})",
+                                "write it validly",
+                            )
+                        )
                 for record in report.failed_checks:
                     finding = _finding(repository, record)
                     if finding.place.file in tracked:
@@ -102,7 +114,14 @@ def run(repository: Repository, frameworks: tuple[str, ...]) -> tuple[list[Findi
         logging.getLogger().removeHandler(heard)
     for message in heard.messages:
         if message.startswith("Failed to run check"):
-            problems.append(Problem("policy-raised", Place("policies/requirements.txt"), message, "update checkov, or leave the check out with a reason in policies/data/checkov.yml"))
+            problems.append(
+                Problem(
+                    "policy-raised",
+                    Place("policies/requirements.txt"),
+                    message,
+                    "update checkov, or leave the check out with a reason in policies/data/checkov.yml",
+                )
+            )
     return findings, problems, infos
 
 
@@ -112,9 +131,25 @@ def _finding(repository: Repository, record: Any) -> Finding:
     line = max(record.file_line_range[0] if record.file_line_range else 1, 1)
     fix = f"See {record.guideline}" if record.guideline else "Do what the name of the check asks for"
     entity = str(record.resource).rpartition("/")[2]
-    return Finding(record.check_id, Severity.MEDIUM, Place(file, line), f"{entity}: not so", record.check_name, fix, entity)
+    return Finding(
+        record.check_id,
+        Severity.MEDIUM,
+        Place(file, line),
+        f"{entity}: not so",
+        record.check_name,
+        fix,
+        entity,
+    )
 
 
 def _info(record: Any, framework: str) -> Info:
     why = f"A check that comes with checkov ({framework}). Its page says why: {record.guideline or 'checkov has none'}."
-    return Info(record.check_id, record.check_name, Severity.MEDIUM, "checkov", why, "Mend it, or waive it", link=record.guideline or "")
+    return Info(
+        record.check_id,
+        record.check_name,
+        Severity.MEDIUM,
+        "checkov",
+        why,
+        "Mend it, or waive it",
+        link=record.guideline or "",
+    )

@@ -43,7 +43,11 @@ def run_rules(repository: Repository, rules: Iterable[Rule], loaded: Loaded, rep
         except Exception as error:
             path = loaded.files.get(rule.rule_id)
             frames = traceback.extract_tb(error.__traceback__)
-            line = next((frame.lineno for frame in reversed(frames) if path and frame.filename == str(path)), 1)
+            line = next(
+                (frame.lineno for frame in reversed(frames) if path and frame.filename == str(path)), 1
+            )
             place = Place(f"policies/rules/{rule.family}/{path.name}" if path else rule.rule_id, line or 1)
             what = f"{rule.rule_id} raised {type(error).__name__}: {error}"
-            report.problems.append(Problem("policy-raised", place, what, "mend the policy: it must cope with any shape"))
+            report.problems.append(
+                Problem("policy-raised", place, what, "mend the policy: it must cope with any shape")
+            )

@@ -22,7 +22,9 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
     """Return the validator of schemas/<name>.schema.json."""
     schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    return jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
 
 
 def dotted(path: Any) -> str:
@@ -35,7 +37,13 @@ def dotted(path: Any) -> str:
 
 def _kind(value: Any) -> str:
     names = {bool: "a switch", int: "a number", float: "a number", str: "a text", type(None): "nothing"}
-    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else names.get(type(value), "a value")
+    return (
+        "a mapping"
+        if isinstance(value, dict)
+        else "a list"
+        if isinstance(value, list)
+        else names.get(type(value), "a value")
+    )
 
 
 TYPES = {
@@ -76,7 +84,11 @@ def _unknown_keys(error: jsonschema.ValidationError) -> Iterator[tuple[Any, str,
 def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
     """Return what is wrong and what is allowed."""
     path, value = dotted(error.absolute_path), error.instance
-    shown = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, (dict, list)) else _kind(value)
+    shown = (
+        json.dumps(value, ensure_ascii=False, default=str)
+        if not isinstance(value, (dict, list))
+        else _kind(value)
+    )
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in value)
         inner = _allowed(error.schema.get("properties", {}).get(missing, {}))
@@ -84,13 +96,17 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
     if error.validator == "type":
         return f"{path} is {shown}", _allowed(error.schema)
     if error.validator in ("enum", "const"):
-        near = difflib.get_close_matches(str(value), [str(each) for each in error.validator_value] if error.validator == "enum" else [], 1)
+        near = difflib.get_close_matches(
+            str(value), [str(each) for each in error.validator_value] if error.validator == "enum" else [], 1
+        )
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{path} is {shown}", _allowed(error.schema) + hint
     if error.validator in ("anyOf", "oneOf"):
         return f"{path} is {shown}", _allowed(error.schema) or error.schema.get("description", "")
     if error.validator in ("pattern", "format", "minLength"):
-        return f"{path} is {shown}", error.schema.get("x-allowed") or error.schema.get("description", str(error.validator_value))
+        return f"{path} is {shown}", error.schema.get("x-allowed") or error.schema.get(
+            "description", str(error.validator_value)
+        )
     if error.validator == "minItems" or error.validator == "minProperties":
         return f"{path} is empty", f"at least {error.validator_value}"
     return f"{path}: {error.message}", error.schema.get("description", "")
@@ -101,7 +117,9 @@ def errors(name: str, document: Any, fallback: Place) -> list[tuple[Place, str, 
     found = []
     for error in validator(name).iter_errors(document):
         at = where(document, *error.absolute_path) if isinstance(document, Map) else fallback
-        if error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(error.instance, dict):
+        if error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(
+            error.instance, dict
+        ):
             for key, what, should in _unknown_keys(error):
                 inner = where(document, *error.absolute_path, key) if isinstance(document, Map) else fallback
                 found.append((inner, what, should))

@@ -29,7 +29,9 @@ class Waiver:
     def covers(self, finding: Finding) -> bool:
         """Tell whether a finding is the one that was waived."""
         file, sign, entity = self.place.partition("#")
-        return (self.rule, file) == (finding.rule, finding.place.file) and (not sign or entity == finding.entity)
+        return (self.rule, file) == (finding.rule, finding.place.file) and (
+            not sign or entity == finding.entity
+        )
 
 
 def read(repository: Repository) -> tuple[list[Waiver], list[Problem]]:
@@ -46,14 +48,23 @@ def read(repository: Repository) -> tuple[list[Waiver], list[Problem]]:
                 expires = datetime.date.fromisoformat(str(entry["expires"]))
             except (KeyError, TypeError, ValueError) as error:
                 if not wrong:
-                    problems.append(Problem("waiver-invalid", where(document, "waivers", number), str(error), "write a date as 2027-01-31"))
+                    problems.append(
+                        Problem(
+                            "waiver-invalid",
+                            where(document, "waivers", number),
+                            str(error),
+                            "write a date as 2027-01-31",
+                        )
+                    )
                 continue
             at = entry.place if isinstance(entry, Map) else Place(FILE)
             found.append(Waiver(*texts, expires, at))
     return found, problems
 
 
-def apply(report: Report, waivers: list[Waiver], known: Collection[str], ran: Collection[str], today: datetime.date) -> None:
+def apply(
+    report: Report, waivers: list[Waiver], known: Collection[str], ran: Collection[str], today: datetime.date
+) -> None:
     """Move waived findings aside. `known` are all ids there are, `ran` those that were looked for in this run."""
     used: set[Waiver] = set()
     kept = []
@@ -63,14 +74,24 @@ def apply(report: Report, waivers: list[Waiver], known: Collection[str], ran: Co
             kept.append(finding)
         else:
             used.add(waiver)
-            report.waived.append(replace(finding, waived=f"{waiver.reason} ({waiver.owner}, until {waiver.expires})"))
+            report.waived.append(
+                replace(finding, waived=f"{waiver.reason} ({waiver.owner}, until {waiver.expires})")
+            )
     report.findings = kept
     for waiver in waivers:
         what = f"{waiver.rule} at {waiver.place}"
         if waiver.rule not in known:
-            report.problems.append(Problem("waiver-unknown", waiver.at, f"there is no rule {waiver.rule}", "name a rule of `--list`"))
+            report.problems.append(
+                Problem(
+                    "waiver-unknown", waiver.at, f"there is no rule {waiver.rule}", "name a rule of `--list`"
+                )
+            )
         elif waiver.expires < today:
             text = f"the waiver of {what} ended on {waiver.expires}"
-            report.problems.append(Problem("waiver-expired", waiver.at, text, "mend the finding, or decide anew with a new end"))
+            report.problems.append(
+                Problem("waiver-expired", waiver.at, text, "mend the finding, or decide anew with a new end")
+            )
         elif waiver.rule in ran and waiver not in used:
-            report.problems.append(Problem("waiver-unused", waiver.at, f"nothing to waive: {what}", "remove the waiver"))
+            report.problems.append(
+                Problem("waiver-unused", waiver.at, f"nothing to waive: {what}", "remove the waiver")
+            )

@@ -48,7 +48,10 @@ class Service:
         node = self.data.get(key)
         places = getattr(node, "places", [])
         for number, item in enumerate(sequence(node)):
-            yield item, places[number] if isinstance(places, list) and number < len(places) else self.where(key)
+            yield (
+                item,
+                places[number] if isinstance(places, list) and number < len(places) else self.where(key),
+            )
 
     def entries(self, *path: str) -> Iterator[tuple[str, Any, Place]]:
         """Yield the entries of a mapping with their places."""
@@ -64,6 +67,7 @@ class Project:
     files: tuple[str, ...]
     data: Map
     services: dict[str, Service] = field(default_factory=dict)
+    repository: Repository | None = field(default=None, repr=False)
 
     def section(self, name: str) -> dict[str, Any]:
         """Return networks, volumes, secrets or configs."""
@@ -72,6 +76,12 @@ class Project:
     def where(self, *path: Any) -> Place:
         """Return the place of a value of the project."""
         return where(self.data, *path)
+
+    def written(self, *path: Any) -> str:
+        """Return the line on which a value stands, before any variable was replaced."""
+        place = self.where(*path)
+        lines = self.repository.text(place.file).splitlines() if self.repository else []
+        return lines[place.line - 1] if place.line <= len(lines) else ""
 
 
 class _Files:
@@ -88,13 +98,19 @@ class _Files:
             self._cannot(Place(file), "it includes itself", "break the circle")
             return result
         if not self.repository.has(file):
-            self._cannot(Place(open_files[-1] if open_files else file), f"there is no file {file}", "name one that exists")
+            self._cannot(
+                Place(open_files[-1] if open_files else file),
+                f"there is no file {file}",
+                "name one that exists",
+            )
             return result
         self.used.add(file)
         for document in self.repository.yaml(file):
             if not isinstance(document, Map):
                 if document is not None:
-                    self._cannot(Place(file), "a Compose file is a mapping", "write services: and its services")
+                    self._cannot(
+                        Place(file), "a Compose file is a mapping", "write services: and its services"
+                    )
                 continue
             document = interpolated(document, self.variables)
             for included in self._includes(document, base, (*open_files, file)):
@@ -122,7 +138,11 @@ class _Files:
             first, merged = None, None
             for path in paths:
                 if not isinstance(path, str) or "://" in path or path.startswith(("oci:", "git@", "$")):
-                    self._cannot(place, f"include: {path} is not a file of this repository", "include a file of this repository")
+                    self._cannot(
+                        place,
+                        f"include: {path} is not a file of this repository",
+                        "include a file of this repository",
+                    )
                     continue
                 target = compose_shape.inside(base, path)
                 first = first or posixpath.dirname(target)
@@ -154,7 +174,9 @@ class _Files:
         else:
             under_services = services
         if not isinstance(under_services, Map) or wanted not in under_services:
-            self._cannot(place, f"extends: there is no service {wanted} in {file}", "name a service that exists")
+            self._cannot(
+                place, f"extends: there is no service {wanted} in {file}", "name a service that exists"
+            )
             return node
         under = self._extended(under_services, wanted, file, base, chain)
         return compose_merge.merge(under, node) if isinstance(under, Map) else node
@@ -208,7 +230,7 @@ def resolve(repository: Repository, files: tuple[str, ...], defaults_first: bool
         data = compose_merge.merge_files(data, loader.load(file, base))
     compose_merge.without_resets(data)
     title = " + ".join(files) + (" with every default" if defaults_first else "")
-    project = Project(title, tuple(sorted(loader.used)), data)
+    project = Project(title, tuple(sorted(loader.used)), data, repository=repository)
     for name, node in mapping(data.get("services")).items():
         body = node if isinstance(node, Map) else Map(data["services"].places[name])
         project.services[str(name)] = Service(str(name), body, data["services"].places[name], project)
@@ -236,7 +258,11 @@ def sets_of_files(repository: Repository) -> Iterator[tuple[str, ...]]:
     for folder, files in folders.items():
         beside = {posixpath.basename(file): file for file in files}
         main = next((beside[name] for name in MAIN if name in beside), None)
-        named = [compose_shape.inside(folder, part) for part in _environment(repository, folder).get("COMPOSE_FILE", "").split(":") if part]
+        named = [
+            compose_shape.inside(folder, part)
+            for part in _environment(repository, folder).get("COMPOSE_FILE", "").split(":")
+            if part
+        ]
         first = tuple(name for name in named if name in repository.files)
         if not first and main:
             first = (main, *(beside[name] for name in OVERRIDE if name in beside))

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from policies.sources.repository import Repository
 
 #: Names that builders know, and nothing that is code or text about one.
-NAME = re.compile(r"^(.+\.)?(dockerfile|containerfile)(\.(?!py$|md$|dockerignore$|j2$)[^.]+)*$", re.IGNORECASE)
+NAME = re.compile(
+    r"^(.+\.)?(dockerfile|containerfile)(\.(?!py$|md$|dockerignore$|j2$)[^.]+)*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

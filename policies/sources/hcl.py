@@ -205,7 +205,9 @@ class Parser:
     def expect(self, value: str) -> Token:
         token = self.peek()
         if token.kind not in ("operator", "newline", "name") or token.value != value:
-            raise Unreadable(Place(self.file, token.line), f"{value!r} is missing before {str(token.value)!r}")
+            raise Unreadable(
+                Place(self.file, token.line), f"{value!r} is missing before {str(token.value)!r}"
+            )
         return self.next()
 
     def skip_lines(self) -> None:

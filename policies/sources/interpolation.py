@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policies.sources.located import List, Map
+from policies.sources.secrets import is_named
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 REQUIRED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\?")
@@ -26,8 +27,9 @@ class Variables:
     required: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str:
-        """Return a value, or the variable itself if it is required and unknown, or nothing as Compose does."""
-        return self.values.get(name, "") or (f"${{{name}}}" if name in self.required else "")
+        """Return a value. One that is unknown and required, or a secret, stays as it is written; others are empty."""
+        stays = name in self.required or is_named(name)
+        return self.values.get(name, "") or (f"${{{name}}}" if stays else "")
 
 
 def _closing(text: str, start: int) -> int:
@@ -59,6 +61,8 @@ def _expression(body: str, variables: Variables) -> str | None:
     other = interpolate(rest[len(operator) :], variables)
     given = bool(value) if operator.startswith(":") else value is not None
     kind = operator[-1]
+    if kind == "-" and not other and is_named(name):
+        return variables.get(name)
     if kind == "-":
         return value if given and not variables.defaults_first else other
     if kind == "+":

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from policies.sources.workflow import Workflow
 
 #: Folders that hold what tools made, in repositories that git does not know.
-MADE = (".git", ".venv*", "node_modules", "__pycache__", ".terraform", ".pytest_cache", ".ruff_cache", ".mypy_cache")
+MADE = (
+    ".git",
+    ".venv*",
+    "node_modules",
+    "__pycache__",
+    ".terraform",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".mypy_cache",
+)
 
 
 class Repository:
@@ -52,7 +61,16 @@ class Repository:
         return tuple(sorted(file for file in found if self.changes.get(file, "") is not None))
 
     def _git_files(self) -> list[str]:
-        command = ["git", "-C", str(self.root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        command = [
+            "git",
+            "-C",
+            str(self.root),
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]
         top = ["git", "-C", str(self.root), "rev-parse", "--show-prefix"]
         try:
             prefix = subprocess.run(top, capture_output=True, check=True)

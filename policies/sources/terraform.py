@@ -109,7 +109,11 @@ class Module:
 
     def resources(self, *types: str) -> list[Block]:
         """Return the resources of these types."""
-        return [each for each in self.blocks if each.type == "resource" and each.labels[:1] and each.labels[0] in types]
+        return [
+            each
+            for each in self.blocks
+            if each.type == "resource" and each.labels[:1] and each.labels[0] in types
+        ]
 
     def pointing_at(self, target: Block, attribute: str, *types: str) -> list[Block]:
         """Return the resources of these types whose attribute names `target`, for instance its bucket."""
@@ -186,5 +190,10 @@ def modules(repository: Repository) -> list[Module]:
                     module.given[name] = (node.parts[0], Place(file, node.line))
         found.append(module)
     for file in repository.matching("*.tf.json", "*.tfvars.json"):
-        repository.problem("not-looked-at", Place(file), "Terraform in JSON is not read here", "write it as HCL, in a .tf file")
+        repository.problem(
+            "not-looked-at",
+            Place(file),
+            "Terraform in JSON is not read here",
+            "write it as HCL, in a .tf file",
+        )
     return found

@@ -109,7 +109,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "element": lambda place, items, number: items[number % len(items)],
     "flatten": _flatten,
     "format": _format,
-    "formatlist": lambda place, pattern, items: listed([_format(place, pattern, each) for each in items], place),
+    "formatlist": lambda place, pattern, items: listed(
+        [_format(place, pattern, each) for each in items], place
+    ),
     "join": lambda place, sign, *lists: sign.join(str(each) for items in lists for each in items),
     "jsondecode": _decode,
     "jsonencode": lambda place, value: Json.of(value),

@@ -93,10 +93,25 @@ class Evaluator:
         values = [self.value(each, file, scope) for each in arguments]
         if expand and values and isinstance(values[-1], list):
             values = [*values[:-1], *values[-1]]
-        structural = name in ("jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort")
+        structural = name in (
+            "jsonencode",
+            "concat",
+            "merge",
+            "flatten",
+            "distinct",
+            "toset",
+            "tolist",
+            "tomap",
+            "try",
+            "sort",
+        )
         if name not in FUNCTIONS or any(isinstance(each, Unknown) for each in values):
             return Unknown(written(node))
-        if not structural and not all(known(each) for each in values) and name not in ("join", "format", "replace", "lower"):
+        if (
+            not structural
+            and not all(known(each) for each in values)
+            and name not in ("join", "format", "replace", "lower")
+        ):
             return Unknown(written(node))
         try:
             made = FUNCTIONS[name](Place(file, node.line), *values)
@@ -150,14 +165,20 @@ class Evaluator:
             if second is None:
                 result.add(self.value(first, file, inner), Place(file, first.line))
             else:
-                result.put(str(self.value(first, file, inner)), self.value(second, file, inner), Place(file, first.line))
+                result.put(
+                    str(self.value(first, file, inner)),
+                    self.value(second, file, inner),
+                    Place(file, first.line),
+                )
         return result
 
     def _splat(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         return Unknown(written(node))
 
     def _index(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
-        return self._step(self.value(node.parts[0], file, scope), self.value(node.parts[1], file, scope), node)
+        return self._step(
+            self.value(node.parts[0], file, scope), self.value(node.parts[1], file, scope), node
+        )
 
     def _get(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         return self._name(node, file, scope)
@@ -256,7 +277,7 @@ def policy_document(block: Block) -> Map:
     statements = List(block.place)
     for source in ("source_policy_documents", "override_policy_documents"):
         for item in block.value(source) or []:
-            for statement in (item.value.get("Statement", []) if isinstance(item, Json) else [item]):
+            for statement in item.value.get("Statement", []) if isinstance(item, Json) else [item]:
                 statements.add(statement, block.where(source))
     for statement in block.inner("statement"):
         statements.add(_statement(statement), statement.place)
@@ -267,7 +288,13 @@ def policy_document(block: Block) -> Map:
 def _statement(block: Block) -> Map:
     result = Map(block.place)
     result.put("Effect", block.value("effect", "Allow"), block.where("effect"))
-    names = {"sid": "Sid", "actions": "Action", "not_actions": "NotAction", "resources": "Resource", "not_resources": "NotResource"}
+    names = {
+        "sid": "Sid",
+        "actions": "Action",
+        "not_actions": "NotAction",
+        "resources": "Resource",
+        "not_resources": "NotResource",
+    }
     for name, key in names.items():
         if block.has(name):
             result.put(key, block.value(name), block.where(name))

@@ -79,7 +79,11 @@ def workflows(repository: Repository) -> list[Workflow]:
             if isinstance(document, Map):
                 found.append(Workflow(file, document))
             else:
-                repository.problem("unreadable", Place(file), "a workflow is a mapping", "write on: and jobs:")
+                repository.problem(
+                    "unreadable", Place(file), "a workflow is a mapping", "write on: and jobs:"
+                )
         if not documents:
-            repository.problem("unreadable", Place(file), "an empty workflow", "write on: and jobs:, or remove it")
+            repository.problem(
+                "unreadable", Place(file), "an empty workflow", "write on: and jobs:, or remove it"
+            )
     return found

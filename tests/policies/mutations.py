@@ -47,7 +47,9 @@ def _edited(text: str, edit: dict[str, Any]) -> str:
         assert text.count(old) == edit.get("count", 1), f"{old!r} stands {text.count(old)} times"
         return text.replace(old, new)
     if "remove" in edit:
-        assert text.count(edit["remove"]) == edit.get("count", 1), f"{edit['remove']!r} is not there just once"
+        assert text.count(edit["remove"]) == edit.get("count", 1), (
+            f"{edit['remove']!r} is not there just once"
+        )
         gone = edit["remove"].splitlines()
         return _without(text, gone)
     if "append" in edit:

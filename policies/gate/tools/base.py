@@ -64,8 +64,16 @@ def program(name: str) -> str | None:
     return str(beside) if beside.is_file() else shutil.which(name)
 
 
-def execute(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def execute(
+    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it said; never longer than TIMEOUT seconds."""
     return subprocess.run(
-        list(command), cwd=folder, env=dict(env) if env else None, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        list(command),
+        cwd=folder,
+        env=dict(env) if env else None,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )

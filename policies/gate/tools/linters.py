@@ -20,7 +20,11 @@ def shell_scripts(repository: Repository) -> list[str]:
             found.append(file)
         elif "." not in name:
             first = repository.text(file).partition("\n")[0]
-            if first.startswith("#!") and first.split("/")[-1].split()[-1:] and first.split("/")[-1].split()[-1] in SHELLS:
+            if (
+                first.startswith("#!")
+                and first.split("/")[-1].split()[-1:]
+                and first.split("/")[-1].split()[-1] in SHELLS
+            ):
                 found.append(file)
     return found
 
@@ -40,7 +44,9 @@ class Shellcheck(Tool):
         command = program("shellcheck")
         if not command:
             return Outcome(absent="shellcheck is not installed")
-        done = execute([command, "--format=json", "--external-sources", *shell_scripts(repository)], repository.root)
+        done = execute(
+            [command, "--format=json", "--external-sources", *shell_scripts(repository)], repository.root
+        )
         try:
             said = json.loads(done.stdout)
         except ValueError:
@@ -69,7 +75,9 @@ class Zizmor(Tool):
         if not command:
             return Outcome(absent="zizmor is not installed")
         files = [each.file for each in repository.workflows]
-        done = execute([command, "--offline", "--quiet", "--no-exit-codes", "--format=json", *files], repository.root)
+        done = execute(
+            [command, "--offline", "--quiet", "--no-exit-codes", "--format=json", *files], repository.root
+        )
         try:
             said = json.loads(done.stdout)
         except ValueError:
@@ -78,9 +86,13 @@ class Zizmor(Tool):
         for each in said:
             if each.get("ignored"):
                 continue
-            primary = next((at for at in each["locations"] if at["symbolic"]["kind"] == "Primary"), each["locations"][0])
+            primary = next(
+                (at for at in each["locations"] if at["symbolic"]["kind"] == "Primary"), each["locations"][0]
+            )
             file = primary["symbolic"]["key"]["Local"]["given_path"]
             line = primary["concrete"]["location"]["start_point"]["row"] + 1
             what = f"{each['ident']}: {each['desc']}"
-            outcome.findings.append(self.finding(Place(file.removeprefix("./"), line), what, f"see {each['url']}"))
+            outcome.findings.append(
+                self.finding(Place(file.removeprefix("./"), line), what, f"see {each['url']}")
+            )
         return outcome

@@ -34,19 +34,33 @@ class ComposeConfig(Tool):
             return Outcome(absent="docker compose is not installed")
         outcome = Outcome()
         example = next((name for name in EXAMPLES if name in repository.files), None)
-        values = {name: value for name, (value, _) in env_file(repository.text(example)).items()} if example else {}
+        values = (
+            {name: value for name, (value, _) in env_file(repository.text(example)).items()}
+            if example
+            else {}
+        )
         for files in sets_of_files(repository):
             if "/" in files[0]:
                 continue
             needed = {name for file in files for name in REQUIRED.findall(repository.text(file))}
-            env = {**os.environ, **{name: STAND_IN for name in needed if not values.get(name)}, "COMPOSE_DISABLE_ENV_FILE": "1"}
+            env = {
+                **os.environ,
+                **{name: STAND_IN for name in needed if not values.get(name)},
+                "COMPOSE_DISABLE_ENV_FILE": "1",
+            }
             arguments = [part for file in files for part in ("--file", file)]
             arguments += ["--env-file", example] if example else []
             done = execute([command, "compose", *arguments, "config", "--quiet"], repository.root, env)
             if done.returncode:
-                message = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it refuses the project"
+                message = (
+                    done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it refuses the project"
+                )
                 line = re.search(r"line (\d+)", message)
-                outcome.findings.append(self.finding(Place(files[-1], int(line[1]) if line else 1), message, entity=" + ".join(files)))
+                outcome.findings.append(
+                    self.finding(
+                        Place(files[-1], int(line[1]) if line else 1), message, entity=" + ".join(files)
+                    )
+                )
         return outcome
 
 
@@ -69,11 +83,15 @@ class Terraform(Tool):
         done = execute([command, "fmt", "-check", "-recursive", "-list=true", "."], repository.root)
         for file in done.stdout.splitlines():
             if fnmatch(file, "*.tf*"):
-                outcome.findings.append(self.finding(Place(file.strip()), "terraform fmt would change it", "run terraform fmt"))
+                outcome.findings.append(
+                    self.finding(Place(file.strip()), "terraform fmt would change it", "run terraform fmt")
+                )
         for module in repository.modules:
             folder = repository.root / module.folder
             if not (folder / ".terraform").is_dir():
-                outcome.absent = f"terraform validate: run terraform -chdir={module.folder} init -backend=false first"
+                outcome.absent = (
+                    f"terraform validate: run terraform -chdir={module.folder} init -backend=false first"
+                )
                 continue
             said = execute([command, f"-chdir={folder}", "validate", "-json"], repository.root)
             try:
@@ -82,6 +100,11 @@ class Terraform(Tool):
                 return self.broken(said.stderr.strip() or "no answer")
             for each in diagnostics:
                 at = each.get("range") or {}
-                place = Place(f"{module.folder}/{at['filename']}" if at else module.place.file, at.get("start", {}).get("line", 1))
-                outcome.findings.append(self.finding(place, each["summary"], each.get("detail", "").split("\n")[0]))
+                place = Place(
+                    f"{module.folder}/{at['filename']}" if at else module.place.file,
+                    at.get("start", {}).get("line", 1),
+                )
+                outcome.findings.append(
+                    self.finding(place, each["summary"], each.get("detail", "").split("\n")[0])
+                )
         return outcome

@@ -30,27 +30,38 @@ class ServiceTool(Tool):
         return bool(repository.matching(f"{self.folder}/*")) and self._service(repository) is not None
 
     def _service(self, repository: Repository) -> Service | None:
-        return next((each.services[self.service] for each in repository.compose if self.service in each.services), None)
+        return next(
+            (each.services[self.service] for each in repository.compose if self.service in each.services),
+            None,
+        )
 
     def image(self, repository: Repository, settings: Settings) -> str:
         """Return the image to run: the one from the command line, the service's, or what Compose calls a built one."""
         service = self._service(repository)
         project = str(service.project.data.get("name") or repository.root.name) if service else ""
         own = service.get("image") if service else None
-        return settings.images.get(self.service) or (own if isinstance(own, str) else f"{project}-{self.service}")
+        return settings.images.get(self.service) or (
+            own if isinstance(own, str) else f"{project}-{self.service}"
+        )
 
     def mounts(self, repository: Repository) -> Iterator[tuple[Path, str]]:
         """Yield what Compose mounts from the repository's config folder: path here, path inside."""
         service = self._service(repository)
         for item, _ in service.items("volumes") if service else ():
-            source, target = (item.get("source"), item.get("target")) if isinstance(item, dict) else (None, None)
+            source, target = (
+                (item.get("source"), item.get("target")) if isinstance(item, dict) else (None, None)
+            )
             if isinstance(source, str) and isinstance(target, str) and source.startswith("config/"):
                 yield repository.root / source, target
 
     def secrets(self, repository: Repository) -> list[str]:
         """Return the names of the service's secrets."""
         service = self._service(repository)
-        names = [item.get("target") for item, _ in service.items("secrets") if isinstance(item, dict)] if service else []
+        names = (
+            [item.get("target") for item, _ in service.items("secrets") if isinstance(item, dict)]
+            if service
+            else []
+        )
         return [name for name in names if isinstance(name, str) and "/" not in name]
 
     def run(self, repository: Repository, settings: Settings) -> Outcome:
@@ -71,7 +82,16 @@ class ServiceTool(Tool):
 
     def _command(self, repository: Repository, docker: str, image: str, secrets: str) -> list[str]:
         """Return the command: no network, no real secret (each is an empty file), the mounts of the Compose file."""
-        command = [docker, "run", "--rm", "--network=none", "--user=0:0", "--entrypoint=/bin/sh", "--memory=1g", "--pids-limit=100"]
+        command = [
+            docker,
+            "run",
+            "--rm",
+            "--network=none",
+            "--user=0:0",
+            "--entrypoint=/bin/sh",
+            "--memory=1g",
+            "--pids-limit=100",
+        ]
         command.append(f"--volume={secrets}:/run/secrets:ro")
         service = self._service(repository)
         # Some checkers resolve the names of the other services.
@@ -85,7 +105,11 @@ class ServiceTool(Tool):
         inside = {target: here for here, target in self.mounts(repository)}
         for matched in re.finditer(self.complaint, said, re.MULTILINE):
             parts = matched.groupdict()
-            yield self.finding(self._place(repository, inside, parts.get("file") or "", parts.get("line")), parts["what"].strip(), entity=self.service)
+            yield self.finding(
+                self._place(repository, inside, parts.get("file") or "", parts.get("line")),
+                parts["what"].strip(),
+                entity=self.service,
+            )
 
     def _place(self, repository: Repository, inside: dict[str, Path], file: str, line: str | None) -> Place:
         for target, here in inside.items():
@@ -119,7 +143,9 @@ class Rspamd(ServiceTool):
         "mkdir -p /run/rspamd && touch /run/rspamd/redis.inc /run/rspamd/controller.inc"
         " && echo nameserver 127.0.0.1 >/etc/resolv.conf && rspamadm configtest"
     )
-    complaint = r"^(?:.*; )?(?P<what>(?!.*address resolution).*(?:cannot|error|failed|invalid|nested section).*)$"
+    complaint = (
+        r"^(?:.*; )?(?P<what>(?!.*address resolution).*(?:cannot|error|failed|invalid|nested section).*)$"
+    )
 
 
 class Nginx(ServiceTool):

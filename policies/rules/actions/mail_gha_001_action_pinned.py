@@ -33,7 +33,12 @@ class MAIL_GHA_001(ActionsRule):
                 else:
                     pinned = COMMIT.match(str(uses).partition("@")[2])
                 if not pinned:
-                    yield Found(where(step, "uses"), f"{uses} is not pinned by a commit", "owner/name@<40 hex digits>", job.name)
+                    yield Found(
+                        where(step, "uses"),
+                        f"{uses} is not pinned by a commit",
+                        "owner/name@<40 hex digits>",
+                        job.name,
+                    )
 
 
 check = MAIL_GHA_001()

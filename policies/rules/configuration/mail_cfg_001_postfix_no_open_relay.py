@@ -20,7 +20,9 @@ class MAIL_CFG_001(ConfigurationRule):
     trusted private network is an open relay: spammers find it within hours, and the domain is on every blocklist.
     """
 
-    name = "Postfix trusts itself only: mynetworks = 127.0.0.0/8 [::1]/128, and no permit_mynetworks for clients"
+    name = (
+        "Postfix trusts itself only: mynetworks = 127.0.0.0/8 [::1]/128, and no permit_mynetworks for clients"
+    )
     severity = Severity.CRITICAL
     fix = "Write mynetworks = 127.0.0.0/8 in config/postfix/main.cf; whoever sends from elsewhere logs in"
     language = "ini"
@@ -39,7 +41,12 @@ class MAIL_CFG_001(ConfigurationRule):
             yield Found(where, "mynetworks is not set", "mynetworks = 127.0.0.0/8", "mynetworks")
         for network in main.words("mynetworks"):
             if not _loopback(network):
-                yield Found(main.where("mynetworks"), f"mynetworks trusts {network}", "loopback addresses only", "mynetworks")
+                yield Found(
+                    main.where("mynetworks"),
+                    f"mynetworks trusts {network}",
+                    "loopback addresses only",
+                    "mynetworks",
+                )
 
 
 check = MAIL_CFG_001()

@@ -14,7 +14,9 @@ class MAIL_DKR_001(DockerfileRule):
 
     name = "Base image pinned by tag and digest: write FROM name:1.2.3@sha256:…"
     severity = Severity.HIGH
-    fix = "Look the digest up with `docker buildx imagetools inspect NAME:TAG` and write FROM NAME:TAG@sha256:…"
+    fix = (
+        "Look the digest up with `docker buildx imagetools inspect NAME:TAG` and write FROM NAME:TAG@sha256:…"
+    )
     bad = "FROM python:3.13-slim\n"
     good = "FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c\n"
 

@@ -13,7 +13,9 @@ class MAIL_REP_001(RepositoryRule):
     These patterns keep .env, keys, certificates, the secrets folder and Terraform's answers out.
     """
 
-    name = ".gitignore keeps secrets out: .env, .env.*, !.env.example, *.key, *.pem, secrets/, terraform.tfvars"
+    name = (
+        ".gitignore keeps secrets out: .env, .env.*, !.env.example, *.key, *.pem, secrets/, terraform.tfvars"
+    )
     severity = Severity.HIGH
     fix = "Put the missing line back into .gitignore"
     bad = ".env\n*.key\n"
@@ -22,7 +24,9 @@ class MAIL_REP_001(RepositoryRule):
     def check(self, subject: Repository) -> Iterator[Found]:
         """Look for each pattern as a line of its own that no later line takes back."""
         if ".gitignore" not in subject.files:
-            yield Found(Place(".gitignore"), "there is no .gitignore", "one with " + ", ".join(NEEDED), ".gitignore")
+            yield Found(
+                Place(".gitignore"), "there is no .gitignore", "one with " + ", ".join(NEEDED), ".gitignore"
+            )
             return
         lines = [line.rstrip() for line in subject.text(".gitignore").splitlines()]
         for pattern in NEEDED:
@@ -30,7 +34,12 @@ class MAIL_REP_001(RepositoryRule):
                 yield Found(Place(".gitignore"), f"{pattern} is missing", f"the line {pattern}", pattern)
         for number, line in enumerate(lines, 1):
             if line.startswith("!") and line not in NEEDED:
-                yield Found(Place(".gitignore", number), f"{line} takes a pattern back", "no exception but !.env.example", line)
+                yield Found(
+                    Place(".gitignore", number),
+                    f"{line} takes a pattern back",
+                    "no exception but !.env.example",
+                    line,
+                )
 
 
 check = MAIL_REP_001()

@@ -14,7 +14,9 @@ class MAIL_TF_001(TerraformRule):
     session deletes the backups first and the mail after that. A refactor elsewhere dropped the lock unnoticed.
     """
 
-    name = "Backups locked: object_lock_enabled and a default retention in COMPLIANCE mode on the backup bucket"
+    name = (
+        "Backups locked: object_lock_enabled and a default retention in COMPLIANCE mode on the backup bucket"
+    )
     severity = Severity.CRITICAL
     fix = f"Set object_lock_enabled = true on the bucket and give it an {LOCK} with mode COMPLIANCE"
     resources = ("aws_s3_bucket",)
@@ -34,10 +36,14 @@ class MAIL_TF_001(TerraformRule):
     def _bucket(self, module: Module, bucket: Block) -> Iterator[Found]:
         if bucket.value("object_lock_enabled") is not True:
             where = bucket.where("object_lock_enabled")
-            yield Found(where, f"{bucket.address} has no Object Lock", "object_lock_enabled = true", bucket.address)
+            yield Found(
+                where, f"{bucket.address} has no Object Lock", "object_lock_enabled = true", bucket.address
+            )
         configurations = module.pointing_at(bucket, "bucket", LOCK)
         if not configurations:
-            yield Found(bucket.place, f"{bucket.address} has no default retention", f"an {LOCK}", bucket.address)
+            yield Found(
+                bucket.place, f"{bucket.address} has no default retention", f"an {LOCK}", bucket.address
+            )
         for configuration in configurations:
             retention = list(configuration.inner("rule", "default_retention"))
             for each in retention:
@@ -45,7 +51,12 @@ class MAIL_TF_001(TerraformRule):
                     what = f"the lock's mode is {each.value('mode')}"
                     yield Found(each.where("mode"), what, 'mode = "COMPLIANCE"', configuration.address)
             if not retention:
-                yield Found(configuration.place, "the lock has no default retention", "rule { default_retention {…} }", configuration.address)
+                yield Found(
+                    configuration.place,
+                    "the lock has no default retention",
+                    "rule { default_retention {…} }",
+                    configuration.address,
+                )
 
 
 check = MAIL_TF_001()

@@ -1,0 +1,58 @@
+import ipaddress
+from collections.abc import Iterator
+
+from policies.families import ComposeRule
+from policies.model import Found, Severity
+from policies.sources import tables
+from policies.sources.compose import Service
+from policies.sources.located import mapping
+
+LAN = "${LAN_ADDRESS}"
+
+
+def _loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+class MAIL_CMP_015(ComposeRule):
+    """The server has no open port: mail and browsers come in through the tunnel.
+
+    A published port without an address listens on every one of them, the public one included, and Docker opens it
+    past the host's firewall. The few ports for mail clients on the LAN are data, in policies/data/ports.yml.
+    """
+
+    name = 'No published port but those of policies/data/ports.yml, never on every address: write "${LAN_ADDRESS}:993:31993"'
+    severity = Severity.CRITICAL
+    fix = "Remove the port: the tunnel reaches every service by its name; or bind it to LAN_ADDRESS or 127.0.0.1"
+    bad = 'services:\n  mariadb:\n    ports: ["3306:3306"]\n'
+    good = 'services:\n  dovecot:\n    ports: ["${LAN_ADDRESS:?}:993:31993"]\n'
+
+    def check_service(self, service: Service) -> Iterator[Found]:
+        """Look at address and port of each."""
+        rules = tables.table("ports")
+        for item, place in service.items("ports"):
+            port = mapping(item)
+            address, published = str(port.get("host_ip", "")), str(port.get("published", ""))
+            if _loopback(address):
+                allowed = service.name in rules["loopback"]
+            elif address == LAN:
+                allowed = published in map(str, rules["lan"].get(service.name, ()))
+            else:
+                where = f"the address {address}" if address else "every address"
+                should = "an address in front: ${LAN_ADDRESS} or 127.0.0.1"
+                yield Found(
+                    place,
+                    f"port {published or port.get('target')} is published on {where}",
+                    should,
+                    service.name,
+                )
+                continue
+            if not allowed:
+                what = f"port {published or port.get('target')} is published, and not on the list"
+                yield Found(place, what, "no port, or one of policies/data/ports.yml", service.name)
+
+
+check = MAIL_CMP_015()

@@ -1,0 +1,126 @@
+"""What looks like a secret: by the name it has, by the shape of the value, or by what is hidden inside."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections import Counter
+from typing import Any
+
+#: Names whose value is a secret, unless they say that it is a file or a path.
+NAMED = re.compile(
+    r"(?:^|[_.\-])(?:pass|passwd|password|passphrase|pwd|secret|secrets|token|tokens|apikey|api_key|access_key|"
+    r"private_key|secret_key|session_key|encryption_key|des_key|credential|credentials|auth|dsn)(?:$|[_.\-\d])"
+    r"|password|passwd|secret|apikey|api[_.\-]?key|access[_.\-]?key|private[_.\-]?key",
+    re.IGNORECASE,
+)
+NOT_NAMED = re.compile(
+    r"(?:[_.\-](?:file|files|path|dir|folder|name|id|host|port|type|url|user|username|length|ttl|hash)|accept_any)$",
+    re.IGNORECASE,
+)
+#: Shapes that only secrets have, with the name of each.
+SHAPES = (
+    (re.compile(r"-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY"), "a private key"),
+    (re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"), "an AWS access key"),
+    (re.compile(r"(?<![\w.])SG\.[\w-]{16,}\.[\w-]{16,}"), "a SendGrid key"),
+    (re.compile(r"(?<!\w)gh[pousr]_[A-Za-z0-9]{36}"), "a GitHub token"),
+    (re.compile(r"(?<!\w)github_pat_\w{60,}"), "a GitHub token"),
+    (re.compile(r"(?<!\w)xox[abprs]-[\w-]{10,}"), "a Slack token"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), "a signed token"),
+    (re.compile(r"\{BLF-CRYPT\}|(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"), "a password hash"),
+)
+URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
+#: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.
+GIVEN = re.compile(
+    r"(?:--?(?:[\w-]*(?:password|passwd|secret|token|api-key))(?:=|\s+)|(?<![\w-])-p(?=[^\s\d/=-])"
+    r"|\b\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|_KEY|AUTH|MYSQL_PWD)=|Bearer\s+|requirepass\s+)(?P<value>\"[^\"]*\"|'[^']*'|\S+)",
+)
+#: Values that stand for nothing yet, or that the shell reads from a file when it runs.
+HARMLESS = re.compile(
+    r"^[\"']?(?:$|/run/secrets/|\$\(|`|<[^>]*>$|/)|^(?:true|false|yes|no|none|null|\d{1,5})$", re.IGNORECASE
+)
+REFERENCE = re.compile(r"^[\"']?\$\{?(?P<name>\w+)")
+BASE64 = re.compile(r"^[A-Za-z0-9+/_-]{16,}={0,2}$")
+LONG = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+MIN_ENTROPY = 4.1
+
+
+def is_named(name: str) -> bool:
+    """Tell whether a name promises a secret."""
+    return bool(NAMED.search(name)) and not NOT_NAMED.search(name)
+
+
+def entropy(text: str) -> float:
+    """Return the bits of information a character."""
+    counts = Counter(text)
+    return (
+        -sum(count / len(text) * math.log2(count / len(text)) for count in counts.values()) if text else 0.0
+    )
+
+
+def _decoded(text: str) -> str:
+    """Return what a base64 text holds if that is text itself."""
+    squeezed = "".join(text.split())
+    if not BASE64.match(squeezed):
+        return ""
+    try:
+        raw = base64.b64decode(
+            squeezed.replace("-", "+").replace("_", "/") + "=" * (-len(squeezed) % 4), validate=True
+        )
+        return raw.decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def shape(text: str, depth: int = 2) -> str:
+    """Say which secret a text shows by its shape, base64 and line breaks notwithstanding; nothing if none."""
+    for candidate in (text, "".join(text.split())):
+        for pattern, what in SHAPES:
+            if pattern.search(candidate):
+                return what
+    url = URL.search(text)
+    if url and not HARMLESS.match(url["password"]) and not url["password"].startswith("$"):
+        return "a password inside an address"
+    if depth:
+        for word in {text, *text.split()}:
+            inner = _decoded(word)
+            if inner and (found := shape(inner, depth - 1) or given(inner)):
+                return f"{found}, in base64"
+    return ""
+
+
+def random_looking(text: str) -> bool:
+    """Tell whether a text holds a long word that nobody would think up."""
+    for word in LONG.findall(text):
+        kinds = sum(bool(re.search(kind, word)) for kind in ("[a-z]", "[A-Z]", r"\d"))
+        if kinds == 3 and entropy(word) >= MIN_ENTROPY:
+            return True
+    return False
+
+
+def given(text: str) -> str:
+    """Say what a command line hands over as a secret; nothing if it does not."""
+    for matched in GIVEN.finditer(text):
+        value = matched["value"]
+        reference = REFERENCE.match(value)
+        if HARMLESS.match(value) or (reference and not is_named(reference["name"])):
+            continue
+        return "a password on a command line"
+    return ""
+
+
+def complaint(name: str, value: Any) -> str:
+    """Say why a named value is a secret; nothing if it is none. The value itself is never repeated."""
+    text = "" if value is None else str(value)
+    if found := shape(text):
+        return found
+    if isinstance(value, bool) or HARMLESS.match(text):
+        return ""
+    reference = REFERENCE.match(text)
+    if reference and (is_named(reference["name"]) or is_named(name)):
+        return f"the secret {reference['name']}"
+    if is_named(name):
+        return "a secret, by its name"
+    return "a long random text" if random_looking(text) else ""

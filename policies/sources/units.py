@@ -1,0 +1,41 @@
+"""Sizes, durations and numbers as Compose writes them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$", re.IGNORECASE)
+FACTORS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def size(value: Any) -> int | None:
+    """Return a size in bytes, or None if it is none."""
+    matched = (
+        SIZE.match(str(value).strip())
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        else None
+    )
+    return int(float(matched[1]) * FACTORS[matched[2].lower()]) if matched else None
+
+
+def duration(value: Any) -> float | None:
+    """Return a duration in seconds, or None if it is none."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    parts = DURATION.findall(value)
+    if "".join(number + unit for number, unit in parts) != value.strip():
+        return None
+    return sum(float(number) * SECONDS[unit] for number, unit in parts)
+
+
+def number(value: Any) -> float | None:
+    """Return a number, or None if it is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

@@ -29,9 +29,9 @@ class MAIL_DKR_001(DockerfileRule):
         """Look at every FROM that names neither an earlier stage nor `scratch`, and at every --from."""
         for number, stage in enumerate(subject.stages):
             earlier = {each.alias.lower() for each in subject.stages[:number] if each.alias}
-            if stage.image != "scratch" and stage.image.lower() not in earlier:
-                if wrong := complaint(stage.image):
-                    yield Found(stage.place, wrong, "name:tag@sha256:digest", stage.alias or stage.image)
+            ours = stage.image == "scratch" or stage.image.lower() in earlier
+            if not ours and (wrong := complaint(stage.image)):
+                yield Found(stage.place, wrong, "name:tag@sha256:digest", stage.alias or stage.image)
             for instruction in stage.named("COPY", "RUN"):
                 for matched in FROM.finditer(instruction.resolved):
                     image = matched["copied"] or matched["mounted"]

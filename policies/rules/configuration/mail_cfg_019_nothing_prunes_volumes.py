@@ -11,7 +11,7 @@ DELETES = (
     re.compile(r"\bsystem\s+prune\b.*\s--volumes\b"),
     re.compile(r"\bvolumes?\s+(?:prune|rm|remove)\b"),
     re.compile(r"\bdown\b.*\s(?:-\w*v\w*|--volumes)\b"),
-    re.compile(r"\brm\b.*\s-(?:\w*v\w*)\b"),
+    re.compile(r"(?<![-\w])rm\b.*\s-\w*v"),
 )
 
 

@@ -1,0 +1,32 @@
+import re
+from collections.abc import Iterator
+
+from policies.families import ConfigurationRule
+from policies.model import Found, Severity
+from policies.sources.configuration import Configuration
+from policies.sources.scripts import commands
+
+WAITS = re.compile(r"\b(?:docker[- ]compose|compose)\b.*\bup\b.*\s--wait\b")
+
+
+class MAIL_CFG_020(ConfigurationRule):
+    """`docker compose up --wait` waits for ever when a service never gets healthy.
+
+    A deploy then hangs until somebody looks, and the rollback that should follow never starts.
+    """
+
+    name = "Waiting has an end: write --wait-timeout beside --wait"
+    severity = Severity.MEDIUM
+    fix = "Write --wait --wait-timeout 300"
+    bad = "docker compose up -d --wait\n"
+    good = "docker compose up -d --wait --wait-timeout 300\n"
+    language = "sh"
+
+    def check(self, subject: Configuration) -> Iterator[Found]:
+        """Look at every command of scripts, Makefiles, timers, cron files and workflows."""
+        for command in commands(subject.repository):
+            if WAITS.search(command.text) and "--wait-timeout" not in command.text:
+                yield Found(command.place, "it may wait for ever", "--wait-timeout 300", command.place.file)
+
+
+check = MAIL_CFG_020()

@@ -1,0 +1,166 @@
+"""Files with nested blocks in braces: Dovecot, nginx, and UCL, the language of rspamd."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from policies.model import Place
+from policies.sources.located import Unreadable
+
+TOKEN = re.compile(
+    r"(?P<space>[ \t\r]+|\\\r?\n)|(?P<newline>\n)|(?P<comment>\#[^\n]*|/\*.*?\*/)"
+    r"|(?P<heredoc><<(?P<tag>[A-Z]+)[ \t]*\n(?P<body>.*?)\n(?P=tag)[ \t]*(?=\n|\Z))"
+    r"|(?P<text>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')|(?P<sign>[{};=,\[\]])|(?P<word>(?:\([^()\n]*\)|[^\s{};=,\[\]\"'#\\]|\\.|(?<=\S)\#)+)",
+    re.DOTALL,
+)
+#: nginx has no equals sign, no lists and ends its directives with semicolons only.
+NGINX = re.compile(
+    r"(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<text>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')"
+    r"|(?P<sign>[{};])|(?P<word>(?:\$\{[^}\s]*\}|\\.|[^\s{};\"'])(?:\$\{[^}\s]*\}|\\.|[^\s{};])*)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One `name = value` or directive; `value` is the rest of it without quotes."""
+
+    name: str
+    value: str
+    place: Place
+
+
+@dataclass
+class Block:
+    """One block. `label` is what stands between its name and the brace."""
+
+    name: str
+    label: str
+    place: Place
+    settings: list[Setting] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+
+    def all(self, name: str) -> list[Setting]:
+        """Return every setting of a name in this block."""
+        return [each for each in self.settings if each.name == name]
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the last value of a name in this block."""
+        found = self.all(name)
+        return found[-1].value if found else default
+
+    def where(self, name: str) -> Place:
+        """Return the place of a setting, or of the block if it has none."""
+        found = self.all(name)
+        return found[-1].place if found else self.place
+
+    def inner(self, *names: str) -> list[Block]:
+        """Return the blocks of these names directly inside."""
+        return [each for each in self.blocks if each.name in names]
+
+    def walk(self) -> Iterator[Block]:
+        """Yield this block and all inside it."""
+        yield self
+        for each in self.blocks:
+            yield from each.walk()
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text[:1] in "\"'" and len(text) > 1 else text
+
+
+def _tokens(text: str, file: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, str, int]]:
+    position, line = 0, 1
+    while position < len(text):
+        matched = pattern.match(text, position)
+        if not matched:
+            raise Unreadable(Place(file, line), f"unexpected {text[position]!r}")
+        kind = matched.lastgroup or ""
+        groups = matched.groupdict()
+        if groups.get("heredoc"):
+            yield "text", groups["body"], line
+        elif kind == "newline":
+            yield "end", "", line
+        elif kind == "text":
+            yield "text", _unquoted(matched.group()), line
+        elif kind in ("sign", "word"):
+            yield kind, matched.group(), line
+        line += matched.group().count("\n")
+        position = matched.end()
+    yield "end", "", line
+
+
+def parse(text: str, file: str, nginx: bool = False) -> Block:
+    """Return a file as one block without a name; raises Unreadable where braces do not match."""
+    top = Block("", "", Place(file))
+    stack, words, depth, first = [top], [], 0, 1
+    equals = False
+
+    def finish() -> None:
+        nonlocal words, equals
+        if words:
+            stack[-1].settings.append(Setting(words[0], " ".join(words[1:]), Place(file, first)))
+        words, equals = [], False
+
+    for kind, value, line in _tokens(text, file, NGINX if nginx else TOKEN):
+        if not words:
+            first = line
+        if kind == "end" or (kind == "sign" and value == ";"):
+            if not (nginx and kind == "end") and not depth:
+                finish()
+        elif kind == "sign" and value == "{" and not (depth or (equals and len(words) > 1)):
+            block = Block(words[0] if words else "", " ".join(words[1:]), Place(file, first))
+            stack[-1].blocks.append(block)
+            stack.append(block)
+            words, equals = [], False
+        elif kind == "sign" and value == "}" and not depth:
+            finish()
+            if len(stack) == 1:
+                raise Unreadable(Place(file, line), "a closing brace too many")
+            stack.pop()
+        elif kind == "sign" and value in "[]":
+            depth += 1 if value == "[" else -1
+            words.append(value)
+        elif kind == "sign" and value == "=" and not equals:
+            equals = True
+        elif not (kind == "sign" and value == "," and not depth):
+            words.append(value)
+    finish()
+    if len(stack) > 1:
+        raise Unreadable(stack[-1].place, "a block that is not closed")
+    return top
+
+
+def dovecot(text: str, file: str) -> Block:
+    """Return a file of Dovecot as one block: a value goes to the end of its line, whatever stands in it."""
+    top = Block("", "", Place(file))
+    stack, joined, first = [top], "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not joined:
+            first = number
+        if stripped.startswith("#") or (not stripped and not joined):
+            continue
+        joined += re.sub(r"\s#.*$", "", stripped)
+        if joined.endswith("\\"):
+            joined = joined[:-1]
+            continue
+        whole, joined = joined.strip(), ""
+        if whole == "}":
+            if len(stack) == 1:
+                raise Unreadable(Place(file, number), "a closing brace too many")
+            stack.pop()
+        elif whole.endswith("{"):
+            name, _, label = whole[:-1].strip().partition(" ")
+            stack[-1].blocks.append(Block(name, label.strip().strip('"'), Place(file, first)))
+            stack.append(stack[-1].blocks[-1])
+        else:
+            name, sign, value = whole.partition("=")
+            if not sign:
+                name, _, value = whole.partition(" ")
+            stack[-1].settings.append(Setting(name.strip(), value.strip().strip('"'), Place(file, first)))
+    if len(stack) > 1:
+        raise Unreadable(stack[-1].place, "a block that is not closed")
+    return top

@@ -19,14 +19,15 @@ ASSIGNED = re.compile(
 BARE = re.compile(r"^\s*(?:requirepass|masterauth)\s+(?P<value>\S+)|\bstatic:[^:\s]+:(?P<static>[^\s,]+)")
 #: Words that only say how, and what stands for something else.
 NO_VALUE = re.compile(
-    r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|on|off|on[_-]change|"
-    r"change-?me|placeholder|example|redacted|x+|\*+|\.+|.{0,3})$|[<>{}$%()|\\*]|^[./~&@!]|^(?:read|write)$",
+    r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|on|"
+    r"off|on[_-]change|change-?me|placeholder|example|redacted|x+|\*+|\.+|.{0,3})$|[<>{}$%()|\\*]|^[./~&@!]|"
+    r"^(?:read|write)$",
     re.IGNORECASE,
 )
 #: Where a value next to a secret's name is a setting, and not text about one or code that handles it.
 SETTINGS = (
-    "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua", "*.service",
-    "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
+    "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua",
+    "*.service", "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
 )  # fmt: skip
 #: Where others look (their own rules), or where secrets are made up on purpose.
 ELSEWHERE = (
@@ -39,6 +40,8 @@ ELSEWHERE = (
     "*.tfvars",
     "*.schema.json",
 )
+#: Where rules of the configuration know each name.
+OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
 PIECE = re.compile(r"[\"']\s*[+.&\\]?\s*[\"']")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 TAIL = re.compile(r"[A-Za-z0-9+/=_-]*$")
@@ -81,17 +84,20 @@ def _by_chance(line: str) -> str:
 
 
 def complaint(file: str, line: str, elsewhere: bool = False) -> str:
-    """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its settings."""
-    tests = any(fnmatch(file, pattern) for pattern in ELSEWHERE)
+    """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
+    settings.
+    """
+    tests = _one_of(file, ELSEWHERE)
     if found := _by_shape(line, tests):
         return found
-    if (
-        not (tests or elsewhere)
-        and any(fnmatch(file, pattern) for pattern in SETTINGS)
-        and (found := _by_name(line))
-    ):
+    mine = not (tests or elsewhere or _one_of(file, OWN_RULES)) and _one_of(file, SETTINGS)
+    if mine and (found := _by_name(line)):
         return found
     return "" if tests else _by_chance(line)
+
+
+def _one_of(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(file, pattern) for pattern in patterns)
 
 
 def _pieces(lines: list[str]) -> list[str]:

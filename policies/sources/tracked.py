@@ -31,7 +31,9 @@ def tracked(repository: Repository) -> list[str]:
 
 
 def _ignored(file: str, patterns: list[str]) -> bool:
-    """Tell whether .gitignore names a file; the last pattern that fits decides. Enough for names and folders."""
+    """Tell whether .gitignore names a file; the last pattern that fits decides. Enough for names and
+    folders.
+    """
     result, parts = False, file.split("/")
     for pattern in patterns:
         wanted = pattern.removeprefix("!").strip("/")
@@ -59,8 +61,9 @@ def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
             fix = "fetch it: git fetch --unshallow, or fetch-depth: 0 in the workflow"
             repository.problem("not-looked-at", Place("."), "git's history is cut off", fix)
         said = _git(
-            repository, "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
-            "--no-renames", "--diff-merges=first-parent", "--src-prefix=a/", "--dst-prefix=b/", "--format=commit:%H",
+            repository, "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff",
+            "--no-textconv", "--no-renames", "--diff-merges=first-parent", "--src-prefix=a/",
+            "--dst-prefix=b/", "--format=commit:%H",
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError) as error:
         repository.problem("not-looked-at", Place("."), f"git's history: {error}", "repair the repository")

@@ -13,8 +13,8 @@ FROM = re.compile(r"--from=(?P<copied>\S+)|--mount=\S*?\bfrom=(?P<mounted>[^,\s]
 class MAIL_DKR_001(DockerfileRule):
     """A base image without a digest changes under our feet: the same commit builds another image tomorrow.
 
-    Whoever gets hold of the base's tag then runs code inside the mail server, and no diff shows it. The same goes
-    for an image that files are copied from.
+    Whoever gets hold of the base's tag then runs code inside the mail server, and no diff shows it. The same
+    goes for an image that files are copied from.
     """
 
     name = "Base image pinned by tag and digest: write FROM name:1.2.3@sha256:…"

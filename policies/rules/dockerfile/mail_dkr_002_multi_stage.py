@@ -19,15 +19,19 @@ COMPILERS = re.compile(
 
 
 class MAIL_DKR_002(DockerfileRule):
-    """What builds an image must not be inside it: an installer or a compiler is a present to whoever breaks in.
+    """What builds an image must not be inside it: an installer or a compiler is a present to whoever breaks
+    in.
 
-    In a single stage it stays in the image together with its caches, and the image is several times as large. A
-    stage of its own does the work, and the last stage copies the result.
+    In a single stage it stays in the image together with its caches, and the image is several times as large.
+    A stage of its own does the work, and the last stage copies the result.
     """
 
     name = "Multi-stage: install and compile in a stage of its own, and COPY --from=build what came out"
     severity = Severity.MEDIUM
-    fix = "Move the step into a stage of its own (FROM … AS build) and copy the result: COPY --from=build /opt/venv /opt/venv"
+    fix = (
+        "Move the step into a stage of its own (FROM … AS build) and copy the result: COPY --from=build "
+        "/opt/venv /opt/venv"
+    )
     bad = "FROM python:3.13-slim\nRUN pip install --require-hashes -r requirements.txt\n"
     good = (
         "FROM python:3.13-slim AS build\nRUN python -m venv /opt/venv\n"

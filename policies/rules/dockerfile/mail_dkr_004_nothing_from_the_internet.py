@@ -18,8 +18,8 @@ FETCHED = re.compile(
 class MAIL_DKR_004(DockerfileRule):
     """What comes from an address can be another file tomorrow, and nobody reviewed the one of today.
 
-    ADD unpacks what it fetches and sets no limit; `curl | sh` runs it. Whoever holds that address holds the image.
-    Packages with hashes, files of this repository and images with a digest are the ways in.
+    ADD unpacks what it fetches and sets no limit; `curl | sh` runs it. Whoever holds that address holds the
+    image. Packages with hashes, files of this repository and images with a digest are the ways in.
     """
 
     name = "Nothing from an address: COPY files of this repository, no ADD of a URL and no curl | sh"

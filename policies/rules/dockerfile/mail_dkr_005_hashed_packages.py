@@ -16,8 +16,8 @@ REQUIREMENTS = re.compile(r"(?:^|\s)(?:-r|--requirement|--requirements)(?:[=\s]|
 class MAIL_DKR_005(DockerfileRule):
     """A version is a name; only a hash says which bytes were reviewed.
 
-    Without hashes a stolen account at the package index, or a proxy in between, puts its own code into an image that
-    reads everybody's mail, and the build stays green.
+    Without hashes a stolen account at the package index, or a proxy in between, puts its own code into an
+    image that reads everybody's mail, and the build stays green.
     """
 
     name = "pip with hashes: write pip install --require-hashes --only-binary :all: -r requirements.txt"

@@ -28,15 +28,19 @@ SHORT = re.compile(r"(?<=\s)-p\S+")
 
 
 class MAIL_DKR_006(DockerfileRule):
-    """Everything an image is built with stays in it: `docker history` shows ARG and ENV, and layers keep deleted files.
+    """Everything an image is built with stays in it: `docker history` shows ARG and ENV, and layers keep
+    deleted files.
 
-    Whoever can pull the image, or read the build's cache, has the secret. Secrets are files that Compose mounts when
-    the service starts.
+    Whoever can pull the image, or read the build's cache, has the secret. Secrets are files that Compose
+    mounts when the service starts.
     """
 
     name = "No secret in ARG, ENV, LABEL, RUN or COPY: services read theirs from /run/secrets"
     severity = Severity.CRITICAL
-    fix = "Take it out, let the service read /run/secrets/NAME when it starts, and make a new secret: the old one is known"
+    fix = (
+        "Take it out, let the service read /run/secrets/NAME when it starts, and make a new secret: the "
+        "old one is known"
+    )
     bad = "FROM debian\nARG DB_PASSWORD\nENV API_TOKEN=${DB_PASSWORD}\n"
     good = "FROM debian\nENV DB_PASSWORD_FILE=/run/secrets/db_password\n"
 

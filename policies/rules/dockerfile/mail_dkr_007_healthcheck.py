@@ -13,14 +13,18 @@ EMPTY = re.compile(
 
 
 class MAIL_DKR_007(DockerfileRule):
-    """Only the image knows how to ask its program whether it works, and start order and rollback hang on the answer.
+    """Only the image knows how to ask its program whether it works, and start order and rollback hang on the
+    answer.
 
     Without a healthcheck a service that hangs counts as running, and a broken deploy is never rolled back.
     """
 
     name = "HEALTHCHECK in the image or in Compose: write HEALTHCHECK CMD with a test that asks the service"
     severity = Severity.MEDIUM
-    fix = "Write HEALTHCHECK --interval=30s --timeout=10s --retries=3 --start-period=40s CMD […] into the last stage"
+    fix = (
+        "Write HEALTHCHECK --interval=30s --timeout=10s --retries=3 --start-period=40s CMD […] into the "
+        "last stage"
+    )
     bad = "FROM debian\nHEALTHCHECK NONE\n"
     good = 'FROM debian\nHEALTHCHECK --interval=30s --timeout=10s CMD ["/usr/local/bin/healthcheck.sh"]\n'
 

@@ -13,12 +13,16 @@ EXAMPLES = (".env.example",)
 class MAIL_REP_002(RepositoryRule):
     """`git add -f`, or a file that was there before .gitignore, goes past every pattern.
 
-    A key that was pushed once is known to everybody who ever cloned the repository, and to those who clone it later.
+    A key that was pushed once is known to everybody who ever cloned the repository, and to those who clone it
+    later.
     """
 
     name = "No file of secrets in git: no .env, *.key, *.pem, secrets/, terraform.tfvars or Terraform state"
     severity = Severity.CRITICAL
-    fix = "Take it out (git rm --cached FILE), out of the history too, and make a new secret: the old one is known"
+    fix = (
+        "Take it out (git rm --cached FILE), out of the history too, and make a new secret: the old one "
+        "is known"
+    )
     bad = "git add -f secrets/relay_password\n"
     good = "git status --ignored    # secrets/ stands among the ignored ones\n"
 

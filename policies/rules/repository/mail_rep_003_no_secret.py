@@ -13,15 +13,19 @@ OTHERS = ("*ockerfile*", "*ontainerfile*", "*compose*.yml", "*compose*.yaml", *E
 
 
 class MAIL_REP_003(RepositoryRule):
-    """A secret in a file is known to everybody who ever clones the repository, and deleting it changes nothing.
+    """A secret in a file is known to everybody who ever clones the repository, and deleting it changes
+    nothing.
 
-    Robots find keys in public repositories within minutes. Cutting a key in two, or writing it in base64, hides it
-    from people only; and what one commit removes is still in the commit before.
+    Robots find keys in public repositories within minutes. Cutting a key in two, or writing it in base64,
+    hides it from people only; and what one commit removes is still in the commit before.
     """
 
     name = "No secret in any file or in git's history: secrets live in secrets/, which git ignores"
     severity = Severity.CRITICAL
-    fix = "Make a new secret first: this one is known. Then take it out of the file and of the history (git filter-repo)"
+    fix = (
+        "Make a new secret first: this one is known. Then take it out of the file and of the history "
+        "(git filter-repo)"
+    )
     bad = "password = hunter2hunter2\n"
     good = "!include_try /run/secrets/dovecot_db\n"
 

@@ -17,8 +17,8 @@ EXAMPLE = ".env.example"
 class MAIL_REP_004(RepositoryRule):
     """Compose puts nothing in the place of a variable that is not set, and starts all the same.
 
-    Whoever sets the server up has only .env.example to go by: what is not in it is left out, and the mail server comes
-    up with an empty host name or on the wrong disk.
+    Whoever sets the server up has only .env.example to go by: what is not in it is left out, and the mail
+    server comes up with an empty host name or on the wrong disk.
     """
 
     name = (

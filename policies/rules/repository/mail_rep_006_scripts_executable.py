@@ -9,15 +9,19 @@ SUFFIXES = (".sh", ".bash")
 
 
 class MAIL_REP_006(RepositoryRule):
-    """A script without its executable bit does not run: not from a timer, not as an entrypoint, not as a healthcheck.
+    """A script without its executable bit does not run: not from a timer, not as an entrypoint, not as a
+    healthcheck.
 
-    Editors and archives drop the bit, the diff is one line that nobody reads, and the backup has not run since.
-    Without an interpreter in its first line it runs under whatever shell happens to call it.
+    Editors and archives drop the bit, the diff is one line that nobody reads, and the backup has not run
+    since. Without an interpreter in its first line it runs under whatever shell happens to call it.
     """
 
     name = "Scripts are executable and begin with #!: chmod +x, and git update-index --chmod=+x"
     severity = Severity.MEDIUM
-    fix = "Run chmod +x FILE and git update-index --chmod=+x FILE; begin the file with #!/bin/sh or #!/usr/bin/env bash"
+    fix = (
+        "Run chmod +x FILE and git update-index --chmod=+x FILE; begin the file with #!/bin/sh or "
+        "#!/usr/bin/env bash"
+    )
     bad = "-rw-r--r-- backup.sh\n"
     good = "-rwxr-xr-x backup.sh\n"
 

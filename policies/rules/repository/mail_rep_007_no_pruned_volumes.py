@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from policies.families import RepositoryRule
 from policies.model import Found, Place, Severity
 from policies.sources.repository import Repository
+from policies.sources.scripts import script_files
 
 #: What deletes volumes: in one line, whatever stands between the words.
 ENGINE = r"\b(?:docker|podman|nerdctl)(?:[-\s]compose)?\b"
@@ -29,27 +30,34 @@ ASSIGNED = re.compile(
 )
 FENCE = re.compile(r"^\s*(?:```|~~~)")
 #: Not commands: the gate's own texts, tests of such commands, and what git or pip wrote.
-APART = ("policies/*", "schemas/*", "*/tests/*", "tests/*", "*requirements*.txt", "*.json")
+APART = ("policies/*", "schemas/*", "*/tests/*", "tests/*", ".github/*", "*requirements*.txt", "*.json")
 
 
 class MAIL_REP_007(RepositoryRule):
-    """`docker system prune --volumes` deletes every volume that no running container holds: queue, DKIM keys, mail.
+    """`docker system prune --volumes` deletes every volume that no running container holds: queue, DKIM keys,
+    mail.
 
-    A cron with it has emptied a mail server before: the stack was down for a minute, and that was the minute. Old
-    images are removed by `docker image prune`, which touches no data.
+    A cron with it has emptied a mail server before: the stack was down for a minute, and that was the minute.
+    Old images are removed by `docker image prune`, which touches no data. People copy what documents show;
+    scripts, timers and workflows are looked at by MAIL_CFG_019.
     """
 
     name = (
         "No command deletes volumes unseen: no docker system prune --volumes, volume prune or down --volumes"
     )
     severity = Severity.CRITICAL
-    fix = "Use docker image prune and docker builder prune; delete one volume by its name, by hand, after a backup"
-    bad = "0 4 * * 0 docker system prune -af --volumes\n"
-    good = "0 4 * * 0 docker image prune -f\n"
+    fix = (
+        "Use docker image prune and docker builder prune; delete one volume by its name, by hand, after "
+        "a backup"
+    )
+    bad = "```sh\ndocker system prune -af --volumes\n```\n"
+    good = "```sh\ndocker image prune -f\n```\n"
 
     def check(self, subject: Repository) -> Iterator[Found]:
-        """Look at every file; of Markdown only at its blocks, since sentences may warn of the command."""
-        apart = set(subject.matching(*APART))
+        """Look at every file that holds no scripts; of Markdown only at its blocks: sentences may warn of
+        it.
+        """
+        apart = {*subject.matching(*APART), *script_files(subject)}
         for file in subject.files:
             if file in apart:
                 continue

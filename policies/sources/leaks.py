@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import lru_cache
 
-from policies.sources.secrets import HARMLESS, LONG, REFERENCE, URL, random_looking, shape
+from policies.sources.secrets import HARMLESS, REFERENCE, URL, random_looking, shape
 
 #: A name at the end of which stands that it is a secret, and what is assigned to it.
 ASSIGNED = re.compile(
@@ -19,8 +20,8 @@ ASSIGNED = re.compile(
 BARE = re.compile(r"^\s*(?:requirepass|masterauth)\s+(?P<value>\S+)|\bstatic:[^:\s]+:(?P<static>[^\s,]+)")
 #: Words that only say how, and what stands for something else.
 NO_VALUE = re.compile(
-    r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|on|"
-    r"off|on[_-]change|change-?me|placeholder|example|redacted|x+|\*+|\.+|.{0,3})$|[<>{}$%()|\\*]|^[./~&@!]|"
+    r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|"
+    r"on|off|on[_-]change|change-?me|placeholder|example|redacted|x+|\*+|\.+|.{0,3})$|[<>{}$%()|\\*]|^[./~&@!]|"
     r"^(?:read|write)$",
     re.IGNORECASE,
 )
@@ -43,6 +44,7 @@ ELSEWHERE = (
 #: Where rules of the configuration know each name.
 OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
 PIECE = re.compile(r"[\"']\s*[+.&\\]?\s*[\"']")
+WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 TAIL = re.compile(r"[A-Za-z0-9+/=_-]*$")
 BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
@@ -79,7 +81,7 @@ def _by_chance(line: str) -> str:
     if HASHES.search(line):
         return ""
     # An alphabet is no secret: each of its letters stands there once.
-    words = [word for word in LONG.findall(line) if len(word) < ALPHABET or len(set(word)) < len(word)]
+    words = [word for word in WORD.findall(line) if len(word) < ALPHABET or len(set(word)) < len(word)]
     return "a long random text" if any(random_looking(word) for word in words) else ""
 
 
@@ -93,11 +95,21 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
     mine = not (tests or elsewhere or _one_of(file, OWN_RULES)) and _one_of(file, SETTINGS)
     if mine and (found := _by_name(line)):
         return found
-    return "" if tests else _by_chance(line)
+    settled = tests or (elsewhere and not line.lstrip().startswith("#"))
+    return "" if settled else _by_chance(line)
 
 
+@lru_cache(maxsize=4096)
 def _one_of(file: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(file, pattern) for pattern in patterns)
+
+
+@lru_cache(maxsize=1024)
+def in_file(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, str], ...]:
+    """Return line and kind of every secret in a file; remembered, since most files never change."""
+    lines = enumerate(text.splitlines(), 1)
+    whole = [(number, found) for number, line in lines if (found := complaint(file, line, elsewhere))]
+    return (*whole, *split(text))
 
 
 def _pieces(lines: list[str]) -> list[str]:

@@ -1,13 +1,15 @@
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from policies.families import ComposeRule
-from policies.model import Found, Severity
+from policies.model import Found, Place, Severity
 from policies.sources import tables
 from policies.sources.compose import Service
 from policies.sources.located import mapping
 
 LAN = "${LAN_ADDRESS}"
+WRITTEN = re.compile(r"\$\{?LAN_ADDRESS\b")
 
 
 def _loopback(address: str) -> bool:
@@ -43,6 +45,9 @@ class MAIL_CMP_015(ComposeRule):
         for item, place in service.items("ports"):
             port = mapping(item)
             address, published = str(port.get("host_ip", "")), str(port.get("published", ""))
+            # Whatever the example says: on the server this is the address that mail clients connect to.
+            if self._names_the_lan(service, place):
+                address = LAN
             if _loopback(address):
                 allowed = service.name in rules["loopback"]
             elif address == LAN:
@@ -60,6 +65,11 @@ class MAIL_CMP_015(ComposeRule):
             if not allowed:
                 what = f"port {published or port.get('target')} is published, and not on the list"
                 yield Found(place, what, "no port, or one of policies/data/ports.yml", service.name)
+
+    def _names_the_lan(self, service: Service, place: Place) -> bool:
+        repository = service.project.repository
+        lines = repository.text(place.file).splitlines() if repository else []
+        return place.line <= len(lines) and bool(WRITTEN.search(lines[place.line - 1]))
 
 
 check = MAIL_CMP_015()

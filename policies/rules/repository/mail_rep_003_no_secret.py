@@ -32,7 +32,8 @@ class MAIL_REP_003(RepositoryRule):
     def check(self, subject: Repository) -> Iterator[Found]:
         """Look at the files as they are, then at every line that was ever added."""
         for file in tracked(subject):
-            yield from self._file(subject, file)
+            for number, wrong in leaks.in_file(file, subject.text(file), self._elsewhere(file)):
+                yield Found(Place(file, number), wrong, "a file in secrets/, which git ignores", file)
         now: dict[str, set[str]] = {}
         for commit, place, line in added_lines(subject):
             wrong = leaks.complaint(place.file, line, self._elsewhere(place.file))
@@ -45,15 +46,6 @@ class MAIL_REP_003(RepositoryRule):
 
     def _elsewhere(self, file: str) -> bool:
         return any(fnmatch(file.rpartition("/")[2], pattern) for pattern in OTHERS)
-
-    def _file(self, subject: Repository, file: str) -> Iterator[Found]:
-        text, elsewhere = subject.text(file), self._elsewhere(file)
-        should = "a file in secrets/, which git ignores"
-        for number, line in enumerate(text.splitlines(), 1):
-            if wrong := leaks.complaint(file, line, elsewhere):
-                yield Found(Place(file, number), wrong, should, file)
-        for number, wrong in leaks.split(text):
-            yield Found(Place(file, number), wrong, should, file)
 
 
 check = MAIL_REP_003()

@@ -1,1 +1,3 @@
-"""The gate: policies as checkov custom checks, schemas, syntax checks, and one report. See policies/README.md."""
+"""The gate: policies as checkov custom checks, schemas, syntax checks, and one report. See
+policies/README.md.
+"""

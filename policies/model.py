@@ -36,7 +36,8 @@ class Found:
     """One breach of one rule, as the rule states it.
 
     `what` says what is there, `should` what must be there instead; both are sentences without a full stop.
-    `entity` names the thing that is wrong, for instance a service; waivers and readers tell findings apart by it.
+    `entity` names the thing that is wrong, for instance a service; waivers and readers tell findings apart by
+    it.
     """
 
     place: Place

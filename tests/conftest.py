@@ -1,10 +1,15 @@
-"""What all tests share: which of them need a Docker engine."""
+"""What all tests share: the tools of this environment, and which tests need a Docker engine."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# ruff, yamllint and the like of this environment, also for tests that look for them on PATH.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 # Folders whose every test needs the engine (the marker is not repeated in each file).
 NEED_DOCKER = {"stack", "standins"}

@@ -33,6 +33,9 @@ LOCKS = (
     Lock(f"{GENERATED}/usermgmt/requirements-dev", "3.13"),
     Lock(f"{GENERATED}/requirements-dev", "3.11", f"{GENERATED}/mailctl/requirements.txt"),
     Lock("requirements/dev", "3.11", "requirements/new.txt"),
+    Lock("requirements/terraform", "3.11"),
+    Lock("requirements/checkov", "3.11"),
+    Lock("tests/standins/mailpit/requirements", "3.13"),
 )
 
 

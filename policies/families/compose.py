@@ -18,7 +18,9 @@ LINES = ("__startline__", "__endline__")
 
 
 class ComposeRule(BaseYamlCheck, CheckovEntrance):
-    """Sees projects as they would run (policies/sources/compose.py); checkov's YAML runner asks once a service."""
+    """Sees projects as they would run (policies/sources/compose.py); checkov's YAML runner asks once a
+    service.
+    """
 
     family = "compose"
     language = "yaml"

@@ -159,7 +159,7 @@ def _already_there(root: Path, options: Options, loaded: Loaded) -> set[tuple[st
 
 
 def check(root: Path, options: Options) -> Result:
-    """Run the whole gate over a repository. Raises ValueError for an id or a reference that does not exist."""
+    """Run the whole gate. Raises ValueError for an id or a git reference that does not exist."""
     logging.getLogger().setLevel(logging.ERROR)
     loaded = load(options.rules)
     known = set(loaded.rules) | set(OTHERS)

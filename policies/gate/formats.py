@@ -36,7 +36,8 @@ def plain(result: Result, console: Console) -> None:
     report = result.report
     for finding in report.findings:
         console.print(
-            f"[{COLOURS[finding.severity]}]{finding.severity.word}[/] {escape(str(finding.place))} [bold]{finding.rule}[/]"
+            f"[{COLOURS[finding.severity]}]{finding.severity.word}[/] "
+            f"{escape(str(finding.place))} [bold]{finding.rule}[/]"
         )
         _rows(console, ("is", _with_entity(finding)), ("should be", finding.should), ("mend", finding.fix))
     for problem in report.problems:
@@ -44,7 +45,8 @@ def plain(result: Result, console: Console) -> None:
         _rows(console, ("is", problem.what), ("mend", problem.fix))
     for finding in report.waived:
         console.print(
-            f"[dim]waived {escape(str(finding.place))} {finding.rule}: {escape(finding.what)}; {escape(finding.waived)}[/]"
+            f"[dim]waived {escape(str(finding.place))} {finding.rule}: "
+            f"{escape(finding.what)}; {escape(finding.waived)}[/]"
         )
     for note in report.notes:
         console.print(f"[dim]{escape(note)}[/]")
@@ -106,7 +108,8 @@ def as_json(result: Result) -> str:
 
     def finding(each: Finding) -> dict[str, object]:
         found = {
-            "rule": each.rule, "severity": each.severity.word, "file": each.place.file, "line": each.place.line,
+            "rule": each.rule, "severity": each.severity.word,
+            "file": each.place.file, "line": each.place.line,
             "entity": each.entity, "is": each.what, "should_be": each.should, "mend": each.fix,
         }  # fmt: skip
         return found | ({"waiver": each.waived} if each.waived else {})
@@ -211,7 +214,7 @@ def sarif(result: Result) -> str:
 
 
 def junit(result: Result) -> str:
-    """Return the report as JUnit XML: one test case a rule that ran, and one that tells of the gate itself."""
+    """Return the report as JUnit XML: one test case for each rule that ran, and one for the gate itself."""
     report = result.report
     by_rule: dict[str, list[Finding]] = {rule: [] for rule in sorted(set(report.ran))}
     for finding in report.findings:

@@ -1,4 +1,6 @@
-"""What can be said about any id in a report, whoever found it: `--explain`, `--list`, SARIF help, documentation."""
+"""What can be said about any id in a report, whoever found it: `--explain`, `--list`, SARIF help,
+documentation.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +48,15 @@ OTHERS = {
     for info in (
         Info(
             "SCHEMA_COMPOSE", "Compose files follow their schema", Severity.HIGH, "schema",
-            "Compose ignores nothing, but some keys only look right: a limit under a misspelt key limits nothing.",
+            "Compose ignores nothing, but some keys only look right: a limit under "
+            "a misspelt key limits nothing.",
             "Write the key or value that the message names",
         ),
         Info(
             "SCHEMA_ENVIRONMENT", ".env.example follows its schema", Severity.MEDIUM, "schema",
             "A variable that nobody documents is set wrongly on the first deploy, and nobody finds out why.",
-            "Write the variable as the message says, or describe the new one in schemas/environment.schema.json",
+            "Write the variable as the message says, or describe the new one in "
+            "schemas/environment.schema.json",
         ),
         Info(
             "SCHEMA_WAIVERS", "Waivers follow their schema", Severity.HIGH, "schema",
@@ -75,7 +79,8 @@ OTHERS = {
         ),
         Info(
             "SYNTAX_DOVECOT", "doveconf reads the configuration", Severity.HIGH, "syntax",
-            "Dovecot does not start with a setting that it does not know.", "Mend the line that doveconf names",
+            "Dovecot does not start with a setting that it does not "
+            "know.", "Mend the line that doveconf names",
         ),
         Info(
             "SYNTAX_RSPAMD", "rspamadm configtest takes the configuration", Severity.HIGH, "syntax",
@@ -84,7 +89,8 @@ OTHERS = {
         ),
         Info(
             "SYNTAX_NGINX", "nginx -t takes the configuration", Severity.HIGH, "syntax",
-            "nginx does not start with a configuration that it cannot read.", "Mend the line that nginx names",
+            "nginx does not start with a configuration that it cannot "
+            "read.", "Mend the line that nginx names",
         ),
         Info(
             "SYNTAX_CLAMAV", "clamd's own reader takes the configuration", Severity.HIGH, "syntax",

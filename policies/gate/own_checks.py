@@ -82,7 +82,7 @@ def _report(repository: Repository, framework: str, leave_out: set[str]) -> Iter
 def run(
     repository: Repository, frameworks: tuple[str, ...]
 ) -> tuple[list[Finding], list[Problem], dict[str, Info]]:
-    """Return what checkov finds, what it could not do, and what is known about each of its checks that spoke."""
+    """Return what checkov finds, what it could not do, and what is known about the checks that spoke."""
     os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
     heard = Complaints()
     logging.getLogger().addHandler(heard)
@@ -143,7 +143,10 @@ def _finding(repository: Repository, record: Any) -> Finding:
 
 
 def _info(record: Any, framework: str) -> Info:
-    why = f"A check that comes with checkov ({framework}). Its page says why: {record.guideline or 'checkov has none'}."
+    why = (
+        f"A check that comes with checkov ({framework}). Its page says why: "
+        f"{record.guideline or 'checkov has none'}."
+    )
     return Info(
         record.check_id,
         record.check_name,

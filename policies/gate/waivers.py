@@ -1,4 +1,6 @@
-"""The one file of exceptions: rule, place, reason, owner, end. Used ones are reported; all others stop the gate."""
+"""The one file of exceptions: rule, place, reason, owner, end. Used ones are reported; all others stop the
+gate.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ FILE = "policies-waivers.yml"
 
 @dataclass(frozen=True)
 class Waiver:
-    """One exception. `place` is a file, or file#entity for one thing in it, for instance docker-compose.yml#postfix."""
+    """One exception. `place` is a file, or file#entity for one thing in it, for instance
+    docker-compose.yml#postfix.
+    """
 
     rule: str
     place: str
@@ -65,7 +69,9 @@ def read(repository: Repository) -> tuple[list[Waiver], list[Problem]]:
 def apply(
     report: Report, waivers: list[Waiver], known: Collection[str], ran: Collection[str], today: datetime.date
 ) -> None:
-    """Move waived findings aside. `known` are all ids there are, `ran` those that were looked for in this run."""
+    """Move waived findings aside. `known` are all ids there are, `ran` those that were looked for in this
+    run.
+    """
     used: set[Waiver] = set()
     kept = []
     for finding in report.findings:

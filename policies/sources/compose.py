@@ -1,4 +1,4 @@
-"""Compose projects as they would run: anchors, `extends`, `include`, override files and variables resolved."""
+"""Compose projects as they would run: anchors, `extends`, `include`, overrides and variables resolved."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def _is_compose(repository: Repository, file: str) -> bool:
 
 
 def sets_of_files(repository: Repository) -> Iterator[tuple[str, ...]]:
-    """Yield the files of every project: the main file of a folder alone, and under each other file beside it."""
+    """Yield the files of every project: a folder's main file alone, and under each other file beside it."""
     folders: dict[str, list[str]] = {}
     for file in repository.matching(*YAML):
         if _is_compose(repository, file):

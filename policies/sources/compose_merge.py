@@ -38,9 +38,9 @@ def _lists(base: List, over: List, keys: tuple[str, ...] | None) -> List:
 def merge(base: Any, over: Any, path: tuple[Any, ...] = ()) -> Any:
     """Return a service (path: inside the service) with another file's version laid over it."""
     if isinstance(base, Map) and isinstance(over, Map):
-        if path == ("logging",) and None not in (base.get("driver"), over.get("driver")):
-            if base.get("driver") != over.get("driver"):
-                return over
+        drivers = {base.get("driver"), over.get("driver")}
+        if path == ("logging",) and len(drivers - {None}) > 1:
+            return over
         return _maps(base, over, path)
     if isinstance(base, List) and isinstance(over, List) and path not in REPLACED:
         return _lists(base, over, IDENTIFIED.get(path[-1]) if path else None)

@@ -124,7 +124,7 @@ def words_file(text: str, file: str) -> Settings:
 
 
 def ini(text: str, file: str) -> Settings:
-    """Return an ini file without its sections; names in lower case with dashes, a bare name has the value 1."""
+    """Return an ini file without sections; names in lower case with dashes, a bare name has the value 1."""
     result = Settings(file)
     for number, line in enumerate(text.splitlines(), 1):
         line = line.split(" #", 1)[0].strip()

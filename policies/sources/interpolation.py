@@ -18,8 +18,9 @@ OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 class Variables:
     """What is known of the environment.
 
-    `defaults_first` asks for the default even where a value is given: what runs if the example is not followed.
-    `required` are variables that the project refuses to run without; without a value they stay as they are written.
+    `defaults_first` asks for the default even where a value is given: what runs if the example is not
+    followed. `required` are variables that the project refuses to run without; without a value they stay as
+    they are written.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -27,7 +28,9 @@ class Variables:
     required: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str:
-        """Return a value. One that is unknown and required, or a secret, stays as it is written; others are empty."""
+        """Return a value. One that is unknown and required, or a secret, stays as it is written; others are
+        empty.
+        """
         stays = name in self.required or is_named(name)
         return self.values.get(name, "") or (f"${{{name}}}" if stays else "")
 

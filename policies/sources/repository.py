@@ -106,7 +106,7 @@ class Repository:
         return path.is_file() and bool(path.stat().st_mode & 0o100)
 
     def text(self, file: str) -> str:
-        """Return a file's text; what is no UTF-8 is kept as escapes, so that no rule is blinded by one byte."""
+        """Return a file's text; what is no UTF-8 stays as escapes, so that no byte blinds a rule."""
         if (changed := self.changes.get(file)) is not None:
             return changed
         if file not in self._texts:

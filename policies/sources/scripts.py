@@ -1,4 +1,6 @@
-"""Commands, wherever a repository has some: scripts, Makefiles, workflows, systemd units, cron files, package.json."""
+"""Commands, wherever a repository has some: scripts, Makefiles, workflows, systemd units, cron files,
+package.json.
+"""
 
 from __future__ import annotations
 

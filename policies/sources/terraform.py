@@ -1,7 +1,7 @@
 """Terraform modules: blocks, and expressions evaluated as far as they are known without a provider.
 
-A value is plain data (Map and List keep the lines inside), `Json` for a text that holds JSON, `Unknown` for what
-only Terraform will know, or `Partial` for a text with something unknown in it.
+A value is plain data (Map and List keep the lines inside), `Json` for a text that holds JSON, `Unknown` for
+what only Terraform will know, or `Partial` for a text with something unknown in it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Block:
         return next((inner.place for inner in self.blocks if inner.type == name), self.place)
 
     def inner(self, *path: str) -> Iterator[Block]:
-        """Yield the inner blocks of a type, or along a path of types; `dynamic` ones count by their content."""
+        """Yield the inner blocks along a path of types; `dynamic` ones count by their content."""
         if not path:
             yield self
             return

@@ -51,7 +51,9 @@ class Evaluator:
         self.depth = 0
 
     def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any:
-        """Return the value of an expression that stands in `file`; `scope` holds the names of for-expressions."""
+        """Return the value of an expression that stands in `file`; `scope` holds the names of
+        for-expressions.
+        """
         self.depth += 1
         try:
             if self.depth > MAX_DEPTH:
@@ -143,7 +145,8 @@ class Evaluator:
             "||": lambda: left or right, "&&": lambda: left and right, "==": lambda: left == right,
             "!=": lambda: left != right, "<": lambda: left < right, ">": lambda: left > right,
             "<=": lambda: left <= right, ">=": lambda: left >= right, "+": lambda: left + right,
-            "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right, "%": lambda: left % right,
+            "-": lambda: left - right, "*": lambda: left * right,
+            "/": lambda: left / right, "%": lambda: left % right,
         }  # fmt: skip
         try:
             return operations[sign]()

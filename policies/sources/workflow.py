@@ -33,7 +33,7 @@ class Job:
         return where(self.data, *path) if path and path[0] in self.data else self.place
 
     def steps(self) -> Iterator[Map]:
-        """Yield the steps; `where(step, "run")` of policies.sources.located tells where a part of one stands."""
+        """Yield the steps; located.where(step, "run") tells where a part of one stands."""
         for step in sequence(self.data.get("steps")):
             if isinstance(step, Map):
                 yield step

@@ -1,9 +1,10 @@
-"""The mutations as data: mutations.yml has single edits that a rule must catch, harmless.yml those that none may.
+"""The mutations as data: mutations.yml has single edits that a rule must catch, harmless.yml those that none
+may.
 
-An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), and `answers` if they are not the defaults.
-Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its whole lines go),
-`append: text`, `content: text` (a new file or all of an old one), `delete: true`, `executable: true|false`.
-`also: [{file: …, …}]` are edits of other files that belong to the same mutation.
+An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), and `answers` if they are not the
+defaults. Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its
+whole lines go), `append: text`, `content: text` (a new file or all of an old one), `delete: true`,
+`executable: true|false`. `also: [{file: …, …}]` are edits of other files that belong to the same mutation.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def test_while_a_part_is_away_the_sender_is_asked_to_try_again(edge, mailboxes, 
     assert int(answer.headers["Retry-After"]) > 0
     stack.docker("start", service)
     stack.healthy(service)
-    eventually(lambda: edge.post(mail, reader.address).status_code == 200, limit=60)
+    eventually(lambda: edge.post(mail, reader.address).status_code == 200, limit=120)
     arrives(stack, reader, subject)
     assert len(reader.find(subject)) == 1
 

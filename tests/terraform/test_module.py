@@ -33,6 +33,12 @@ def test_the_module_tests_itself_without_aws(module: Workspace) -> None:
     assert re.search(r"Success! \d+ passed, 0 failed\.", module.run("test").stdout)
 
 
+def test_blocks_are_set_apart_by_one_blank_line(module: Workspace) -> None:
+    for name, text in texts(module.folder).items():
+        assert not re.search(r"^\}\n(?!\n|$)", text, re.MULTILINE), name
+        assert "\n\n\n" not in text, name
+
+
 def test_the_template_is_formatted_hcl_before_it_is_rendered(workspace: MakeWorkspace) -> None:
     module = workspace()
     module.run("fmt", "-check", "-recursive", str(TEMPLATE))

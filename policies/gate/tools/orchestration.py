@@ -76,9 +76,9 @@ class Terraform(Tool):
 
     def run(self, repository: Repository, settings: Settings) -> Outcome:
         """Ask Terraform about each folder."""
-        command = program("terraform")
+        command = program("terraform") or program("tofu")
         if not command:
-            return Outcome(absent="terraform is not installed")
+            return Outcome(absent="neither terraform nor tofu is installed")
         outcome = Outcome()
         done = execute([command, "fmt", "-check", "-recursive", "-list=true", "."], repository.root)
         for file in done.stdout.splitlines():

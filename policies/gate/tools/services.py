@@ -14,7 +14,9 @@ from policies.sources.repository import Repository
 
 
 class ServiceTool(Tool):
-    """A checker inside a service's image. `script` is run by the image's shell; exit 0 and no complaint is good."""
+    """A checker inside a service's image. `script` is run by the image's shell; exit 0 and no complaint is
+    good.
+    """
 
     service: str
     #: The folder whose files it checks.
@@ -36,7 +38,9 @@ class ServiceTool(Tool):
         )
 
     def image(self, repository: Repository, settings: Settings) -> str:
-        """Return the image to run: the one from the command line, the service's, or what Compose calls a built one."""
+        """Return the image to run: the one from the command line, the service's, or what Compose calls a
+        built one.
+        """
         service = self._service(repository)
         project = str(service.project.data.get("name") or repository.root.name) if service else ""
         own = service.get("image") if service else None
@@ -81,7 +85,9 @@ class ServiceTool(Tool):
         return Outcome(findings=findings)
 
     def _command(self, repository: Repository, docker: str, image: str, secrets: str) -> list[str]:
-        """Return the command: no network, no real secret (each is an empty file), the mounts of the Compose file."""
+        """Return the command: no network, no real secret (each is an empty file), the mounts of the Compose
+        file.
+        """
         command = [
             docker,
             "run",
@@ -123,8 +129,14 @@ class Postfix(ServiceTool):
 
     rule, title, service, folder = "SYNTAX_POSTFIX", "postconf", "postfix", "config/postfix"
     warns = True
-    script = "mkdir -p /run/postfix && cp -r /etc/postfix/sql /run/postfix && postconf -n >/dev/null && postconf -M >/dev/null && postconf -P >/dev/null"
-    complaint = r"^\S*postconf\S*: (?:warning|fatal): (?P<file>/[^:,\s]*)?(?:, line (?P<line>\d+))?[:,]?\s*(?P<what>.+)$"
+    script = (
+        "mkdir -p /run/postfix && cp -r /etc/postfix/sql /run/postfix && postconf -n "
+        ">/dev/null && postconf -M >/dev/null && postconf -P >/dev/null"
+    )
+    complaint = (
+        r"^\S*postconf\S*: (?:warning|fatal): (?P<file>/[^:,\s]*)?(?:, line "
+        r"(?P<line>\d+))?[:,]?\s*(?P<what>.+)$"
+    )
 
 
 class Dovecot(ServiceTool):
@@ -132,7 +144,10 @@ class Dovecot(ServiceTool):
 
     rule, title, service, folder = "SYNTAX_DOVECOT", "doveconf", "dovecot", "config/dovecot"
     script = "doveconf -n >/dev/null"
-    complaint = r"^doveconf: (?:Fatal|Error|Warning): (?:Error in configuration file (?P<file>[^:\s]+?)(?: line (?P<line>\d+))?: )?(?P<what>.+)$"
+    complaint = (
+        r"^doveconf: (?:Fatal|Error|Warning): (?:Error in configuration file "
+        r"(?P<file>[^:\s]+?)(?: line (?P<line>\d+))?: )?(?P<what>.+)$"
+    )
 
 
 class Rspamd(ServiceTool):
@@ -153,7 +168,10 @@ class Nginx(ServiceTool):
 
     rule, title, service, folder = "SYNTAX_NGINX", "nginx -t", "nginx", "config/nginx"
     script = "nginx -t"
-    complaint = r"\[(?:emerg|alert|crit|error|warn)\](?: \d+#\d+:)? (?P<what>.+?)(?: in (?P<file>/[^:\s]+):(?P<line>\d+))?$"
+    complaint = (
+        r"\[(?:emerg|alert|crit|error|warn)\](?: \d+#\d+:)? (?P<what>.+?)(?: in "
+        r"(?P<file>/[^:\s]+):(?P<line>\d+))?$"
+    )
 
 
 class Clamav(ServiceTool):

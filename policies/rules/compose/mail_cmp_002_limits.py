@@ -12,15 +12,18 @@ LIMITS = (("cpus", "cpus", number), ("memory", "mem_limit", size), ("pids", "pid
 class MAIL_CMP_002(ComposeRule):
     """Without limits one service takes the whole host with it.
 
-    A mail bomb that unpacks in the virus scanner, a loop in a script or a fork bomb then starves the database and
-    the queue, and the engine's out-of-memory killer picks its victim by chance.
+    A mail bomb that unpacks in the virus scanner, a loop in a script or a fork bomb then starves the database
+    and the queue, and the engine's out-of-memory killer picks its victim by chance.
     """
 
     name = "Limits of CPU, memory and processes: write deploy.resources.limits with cpus, memory and pids"
     severity = Severity.HIGH
     fix = 'Write deploy: {resources: {limits: {cpus: "0.5", memory: 256M, pids: 100}}} with values that fit'
     bad = "services:\n  nginx:\n    deploy:\n      resources:\n        limits: {memory: 256M}\n"
-    good = 'services:\n  nginx:\n    deploy:\n      resources:\n        limits: {cpus: "0.5", memory: 256M, pids: 50}\n'
+    good = (
+        "services:\n  nginx:\n    deploy:\n      resources:\n        limits: {cpus: "
+        '"0.5", memory: 256M, pids: 50}\n'
+    )
 
     def check_service(self, service: Service) -> Iterator[Found]:
         """Look for each limit in its long and its short form; nought and -1 mean no limit."""

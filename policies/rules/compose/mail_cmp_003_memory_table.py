@@ -10,11 +10,14 @@ from policies.sources.units import number, size
 class MAIL_CMP_003(ComposeRule):
     """The host was bought for the sum of these limits; a service that takes more takes it from another one.
 
-    A higher limit here today is an out-of-memory kill of the database tomorrow. If the host has grown, the table in
-    policies/data/services.yml is the place to say so, in the same pull request.
+    A higher limit here today is an out-of-memory kill of the database tomorrow. If the host has grown, the
+    table in policies/data/services.yml is the place to say so, in the same pull request.
     """
 
-    name = "CPU and memory no higher than the table: lower the limit, or raise policies/data/services.yml with it"
+    name = (
+        "CPU and memory no higher than the table: lower the limit, or raise "
+        "policies/data/services.yml with it"
+    )
     severity = Severity.MEDIUM
     fix = (
         "Lower the limit to the table's value, or change policies/data/services.yml in the same pull request"

@@ -17,13 +17,17 @@ IGNORED = re.compile(r"\|\|\s*(?:true|:|exit\s+0)\s*$|;\s*(?:true|:|exit\s+0)\s*
 
 
 class MAIL_CMP_004(ComposeRule):
-    """Nobody notices a service that hangs unless somebody asks it; start order and rollback hang on the answer.
+    """Nobody notices a service that hangs unless somebody asks it; start order and rollback hang on the
+    answer.
 
-    Without a start period a slow start counts as failure, without a timeout a hanging check counts as nothing, and
-    a check that is always content lets a broken deploy through.
+    Without a start period a slow start counts as failure, without a timeout a hanging check counts as
+    nothing, and a check that is always content lets a broken deploy through.
     """
 
-    name = "Healthcheck with interval, timeout, retries and start_period: write a test that really asks the service"
+    name = (
+        "Healthcheck with interval, timeout, retries and start_period: write a test that "
+        "really asks the service"
+    )
     severity = Severity.HIGH
     fix = "Write healthcheck: with a test that asks the service for what it is there for, and all four times"
     bad = 'services:\n  nginx:\n    healthcheck:\n      test: [CMD, "true"]\n'

@@ -8,12 +8,17 @@ from policies.sources.located import mapping
 
 
 class MAIL_CMP_005(ComposeRule):
-    """A service that starts before what it needs fails in its own way: rspamd drops the virus scanner for good.
+    """A service that starts before what it needs fails in its own way: rspamd drops the virus scanner for
+    good.
 
-    `service_started` waits for a process, not for an answer. The order is data, in policies/data/services.yml.
+    `service_started` waits for a process, not for an answer. The order is data, in
+    policies/data/services.yml.
     """
 
-    name = "Start order by service_healthy: write depends_on with condition: service_healthy for all that is needed"
+    name = (
+        "Start order by service_healthy: write depends_on with condition: "
+        "service_healthy for all that is needed"
+    )
     severity = Severity.HIGH
     fix = "Write depends_on: {NAME: {condition: service_healthy}} for each service that must answer first"
     bad = "services:\n  rspamd:\n    depends_on: [clamav]\n"

@@ -10,8 +10,8 @@ UNCONFINED = ("seccomp", "apparmor", "label", "systempaths")
 class MAIL_CMP_007(ComposeRule):
     """A privileged container is root on the host: it sees every disk and loads kernel modules.
 
-    Then one hole in a service that reads mail from strangers is the end of the host and of its backups. Switching
-    seccomp, AppArmor or SELinux off opens most of the same doors.
+    Then one hole in a service that reads mail from strangers is the end of the host and of its backups.
+    Switching seccomp, AppArmor or SELinux off opens most of the same doors.
     """
 
     name = "Not privileged: leave privileged and use_api_socket out, and seccomp and AppArmor on"

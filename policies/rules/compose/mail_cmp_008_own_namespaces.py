@@ -10,8 +10,8 @@ SPACES = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 class MAIL_CMP_008(ComposeRule):
     """A container in the host's network sees every port of the host; one in its process space, every process.
 
-    Sharing another container's space undoes the separation between services in the same way: segmented networks
-    say nothing any more.
+    Sharing another container's space undoes the separation between services in the same way: segmented
+    networks say nothing any more.
     """
 
     name = "Own namespaces: leave network_mode, pid, ipc, uts, userns_mode and cgroup out"

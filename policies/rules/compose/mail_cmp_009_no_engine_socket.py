@@ -28,11 +28,14 @@ ROOTS = (
 class MAIL_CMP_009(ComposeRule):
     """Whoever can talk to the engine is root on the host: one call starts a container that mounts its disk.
 
-    Mounting the socket read-only changes nothing, since it is a socket. Folders of the host that hold it, or the
-    host's own settings, are the same door.
+    Mounting the socket read-only changes nothing, since it is a socket. Folders of the host that hold it, or
+    the host's own settings, are the same door.
     """
 
-    name = "No engine socket and no folder of the host's own: mount nothing but volumes and this repository's config"
+    name = (
+        "No engine socket and no folder of the host's own: mount nothing but volumes and "
+        "this repository's config"
+    )
     severity = Severity.CRITICAL
     fix = "Remove the mount; what must command the engine runs on the host, as mailctl does"
     bad = "services:\n  nginx:\n    volumes:\n      - /var/run/docker.sock:/var/run/docker.sock:ro\n"

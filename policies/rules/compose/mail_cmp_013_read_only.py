@@ -6,7 +6,8 @@ from policies.sources.compose import Service
 
 
 class MAIL_CMP_013(ComposeRule):
-    """Whoever breaks into a service wants to leave something behind: a changed program, a script, a back door.
+    """Whoever breaks into a service wants to leave something behind: a changed program, a script, a back
+    door.
 
     On a read-only root file system there is nowhere to put it, and a restart is a clean start. What must be
     written has a volume or a tmpfs of its own.

@@ -11,8 +11,8 @@ ROOT = ("0", "root", "")
 class MAIL_CMP_014(ComposeRule):
     """Root inside a container is root outside as soon as one wall has a hole.
 
-    A user of its own keeps even a service that was taken over from the files of the others. The one exception is
-    data, with its reason, in policies/data/services.yml.
+    A user of its own keeps even a service that was taken over from the files of the others. The one exception
+    is data, with its reason, in policies/data/services.yml.
     """
 
     name = "Not root: write user: with the uid and gid of the image's own user"

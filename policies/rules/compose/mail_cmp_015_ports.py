@@ -20,13 +20,20 @@ def _loopback(address: str) -> bool:
 class MAIL_CMP_015(ComposeRule):
     """The server has no open port: mail and browsers come in through the tunnel.
 
-    A published port without an address listens on every one of them, the public one included, and Docker opens it
-    past the host's firewall. The few ports for mail clients on the LAN are data, in policies/data/ports.yml.
+    A published port without an address listens on every one of them, the public one included, and Docker
+    opens it past the host's firewall. The few ports for mail clients on the LAN are data, in
+    policies/data/ports.yml.
     """
 
-    name = 'No published port but those of policies/data/ports.yml, never on every address: write "${LAN_ADDRESS}:993:31993"'
+    name = (
+        "No published port but those of policies/data/ports.yml, never on every address: "
+        'write "${LAN_ADDRESS}:993:31993"'
+    )
     severity = Severity.CRITICAL
-    fix = "Remove the port: the tunnel reaches every service by its name; or bind it to LAN_ADDRESS or 127.0.0.1"
+    fix = (
+        "Remove the port: the tunnel reaches every service by its name; or bind it to "
+        "LAN_ADDRESS or 127.0.0.1"
+    )
     bad = 'services:\n  mariadb:\n    ports: ["3306:3306"]\n'
     good = 'services:\n  dovecot:\n    ports: ["${LAN_ADDRESS:?}:993:31993"]\n'
 

@@ -11,17 +11,24 @@ MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 
 
 class MAIL_CMP_016(ComposeRule):
-    """Networks are the walls between the services: the web mail cannot reach the scanner, the tunnel not the database.
+    """Networks are the walls between the services: the web mail cannot reach the scanner, the tunnel not the
+    database.
 
-    A service in one network too many, or a network with a way out, lets whoever broke into one service go on to the
-    next, or carry the mail away. Who may talk to whom is data, in policies/data/networks.yml.
+    A service in one network too many, or a network with a way out, lets whoever broke into one service go on
+    to the next, or carry the mail away. Who may talk to whom is data, in policies/data/networks.yml.
     """
 
-    name = "Segmented networks: members as in policies/data/networks.yml, internal: true but for those with a way out"
+    name = (
+        "Segmented networks: members as in policies/data/networks.yml, internal: true "
+        "but for those with a way out"
+    )
     severity = Severity.HIGH
     fix = "Take the service out of the network, or change policies/data/networks.yml in the same pull request"
     bad = "services:\n  nginx:\n    networks: [edge, data]\n"
-    good = "services:\n  nginx:\n    networks: [edge, web]\nnetworks:\n  edge: {internal: true}\n  web: {internal: true}\n"
+    good = (
+        "services:\n  nginx:\n    networks: [edge, web]\nnetworks:\n  edge: {internal: "
+        "true}\n  web: {internal: true}\n"
+    )
 
     def check(self, subject: Project) -> Iterator[Found]:
         """Look at each service's networks, then at each network."""

@@ -10,19 +10,26 @@ COMMANDS = (("command",), ("entrypoint",), ("healthcheck", "test"))
 
 
 class MAIL_CMP_017(ComposeRule):
-    """What stands in the environment, a command or a healthcheck can be read with `docker inspect`, by every process
-    of the container, and in every log that prints them.
+    """What stands in the environment, a command or a healthcheck can be read with `docker inspect`, by every
+    process of the container, and in every log that prints them.
 
-    Secrets are files below /run/secrets: nothing but the service that needs one can read it, and it changes without
-    a change of the Compose file. A secret in this file is in git's history for good.
+    Secrets are files below /run/secrets: nothing but the service that needs one can read it, and it changes
+    without a change of the Compose file. A secret in this file is in git's history for good.
     """
 
-    name = "No secret in environment, command, healthcheck, labels or build arguments: hand it over as a file in /run/secrets"
+    name = (
+        "No secret in environment, command, healthcheck, labels or build "
+        "arguments: hand it over as a file in /run/secrets"
+    )
     severity = Severity.CRITICAL
-    fix = "Hand it over as a secret: NAME_FILE: /run/secrets/name; take the value out of git's history and make a new one"
+    fix = (
+        "Hand it over as a secret: NAME_FILE: /run/secrets/name; take the "
+        "value out of git's history and make a new one"
+    )
     bad = "services:\n  mariadb:\n    environment:\n      MARIADB_ROOT_PASSWORD: ${MYSQL_ROOT_PASSWORD}\n"
     good = (
-        "services:\n  mariadb:\n    environment:\n      MARIADB_ROOT_PASSWORD_FILE: /run/secrets/mariadb_root_password\n"
+        "services:\n  mariadb:\n    environment:\n      "
+        "MARIADB_ROOT_PASSWORD_FILE: /run/secrets/mariadb_root_password\n"
         "    secrets: [mariadb_root_password]\n"
     )
 

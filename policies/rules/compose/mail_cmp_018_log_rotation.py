@@ -19,7 +19,10 @@ class MAIL_CMP_018(ComposeRule):
     severity = Severity.MEDIUM
     fix = 'Write logging: {driver: json-file, options: {max-size: 10m, max-file: "5"}}'
     bad = "services:\n  nginx:\n    logging:\n      driver: json-file\n"
-    good = 'services:\n  nginx:\n    logging:\n      driver: json-file\n      options:\n        max-size: 10m\n        max-file: "5"\n'
+    good = (
+        "services:\n  nginx:\n    logging:\n      driver: json-file\n      options:\n    "
+        '    max-size: 10m\n        max-file: "5"\n'
+    )
 
     def check_service(self, service: Service) -> Iterator[Found]:
         """Both options must bound the log, to a gigabyte together."""

@@ -12,13 +12,16 @@ LEAST = 10
 class MAIL_CMP_019(ComposeRule):
     """After the grace period the engine kills the service where it stands.
 
-    A database in the middle of a page then has to repair itself, and a delivery that was under way is made twice.
-    The default is ten seconds; how long each service needs is data, in policies/data/services.yml.
+    A database in the middle of a page then has to repair itself, and a delivery that was under way is made
+    twice. The default is ten seconds; how long each service needs is data, in policies/data/services.yml.
     """
 
     name = "Stop grace period: write stop_grace_period: 30s, and longer where the table asks for it"
     severity = Severity.MEDIUM
-    fix = "Write stop_grace_period: with at least the seconds of policies/data/services.yml; stop_signal stays SIGTERM"
+    fix = (
+        "Write stop_grace_period: with at least the seconds of "
+        "policies/data/services.yml; stop_signal stays SIGTERM"
+    )
     bad = "services:\n  mariadb:\n    stop_grace_period: 1s\n"
     good = "services:\n  mariadb:\n    stop_grace_period: 120s\n"
 

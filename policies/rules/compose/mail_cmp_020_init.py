@@ -9,8 +9,9 @@ from policies.sources.compose import Service
 class MAIL_CMP_020(ComposeRule):
     """The first process of a container gets no default action for signals, and it inherits every orphan.
 
-    Without an init a service ignores the request to stop and is killed after the grace period, and dead children
-    pile up until the limit of processes is reached. Images that bring their own init are named in the table.
+    Without an init a service ignores the request to stop and is killed after the grace period, and dead
+    children pile up until the limit of processes is reached. Images that bring their own init are named in
+    the table.
     """
 
     name = "An init as the first process: write init: true"

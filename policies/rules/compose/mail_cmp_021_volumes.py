@@ -11,15 +11,22 @@ from policies.sources.located import mapping
 class MAIL_CMP_021(ComposeRule):
     """Mail belongs on the large disk, the database on the fast one, and both into the backup.
 
-    Data in an anonymous volume or in a folder that nobody backs up is lost with the next `docker compose down -v` or
-    the next disk. What is mounted from this repository is read-only: a service must not rewrite its own rules.
+    Data in an anonymous volume or in a folder that nobody backs up is lost with the next `docker compose down
+    -v` or the next disk. What is mounted from this repository is read-only: a service must not rewrite its
+    own rules.
     """
 
     name = "Data on the named volumes only, config read-only: see policies/data/volumes.yml"
     severity = Severity.HIGH
-    fix = "Use the volume that policies/data/volumes.yml names for this data, and :ro for what comes from ./config"
+    fix = (
+        "Use the volume that policies/data/volumes.yml names for this data, and :ro for "
+        "what comes from ./config"
+    )
     bad = "services:\n  mariadb:\n    volumes: [/var/lib/mysql]\n"
-    good = 'services:\n  mariadb:\n    volumes: ["db_data:/var/lib/mysql", "./config/mariadb:/etc/mysql/conf.d:ro"]\n'
+    good = (
+        'services:\n  mariadb:\n    volumes: ["db_data:/var/lib/mysql", '
+        '"./config/mariadb:/etc/mysql/conf.d:ro"]\n'
+    )
 
     def check(self, subject: Project) -> Iterator[Found]:
         """Look at each mount, then at where the volumes live."""

@@ -12,8 +12,8 @@ PINNED_IMAGE = re.compile(r"^docker-image://\S+@sha256:[0-9a-f]{64}$")
 class MAIL_CMP_022(ComposeRule):
     """What is built must be what was reviewed: the files of this repository at this commit.
 
-    A context on the internet can change between two builds, and a Dockerfile in place or from outside is seen by no
-    other rule.
+    A context on the internet can change between two builds, and a Dockerfile in place or from outside is seen
+    by no other rule.
     """
 
     name = "Build contexts inside this repository: write build: ./folder with a Dockerfile in it"

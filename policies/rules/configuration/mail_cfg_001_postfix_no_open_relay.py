@@ -17,7 +17,8 @@ class MAIL_CFG_001(ConfigurationRule):
     """Postfix relays for everybody in mynetworks without asking who they are.
 
     Behind Docker's address translation every client may seem to come from the bridge's private address, so a
-    trusted private network is an open relay: spammers find it within hours, and the domain is on every blocklist.
+    trusted private network is an open relay: spammers find it within hours, and the domain is on every
+    blocklist.
     """
 
     name = (

@@ -20,8 +20,8 @@ OPEN = (
 class MAIL_CFG_002(ConfigurationRule):
     """A server that takes mail from anybody to anybody is an open relay.
 
-    The restrictions are read from left to right: a permit before reject_unauth_destination, in main.cf or in an
-    option of master.cf, is all it takes. The domain is on every blocklist by the next morning.
+    The restrictions are read from left to right: a permit before reject_unauth_destination, in main.cf or in
+    an option of master.cf, is all it takes. The domain is on every blocklist by the next morning.
     """
 
     name = "No open relay: smtpd_relay_restrictions refuses foreign destinations before anything permits"

@@ -8,15 +8,22 @@ YES = ("yes", "true", "1")
 
 
 class MAIL_CFG_003(ConfigurationRule):
-    """A password that is offered before TLS goes over the wire for everybody to read, and with it the mailbox.
+    """A password that is offered before TLS goes over the wire for everybody to read, and with it the
+    mailbox.
 
-    AUTH belongs to the submission ports, and there only after the connection is encrypted; the inbound port offers
-    none, so that nobody can guess passwords through it.
+    AUTH belongs to the submission ports, and there only after the connection is encrypted; the inbound port
+    offers none, so that nobody can guess passwords through it.
     """
 
-    name = "AUTH only under TLS: smtpd_tls_auth_only = yes, and smtpd_tls_security_level=encrypt where AUTH is offered"
+    name = (
+        "AUTH only under TLS: smtpd_tls_auth_only = yes, and "
+        "smtpd_tls_security_level=encrypt where AUTH is offered"
+    )
     severity = Severity.CRITICAL
-    fix = "Set smtpd_tls_auth_only = yes in main.cf, and -o smtpd_tls_security_level=encrypt on each submission port"
+    fix = (
+        "Set smtpd_tls_auth_only = yes in main.cf, and -o "
+        "smtpd_tls_security_level=encrypt on each submission port"
+    )
     bad = "smtpd_tls_auth_only = no\n"
     good = "smtpd_tls_auth_only = yes\n"
 

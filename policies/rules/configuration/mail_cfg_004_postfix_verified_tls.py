@@ -10,11 +10,14 @@ LEVELS = ("secure", "verify", "fingerprint")
 class MAIL_CFG_004(ConfigurationRule):
     """Postfix hands the relay's password, and all outgoing mail, to whoever answers under the relay's name.
 
-    With `may` or `encrypt` an answer with any certificate is good enough. `secure` asks for one that names the relay
-    and that a known authority signed. The same holds for the hop to Dovecot.
+    With `may` or `encrypt` an answer with any certificate is good enough. `secure` asks for one that names
+    the relay and that a known authority signed. The same holds for the hop to Dovecot.
     """
 
-    name = "Verified TLS to the relay and to Dovecot: smtp_tls_security_level = secure, lmtp_tls_security_level = secure"
+    name = (
+        "Verified TLS to the relay and to Dovecot: smtp_tls_security_level = secure, "
+        "lmtp_tls_security_level = secure"
+    )
     severity = Severity.HIGH
     fix = "Write secure for both levels, and name the relay in relayhost"
     bad = "smtp_tls_security_level = may\n"

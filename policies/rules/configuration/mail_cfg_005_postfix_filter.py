@@ -8,13 +8,19 @@ from policies.sources.configuration import Configuration
 class MAIL_CFG_005(ConfigurationRule):
     """Every mail passes rspamd, which asks the virus scanner and signs what goes out.
 
-    With any other action than tempfail a filter that is away lets mail through unseen, and an option in master.cf
-    that empties smtpd_milters opens a way around it.
+    With any other action than tempfail a filter that is away lets mail through unseen, and an option in
+    master.cf that empties smtpd_milters opens a way around it.
     """
 
-    name = "Every mail is filtered, and waits when the filter is away: smtpd_milters names rspamd, milter_default_action = tempfail"
+    name = (
+        "Every mail is filtered, and waits when the filter is away: smtpd_milters names "
+        "rspamd, milter_default_action = tempfail"
+    )
     severity = Severity.CRITICAL
-    fix = "Set smtpd_milters = inet:rspamd:11332 and milter_default_action = tempfail, and let no process override them"
+    fix = (
+        "Set smtpd_milters = inet:rspamd:11332 and milter_default_action = tempfail, and "
+        "let no process override them"
+    )
     bad = "milter_default_action = accept\n"
     good = "smtpd_milters = inet:rspamd:11332\nmilter_default_action = tempfail\n"
 

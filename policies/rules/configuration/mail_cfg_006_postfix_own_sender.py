@@ -13,14 +13,22 @@ DEMAND = (
 
 
 class MAIL_CFG_006(ConfigurationRule):
-    """Without this every user may send as any other: one stolen password writes mail from the chief's address.
+    """Without this every user may send as any other: one stolen password writes mail from the chief's
+    address.
 
-    reject_sender_login_mismatch compares the sender with the names that smtpd_sender_login_maps gives the login.
+    reject_sender_login_mismatch compares the sender with the names that smtpd_sender_login_maps gives the
+    login.
     """
 
-    name = "Users send under their own names only: reject_sender_login_mismatch first, with smtpd_sender_login_maps"
+    name = (
+        "Users send under their own names only: reject_sender_login_mismatch first, with "
+        "smtpd_sender_login_maps"
+    )
     severity = Severity.HIGH
-    fix = "Put reject_sender_login_mismatch before any permit in the sender restrictions of each submission port"
+    fix = (
+        "Put reject_sender_login_mismatch before any permit in the sender restrictions "
+        "of each submission port"
+    )
     bad = "submission_sender_restrictions = permit_sasl_authenticated, reject\n"
     good = (
         "submission_sender_restrictions = reject_sender_login_mismatch, permit_sasl_authenticated, reject\n"

@@ -13,11 +13,15 @@ ANTIVIRUS, CLAMD = "config/rspamd/local.d/antivirus.conf", "config/clamav/clamd.
 class MAIL_CFG_007(ConfigurationRule):
     """A mail of 25 MiB that the edge accepted must pass every station, and be scanned as a whole.
 
-    If Postfix takes less, large mail bounces; if the scanner takes less than Postfix, a virus behind 25 MiB of filling
-    is never looked at, or the mail is put off for ever. Nought means no limit, and one mail fills the disk.
+    If Postfix takes less, large mail bounces; if the scanner takes less than Postfix, a virus behind 25 MiB
+    of filling is never looked at, or the mail is put off for ever. Nought means no limit, and one mail fills
+    the disk.
     """
 
-    name = "Sizes agree: 25 MiB ≤ message_size_limit ≤ max_size of rspamd's antivirus and StreamMaxLength of clamd"
+    name = (
+        "Sizes agree: 25 MiB ≤ message_size_limit ≤ max_size of rspamd's antivirus and "
+        "StreamMaxLength of clamd"
+    )
     severity = Severity.HIGH
     fix = "Raise the scanner's limits above message_size_limit, and keep that at 25 MiB or more, but not 0"
     bad = "message_size_limit = 0\n"

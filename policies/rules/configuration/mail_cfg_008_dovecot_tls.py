@@ -9,7 +9,8 @@ OFF = ("no", "yes", "false")
 
 
 class MAIL_CFG_008(ConfigurationRule):
-    """A mail program that is set up badly sends its password in the clear if the server lets it, and nobody notices.
+    """A mail program that is set up badly sends its password in the clear if the server lets it, and nobody
+    notices.
 
     ssl = required and auth_allow_cleartext = no refuse it before the password is sent.
     """
@@ -18,7 +19,10 @@ class MAIL_CFG_008(ConfigurationRule):
         "Dovecot takes no password without TLS: ssl = required, auth_allow_cleartext = no, TLS 1.2 at least"
     )
     severity = Severity.CRITICAL
-    fix = "Set ssl = required, auth_allow_cleartext = no and ssl_min_protocol = TLSv1.2, and change them in no block"
+    fix = (
+        "Set ssl = required, auth_allow_cleartext = no and ssl_min_protocol = TLSv1.2, "
+        "and change them in no block"
+    )
     bad = "ssl = yes\nauth_allow_cleartext = yes\n"
     good = "ssl = required\nssl_min_protocol = TLSv1.2\nauth_allow_cleartext = no\n"
 

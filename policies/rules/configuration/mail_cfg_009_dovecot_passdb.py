@@ -15,7 +15,10 @@ class MAIL_CFG_009(ConfigurationRule):
     usermgmt does not show, that nobody switches off, and whose password nobody changes.
     """
 
-    name = "Dovecot knows passwords from the database only: no static, passwd-file or nopassword passdb, no master user"
+    name = (
+        "Dovecot knows passwords from the database only: no static, passwd-file or "
+        "nopassword passdb, no master user"
+    )
     severity = Severity.CRITICAL
     fix = "Remove the passdb; people are made in usermgmt"
     bad = "passdb static {\n  password = secret\n}\n"

@@ -2,8 +2,7 @@ import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
@@ -20,10 +19,12 @@ DOVECOT = "config/dovecot/dovecot.conf"
 
 
 class MAIL_CFG_010(ConfigurationRule):
-    """Mail between our own users once failed for weeks, because the transport named a socket that did not exist.
+    """Mail between our own users once failed for weeks, because the transport named a socket that did not
+    exist.
 
-    Postfix notices only when it delivers, and Dovecot runs on without a script that it cannot find. So what one file
-    names must exist in another: the service in the Compose file, the listener in dovecot.conf, the script beside it.
+    Postfix notices only when it delivers, and Dovecot runs on without a script that it cannot find. So what
+    one file names must exist in another: the service in the Compose file, the listener in dovecot.conf, the
+    script beside it.
     """
 
     name = "What Postfix and Dovecot name exists: services, Dovecot's listeners, sieve scripts"

@@ -2,8 +2,7 @@ import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.configuration import Configuration
 from policies.sources.units import duration, number
 
@@ -19,17 +18,27 @@ def _seconds(text: str) -> float:
 
 
 class MAIL_CFG_011(ConfigurationRule):
-    """rspamd lets mail pass when the scanner is away, when its rule was dropped, and when it answers with an error.
+    """rspamd lets mail pass when the scanner is away, when its rule was dropped, and when it answers with an
+    error.
 
-    So the rule must refuse viruses, look at whole mails, and have its verdict demanded by rspamd.local.lua: no verdict
-    is a temporary failure. A stack without this file once delivered every virus for years.
+    So the rule must refuse viruses, look at whole mails, and have its verdict demanded by rspamd.local.lua:
+    no verdict is a temporary failure. A stack without this file once delivered every virus for years.
     """
 
-    name = "The virus scanner fails closed: antivirus.conf rejects, and rspamd.local.lua puts off what has no verdict"
+    name = (
+        "The virus scanner fails closed: antivirus.conf rejects, and rspamd.local.lua "
+        "puts off what has no verdict"
+    )
     severity = Severity.CRITICAL
-    fix = "Restore antivirus.conf (action reject, scan_mime_parts false) and the soft reject in rspamd.local.lua"
+    fix = (
+        "Restore antivirus.conf (action reject, scan_mime_parts false) and the soft "
+        "reject in rspamd.local.lua"
+    )
     bad = 'clamav {\n  type = "clamav";\n  servers = "clamav:3310";\n}\n'
-    good = 'clamav {\n  type = "clamav";\n  servers = "clamav:3310";\n  action = "reject";\n  scan_mime_parts = false;\n}\n'
+    good = (
+        'clamav {\n  type = "clamav";\n  servers = "clamav:3310";\n  action = '
+        '"reject";\n  scan_mime_parts = false;\n}\n'
+    )
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at the rule, then at the script and at where it is mounted."""

@@ -1,8 +1,7 @@
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.configuration import Configuration
 
 FOLDER = "config/rspamd/"
@@ -11,15 +10,22 @@ PASSWORDS = ("password", "enable_password", "keypair")
 
 
 class MAIL_CFG_012(ConfigurationRule):
-    """rspamd ships with the password q1, which is in every manual; with it anybody in the network teaches it spam as ham.
+    """rspamd ships with the password q1, which is in every manual; with it anybody in the network teaches it
+    spam as ham.
 
-    local.d only merges, so the default stays valid beside ours: the file must be in override.d. secure_ip names
-    addresses that need no password at all.
+    local.d only merges, so the default stays valid beside ours: the file must be in override.d. secure_ip
+    names addresses that need no password at all.
     """
 
-    name = "rspamd has no default password: override.d/worker-controller.inc includes the one that start.sh wrote, secure_ip = []"
+    name = (
+        "rspamd has no default password: override.d/worker-controller.inc includes the "
+        "one that start.sh wrote, secure_ip = []"
+    )
     severity = Severity.HIGH
-    fix = "Include /run/rspamd/controller.inc in override.d/worker-controller.inc, write no password into a file, and secure_ip = []"
+    fix = (
+        "Include /run/rspamd/controller.inc in override.d/worker-controller.inc, write "
+        "no password into a file, and secure_ip = []"
+    )
     bad = 'password = "q1";\n'
     good = '.include(try=false; priority=11) "/run/rspamd/controller.inc"\n'
 

@@ -1,8 +1,7 @@
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.configuration import Configuration
 
 FOLDER = "config/rspamd/local.d/"
@@ -11,7 +10,8 @@ NAME = "allow_file_and_shm_inputs"
 
 
 class MAIL_CFG_013(ConfigurationRule):
-    """A client of rspamd may name a file or shared memory instead of sending a mail, and rspamd then reads it.
+    """A client of rspamd may name a file or shared memory instead of sending a mail, and rspamd then reads
+    it.
 
     Whoever reaches a worker could so read any file that rspamd can read, keys included.
     """

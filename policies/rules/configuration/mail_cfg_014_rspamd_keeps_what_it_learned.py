@@ -12,11 +12,14 @@ VALKEY = "config/valkey/valkey.conf"
 class MAIL_CFG_014(ConfigurationRule):
     """What users taught the filter is the one thing in the stack that no update brings back.
 
-    expire = 0 looks like "for ever" and deletes every word at once; a store that evicts any key under pressure, or that
-    is in memory only, forgets as well.
+    expire = 0 looks like "for ever" and deletes every word at once; a store that evicts any key under
+    pressure, or that is in memory only, forgets as well.
     """
 
-    name = "rspamd keeps what it learned: expire is not 0, valkey writes to disk and evicts only keys with an end"
+    name = (
+        "rspamd keeps what it learned: expire is not 0, valkey writes to disk and evicts "
+        "only keys with an end"
+    )
     severity = Severity.MEDIUM
     fix = "Set expire = 8640000 or -1, appendonly yes and maxmemory-policy volatile-lru or noeviction"
     bad = "expire = 0;\n"

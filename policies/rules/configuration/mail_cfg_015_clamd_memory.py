@@ -10,7 +10,8 @@ FILE = "config/clamav/clamd.conf"
 class MAIL_CFG_015(ConfigurationRule):
     """During a reload clamd holds two copies of its signatures unless it is told not to: twice 1.2 GiB.
 
-    That is more than its limit, so the kernel kills it several times a day, and mail is put off until it is back.
+    That is more than its limit, so the kernel kills it several times a day, and mail is put off until it is
+    back.
     """
 
     name = "clamd fits into its memory: ConcurrentDatabaseReload no, and no scan without an end"

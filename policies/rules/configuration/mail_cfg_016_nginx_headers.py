@@ -1,8 +1,7 @@
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
@@ -16,14 +15,21 @@ HEADERS = {
 
 
 class MAIL_CFG_016(ConfigurationRule):
-    """These headers keep the webmail out of foreign frames, its addresses out of foreign logs, and browsers on HTTPS.
+    """These headers keep the webmail out of foreign frames, its addresses out of foreign logs, and browsers
+    on HTTPS.
 
     nginx forgets them all in a block that has an add_header of its own, and on error pages without `always`.
     """
 
-    name = "nginx sends its security headers everywhere: add_header … always at the top, and no add_header further in"
+    name = (
+        "nginx sends its security headers everywhere: add_header … always at the top, "
+        "and no add_header further in"
+    )
     severity = Severity.HIGH
-    fix = "Write the header at the top of the file with always; take add_header out of server and location, or repeat all there"
+    fix = (
+        "Write the header at the top of the file with always; take add_header out of "
+        "server and location, or repeat all there"
+    )
     bad = "location / {\n  add_header X-Robots-Tag none;\n}\n"
     good = "add_header X-Content-Type-Options nosniff always;\n"
     language = "nginx"
@@ -45,7 +51,10 @@ class MAIL_CFG_016(ConfigurationRule):
                         yield Found(place, f"{name} is not sent with errors", "always at its end", name)
                 own = {name for name, _, _ in headers}
                 if block is not self._http(tree) and own and not set(HEADERS) <= own:
-                    what = f"{block.name} {block.label} sends {', '.join(sorted(own))} instead of the headers above"
+                    what = (
+                        f"{block.name} {block.label} sends {', '.join(sorted(own))} instead "
+                        f"of the headers above"
+                    )
                     yield Found(
                         headers[0][2],
                         what.replace("  ", " "),

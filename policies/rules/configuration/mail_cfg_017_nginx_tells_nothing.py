@@ -1,20 +1,23 @@
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.configuration import Configuration
 
 ON = ("on", "build")
 
 
 class MAIL_CFG_017(ConfigurationRule):
-    """A server that answers under any name, lists its folders and names its version helps whoever looks for a hole.
+    """A server that answers under any name, lists its folders and names its version helps whoever looks for a
+    hole.
 
     Foreign names get no answer, so that scanners and poisoned Host headers end here.
     """
 
-    name = "nginx answers to its own names only: a default_server with return 444, server_tokens off, no autoindex"
+    name = (
+        "nginx answers to its own names only: a default_server with return 444, "
+        "server_tokens off, no autoindex"
+    )
     severity = Severity.MEDIUM
     fix = "Restore the server block with default_server and return 444, and server_tokens off at the top"
     bad = "server {\n  listen 80 default_server;\n  autoindex on;\n}\n"

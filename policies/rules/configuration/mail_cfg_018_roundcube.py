@@ -1,8 +1,7 @@
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
-from policies.model import Found, Severity
-from policies.model import Place
+from policies.model import Found, Place, Severity
 from policies.sources.configuration import Configuration
 from policies.sources.secrets import is_named
 
@@ -14,13 +13,19 @@ HARMLESS = ("smtp_pass", "password_charset")
 class MAIL_CFG_018(ConfigurationRule):
     """Roundcube's installer shows the configuration with its passwords to everybody, and lets them change it.
 
-    Connections that are not verified, keys in the file and PHP's errors in the browser give away the same things more
-    slowly.
+    Connections that are not verified, keys in the file and PHP's errors in the browser give away the same
+    things more slowly.
     """
 
-    name = "Roundcube: the installer is off, certificates are verified, no key in the file, no PHP error in the browser"
+    name = (
+        "Roundcube: the installer is off, certificates are verified, no key in the file, "
+        "no PHP error in the browser"
+    )
     severity = Severity.HIGH
-    fix = "Set enable_installer = false and verify_peer => true; keys come from /run/secrets; display_errors stays Off"
+    fix = (
+        "Set enable_installer = false and verify_peer => true; keys come from "
+        "/run/secrets; display_errors stays Off"
+    )
     bad = "$config['enable_installer'] = true;\n"
     good = "$config['enable_installer'] = false;\n"
     language = "php"

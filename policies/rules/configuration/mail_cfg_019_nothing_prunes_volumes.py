@@ -18,8 +18,8 @@ DELETES = (
 class MAIL_CFG_019(ConfigurationRule):
     """A clean-up job with `docker system prune -af --volumes` runs well for months.
 
-    On the night when a container happens to be stopped it deletes the database or the mailboxes, and the backup that
-    runs after it saves the empty folder.
+    On the night when a container happens to be stopped it deletes the database or the mailboxes, and the
+    backup that runs after it saves the empty folder.
     """
 
     name = (

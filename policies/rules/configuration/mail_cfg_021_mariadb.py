@@ -18,9 +18,11 @@ RIGHT = {
 
 
 class MAIL_CFG_021(ConfigurationRule):
-    """The database knows every account: whoever may skip its rights, or read its log of statements, is everybody.
+    """The database knows every account: whoever may skip its rights, or read its log of statements, is
+    everybody.
 
-    A transaction that was answered and is not on disk comes back after a power cut: a deleted account is alive again.
+    A transaction that was answered and is not on disk comes back after a power cut: a deleted account is
+    alive again.
     """
 
     name = "MariaDB asks for passwords, logs none and keeps what it answered: see the table in the rule"

@@ -8,7 +8,8 @@ FILE = "config/valkey/valkey.conf"
 
 
 class MAIL_CFG_022(ConfigurationRule):
-    """Whoever reaches valkey without a password rewrites what rspamd has learned, and lifts every sending limit.
+    """Whoever reaches valkey without a password rewrites what rspamd has learned, and lifts every sending
+    limit.
 
     The password is a file of its own, because this one is in git.
     """

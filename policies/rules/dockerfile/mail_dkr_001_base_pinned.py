@@ -18,7 +18,10 @@ class MAIL_DKR_001(DockerfileRule):
         "Look the digest up with `docker buildx imagetools inspect NAME:TAG` and write FROM NAME:TAG@sha256:…"
     )
     bad = "FROM python:3.13-slim\n"
-    good = "FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c\n"
+    good = (
+        "FROM "
+        "python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c\n"
+    )
 
     def check(self, subject: Dockerfile) -> Iterator[Found]:
         """Look at every FROM that names neither an earlier stage nor `scratch`."""

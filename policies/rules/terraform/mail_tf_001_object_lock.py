@@ -8,10 +8,12 @@ LOCK = "aws_s3_bucket_object_lock_configuration"
 
 
 class MAIL_TF_001(TerraformRule):
-    """Object Lock in COMPLIANCE mode is what keeps a backup when everything else is lost, the account included.
+    """Object Lock in COMPLIANCE mode is what keeps a backup when everything else is lost, the account
+    included.
 
     In GOVERNANCE mode, or without a default retention, whoever steals the host's key or an administrator's
-    session deletes the backups first and the mail after that. A refactor elsewhere dropped the lock unnoticed.
+    session deletes the backups first and the mail after that. A refactor elsewhere dropped the lock
+    unnoticed.
     """
 
     name = (

@@ -10,6 +10,8 @@ local clamav = require "lua_scanners/clamav"
 local common = require "lua_scanners/common"
 
 local VERDICT = "virus_scan_verdict"
+-- What is not delivered anyhow needs no verdict.
+local REFUSED = { ["reject"] = true, ["soft reject"] = true }
 
 local function has_verdict(task)
   task:get_mempool():set_variable(VERDICT, "yes")
@@ -38,7 +40,7 @@ rspamd_config:register_symbol({
   priority = priorities.top,
   flags = "ignore_passthrough,explicit_disable",
   callback = function(task)
-    if task:get_mempool():get_variable(VERDICT) or task:get_metric_action("default") == "reject" then
+    if task:get_mempool():get_variable(VERDICT) or REFUSED[task:get_metric_action("default")] then
       return
     end
     logger.errx(task, "no verdict of the virus scanner: put off with a temporary failure")

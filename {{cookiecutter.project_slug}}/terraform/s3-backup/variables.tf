@@ -102,8 +102,8 @@ variable "object_lock_days" {
     error_message = "object_lock_days: ${var.object_lock_days} is not possible; use a whole number from 1 to 36500, for example 30. A lock in COMPLIANCE mode cannot be taken back."
   }
 }
-#% endfilter
 
+#% endfilter
 variable "expire_after_days" {
   description = "Days after which a backup is removed; null means 30 days after its lock ended."
   type        = number
@@ -127,8 +127,8 @@ variable "monthly_budget_usd" {
     error_message = "monthly_budget_usd: ${var.monthly_budget_usd} is not possible; use an amount above 0 in US dollars, for example 10."
   }
 }
-#% endfilter
 
+#% endfilter
 variable "admin_email" {
   description = "Address that the cost alarm writes to. AWS asks it to confirm the subscription once."
   type        = string

@@ -20,7 +20,82 @@ from policies.model import Place
 from policies.sources.repository import Repository
 
 LOADED = load()
-KEYS = ["services", "networks", "volumes", "secrets", "configs", "include", "name", "x-a", "a", "image", "build", "context", "dockerfile", "command", "entrypoint", "user", "environment", "env_file", "ports", "healthcheck", "test", "interval", "deploy", "resources", "limits", "memory", "cpus", "pids", "logging", "options", "driver", "restart", "depends_on", "condition", "cap_add", "cap_drop", "security_opt", "privileged", "read_only", "tmpfs", "extends", "service", "file", "devices", "labels", "init", "stop_grace_period", "jobs", "steps", "run", "uses", "on", "permissions", "with", "env", "runs-on", "target", "source", "type", "host_ip", "published", "internal", "driver_opts", "external", "mariadb", "postfix", "db_data", "edge", "args", "pull_request", "push", "concurrency", "runs", "needs"]
+KEYS = [
+    "services",
+    "networks",
+    "volumes",
+    "secrets",
+    "configs",
+    "include",
+    "name",
+    "x-a",
+    "a",
+    "image",
+    "build",
+    "context",
+    "dockerfile",
+    "command",
+    "entrypoint",
+    "user",
+    "environment",
+    "env_file",
+    "ports",
+    "healthcheck",
+    "test",
+    "interval",
+    "deploy",
+    "resources",
+    "limits",
+    "memory",
+    "cpus",
+    "pids",
+    "logging",
+    "options",
+    "driver",
+    "restart",
+    "depends_on",
+    "condition",
+    "cap_add",
+    "cap_drop",
+    "security_opt",
+    "privileged",
+    "read_only",
+    "tmpfs",
+    "extends",
+    "service",
+    "file",
+    "devices",
+    "labels",
+    "init",
+    "stop_grace_period",
+    "jobs",
+    "steps",
+    "run",
+    "uses",
+    "on",
+    "permissions",
+    "with",
+    "env",
+    "runs-on",
+    "target",
+    "source",
+    "type",
+    "host_ip",
+    "published",
+    "internal",
+    "driver_opts",
+    "external",
+    "mariadb",
+    "postfix",
+    "db_data",
+    "edge",
+    "args",
+    "pull_request",
+    "push",
+    "concurrency",
+    "runs",
+    "needs",
+]
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -56,7 +131,13 @@ SHAPES = st.recursive(
 SERVICES = st.fixed_dictionaries(
     {"services": st.dictionaries(st.sampled_from(["postfix", "mariadb", "a"]), SHAPES, max_size=3)}
 )
-PLACES = ["docker-compose.yml", "compose.more.yml", ".github/workflows/a.yml", ".github/actions/x/action.yml", "policies-waivers.yml"]
+PLACES = [
+    "docker-compose.yml",
+    "compose.more.yml",
+    ".github/workflows/a.yml",
+    ".github/actions/x/action.yml",
+    "policies-waivers.yml",
+]
 CALM = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Each reads a whole repository.
@@ -93,7 +174,20 @@ def test_no_rule_raises_on_any_text(tmp_path, text, file):
 
 CONFIGURATION = sorted(
     path
-    for path in ["config/postfix/main.cf", "config/postfix/master.cf", "config/dovecot/dovecot.conf", "config/nginx/mailserver.conf", "config/rspamd/local.d/antivirus.conf", "config/rspamd/override.d/worker-controller.inc", "config/clamav/clamd.conf", "config/valkey/valkey.conf", "config/mariadb/mailserver.cnf", "config/roundcube/mailserver.php", "Makefile", "a.sh"]
+    for path in [
+        "config/postfix/main.cf",
+        "config/postfix/master.cf",
+        "config/dovecot/dovecot.conf",
+        "config/nginx/mailserver.conf",
+        "config/rspamd/local.d/antivirus.conf",
+        "config/rspamd/override.d/worker-controller.inc",
+        "config/clamav/clamd.conf",
+        "config/valkey/valkey.conf",
+        "config/mariadb/mailserver.cnf",
+        "config/roundcube/mailserver.php",
+        "Makefile",
+        "a.sh",
+    ]
 )
 
 

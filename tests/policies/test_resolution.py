@@ -1,4 +1,4 @@
-"""Our reading of Compose files is Compose's own: compared with `docker compose config`, feature by feature."""
+"""Our reading of Compose files is Compose's own: compared with `docker compose config` by feature."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ services:
     "reset and override": (
         {
             MAIN: BASE,
-            "more.yml": "services:\n  web:\n    ports: !override ['9090:90']\n    privileged: true\n    cap_drop: !reset []\n",
+            "more.yml": "services:\n  web:\n    ports: !override ['9090:90']\n"
+            "    privileged: true\n    cap_drop: !reset []\n",
         },
         (MAIN, "more.yml"),
     ),

@@ -29,7 +29,12 @@ SHAPES = (
     (re.compile(r"(?<!\w)github_pat_\w{60,}"), "a GitHub token"),
     (re.compile(r"(?<!\w)xox[abprs]-[\w-]{10,}"), "a Slack token"),
     (re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), "a signed token"),
-    (re.compile(r"\{BLF-CRYPT\}|(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"), "a password hash"),
+    (
+        re.compile(
+            r"(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:5|6|y|argon2id?)\$\S+\$[./A-Za-z0-9+]{22,}"
+        ),
+        "a password hash",
+    ),
 )
 URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
 #: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.

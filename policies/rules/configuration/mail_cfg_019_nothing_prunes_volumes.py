@@ -8,7 +8,7 @@ from policies.sources.scripts import Command, commands
 
 DOCKER = re.compile(r"\b(?:docker|podman|docker-compose)\b|\$\{?(?:DOCKER|COMPOSE)\b", re.IGNORECASE)
 DELETES = (
-    re.compile(r"\bsystem\s+prune\b.*\s--volumes\b"),
+    re.compile(r"\bsystem\s+prune\b.*\s(?:--volumes\b|\$)"),
     re.compile(r"\bvolumes?\s+(?:prune|rm|remove)\b"),
     re.compile(r"\bdown\b.*\s(?:-\w*v\w*|--volumes)\b"),
     re.compile(r"(?<![-\w])rm\b.*\s-\w*v"),

@@ -1,9 +1,11 @@
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 from policies.families import RepositoryRule
 from policies.model import Found, Place, Severity
 from policies.sources.repository import Repository
 
+KEPT = (".env", ".env.*", "*.key", "*.pem", "secrets", "secrets/*", "terraform.tfvars", "[*]")
 NEEDED = (".env", ".env.*", "!.env.example", "*.key", "*.pem", "secrets/", "terraform.tfvars")
 
 
@@ -34,12 +36,21 @@ class MAIL_REP_001(RepositoryRule):
                 yield Found(Place(".gitignore"), f"{pattern} is missing", f"the line {pattern}", pattern)
         for number, line in enumerate(lines, 1):
             if line.startswith("!") and line not in NEEDED:
-                yield Found(
-                    Place(".gitignore", number),
-                    f"{line} takes a pattern back",
-                    "no exception but !.env.example",
-                    line,
-                )
+                place = Place(".gitignore", number)
+                yield Found(place, f"{line} takes a pattern back", "no exception but !.env.example", line)
+        yield from self._deeper(subject)
+
+    def _deeper(self, subject: Repository) -> Iterator[Found]:
+        """A .gitignore further down wins over the one at the top."""
+        for file in subject.matching("*/.gitignore"):
+            for number, line in enumerate(subject.text(file).splitlines(), 1):
+                exception = line.strip().removeprefix("!").strip("/")
+                if line.startswith("!") and (
+                    exception in NEEDED or any(fnmatch(exception, each) for each in KEPT)
+                ):
+                    yield Found(
+                        Place(file, number), f"{line} takes a pattern back", "no such exception", line
+                    )
 
 
 check = MAIL_REP_001()

@@ -1,0 +1,73 @@
+import posixpath
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from policies.families import DockerfileRule
+from policies.model import Found, Severity
+from policies.sources.dockerfiles import Dockerfile, Instruction, assignments
+from policies.sources.secrets import complaint, given, is_named, shape
+
+#: Files that hold secrets and would stay in a layer, whatever a later step removes.
+HOLDERS = (
+    ".env",
+    ".env.*",
+    "*.key",
+    "*.pem",
+    "*.p12",
+    "id_rsa",
+    "id_ed25519",
+    ".netrc",
+    ".pypirc",
+    ".npmrc",
+    "secrets",
+)
+EXAMPLES = (".env.example", ".env.sample", ".env.template")
+#: `-pfoo` is a password to few programs and a switch to most that run while an image is built.
+SHORT = re.compile(r"(?<=\s)-p\S+")
+
+
+class MAIL_DKR_006(DockerfileRule):
+    """Everything an image is built with stays in it: `docker history` shows ARG and ENV, and layers keep
+    deleted files.
+
+    Whoever can pull the image, or read the build's cache, has the secret. Secrets are files that Compose
+    mounts when the service starts.
+    """
+
+    name = "No secret in ARG, ENV, LABEL, RUN or COPY: services read theirs from /run/secrets"
+    severity = Severity.CRITICAL
+    fix = (
+        "Take it out, let the service read /run/secrets/NAME when it starts, and make a new secret: the "
+        "old one is known"
+    )
+    bad = "FROM debian\nARG DB_PASSWORD\nENV API_TOKEN=${DB_PASSWORD}\n"
+    good = "FROM debian\nENV DB_PASSWORD_FILE=/run/secrets/db_password\n"
+
+    def check(self, subject: Dockerfile) -> Iterator[Found]:
+        """Look at what is set, run and copied in every stage."""
+        for instruction in subject.instructions:
+            for what in self._complaints(instruction):
+                yield Found(instruction.place, what, "a file in /run/secrets", subject.file)
+
+    def _complaints(self, instruction: Instruction) -> Iterator[str]:
+        if instruction.name in ("ARG", "ENV", "LABEL"):
+            for name, value in assignments(instruction.value):
+                if instruction.name == "ARG" and not value and is_named(name):
+                    yield f"{name} is a secret, by its name"
+                elif value is not None and (wrong := complaint(name, value)):
+                    yield f"{name} is {wrong}"
+        elif instruction.name in ("COPY", "ADD"):
+            words = [word for word in re.split(r"[\s\"',\[\]]+", instruction.resolved) if word]
+            sources = [word for word in words if not word.startswith("--")][:-1]
+            for source in sources:
+                name = posixpath.basename(source.rstrip("/"))
+                if any(fnmatch(name, holder) for holder in HOLDERS) and name not in EXAMPLES:
+                    yield f"{source} is copied into the image"
+            if wrong := shape(instruction.value):
+                yield f"{instruction.name} writes {wrong}"
+        elif wrong := shape(instruction.value) or given(SHORT.sub("", instruction.value)):
+            yield f"{instruction.name} has {wrong}"
+
+
+check = MAIL_DKR_006()

@@ -1,0 +1,137 @@
+"""Secrets in any text, line by line: by shape, by name, by chance; whole, in pieces, or in base64."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from policies.sources.secrets import HARMLESS, LONG, REFERENCE, URL, random_looking, shape
+
+#: A name at the end of which stands that it is a secret, and what is assigned to it.
+ASSIGNED = re.compile(
+    r"(?P<name>(?:[\w.\-]*[_.\-])?(?:pass(?:word|wd|phrase)?|[a-z]*passw(?:or)?d|pwd|secret|token|credentials?|"
+    r"(?:api|access|private|secret|session|encryption|des)[_\-]?key))[\"'\]]*\s*(?:=>|:=|[:=])\s*"
+    r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s,;#)}\]]+)",
+    re.IGNORECASE,
+)
+#: Settings that take a secret without a sign in between, and Postfix's map in place.
+BARE = re.compile(r"^\s*(?:requirepass|masterauth)\s+(?P<value>\S+)|\bstatic:[^:\s]+:(?P<static>[^\s,]+)")
+#: Words that only say how, and what stands for something else.
+NO_VALUE = re.compile(
+    r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|on|"
+    r"off|on[_-]change|change-?me|placeholder|example|redacted|x+|\*+|\.+|.{0,3})$|[<>{}$%()|\\*]|^[./~&@!]|"
+    r"^(?:read|write)$",
+    re.IGNORECASE,
+)
+#: Where a value next to a secret's name is a setting, and not text about one or code that handles it.
+SETTINGS = (
+    "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua",
+    "*.service", "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
+)  # fmt: skip
+#: Where others look (their own rules), or where secrets are made up on purpose.
+ELSEWHERE = (
+    "*/tests/*",
+    "tests/*",
+    "policies/*",
+    "schemas/*",
+    ".github/*",
+    "*.tf",
+    "*.tfvars",
+    "*.schema.json",
+)
+#: Where rules of the configuration know each name.
+OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
+PIECE = re.compile(r"[\"']\s*[+.&\\]?\s*[\"']")
+BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+TAIL = re.compile(r"[A-Za-z0-9+/=_-]*$")
+BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+#: What tells in a text without line ends that one of the shapes may be in it.
+PERHAPS = re.compile(r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$")
+HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity", re.IGNORECASE)
+WINDOW = 4
+ALPHABET = 40
+
+
+def _by_shape(line: str, tests: bool) -> str:
+    found = shape(line)
+    if found == "a password inside an address":
+        password = URL.search(line)
+        return "" if tests or (password and NO_VALUE.search(password["password"])) else found
+    if not found and PIECE.search(line):
+        found = shape(PIECE.sub("", line))
+    if not found:
+        found = next((what for blob in BLOB.findall(line) if (what := shape(blob))), "")
+    return found
+
+
+def _by_name(line: str) -> str:
+    for matched in ASSIGNED.finditer(line):
+        value = matched["value"].strip("\"'")
+        if not (HARMLESS.match(value) or NO_VALUE.search(value) or REFERENCE.match(value) or " " in value):
+            return "a secret, by its name"
+    bare = BARE.search(line)
+    value = (bare["value"] or bare["static"]).strip("\"'") if bare else ""
+    return "a secret, by its name" if value and not NO_VALUE.search(value) else ""
+
+
+def _by_chance(line: str) -> str:
+    if HASHES.search(line):
+        return ""
+    # An alphabet is no secret: each of its letters stands there once.
+    words = [word for word in LONG.findall(line) if len(word) < ALPHABET or len(set(word)) < len(word)]
+    return "a long random text" if any(random_looking(word) for word in words) else ""
+
+
+def complaint(file: str, line: str, elsewhere: bool = False) -> str:
+    """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
+    settings.
+    """
+    tests = _one_of(file, ELSEWHERE)
+    if found := _by_shape(line, tests):
+        return found
+    mine = not (tests or elsewhere or _one_of(file, OWN_RULES)) and _one_of(file, SETTINGS)
+    if mine and (found := _by_name(line)):
+        return found
+    return "" if tests else _by_chance(line)
+
+
+def _one_of(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(file, pattern) for pattern in patterns)
+
+
+def _pieces(lines: list[str]) -> list[str]:
+    return [line.strip().removeprefix("- ").strip("\"'+\\,() \t") for line in lines]
+
+
+def split(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and kind of each secret that only shows when the lines after it are joined to it."""
+    pieces = _pieces(text.splitlines())
+    suspicious = bool(PERHAPS.search("".join(pieces)))
+    skip = 0
+    for number in range(len(pieces) - 1):
+        if number < skip or not pieces[number]:
+            continue
+        found, size = _joined(pieces[number : number + WINDOW], suspicious)
+        if found:
+            yield number + 1, found
+            skip = number + size
+
+
+def _joined(pieces: list[str], suspicious: bool) -> tuple[str, int]:
+    """Return what the first piece shows together with those after it, but neither without the other."""
+    for size in range(2, len(pieces) + 1):
+        first, rest = pieces[0], pieces[1:size]
+        if suspicious and (found := _across([first, *rest])):
+            return f"{found}, split over lines", size
+        tail = TAIL.search(first)
+        blob = tail and tail[0] and all(BASE64_LINE.fullmatch(piece) for piece in rest)
+        if tail and blob and (found := _across([tail[0], *rest])):
+            return f"{found}, split over lines", size
+    return "", 0
+
+
+def _across(pieces: list[str]) -> str:
+    if any(shape(piece) for piece in pieces) or shape("".join(pieces[1:])):
+        return ""
+    return shape("".join(pieces))

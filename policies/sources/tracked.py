@@ -1,0 +1,85 @@
+"""Which files are in git, or would be with the next `git add .`, and what its history holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING
+
+from policies.model import Place
+
+if TYPE_CHECKING:
+    from policies.sources.repository import Repository
+
+HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
+
+
+def is_git(repository: Repository) -> bool:
+    """Tell whether the folder is the top of a git repository."""
+    return (repository.root / ".git").exists()
+
+
+def tracked(repository: Repository) -> list[str]:
+    """Return the files that git has or would take; without git, those that .gitignore does not name."""
+    if is_git(repository) or ".gitignore" not in repository.files:
+        return list(repository.files)
+    lines = [line.strip() for line in repository.text(".gitignore").splitlines()]
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    return [file for file in repository.files if file in repository.changes or not _ignored(file, patterns)]
+
+
+def _ignored(file: str, patterns: list[str]) -> bool:
+    """Tell whether .gitignore names a file; the last pattern that fits decides. Enough for names and
+    folders.
+    """
+    result, parts = False, file.split("/")
+    for pattern in patterns:
+        wanted = pattern.removeprefix("!").strip("/")
+        names = parts[:-1] if pattern.endswith("/") else parts
+        if any(fnmatch(name, wanted) for name in names) or fnmatch(file, wanted):
+            result = not pattern.startswith("!")
+    return result
+
+
+def _git(repository: Repository, *words: str) -> str:
+    command = ["git", "-C", str(repository.root), *words]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "backslashreplace")
+
+
+def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
+    """Yield every line that a commit of any branch added: the commit, the place it had there, the line.
+
+    A history that is cut off (a shallow clone) is noted as a problem: nobody can look at what is not there.
+    """
+    if not is_git(repository):
+        return
+    try:
+        if _git(repository, "rev-parse", "--is-shallow-repository").strip() == "true":
+            fix = "fetch it: git fetch --unshallow, or fetch-depth: 0 in the workflow"
+            repository.problem("not-looked-at", Place("."), "git's history is cut off", fix)
+        said = _git(
+            repository, "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff",
+            "--no-textconv", "--no-renames", "--diff-merges=first-parent", "--src-prefix=a/",
+            "--dst-prefix=b/", "--format=commit:%H",
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError) as error:
+        repository.problem("not-looked-at", Place("."), f"git's history: {error}", "repair the repository")
+        return
+    commit, file, line, inside = "", "", 0, False
+    for text in said.split("\n"):
+        if text.startswith("commit:") and not inside:
+            commit = text[7:19]
+        elif text.startswith("diff --git "):
+            inside = False
+        elif text.startswith("+++ ") and not inside:
+            file = text[4:].strip('"\t').removeprefix("b/")
+        elif matched := HUNK.match(text):
+            line, inside = int(matched[1]), True
+        elif inside and text.startswith("+"):
+            yield commit, Place(file, line), text[1:]
+            line += 1
+        elif inside and text.startswith("commit:"):
+            commit, inside = text[7:19], False

@@ -10,5 +10,5 @@ NAME = re.compile(r"^[A-Za-z_][\w-]*$")
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a variable, output or argument of this name holds a secret; the id of an access key is none."""
+    """Tell whether something of this name holds a secret; the id of an access key is none."""
     return bool(NAME.match(name) and SECRET.search(name)) and not NOT_SECRET.search(name)

@@ -11,7 +11,7 @@ CODE = (("run",), ("shell",), ("with", "script"), ("with", "run"), ("with", "arg
 
 
 class MAIL_GHA_004(ActionsRule):
-    """An expression in a script is pasted into it before the shell reads it: a title like `"; curl …` is code.
+    """An expression in a script is pasted into it before the shell reads it: a title `"; curl …` is code.
 
     Branch names, titles, comments and inputs come from strangers; a variable of the environment stays a text.
     """

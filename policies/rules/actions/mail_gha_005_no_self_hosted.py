@@ -36,7 +36,7 @@ def labels(job: Job) -> list[Any]:
 
 
 class MAIL_GHA_005(ActionsRule):
-    """A pull request brings code of a stranger; on our own runner it reads the disk and stays for the next job.
+    """A pull request brings code of a stranger; on our own runner it reads the disk and stays for later jobs.
 
     The runner of this project is the mail host itself: that stranger would read everybody's mail.
     """

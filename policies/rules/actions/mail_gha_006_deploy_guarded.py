@@ -29,7 +29,7 @@ class MAIL_GHA_006(ActionsRule):
 
     name = "Deployment guarded: an environment, and a concurrency group that does not cancel"
     severity = Severity.HIGH
-    fix = "Give the job environment: production and concurrency: { group: production, cancel-in-progress: false }"
+    fix = "Give the job an environment and concurrency: { group: production, cancel-in-progress: false }"
     bad = "jobs:\n  deploy:\n    steps:\n      - run: make deploy\n"
     good = (
         "jobs:\n  deploy:\n    environment: production\n    concurrency:\n      group: production\n"

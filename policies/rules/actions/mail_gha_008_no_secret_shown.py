@@ -15,7 +15,7 @@ CODE = (("run",), ("with", "script"))
 
 
 class MAIL_GHA_008(ActionsRule):
-    """GitHub hides a secret in the log only as long as nobody changes it: in base64 or cut in two it is shown.
+    """GitHub hides a secret in the log only while nobody changes it: in base64 or cut in two it is shown.
 
     A secret in the environment of the whole workflow is also given to every action that somebody else wrote.
     """

@@ -14,7 +14,7 @@ def _too_early(days: Any, lock: int, least: int) -> bool:
 
 
 class MAIL_TF_007(TerraformRule):
-    """A lifecycle rule that expires a backup before its lock ends hides it: only a delete marker is to be seen.
+    """A lifecycle rule that expires a backup before its lock ends hides it: only a delete marker is seen.
 
     The locked version stays and is paid for, yet neither the restore nor its test finds it any more.
     """

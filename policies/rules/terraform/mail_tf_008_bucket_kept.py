@@ -7,7 +7,7 @@ from policies.sources.terraform import Module
 
 
 class MAIL_TF_008(TerraformRule):
-    """A renamed variable is enough for Terraform to plan a bucket's replacement: it deletes the old one first.
+    """A renamed variable is enough for Terraform to plan a bucket's replacement: it deletes the old first.
 
     prevent_destroy refuses that plan; force_destroy would empty the bucket so that nothing stands in the way.
     """
@@ -18,8 +18,8 @@ class MAIL_TF_008(TerraformRule):
     resources = ("aws_s3_bucket",)
     bad = 'resource "aws_s3_bucket" "backup" {\n  bucket        = "acme-backup"\n  force_destroy = true\n}\n'
     good = (
-        'resource "aws_s3_bucket" "backup" {\n  bucket = "acme-backup"\n\n  lifecycle {\n    prevent_destroy = true\n'
-        "  }\n}\n"
+        'resource "aws_s3_bucket" "backup" {\n  bucket = "acme-backup"\n\n'
+        "  lifecycle {\n    prevent_destroy = true\n  }\n}\n"
     )
 
     def check(self, subject: Module) -> Iterator[Found]:

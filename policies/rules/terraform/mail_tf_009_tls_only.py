@@ -30,7 +30,7 @@ class MAIL_TF_009(TerraformRule):
     Only a Deny in the resource's own policy, for everybody and every action, makes that impossible.
     """
 
-    name = "TLS only: a Deny for everybody where aws:SecureTransport is false, on bucket and objects and on topics"
+    name = "TLS only: a Deny for everybody where aws:SecureTransport is false, on bucket, objects and topics"
     severity = Severity.HIGH
     fix = 'Add a statement: Deny, Principal "*", Action "s3:*", both ARNs, Bool aws:SecureTransport "false"'
     resources = ("aws_s3_bucket", "aws_sns_topic")

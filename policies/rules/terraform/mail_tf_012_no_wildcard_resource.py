@@ -30,7 +30,9 @@ class MAIL_TF_012(TerraformRule):
     An uploader with s3:PutObject on * fills the state bucket; a role with iam rights on role/* edits itself.
     """
 
-    name = "No wildcard resource: name the ARN; a * only for objects inside one named bucket or parts of one topic"
+    name = (
+        "No wildcard resource: name the ARN; a * only for objects in one named bucket or parts of one topic"
+    )
     severity = Severity.CRITICAL
     fix = "Name the ARN of the bucket, topic, alarm, user or role"
     resources = tuple(POLICIES)

@@ -12,7 +12,7 @@ class MAIL_TF_014(TerraformRule):
     GitHub signs tokens for every repository of the world; without the exact subject each of them is let in.
     """
 
-    name = "Trust is narrow: people need MFA; GitHub needs StringEquals of audience and subject, without wildcard"
+    name = "Trust is narrow: people need MFA, GitHub StringEquals of audience and subject, without wildcard"
     severity = Severity.CRITICAL
     fix = 'Add Bool aws:MultiFactorAuthPresent "true", or StringEquals with the token\'s aud and sub'
     resources = ("aws_iam_role",)

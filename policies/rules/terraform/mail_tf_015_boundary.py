@@ -9,7 +9,7 @@ from policies.sources.terraform import Block, Module
 class MAIL_TF_015(TerraformRule):
     """A boundary is the ceiling over whatever policies say: without it the next wrong policy has full effect.
 
-    CI may edit the policies of the host and of the restore role; only the boundary keeps it from giving them more.
+    CI may edit the policies of the host and of the restore role; only the boundary keeps those small.
     """
 
     name = "Boundary set: permissions_boundary on every user, and on every role that people assume"

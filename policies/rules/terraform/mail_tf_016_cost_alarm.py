@@ -12,9 +12,9 @@ ABOVE = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold")
 
 
 class MAIL_TF_016(TerraformRule):
-    """Locked backups cannot be deleted to save money: the alarm is the only one who tells before the bill does.
+    """Locked backups cannot be deleted to save money: only the alarm tells before the bill does.
 
-    AWS publishes charges in us-east-1 only; an alarm elsewhere, or one without a subscribed topic, stays silent.
+    AWS publishes charges in us-east-1 only; an alarm elsewhere, or without a subscribed topic, stays silent.
     """
 
     name = "Cost alarm wired: AWS/Billing EstimatedCharges in us-east-1, to a topic there that somebody reads"
@@ -22,7 +22,7 @@ class MAIL_TF_016(TerraformRule):
     fix = "Put alarm, topic and subscription into us-east-1 and name the topic in alarm_actions"
     resources = ("aws_s3_bucket", ALARM, "aws_sns_topic", "aws_sns_topic_subscription")
     bad = f'resource "{ALARM}" "cost" {{\n  metric_name   = "EstimatedCharges"\n  alarm_actions = []\n}}\n'
-    good = 'region        = "us-east-1"\nnamespace     = "AWS/Billing"\nalarm_actions = [aws_sns_topic.cost.arn]\n'
+    good = 'region = "us-east-1"\nnamespace = "AWS/Billing"\nalarm_actions = [aws_sns_topic.cost.arn]\n'
 
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every module with a bucket for backups."""

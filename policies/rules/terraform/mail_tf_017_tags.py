@@ -19,8 +19,9 @@ class MAIL_TF_017(TerraformRule):
     resources = ("*",)
     bad = 'provider "aws" {\n  region = "eu-central-1"\n}\n'
     good = (
-        'provider "aws" {\n  region = "eu-central-1"\n\n  default_tags {\n    tags = {\n      Project     = "mailserver"\n'
-        '      Environment = "production"\n      ManagedBy   = "terraform"\n      Owner       = "admin"\n    }\n  }\n}\n'
+        'provider "aws" {\n  default_tags {\n    tags = {\n      Project     = "mailserver"\n'
+        '      Environment = "production"\n      ManagedBy   = "terraform"\n'
+        '      Owner       = "admin"\n    }\n  }\n}\n'
     )
 
     def check(self, subject: Module) -> Iterator[Found]:

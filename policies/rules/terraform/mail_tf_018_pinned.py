@@ -24,10 +24,12 @@ def bounded(constraint: Any) -> bool:
 class MAIL_TF_018(TerraformRule):
     """A provider runs on the machine that holds the account's credentials, and plans what is deleted.
 
-    Without an upper bound the next `init` takes a major version that renames what it finds, or a stranger's module.
+    Without an upper bound the next `init` takes a major version that renames things, or a stranger's module.
     """
 
-    name = "Providers pinned: required_version and every provider with an upper bound, modules by version or commit"
+    name = (
+        "Providers pinned: required_version and providers with an upper bound, modules by version or commit"
+    )
     severity = Severity.MEDIUM
     fix = (
         'Write version = "~> 6.25", required_version = ">= 1.9.0, < 2.0.0", ?ref=<40 hex digits> for modules'

@@ -20,7 +20,7 @@ class MAIL_TF_019(TerraformRule):
     good = 'terraform {\n  backend "s3" {\n    encrypt      = true\n    use_lockfile = true\n  }\n}\n'
 
     def check(self, subject: Module) -> Iterator[Found]:
-        """Look at the backend of every module that is a root; the one that makes the state's bucket keeps its own."""
+        """Look at the backend of every root module; the one that makes the state's bucket keeps its own."""
         backends = [each for block in subject.all("terraform") for each in block.inner("backend")]
         makes_it = any(holds_state(subject, each) for each in buckets(subject))
         if not backends and subject.all("provider") and not makes_it:

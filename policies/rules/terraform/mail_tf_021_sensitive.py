@@ -21,7 +21,7 @@ class MAIL_TF_021(TerraformRule):
     fix = "Add sensitive = true"
     resources = ("*",)
     bad = 'output "secret_access_key" {\n  value = aws_iam_access_key.uploader.secret\n}\n'
-    good = 'output "secret_access_key" {\n  value     = aws_iam_access_key.uploader.secret\n  sensitive = true\n}\n'
+    good = 'output "key" {\n  value     = aws_iam_access_key.uploader.secret\n  sensitive = true\n}\n'
 
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at variables by their name and at outputs by name and value."""

@@ -6,11 +6,12 @@ RUN := $(VENV)/bin/python
 # Two more environments: Terraform's core as a library, and checkov, which pins old versions of common libraries.
 TERRAFORM := .venv-terraform
 CHECKOV := .venv-checkov
+POLICIES := .venv-policies
 # Every test that fails keeps what it saw in here: screenshots, logs of containers.
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: help new demo demo-down test test-fast terraform-test lint lock hooks system benchmarks
+.PHONY: help new demo demo-down test test-fast policies-test policies-docs terraform-test lint lock hooks system benchmarks
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,11 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.new
 $(TERRAFORM)/.done: requirements/terraform.txt
 	@test -x $(TERRAFORM)/bin/python || $(PYTHON) -m venv $(TERRAFORM)
 	@$(TERRAFORM)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/terraform.txt
+	@touch $@
+
+$(POLICIES)/.done: requirements/policies.txt
+	@test -x $(POLICIES)/bin/python || $(PYTHON) -m venv $(POLICIES)
+	@$(POLICIES)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/policies.txt
 	@touch $@
 
 $(CHECKOV)/.done: requirements/checkov.txt
@@ -51,11 +57,18 @@ system: ## What the tests need from the system: linters, a browser, a Docker eng
 # The quick ones first: a mistake shows before the stack is built.
 test: $(VENV)/.dev system ## Everything, on real containers
 	@$(MAKE) --no-print-directory test-fast
+	@$(MAKE) --no-print-directory policies-test
 	@$(MAKE) --no-print-directory terraform-test
 	@$(RUN) -m pytest tests -m docker
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, in under two minutes (without Terraform)
 	@$(RUN) -m pytest tests -m "not docker"
+
+policies-test: $(POLICIES)/.done ## The gate: rules, fixtures, mutations, reports
+	@$(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
+
+policies-docs: $(POLICIES)/.done ## policies/RULES.md anew, after a change of a rule
+	@$(POLICIES)/bin/python -m policies docs
 
 terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done ## The Terraform modules on Terraform's real core, with an AWS in memory
 	@CHECKOV=$(CURDIR)/$(CHECKOV)/bin/checkov $(TERRAFORM)/bin/python -m pytest -c tests/terraform/pytest.ini tests/terraform

@@ -33,6 +33,7 @@ LEFTOVERS = (
     ".ruff_cache",
     ".hypothesis",
     ".venv",
+    ".venv-*",
     "node_modules",
     "*.egg-info",
 )

@@ -102,11 +102,22 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
+STANDARD = tuple(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge", "value")
+)
+#: Aliases inside aliases grow without end; no honest file comes near this.
+MOST_NODES = 100_000
+#: The tags of Compose, which say how a value is laid over another one.
+KNOWN_TAGS = ("!reset", "!override")
+
+
 class _Reader:
     """Turns composed nodes of one file into located values."""
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.nodes = 0
         self.loader = _Loader("")
         self.open: list[int] = []
 
@@ -114,8 +125,13 @@ class _Reader:
         return Place(self.file, node.start_mark.line + 1)
 
     def value(self, node: yaml.Node) -> Any:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise Unreadable(self.place(node), "it is too large: aliases inside aliases")
         if id(node) in self.open:
             raise Unreadable(self.place(node), "an anchor contains itself")
+        if not node.tag.startswith(STANDARD) and node.tag not in KNOWN_TAGS:
+            raise Unreadable(self.place(node), f"the tag {node.tag} means nothing here")
         self.open.append(id(node))
         try:
             if isinstance(node, yaml.MappingNode):

@@ -176,7 +176,13 @@ class Evaluator:
         return result
 
     def _splat(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
-        return Unknown(written(node))
+        value = self.value(node.parts[0], file, scope)
+        if isinstance(value, (Unknown, list)):
+            return Unknown(written(node)) if isinstance(value, Unknown) else value
+        result = List(Place(file, node.line))
+        if value is not None:
+            result.add(value, result.place)
+        return result
 
     def _index(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         return self._step(

@@ -1,7 +1,7 @@
 """Every rule has repositories that pass and that fail, and finds exactly the places they name."""
 
 import pytest
-from fixtures import FOLDER, fixtures
+from cases import FOLDER, fixtures
 
 from policies.gate.loading import load
 from policies.sources.repository import Repository

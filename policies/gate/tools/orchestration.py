@@ -8,7 +8,7 @@ import re
 from fnmatch import fnmatch
 
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
-from policies.model import Place
+from policies.model import Finding, Place
 from policies.sources.compose import EXAMPLES, sets_of_files
 from policies.sources.interpolation import REQUIRED, env_file
 from policies.sources.repository import Repository
@@ -28,40 +28,30 @@ class ComposeConfig(Tool):
         return any("/" not in files[0] for files in sets_of_files(repository))
 
     def run(self, repository: Repository, settings: Settings) -> Outcome:
-        """Ask Compose about each project."""
+        """Ask Compose about each project, with the values of .env, or of the example where there is none."""
         command = program("docker")
         if not command or execute([command, "compose", "version"], repository.root).returncode:
             return Outcome(absent="docker compose is not installed")
-        outcome = Outcome()
-        example = next((name for name in EXAMPLES if name in repository.files), None)
-        values = (
-            {name: value for name, (value, _) in env_file(repository.text(example)).items()}
-            if example
-            else {}
-        )
-        for files in sets_of_files(repository):
-            if "/" in files[0]:
-                continue
-            needed = {name for file in files for name in REQUIRED.findall(repository.text(file))}
-            env = {
-                **os.environ,
-                **{name: STAND_IN for name in needed if not values.get(name)},
-                "COMPOSE_DISABLE_ENV_FILE": "1",
-            }
-            arguments = [part for file in files for part in ("--file", file)]
-            arguments += ["--env-file", example] if example else []
-            done = execute([command, "compose", *arguments, "config", "--quiet"], repository.root, env)
-            if done.returncode:
-                message = (
-                    done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it refuses the project"
-                )
-                line = re.search(r"line (\d+)", message)
-                outcome.findings.append(
-                    self.finding(
-                        Place(files[-1], int(line[1]) if line else 1), message, entity=" + ".join(files)
-                    )
-                )
-        return outcome
+        example = next((name for name in EXAMPLES if repository.has(name)), "")
+        projects = [files for files in sets_of_files(repository) if "/" not in files[0]]
+        said = [(files, self._ask(repository, command, files, example)) for files in projects]
+        return Outcome(findings=[self._refused(files, error) for files, error in said if error])
+
+    def _ask(self, repository: Repository, command: str, files: tuple[str, ...], example: str) -> str:
+        """Return why Compose refuses a project; nothing if it takes it."""
+        values = env_file(repository.text(example)) if example else {}
+        needed = {name for file in files for name in REQUIRED.findall(repository.text(file))}
+        stand_ins = {name: STAND_IN for name in needed if not values.get(name, ("",))[0]}
+        arguments = [part for file in files for part in ("--file", file)]
+        arguments += ["--env-file", example] if example else []
+        environment = {**os.environ, **stand_ins, "COMPOSE_DISABLE_ENV_FILE": "1"}
+        done = execute([command, "compose", *arguments, "config", "--quiet"], repository.root, environment)
+        return (done.stderr.strip() or "it refuses the project") if done.returncode else ""
+
+    def _refused(self, files: tuple[str, ...], error: str) -> Finding:
+        line = re.search(r"line (\d+)", error)
+        place = Place(files[-1], int(line[1]) if line else 1)
+        return self.finding(place, error.splitlines()[-1], entity=" + ".join(files))
 
 
 class Terraform(Tool):
@@ -76,9 +66,9 @@ class Terraform(Tool):
 
     def run(self, repository: Repository, settings: Settings) -> Outcome:
         """Ask Terraform about each folder."""
-        command = program("terraform")
+        command = program("terraform") or program("tofu")
         if not command:
-            return Outcome(absent="terraform is not installed")
+            return Outcome(absent="neither terraform nor tofu is installed")
         outcome = Outcome()
         done = execute([command, "fmt", "-check", "-recursive", "-list=true", "."], repository.root)
         for file in done.stdout.splitlines():

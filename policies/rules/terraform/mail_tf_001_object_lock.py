@@ -24,9 +24,9 @@ class MAIL_TF_001(TerraformRule):
     resources = ("aws_s3_bucket",)
     bad = 'resource "aws_s3_bucket" "backup" {\n  bucket = "acme-backup"\n}\n'
     good = (
-        'resource "aws_s3_bucket" "backup" {\n  bucket              = "acme-backup"\n  object_lock_enabled = true\n}\n\n'
-        f'resource "{LOCK}" "backup" {{\n  bucket = aws_s3_bucket.backup.id\n\n  rule {{\n    default_retention {{\n'
-        '      mode = "COMPLIANCE"\n      days = 30\n    }\n  }\n}\n'
+        'resource "aws_s3_bucket" "backup" {\n  bucket = "acme-backup"\n  object_lock_enabled = true\n}\n\n'
+        f'resource "{LOCK}" "backup" {{\n  bucket = aws_s3_bucket.backup.id\n\n'
+        '  rule {\n    default_retention {\n      mode = "COMPLIANCE"\n      days = 30\n    }\n  }\n}\n'
     )
 
     def check(self, subject: Module) -> Iterator[Found]:

@@ -1,0 +1,50 @@
+from collections.abc import Iterator
+from typing import Any
+
+from policies.families import ActionsRule
+from policies.model import Found, Place, Severity
+from policies.sources.located import Map, mapping, where
+from policies.sources.tables import table
+from policies.sources.workflow import Workflow
+
+READS = ("read", "none")
+
+
+class MAIL_GHA_002(ActionsRule):
+    """Without permissions the token of a run may have every right in the repository, as its settings like.
+
+    One bad dependency of a test then pushes to main, makes a release or approves its own pull request.
+    """
+
+    name = "Least permissions: contents: read at the top, a write only in the job that needs it"
+    severity = Severity.HIGH
+    fix = "Write permissions: { contents: read } at the top, and what a job writes in that job"
+    bad = "on: push\npermissions: write-all\n"
+    good = "on: push\npermissions:\n  contents: read\n"
+
+    def check(self, subject: Workflow) -> Iterator[Found]:
+        """Look at the permissions of the workflow and of each job."""
+        if subject.is_action:
+            return
+        top = subject.data.get("permissions")
+        jobs = list(subject.jobs())
+        if "permissions" in subject.data:
+            yield from self._given(top, where(subject.data, "permissions"), "", ())
+        for job in jobs:
+            if "permissions" in job.data:
+                yield from self._given(
+                    job.data["permissions"], job.where("permissions"), job.name, table("actions")["writes"]
+                )
+            elif "permissions" not in subject.data:
+                yield Found(job.place, f"{job.name} has no permissions", "contents: read", job.name)
+
+    def _given(self, value: Any, place: Place, entity: str, may: Any) -> Iterator[Found]:
+        if not isinstance(value, dict):
+            yield Found(place, f"the permissions are {value}", "one by one, contents: read", entity)
+        for name, right in mapping(value).items():
+            at = where(value, name) if isinstance(value, Map) else place
+            if right not in READS and not (right == "write" and name in may):
+                yield Found(at, f"{name} is {right}", "read, or a write listed in actions.yml", entity)
+
+
+check = MAIL_GHA_002()

@@ -1,0 +1,38 @@
+from collections.abc import Iterator
+
+from policies.families import ActionsRule
+from policies.model import Found, Severity
+from policies.sources.located import dig, where
+from policies.sources.workflow import Workflow
+
+
+class MAIL_GHA_009(ActionsRule):
+    """actions/checkout writes the token of the run into .git/config, where every later step can read it.
+
+    An uploaded artifact, an image build or a test of a pull request takes it along.
+    """
+
+    name = "Checkout leaves no token: with: { persist-credentials: false }"
+    severity = Severity.MEDIUM
+    fix = "Add persist-credentials: false to actions/checkout"
+    bad = "steps:\n  - uses: actions/checkout@df4cb1c069e1874edd31b4311f1884172cec0e10\n"
+    good = bad + "    with:\n      persist-credentials: false\n"
+
+    def check(self, subject: Workflow) -> Iterator[Found]:
+        """Look at every checkout."""
+        for job in subject.jobs():
+            for step in job.steps():
+                name = str(step.get("uses") or "").partition("@")[0].lower()
+                kept = dig(step, "with", "persist-credentials")
+                if name == "actions/checkout" and kept not in (False, "false"):
+                    place = (
+                        where(step, "with", "persist-credentials")
+                        if kept is not None
+                        else where(step, "uses")
+                    )
+                    yield Found(
+                        place, "the token stays in .git/config", "persist-credentials: false", job.name
+                    )
+
+
+check = MAIL_GHA_009()

@@ -1,0 +1,35 @@
+from collections.abc import Iterator
+
+from policies.families import TerraformRule
+from policies.model import Found, Severity
+from policies.sources.buckets import buckets, configurations, missing
+from policies.sources.terraform import Module
+
+SWITCHES = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
+
+
+class MAIL_TF_005(TerraformRule):
+    """One wrong policy or ACL makes a bucket readable for the whole world; the block makes that impossible.
+
+    Each of the four switches closes another way, so all of them are needed.
+    """
+
+    name = "No public access: an aws_s3_bucket_public_access_block with all four switches true"
+    severity = Severity.CRITICAL
+    fix = "Set " + ", ".join(SWITCHES) + " to true"
+    resources = ("aws_s3_bucket", "aws_s3_bucket_public_access_block")
+    bad = "block_public_acls   = true\nblock_public_policy = false\n"
+    good = "".join(f"{name} = true\n" for name in SWITCHES)
+
+    def check(self, subject: Module) -> Iterator[Found]:
+        """Look at every bucket."""
+        for bucket in buckets(subject):
+            yield from missing(subject, bucket, "public_access_block", "no public access block")
+            for block in configurations(subject, bucket, "public_access_block"):
+                for name in SWITCHES:
+                    if block.value(name) is not True:
+                        what = f"{name} is {block.value(name, 'not set')}"
+                        yield Found(block.where(name), what, f"{name} = true", block.address)
+
+
+check = MAIL_TF_005()

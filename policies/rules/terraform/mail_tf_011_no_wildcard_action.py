@@ -1,0 +1,40 @@
+from collections.abc import Iterator
+
+from policies.families import TerraformRule
+from policies.model import Found, Severity
+from policies.sources.iam import POLICIES, statements
+from policies.sources.located import where
+from policies.sources.tables import table
+from policies.sources.terraform import Module
+
+
+class MAIL_TF_011(TerraformRule):
+    """A wildcard allows what nobody read, and what AWS invents later: s3:* has s3:PutBucketPolicy in it.
+
+    Written with join, format, jsonencode or a policy document data source it is a wildcard all the same.
+    """
+
+    name = "No wildcard action: name each action, and never NotAction in an Allow"
+    severity = Severity.CRITICAL
+    fix = "Name the actions that are needed one by one"
+    resources = tuple(POLICIES)
+    bad = 'Action = join(":", ["s3", "*"])\n'
+    good = 'Action = ["s3:PutObject", "s3:GetObject"]\n'
+
+    def check(self, subject: Module) -> Iterator[Found]:
+        """Look at every action of every Allow; a pattern may stand literally in iam.yml."""
+        for each in statements(subject):
+            if not each.allows:
+                continue
+            address = each.block.address
+            may = table("iam").get(address) or {}
+            if "NotAction" in each.data:
+                place = where(each.data, "NotAction")
+                yield Found(place, "all actions but some are allowed", "Action, one by one", address)
+            for action, place in each.values("Action"):
+                text = str(action)
+                if ("*" in text or "?" in text) and text not in may:
+                    yield Found(place, f"{address} allows {text}", "actions one by one", address)
+
+
+check = MAIL_TF_011()

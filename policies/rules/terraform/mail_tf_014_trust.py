@@ -1,0 +1,49 @@
+from collections.abc import Iterator
+
+from policies.families import TerraformRule
+from policies.model import Found, Severity
+from policies.sources.iam import Statement, statements
+from policies.sources.terraform import Module
+
+
+class MAIL_TF_014(TerraformRule):
+    """A role is worth what its trust asks for: people without MFA are one stolen key away from all backups.
+
+    GitHub signs tokens for every repository of the world; without the exact subject each of them is let in.
+    """
+
+    name = "Trust is narrow: people need MFA, GitHub StringEquals of audience and subject, without wildcard"
+    severity = Severity.CRITICAL
+    fix = 'Add Bool aws:MultiFactorAuthPresent "true", or StringEquals with the token\'s aud and sub'
+    resources = ("aws_iam_role",)
+    bad = 'Principal = { Federated = local.github_oidc }\nAction    = "sts:AssumeRoleWithWebIdentity"\n'
+    good = (
+        'Condition = { StringEquals = {\n  "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"\n'
+        '  "token.actions.githubusercontent.com:sub" = "repo:acme/mail:ref:refs/heads/main"\n} }\n'
+    )
+
+    def check(self, subject: Module) -> Iterator[Found]:
+        """Look at the trust of every role."""
+        for each in statements(subject):
+            if each.block.labels[0] != "aws_iam_role" or not each.allows:
+                continue
+            for kind, name, place in each.principals():
+                if kind == "AWS" and [
+                    str(value).lower() for value in each.condition("Bool", "aws:MultiFactorAuthPresent")
+                ] != ["true"]:
+                    what = "people may assume it without MFA"
+                    yield Found(place, what, 'Bool aws:MultiFactorAuthPresent "true"', each.block.address)
+                if kind == "Federated":
+                    yield from self._federated(each, str(name))
+
+    def _federated(self, statement: Statement, provider: str) -> Iterator[Found]:
+        issuer = provider.partition("oidc-provider/")[2]
+        for claim in ("aud", "sub"):
+            values = statement.condition("StringEquals", f"{issuer}:{claim}")
+            if not values or any("*" in str(value) or str(value).startswith("${") for value in values):
+                what = f"the token's {claim} is {', '.join(map(str, values)) or 'not asked for'}"
+                should = f"StringEquals {issuer}:{claim}, without wildcard"
+                yield Found(statement.place, what, should, statement.block.address)
+
+
+check = MAIL_TF_014()

@@ -1,0 +1,46 @@
+from collections.abc import Iterator
+
+from policies.families import TerraformRule
+from policies.model import Found, Severity
+from policies.sources.iam import statements
+from policies.sources.terraform import Block, Module
+
+
+class MAIL_TF_015(TerraformRule):
+    """A boundary is the ceiling over whatever policies say: without it the next wrong policy has full effect.
+
+    CI may edit the policies of the host and of the restore role; only the boundary keeps those small.
+    """
+
+    name = "Boundary set: permissions_boundary on every user, and on every role that people assume"
+    severity = Severity.HIGH
+    fix = "Set permissions_boundary = local.arns.boundary"
+    resources = ("aws_iam_user", "aws_iam_role")
+    bad = 'resource "aws_iam_user" "uploader" {\n  name = "uploader"\n}\n'
+    good = (
+        'resource "aws_iam_user" "uploader" {\n  name                 = "uploader"\n'
+        "  permissions_boundary = aws_iam_policy.boundary.arn\n}\n"
+    )
+
+    def check(self, subject: Module) -> Iterator[Found]:
+        """Look at users, and at roles that an AWS principal may assume."""
+        people = [
+            each.block
+            for each in statements(subject)
+            if any(kind == "AWS" for kind, _, _ in each.principals())
+        ]
+        roles = [role for role in subject.resources("aws_iam_role") if role in people]
+        for block in [*subject.resources("aws_iam_user"), *roles]:
+            yield from self._block(block)
+
+    def _block(self, block: Block) -> Iterator[Found]:
+        boundary = block.value("permissions_boundary")
+        if boundary in (None, ""):
+            where = block.where("permissions_boundary")
+            yield Found(where, f"{block.address} has no boundary", "permissions_boundary", block.address)
+        elif ":aws:policy/" in str(boundary):
+            where = block.where("permissions_boundary")
+            yield Found(where, f"the boundary is {boundary}", "a boundary of ours", block.address)
+
+
+check = MAIL_TF_015()

@@ -1,0 +1,251 @@
+"""0 clean, 1 findings, 2 the gate could not do its job: silence is never a pass."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from policies.gate import loading
+from policies.gate.check import Options, check
+from policies.gate.cli import main
+
+RULE = """\
+from policies.families import RepositoryRule
+from policies.model import Severity
+
+
+class {name}(RepositoryRule):
+    \"\"\"Why this is needed, in a sentence, and what happens if nobody does it: something bad.\"\"\"
+
+    name = "Something"
+    severity = Severity.LOW
+    fix = "Mend it"
+    bad = "bad"
+    good = "good"
+
+    def check(self, subject):
+        {body}
+
+
+check = {name}()
+"""
+
+
+@pytest.fixture
+def repository(generate, tmp_path):
+    """A generated repository that a test may change."""
+    copy = tmp_path / "repository"
+    shutil.copytree(generate(), copy)
+    return copy
+
+
+@pytest.fixture
+def rules(tmp_path):
+    """A folder for rules of a test's own."""
+    folder = tmp_path / "pack" / "policies" / "rules"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def rule(folder: Path, name: str = "MAIL_REP_900", body: str = "return iter(())", file: str = "") -> None:
+    path = folder / (file or f"{name.lower()}_test.py")
+    path.write_text(RULE.format(name=name, body=body), encoding="utf-8")
+
+
+def run(root: Path, **options):
+    """Run the gate without the syntax checkers, which need programs of their own."""
+    options.setdefault("only", ("MAIL_REP_001",))
+    return check(root, Options(**options)).report
+
+
+def kinds(report) -> set[str]:
+    return {problem.kind for problem in report.problems}
+
+
+def test_a_generated_repository_is_clean(repository, capsys):
+    assert main(["check", str(repository), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["findings"], report["problems"], report["waived"]) == ([], [], [])
+
+
+def test_a_finding_makes_it_one(repository):
+    file = repository / ".gitignore"
+    file.write_text(file.read_text().replace("*.key\n", ""))
+    report = run(repository)
+    assert report.exit_code == 1 and [str(found.place) for found in report.findings] == [".gitignore:1"]
+
+
+# ---- policies that do not do their job
+
+
+def test_a_policy_that_raises(repository, rules):
+    rule(rules, body="raise KeyError('shape')")
+    report = run(repository, rules=rules, only=())
+    assert report.exit_code == 2 and kinds(report) == {"policy-raised"}
+    assert report.problems[0].place.line == 15, "the line in the policy"
+
+
+def test_a_policy_that_does_not_load(repository, rules):
+    (rules / "mail_rep_900_test.py").write_text("def broken(:\n")
+    report = run(repository, rules=rules, only=())
+    assert report.exit_code == 2 and kinds(report) == {"policy-broken"}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "complaint"),
+    [
+        ("MAIL_REP_900", "mail_rep_901_other.py", "its rule is called MAIL_REP_900"),
+        ("MAIL_XYZ_900", "", "is no id"),
+    ],
+)
+def test_a_policy_whose_name_is_wrong(repository, rules, name, file, complaint):
+    rule(rules, name, file=file)
+    report = run(repository, rules=rules, only=())
+    assert report.exit_code == 2 and complaint in report.problems[0].what
+
+
+def test_a_policy_without_a_rule(repository, rules):
+    (rules / "mail_rep_900_test.py").write_text("check = None\n")
+    assert kinds(run(repository, rules=rules, only=())) == {"policy-broken"}
+
+
+def test_a_policy_without_a_reason(repository, rules):
+    rule(rules)
+    file = rules / "mail_rep_900_test.py"
+    file.write_text(file.read_text().replace("Why this is needed, in a sentence, and what", "What"))
+    report = run(repository, rules=rules, only=())
+    assert report.exit_code == 2 and "docstring" in report.problems[0].what
+
+
+def test_two_policies_with_one_id(repository, rules):
+    rule(rules)
+    rule(rules, file="mail_rep_900_twice.py")
+    report = run(repository, rules=rules, only=())
+    assert report.exit_code == 2 and "is taken by" in report.problems[0].what
+
+
+def test_no_policy_at_all(repository, rules):
+    assert kinds(run(repository, rules=rules, only=())) == {"policy-broken"}
+
+
+def test_the_pack_itself_loads_without_a_complaint():
+    assert loading.load().problems == []
+
+
+# ---- files that were not judged
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("docker-compose.yml", "services: [\n"),
+        ("compose.more.yml", "services:\n  a: {image: x\n"),
+        ("deploy/settings.yaml", "a: b: c\n"),
+        ("deploy/twice.yml", "a: 1\na: 2\n"),
+        (".github/workflows/test.yml", "on: [push\n"),
+        ("terraform/s3-backup/more.tf", 'resource "x" {\n'),
+        ("terraform/s3-backup/tests/more.tftest.hcl", "run {\n"),
+        ("config/rspamd/local.d/more.conf", "a {\n"),
+        ("config/nginx/more.conf", "server {\n"),
+        ("package.json", "{]"),
+        ("pyproject.toml", "a =\n"),
+        ("empty/Dockerfile", "# nothing\n"),
+    ],
+)
+def test_a_file_that_does_not_parse(repository, file, text):
+    path = repository / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    report = run(repository, only=())
+    assert report.exit_code == 2
+    assert file in {problem.place.file for problem in report.problems if problem.kind == "unreadable"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fix"),
+    [
+        ("config/new/thing.conf", "a = b\n", "policies/data/configuration.yml"),
+        ("terraform/s3-backup/main.tf.json", "{}", "write it as HCL"),
+        ("compose.far.yml", "include:\n  - https://example.com/compose.yml\n", "a file of this repository"),
+        ("compose.far.yml", "include:\n  - missing.yml\n", "name one that exists"),
+        ("compose.far.yml", "services:\n  a: {extends: {file: missing.yml, service: a}}\n", "exists"),
+    ],
+)
+def test_a_file_that_was_not_looked_at(repository, file, text, fix):
+    path = repository / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    report = run(repository, only=())
+    assert report.exit_code == 2
+    assert any(problem.kind == "not-looked-at" and fix in problem.fix for problem in report.problems)
+
+
+def test_a_link_that_leads_out_of_the_repository(repository, tmp_path):
+    (tmp_path / "outside.yml").write_text("services: {}\n")
+    (repository / "compose.out.yml").symlink_to(tmp_path / "outside.yml")
+    assert "not-looked-at" in kinds(run(repository))
+
+
+@pytest.mark.parametrize("folder", ["terraform", "config", "postfix"])
+def test_a_kind_of_file_that_is_gone(repository, folder):
+    shutil.rmtree(repository / folder)
+    if folder == "postfix":
+        for other in ("usermgmt", "mailserver-api"):
+            shutil.rmtree(repository / other)
+    assert "nothing-to-look-at" in kinds(run(repository))
+
+
+def test_the_wrong_folder(tmp_path):
+    report = run(tmp_path)
+    assert report.exit_code == 2 and kinds(report) == {"nothing-to-look-at"}
+
+
+@pytest.mark.parametrize(
+    ("file", "comment"),
+    [
+        ("docker-compose.yml", "# checkov:skip=MAIL_CMP_001: because\n"),
+        ("docker-compose.yml", "# bridgecrew:skip=MAIL_CMP_001\n"),
+        ("terraform/s3-backup/main.tf", "# CHECKOV:SKIP=CKV_AWS_18:no\n"),
+        (".github/workflows/a.yml", "on: push\njobs: {}\n# zizmor: ignore[unpinned-uses]\n"),
+        ("usermgmt/Dockerfile", "# checkov:skip=CKV_DOCKER_3\n"),
+    ],
+)
+def test_a_comment_that_switches_a_check_off(repository, file, comment):
+    path = repository / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as opened:
+        opened.write(comment)
+    report = run(repository)
+    assert report.exit_code == 2 and "inline-skip" in kinds(report)
+
+
+# ---- misuse
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--only", "MAIL_CMP_999"],
+        ["--explain", "MAIL_CMP_999"],
+        ["--changed-since", "no-such-reference"],
+        ["--image", "nginx"],
+        ["--families", "cobol"],
+    ],
+)
+def test_misuse_is_two(repository, arguments, capsys):
+    try:
+        code = main(["check", str(repository), *arguments])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2 and capsys.readouterr().err
+
+
+def test_a_checker_that_is_not_at_hand_is_told(repository, monkeypatch, capsys):
+    monkeypatch.setattr("policies.gate.tools.orchestration.program", lambda name: None)
+    assert main(["check", str(repository), "--only", "SYNTAX_COMPOSE"]) == 0
+    assert "docker compose config did not run" in capsys.readouterr().out
+    assert main(["check", str(repository), "--only", "SYNTAX_COMPOSE", "--require-tools"]) == 2
+    assert "tool-missing" in capsys.readouterr().out

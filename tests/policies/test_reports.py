@@ -1,0 +1,167 @@
+"""One report in five forms, and the ways to ask for a part of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+
+from policies.gate import cli
+from policies.gate.check import Options, check
+from policies.gate.cli import main
+
+# The schema of SARIF 2.1.0 as Microsoft's package carries it.
+SARIF_PACKAGE = "@microsoft/jest-sarif@1.0.0-beta.0"
+SARIF_FILE = "package/lib/schemas/sarif-2.1.0-rtm.5.json"
+
+
+@pytest.fixture(scope="session")
+def sarif_schema(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sarif")
+    subprocess.run(["npm", "pack", "--silent", SARIF_PACKAGE], cwd=folder, check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        return json.loads(archive.extractfile(SARIF_FILE).read())
+
+
+@pytest.fixture(scope="module")
+def repository(generate, tmp_path_factory):
+    """A repository with two findings, a problem and a waiver, in git."""
+    root = tmp_path_factory.mktemp("reports") / "repository"
+    shutil.copytree(generate(), root)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "generated")
+    change(root, "docker-compose.yml", "restart: unless-stopped", "restart: 'no'")
+    change(root, "config/postfix/main.cf", "mynetworks = 127.0.0.0/8", "mynetworks = 10.0.0.0/8 <b>|")
+    return root
+
+
+def git(root, *arguments):
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True)
+
+
+def change(root, file, old, new):
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def written(repository, tmp_path_factory):
+    """The reports of one run, as files."""
+    folder = tmp_path_factory.mktemp("written")
+    names = ("sarif", "junit", "markdown")
+    arguments = [part for name in names for part in (f"--{name}", str(folder / name))]
+    assert main(["check", str(repository), *arguments]) == 1
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
+def test_json_says_all_there_is_to_say(repository, capsys):
+    assert main(["check", str(repository), "--json", "--only", "MAIL_CFG_001"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["exit_code"] == 1 and report["ran"] == ["MAIL_CFG_001"]
+    first = report["findings"][0]
+    assert (first["rule"], first["severity"], first["file"]) == (
+        "MAIL_CFG_001",
+        "critical",
+        "config/postfix/main.cf",
+    )
+    assert "10.0.0.0/8" in first["is"] and first["should_be"] and first["mend"] and first["line"] > 1
+
+
+def test_plain_text_shows_place_is_should_be_and_how_to_mend(repository, capsys):
+    assert main(["check", str(repository), "--only", "MAIL_CFG_001"]) == 1
+    said = capsys.readouterr().out
+    for part in (
+        "critical config/postfix/main.cf:",
+        "is mynetworks trusts",
+        "should be loopback",
+        "mend Write",
+    ):
+        assert part in " ".join(said.split())
+
+
+def test_sarif_is_valid(written, sarif_schema):
+    jsonschema.validate(json.loads(written["sarif"]), sarif_schema)
+
+
+def test_sarif_has_help_for_every_rule_and_a_place_for_every_result(written):
+    run = json.loads(written["sarif"])["runs"][0]
+    rules = run["tool"]["driver"]["rules"]
+    assert {result["ruleId"] for result in run["results"]} >= {"MAIL_CFG_001", "MAIL_CMP_006"}
+    for result in run["results"]:
+        rule = rules[result["ruleIndex"]]
+        assert rule["id"] == result["ruleId"]
+        assert rule["help"]["text"] and "Mend:" in rule["help"]["markdown"]
+        assert result["locations"][0]["physicalLocation"]["region"]["startLine"] >= 1
+
+
+def test_sarif_tells_when_the_gate_could_not_do_its_job(repository, tmp_path, sarif_schema):
+    (repository / "broken.yml").write_text("a: [\n")
+    try:
+        assert main(["check", str(repository), "--only", "MAIL_REP_001", "--sarif", str(tmp_path / "x")]) == 2
+    finally:
+        (repository / "broken.yml").unlink()
+    log = json.loads((tmp_path / "x").read_text())
+    jsonschema.validate(log, sarif_schema)
+    assert log["runs"][0]["invocations"][0]["executionSuccessful"] is False
+
+
+def test_junit_has_a_case_for_every_rule_that_ran(written):
+    suite = ElementTree.fromstring(written["junit"])  # noqa: S314  # our own output
+    cases = {case.get("name"): case for case in suite.iter("testcase")}
+    assert suite.get("tests") == str(len(cases)) and len(cases) > 40
+    assert cases["MAIL_CFG_001"].find("failure") is not None and cases["MAIL_CMP_001"].find("failure") is None
+    assert suite.get("failures") == str(len(list(suite.iter("failure"))))
+
+
+def test_markdown_is_a_table_that_no_value_can_break(written):
+    rows = [line for line in written["markdown"].splitlines() if "MAIL_CFG_001" in line]
+    assert rows and all(len(row.replace("\\|", "").split("|")) == 7 for row in rows)
+    assert "<b>" not in written["markdown"]
+
+
+def test_changed_since_leaves_out_what_was_there_already(repository, tmp_path):
+    root = tmp_path / "repository"
+    shutil.copytree(repository, root)
+    git(root, "commit", "--quiet", "--all", "--message", "two findings")
+    change(root, "docker-compose.yml", "internal: true", "internal: false")
+    report = check(root, Options(changed_since="HEAD")).report
+    assert {found.rule for found in report.findings} == {"MAIL_CMP_016"}
+    assert any("were there at HEAD already" in note for note in report.notes)
+
+
+def test_changed_since_sees_what_the_removal_of_another_file_did(repository, tmp_path):
+    root = tmp_path / "repository"
+    shutil.copytree(repository, root)
+    (root / "config/dovecot/sieve/learn-ham.sieve").unlink()
+    report = check(root, Options(changed_since="HEAD", only=("MAIL_CFG_010",))).report
+    assert [found.place.file for found in report.findings] == ["config/dovecot/dovecot.conf"]
+
+
+def test_only_runs_what_it_names(repository):
+    report = check(repository, Options(only=("MAIL_CMP_006", "MAIL_CMP_001"))).report
+    assert set(report.ran) == {"MAIL_CMP_006", "MAIL_CMP_001"}
+
+
+def test_list_names_every_rule(capsys):
+    assert main(["check", "--list"]) == 0
+    said = capsys.readouterr().out
+    assert all(rule in said for rule in cli.known())
+
+
+def test_explain_says_why_how_and_shows_both_examples(capsys):
+    assert main(["check", "--explain", "MAIL_CMP_009"]) == 0
+    said = capsys.readouterr().out
+    for part in ("root on the host", "Mend:", "Bad:", "docker.sock", "Good:"):
+        assert part in said
+
+
+def test_the_page_of_the_rules_is_what_the_rules_say(capsys):
+    assert main(["docs", "--check"]) == 0, "make policies-docs"

@@ -173,7 +173,8 @@ class _Files:
             base, under_services, file = posixpath.dirname(target), self._services_of(target, place), target
         else:
             under_services = services
-        if not isinstance(under_services, Map) or wanted not in under_services:
+        named = isinstance(under_services, Map) and not isinstance(wanted, (dict, list))
+        if not named or wanted not in under_services:
             self._cannot(
                 place, f"extends: there is no service {wanted} in {file}", "name a service that exists"
             )

@@ -46,7 +46,7 @@ class MAIL_CMP_015(ComposeRule):
             port = mapping(item)
             address, published = str(port.get("host_ip", "")), str(port.get("published", ""))
             # Whatever the example says: on the server this is the address that mail clients connect to.
-            if self._names_the_lan(service, place):
+            if _loopback(address) and self._names_the_lan(service, place):
                 address = LAN
             if _loopback(address):
                 allowed = service.name in rules["loopback"]

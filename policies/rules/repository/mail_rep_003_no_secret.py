@@ -32,8 +32,7 @@ class MAIL_REP_003(RepositoryRule):
     def check(self, subject: Repository) -> Iterator[Found]:
         """Look at the files as they are, then at every line that was ever added."""
         for file in tracked(subject):
-            for number, wrong in leaks.in_file(file, subject.text(file), self._elsewhere(file)):
-                yield Found(Place(file, number), wrong, "a file in secrets/, which git ignores", file)
+            yield from self._file(subject, file)
         now: dict[str, set[str]] = {}
         for commit, place, line in added_lines(subject):
             wrong = leaks.complaint(place.file, line, self._elsewhere(place.file))
@@ -46,6 +45,11 @@ class MAIL_REP_003(RepositoryRule):
 
     def _elsewhere(self, file: str) -> bool:
         return any(fnmatch(file.rpartition("/")[2], pattern) for pattern in OTHERS)
+
+    def _file(self, subject: Repository, file: str) -> Iterator[Found]:
+        should = "a file in secrets/, which git ignores"
+        for number, wrong in leaks.in_text(file, subject.text(file), self._elsewhere(file)):
+            yield Found(Place(file, number), wrong, should, file)
 
 
 check = MAIL_REP_003()

@@ -21,10 +21,12 @@ FLAVOURS = {
 
 
 @pytest.fixture(scope="session")
-def images() -> standins.Choice:
-    """Upstream images where a registry answers, stand-ins where none does; a Docker engine that runs."""
+def images(request) -> standins.Choice:
+    """Upstream images where a registry answers, stand-ins where none does (it says which); an engine."""
     engine.ensure()
     choice = standins.choose(files=COMPOSE_FILES)
+    if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
+        reporter.write_line(f"\n{choice.line}")
     if choice.standins:
         with standins.shown_progress() as progress:
             standins.build(progress)

@@ -21,10 +21,12 @@ FLAVOURS = {
 
 
 @pytest.fixture(scope="session")
-def images() -> standins.Choice:
-    """Upstream images where a registry answers, stand-ins where none does; a Docker engine that runs."""
+def images(request) -> standins.Choice:
+    """Upstream images where a registry answers, stand-ins where none does (it says which); an engine."""
     engine.ensure()
     choice = standins.choose(files=COMPOSE_FILES)
+    if reporter := request.config.pluginmanager.getplugin("terminalreporter"):
+        reporter.write_line(f"\n{choice.line}")
     if choice.standins:
         with standins.shown_progress() as progress:
             standins.build(progress)
@@ -50,11 +52,22 @@ def stack(request, images, tmp_path_factory) -> Iterator[Stack]:
         running.down()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a flavour has no part in: the tests of the virus scanner where there is none."""
+    flavours = {item: getattr(item, "callspec", None) and item.callspec.params.get("stack") for item in items}
+    without = [
+        item
+        for item, flavour in flavours.items()
+        if flavour and not FLAVOURS[flavour].get("antivirus", True) and "scanned" in item.fixturenames
+    ]
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]
+
+
 @pytest.fixture
 def scanned(stack) -> Stack:
-    """The stack that has a virus scanner."""
-    if "clamav" not in stack.services():
-        pytest.skip("this flavour has no virus scanner")
+    """The stack, for a test that needs its virus scanner; other flavours are left out above."""
+    assert "clamav" in stack.services()
     return stack
 
 

@@ -3,17 +3,21 @@
 import re
 
 import pytest
-from equipment.template import ANSWERS, TEMPLATE
+from equipment.template import ANSWERS, ROOT
 
-NOTE = (TEMPLATE / "README.md").read_text().split("## What it costs")[1]
+DOCUMENTS = ROOT / "{{cookiecutter.project_slug}}" / "_docs"
+NOTES = {
+    language: (DOCUMENTS / language / "terraform" / "README.md").read_text().split(heading)[1]
+    for language, heading in (("en", "## What it costs"), ("ja", "## 費用"))
+}
 PRICE = re.compile(r"^\| ([A-Z][\w ]+) \| ([\d.]+) \| ", re.MULTILINE)
 ROW = re.compile(r"^\| (\d+) GB \| (.+) \|$", re.MULTILINE)
 OBJECTS_A_GB = 100
 DAYS_IN_STANDARD = 30
 
 
-def prices() -> dict[str, float]:
-    return {name: float(price) for name, price in PRICE.findall(NOTE)}
+def prices(note: str) -> dict[str, float]:
+    return {name: float(price) for name, price in PRICE.findall(note)}
 
 
 def share_in_standard() -> float:
@@ -22,8 +26,8 @@ def share_in_standard() -> float:
     return DAYS_IN_STANDARD / ((lock + 30) + lock)
 
 
-def amounts(gigabytes: int) -> dict[str, float]:
-    price, share = prices(), share_in_standard()
+def amounts(note: str, gigabytes: int) -> dict[str, float]:
+    price, share = prices(note), share_in_standard()
     new_objects = gigabytes * OBJECTS_A_GB * share
     return {
         "STANDARD": gigabytes * share * price["STANDARD"],
@@ -34,11 +38,13 @@ def amounts(gigabytes: int) -> dict[str, float]:
     }
 
 
+@pytest.mark.parametrize("language", NOTES)
 @pytest.mark.parametrize("gigabytes", [10, 100])
-def test_every_figure_of_the_table_is_what_the_arithmetic_gives(gigabytes: int) -> None:
-    rows = {int(size): cells.split(" | ") for size, cells in ROW.findall(NOTE)}
+def test_every_figure_of_the_table_is_what_the_arithmetic_gives(language: str, gigabytes: int) -> None:
+    note = NOTES[language]
+    rows = {int(size): cells.split(" | ") for size, cells in ROW.findall(note)}
     *parts, total = rows[gigabytes]
-    expected = amounts(gigabytes)
+    expected = amounts(note, gigabytes)
     assert [float(part.split("=")[-1]) for part in parts] == pytest.approx(
         [round(amount, 3) for amount in expected.values()]
     )
@@ -46,5 +52,6 @@ def test_every_figure_of_the_table_is_what_the_arithmetic_gives(gigabytes: int) 
 
 
 def test_the_note_tells_how_long_a_backup_is_kept() -> None:
-    assert "90 days in all" in NOTE and "three times what is uploaded in a month" in NOTE
+    assert "90 days in all" in NOTES["en"] and "three times what is uploaded in a month" in NOTES["en"]
+    assert "合計 90 日" in NOTES["ja"]
     assert share_in_standard() == pytest.approx(1 / 3)

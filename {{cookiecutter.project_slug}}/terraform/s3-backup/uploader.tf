@@ -101,7 +101,7 @@ resource "aws_iam_policy" "boundary" {
   depends_on = [aws_s3_bucket.backup]
 }
 
-# One key, or two while the host changes over: docs in README.md, "Rotate the access key".
+# One key, or two while the host changes over: terraform/README.md has the steps.
 resource "aws_iam_access_key" "uploader" {
   for_each = var.access_keys
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import lru_cache
 
 from policies.sources.secrets import HARMLESS, LONG, REFERENCE, URL, random_looking, shape
 
@@ -49,8 +50,11 @@ BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 #: What tells in a text without line ends that one of the shapes may be in it.
 PERHAPS = re.compile(r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$")
 HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity", re.IGNORECASE)
+#: Lines of a lock file: they are most of all lines, and cannot hold anything else.
+LOCKED = re.compile(r"^\s*--hash=sha256:[0-9a-f]{64}(?: \\)?$")
 WINDOW = 4
 ALPHABET = 40
+SHORTEST = 6
 
 
 def _by_shape(line: str, tests: bool) -> str:
@@ -87,13 +91,28 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
     """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
     settings.
     """
-    tests = _one_of(file, ELSEWHERE)
+    tests, settings = _kind(file)
+    if len(line) < SHORTEST or LOCKED.match(line):
+        return ""
     if found := _by_shape(line, tests):
         return found
-    mine = not (tests or elsewhere or _one_of(file, OWN_RULES)) and _one_of(file, SETTINGS)
-    if mine and (found := _by_name(line)):
+    if settings and not elsewhere and (found := _by_name(line)):
         return found
     return "" if tests else _by_chance(line)
+
+
+@lru_cache(maxsize=4096)
+def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, str], ...]:
+    """Return line and kind of each secret in a file; remembered, since most files stay as they are."""
+    whole = ((number, complaint(file, line, elsewhere)) for number, line in enumerate(text.splitlines(), 1))
+    return (*(each for each in whole if each[1]), *split(text))
+
+
+@lru_cache(maxsize=4096)
+def _kind(file: str) -> tuple[bool, bool]:
+    """Tell whether other rules look here, and whether a value next to a secret's name is a setting here."""
+    tests = _one_of(file, ELSEWHERE)
+    return tests, not (tests or _one_of(file, OWN_RULES)) and _one_of(file, SETTINGS)
 
 
 def _one_of(file: str, patterns: tuple[str, ...]) -> bool:

@@ -36,6 +36,10 @@ SHAPES = (
         "a password hash",
     ),
 )
+#: One of these is part of every shape: without one there is no need to look closer.
+HINT = re.compile(
+    r"PRIVATEKEY|AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|\$(?:2[aby]|5|6|y|argon)"
+)
 URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
 #: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.
 GIVEN = re.compile(
@@ -48,6 +52,7 @@ HARMLESS = re.compile(
 )
 REFERENCE = re.compile(r"^[\"']?\$\{?(?P<name>\w+)")
 BASE64 = re.compile(r"^[A-Za-z0-9+/_-]{16,}={0,2}$")
+SHORTEST_BASE64 = 16
 LONG = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 MIN_ENTROPY = 4.1
 
@@ -81,16 +86,17 @@ def _decoded(text: str) -> str:
 
 def shape(text: str, depth: int = 2) -> str:
     """Say which secret a text shows by its shape, base64 and line breaks notwithstanding; nothing if none."""
-    for candidate in (text, "".join(text.split())):
+    squeezed = "".join(text.split())
+    for candidate in {text, squeezed} if HINT.search(squeezed) else ():
         for pattern, what in SHAPES:
             if pattern.search(candidate):
                 return what
-    url = URL.search(text)
+    url = URL.search(text) if "://" in text else None
     if url and not HARMLESS.match(url["password"]) and not url["password"].startswith("$"):
         return "a password inside an address"
     if depth:
-        for word in {text, *text.split()}:
-            inner = _decoded(word)
+        for word in {squeezed, *text.split()}:
+            inner = _decoded(word) if len(word) >= SHORTEST_BASE64 else ""
             if inner and (found := shape(inner, depth - 1) or given(inner)):
                 return f"{found}, in base64"
     return ""

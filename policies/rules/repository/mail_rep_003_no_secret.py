@@ -47,12 +47,8 @@ class MAIL_REP_003(RepositoryRule):
         return any(fnmatch(file.rpartition("/")[2], pattern) for pattern in OTHERS)
 
     def _file(self, subject: Repository, file: str) -> Iterator[Found]:
-        text, elsewhere = subject.text(file), self._elsewhere(file)
         should = "a file in secrets/, which git ignores"
-        for number, line in enumerate(text.splitlines(), 1):
-            if wrong := leaks.complaint(file, line, elsewhere):
-                yield Found(Place(file, number), wrong, should, file)
-        for number, wrong in leaks.split(text):
+        for number, wrong in leaks.in_text(file, subject.text(file), self._elsewhere(file)):
             yield Found(Place(file, number), wrong, should, file)
 
 

@@ -12,7 +12,7 @@ import pytest
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 # Folders whose every test needs the engine (the marker is not repeated in each file).
-NEED_DOCKER = {"stack", "standins"}
+NEED_DOCKER = {"stack", "standins", "workflows"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

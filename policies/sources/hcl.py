@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from policies.model import Place
@@ -407,6 +408,7 @@ class Parser:
         return Node("for", (tuple(names), over, first, second, grouped, condition), token.line)
 
 
+@lru_cache(maxsize=256)
 def parse(text: str, file: str) -> Body:
     """Return the body of a file; raises Unreadable for the first thing that is no HCL."""
     try:

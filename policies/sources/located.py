@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -85,7 +85,7 @@ def sequence(value: Any) -> list:
     return [] if value is None or isinstance(value, dict) else [value]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML as Compose and GitHub read it: no `on` or `yes` as a switch, no 22:22 as a number, no dates."""
 
 
@@ -180,11 +180,15 @@ class _Reader:
         return result
 
 
-def documents(text: str, file: str) -> Iterator[Any]:
-    """Yield every document of a YAML text; raises Unreadable for the first thing that is no YAML."""
+@lru_cache(maxsize=256)
+def documents(text: str, file: str) -> tuple[Any, ...]:
+    """Return every document of a YAML text; raises Unreadable for the first thing that is no YAML.
+
+    They are remembered: whoever changes one changes a copy.
+    """
     try:
-        for node in yaml.compose_all(text, _Loader):
-            yield None if node is None else _Reader(file).value(node)
+        nodes = list(yaml.compose_all(text, _Loader))
+        return tuple(None if node is None else _Reader(file).value(node) for node in nodes)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Unreadable(Place(file, mark.line + 1 if mark else 1), error.problem or "no YAML") from error

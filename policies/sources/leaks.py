@@ -45,6 +45,7 @@ ELSEWHERE = (
 OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
 PIECE = re.compile(r"[\"']\s*[+.&\\]?\s*[\"']")
 WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
+PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 TAIL = re.compile(r"[A-Za-z0-9+/=_-]*$")
 BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
@@ -85,6 +86,8 @@ def _by_chance(line: str) -> str:
         return ""
     # An alphabet is no secret: each of its letters stands there once.
     words = [word for word in WORD.findall(line) if len(word) < ALPHABET or len(set(word)) < len(word)]
+    # A path of several folders is judged by their names: together any long path looks random.
+    words = [name for word in words for name in (word.split("/") if PATH.match(word) else [word])]
     return "a long random text" if any(random_looking(word) for word in words) else ""
 
 

@@ -175,7 +175,7 @@ class Nginx(ServiceTool):
 
 
 class Clamav(ServiceTool):
-    """clamconf reads clamd.conf and freshclam.conf as clamd and freshclam do; it exits with 0 all the same."""
+    """clamconf reads clamd.conf and freshclam.conf as clamd and freshclam do; it always exits with 0."""
 
     rule, title, service, folder = "SYNTAX_CLAMAV", "clamconf", "clamav", "config/clamav"
     warns = True

@@ -96,10 +96,10 @@ def _own_checks(repository: Repository, options: Options, result: Result) -> Non
     if options.only and not any(rule.startswith("CKV") for rule in options.only):
         return
     frameworks = tuple(FRAMEWORKS[each] for each in FRAMEWORKS if each in options.families)
-    findings, problems, infos = own_checks.run(repository, frameworks)
-    result.report.findings += [each for each in findings if options.wants(each.rule)]
-    result.report.problems += problems
-    result.infos.update(infos)
+    said = own_checks.run(repository, frameworks)
+    result.report.findings += [each for each in said.findings if options.wants(each.rule)]
+    result.report.problems += said.problems
+    result.infos.update(said.infos)
 
 
 def _schemas(repository: Repository, options: Options, report: Report) -> None:

@@ -76,8 +76,8 @@ def change(root: Path, file: str, old: str, new: str) -> None:
         ("memory: 1G", "memory: lots",
          'services.mariadb.deploy.resources.limits.memory is "lots"', "a size such as 512M or 2G"),
         ("condition: service_healthy", "condition: service_heathy",
-         'services.dovecot.depends_on.mariadb.condition is "service_heathy"', "did you mean service_healthy?"),
-        ("restart: unless-stopped", "restart: sometimes", 'services.mariadb.restart is "sometimes"', "one of no"),
+         'services.dovecot.depends_on.mariadb.condition is "service_heathy"', "mean service_healthy?"),
+        ("restart: unless-stopped", "restart: some", 'services.mariadb.restart is "some"', "one of no"),
         ("networks: [data]", "networks: data", 'services.mariadb.networks is "data"', "a mapping"),
     ],
 )  # fmt: skip

@@ -189,7 +189,7 @@ def test_a_link_that_leads_out_of_the_repository(repository, tmp_path):
     assert "not-looked-at" in kinds(run(repository))
 
 
-@pytest.mark.parametrize("folder", ["terraform", "config", "postfix"])
+@pytest.mark.parametrize("folder", ["terraform", "config", "postfix", ".github"])
 def test_a_kind_of_file_that_is_gone(repository, folder):
     shutil.rmtree(repository / folder)
     if folder == "postfix":

@@ -117,12 +117,10 @@ def bench_gate() -> list[Row]:
                 raise RuntimeError(done.stdout.decode() + done.stderr.decode())
             return perf_counter() - start
 
-        # Under the name that the Makefile looks for, so that nothing is installed while the clock runs.
-        (Path(project) / ".venv-gate").symlink_to(environment)
+        ours = ("make", "--silent", "check", f"GATE={environment}")
+        seconds(*ours)  # so that nothing is installed while the clock runs
         bare = (str(environment / "bin" / "checkov"), "-d", ".", "--skip-download", "--quiet", "--compact")
-        checkov, gate = alternately(
-            lambda: seconds(*bare), lambda: seconds("make", "--silent", "check", "GATE=.venv-gate")
-        )
+        checkov, gate = alternately(lambda: seconds(*bare), lambda: seconds(*ours))
     return [
         Row("`make check`", f"{gate:.2f} s", f"bare checkov -d . {checkov:.2f} s", f"{gate / checkov:.2f}")
     ]

@@ -27,12 +27,18 @@ class CheckovEntrance(Rule):
 
     def breaches(self, first: int, last: int) -> list[Finding]:
         """Return the breaches in the entity that checkov asks about, which stands on these lines."""
-        file, _, name = self.entity_path.split(":", 2)
-        file = file.lstrip("/")
-        if not (Path.cwd() / file).is_file():
-            raise FileNotFoundError(f"{file}: run checkov from the repository's root, with -d .")
+        named, _, name = self.entity_path.split(":", 2)
+        file = self._file(named)
         here = [found for found in self._all(Path.cwd()) if found.place.file == file]
         return [found for found in here if found.entity == name or first <= found.place.line <= last]
+
+    def _file(self, named: str) -> str:
+        """Return a file relative to the repository: checkov's runners name it in three ways."""
+        root = Path.cwd()
+        for path in (root / named, root / named.lstrip("/")):
+            if path.is_file() and path.resolve().is_relative_to(root):
+                return path.resolve().relative_to(root).as_posix()
+        raise FileNotFoundError(f"{named}: run checkov from the repository's root, with -d .")
 
     def _all(self, root: Path) -> list[Finding]:
         known = self.__dict__.setdefault("_known", {})

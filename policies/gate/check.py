@@ -7,27 +7,25 @@ import logging
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from policies.gate import coverage, own_checks, schemas, waivers
+from policies.gate import coverage, documents, own_checks, waivers
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import RULES, Loaded, load
 from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
-from policies.model import Finding, Place, Problem
-from policies.sources.interpolation import env_file
-from policies.sources.located import Map
+from policies.model import Place, Problem
 from policies.sources.repository import Repository
 
 FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
 #: Which of checkov's frameworks belongs to which family.
 FRAMEWORKS = {"dockerfile": "dockerfile", "actions": "github_actions", "terraform": "terraform"}
-EXAMPLE = ".env.example"
 
 
 @dataclass
@@ -53,35 +51,6 @@ class Result:
 
     report: Report
     infos: dict[str, Info]
-
-
-def _schema_findings(repository: Repository, options: Options) -> list[Finding]:
-    found: list[Finding] = []
-
-    def judge(name: str, document: object, fallback: Place) -> None:
-        info = OTHERS[f"SCHEMA_{name.upper()}"]
-        for place, what, should in schemas.errors(name, document, fallback):
-            found.append(Finding(info.id, info.severity, place, what, should, info.fix))
-
-    if options.wants("SCHEMA_COMPOSE") and "compose" in options.families:
-        for project in repository.compose:
-            judge("compose", project.data, Place(project.files[0]))
-    complete = "configuration" in options.families
-    if options.wants("SCHEMA_ENVIRONMENT") and complete and EXAMPLE in repository.files:
-        values = Map(Place(EXAMPLE))
-        for name, (value, line) in env_file(repository.text(EXAMPLE)).items():
-            values.put(name, value, Place(EXAMPLE, line))
-        judge("environment", values, Place(EXAMPLE))
-    if options.wants("SCHEMA_ANSWERS") and complete and ".cruft.json" in repository.files:
-        for document in repository.yaml(".cruft.json"):
-            stored = document.get("context", {}).get("cookiecutter", {}) if isinstance(document, Map) else {}
-            answers = Map(Place(".cruft.json"))
-            for name, value in stored.items():
-                if not name.startswith("_"):
-                    number = isinstance(value, str) and value.isdigit()
-                    answers.put(name, int(value) if number else value, stored.places[name])
-            judge("answers", answers, Place(".cruft.json"))
-    return list(dict.fromkeys(found))
 
 
 def _start_tools(
@@ -110,36 +79,64 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
             report.notes.append(f"{tool.title} did not run: {outcome.absent}")
 
 
-def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> Result:
-    """Judge one folder: everything but waivers and what changed."""
-    repository = Repository(root)
-    report = Report(problems=list(loaded.problems))
-    infos = {rule.rule_id: of_rule(rule) for rule in loaded.rules.values()} | OTHERS
-    wanted = [
-        rule
-        for rule in loaded.rules.values()
-        if rule.family in options.families and options.wants(rule.rule_id)
-    ]
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        running = _start_tools(repository, options, pool) if tools else {}
-        run_rules(repository, wanted, loaded, report)
-        report.findings += _schema_findings(repository, options)
-        frameworks = tuple(FRAMEWORKS[each] for each in FRAMEWORKS if each in options.families)
-        if not options.only or any(rule.startswith("CKV") for rule in options.only):
-            findings, problems, more = own_checks.run(repository, frameworks)
-            report.findings += [each for each in findings if options.wants(each.rule)]
-            report.problems += problems
-            infos |= more
-        _collect_tools(running, report, options.require_tools)
+def _attempt(report: Report, what: str, step: Callable[[], None]) -> None:
+    """Run a step; one that raises is a problem, since nobody knows what it would have found."""
+    try:
+        step()
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = Place(f"policies/gate/{Path(frame.filename).name}", frame.lineno or 1)
+        message = f"{what}: {type(error).__name__}: {error}"
+        report.problems.append(
+            Problem("gate-failed", place, message, "mend the gate: this is its own mistake")
+        )
+
+
+def _own_checks(repository: Repository, options: Options, result: Result) -> None:
+    if options.only and not any(rule.startswith("CKV") for rule in options.only):
+        return
+    frameworks = tuple(FRAMEWORKS[each] for each in FRAMEWORKS if each in options.families)
+    said = own_checks.run(repository, frameworks)
+    result.report.findings += [each for each in said.findings if options.wants(each.rule)]
+    result.report.problems += said.problems
+    result.infos.update(said.infos)
+
+
+def _schemas(repository: Repository, options: Options, report: Report) -> None:
+    report.findings += dict.fromkeys(documents.findings(repository, options.families, options.only))
     report.ran += [info for info in OTHERS if info.startswith("SCHEMA_") and options.wants(info)]
+
+
+def _coverage(repository: Repository, options: Options) -> None:
     coverage.must_exist(repository, options.families)
     coverage.inline_skips(repository)
     coverage.links(repository)
     if "configuration" in options.families:
         coverage.everything_parses(repository)
         coverage.unread(repository)
+
+
+def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> Result:
+    """Judge one folder: everything but waivers and what changed."""
+    repository = Repository(root)
+    report = Report(problems=list(loaded.problems))
+    result = Result(report, {rule.rule_id: of_rule(rule) for rule in loaded.rules.values()} | OTHERS)
+    wanted = [
+        rule
+        for rule in loaded.rules.values()
+        if rule.family in options.families and options.wants(rule.rule_id)
+    ]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        running: dict[Tool, Future[Outcome]] = {}
+        if tools:
+            _attempt(report, "checkers", lambda: running.update(_start_tools(repository, options, pool)))
+        run_rules(repository, wanted, loaded, report)
+        _attempt(report, "schemas", lambda: _schemas(repository, options, report))
+        _attempt(report, "checkov", lambda: _own_checks(repository, options, result))
+        _collect_tools(running, report, options.require_tools)
+    _attempt(report, "coverage", lambda: _coverage(repository, options))
     report.problems += repository.problems
-    return Result(report, infos)
+    return result
 
 
 def _at(root: Path, reference: str, folder: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -37,55 +38,37 @@ def _families(text: str) -> tuple[str, ...]:
     return names
 
 
+#: Name, what argparse makes of it, and what it is for.
+OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("--only", {"type": _names, "default": (), "metavar": "RULES"}, "run these rules only, with commas"),
+    ("--families", {"type": _families, "default": check.FAMILIES}, "judge these kinds only, such as compose"),
+    ("--changed-since", {"default": "", "metavar": "REF"}, "leave out what was found at this git reference"),
+    ("--require-tools", {"action": "store_true"}, "a checker that is not at hand is a problem (for CI)"),
+    (
+        "--image",
+        {"type": _pairs, "action": "append", "default": [], "metavar": "SERVICE=IMAGE"},
+        "the image whose checker judges a service's files",
+    ),
+    ("--json", {"action": "store_true"}, "the report as JSON on standard output"),
+    ("--sarif", {"type": Path, "metavar": "FILE"}, "write the report as SARIF as well"),
+    ("--junit", {"type": Path, "metavar": "FILE"}, "write the report as JUnit XML as well"),
+    ("--markdown", {"type": Path, "metavar": "FILE"}, "write a summary for a pull request as well"),
+    ("--explain", {"metavar": "RULE"}, "say why a rule exists and how to follow it, and do nothing else"),
+    ("--list", {"action": "store_true"}, "name every rule, and do nothing else"),
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(prog="python -m policies", description="The gate of this repository.")
     commands = top.add_subparsers(dest="command", required=True)
-    run = commands.add_parser(
-        "check",
-        help="judge a repository",
-        description="Exit 0: clean. 1: findings. 2: the gate could not do its job.",
-    )
-    run.add_argument(
-        "root", nargs="?", type=Path, default=Path("."), help="the repository's root (default: here)"
-    )
-    run.add_argument(
-        "--only", type=_names, default=(), metavar="RULES", help="run these rules only, with commas"
-    )
-    run.add_argument(
-        "--families",
-        type=_families,
-        default=check.FAMILIES,
-        help="judge these kinds of files only, for instance compose",
-    )
-    run.add_argument(
-        "--changed-since",
-        default="",
-        metavar="REF",
-        help="leave out what was found at this git reference already",
-    )
-    run.add_argument(
-        "--require-tools", action="store_true", help="a checker that is not at hand is a problem (for CI)"
-    )
-    run.add_argument(
-        "--image",
-        type=_pairs,
-        action="append",
-        default=[],
-        metavar="SERVICE=IMAGE",
-        help="image whose checker judges a service's files",
-    )
-    run.add_argument("--json", action="store_true", help="the report as JSON on standard output")
-    for name in ("sarif", "junit", "markdown"):
-        run.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the report as {name} as well")
-    run.add_argument(
-        "--explain", metavar="RULE", help="say why a rule exists and how to follow it, and do nothing else"
-    )
-    run.add_argument("--list", action="store_true", help="name every rule, and do nothing else")
+    codes = "Exit 0: clean. 1: findings. 2: the gate could not do its job."
+    run = commands.add_parser("check", help="judge a repository", description=codes)
+    run.add_argument("root", nargs="?", type=Path, default=Path("."), help="the root (default: here)")
+    for name, settings, purpose in OPTIONS:
+        run.add_argument(name, help=purpose, **settings)
     docs = commands.add_parser("docs", help="write policies/RULES.md from the rules")
-    docs.add_argument(
-        "--check", action="store_true", help="only compare: exit 1 if the page is not what the rules say"
-    )
+    docs.add_argument("--check", action="store_true", help="only compare: exit 1 if the page is out of date")
     return top
 
 

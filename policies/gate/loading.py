@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def _import(path: Path, name: str) -> object:
     return module
 
 
+def _error_line(error: Exception, path: Path) -> int:
+    """Return the line of a file at which it failed."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = last.lineno if last.filename == str(path) else getattr(error, "lineno", 1)
+    return own or 1
+
+
 def load(folder: Path = RULES) -> Loaded:
     """Load every rule below a folder."""
     loaded = Loaded()
@@ -48,29 +56,25 @@ def load(folder: Path = RULES) -> Loaded:
         try:
             module = _import(path, f"policies.rules.{path.parent.name}.{path.stem}")
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            line = (
-                last.lineno
-                if last.filename == str(path) and last.lineno
-                else getattr(error, "lineno", 1) or 1
-            )
-            wrong(path, f"it does not load: {type(error).__name__}: {error}", "mend the file", line)
+            what = f"it does not load: {type(error).__name__}: {error}"
+            wrong(path, what, "mend the file", _error_line(error, path))
             continue
         rule = getattr(module, "check", None)
         if not isinstance(rule, Rule):
             wrong(path, "it holds no rule", "end it with: check = MAIL_…()")
             continue
-        if not path.stem.startswith(rule.rule_id.lower() + "_"):
-            wrong(path, f"its rule is called {rule.rule_id}", f"call the file {rule.rule_id.lower()}_….py")
-        for complaint in complaints(rule):
-            wrong(path, complaint, "write it; CONTRIBUTING shows how")
-        if rule.rule_id in loaded.rules:
-            wrong(
-                path,
-                f"{rule.rule_id} is taken by {loaded.files[rule.rule_id].name}",
-                "take the next free number",
-            )
-            continue
-        loaded.rules[rule.rule_id] = rule
-        loaded.files[rule.rule_id] = path
+        for complaint in _complaints(rule, path, loaded):
+            wrong(path, *complaint)
+        loaded.rules.setdefault(rule.rule_id, rule)
+        loaded.files.setdefault(rule.rule_id, path)
     return loaded
+
+
+def _complaints(rule: Rule, path: Path, loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a rule, and how to mend it."""
+    if not path.stem.startswith(rule.rule_id.lower() + "_"):
+        yield f"its rule is called {rule.rule_id}", f"call the file {rule.rule_id.lower()}_….py"
+    for complaint in complaints(rule):
+        yield complaint, "write it; CONTRIBUTING shows how"
+    if rule.rule_id in loaded.files:
+        yield f"{rule.rule_id} is taken by {loaded.files[rule.rule_id].name}", "take the next free number"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,50 +80,47 @@ def _report(repository: Repository, framework: str, leave_out: set[str]) -> Iter
     yield from reports if isinstance(reports, list) else [reports]
 
 
-def run(
-    repository: Repository, frameworks: tuple[str, ...]
-) -> tuple[list[Finding], list[Problem], dict[str, Info]]:
-    """Return what checkov finds, what it could not do, and what is known about the checks that spoke."""
+@dataclass
+class Said:
+    """What checkov finds, what it could not do, and what is known about each of its checks that spoke."""
+
+    findings: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    infos: dict[str, Info] = field(default_factory=dict)
+
+    def take(self, repository: Repository, framework: str, report: Any) -> None:
+        """Add one of checkov's reports; files that git does not know are not ours."""
+        tracked = set(repository.files)
+        for file in report.parsing_errors:
+            place = Place(repository.relative(Path(file)))
+            if place.file in tracked:
+                what = f"checkov cannot read it ({framework})"
+                self.problems.append(Problem("unreadable", place, what, "write it validly"))
+        for record in report.failed_checks:
+            finding = _finding(repository, record)
+            if finding.place.file in tracked:
+                self.findings.append(finding)
+                self.infos[finding.rule] = _info(record, framework)
+
+
+def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
+    """Run checkov's own checks of these frameworks."""
     os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
-    heard = Complaints()
+    heard, said, leave_out = Complaints(), Said(), skipped(repository)
     logging.getLogger().addHandler(heard)
-    findings, problems, infos = [], [], {}
-    tracked = set(repository.files)
-    leave_out = skipped(repository)
     try:
         for framework in frameworks:
-            if not _files(repository, framework):
-                continue
-            for report in _report(repository, framework, leave_out[framework]):
-                for file in report.parsing_errors:
-                    place = Place(repository.relative(Path(file)))
-                    if place.file in tracked:
-                        problems.append(
-                            Problem(
-                                "unreadable",
-                                place,
-                                f"checkov cannot read it ({framework})",
-                                "write it validly",
-                            )
-                        )
-                for record in report.failed_checks:
-                    finding = _finding(repository, record)
-                    if finding.place.file in tracked:
-                        findings.append(finding)
-                        infos[finding.rule] = _info(record, framework)
+            if _files(repository, framework):
+                for report in _report(repository, framework, leave_out[framework]):
+                    said.take(repository, framework, report)
     finally:
         logging.getLogger().removeHandler(heard)
+    fix = "update checkov, or leave the check out with a reason in policies/data/checkov.yml"
     for message in heard.messages:
         if message.startswith("Failed to run check"):
-            problems.append(
-                Problem(
-                    "policy-raised",
-                    Place("policies/requirements.txt"),
-                    message,
-                    "update checkov, or leave the check out with a reason in policies/data/checkov.yml",
-                )
-            )
-    return findings, problems, infos
+            place = Place("policies/requirements.txt")
+            said.problems.append(Problem("policy-raised", place, message, fix))
+    return said
 
 
 def _finding(repository: Repository, record: Any) -> Finding:

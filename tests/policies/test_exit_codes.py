@@ -189,7 +189,7 @@ def test_a_link_that_leads_out_of_the_repository(repository, tmp_path):
     assert "not-looked-at" in kinds(run(repository))
 
 
-@pytest.mark.parametrize("folder", ["terraform", "config", "postfix"])
+@pytest.mark.parametrize("folder", ["terraform", "config", "postfix", ".github"])
 def test_a_kind_of_file_that_is_gone(repository, folder):
     shutil.rmtree(repository / folder)
     if folder == "postfix":
@@ -249,3 +249,12 @@ def test_a_checker_that_is_not_at_hand_is_told(repository, monkeypatch, capsys):
     assert "docker compose config did not run" in capsys.readouterr().out
     assert main(["check", str(repository), "--only", "SYNTAX_COMPOSE", "--require-tools"]) == 2
     assert "tool-missing" in capsys.readouterr().out
+
+
+def test_a_gate_that_fails_itself_says_so(repository, monkeypatch):
+    def broken(*_arguments):
+        raise RuntimeError("no idea")
+
+    monkeypatch.setattr("policies.gate.coverage.links", broken)
+    report = run(repository)
+    assert report.exit_code == 2 and "coverage: RuntimeError: no idea" in report.problems[0].what

@@ -175,11 +175,12 @@ class Nginx(ServiceTool):
 
 
 class Clamav(ServiceTool):
-    """clamconf reads clamd.conf and freshclam.conf as clamd and freshclam do."""
+    """clamconf reads clamd.conf and freshclam.conf as clamd and freshclam do; it always exits with 0."""
 
     rule, title, service, folder = "SYNTAX_CLAMAV", "clamconf", "clamav", "config/clamav"
+    warns = True
     script = "clamconf --config-dir=/etc/clamav >/dev/null"
-    complaint = r"^(?:ERROR: |WARNING: )(?P<what>.*)$"
+    complaint = r"^(?:ERROR|WARNING): (?:Parse error at (?P<file>/\S+?):(?P<line>\d+): )?(?P<what>.*)$"
 
 
 class Php(ServiceTool):

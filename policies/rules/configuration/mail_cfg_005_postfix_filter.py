@@ -29,43 +29,30 @@ class MAIL_CFG_005(ConfigurationRule):
         main = subject.postfix_main
         if main is None:
             return
-        if "rspamd" not in main.expanded("smtpd_milters"):
-            yield Found(
-                main.where("smtpd_milters"),
-                "mail is not filtered",
-                "smtpd_milters = inet:rspamd:11332",
-                "smtpd_milters",
-            )
+        where, milters = main.where("smtpd_milters"), main.expanded("smtpd_milters")
+        if "rspamd" not in milters:
+            yield Found(where, "mail is not filtered", "smtpd_milters = inet:rspamd:11332", "main.cf")
+        if "default_action" in milters:
+            yield Found(where, "a filter has an action of its own", "no default_action there", "main.cf")
         action = main.expanded("milter_default_action", "tempfail")
         if action != "tempfail":
-            where = main.where("milter_default_action")
-            yield Found(
-                where,
+            where, what = (
+                main.where("milter_default_action"),
                 f"mail passes when the filter is away: {action}",
-                "milter_default_action = tempfail",
-                "main.cf",
             )
-        if "default_action" in main.expanded("smtpd_milters"):
-            yield Found(
-                main.where("smtpd_milters"),
-                "a filter has an action of its own",
-                "no default_action there",
-                "main.cf",
-            )
+            yield Found(where, what, "milter_default_action = tempfail", "main.cf")
         for process in subject.postfix_master:
             for name, (value, place) in process.options.items():
-                around = (
-                    (name == "smtpd_milters" and "rspamd" not in main.expand(value))
-                    or (name == "milter_default_action" and value != "tempfail")
-                    or (name == "receive_override_options" and "no_milters" in value)
-                )
-                if around:
-                    yield Found(
-                        place,
-                        f"{process.name} goes around the filter: {name}={value}",
-                        "leave it out",
-                        process.name,
-                    )
+                if self._goes_around(name, main.expand(value)):
+                    what = f"{process.name} goes around the filter: {name}={value}"
+                    yield Found(place, what, "leave it out", process.name)
+
+    def _goes_around(self, name: str, value: str) -> bool:
+        return (
+            (name == "smtpd_milters" and "rspamd" not in value)
+            or (name == "milter_default_action" and value != "tempfail")
+            or (name == "receive_override_options" and "no_milters" in value)
+        )
 
 
 check = MAIL_CFG_005()

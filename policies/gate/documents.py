@@ -1,0 +1,62 @@
+"""Which files each schema is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from policies.gate import schemas
+from policies.gate.info import OTHERS
+from policies.model import Finding, Place
+from policies.sources.interpolation import env_file
+from policies.sources.located import Map, dig, mapping, where
+from policies.sources.repository import Repository
+
+#: The second one is the host's own and never in git; its secrets are never shown.
+ENVIRONMENTS = (".env.example", ".env")
+ANSWERS = ".cruft.json"
+
+
+def _projects(repository: Repository) -> Iterator[tuple[Any, Place]]:
+    for project in repository.compose:
+        yield project.data, Place(project.files[0])
+
+
+def _environments(repository: Repository) -> Iterator[tuple[Any, Place]]:
+    for file in ENVIRONMENTS:
+        if repository.has(file):
+            values = Map(Place(file))
+            for name, (value, line) in env_file(repository.text(file)).items():
+                values.put(name, value, Place(file, line))
+            yield values, Place(file)
+
+
+def _answers(repository: Repository) -> Iterator[tuple[Any, Place]]:
+    for document in repository.yaml(ANSWERS) if repository.has(ANSWERS) else ():
+        answers = Map(Place(ANSWERS))
+        for name, value in mapping(dig(document, "context", "cookiecutter")).items():
+            if not str(name).startswith("_"):
+                # cookiecutter stores every number as a text.
+                number = isinstance(value, str) and value.isdigit()
+                place = where(document, "context", "cookiecutter", name)
+                answers.put(name, int(value) if number else value, place)
+        yield answers, Place(ANSWERS)
+
+
+#: Each schema, the family that it is a part of, and its documents.
+DOCUMENTS = (
+    ("compose", "compose", _projects),
+    ("environment", "configuration", _environments),
+    ("answers", "configuration", _answers),
+)
+
+
+def findings(repository: Repository, families: tuple[str, ...], only: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield what the schemas do not allow; the waivers have a reader of their own."""
+    for name, family, documents in DOCUMENTS:
+        info = OTHERS[f"SCHEMA_{name.upper()}"]
+        if family not in families or (only and info.id not in only):
+            continue
+        for document, fallback in documents(repository):
+            for place, what, should in schemas.errors(name, document, fallback):
+                yield Finding(info.id, info.severity, place, what, should, info.fix)

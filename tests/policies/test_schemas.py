@@ -1,0 +1,143 @@
+"""The schemas describe every property, and their errors say where, what is wrong and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import jsonschema
+import pytest
+from conftest import TEMPLATE
+
+from policies.gate import loading
+from policies.gate.check import Options, check, judge
+
+FILES = sorted((TEMPLATE / "schemas").glob("*.schema.json"))
+
+
+@pytest.fixture
+def repository(generate, tmp_path) -> Path:
+    copy = tmp_path / "repository"
+    shutil.copytree(generate(), copy)
+    return copy
+
+
+def properties(schema: object, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Yield every property of a schema, however deep."""
+    if isinstance(schema, dict):
+        for name, inner in (schema.get("properties") or {}).items():
+            yield f"{path}.{name}", inner
+        for key, value in schema.items():
+            yield from properties(value, f"{path}.{key}")
+    elif isinstance(schema, list):
+        for number, value in enumerate(schema):
+            yield from properties(value, f"{path}[{number}]")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_schema_is_a_2020_12_schema_and_describes_every_property(file):
+    schema = json.loads(file.read_text(encoding="utf-8"))
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema" and schema["description"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    defined = schema.get("$defs", {})
+    silent = [
+        path
+        for path, inner in properties(schema)
+        if not (
+            inner.get("description")
+            or defined.get(inner.get("$ref", "").rpartition("/")[2], {}).get("description")
+        )
+    ]
+    assert silent == []
+
+
+def said(root: Path, rule: str) -> list[tuple[str, str, str]]:
+    report = check(root, Options(only=(rule,))).report
+    return [(str(found.place), found.what, found.should) for found in report.findings]
+
+
+def change(root: Path, file: str, old: str, new: str) -> None:
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "should"),
+    [
+        ("    read_only: true", None, None, None),
+        ("  nginx:\n    <<: *service\n", "  nginx:\n    <<: *service\n    restrat: always\n",
+         "services.nginx: restrat is no key here", "did you mean restart?"),
+        ("interval: 30s", "interval: 30 seconds",
+         'services.mariadb.healthcheck.interval is "30 seconds"', "a duration such as 30s or 1m30s"),
+        ("memory: 1G", "memory: lots",
+         'services.mariadb.deploy.resources.limits.memory is "lots"', "a size such as 512M or 2G"),
+        ("condition: service_healthy", "condition: service_heathy",
+         'services.dovecot.depends_on.mariadb.condition is "service_heathy"', "mean service_healthy?"),
+        ("restart: unless-stopped", "restart: some", 'services.mariadb.restart is "some"', "one of no"),
+        ("networks: [data]", "networks: data", 'services.mariadb.networks is "data"', "a mapping"),
+    ],
+)  # fmt: skip
+def test_an_error_in_a_compose_file_can_be_read(repository, old, new, what, should):
+    if new is None:
+        assert said(repository, "SCHEMA_COMPOSE") == []
+        return
+    change(repository, "docker-compose.yml", old, new)
+    found = said(repository, "SCHEMA_COMPOSE")
+    assert any(what in each[1] and should in each[2] for each in found), found
+    assert all(each[0].startswith("docker-compose.yml:") for each in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "should"),
+    [
+        ("TZ=UTC", "TZ=Mars time", 'TZ is "Mars time"', "a name such as Asia/Tokyo"),
+        ("ADMIN_EMAIL=", "ADMIN_MAIL=", "ADMIN_MAIL is no key here", "did you mean ADMIN_EMAIL?"),
+        ("SSD_PATH=/", "SSD_PATH=", "SSD_PATH is", "an absolute path"),
+        ("MYSQL_PASSWORD=\n", "", "MYSQL_PASSWORD is missing", "MYSQL_PASSWORD"),
+    ],
+)
+def test_an_error_in_the_environment_can_be_read(repository, old, new, what, should):
+    change(repository, ".env.example", old, new)
+    found = said(repository, "SCHEMA_ENVIRONMENT")
+    assert any(what in each[1] and should in each[2] for each in found), found
+
+
+def test_the_host_s_own_env_file_is_judged_and_its_secrets_are_not_shown(repository):
+    text = (repository / ".env.example").read_text()
+    (repository / ".env").write_text(text.replace("MYSQL_PASSWORD=\n", "MYSQL_PASSWORD=<geheim>\n"))
+    found = said(repository, "SCHEMA_ENVIRONMENT")
+    assert [each[0].split(":")[0] for each in found] == [".env"]
+    assert "geheim" not in str(found) and "at least 12" in found[0][2]
+
+
+def test_stored_answers_are_judged(repository):
+    answers = {"project_name": "Mail", "object_lock_days": "30", "relay": "pigeon", "_template": "x"}
+    (repository / ".cruft.json").write_text(json.dumps({"context": {"cookiecutter": answers}}, indent=1))
+    found = said(repository, "SCHEMA_ANSWERS")
+    assert any('relay is "pigeon"' in each[1] and "sendgrid" in each[2] for each in found)
+    assert not any("object_lock_days is" in each[1] for each in found)
+
+
+CHOICES = {
+    "antivirus": (True, False),
+    "client_access": ("webmail", "lan"),
+    "relay": ("sendgrid", "ses", "smtp"),
+}
+OTHERS = (
+    {"deploy_method": "ssh", "language": "en"},
+    {"deploy_method": "runner", "language": "ja"},
+    {"deploy_method": "pull"},
+)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_every_combination_of_answers_passes_clean(generate, number):
+    values = list(product(*CHOICES.values()))[number]
+    answers = dict(zip(CHOICES, values, strict=True)) | OTHERS[number % 3]
+    report = judge(generate(answers), Options(), loading.load(), tools=False).report
+    assert [f"{each.rule} {each.place} {each.what}" for each in report.findings] == []
+    assert report.problems == []

@@ -1,4 +1,4 @@
-"""The mutations as data: mutations.yml has single edits that a rule must catch, harmless.yml those that none
+"""The mutations as data, by family: mutations/ has single edits that a rule must catch, harmless/ those that none
 may.
 
 An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), and `answers` if they are not the
@@ -34,8 +34,9 @@ class Mutation:
 
 
 def read(name: str) -> list[Mutation]:
-    """Return the mutations of a file."""
-    entries = yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+    """Return the mutations of a folder."""
+    files = sorted((HERE / name).glob("*.yml"))
+    entries = [entry for file in files for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
     return [
         Mutation(each["id"], each.get("rule", ""), (each, *each.get("also", ())), each.get("answers", {}))
         for each in entries

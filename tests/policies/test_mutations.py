@@ -8,8 +8,8 @@ from policies.gate.run import Report, run_rules
 from policies.sources.repository import Repository
 
 LOADED = load()
-MUTATIONS = read("mutations.yml")
-HARMLESS = read("harmless.yml")
+MUTATIONS = read("mutations")
+HARMLESS = read("harmless")
 
 
 def judged(repository):

@@ -1,10 +1,11 @@
 """`make lock`: compiles every requirements file anew, with hashes and without naming an index.
 
-A row is a file, the Python it is for, and a file whose versions it must share.
+A row is a file, the Python it is for, a file whose versions it must share, and whether it is taken alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,14 @@ GENERATED = "{{cookiecutter.project_slug}}"
 
 
 class Lock(NamedTuple):
-    """One requirements file without its ending; `like` is a lock file whose versions it must share."""
+    """One requirements file without its ending; `like` is a lock file whose versions it must share, `alone`
+    says that what it names is only downloaded, without what that needs.
+    """
 
     source: str
     python: str
     like: str = ""
+    alone: bool = False
 
 
 LOCKS = (
@@ -34,7 +38,10 @@ LOCKS = (
     Lock(f"{GENERATED}/requirements-dev", "3.11", f"{GENERATED}/mailctl/requirements.txt"),
     Lock("requirements/dev", "3.11", "requirements/new.txt"),
     Lock("requirements/terraform", "3.11"),
+    Lock("requirements/terraform-provider", "3.11", alone=True),
     Lock("requirements/checkov", "3.11"),
+    Lock("policies/requirements", "3.11"),
+    Lock("requirements/policies", "3.11", "policies/requirements.txt"),
     Lock("tests/standins/mailpit/requirements", "3.13"),
 )
 
@@ -45,6 +52,7 @@ def compile_one(lock: Lock, upgrade: bool) -> None:
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", lock.python]
     command += ["--generate-hashes", "--no-emit-index-url", "--no-header"]
     command += ["--constraint", str(ROOT / lock.like)] if lock.like else []
+    command += ["--no-deps"] if lock.alone else []
     command += ["--upgrade"] if upgrade else []
     uv = Path(sys.executable).with_name("uv")
     subprocess.run(
@@ -55,10 +63,17 @@ def compile_one(lock: Lock, upgrade: bool) -> None:
 
 
 def main(words: list[str]) -> int:
-    """Compile all; `--keep` only adds and removes what the .in files ask for."""
+    """Compile all."""
+    parser = argparse.ArgumentParser(prog="python -m tools.lock", description=__doc__)
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="change no version, only add and remove what is asked for",
+    )
+    upgrade = not parser.parse_args(words).keep
     for lock in LOCKS:
         print(lock.source, flush=True)
-        compile_one(lock, upgrade="--keep" not in words)
+        compile_one(lock, upgrade)
     return 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from policies.gate import coverage, documents, own_checks, waivers
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import RULES, Loaded, load
+from policies.gate.repeats import without_repeats
 from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
@@ -134,6 +135,7 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
         _attempt(report, "schemas", lambda: _schemas(repository, options, report))
         _attempt(report, "checkov", lambda: _own_checks(repository, options, result))
         _collect_tools(running, report, options.require_tools)
+    report.findings = without_repeats(report.findings)
     _attempt(report, "coverage", lambda: _coverage(repository, options))
     report.problems += repository.problems
     return result

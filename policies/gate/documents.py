@@ -11,6 +11,7 @@ from policies.model import Finding, Place
 from policies.sources.interpolation import env_file
 from policies.sources.located import Map, dig, mapping, where
 from policies.sources.repository import Repository
+from policies.sources.variables import read_by_compose
 
 #: The second one is the host's own and never in git; its secrets are never shown.
 ENVIRONMENTS = (".env.example", ".env")
@@ -43,6 +44,11 @@ def _answers(repository: Repository) -> Iterator[tuple[Any, Place]]:
         yield answers, Place(ANSWERS)
 
 
+def _own_variable(repository: Repository, wrong: schemas.Wrong) -> bool:
+    """Tell whether a variable is unknown to the schema only because the host added it: Compose reads it."""
+    return wrong.unknown and any(name == wrong.key for name, _ in read_by_compose(repository))
+
+
 #: Each schema, the family that it is a part of, and its documents.
 DOCUMENTS = (
     ("compose", "compose", _projects),
@@ -58,5 +64,8 @@ def findings(repository: Repository, families: tuple[str, ...], only: tuple[str,
         if family not in families or (only and info.id not in only):
             continue
         for document, fallback in documents(repository):
-            for place, what, should in schemas.errors(name, document, fallback):
-                yield Finding(info.id, info.severity, place, what, should, info.fix)
+            for wrong in schemas.errors(name, document, fallback):
+                if not (name == "environment" and _own_variable(repository, wrong)):
+                    yield Finding(
+                        info.id, info.severity, wrong.place, wrong.what, wrong.should, info.fix, wrong.key
+                    )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema
 
@@ -16,6 +16,20 @@ from policies.model import Place
 from policies.sources.located import Map, where
 
 FOLDER = Path(__file__).parents[2] / "schemas"
+
+
+#: What jsonschema calls a key that the schema does not name.
+UNKNOWN = ("additionalProperties", "unevaluatedProperties")
+
+
+class Wrong(NamedTuple):
+    """One thing that a schema does not allow: where, what, what is allowed, and the key that it is about."""
+
+    place: Place
+    what: str
+    should: str
+    key: str = ""
+    unknown: bool = False
 
 
 @lru_cache(maxsize=16)
@@ -71,7 +85,15 @@ def _allowed(schema: Any) -> str:
     return " or ".join(words)
 
 
-def _unknown_keys(error: jsonschema.ValidationError) -> Iterator[tuple[Any, str, str]]:
+def _missing_keys(error: jsonschema.ValidationError) -> Iterator[tuple[str, str, str]]:
+    for key in error.validator_value:
+        if key not in error.instance:
+            inner = _allowed(error.schema.get("properties", {}).get(key, {}))
+            what = f"{dotted(error.absolute_path)}: {key} is missing"
+            yield key, what, f"{key}: {inner}" if inner else f"a key {key}"
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> Iterator[tuple[str, str, str]]:
     known = list(error.schema.get("properties", {}))
     patterns = list(error.schema.get("patternProperties", {}))
     for key in error.instance:
@@ -79,7 +101,7 @@ def _unknown_keys(error: jsonschema.ValidationError) -> Iterator[tuple[Any, str,
             continue
         near = difflib.get_close_matches(str(key), known, 1)
         should = f"did you mean {near[0]}?" if near else f"one of {', '.join(sorted(known))}"
-        yield key, f"{dotted(error.absolute_path)}: {key} is no key here", should
+        yield str(key), f"{dotted(error.absolute_path)}: {key} is no key here", should
 
 
 def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
@@ -92,10 +114,6 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
         if not isinstance(value, (dict, list))
         else _kind(value)
     )
-    if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in value)
-        inner = _allowed(error.schema.get("properties", {}).get(missing, {}))
-        return f"{path}: {missing} is missing", f"{missing}: {inner}" if inner else f"a key {missing}"
     if error.validator == "type":
         return f"{path} is {shown}", _allowed(error.schema)
     if error.validator in ("enum", "const"):
@@ -115,17 +133,23 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
     return f"{path}: {error.message}", error.schema.get("description", "")
 
 
-def errors(name: str, document: Any, fallback: Place) -> list[tuple[Place, str, str]]:
-    """Return (place, what is wrong, what is allowed) for everything that a schema does not allow."""
+def _keys(error: jsonschema.ValidationError) -> Iterator[tuple[str, str, str]]:
+    """Yield the key that each breach is about, what is wrong and what is allowed."""
+    if error.validator == "required":
+        yield from _missing_keys(error)
+    elif error.validator in UNKNOWN and isinstance(error.instance, dict):
+        yield from _unknown_keys(error)
+    else:
+        yield str(next(reversed(error.absolute_path), "")), *_sentence(error)
+
+
+def errors(name: str, document: Any, fallback: Place) -> list[Wrong]:
+    """Return everything that a schema does not allow, in the order of the file."""
     found = []
     for error in validator(name).iter_errors(document):
-        at = where(document, *error.absolute_path) if isinstance(document, Map) else fallback
-        if error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(
-            error.instance, dict
-        ):
-            for key, what, should in _unknown_keys(error):
-                inner = where(document, *error.absolute_path, key) if isinstance(document, Map) else fallback
-                found.append((inner, what, should))
-        else:
-            found.append((at, *_sentence(error)))
+        unknown = error.validator in UNKNOWN and isinstance(error.instance, dict)
+        for key, what, should in _keys(error):
+            path = (*error.absolute_path, key) if unknown else error.absolute_path
+            at = where(document, *path) if isinstance(document, Map) else fallback
+            found.append(Wrong(at, what, should, key, unknown))
     return sorted(set(found))

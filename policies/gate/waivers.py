@@ -45,7 +45,7 @@ def read(repository: Repository) -> tuple[list[Waiver], list[Problem]]:
     found, problems = [], []
     for document in repository.yaml(FILE):
         wrong = errors("waivers", document, Place(FILE))
-        problems += [Problem("waiver-invalid", place, what, should) for place, what, should in wrong]
+        problems += [Problem("waiver-invalid", each.place, each.what, each.should) for each in wrong]
         for number, entry in enumerate(sequence(dig(document, "waivers"))):
             try:
                 texts = [str(entry[key]) for key in ("rule", "place", "reason", "owner")]

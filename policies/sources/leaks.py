@@ -91,9 +91,10 @@ def _by_chance(line: str) -> str:
     return "a long random text" if any(random_looking(word) for word in words) else ""
 
 
+@lru_cache(maxsize=1 << 16)
 def complaint(file: str, line: str, elsewhere: bool = False) -> str:
     """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
-    settings.
+    settings. Remembered, since most lines of the history are those of today.
     """
     tests, settings = _kind(file)
     if len(line) < SHORTEST or LOCKED.match(line):

@@ -1,5 +1,5 @@
-"""The mutations as data, by family: mutations/ has single edits that a rule must catch, harmless/ those that none
-may.
+"""The mutations as data, by family: mutations/ has single edits that a rule must catch, harmless/ those that
+none may.
 
 An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), and `answers` if they are not the
 defaults. Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its
@@ -9,13 +9,12 @@ whole lines go), `append: text`, `content: text` (a new file or all of an old on
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-from policies.sources.repository import Repository
 
 HERE = Path(__file__).parent
 
@@ -68,20 +67,25 @@ def _without(text: str, gone: list[str]) -> str:
     raise AssertionError(f"{gone} are not lines that follow each other")
 
 
-def mutated(root: Path, mutation: Mutation) -> Repository:
-    """Return the repository as it would be after the mutation; nothing is written."""
-    changes: dict[str, str | None] = {}
-    modes: dict[str, bool] = {}
-    plain = Repository(root)
+def _change(path: Path, edit: dict[str, Any]) -> None:
+    if "executable" in edit:
+        before = path.stat().st_mode
+        path.chmod(before | 0o111 if edit["executable"] else before & ~0o111)
+        assert path.stat().st_mode != before, "the mutation changes nothing"
+    elif edit.get("delete"):
+        path.unlink()
+    else:
+        before = path.read_text(encoding="utf-8") if path.is_file() else ""
+        after = _edited(before, edit)
+        assert after != before, "the mutation changes nothing"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(after, encoding="utf-8")
+
+
+def mutate(root: Path, mutation: Mutation) -> None:
+    """Change a git repository as the mutation says; git takes the files even where it would ignore them."""
     for edit in mutation.edits:
-        file = edit["file"]
-        if "executable" in edit:
-            modes[file] = edit["executable"]
-        elif edit.get("delete"):
-            assert plain.has(file), f"there is no {file}"
-            changes[file] = None
-        else:
-            before = changes.get(file) or (plain.text(file) if plain.has(file) else "")
-            changes[file] = _edited(before, edit)
-            assert changes[file] != before, "the mutation changes nothing"
-    return Repository(root, changes, modes)
+        _change(root / edit["file"], edit)
+    files = [edit["file"] for edit in mutation.edits]
+    command = ["git", "-C", str(root), "add", "--all", "--force", "--", *files]
+    subprocess.run(command, check=True, capture_output=True)

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import lru_cache
 
 from policies.families import RepositoryRule
 from policies.model import Found, Place, Severity
@@ -10,6 +11,11 @@ from policies.sources.tracked import added_lines, tracked
 
 #: Files of which MAIL_CMP_017, MAIL_DKR_006 and MAIL_REP_005 judge the settings.
 OTHERS = ("*ockerfile*", "*ontainerfile*", "*compose*.yml", "*compose*.yaml", *EXAMPLES)
+
+
+@lru_cache(maxsize=4096)
+def _elsewhere(file: str) -> bool:
+    return any(fnmatch(file.rpartition("/")[2], pattern) for pattern in OTHERS)
 
 
 class MAIL_REP_003(RepositoryRule):
@@ -35,7 +41,7 @@ class MAIL_REP_003(RepositoryRule):
             yield from self._file(subject, file)
         now: dict[str, set[str]] = {}
         for commit, place, line in added_lines(subject):
-            wrong = leaks.complaint(place.file, line, self._elsewhere(place.file))
+            wrong = leaks.complaint(place.file, line, _elsewhere(place.file))
             if wrong and place.file not in now:
                 here = place.file in subject.files
                 now[place.file] = set(subject.text(place.file).splitlines()) if here else set()
@@ -43,12 +49,9 @@ class MAIL_REP_003(RepositoryRule):
                 what = f"{wrong}, in the history (commit {commit})"
                 yield Found(place, what, "a new secret, and a history without the old one", place.file)
 
-    def _elsewhere(self, file: str) -> bool:
-        return any(fnmatch(file.rpartition("/")[2], pattern) for pattern in OTHERS)
-
     def _file(self, subject: Repository, file: str) -> Iterator[Found]:
         should = "a file in secrets/, which git ignores"
-        for number, wrong in leaks.in_text(file, subject.text(file), self._elsewhere(file)):
+        for number, wrong in leaks.in_text(file, subject.text(file), _elsewhere(file)):
             yield Found(Place(file, number), wrong, should, file)
 
 

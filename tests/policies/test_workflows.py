@@ -45,6 +45,47 @@ def test_the_settings_of_dependabot_are_valid_and_name_folders_that_exist(file):
             assert (file.parents[1] / folder.lstrip("/")).is_dir(), folder
 
 
+#: What each of Dependabot's ecosystems looks for.
+PINNED = {
+    "pip": r"(?:.*/)?(?:requirements[^/]*|requirements/[^/]+)\.txt",
+    "npm": r"(?:.*/)?package-lock\.json",
+    "docker": r"(?:.*/)?Dockerfile",
+    "docker-compose": r"(?:.*/)?docker-compose\.yml",
+    "terraform": r"(?:.*/)?provider\.tf|terraform/state-bootstrap/main\.tf",
+    "github-actions": r"(?:.*/)?\.github/workflows/[^/]+\.yml",
+}
+#: Files for tests and stand-ins that pin nothing, or whose pins are what is tested.
+NOT_OURS = re.compile(
+    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/standins/[^/]+/Dockerfile"
+)
+
+
+def names_of(root):
+    """Return the files of a repository."""
+    if root != ROOT:
+        return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.splitlines() if not NOT_OURS.match(name)]
+
+
+def pinning(root, pattern):
+    """Return the folders, as Dependabot names them, of the files that pin something."""
+    found = [name for name in names_of(root) if re.fullmatch(pattern, name)]
+    # Actions are named by the folder that holds .github.
+    return {"/" + name.partition(".github/")[0].rpartition("/")[0] for name in found}
+
+
+@pytest.mark.parametrize("which", ["the template", "a generated repository"])
+def test_dependabot_looks_at_everything_that_is_pinned(which, generate):
+    root = ROOT if which == "the template" else generate()
+    updates = yaml.safe_load((root / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    told = {
+        each["package-ecosystem"]: set(each.get("directories") or [each["directory"]]) for each in updates
+    }
+    wanted = {kind: pinning(root, pattern) for kind, pattern in PINNED.items()}
+    assert told == {kind: folders for kind, folders in wanted.items() if folders}
+
+
 @pytest.mark.parametrize("folder", [ROOT / ".github", GENERATED / ".github"], ids=named)
 def test_zizmor_finds_nothing(folder):
     zizmor = Path(sys.executable).parent / "zizmor"

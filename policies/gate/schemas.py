@@ -22,6 +22,12 @@ FOLDER = Path(__file__).parents[2] / "schemas"
 UNKNOWN = ("additionalProperties", "unevaluatedProperties")
 
 
+#: How the edges of a number are told.
+BOUNDS = {
+    "minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "exclusiveMaximum": "below",
+}  # fmt: skip
+
+
 class Wrong(NamedTuple):
     """One thing that a schema does not allow: where, what, what is allowed, and the key that it is about."""
 
@@ -130,6 +136,8 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
         )
     if error.validator == "minItems" or error.validator == "minProperties":
         return f"{path} is empty", f"at least {error.validator_value}"
+    if error.validator in BOUNDS:
+        return f"{path} is {shown}", f"{BOUNDS[error.validator]} {error.validator_value}"
     return f"{path}: {error.message}", error.schema.get("description", "")
 
 

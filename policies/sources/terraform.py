@@ -236,7 +236,7 @@ class Reader:
                 if module.folder in _nearest(file, roots) and not body.blocks:
                     raw = hcl.RawBlock("backend", ("s3",), body, 1, 1)
                     module.settings.append(_block(raw, file, module))
-        named = {str(each.value("bucket")) for module in found for each in backends(module) if each.has("bucket")}
+        named = {str(each.value("bucket")) for module in found for each in module.own_backends() if each.has("bucket")}
         for module in found:
             module.states = frozenset(named)
         return found
@@ -245,12 +245,6 @@ class Reader:
 def _of_root(block: Block) -> bool:
     inside = {inner.type for inner in block.nested}
     return block.type == "provider" or (block.type == "terraform" and bool(inside & {"backend", "cloud"}))
-
-
-def backends(module: Module) -> list[Block]:
-    """Return where a module keeps its state: the backend, and files that may complete or replace it."""
-    found = [each for block in module.own if block.type == "terraform" for each in block.inner("backend")]
-    return found + module.settings
 
 
 def modules(repository: Repository) -> list[Module]:

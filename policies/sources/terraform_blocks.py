@@ -236,6 +236,11 @@ class Module:
             or (isinstance(name, str) and each.value(attribute) == name)
         ]
 
+    def own_backends(self) -> list[Block]:
+        """Return where this module keeps its state: its backend, and files that complete or replace it."""
+        settings = [each for each in self.own if each.type == "terraform"]
+        return [inner for each in settings for inner in each.inner("backend")] + self.settings
+
     @property
     def place(self) -> Place:
         """Where to point if something is missing from the module as a whole."""

@@ -236,6 +236,10 @@ class Reader:
                 if module.folder in _nearest(file, roots) and not body.blocks:
                     raw = hcl.RawBlock("backend", ("s3",), body, 1, 1)
                     module.settings.append(_block(raw, file, module))
+        for module in found:
+            lock = posixpath.join(module.folder, ".terraform.lock.hcl")
+            body = parsed(self.repository, lock) if lock in self.repository.files else None
+            module.locks = [_block(raw, lock, module) for raw in body.blocks] if body else []
         named = {str(each.value("bucket")) for module in found for each in module.own_backends() if each.has("bucket")}
         for module in found:
             module.states = frozenset(named)

@@ -185,6 +185,8 @@ class Module:
     children: list[Module] = field(default_factory=list, repr=False)
     #: Files for init -backend-config, each as a block.
     settings: list[Block] = field(default_factory=list, repr=False)
+    #: What .terraform.lock.hcl says, one block a provider.
+    locks: list[Block] = field(default_factory=list, repr=False)
     #: Buckets that hold the state of a module of this repository.
     states: frozenset[str] = frozenset()
     evaluator: Evaluator = field(init=False, repr=False)

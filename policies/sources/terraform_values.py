@@ -279,7 +279,7 @@ class Evaluator:
                 for part in node:
                     yield from self.references(part)
             return
-        if node.kind in ("name", "get") and "." in (name := written(node)):
+        if node.kind in ("name", "get", "index") and "." in (name := written(node)):
             yield self.module.prefix + name
             yield from self._behind(name)
         if node.kind != "name":

@@ -84,7 +84,11 @@ def ignored(block: Block, *attributes: str) -> Iterator[Found]:
     """Yield the breach if Terraform would leave a changed setting as it is; all settings if none is named."""
     for lifecycle in block.inner("lifecycle"):
         said = lifecycle.value("ignore_changes")
-        names = [str(each).strip("${}").split(".")[0].split("[")[0] for each in [said] if not isinstance(said, list)]
+        names = [
+            str(each).strip("${}").split(".")[0].split("[")[0]
+            for each in [said]
+            if not isinstance(said, list)
+        ]
         names = names or [str(each).strip("${}").split(".")[0].split("[")[0] for each in sequence(said)]
         names = [name for name in names if name != "None"]
         if any(name == "all" or not attributes or name in attributes for name in names):

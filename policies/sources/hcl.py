@@ -279,7 +279,9 @@ def expression(text: str, file: str, line: int) -> Node:
 def quoted(parts: list[Any], file: str, line: int) -> Node:
     """Return a text from its pieces; what stood between ${ and } becomes an expression."""
     read = tuple(
-        expression(part.parts[0], file, part.line) if isinstance(part, Node) and part.kind == "source" else part
+        expression(part.parts[0], file, part.line)
+        if isinstance(part, Node) and part.kind == "source"
+        else part
         for part in parts
     )
     if all(isinstance(part, str) for part in read):

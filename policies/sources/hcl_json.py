@@ -17,10 +17,28 @@ TOKEN = re.compile(
 )
 WORDS = {"true": True, "false": False, "null": None}
 #: How many labels blocks of a type have, at the top of a file and inside others.
-LABELS = {"resource": 2, "data": 2, "ephemeral": 2, "variable": 1, "output": 1, "module": 1, "provider": 1, "check": 1}
+LABELS = {
+    "resource": 2,
+    "data": 2,
+    "ephemeral": 2,
+    "variable": 1,
+    "output": 1,
+    "module": 1,
+    "provider": 1,
+    "check": 1,
+}
 INNER_LABELS = {"dynamic": 1, "provisioner": 1, "backend": 1, "provider_meta": 1}
 #: Their texts are names, without ${ }.
-REFERENCES = ("depends_on", "ignore_changes", "replace_triggered_by", "provider", "providers", "from", "to", "iterator")
+REFERENCES = (
+    "depends_on",
+    "ignore_changes",
+    "replace_triggered_by",
+    "provider",
+    "providers",
+    "from",
+    "to",
+    "iterator",
+)
 MAX_DEPTH = 200
 
 
@@ -115,7 +133,9 @@ def _pairs(node: Node, file: str) -> list[tuple[str, Node, Node]]:
     return found
 
 
-def _blocks(type: str, node: Node, labels: int, file: str, line: int, names: tuple[str, ...] = ()) -> list[RawBlock]:
+def _blocks(
+    type: str, node: Node, labels: int, file: str, line: int, names: tuple[str, ...] = ()
+) -> list[RawBlock]:
     """Return the blocks of a type: labels are the names of objects inside each other."""
     if labels:
         entries = _pairs(node, file)
@@ -125,7 +145,10 @@ def _blocks(type: str, node: Node, labels: int, file: str, line: int, names: tup
             for block in _blocks(type, value, labels - 1, file, key.line, (*names, name))
         ]
     bodies = node.parts if node.kind == "tuple" else (node,)
-    return [RawBlock(type, names, _body(each, file), line if len(bodies) == 1 else each.line, line) for each in bodies]
+    return [
+        RawBlock(type, names, _body(each, file), line if len(bodies) == 1 else each.line, line)
+        for each in bodies
+    ]
 
 
 def _references(node: Node, file: str) -> Node:

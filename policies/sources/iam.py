@@ -70,7 +70,9 @@ def is_named(value: Any, block: Block) -> bool:
     if text in ("${" + f"{block.address}.{name}" + "}" for name in ("arn", "id", "name")):
         return True
     name, path = block.value("name"), block.value("path", "/")
-    return isinstance(name, str) and isinstance(path, str) and (text == name or text.endswith(f"{path}{name}"))
+    return (
+        isinstance(name, str) and isinstance(path, str) and (text == name or text.endswith(f"{path}{name}"))
+    )
 
 
 def is_vague(value: Any) -> bool:
@@ -176,7 +178,9 @@ def _statement(owner: Block, data: Any, place: Place) -> Statement | Unread:
         return Unread(owner, place, f"a statement is {data}")
     strange = [str(key) for key in data if key not in KEYS]
     if strange:
-        return Unread(owner, where(data, strange[0]), f"a statement has {strange[0]}, which means nothing there")
+        return Unread(
+            owner, where(data, strange[0]), f"a statement has {strange[0]}, which means nothing there"
+        )
     return Statement(owner, data, data.place)
 
 

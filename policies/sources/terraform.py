@@ -29,7 +29,23 @@ LOADED = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.
 VALUES = ("*.tfvars", "*.tfvars.json")
 SETTINGS = ("*.tfbackend", "*/backend*.hcl", "backend*.hcl")
 #: Languages above Terraform's, and files that can replace what the modules say.
-NOT_READ = ("*.tfstack.hcl", "*.tfdeploy.hcl", "*.tfcomponent.hcl", "*terragrunt.hcl", "*.tfstack.json", "*.tfdeploy.json")
+NOT_READ = (
+    "*.tfstack.hcl",
+    "*.tfdeploy.hcl",
+    "*.tfcomponent.hcl",
+    "*terragrunt.hcl",
+    "*.tfstack.json",
+    "*.tfdeploy.json",
+)
+#: Values and credentials that somebody wrote down beside the modules.
+WRITTEN_DOWN = (
+    "*.tfvars.example",
+    "*.tfvars.sample",
+    "*.tfvars.dist",
+    "*.terraformrc",
+    "*terraform.rc",
+    "*.tfrc",
+)
 DEEPEST = 8
 
 
@@ -39,6 +55,11 @@ def _block(raw: hcl.RawBlock, file: str, module: Module) -> Block:
     block.places = {name: Place(file, node.line) for name, node in raw.body.attributes.items()}
     block.nested = [_block(inner, file, module) for inner in raw.body.blocks]
     return block
+
+
+def _whole(body: hcl.Body, type: str, labels: tuple[str, ...], file: str, module: Module) -> Block:
+    """Return a whole file as one block."""
+    return _block(hcl.RawBlock(type, labels, body, 1, 1), file, module)
 
 
 def parsed(repository: Repository, file: str) -> hcl.Body | None:
@@ -234,13 +255,22 @@ class Reader:
             body = parsed(self.repository, file)
             for module in found if body else ():
                 if module.folder in _nearest(file, roots) and not body.blocks:
-                    raw = hcl.RawBlock("backend", ("s3",), body, 1, 1)
-                    module.settings.append(_block(raw, file, module))
+                    module.settings.append(_whole(body, "backend", ("s3",), file, module))
+        for file in self.repository.matching(*WRITTEN_DOWN):
+            body = parsed(self.repository, file)
+            for module in found if body else ():
+                if module.folder in _nearest(file, roots):
+                    module.written_down.append(_whole(body, "file", (file,), file, module))
         for module in found:
             lock = posixpath.join(module.folder, ".terraform.lock.hcl")
             body = parsed(self.repository, lock) if lock in self.repository.files else None
             module.locks = [_block(raw, lock, module) for raw in body.blocks] if body else []
-        named = {str(each.value("bucket")) for module in found for each in module.own_backends() if each.has("bucket")}
+        named = {
+            str(each.value("bucket"))
+            for module in found
+            for each in module.own_backends()
+            if each.has("bucket")
+        }
         for module in found:
             module.states = frozenset(named)
         return found

@@ -144,7 +144,9 @@ class Block:
             return None
         if self.has("count") and self.type in REPEATED:
             times = number(self.value("count"))
-            return None if times is None else [{"count": {"index": at}} for at in range(min(int(times), MOST))]
+            return (
+                None if times is None else [{"count": {"index": at}} for at in range(min(int(times), MOST))]
+            )
         return [{}]
 
     def instances(self) -> list[Block]:
@@ -185,6 +187,8 @@ class Module:
     children: list[Module] = field(default_factory=list, repr=False)
     #: Files for init -backend-config, each as a block.
     settings: list[Block] = field(default_factory=list, repr=False)
+    #: Examples of values, and settings of the command line.
+    written_down: list[Block] = field(default_factory=list, repr=False)
     #: What .terraform.lock.hcl says, one block a provider.
     locks: list[Block] = field(default_factory=list, repr=False)
     #: Buckets that hold the state of a module of this repository.
@@ -234,8 +238,7 @@ class Module:
         return [
             each
             for each in self.resources(*types)
-            if names(each, attribute, target)
-            or (isinstance(name, str) and each.value(attribute) == name)
+            if names(each, attribute, target) or (isinstance(name, str) and each.value(attribute) == name)
         ]
 
     def own_backends(self) -> list[Block]:

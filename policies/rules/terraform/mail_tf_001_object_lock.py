@@ -36,7 +36,9 @@ class MAIL_TF_001(TerraformRule):
         for configuration in subject.resources(LOCK):
             yield from self._lock(configuration)
         for bucket in subject.resources("aws_s3_directory_bucket"):
-            yield Found(bucket.place, "a directory bucket cannot be locked", "an aws_s3_bucket", bucket.address)
+            yield Found(
+                bucket.place, "a directory bucket cannot be locked", "an aws_s3_bucket", bucket.address
+            )
 
     def _bucket(self, module: Module, bucket: Block) -> Iterator[Found]:
         if not yes(bucket.value("object_lock_enabled")):
@@ -52,14 +54,19 @@ class MAIL_TF_001(TerraformRule):
         enabled = configuration.value("object_lock_enabled", "Enabled")
         if enabled != "Enabled":
             where = configuration.where("object_lock_enabled")
-            yield Found(where, f"the lock is {enabled}", 'object_lock_enabled = "Enabled"', configuration.address)
+            yield Found(
+                where, f"the lock is {enabled}", 'object_lock_enabled = "Enabled"', configuration.address
+            )
         retention = list(configuration.inner("rule", "default_retention"))
         for each in retention:
             if each.value("mode") != "COMPLIANCE":
                 what = f"the lock's mode is {each.value('mode')}"
                 yield Found(each.where("mode"), what, 'mode = "COMPLIANCE"', configuration.address)
         if not any(each.sure for each in retention):
-            what, should = "the lock has no default retention, or not always", "rule { default_retention {…} }"
+            what, should = (
+                "the lock has no default retention, or not always",
+                "rule { default_retention {…} }",
+            )
             yield Found(configuration.place, what, should, configuration.address)
 
 

@@ -38,7 +38,9 @@ class MAIL_TF_007(TerraformRule):
                 yield from ignored(configuration)
                 for rule in configuration.inner("rule"):
                     if rule.value("status") != "Disabled":
-                        yield from self._rule(rule, max(number(each) or 0 for each in known), configuration.address)
+                        yield from self._rule(
+                            rule, max(number(each) or 0 for each in known), configuration.address
+                        )
 
     def _rule(self, rule: Block, lock: float, entity: str) -> Iterator[Found]:
         for each in rule.inner("expiration"):

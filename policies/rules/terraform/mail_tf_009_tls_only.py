@@ -37,7 +37,15 @@ def _denies(statement: Statement, target: Block) -> bool:
     resources = [value for value, _ in statement.values("Resource")]
     itself = any(_reaches(each, target) for each in resources)
     inside = not bucket or any(_reaches(each, target, "/*") for each in resources)
-    return statement.data.get("Effect") == "Deny" and everybody and acts and insecure and only and itself and inside
+    return (
+        statement.data.get("Effect") == "Deny"
+        and everybody
+        and acts
+        and insecure
+        and only
+        and itself
+        and inside
+    )
 
 
 class MAIL_TF_009(TerraformRule):

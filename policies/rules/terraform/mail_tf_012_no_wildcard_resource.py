@@ -7,6 +7,7 @@ from policies.sources.iam import POLICIES, Statement, is_vague, statements
 from policies.sources.located import where
 from policies.sources.terraform_blocks import Module, Unknown
 
+
 def too_wide(resource: str) -> bool:
     """Tell whether a resource is more than one bucket, its objects, or one named thing and its parts."""
     head, star, _ = resource.partition("*")

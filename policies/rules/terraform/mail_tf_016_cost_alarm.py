@@ -43,7 +43,10 @@ class MAIL_TF_016(TerraformRule):
     def subjects(self, repository: Repository) -> Iterable[Asked]:
         """Return every module with its budget; what the example says today comes before the first answer."""
         return [
-            Asked(module, next((budget for budget, _ in reversed(answered(repository, module.folder, BUDGET))), None))
+            Asked(
+                module,
+                next((budget for budget, _ in reversed(answered(repository, module.folder, BUDGET))), None),
+            )
             for module in repository.modules
         ]
 
@@ -53,7 +56,11 @@ class MAIL_TF_016(TerraformRule):
         kept = [each for each in buckets(module) if not holds_state(module, each)]
         alarms = [each for each in module.resources(ALARM) if each.value("metric_name") == "EstimatedCharges"]
         if kept and not any(covers(each, kept[0]) for each in alarms):
-            place = alarms[0].where("for_each" if alarms[0].has("for_each") else "count") if alarms else kept[0].place
+            place = (
+                alarms[0].where("for_each" if alarms[0].has("for_each") else "count")
+                if alarms
+                else kept[0].place
+            )
             yield Found(place, "nobody watches the cost", f"an {ALARM} of EstimatedCharges")
         for alarm in alarms:
             yield from ignored(alarm)
@@ -71,9 +78,17 @@ class MAIL_TF_016(TerraformRule):
             ("actions_enabled", yes(alarm.value("actions_enabled", True)), "true"),
             ("threshold", below, amount),
             ("statistic", alarm.value("statistic", "Maximum") == "Maximum", '"Maximum"'),
-            ("dimensions", dimensions == {"Currency": "USD"}, '{ Currency = "USD" }, so that all charges count'),
+            (
+                "dimensions",
+                dimensions == {"Currency": "USD"},
+                '{ Currency = "USD" }, so that all charges count',
+            ),
             ("evaluation_periods", wait is None or wait <= LONGEST, f"at most {LONGEST} seconds in all"),
-            ("region", region(alarm) == table("terraform")["billing_region"], "where AWS publishes the charges"),
+            (
+                "region",
+                region(alarm) == table("terraform")["billing_region"],
+                "where AWS publishes the charges",
+            ),
         )
         for name, right, should in wanted:
             if not right:

@@ -27,7 +27,9 @@ class MAIL_TF_017(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every aws provider; without one of its own a module takes the plain one, which tags nothing."""
         providers = subject.all("provider", "aws")
-        plain = [each for each in subject.blocks if each.type == "resource" and each.labels[0].startswith("aws_")]
+        plain = [
+            each for each in subject.blocks if each.type == "resource" and each.labels[0].startswith("aws_")
+        ]
         if plain and not any(each.value("alias") is None for each in providers):
             what = "no provider tags what is made here"
             yield Found(subject.place, what, 'provider "aws" with default_tags', plain[0].address)

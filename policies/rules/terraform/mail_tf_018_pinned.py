@@ -88,7 +88,11 @@ class MAIL_TF_018(TerraformRule):
             at = where(entry, "version") if isinstance(entry, Map) else place
             yield Found(at, f"{name} is {version}", '"~> 6.25" or exact', f"provider.{name}")
         source = str(mapping(entry).get("source", f"hashicorp/{name}"))
-        maker = source.removeprefix("registry.terraform.io/").removeprefix("registry.opentofu.org/").partition("/")[0]
+        maker = (
+            source.removeprefix("registry.terraform.io/")
+            .removeprefix("registry.opentofu.org/")
+            .partition("/")[0]
+        )
         if maker not in table("terraform")["provider_makers"]:
             at = where(entry, "source") if isinstance(entry, Map) else place
             should = "one of provider_makers in policies/data/terraform.yml"

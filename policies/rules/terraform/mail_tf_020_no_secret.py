@@ -57,7 +57,7 @@ class MAIL_TF_020(TerraformRule):
         for name, (node, place) in subject.given.items():
             value = subject.evaluator.value(node, place.file)
             yield from self._texts(name, value, place, f"var.{name}")
-        for block in [*subject.blocks, *subject.settings]:
+        for block in [*subject.blocks, *subject.settings, *subject.written_down]:
             yield from self._block(block, block.address)
 
     def _block(self, block: Block, entity: str) -> Iterator[Found]:

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from policies.model import Place
 from policies.sources.located import List, Map, sequence, where
+from policies.sources.tables import table
 from policies.sources.terraform_blocks import Block, Module, Partial, Unknown
 from policies.sources.terraform_functions import Json, located_json
 
@@ -62,6 +64,12 @@ def is_open(value: Any) -> bool:
 def plain_address(address: str) -> str:
     """Return an address without modules: a policy keeps its list in iam.yml when it moves into one."""
     return IN_MODULE.sub("", address)
+
+
+def listed(address: str, action: str) -> bool:
+    """Tell whether policies/data/iam.yml has an action for a policy; IAM does not mind the case."""
+    may = table("iam").get(plain_address(address)) or table("iam")["host"]
+    return any(fnmatchcase(action.lower(), each.lower()) for each in may)
 
 
 def is_named(value: Any, block: Block) -> bool:

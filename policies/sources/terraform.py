@@ -1,7 +1,7 @@
 """Terraform modules of a repository: which files make one, what overrides what, which values are given.
 
-Terraform and OpenTofu read different files, and values can come from several tfvars files: each such reading is
-a module of its own here, so that the weakest of them is seen.
+Terraform and OpenTofu read different files, and values can come from several tfvars files: each such reading
+is a module of its own here, so that the weakest of them is seen.
 """
 
 from __future__ import annotations

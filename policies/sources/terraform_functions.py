@@ -12,7 +12,6 @@ from typing import Any
 from policies.model import Place
 from policies.sources.located import List, Map
 
-
 #: No honest list is longer.
 MOST = 1000
 
@@ -74,6 +73,14 @@ def _format(place: Place, pattern: str, *values: Any) -> str:
     return pattern.replace("%v", "%s").replace("%q", '"%s"') % values
 
 
+def _formatlist(place: Place, pattern: str, *values: Any) -> List:
+    """Format once for each entry of the lists; what is no list is the same each time."""
+    lists = [each for each in values if isinstance(each, list)]
+    rows = range(len(lists[0])) if lists else range(1)
+    made = [[each[at] if isinstance(each, list) else each for each in values] for at in rows]
+    return listed([_format(place, pattern, *row) for row in made], place)
+
+
 def _decode(place: Place, text: str) -> Any:
     return text.value if isinstance(text, Json) else located_json(json.loads(text), place)
 
@@ -109,8 +116,8 @@ def _replace(place: Place, text: str, old: str, new: str) -> str:
 
 #: Whatever is unknown inside stays unknown inside the result.
 STRUCTURAL = (
-    "jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort", "setunion", "values",
-    "keys", "lookup", "length", "element", "one", "zipmap", "reverse", "slice",
+    "jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort",
+    "setunion", "values", "keys", "lookup", "length", "element", "one", "zipmap", "reverse", "slice",
 )  # fmt: skip
 #: An unknown piece stays as ${…} in the text.
 TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
@@ -135,9 +142,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "flatten": _flatten,
     "floor": lambda place, number: math.floor(number),
     "format": _format,
-    "formatlist": lambda place, pattern, items: listed(
-        [_format(place, pattern, each) for each in items], place
-    ),
+    "formatlist": _formatlist,
     "join": lambda place, sign, *lists: sign.join(str(each) for items in lists for each in items),
     "jsondecode": _decode,
     "jsonencode": lambda place, value: Json.of(value),

@@ -10,37 +10,18 @@ from policies.sources.hcl import Node
 from policies.sources.located import List, Map
 from policies.sources.policy_documents import policy_document
 from policies.sources.terraform_blocks import Module, Partial, Unknown, yes
+from policies.sources.terraform_expressions import known, written
 from policies.sources.terraform_functions import FUNCTIONS, STRUCTURAL, TEXTUAL, Json
 
 MAX_DEPTH = 60
 
 
-def known(value: Any) -> bool:
-    """Tell whether nothing in a value is unknown."""
-    if isinstance(value, dict):
-        return all(known(key) and known(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(known(item) for item in value)
-    return not isinstance(value, (Unknown, Partial))
-
-
-def written(node: Any) -> str:
-    """Return an expression roughly as it was written, to name an unknown value."""
-    if not isinstance(node, Node):
-        return str(node)
-    if node.kind == "name":
-        return str(node.parts[0])
-    if node.kind == "get":
-        return f"{written(node.parts[0])}.{node.parts[1]}"
-    if node.kind == "index":
-        return f"{written(node.parts[0])}[{written(node.parts[1])}]"
-    if node.kind == "splat":
-        return f"{written(node.parts[0])}[*]"
-    if node.kind == "call":
-        return f"{node.parts[0]}({', '.join(map(written, node.parts[1]))})"
-    if node.kind == "literal":
-        return repr(node.parts[0]) if isinstance(node.parts[0], str) else str(node.parts[0]).lower()
-    return node.kind
+def _partly(made: Any) -> Any:
+    """Return what a function made of values with something unknown in them."""
+    if isinstance(made, List):
+        made[:] = [_partly(each) if type(each) is str and "${" in each else each for each in made]
+        return made
+    return Partial(made) if isinstance(made, str) and not isinstance(made, Json) else made
 
 
 class Evaluator:
@@ -103,9 +84,7 @@ class Evaluator:
             made = FUNCTIONS[name](Place(file, node.line), *values)
         except Exception:
             return Unknown(written(node))
-        if isinstance(made, str) and not isinstance(made, Json) and not all(known(each) for each in values):
-            return Partial(made)
-        return made
+        return made if all(known(each) for each in values) else _partly(made)
 
     def _enough(self, name: str, values: list[Any]) -> bool:
         """Tell whether a function's value can be known: texts take an unknown piece as ${…}."""

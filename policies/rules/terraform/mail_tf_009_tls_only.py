@@ -73,10 +73,8 @@ class MAIL_TF_009(TerraformRule):
             attached = subject.pointing_at(target, attribute, type)
             # Of several policies the one that is written last counts, and nobody knows which that is.
             for policy in attached or [target]:
-                inside = [target] if policy is target else [policy]
-                if not any(_denies(each, target) for each in said if each.block in inside):
-                    yield self._found(target, policy)
-                elif policy is not target and not covers(policy, target):
+                denied = any(_denies(each, target) for each in said if each.block is policy)
+                if not denied or not covers(policy, target):
                     yield self._found(target, policy)
                 yield from ignored(policy, "policy")
 

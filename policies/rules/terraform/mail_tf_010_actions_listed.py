@@ -1,12 +1,18 @@
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
 from policies.sources.buckets import ignored
-from policies.sources.iam import ATTRIBUTES, POLICIES, Statement, is_named, is_open, plain_address, policies
+from policies.sources.iam import (
+    ATTRIBUTES,
+    POLICIES,
+    Statement,
+    is_named,
+    is_open,
+    listed,
+    policies,
+)
 from policies.sources.located import sequence
-from policies.sources.tables import table
 from policies.sources.terraform_blocks import Block, Module
 
 #: Attributes that give a policy or the rights of a group, and the type of what they must name.
@@ -17,12 +23,6 @@ GIVEN = {
     "groups": "aws_iam_group",
     "group": "aws_iam_group",
 }
-
-
-def listed(address: str, action: str) -> bool:
-    """Tell whether policies/data/iam.yml has an action for a policy; IAM does not mind the case."""
-    may = table("iam").get(plain_address(address)) or table("iam")["host"]
-    return any(fnmatchcase(action.lower(), each.lower()) for each in may)
 
 
 class MAIL_TF_010(TerraformRule):

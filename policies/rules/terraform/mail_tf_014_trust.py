@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Place, Severity
-from policies.sources.iam import Statement, statements
+from policies.sources.iam import Statement, listed, statements
 from policies.sources.terraform_blocks import Module, names
 
 READS = re.compile(r"^[\w-]+:(?:Get|List|Describe|Head)")
@@ -57,7 +57,8 @@ class MAIL_TF_014(TerraformRule):
         for each in statements(module):
             if each.allows and names(each.block, "role", statement.block):
                 for action, _ in each.values("Action"):
-                    if not READS.match(str(action)):
+                    # What is not listed at all is another rule's.
+                    if not READS.match(str(action)) and listed(each.block.address, str(action)):
                         what = f"a pull request may {action} before it is merged"
                         should = "a role for pull requests that only reads"
                         yield Found(place, what, should, statement.block.address)

@@ -113,11 +113,11 @@ class MAIL_TF_016(TerraformRule):
             yield from self._readers(module, topic, billing)
 
     def _writers(self, module: Module, topic: Block) -> Iterator[Found]:
-        """A topic without a policy takes what its own account sends; one with a policy only what that allows."""
+        """A topic without a policy takes what its account sends; one with a policy what that allows."""
         policies = module.pointing_at(topic, "arn", "aws_sns_topic_policy")
         said = [each for each in statements(module) if each.block in policies]
         if policies and not any(
-            each.allows and any(name == SENDER for _, name, _ in each.principals()) for each in said
+            each.allows and any(name in (SENDER, "*") for _, name, _ in each.principals()) for each in said
         ):
             where, should = policies[0].where("policy"), f"an Allow of sns:Publish for {SENDER}"
             yield Found(where, "the alarm may not write to the topic", should, topic.address)

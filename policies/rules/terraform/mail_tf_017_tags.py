@@ -25,7 +25,7 @@ class MAIL_TF_017(TerraformRule):
     )
 
     def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every aws provider; without one of its own a module takes the plain one, which tags nothing."""
+        """Look at every aws provider; the one that a module has by itself tags nothing."""
         providers = subject.all("provider", "aws")
         plain = [
             each for each in subject.blocks if each.type == "resource" and each.labels[0].startswith("aws_")

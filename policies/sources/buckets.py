@@ -60,7 +60,7 @@ def covers(protector: Block, target: Block) -> bool:
     if any(name == target.address for name in protector.references("for_each")):
         return True
     if not protector.sure:
-        return False
+        return not target.sure
     times, needed = protector.scopes(), target.scopes()
     return len(times or ()) >= len(needed or ((),))
 

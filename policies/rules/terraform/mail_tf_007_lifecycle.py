@@ -3,7 +3,7 @@ from typing import Any
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.buckets import buckets, configurations, ignored, lock_days
+from policies.sources.buckets import buckets, configurations, ignored, lock_days, of_type
 from policies.sources.terraform_blocks import Block, Module, number
 
 TYPE = "lifecycle_configuration"
@@ -28,19 +28,22 @@ class MAIL_TF_007(TerraformRule):
     good = "expiration {\n  days = var.object_lock_days + 30\n}\n"
 
     def check(self, subject: Module) -> Iterator[Found]:
-        """Look at the lifecycle of every bucket with a lock."""
+        """Look at the lifecycle of every bucket with a lock, and of buckets that others make."""
+        locks: dict[Block, float] = {}
         for bucket in buckets(subject):
-            known = [days for days, _ in lock_days(subject, bucket) if number(days) is not None]
+            known = [number(days) or 0 for days, _ in lock_days(subject, bucket) if number(days) is not None]
             for inline in bucket.inner("lifecycle_rule") if known else ():
                 what = f"a lifecycle stands in {bucket.address} itself, where it is not judged"
                 yield Found(inline.place, what, f"an aws_s3_bucket_{TYPE}", bucket.address)
-            for configuration in configurations(subject, bucket, TYPE) if known else []:
-                yield from ignored(configuration)
-                for rule in configuration.inner("rule"):
-                    if rule.value("status") != "Disabled":
-                        yield from self._rule(
-                            rule, max(number(each) or 0 for each in known), configuration.address
-                        )
+            for configuration in configurations(subject, bucket, TYPE):
+                locks[configuration] = max(known, default=0)
+        longest = max(locks.values(), default=0)
+        for configuration in of_type(subject, TYPE):
+            lock = locks.get(configuration, longest)
+            for rule in configuration.inner("rule") if lock else ():
+                if rule.value("status") != "Disabled":
+                    yield from self._rule(rule, lock, configuration.address)
+            yield from ignored(configuration) if lock else ()
 
     def _rule(self, rule: Block, lock: float, entity: str) -> Iterator[Found]:
         for each in rule.inner("expiration"):

@@ -13,7 +13,7 @@ from policies.model import Place
 from policies.sources.hcl_tokens import Lexer, Node, Token
 from policies.sources.located import Unreadable
 
-__all__ = ["Body", "Node", "RawBlock", "parse"]
+__all__ = ["Body", "Node", "RawBlock", "expression", "parse", "quoted"]
 
 
 @dataclass
@@ -184,10 +184,7 @@ class Parser:
     def primary(self) -> Node:
         token = self.next()
         if token.kind == "template":
-            parts = tuple(self.part(each) for each in token.value)
-            if all(isinstance(part, str) for part in parts):
-                return Node("literal", ("".join(parts),), token.line)
-            return Node("template", parts, token.line)
+            return quoted(token.value, self.file, token.line)
         if token.kind == "number":
             number = float(token.value)
             return Node("literal", (int(number) if number.is_integer() else number,), token.line)
@@ -204,12 +201,6 @@ class Parser:
         if token.value == "{":
             return self.collection(token, "}")
         raise Unreadable(Place(self.file, token.line), f"unexpected {str(token.value)!r}")
-
-    def part(self, part: Any) -> Any:
-        """Return a text as it is, and what stood between ${ and } as an expression."""
-        if isinstance(part, Node) and part.kind == "source":
-            return Parser(part.parts[0], self.file, part.line).alone()
-        return part
 
     def named(self, token: Token) -> Node:
         if token.value in ("true", "false", "null"):
@@ -278,6 +269,24 @@ class Parser:
         condition = self.expression() if self.accept("if") else None
         self.expect(closing)
         return Node("for", (tuple(names), over, first, second, grouped, condition), token.line)
+
+
+def expression(text: str, file: str, line: int) -> Node:
+    """Return a text that is one expression and nothing else."""
+    return Parser(text, file, line).alone()
+
+
+def quoted(parts: list[Any], file: str, line: int) -> Node:
+    """Return a text from its pieces; what stood between ${ and } becomes an expression."""
+    read = tuple(
+        expression(part.parts[0], file, part.line)
+        if isinstance(part, Node) and part.kind == "source"
+        else part
+        for part in parts
+    )
+    if all(isinstance(part, str) for part in read):
+        return Node("literal", ("".join(read),), line)
+    return Node("template", read, line)
 
 
 @lru_cache(maxsize=256)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from policies.sources.located import List, Map
-from policies.sources.terraform import Block
-from policies.sources.terraform_functions import Json
+import json
+from typing import Any
+
+from policies.model import Place
+from policies.sources.located import List, Map, sequence
+from policies.sources.terraform_blocks import Block, Unknown
+from policies.sources.terraform_functions import Json, located_json
+
+#: Where a document takes statements of others from; the last two are old names.
+SOURCES = ("source_policy_documents", "override_policy_documents", "source_json", "override_json")
 
 
 def policy_document(block: Block) -> Map:
@@ -12,14 +19,30 @@ def policy_document(block: Block) -> Map:
     document = Map(block.place)
     document.put("Version", "2012-10-17", block.place)
     statements = List(block.place)
-    for source in ("source_policy_documents", "override_policy_documents"):
-        for item in block.value(source) or []:
-            for statement in item.value.get("Statement", []) if isinstance(item, Json) else [item]:
-                statements.add(statement, block.where(source))
+    for source in SOURCES:
+        for statement in _of_others(block.value(source), block.where(source)):
+            statements.add(statement, block.where(source))
     for statement in block.inner("statement"):
         statements.add(_statement(statement), statement.place)
     document.put("Statement", statements, block.place)
     return document
+
+
+def _of_others(sources: Any, place: Place) -> list[Any]:
+    """Return the statements of other documents; what is no document stands there as it is."""
+    found: list[Any] = []
+    for item in [sources] if isinstance(sources, (str, Unknown)) else sequence(sources):
+        document = item.value if isinstance(item, Json) else _read(item, place)
+        inside = document.get("Statement") if isinstance(document, dict) else item
+        found += inside if isinstance(inside, list) else [inside]
+    return found
+
+
+def _read(text: Any, place: Place) -> Any:
+    try:
+        return located_json(json.loads(text), place)
+    except (TypeError, ValueError):
+        return None
 
 
 def _statement(block: Block) -> Map:

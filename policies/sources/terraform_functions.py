@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 from policies.model import Place
 from policies.sources.located import List, Map
+
+#: No honest list is longer.
+MOST = 1000
 
 
 class Json(str):
@@ -68,6 +73,14 @@ def _format(place: Place, pattern: str, *values: Any) -> str:
     return pattern.replace("%v", "%s").replace("%q", '"%s"') % values
 
 
+def _formatlist(place: Place, pattern: str, *values: Any) -> List:
+    """Format once for each entry of the lists; what is no list is the same each time."""
+    lists = [each for each in values if isinstance(each, list)]
+    rows = range(len(lists[0])) if lists else range(1)
+    made = [[each[at] if isinstance(each, list) else each for each in values] for at in rows]
+    return listed([_format(place, pattern, *row) for row in made], place)
+
+
 def _decode(place: Place, text: str) -> Any:
     return text.value if isinstance(text, Json) else located_json(json.loads(text), place)
 
@@ -95,23 +108,41 @@ def _lookup(place: Place, values: Any, key: Any, *default: Any) -> Any:
     return values[key] if key in values else default[0]
 
 
+def _replace(place: Place, text: str, old: str, new: str) -> str:
+    if len(old) > 1 and old.startswith("/") and old.endswith("/"):
+        return re.sub(old[1:-1], re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text)
+    return text.replace(old, new)
+
+
+#: Whatever is unknown inside stays unknown inside the result.
+STRUCTURAL = (
+    "jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort",
+    "setunion", "values", "keys", "lookup", "length", "element", "one", "zipmap", "reverse", "slice",
+)  # fmt: skip
+#: An unknown piece stays as ${…} in the text.
+TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
+
 #: Each takes the place of the call first. One that fails makes the value unknown.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": lambda place, number: abs(number),
+    "alltrue": lambda place, items: all(each in (True, "true") for each in items),
+    "anytrue": lambda place, items: any(each in (True, "true") for each in items),
     "base64decode": lambda place, text: base64.b64decode(text, validate=True).decode(),
     "base64encode": lambda place, text: base64.b64encode(text.encode()).decode(),
     "can": lambda place, value: True,
+    "ceil": lambda place, number: math.ceil(number),
+    "chomp": lambda place, text: text.rstrip("\r\n"),
     "coalesce": lambda place, *values: next(each for each in values if each not in (None, "")),
     "compact": lambda place, items: listed([each for each in items if each], place),
     "concat": _concat,
     "contains": lambda place, items, item: item in items,
     "distinct": _distinct,
     "element": lambda place, items, number: items[number % len(items)],
+    "endswith": lambda place, text, end: text.endswith(end),
     "flatten": _flatten,
+    "floor": lambda place, number: math.floor(number),
     "format": _format,
-    "formatlist": lambda place, pattern, items: listed(
-        [_format(place, pattern, each) for each in items], place
-    ),
+    "formatlist": _formatlist,
     "join": lambda place, sign, *lists: sign.join(str(each) for items in lists for each in items),
     "jsondecode": _decode,
     "jsonencode": lambda place, value: Json.of(value),
@@ -124,12 +155,16 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": lambda place, *numbers: min(numbers),
     "nonsensitive": _same,
     "one": lambda place, items: items[0] if items else None,
-    "replace": lambda place, text, old, new: text.replace(old, new),
+    "range": lambda place, *numbers: listed(list(range(*numbers))[:MOST], place),
+    "replace": _replace,
     "reverse": lambda place, items: listed(list(reversed(items)), place),
     "sensitive": _same,
     "setunion": lambda place, *lists: _distinct(place, _concat(place, *lists)),
+    "setsubtract": lambda place, items, less: listed([each for each in items if each not in less], place),
+    "slice": lambda place, items, start, end: listed(items[start:end], place),
     "sort": lambda place, items: listed(sorted(items), place),
     "split": lambda place, sign, text: listed(text.split(sign), place),
+    "startswith": lambda place, text, start: text.startswith(start),
     "strrev": lambda place, text: text[::-1],
     "substr": lambda place, text, start, count: text[start:] if count < 0 else text[start : start + count],
     "title": lambda place, text: text.title(),
@@ -146,4 +181,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "try": lambda place, *values: values[0],
     "upper": lambda place, text: text.upper(),
     "values": lambda place, values: listed([values[key] for key in sorted(values)], place),
+    "zipmap": lambda place, keys, values: _merge(place, dict(zip(keys, values, strict=True))),
 }

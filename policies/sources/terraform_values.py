@@ -7,40 +7,21 @@ from typing import Any
 
 from policies.model import Place
 from policies.sources.hcl import Node
-from policies.sources.located import List, Map
+from policies.sources.located import List, Map, mapping
 from policies.sources.policy_documents import policy_document
-from policies.sources.terraform import Module, Partial, Unknown
-from policies.sources.terraform_functions import FUNCTIONS, Json
+from policies.sources.terraform_blocks import Module, Partial, Unknown, yes
+from policies.sources.terraform_expressions import known, written
+from policies.sources.terraform_functions import FUNCTIONS, STRUCTURAL, TEXTUAL, Json
 
 MAX_DEPTH = 60
 
 
-def known(value: Any) -> bool:
-    """Tell whether nothing in a value is unknown."""
-    if isinstance(value, dict):
-        return all(known(key) and known(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(known(item) for item in value)
-    return not isinstance(value, (Unknown, Partial))
-
-
-def written(node: Any) -> str:
-    """Return an expression roughly as it was written, to name an unknown value."""
-    if not isinstance(node, Node):
-        return str(node)
-    if node.kind == "name":
-        return str(node.parts[0])
-    if node.kind == "get":
-        return f"{written(node.parts[0])}.{node.parts[1]}"
-    if node.kind == "index":
-        return f"{written(node.parts[0])}[{written(node.parts[1])}]"
-    if node.kind == "splat":
-        return f"{written(node.parts[0])}[*]"
-    if node.kind == "call":
-        return f"{node.parts[0]}({', '.join(map(written, node.parts[1]))})"
-    if node.kind == "literal":
-        return repr(node.parts[0]) if isinstance(node.parts[0], str) else str(node.parts[0]).lower()
-    return node.kind
+def _partly(made: Any) -> Any:
+    """Return what a function made of values with something unknown in them."""
+    if isinstance(made, List):
+        made[:] = [_partly(each) if type(each) is str and "${" in each else each for each in made]
+        return made
+    return Partial(made) if isinstance(made, str) and not isinstance(made, Json) else made
 
 
 class Evaluator:
@@ -50,6 +31,7 @@ class Evaluator:
         self.module = module
         self.cache: dict[str, Any] = {}
         self.depth = 0
+        self.open: set[tuple[str, str]] = set()
 
     def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any:
         """Return the value of an expression that stands in `file`; `scope` holds the names of
@@ -96,33 +78,21 @@ class Evaluator:
         values = [self.value(each, file, scope) for each in arguments]
         if expand and values and isinstance(values[-1], list):
             values = [*values[:-1], *values[-1]]
-        structural = name in (
-            "jsonencode",
-            "concat",
-            "merge",
-            "flatten",
-            "distinct",
-            "toset",
-            "tolist",
-            "tomap",
-            "try",
-            "sort",
-        )
-        if name not in FUNCTIONS or any(isinstance(each, Unknown) for each in values):
-            return Unknown(written(node))
-        if (
-            not structural
-            and not all(known(each) for each in values)
-            and name not in ("join", "format", "replace", "lower")
-        ):
+        if name not in FUNCTIONS or not self._enough(name, values):
             return Unknown(written(node))
         try:
             made = FUNCTIONS[name](Place(file, node.line), *values)
         except Exception:
             return Unknown(written(node))
-        if isinstance(made, str) and not isinstance(made, Json) and not all(known(each) for each in values):
-            return Partial(made)
-        return made
+        return made if all(known(each) for each in values) else _partly(made)
+
+    def _enough(self, name: str, values: list[Any]) -> bool:
+        """Tell whether a function's value can be known: texts take an unknown piece as ${…}."""
+        if name in TEXTUAL:
+            return True
+        if any(isinstance(each, Unknown) for each in values):
+            return False
+        return name in STRUCTURAL or all(known(each) for each in values)
 
     def _if(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         condition = self.value(node.parts[0], file, scope)
@@ -199,6 +169,8 @@ class Evaluator:
         while base.kind == "get":
             path.insert(0, base.parts[1])
             base = base.parts[0]
+        if base.kind == "index" and path in (["json"], ["minified_json"]):
+            return self._document(written(base.parts[0]), self.value(base.parts[1], file, scope), node)
         if base.kind != "name":
             value = self.value(base, file, scope)
             for step in path:
@@ -211,11 +183,26 @@ class Evaluator:
             value, rest = self.named(".".join(path[:2])), path[2:]
         elif path[:2] == ["data", "aws_iam_policy_document"] and path[3:] in (["json"], ["minified_json"]):
             return self.named(".".join(path[:3]))
+        elif path[0] == "module" and len(path) > 2:
+            value, rest = self.named(".".join(path[:3])), path[3:]
         else:
             return Unknown(".".join(path))
         for step in rest:
             value = self._step(value, step, node)
         return value
+
+    def _document(self, name: str, key: Any, node: Node) -> Any:
+        """Return the instance of a policy document that an index names."""
+        for block in self.module.own:
+            if block.type == "data" and block.labels[:1] == ("aws_iam_policy_document",):
+                for each in block.instances() if name == f"data.{'.'.join(block.labels)}" else ():
+                    keys = (
+                        mapping(each.scope.get("each")).get("key"),
+                        mapping(each.scope.get("count")).get("index"),
+                    )
+                    if key is not None and key in keys:
+                        return Json.of(policy_document(each))
+        return Unknown(written(node))
 
     def _step(self, value: Any, key: Any, node: Node) -> Any:
         try:
@@ -239,39 +226,74 @@ class Evaluator:
     def _look_up(self, name: str) -> Any:
         kind, _, rest = name.partition(".")
         if kind == "local":
-            for block in self.module.all("locals"):
-                if block.has(rest):
+            for block in self.module.own:
+                if block.type == "locals" and block.has(rest):
                     return block.value(rest)
         if kind == "var":
-            if rest in self.module.given:
-                node, place = self.module.given[rest]
-                return self.value(node, place.file)
-            for block in self.module.all("variable", rest):
-                return block.value("default") if block.has("default") else Unknown(name)
+            return self._variable(rest)
         if kind == "data":
-            for block in self.module.all("data", *rest.split(".")):
-                return Json.of(policy_document(block))
+            for block in self.module.own:
+                if block.type == "data" and block.labels == tuple(rest.split(".")):
+                    return Json.of(policy_document(block.instances()[0]))
+        if kind == "module":
+            call, _, output = rest.partition(".")
+            child = self.module.child(call)
+            for block in child.own if child else ():
+                if block.type == "output" and block.labels == (output,):
+                    return block.value("value")
         return Unknown(name)
 
+    def _variable(self, name: str) -> Any:
+        """Return what the caller, a tfvars file or the default says."""
+        declared = next(
+            (each for each in self.module.own if each.type == "variable" and each.labels == (name,)), None
+        )
+        given: Any = Unknown(f"var.{name}")
+        if self.module.call and self.module.call.has(name):
+            given = self.module.call.value(name)
+        elif name in self.module.given and not self.module.call:
+            node, place = self.module.given[name]
+            given = self.value(node, place.file)
+        elif declared and declared.has("default"):
+            return declared.value("default")
+        if given is None and declared and declared.has("nullable") and not yes(declared.value("nullable")):
+            return declared.value("default")
+        return given
+
+    def written(self, node: Node | None, default: str) -> str:
+        """Return a name that stands as an expression, such as the iterator of a dynamic block."""
+        return default if node is None else written(node)
+
+    # ---- references
+
     def references(self, node: Any) -> Iterator[str]:
-        """Yield every dotted name in an expression, and in the locals that it uses."""
+        """Yield every dotted name in an expression, and in the locals, variables and outputs that it uses."""
         if not isinstance(node, Node):
             if isinstance(node, tuple):
                 for part in node:
                     yield from self.references(part)
             return
-        if node.kind in ("name", "get") and "." in (name := written(node)):
-            yield name
-            if name.startswith("local."):
-                for block in self.module.all("locals"):
-                    if (key := name.split(".")[1]) in block.attributes and key not in self._open:
-                        self._open.add(key)
-                        yield from self.references(block.attributes[key])
-                        self._open.discard(key)
+        if node.kind in ("name", "get", "index") and "." in (name := written(node)):
+            yield self.module.prefix + name
+            yield from self._behind(name)
         if node.kind != "name":
             for part in node.parts:
                 yield from self.references(part)
 
-    @property
-    def _open(self) -> set[str]:
-        return self.__dict__.setdefault("_opened", set())
+    def _behind(self, name: str) -> Iterator[str]:
+        """Yield the names behind a local, a variable that a caller sets, or a called module's output."""
+        kind, key, *rest = name.split(".")
+        if (kind, key) in self.open:
+            return
+        self.open.add((kind, key))
+        if kind == "local":
+            for block in self.module.own:
+                if block.type == "locals" and block.has(key):
+                    yield from block.references(key)
+        elif kind == "var" and self.module.call:
+            yield from self.module.call.references(key)
+        elif kind == "module" and rest and (child := self.module.child(key)):
+            for block in child.own:
+                if block.type == "output" and block.labels == (rest[0],):
+                    yield from block.references("value")
+        self.open.discard((kind, key))

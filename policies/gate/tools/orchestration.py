@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
-from fnmatch import fnmatch
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Finding, Place
@@ -15,6 +19,13 @@ from policies.sources.repository import Repository
 
 #: Given to required variables that the example leaves empty; fits addresses and names alike.
 STAND_IN = "127.0.0.1"
+#: What terraform fmt takes, and what only OpenTofu knows.
+FORMATTED = ("*.tf", "*.tfvars", "*.tftest.hcl")
+TOFU = ("*.tofu",)
+#: How terraform fmt -check ends where it found something.
+UNFORMATTED = 3
+#: What terraform validate says of a module whose init has not been run to its end.
+WAITING = re.compile(r"Missing required provider|Module not installed|there is no package for|not installed")
 
 
 class ComposeConfig(Tool):
@@ -55,46 +66,75 @@ class ComposeConfig(Tool):
 
 
 class Terraform(Tool):
-    """`terraform fmt -check`, and `terraform validate` where the providers are installed."""
+    """`terraform fmt -check`, and `terraform validate` where `terraform init` has been run.
+
+    Init needs the network, which the gate never uses: whoever wants validate runs it before.
+    """
 
     rule = "SYNTAX_TERRAFORM"
     title = "terraform"
+    #: No call home, no prompt, no word of advice for people.
+    environment: ClassVar = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is Terraform."""
         return bool(repository.modules)
 
     def run(self, repository: Repository, settings: Settings) -> Outcome:
-        """Ask Terraform about each folder."""
+        """Ask Terraform about each file and each folder."""
         command = program("terraform") or program("tofu")
         if not command:
             return Outcome(absent="neither terraform nor tofu is installed")
-        outcome = Outcome()
-        done = execute([command, "fmt", "-check", "-recursive", "-list=true", "."], repository.root)
-        for file in done.stdout.splitlines():
-            if fnmatch(file, "*.tf*"):
-                outcome.findings.append(
-                    self.finding(Place(file.strip()), "terraform fmt would change it", "run terraform fmt")
-                )
-        for module in repository.modules:
-            folder = repository.root / module.folder
-            if not (folder / ".terraform").is_dir():
-                outcome.absent = (
-                    f"terraform validate: run terraform -chdir={module.folder} init -backend=false first"
-                )
-                continue
-            said = execute([command, f"-chdir={folder}", "validate", "-json"], repository.root)
-            try:
-                diagnostics = json.loads(said.stdout).get("diagnostics", [])
-            except ValueError:
-                return self.broken(said.stderr.strip() or "no answer")
-            for each in diagnostics:
-                at = each.get("range") or {}
-                place = Place(
-                    f"{module.folder}/{at['filename']}" if at else module.place.file,
-                    at.get("start", {}).get("line", 1),
-                )
-                outcome.findings.append(
-                    self.finding(place, each["summary"], each.get("detail", "").split("\n")[0])
-                )
+        outcome = self._formatted(repository, command)
+        waiting = []
+        for folder in dict.fromkeys(module.folder for module in repository.modules):
+            data = Path(repository.root, folder, os.environ.get("TF_DATA_DIR") or ".terraform")
+            if not (data.is_dir() and self._validated(repository, command, folder, outcome)):
+                waiting.append(folder or ".")
+        if waiting:
+            init = "terraform -chdir=FOLDER init -backend=false -input=false"
+            outcome.absent = f"validate needs {init} first in {', '.join(waiting)}"
         return outcome
+
+    def _ask(self, repository: Repository, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return execute([command, *arguments], repository.root, {**os.environ, **self.environment})
+
+    def _formatted(self, repository: Repository, command: str) -> Outcome:
+        files = repository.matching(*FORMATTED, *(TOFU if Path(command).name == "tofu" else ()))
+        if not files:
+            return Outcome()
+        done = self._ask(repository, command, "fmt", "-check", "-list=true", "-no-color", *files)
+        named = [line.strip() for line in done.stdout.splitlines() if line.strip() in files]
+        if done.returncode not in (0, UNFORMATTED) or bool(named) != bool(done.returncode):
+            return self.broken(f"fmt: {_first(done.stderr)}")
+        what, should = "terraform fmt would change it", "run terraform fmt"
+        return Outcome(findings=[self.finding(Place(file), what, should) for file in named])
+
+    def _validated(self, repository: Repository, command: str, folder: str, outcome: Outcome) -> bool:
+        """Ask about one folder; return false if its init must be run first."""
+        done = self._ask(repository, command, f"-chdir={folder or '.'}", "validate", "-json", "-no-color")
+        try:
+            said = json.loads(done.stdout)
+            errors = [each for each in said["diagnostics"] if each["severity"] != "warning"]
+            if bool(said["valid"]) != (not errors) or bool(errors) != bool(done.returncode):
+                raise ValueError("it says one thing and shows another")
+        except (ValueError, KeyError, TypeError) as error:
+            why = _first(done.stderr) if done.stderr.strip() else f"no usable answer: {error}"
+            outcome.problems += self.broken(f"validate of {folder or '.'}: {why}").problems
+            return True
+        if any(WAITING.search(each["summary"]) for each in errors):
+            return False
+        outcome.findings += [self._diagnosed(folder, each) for each in errors]
+        return True
+
+    def _diagnosed(self, folder: str, diagnostic: Mapping[str, Any]) -> Finding:
+        at = diagnostic.get("range") or {}
+        file = posixpath.normpath(posixpath.join(folder, at.get("filename") or "main.tf"))
+        place = Place(file, at.get("start", {}).get("line", 1))
+        return self.finding(place, diagnostic["summary"], _first(diagnostic.get("detail") or ""), folder)
+
+
+def _first(text: str) -> str:
+    """Return the first line that says something; the frames around Terraform's messages do not."""
+    lines = (line.strip("│╷╵ \t") for line in text.splitlines())
+    return next((line for line in lines if line), "no answer")

@@ -2,9 +2,8 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.terraform import Block, Module
-
-LOCK = "aws_s3_bucket_object_lock_configuration"
+from policies.sources.buckets import LOCK, buckets, holds_state, ignored, missing
+from policies.sources.terraform_blocks import Block, Module, yes
 
 
 class MAIL_TF_001(TerraformRule):
@@ -30,35 +29,45 @@ class MAIL_TF_001(TerraformRule):
     )
 
     def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every bucket but the one for the state."""
-        for bucket in subject.resources("aws_s3_bucket"):
-            if "state" not in f"{bucket.labels[1]} {subject.folder}":
+        """Look at every bucket but the one for the state, and at every lock."""
+        for bucket in buckets(subject):
+            if not holds_state(subject, bucket):
                 yield from self._bucket(subject, bucket)
+        for configuration in subject.resources(LOCK):
+            yield from self._lock(configuration)
+        for bucket in subject.resources("aws_s3_directory_bucket"):
+            yield Found(
+                bucket.place, "a directory bucket cannot be locked", "an aws_s3_bucket", bucket.address
+            )
 
     def _bucket(self, module: Module, bucket: Block) -> Iterator[Found]:
-        if bucket.value("object_lock_enabled") is not True:
+        if not yes(bucket.value("object_lock_enabled")):
             where = bucket.where("object_lock_enabled")
             yield Found(
                 where, f"{bucket.address} has no Object Lock", "object_lock_enabled = true", bucket.address
             )
-        configurations = module.pointing_at(bucket, "bucket", LOCK)
-        if not configurations:
+        inline = "object_lock_configuration"
+        yield from missing(module, bucket, "object_lock_configuration", "no default retention", inline)
+
+    def _lock(self, configuration: Block) -> Iterator[Found]:
+        yield from ignored(configuration)
+        enabled = configuration.value("object_lock_enabled", "Enabled")
+        if enabled != "Enabled":
+            where = configuration.where("object_lock_enabled")
             yield Found(
-                bucket.place, f"{bucket.address} has no default retention", f"an {LOCK}", bucket.address
+                where, f"the lock is {enabled}", 'object_lock_enabled = "Enabled"', configuration.address
             )
-        for configuration in configurations:
-            retention = list(configuration.inner("rule", "default_retention"))
-            for each in retention:
-                if each.value("mode") != "COMPLIANCE":
-                    what = f"the lock's mode is {each.value('mode')}"
-                    yield Found(each.where("mode"), what, 'mode = "COMPLIANCE"', configuration.address)
-            if not retention:
-                yield Found(
-                    configuration.place,
-                    "the lock has no default retention",
-                    "rule { default_retention {…} }",
-                    configuration.address,
-                )
+        retention = list(configuration.inner("rule", "default_retention"))
+        for each in retention:
+            if each.value("mode") != "COMPLIANCE":
+                what = f"the lock's mode is {each.value('mode')}"
+                yield Found(each.where("mode"), what, 'mode = "COMPLIANCE"', configuration.address)
+        if not any(each.sure for each in retention):
+            what, should = (
+                "the lock has no default retention, or not always",
+                "rule { default_retention {…} }",
+            )
+            yield Found(configuration.place, what, should, configuration.address)
 
 
 check = MAIL_TF_001()

@@ -1,16 +1,14 @@
-import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources import hcl
-from policies.sources.buckets import buckets, lock_days
-from policies.sources.located import Unreadable, dig
+from policies.sources.buckets import LOCK, retention_days
 from policies.sources.repository import Repository
-from policies.sources.terraform import Module
+from policies.sources.terraform_answers import answered
+from policies.sources.terraform_blocks import Module, number
 
-EXAMPLE = "terraform.tfvars.example"
+VARIABLE = "object_lock_days"
 
 
 class Asked(NamedTuple):
@@ -19,23 +17,6 @@ class Asked(NamedTuple):
     module: Module
     days: int
     source: str
-
-
-def answered(repository: Repository, folder: str) -> tuple[int, str]:
-    """Return the most days that an answer or the example of the variables names; 1 if nobody says."""
-    found = [(1, "the least that AWS takes")]
-    example = f"{folder}/{EXAMPLE}".lstrip("/")
-    try:
-        if repository.has(example):
-            node = hcl.parse(repository.text(example), example).attributes.get("object_lock_days")
-            found += [(node.parts[0].parts[0], example)] if node else []
-        if repository.has(".cruft.json"):
-            answers = json.loads(repository.text(".cruft.json"))
-            found.append((dig(answers, "context", "cookiecutter", "object_lock_days"), ".cruft.json"))
-    except (Unreadable, ValueError):
-        pass  # reported by whoever reads these files as what they are
-    days = [(int(value), where) for value, where in found if str(value).isdecimal()]
-    return max(days, key=lambda pair: pair[0])
 
 
 class MAIL_TF_002(TerraformRule):
@@ -52,19 +33,25 @@ class MAIL_TF_002(TerraformRule):
     good = 'rule {\n  default_retention {\n    mode = "COMPLIANCE"\n    days = var.object_lock_days\n  }\n}\n'
 
     def subjects(self, repository: Repository) -> Iterable[Asked]:
-        """Return every module with the days that were asked for."""
-        return [Asked(module, *answered(repository, module.folder)) for module in repository.modules]
+        """Return every module with the most days that were asked for; 1 if nobody says."""
+        found = []
+        for module in repository.modules:
+            days = [(1, "the least that AWS takes"), *answered(repository, module.folder, VARIABLE)]
+            found.append(Asked(module, *max(days, key=lambda pair: pair[0])))
+        return found
 
     def check(self, subject: Asked) -> Iterator[Found]:
-        """Compare the days of each lock with those asked for and with the variable's default."""
-        default = subject.module.evaluator.named("var.object_lock_days")
-        least = max(subject.days, default if isinstance(default, int) else 0)
-        source = subject.source if least == subject.days else "var.object_lock_days"
-        for bucket in buckets(subject.module):
-            for days, place in lock_days(subject.module, bucket):
-                if not isinstance(days, int) or isinstance(days, bool) or days < least:
+        """Compare the days of each lock with those asked for and with the variable."""
+        variable = number(subject.module.evaluator.named(f"var.{VARIABLE}"))
+        least = max(subject.days, variable or 0)
+        source = subject.source if least == subject.days else f"var.{VARIABLE}"
+        for configuration in subject.module.resources(LOCK):
+            for days, place in retention_days(configuration):
+                known = number(days)
+                if known is None or known < least:
                     what = f"backups are locked for {days} days"
-                    yield Found(place, what, f"at least {least} days, as {source} says", bucket.address)
+                    should = f"at least {least} days, as {source} says"
+                    yield Found(place, what, should, configuration.address)
 
 
 check = MAIL_TF_002()

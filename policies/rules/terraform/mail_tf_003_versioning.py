@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.buckets import buckets, configurations, missing
-from policies.sources.terraform import Module
+from policies.sources.buckets import buckets, ignored, missing, of_type, settings
+from policies.sources.terraform_blocks import Module
 
 
 class MAIL_TF_003(TerraformRule):
@@ -22,13 +22,13 @@ class MAIL_TF_003(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every bucket."""
         for bucket in buckets(subject):
-            yield from missing(subject, bucket, "versioning", "no versions")
-            for configuration in configurations(subject, bucket, "versioning"):
-                inner = list(configuration.inner("versioning_configuration")) or [configuration]
-                for each in inner:
-                    if each.value("status") != "Enabled":
-                        what = f"versioning is {each.value('status')}"
-                        yield Found(each.where("status"), what, 'status = "Enabled"', configuration.address)
+            yield from missing(subject, bucket, "versioning", "no versions", "versioning")
+        for configuration in of_type(subject, "versioning"):
+            yield from ignored(configuration)
+            for each in settings(configuration, "versioning_configuration"):
+                if each.value("status") != "Enabled":
+                    what = f"versioning is {each.value('status')}"
+                    yield Found(each.where("status"), what, 'status = "Enabled"', configuration.address)
 
 
 check = MAIL_TF_003()

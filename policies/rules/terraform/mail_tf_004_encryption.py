@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.buckets import buckets, configurations, missing
-from policies.sources.terraform import Module
+from policies.sources.buckets import buckets, ignored, missing, of_type, settings
+from policies.sources.terraform_blocks import Module
 
 TYPE = "server_side_encryption_configuration"
 ALGORITHMS = ("AES256", "aws:kms", "aws:kms:dsse")
@@ -28,14 +28,14 @@ class MAIL_TF_004(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every bucket."""
         for bucket in buckets(subject):
-            yield from missing(subject, bucket, TYPE, "no encryption of its own")
-            for configuration in configurations(subject, bucket, TYPE):
-                rules = list(configuration.inner("rule", "apply_server_side_encryption_by_default"))
-                for each in rules or [configuration]:
-                    if each.value("sse_algorithm") not in ALGORITHMS:
-                        what = f"the algorithm is {each.value('sse_algorithm')}"
-                        should = 'sse_algorithm = "AES256"'
-                        yield Found(each.where("sse_algorithm"), what, should, configuration.address)
+            yield from missing(subject, bucket, TYPE, "no encryption of its own", TYPE)
+        for configuration in of_type(subject, TYPE):
+            yield from ignored(configuration)
+            for each in settings(configuration, "rule", "apply_server_side_encryption_by_default"):
+                if each.value("sse_algorithm") not in ALGORITHMS:
+                    what = f"the algorithm is {each.value('sse_algorithm')}"
+                    should = 'sse_algorithm = "AES256"'
+                    yield Found(each.where("sse_algorithm"), what, should, configuration.address)
 
 
 check = MAIL_TF_004()

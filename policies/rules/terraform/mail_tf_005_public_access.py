@@ -2,9 +2,10 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.buckets import buckets, configurations, missing
-from policies.sources.terraform import Module
+from policies.sources.buckets import buckets, ignored, missing
+from policies.sources.terraform_blocks import Module, yes
 
+TYPES = ("aws_s3_bucket_public_access_block", "aws_s3_account_public_access_block")
 SWITCHES = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
 
 
@@ -25,11 +26,12 @@ class MAIL_TF_005(TerraformRule):
         """Look at every bucket."""
         for bucket in buckets(subject):
             yield from missing(subject, bucket, "public_access_block", "no public access block")
-            for block in configurations(subject, bucket, "public_access_block"):
-                for name in SWITCHES:
-                    if block.value(name) is not True:
-                        what = f"{name} is {block.value(name, 'not set')}"
-                        yield Found(block.where(name), what, f"{name} = true", block.address)
+        for block in subject.resources(*TYPES):
+            yield from ignored(block)
+            for name in SWITCHES:
+                if not yes(block.value(name)):
+                    what = f"{name} is {block.value(name, 'not set')}"
+                    yield Found(block.where(name), what, f"{name} = true", block.address)
 
 
 check = MAIL_TF_005()

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.buckets import buckets, configurations, missing
-from policies.sources.terraform import Module
+from policies.sources.buckets import buckets, ignored, missing, of_type, settings
+from policies.sources.terraform_blocks import Module
 
 
 class MAIL_TF_006(TerraformRule):
@@ -23,16 +23,19 @@ class MAIL_TF_006(TerraformRule):
         """Look at every bucket and at every ACL."""
         for bucket in buckets(subject):
             yield from missing(subject, bucket, "ownership_controls", "no ownership controls")
-            for controls in configurations(subject, bucket, "ownership_controls"):
-                for rule in list(controls.inner("rule")) or [controls]:
-                    if rule.value("object_ownership") != "BucketOwnerEnforced":
-                        what = f"objects belong to {rule.value('object_ownership')}"
-                        should = 'object_ownership = "BucketOwnerEnforced"'
-                        yield Found(rule.where("object_ownership"), what, should, controls.address)
+            for grant in bucket.inner("grant"):
+                yield Found(grant.place, f"{bucket.address} has an ACL", "no grant", bucket.address)
+        for controls in of_type(subject, "ownership_controls"):
+            yield from ignored(controls)
+            for rule in settings(controls, "rule"):
+                if rule.value("object_ownership") != "BucketOwnerEnforced":
+                    what = f"objects belong to {rule.value('object_ownership')}"
+                    should = 'object_ownership = "BucketOwnerEnforced"'
+                    yield Found(rule.where("object_ownership"), what, should, controls.address)
         for block in subject.resources("aws_s3_bucket_acl", "aws_s3_object_acl"):
             yield Found(block.place, f"{block.address} is an ACL", "no ACL at all", block.address)
-        for block in subject.resources("aws_s3_bucket", "aws_s3_object"):
-            if block.has("acl"):
+        for block in subject.resources("aws_s3_bucket", "aws_s3_object", "aws_s3_object_copy"):
+            if block.value("acl") is not None:
                 yield Found(block.where("acl"), f"{block.address} has an ACL", "no acl", block.address)
 
 

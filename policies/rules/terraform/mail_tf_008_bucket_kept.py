@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from policies.families import TerraformRule
 from policies.model import Found, Severity
 from policies.sources.buckets import buckets
-from policies.sources.terraform import Module
+from policies.sources.terraform_blocks import Module, yes
 
 
 class MAIL_TF_008(TerraformRule):
@@ -25,11 +25,11 @@ class MAIL_TF_008(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every bucket."""
         for bucket in buckets(subject):
-            if bucket.value("force_destroy", False) is not False:
+            if bucket.value("force_destroy") not in (None, False, "false"):
                 what = f"force_destroy is {bucket.value('force_destroy')}"
                 yield Found(bucket.where("force_destroy"), what, "force_destroy = false", bucket.address)
             lifecycle = list(bucket.inner("lifecycle"))
-            if not any(each.value("prevent_destroy") is True for each in lifecycle):
+            if not any(yes(each.value("prevent_destroy")) for each in lifecycle):
                 place = lifecycle[0].where("prevent_destroy") if lifecycle else bucket.place
                 yield Found(
                     place, f"{bucket.address} may be destroyed", "prevent_destroy = true", bucket.address

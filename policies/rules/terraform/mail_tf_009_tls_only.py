@@ -1,10 +1,13 @@
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.buckets import buckets
+from policies.sources.buckets import buckets, covers, ignored
 from policies.sources.iam import Statement, statements
-from policies.sources.terraform import Block, Module
+from policies.sources.located import mapping
+from policies.sources.terraform_blocks import Block, Module
 
 ALL = {"aws_s3_bucket": ("s3:*", "*"), "aws_sns_topic": ("sns:Publish", "sns:*", "*")}
 POINTERS = {
@@ -13,15 +16,36 @@ POINTERS = {
 }
 
 
-def _denies(statement: Statement, actions: tuple[str, ...], objects: bool) -> bool:
-    everybody = any(name == "*" for _, name, _ in statement.principals())
-    acts = any(str(value) in actions for value, _ in statement.values("Action"))
+def _reaches(resource: Any, target: Block, end: str = "") -> bool:
+    """Tell whether a resource of a statement is the target, by its ARN or by a reference to it."""
+    text = re.sub(r"\[[^\]]*\]", "", str(resource))
+    if text == "*" or text == "${" + target.address + ".arn}" + end:
+        return True
+    name = str(target.value("bucket" if target.labels[0] == "aws_s3_bucket" else "name"))
+    bucket = target.labels[0] == "aws_s3_bucket"
+    # The partition, the region and the account may be unknown; the name after the last colon may not.
+    return text.startswith("arn:") and text.endswith(f":::{name}{end}" if bucket else f":{name}{end}")
+
+
+def _denies(statement: Statement, target: Block) -> bool:
+    bucket = target.labels[0] == "aws_s3_bucket"
+    everybody = any(kind in ("*", "AWS") and name == "*" for kind, name, _ in statement.principals())
+    acts = any(str(value) in ALL[target.labels[0]] for value, _ in statement.values("Action"))
     insecure = [str(each).lower() for each in statement.condition("Bool", "aws:SecureTransport")] == ["false"]
-    resources = [str(value) for value, _ in statement.values("Resource")]
-    inside = not objects or any(each.endswith("/*") or each == "*" for each in resources)
-    itself = not objects or any(not each.endswith("/*") for each in resources)
-    only = not isinstance(statement.data.get("Condition"), dict) or len(statement.data["Condition"]) == 1
-    return not statement.allows and everybody and acts and insecure and inside and itself and only
+    condition = mapping(statement.data.get("Condition"))
+    only = len(condition) == 1 and all(len(mapping(asked)) == 1 for asked in condition.values())
+    resources = [value for value, _ in statement.values("Resource")]
+    itself = any(_reaches(each, target) for each in resources)
+    inside = not bucket or any(_reaches(each, target, "/*") for each in resources)
+    return (
+        statement.data.get("Effect") == "Deny"
+        and everybody
+        and acts
+        and insecure
+        and only
+        and itself
+        and inside
+    )
 
 
 class MAIL_TF_009(TerraformRule):
@@ -43,19 +67,19 @@ class MAIL_TF_009(TerraformRule):
 
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every bucket and topic."""
+        said = list(statements(subject))
         for target in [*buckets(subject), *subject.resources("aws_sns_topic")]:
-            kind = target.labels[0]
-            attribute, type = POINTERS[kind]
-            policies = [target, *subject.pointing_at(target, attribute, type)]
-            if not any(
-                _denies(each, ALL[kind], kind == "aws_s3_bucket")
-                for each in statements(subject)
-                if each.block in policies
-            ):
-                yield self._found(target, policies)
+            attribute, type = POINTERS[target.labels[0]]
+            attached = subject.pointing_at(target, attribute, type)
+            # Of several policies the one that is written last counts, and nobody knows which that is.
+            for policy in attached or [target]:
+                denied = any(_denies(each, target) for each in said if each.block is policy)
+                if not denied or not covers(policy, target):
+                    yield self._found(target, policy)
+                yield from ignored(policy, "policy")
 
-    def _found(self, target: Block, policies: list[Block]) -> Found:
-        place = policies[1].where("policy") if len(policies) > 1 else target.place
+    def _found(self, target: Block, policy: Block) -> Found:
+        place = target.place if policy is target else policy.where("policy")
         return Found(place, f"{target.address} answers without TLS", "a Deny without TLS", target.address)
 
 

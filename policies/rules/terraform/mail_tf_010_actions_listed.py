@@ -1,20 +1,28 @@
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.iam import POLICIES, Statement, is_open, policies
+from policies.sources.buckets import ignored
+from policies.sources.iam import (
+    ATTRIBUTES,
+    POLICIES,
+    Statement,
+    is_named,
+    is_open,
+    listed,
+    policies,
+)
 from policies.sources.located import sequence
-from policies.sources.tables import table
-from policies.sources.terraform import Module
+from policies.sources.terraform_blocks import Block, Module
 
-ATTACHED = {"policy_arn": "aws_iam_", "managed_policy_arns": "aws_iam_role"}
-
-
-def listed(address: str, action: str) -> bool:
-    """Tell whether policies/data/iam.yml has an action for a policy; IAM does not mind the case."""
-    may = table("iam").get(address) or table("iam")["host"]
-    return any(fnmatchcase(action.lower(), each.lower()) for each in may)
+#: Attributes that give a policy or the rights of a group, and the type of what they must name.
+GIVEN = {
+    "policy_arn": "aws_iam_policy",
+    "policy_arns": "aws_iam_policy",
+    "managed_policy_arns": "aws_iam_policy",
+    "groups": "aws_iam_group",
+    "group": "aws_iam_group",
+}
 
 
 class MAIL_TF_010(TerraformRule):
@@ -37,13 +45,22 @@ class MAIL_TF_010(TerraformRule):
                 yield Found(each.place, each.what, "a policy that can be read here", each.block.address)
             elif each.allows:
                 yield from self._statement(each)
-        for block in [each for each in subject.blocks if each.type == "resource" and len(each.labels) > 1]:
-            for name, types in ATTACHED.items():
-                arns = sequence(block.value(name)) if block.labels[0].startswith(types) else []
-                for arn in arns:
-                    if ":aws:policy/" in str(arn):
-                        what = f"{arn} is a policy of AWS, which changes as AWS likes"
-                        yield Found(block.where(name), what, "a policy of ours", block.address)
+        for block in subject.blocks:
+            if block.type == "resource" and len(block.labels) > 1 and block.labels[0].startswith("aws_iam_"):
+                yield from ignored(block, *ATTRIBUTES)
+                for name in GIVEN:
+                    yield from self._given(subject, block, name)
+
+    def _given(self, module: Module, block: Block, name: str) -> Iterator[Found]:
+        value = block.value(name)
+        ours = module.resources(GIVEN[name])
+        if value is None or value == [] or block.labels[0] == "aws_iam_group_policy":
+            return
+        for each in sequence(value):
+            if not any(is_named(each, one) for one in ours):
+                what = f"{block.address} gives the rights of {each}, which cannot be read here"
+                should = f"an {GIVEN[name]} of this module"
+                yield Found(block.where(name), what, should, block.address)
 
     def _statement(self, statement: Statement) -> Iterator[Found]:
         address = statement.block.address

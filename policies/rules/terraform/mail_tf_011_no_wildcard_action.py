@@ -2,10 +2,10 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.iam import POLICIES, statements
+from policies.sources.iam import POLICIES, plain_address, statements
 from policies.sources.located import where
 from policies.sources.tables import table
-from policies.sources.terraform import Module
+from policies.sources.terraform_blocks import Module
 
 
 class MAIL_TF_011(TerraformRule):
@@ -27,7 +27,7 @@ class MAIL_TF_011(TerraformRule):
             if not each.allows:
                 continue
             address = each.block.address
-            may = table("iam").get(address) or {}
+            may = table("iam").get(plain_address(address)) or {}
             if "NotAction" in each.data:
                 place = where(each.data, "NotAction")
                 yield Found(place, "all actions but some are allowed", "Action, one by one", address)

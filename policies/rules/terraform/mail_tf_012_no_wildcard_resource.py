@@ -3,13 +3,9 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.iam import POLICIES, Statement, is_open, statements
+from policies.sources.iam import POLICIES, Statement, is_vague, statements
 from policies.sources.located import where
-from policies.sources.terraform import Module, Unknown
-
-#: What is known by name only is one thing: aws_s3_bucket.backup.arn.
-ONE = re.compile(r"^(?:[\w-]+\.)*aws_[\w-]+\.[\w-]+(?:\[[^*\]]*\])?\.(?:arn|id)$")
-REFERENCE = re.compile(r"\$\{(?P<name>[^}]*)\}")
+from policies.sources.terraform_blocks import Module, Unknown
 
 
 def too_wide(resource: str) -> bool:
@@ -51,14 +47,9 @@ class MAIL_TF_012(TerraformRule):
             place = where(statement.data, "NotResource")
             yield Found(place, "all resources but some", "Resource, one by one", address)
         for resource, place in statement.values("Resource"):
-            if isinstance(resource, Unknown):
-                if not ONE.match(resource.text):
-                    yield Found(place, f"the resource is {resource}", "an ARN that can be read", address)
-            elif too_wide(str(resource)):
+            if not isinstance(resource, Unknown) and too_wide(str(resource)):
                 yield Found(place, f"{address} reaches {resource}", "one ARN by name", address)
-            elif is_open(resource) and any(
-                name.startswith("var.") for name in REFERENCE.findall(str(resource))
-            ):
+            elif is_vague(resource):
                 yield Found(place, f"the resource is {resource}", "an ARN that can be read", address)
 
 

@@ -2,9 +2,9 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.iam import POLICIES, statements
+from policies.sources.iam import POLICIES, is_vague, statements
 from policies.sources.located import where
-from policies.sources.terraform import Module
+from policies.sources.terraform_blocks import Module
 
 
 class MAIL_TF_013(TerraformRule):
@@ -27,6 +27,8 @@ class MAIL_TF_013(TerraformRule):
             for _, name, place in each.principals() if each.allows else ():
                 if "*" in str(name):
                     yield Found(place, f"{name} may act", "a principal by name", address)
+                elif is_vague(name):
+                    yield Found(place, f"the principal is {name}", "one that can be read", address)
             if each.allows and "NotPrincipal" in each.data:
                 place = where(each.data, "NotPrincipal")
                 yield Found(place, "everybody but some may act", "Principal, by name", address)

@@ -1,9 +1,12 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import TerraformRule
-from policies.model import Found, Severity
-from policies.sources.iam import Statement, statements
-from policies.sources.terraform import Module
+from policies.model import Found, Place, Severity
+from policies.sources.iam import Statement, listed, statements
+from policies.sources.terraform_blocks import Module, names
+
+READS = re.compile(r"^[\w-]+:(?:Get|List|Describe|Head)")
 
 
 class MAIL_TF_014(TerraformRule):
@@ -35,6 +38,7 @@ class MAIL_TF_014(TerraformRule):
                     yield Found(place, what, 'Bool aws:MultiFactorAuthPresent "true"', each.block.address)
                 if kind == "Federated":
                     yield from self._federated(each, str(name))
+                    yield from self._proposed(subject, each, place)
 
     def _federated(self, statement: Statement, provider: str) -> Iterator[Found]:
         issuer = provider.partition("oidc-provider/")[2]
@@ -44,6 +48,21 @@ class MAIL_TF_014(TerraformRule):
                 what = f"the token's {claim} is {', '.join(map(str, values)) or 'not asked for'}"
                 should = f"StringEquals {issuer}:{claim}, without wildcard"
                 yield Found(statement.place, what, should, statement.block.address)
+
+    def _proposed(self, module: Module, statement: Statement, place: Place) -> Iterator[Found]:
+        """Whoever can open a pull request decides what runs in it: its role may only read."""
+        subjects = str(statement.data.get("Condition"))
+        if ":pull_request" not in subjects:
+            return
+        for each in statements(module):
+            if each.allows and names(each.block, "role", statement.block):
+                for action, _ in each.values("Action"):
+                    # What is not listed at all is another rule's.
+                    if not READS.match(str(action)) and listed(each.block.address, str(action)):
+                        what = f"a pull request may {action} before it is merged"
+                        should = "a role for pull requests that only reads"
+                        yield Found(place, what, should, statement.block.address)
+                        return
 
 
 check = MAIL_TF_014()

@@ -2,8 +2,9 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.iam import statements
-from policies.sources.terraform import Block, Module
+from policies.sources.buckets import ignored
+from policies.sources.iam import is_named, statements
+from policies.sources.terraform_blocks import Block, Module
 
 
 class MAIL_TF_015(TerraformRule):
@@ -31,16 +32,26 @@ class MAIL_TF_015(TerraformRule):
         ]
         roles = [role for role in subject.resources("aws_iam_role") if role in people]
         for block in [*subject.resources("aws_iam_user"), *roles]:
-            yield from self._block(block)
+            yield from self._block(subject, block)
 
-    def _block(self, block: Block) -> Iterator[Found]:
+    def _block(self, module: Module, block: Block) -> Iterator[Found]:
+        yield from ignored(block, "permissions_boundary")
         boundary = block.value("permissions_boundary")
+        where = block.where("permissions_boundary")
         if boundary in (None, ""):
-            where = block.where("permissions_boundary")
             yield Found(where, f"{block.address} has no boundary", "permissions_boundary", block.address)
-        elif ":aws:policy/" in str(boundary):
-            where = block.where("permissions_boundary")
-            yield Found(where, f"the boundary is {boundary}", "a boundary of ours", block.address)
+            return
+        ours = [each for each in module.resources("aws_iam_policy") if is_named(boundary, each)]
+        if not ours:
+            yield Found(where, f"the boundary is {boundary}", "a policy of this module", block.address)
+        for policy in ours:
+            if self._given(module, policy):
+                what = f"{policy.address} gives the rights that it is to limit"
+                yield Found(where, what, "a policy that is attached to nobody", block.address)
+
+    def _given(self, module: Module, policy: Block) -> bool:
+        values = [each.value("policy_arn") for each in module.blocks if each.has("policy_arn")]
+        return any(is_named(value, policy) for value in values)
 
 
 check = MAIL_TF_015()

@@ -4,7 +4,7 @@ from policies.families import TerraformRule
 from policies.model import Found, Severity
 from policies.sources.located import mapping, where
 from policies.sources.tables import table
-from policies.sources.terraform import Module
+from policies.sources.terraform_blocks import Module
 
 
 class MAIL_TF_017(TerraformRule):
@@ -25,7 +25,14 @@ class MAIL_TF_017(TerraformRule):
     )
 
     def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every aws provider."""
+        """Look at every aws provider; the one that a module has by itself tags nothing."""
+        providers = subject.all("provider", "aws")
+        plain = [
+            each for each in subject.blocks if each.type == "resource" and each.labels[0].startswith("aws_")
+        ]
+        if plain and not any(each.value("alias") is None for each in providers):
+            what = "no provider tags what is made here"
+            yield Found(subject.place, what, 'provider "aws" with default_tags', plain[0].address)
         for provider in subject.all("provider", "aws"):
             inner = next(provider.inner("default_tags"), None)
             tags = mapping(inner.value("tags")) if inner else {}

@@ -4,21 +4,27 @@ from typing import Any
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.located import Map, mapping, where
-from policies.sources.terraform import Block, Module
+from policies.sources.located import Map, mapping, sequence, where
+from policies.sources.tables import table
+from policies.sources.terraform_blocks import Block, Module
 
 EXACT = re.compile(r"^=?\s*v?\d+\.\d+\.\d+$")
 MINOR = re.compile(r"^~>\s*v?\d+\.\d+(?:\.\d+)?$")
-UPPER = re.compile(r"^<=?\s*v?\d+(?:\.\d+)*$")
+UPPER = re.compile(r"^<=?\s*v?(?P<major>\d+)(?:\.\d+)*$")
+LOWER = re.compile(r"^>=?\s*v?(?P<major>\d+)(?:\.\d+)*$")
 COMMIT = re.compile(r"[?&]ref=[0-9a-f]{40}(?:&|$)")
 #: Part of Terraform itself.
 BUILT_IN = ("terraform",)
 
 
 def bounded(constraint: Any) -> bool:
-    """Tell whether a version constraint keeps the next major version out."""
+    """Tell whether a version constraint keeps the next but one major version out."""
     parts = [part.strip() for part in str(constraint or "").split(",")]
-    return any(EXACT.match(part) or MINOR.match(part) or UPPER.match(part) for part in parts)
+    if any(EXACT.match(part) or MINOR.match(part) for part in parts):
+        return True
+    upper = [int(found["major"]) for part in parts if (found := UPPER.match(part))]
+    lower = [int(found["major"]) for part in parts if (found := LOWER.match(part))]
+    return bool(upper and lower) and min(upper) - max(lower) <= 1
 
 
 class MAIL_TF_018(TerraformRule):
@@ -40,7 +46,7 @@ class MAIL_TF_018(TerraformRule):
 
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at the settings of Terraform, at the providers in use and at modules from elsewhere."""
-        settings = subject.all("terraform")
+        settings = [each for each in subject.own if each.type == "terraform"]
         versions = [each for each in settings if each.has("required_version")]
         if not versions:
             place = settings[0].place if settings else subject.place
@@ -52,25 +58,45 @@ class MAIL_TF_018(TerraformRule):
         yield from self._providers(subject)
         for module in subject.all("module"):
             yield from self._module(module)
+        for lock in subject.locks:
+            if not sequence(lock.value("hashes")):
+                what = f"{lock.labels[0] if lock.labels else 'a provider'} is locked without hashes"
+                yield Found(lock.where("hashes"), what, "the hashes that terraform init writes", lock.address)
 
     def _providers(self, module: Module) -> Iterator[Found]:
         named = set()
         for settings in module.all("terraform"):
             for block in settings.inner("required_providers"):
                 for name in block.attributes:
-                    named.add(name)
-                    entry = block.value(name)
-                    if not bounded(mapping(entry).get("version")):
-                        version = mapping(entry).get("version")
-                        place = where(entry, "version") if isinstance(entry, Map) else block.where(name)
-                        yield Found(place, f"{name} is {version}", '"~> 6.25" or exact', f"provider.{name}")
-        used = {
-            each.labels[0].partition("_")[0]: each for each in reversed(module.all("resource")) if each.labels
-        }
+                    yield from self._provider(block, name, settings.module is module)
+                    named |= {name} if settings.module is module else set()
+        used: dict[str, Block] = {}
+        for block in module.blocks:
+            if block.type in ("resource", "data", "ephemeral", "provider") and block.labels:
+                used.setdefault(block.labels[0].partition("_")[0], block)
         for name, block in used.items():
             if name not in named and name not in BUILT_IN:
                 what = f"the provider {name} is not pinned"
                 yield Found(block.place, what, "an entry in required_providers", block.address)
+
+    def _provider(self, block: Block, name: str, in_root: bool) -> Iterator[Found]:
+        entry = block.value(name)
+        place = block.where(name)
+        version = mapping(entry).get("version")
+        # A called module takes the version that its caller has pinned.
+        if in_root and not bounded(version):
+            at = where(entry, "version") if isinstance(entry, Map) else place
+            yield Found(at, f"{name} is {version}", '"~> 6.25" or exact', f"provider.{name}")
+        source = str(mapping(entry).get("source", f"hashicorp/{name}"))
+        maker = (
+            source.removeprefix("registry.terraform.io/")
+            .removeprefix("registry.opentofu.org/")
+            .partition("/")[0]
+        )
+        if maker not in table("terraform")["provider_makers"]:
+            at = where(entry, "source") if isinstance(entry, Map) else place
+            should = "one of provider_makers in policies/data/terraform.yml"
+            yield Found(at, f"{name} comes from {maker}", should, f"provider.{name}")
 
     def _module(self, module: Block) -> Iterator[Found]:
         source = str(module.value("source"))

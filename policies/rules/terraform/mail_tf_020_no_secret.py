@@ -5,7 +5,7 @@ from policies.families import TerraformRule
 from policies.model import Found, Place, Severity
 from policies.sources.located import sequence, where
 from policies.sources.secrets import complaint
-from policies.sources.terraform import Block, Module, Partial, Unknown
+from policies.sources.terraform_blocks import Block, Module, Partial
 from policies.sources.terraform_functions import Json
 from policies.sources.terraform_secrets import is_secret
 
@@ -31,7 +31,9 @@ def _leaves(name: str, value: Any, place: Place) -> Iterator[tuple[str, Any, Pla
     elif isinstance(value, list):
         for each in sequence(value):
             yield from _leaves(name, each, place)
-    elif isinstance(value, str) and not isinstance(value, (Unknown, Partial)):
+    elif isinstance(value, Partial):
+        yield "", value, place  # the name would not do: the secret may be the unknown piece
+    elif isinstance(value, str):
         yield name, value, place
 
 
@@ -55,7 +57,7 @@ class MAIL_TF_020(TerraformRule):
         for name, (node, place) in subject.given.items():
             value = subject.evaluator.value(node, place.file)
             yield from self._texts(name, value, place, f"var.{name}")
-        for block in subject.blocks:
+        for block in [*subject.blocks, *subject.settings, *subject.written_down]:
             yield from self._block(block, block.address)
 
     def _block(self, block: Block, entity: str) -> Iterator[Found]:
@@ -71,7 +73,7 @@ class MAIL_TF_020(TerraformRule):
     def _texts(self, name: str, value: Any, place: Place, entity: str) -> Iterator[Found]:
         for key, text, at in _leaves(name, value, place):
             if found := complaint(key if is_secret(key) else "", text):
-                yield Found(at, f"{key} is {found}", "no secret in a file", entity)
+                yield Found(at, f"{key or name} is {found}", "no secret in a file", entity)
 
 
 check = MAIL_TF_020()

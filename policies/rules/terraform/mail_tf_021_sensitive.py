@@ -3,11 +3,13 @@ from collections.abc import Iterator
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
-from policies.sources.terraform import Module
+from policies.sources.terraform_blocks import Module, yes
 from policies.sources.terraform_secrets import is_secret
 
 #: Attributes of resources that hold a secret, whatever the output is called.
-SOURCES = re.compile(r"\.(?:secret|ses_smtp_password_v4|private_key_pem|secret_string|encrypted_secret)$")
+SOURCES = re.compile(
+    r"(?:\.|\[')(?:secret|ses_smtp_password_v4|private_key_pem|secret_string|encrypted_secret)(?:'\])?$"
+)
 
 
 class MAIL_TF_021(TerraformRule):
@@ -26,12 +28,10 @@ class MAIL_TF_021(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at variables by their name and at outputs by name and value."""
         marked = {
-            f"var.{each.labels[0]}"
-            for each in subject.all("variable")
-            if each.labels and each.value("sensitive") is True
+            each.address for each in subject.all("variable") if each.labels and yes(each.value("sensitive"))
         }
         for block in [*subject.all("variable"), *subject.all("output")]:
-            if not block.labels or block.value("sensitive") is True:
+            if not block.labels or yes(block.value("sensitive")):
                 continue
             used = block.references("value")
             if is_secret(block.labels[0]) or any(SOURCES.search(name) or name in marked for name in used):

@@ -70,7 +70,7 @@ policies-test: $(POLICIES)/.done ## The gate: rules, fixtures, mutations, report
 policies-docs: $(POLICIES)/.done ## policies/RULES.md anew, after a change of a rule
 	@$(POLICIES)/bin/python -m policies docs
 
-terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done ## The Terraform modules on Terraform's real core, with an AWS in memory
+terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Terraform modules on Terraform's real core, with an AWS in memory
 	@CHECKOV=$(CURDIR)/$(CHECKOV)/bin/checkov $(TERRAFORM)/bin/python -m pytest -c tests/terraform/pytest.ini tests/terraform
 
 lint: $(VENV)/.dev ## Formatting and common mistakes

@@ -100,6 +100,7 @@ def _own_checks(repository: Repository, options: Options, result: Result) -> Non
     said = own_checks.run(repository, frameworks)
     result.report.findings += [each for each in said.findings if options.wants(each.rule)]
     result.report.problems += said.problems
+    result.report.notes += said.notes
     result.infos.update(said.infos)
 
 

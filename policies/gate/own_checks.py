@@ -13,6 +13,7 @@ import yaml
 
 from policies.gate.info import Info
 from policies.model import Finding, Place, Problem, Severity
+from policies.sources.located import dig, sequence, where
 from policies.sources.repository import Repository
 
 DATA = Path(__file__).parent.parent / "data" / "checkov.yml"
@@ -32,14 +33,25 @@ class Complaints(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-def skipped(repository: Repository) -> dict[str, set[str]]:
+def table() -> dict[str, dict[str, str]]:
+    """Return, for each framework, the ids that are left out with their reasons."""
+    return yaml.safe_load(DATA.read_text(encoding="utf-8"))
+
+
+def skipped() -> dict[str, set[str]]:
     """Return the ids that are left out of each framework."""
-    table = yaml.safe_load(DATA.read_text(encoding="utf-8"))
-    found = {framework: set(table.get(framework) or ()) for framework in FRAMEWORKS}
-    if TERRAFORM in repository.files:
-        settings = yaml.safe_load(repository.text(TERRAFORM)) or {}
-        found["terraform"] |= set(settings.get("skip-check") or ())
-    return found
+    return {framework: set(table().get(framework) or ()) for framework in FRAMEWORKS}
+
+
+def other_skips(repository: Repository) -> Iterator[Problem]:
+    """Yield what the settings for checkov alone skip besides: nobody gave a reason for it."""
+    allowed = skipped()["terraform"]
+    for document in repository.yaml(TERRAFORM) if TERRAFORM in repository.files else ():
+        for number, check in enumerate(sequence(dig(document, "skip-check"))):
+            if check not in allowed:
+                place = where(document, "skip-check", number)
+                fix = "take it out, or write its reason into policies/data/checkov.yml"
+                yield Problem("inline-skip", place, f"{check} is skipped without a reason", fix)
 
 
 def _runner(framework: str) -> Any:
@@ -86,6 +98,7 @@ class Said:
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     infos: dict[str, Info] = field(default_factory=dict)
 
     def take(self, repository: Repository, framework: str, report: Any) -> None:
@@ -106,7 +119,7 @@ class Said:
 def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
     """Run checkov's own checks of these frameworks."""
     os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
-    heard, said, leave_out = Complaints(), Said(), skipped(repository)
+    heard, said, leave_out = Complaints(), Said(), skipped()
     logging.getLogger().addHandler(heard)
     try:
         for framework in frameworks:
@@ -115,6 +128,9 @@ def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
                     said.take(repository, framework, report)
     finally:
         logging.getLogger().removeHandler(heard)
+    said.problems += other_skips(repository)
+    left_out = sum(len(leave_out[framework]) for framework in frameworks)
+    said.notes.append(f"{left_out} of checkov's own checks are left out: policies/data/checkov.yml says why")
     fix = "update checkov, or leave the check out with a reason in policies/data/checkov.yml"
     for message in heard.messages:
         if message.startswith("Failed to run check"):

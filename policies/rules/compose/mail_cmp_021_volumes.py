@@ -8,7 +8,8 @@ from policies.sources import tables
 from policies.sources.compose import Project, Service
 from policies.sources.located import mapping
 
-KINDS = ("volume", "bind", "tmpfs", "image")
+#: What an npipe is says another rule.
+KINDS = ("volume", "bind", "tmpfs", "image", "npipe")
 #: Folders that mean the same in no two images.
 SHARED = ("/data",)
 SHARING = ("shared", "rshared", "slave", "rslave")

@@ -125,7 +125,8 @@ def _folders(repository: Repository) -> dict[str, list[str]]:
     for file in repository.files:
         if _is_compose(repository, file):
             found.setdefault(posixpath.dirname(file), []).append(file)
-    return found
+    # The root comes first: what it includes is no project of its own.
+    return dict(sorted(found.items(), key=lambda item: (item[0].count("/") + bool(item[0]), item[0])))
 
 
 def sets_of_files(repository: Repository) -> list[tuple[str, ...]]:

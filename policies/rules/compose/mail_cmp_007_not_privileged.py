@@ -45,7 +45,10 @@ class MAIL_CMP_007(ComposeRule):
         for option, place in service.items("security_opt"):
             text = str(option).strip().replace("=", ":", 1)
             if not HARMLESS.match(text) and not self._strict(service, text):
-                what = f"security_opt {option} puts something else in a guard's place"
+                off = text.lower().endswith((":unconfined", ":disable", ":false"))
+                what = f"security_opt {option} " + (
+                    "switches a guard off" if off else "replaces a guard by another"
+                )
                 yield Found(place, what, "leave it out", service.name)
         for number, item in enumerate(sequence(service.get("build", "entitlements"))):
             place = service.where("build", "entitlements", number)

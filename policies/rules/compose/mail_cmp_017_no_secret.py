@@ -61,7 +61,10 @@ class MAIL_CMP_017(ComposeRule):
 
     def _in_place(self, subject: Project, section: str, name: str, node: dict) -> Iterator[Found]:
         content, variable = str(node.get("content") or ""), str(node.get("environment") or "")
-        if content and (section == "secrets" or given(content) or leaks.in_text("config.yml", content)):
+        made = any(is_named(matched["name"]) for matched in REFERENCE.finditer(content))
+        if content and (
+            section == "secrets" or made or given(content) or leaks.in_text("config.yml", content)
+        ):
             place, should = subject.where(section, name, "content"), "file: a file that git ignores"
             yield Found(place, f"{section} {name} holds its value", should, name)
         if variable and (section == "secrets" or is_named(variable)):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Names that builders know, and nothing that is code or text about one.
 NAME = re.compile(r"^(.+[._-])?(dockerfile|containerfile)([._-].*)?$", re.IGNORECASE)
-NOT_ONE = (".py", ".md", ".dockerignore", ".j2", ".sh", ".yml", ".yaml", ".json", ".txt", ".hcl")
+NOT_ONE = (".py", ".md", ".dockerignore", ".j2", ".sh", ".yml", ".yaml", ".json", ".txt", ".hcl", ".sql")
 #: What begins like a Dockerfile is one, whatever it is called.
 BEGINS = re.compile(
     r"\A(?:[ \t]*(?:#.*|ARG[ \t].*)?\n)*[ \t]*FROM[ \t]+\S.*\n"

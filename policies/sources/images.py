@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: A registry has a dot, a port or the name localhost; a variable may be one, since the digest says what comes.
+#: A registry has a dot, a port or the name localhost; a variable may be one: the digest says what comes.
 REGISTRY = r"(?:(?:\$\{\w+\}|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|localhost|[A-Za-z0-9.-]+(?=:\d))(?::\d+)?/)?"
 IMAGE = re.compile(
     rf"^{REGISTRY}(?P<name>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"

@@ -21,7 +21,7 @@ NUMBER = re.compile(r"^\d{4,5}$")
 PASSWORD = re.compile(r"(?:pass|passwd|password|pwd)$", re.IGNORECASE)
 #: A log-in on a command line: curl -u name:password, Authorization: Basic ….
 LOGIN = re.compile(
-    r"(?:\s-u|--user)[ =][\"']?(?=\S*[A-Za-z])[\w.@-]+:(?!\d+\b|\$)[^\s\"']+"
+    r"\b(?:curl|wget|https?)\b.*(?:\s-u|--user)[ =][\"']?(?=\S*[A-Za-z])[\w.@-]+:(?!\d+\b|\$)[^\s\"']+"
     r"|Authorization:\s*Basic\s+[A-Za-z0-9+/=]{8,}",
 )
 SHOULD = "a file in /run/secrets"

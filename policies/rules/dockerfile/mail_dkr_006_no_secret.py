@@ -25,7 +25,7 @@ HOLDERS = (
 FOLDERS = {"secrets", ".ssh", ".aws", ".gnupg", ".docker"}
 EXAMPLES = (".env.example", ".env.sample", ".env.template")
 #: `-pfoo` is a password to few programs and a switch to most that run while an image is built.
-SHORT = re.compile(r"(?<=\s)-p\S+")
+SHORT = re.compile(r"(?<=\s)-p\S+|--(?:disabled|no|empty)-password\b")
 
 
 class MAIL_DKR_006(DockerfileRule):

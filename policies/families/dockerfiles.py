@@ -30,8 +30,8 @@ class DockerfileRule(BaseDockerfileCheck, CheckovEntrance):
         )
 
     def subjects(self, repository: Repository) -> Iterable[Dockerfile]:
-        """Return every Dockerfile."""
-        return repository.dockerfiles
+        """Return every Dockerfile, and then as Compose builds it: with its arguments and up to its stage."""
+        return [each for file in repository.dockerfiles for each in (file, *file.variants)]
 
     def check(self, subject: Dockerfile) -> Iterator[Found]:
         """Yield the breaches of one Dockerfile."""

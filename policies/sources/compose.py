@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
 from policies.sources import compose_merge, compose_shape
-from policies.sources.interpolation import REQUIRED, Variables, env_file, interpolated
+from policies.sources.compose_files import EXAMPLES, environment, sets_of_files
+from policies.sources.compose_load import Files
+from policies.sources.interpolation import ALTERNATIVE, REQUIRED, Variables, env_file
 from policies.sources.located import Map, dig, mapping, sequence, where
+from policies.sources.secrets import is_named
 
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
 
-YAML = ("*.yml", "*.yaml")
-#: The names that Compose takes without being told, the preferred one first, and what it lays over them.
-MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-OVERRIDE = tuple(name.replace(".", ".override.", 1) for name in MAIN)
-COMPOSE_NAME = re.compile(r"^(docker-)?compose([.-].*)?\.ya?ml$|\.compose\.ya?ml$")
-EXAMPLES = (".env", ".env.example", ".env.sample", ".env.template", "env.example")
-SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
+#: How variables are read: as the example says, or as if nobody followed it, or as if all of them were given.
+EXAMPLE, DEFAULTS, ALTERNATIVES = "", "with every default", "with every alternative"
+#: Where a service may run commands of its own besides the one that it is there for.
+HOOKS = (("post_start",), ("pre_stop",), ("pre_start",), ("develop", "watch"))
 
 
 @dataclass
@@ -52,6 +50,14 @@ class Service:
                 item,
                 places[number] if isinstance(places, list) and number < len(places) else self.where(key),
             )
+
+    def hooks(self) -> Iterator[tuple[Map, Place]]:
+        """Yield the commands that run in it, or on its behalf, when it starts, stops or is developed."""
+        for path in HOOKS:
+            for number, item in enumerate(sequence(self.get(*path))):
+                hook = item.get("exec") if isinstance(item, Map) and path[0] == "develop" else item
+                if isinstance(hook, Map):
+                    yield hook, self.where(*path, number)
 
     def entries(self, *path: str) -> Iterator[tuple[str, Any, Place]]:
         """Yield the entries of a mapping with their places."""
@@ -84,122 +90,17 @@ class Project:
         return lines[place.line - 1] if place.line <= len(lines) else ""
 
 
-class _Files:
-    """Loads the files of one project under one reading of the variables."""
-
-    def __init__(self, repository: Repository, variables: Variables) -> None:
-        self.repository, self.variables = repository, variables
-        self.used: set[str] = set()
-
-    def load(self, file: str, base: str, open_files: tuple[str, ...] = ()) -> Map:
-        """Return one file with its includes and `extends` resolved; `base` is what its paths start from."""
-        result = Map(Place(file))
-        if file in open_files:
-            self._cannot(Place(file), "it includes itself", "break the circle")
-            return result
-        if not self.repository.has(file):
-            self._cannot(
-                Place(open_files[-1] if open_files else file),
-                f"there is no file {file}",
-                "name one that exists",
-            )
-            return result
-        self.used.add(file)
-        for document in self.repository.yaml(file):
-            if not isinstance(document, Map):
-                if document is not None:
-                    self._cannot(
-                        Place(file), "a Compose file is a mapping", "write services: and its services"
-                    )
-                continue
-            document = interpolated(document, self.variables)
-            for included in self._includes(document, base, (*open_files, file)):
-                result = compose_merge.merge_files(result, included)
-            services = document.get("services")
-            if isinstance(services, Map):
-                for name in list(services):
-                    services[name] = self._extended(services, name, file, base, ())
-            for section in SECTIONS[1:]:
-                for entry in mapping(document.get(section)).values():
-                    for key in ("labels", "driver_opts"):
-                        if isinstance(entry, Map) and key in entry:
-                            entry[key] = compose_shape.named(entry[key])
-            result = compose_merge.merge_files(result, document)
-        return result
-
-    def _cannot(self, place: Place, what: str, fix: str) -> None:
-        self.repository.problem("not-looked-at", place, what, fix)
-
-    def _includes(self, document: Map, base: str, open_files: tuple[str, ...]) -> Iterator[Map]:
-        for number, item in enumerate(sequence(document.get("include"))):
-            place = where(document, "include", number)
-            paths = sequence(item.get("path")) if isinstance(item, dict) else [item]
-            folder = item.get("project_directory") if isinstance(item, dict) else None
-            first, merged = None, None
-            for path in paths:
-                if not isinstance(path, str) or "://" in path or path.startswith(("oci:", "git@", "$")):
-                    self._cannot(
-                        place,
-                        f"include: {path} is not a file of this repository",
-                        "include a file of this repository",
-                    )
-                    continue
-                target = compose_shape.inside(base, path)
-                first = first or posixpath.dirname(target)
-                inner = compose_shape.inside(base, folder) if isinstance(folder, str) else first
-                loaded = self.load(target, inner, open_files)
-                merged = loaded if merged is None else compose_merge.merge_files(merged, loaded)
-            if merged is not None:
-                yield merged
-
-    def _extended(self, services: Map, name: Any, file: str, base: str, chain: tuple[Any, ...]) -> Any:
-        """Return one service with what it extends underneath."""
-        node = services.get(name)
-        if not isinstance(node, Map):
-            return node
-        node = compose_shape.service(copy.deepcopy(node), base)
-        extends = node.get("extends")
-        if extends is None:
-            return node
-        place = node.places["extends"]
-        other = extends.get("file") if isinstance(extends, dict) else None
-        wanted = extends.get("service") if isinstance(extends, dict) else extends
-        if (file, name) in chain:
-            self._cannot(place, f"the service {name} extends itself", "break the circle")
-            return node
-        chain = (*chain, (file, name))
-        if isinstance(other, str):
-            target = compose_shape.inside(base, other)
-            base, under_services, file = posixpath.dirname(target), self._services_of(target, place), target
-        else:
-            under_services = services
-        named = isinstance(under_services, Map) and not isinstance(wanted, (dict, list))
-        if not named or wanted not in under_services:
-            self._cannot(
-                place, f"extends: there is no service {wanted} in {file}", "name a service that exists"
-            )
-            return node
-        under = self._extended(under_services, wanted, file, base, chain)
-        return compose_merge.merge(under, node) if isinstance(under, Map) else node
-
-    def _services_of(self, file: str, place: Place) -> Any:
-        if not self.repository.has(file):
-            self._cannot(place, f"there is no file {file}", "name one that exists")
-            return None
-        self.used.add(file)
-        for document in self.repository.yaml(file):
-            if isinstance(document, Map) and isinstance(document.get("services"), Map):
-                return interpolated(document["services"], self.variables)
-        return None
-
-
-def _environment(repository: Repository, folder: str) -> dict[str, str]:
-    """Return the variables of the env file that belongs to a folder's project."""
+def _from_example(repository: Repository, path: str) -> dict[str, tuple[str, int]]:
+    """Return what an env file that is not here will hold, as far as its example tells; secrets stay names."""
+    folder = posixpath.dirname(path)
     known = set(repository.files)
-    for name in EXAMPLES:
-        path = posixpath.join(folder, name)
-        if path in known:
-            return {key: value for key, (value, _) in env_file(repository.text(path)).items()}
+    for name in EXAMPLES if posixpath.basename(path) == ".env" else ():
+        if posixpath.join(folder, name) in known:
+            values = env_file(repository.text(posixpath.join(folder, name))).items()
+            return {
+                name: (f"${{{name}}}" if is_named(name) and not value else value, line)
+                for name, (value, line) in values
+            }
     return {}
 
 
@@ -208,29 +109,38 @@ def _env_files(repository: Repository, service: Service, base: str) -> None:
     environment = service.data.get("environment")
     if not isinstance(environment, Map):
         environment = Map(service.place)
-    for item, _ in service.items("env_file"):
+    for item, place in service.items("env_file"):
         path = item.get("path") if isinstance(item, dict) else item
         target = compose_shape.inside(base, path) if isinstance(path, str) else ""
-        if target and target in repository.files:
-            for name, (value, line) in env_file(repository.text(target)).items():
-                if name not in environment:
-                    environment.put(name, value, Place(target, line))
+        here = target in repository.files
+        found = env_file(repository.text(target)) if here else _from_example(repository, target)
+        for name, (value, line) in found.items():
+            if name not in environment:
+                environment.put(name, value, Place(target, line) if here else place)
     if environment:
         service.data.setdefault("environment", environment)
         service.data.places.setdefault("environment", environment.place)
 
 
-def resolve(repository: Repository, files: tuple[str, ...], defaults_first: bool = False) -> Project:
+def _variables(repository: Repository, files: tuple[str, ...], reading: str) -> Variables:
+    texts = [repository.text(file) for file in files if repository.has(file)]
+    required = {name for text in texts for name in REQUIRED.findall(text)}
+    given = {name for text in texts for name in ALTERNATIVE.findall(text)}
+    values = environment(repository, posixpath.dirname(files[0]))
+    alternatives = frozenset(given) if reading == ALTERNATIVES else frozenset()
+    return Variables(values, reading == DEFAULTS, frozenset(required), alternatives)
+
+
+def resolve(repository: Repository, files: tuple[str, ...], reading: str = EXAMPLE) -> Project:
     """Return the project that these files make together."""
     base = posixpath.dirname(files[0])
-    required = {name for file in files for name in REQUIRED.findall(repository.text(file))}
-    variables = Variables(_environment(repository, base), defaults_first, frozenset(required))
-    loader = _Files(repository, variables)
-    data = loader.load(files[0], base)
+    variables = _variables(repository, files, reading)
+    loader = Files(repository, variables)
+    data = loader.load(files[0], base, variables)
     for file in files[1:]:
-        data = compose_merge.merge_files(data, loader.load(file, base))
+        data = compose_merge.merge_files(data, loader.load(file, base, variables))
     compose_merge.without_resets(data)
-    title = " + ".join(files) + (" with every default" if defaults_first else "")
+    title = " + ".join(files) + (f" {reading}" if reading else "")
     project = Project(title, tuple(sorted(loader.used)), data, repository=repository)
     for name, node in mapping(data.get("services")).items():
         body = node if isinstance(node, Map) else Map(data["services"].places[name])
@@ -239,50 +149,18 @@ def resolve(repository: Repository, files: tuple[str, ...], defaults_first: bool
     return project
 
 
-def _is_compose(repository: Repository, file: str) -> bool:
-    """Tell by name or content whether a YAML file is a Compose file."""
-    name = posixpath.basename(file)
-    if file.startswith(".github/"):
-        return False
-    if COMPOSE_NAME.match(name):
-        return True
-    text = repository.text(file)
-    return bool(re.search(r"^(?:services|\"services\"|'services')\s*:", text, re.MULTILINE))
-
-
-def sets_of_files(repository: Repository) -> Iterator[tuple[str, ...]]:
-    """Yield the files of every project: a folder's main file alone, and under each other file beside it."""
-    folders: dict[str, list[str]] = {}
-    for file in repository.matching(*YAML):
-        if _is_compose(repository, file):
-            folders.setdefault(posixpath.dirname(file), []).append(file)
-    for folder, files in folders.items():
-        beside = {posixpath.basename(file): file for file in files}
-        main = next((beside[name] for name in MAIN if name in beside), None)
-        named = [
-            compose_shape.inside(folder, part)
-            for part in _environment(repository, folder).get("COMPOSE_FILE", "").split(":")
-            if part
-        ]
-        first = tuple(name for name in named if name in repository.files)
-        if not first and main:
-            first = (main, *(beside[name] for name in OVERRIDE if name in beside))
-        if first:
-            yield first
-        for file in files:
-            if file not in first:
-                yield (*first, file) if first else (file,)
-
-
 def projects(repository: Repository) -> list[Project]:
-    """Return every project, each read with the example's values and with every default."""
+    """Return every project, read with the example's values, every default, and every alternative."""
     found: list[Project] = []
     included: set[str] = set()
     for files in sets_of_files(repository):
         if files[-1] in included:
             continue
-        for defaults_first in (False, True):
-            project = resolve(repository, files, defaults_first)
-            included.update(set(project.files) - set(files))
-            found.append(project)
+        project = resolve(repository, files)
+        used = [file for file in project.files if repository.has(file)]
+        readings = [DEFAULTS]
+        if any(ALTERNATIVE.search(repository.text(file)) for file in used):
+            readings.append(ALTERNATIVES)
+        found += [project, *(resolve(repository, files, reading) for reading in readings)]
+        included.update(set(project.files) - set(files))
     return found

@@ -69,9 +69,17 @@ def merge_files(base: Map, over: Map) -> Map:
     """Return a whole file with another one laid over it."""
     result = Map(base.place)
     for source in (base, over):
+        result.tags.update(source.tags)
         for section, value in source.items():
             old = result.get(section)
-            if not isinstance(old, Map) or not isinstance(value, Map):
+            if source.tags.get(section) == "!reset":
+                result.pop(section, None)
+                continue
+            if (
+                source.tags.get(section) == "!override"
+                or not isinstance(old, Map)
+                or not isinstance(value, Map)
+            ):
                 result.put(section, value, source.places[section])
                 continue
             joined = Map(old.place)

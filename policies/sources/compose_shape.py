@@ -7,13 +7,16 @@ import re
 from typing import Any
 
 from policies.model import Place
-from policies.sources.located import List, Map
+from policies.sources.located import List, Map, dig, sequence
 
 TRUE = {"true", "yes", "y", "on", "1"}
+FALSE = {"false", "no", "n", "off", "0"}
 #: Service keys that may be a list of NAME=VALUE.
-NAMED = ("environment", "labels", "annotations", "sysctls", "extra_hosts")
+NAMED = ("environment", "labels", "annotations", "sysctls")
 #: Service keys that are switches, which Compose also takes as words.
 SWITCHES = ("privileged", "read_only", "init", "tty", "stdin_open", "oom_kill_disable", "use_api_socket")
+#: What a short mount may say about mounts made below it.
+PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 PORT = re.compile(
     r"^(?:(?P<ip>\[[0-9a-fA-F:.%]*\]|\$\{\w+\}|[^:\[\]]*):)?(?:(?P<published>\$\{\w+\}|[^:]*):)?"
     r"(?P<target>\$\{\w+\}|[^:/]+)(?:/(?P<protocol>\w+))?$"
@@ -27,6 +30,14 @@ def switch(value: Any) -> bool:
     return value is True or (isinstance(value, (str, int)) and str(value).strip().lower() in TRUE)
 
 
+def known(value: Any) -> Any:
+    """Return a switch as true or false; what is neither, such as a variable without a value, stays."""
+    text = str(value).strip().lower()
+    if isinstance(value, (bool, str, int)) and text in TRUE | FALSE:
+        return text in TRUE
+    return value
+
+
 def named(node: Any, separator: str = "=") -> Any:
     """Return a list of NAME=VALUE as a mapping; anything else as it is."""
     if not isinstance(node, List):
@@ -36,6 +47,18 @@ def named(node: Any, separator: str = "=") -> Any:
         if isinstance(item, (str, int, float)):
             name, sign, value = str(item).partition(separator)
             result.put(name.strip(), value if sign else None, place)
+    return result
+
+
+def hosts(node: Any) -> Any:
+    """Return a list of NAME=ADDRESS or NAME:ADDRESS as a mapping; anything else as it is."""
+    if not isinstance(node, List):
+        return node
+    result = Map(node.place)
+    for item, place in zip(node, node.places, strict=True):
+        if isinstance(item, str):
+            name, _, address = item.partition("=" if "=" in item else ":")
+            result.put(name.strip(), address.strip("[] "), place)
     return result
 
 
@@ -76,18 +99,22 @@ def mount(item: Any, place: Place, base: str) -> Any:
         source, target = drive + parts[0], parts[1]
         options = ",".join(parts[2:]).split(",")
         bind = source.startswith((".", "/", "~", "$")) or bool(drive)
-        return made(
+        result = made(
             place,
             type="bind" if bind else "volume",
             source=inside(base, source) if bind else source,
             target=target,
             read_only="ro" in options,
         )
+        for option in options:
+            if option in PROPAGATIONS:
+                result.put("bind", made(place, propagation=option), place)
+        return result
     if isinstance(item, Map):
         if item.get("type") == "bind" and isinstance(item.get("source"), str):
             item["source"] = inside(base, item["source"])
         item.setdefault("read_only", False)
-        item["read_only"] = switch(item["read_only"])
+        item["read_only"] = known(item["read_only"])
         item.places.setdefault("read_only", item.place)
     return item
 
@@ -164,17 +191,38 @@ def _build(node: Any, place: Place, base: str) -> Any:
         for key in ("args", "labels", "additional_contexts"):
             if key in node:
                 node[key] = named(node[key])
+        if "extra_hosts" in node:
+            node["extra_hosts"] = hosts(node["extra_hosts"])
     return node
+
+
+def _hook(node: Any) -> None:
+    """Turn a command that runs besides the service's own into the long form, in place."""
+    if isinstance(node, Map):
+        if "environment" in node:
+            node["environment"] = named(node["environment"])
+        if "privileged" in node:
+            node["privileged"] = known(node["privileged"])
 
 
 def service(node: Map, base: str) -> Map:
     """Turn a service of one file into the long form, in place; `base` is the folder its paths start from."""
+    for hook in (
+        *sequence(node.get("post_start")),
+        *sequence(node.get("pre_stop")),
+        *sequence(node.get("pre_start")),
+    ):
+        _hook(hook)
+    for watch in sequence(dig(node, "develop", "watch")):
+        _hook(dig(watch, "exec"))
     for key in list(node):
         value, place = node[key], node.places[key]
-        if key in NAMED:
+        if key == "extra_hosts":
+            value = hosts(value)
+        elif key in NAMED:
             value = named(value)
         elif key in SWITCHES:
-            value = switch(value)
+            value = known(value)
         elif key == "depends_on":
             value = keyed(value, lambda at: made(at, condition="service_started"))
         elif key == "networks":
@@ -187,7 +235,7 @@ def service(node: Map, base: str) -> Map:
             value = _each(value, device)
         elif key in ("secrets", "configs"):
             value = _each(value, handed)
-        elif key in ("tmpfs", "dns", "dns_search", "env_file", "profiles"):
+        elif key in ("tmpfs", "dns", "dns_search", "env_file", "label_file", "profiles"):
             value = as_list(value, place)
         elif key == "build":
             value = _build(value, place, base)

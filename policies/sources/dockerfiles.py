@@ -5,25 +5,37 @@ from __future__ import annotations
 import io
 import posixpath
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dockerfile_parse import DockerfileParser
 
 from policies.model import Place
 from policies.sources.interpolation import Variables, interpolate
+from policies.sources.located import mapping
 
 if TYPE_CHECKING:
     from policies.sources.compose import Service
     from policies.sources.repository import Repository
 
 #: Names that builders know, and nothing that is code or text about one.
-NAME = re.compile(
-    r"^(.+\.)?(dockerfile|containerfile)(\.(?!py$|md$|dockerignore$|j2$)[^.]+)*$", re.IGNORECASE
+NAME = re.compile(r"^(.+[._-])?(dockerfile|containerfile)([._-].*)?$", re.IGNORECASE)
+NOT_ONE = (".py", ".md", ".dockerignore", ".j2", ".sh", ".yml", ".yaml", ".json", ".txt", ".hcl", ".sql")
+#: What begins like a Dockerfile is one, whatever it is called.
+BEGINS = re.compile(
+    r"\A(?:[ \t]*(?:#.*|ARG[ \t].*)?\n)*[ \t]*FROM[ \t]+\S.*\n"
+    r"(?:.*\n)*?[ \t]*(?:RUN|COPY|ADD|CMD|ENTRYPOINT|USER|WORKDIR)[ \t]",
+    re.IGNORECASE,
 )
+#: Longer texts are no Dockerfiles.
+LONGEST = 50_000
+#: A line before everything else that names the program which reads the file.
+DIRECTIVE = re.compile(r"^#\s*(?P<name>\w+)\s*=\s*(?P<value>\S+)\s*$")
 
 #: A here document: RUN <<EOF, COPY <<"EOF" /file.
-HEREDOC = re.compile(r"^\s*(?:RUN|COPY|ADD)\b.*?<<-?[\"']?(?P<end>\w+)[\"']?", re.IGNORECASE)
+HEREDOC = re.compile(r"^\s*(?:RUN|COPY|ADD)\b", re.IGNORECASE)
+ENDING = re.compile(r"(?<!<)<<-?[\"']?(?P<end>[A-Za-z_]\w*)[\"']?")
 #: ENV NAME value, without an equals sign.
 OLD_FORM = re.compile(r"^(?P<name>[\w.-]+)[ \t]+(?P<value>[^=\s].*)$")
 WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'])+")
@@ -59,13 +71,30 @@ class Stage:
 
 @dataclass
 class Dockerfile:
-    """One Dockerfile; `context` is the folder it lies in, `services` are those that are built from it."""
+    """One Dockerfile; `context` is the folder it lies in, `services` are those that are built from it.
+
+    `target` is the stage that becomes the image, the last one if it is empty; `given` are the arguments that
+    Compose hands to the build; `variants` are the same file with what Compose says about it.
+    """
 
     file: str
     context: str
     arguments: list[Instruction] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
+    target: str = ""
+    given: dict[str, str] = field(default_factory=dict)
+    syntax: Instruction | None = None
+    variants: list[Dockerfile] = field(default_factory=list)
+
+    @property
+    def contexts(self) -> set[str]:
+        """The names under which Compose hands in folders and images besides the stages."""
+        return {
+            str(name).lower()
+            for service in self.services
+            for name in mapping(service.get("build", "additional_contexts"))
+        }
 
     @property
     def instructions(self) -> list[Instruction]:
@@ -75,7 +104,7 @@ class Dockerfile:
     @property
     def last(self) -> Stage | None:
         """The stage that becomes the image."""
-        return self.stages[-1] if self.stages else None
+        return self.stage(self.target) or (self.stages[-1] if self.stages else None)
 
     def stage(self, alias: str) -> Stage | None:
         """Return a stage by its alias or number."""
@@ -96,21 +125,35 @@ class Dockerfile:
 
 
 def _without_heredocs(text: str) -> str:
-    """Return a Dockerfile whose here documents are continued lines, each on the line where it stood."""
-    lines, closing = [], ""
+    """Return a Dockerfile whose here documents are continued lines, each on the line where it stood.
+
+    A semicolon stands before each of them, so that what the instruction itself says ends at the first one.
+    """
+    lines: list[str] = []
+    closing: list[str] = []
+    sign = "`" if (name := _directives(text).get("escape")) and name[0] == "`" else "\\"
     for line in text.splitlines():
         if closing:
-            if line.strip() == closing:
-                closing = ""
-                lines.append("")
-            else:
-                lines[-1] += " \\"
-                lines.append(f"{line.rstrip().removesuffix(chr(92))} ;" if line.strip() else ";")
+            last = line.strip() == closing[0]
+            closing = closing[1:] if last else closing
+            lines[-1] += f" {sign}"
+            lines.append(" ;" if last else f"; {line.rstrip().removesuffix(sign)}")
             continue
         lines.append(line)
-        matched = HEREDOC.match(line)
-        closing = matched["end"] if matched else ""
+        if HEREDOC.match(line):
+            closing = [matched["end"] for matched in ENDING.finditer(line)]
     return "\n".join(lines) + "\n"
+
+
+def _directives(text: str) -> dict[str, tuple[str, int]]:
+    """Return the parser directives with their lines: they stand before everything else."""
+    found: dict[str, tuple[str, int]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        matched = DIRECTIVE.match(line)
+        if not matched:
+            break
+        found.setdefault(matched["name"].lower(), (matched["value"], number))
+    return found
 
 
 def _learn(values: dict[str, str], instruction: Instruction) -> None:
@@ -132,30 +175,35 @@ def assignments(text: str) -> list[tuple[str, str | None]]:
     return pairs
 
 
-def read(repository: Repository, file: str) -> Dockerfile:
-    """Return one Dockerfile; one without FROM is a problem."""
-    repository.seen.add(file)
-    result = Dockerfile(file, posixpath.dirname(file))
-    values: dict[str, str] = {}
+def _instructions(repository: Repository, file: str) -> Iterator[Instruction]:
+    """Yield the instructions as they are written; ONBUILD is what it holds."""
     parser = DockerfileParser(fileobj=io.BytesIO(_without_heredocs(repository.text(file)).encode()))
     for item in parser.structure:
-        place = Place(file, item["startline"] + 1)
-        name, value = item["instruction"].upper(), item["value"]
-        if name == "COMMENT":
-            continue
+        name, value = item["instruction"].upper(), item["value"].strip()
         if name == "ONBUILD":
-            name, _, value = value.strip().partition(" ")
-            name = name.upper()
-        instruction = Instruction(name, value.strip(), place, interpolate(value.strip(), Variables(values)))
-        if name in ("ARG", "ENV"):
+            name, _, value = value.partition(" ")
+        if name != "COMMENT":
+            yield Instruction(name.upper(), value.strip(), Place(file, item["startline"] + 1))
+
+
+def read(
+    repository: Repository, file: str, given: Mapping[str, str] | None = None, target: str = ""
+) -> Dockerfile:
+    """Return one Dockerfile; one without FROM is a problem."""
+    repository.seen.add(file)
+    result = Dockerfile(file, posixpath.dirname(file), target=target, given=dict(given or {}))
+    if directive := _directives(repository.text(file)).get("syntax"):
+        result.syntax = Instruction("SYNTAX", directive[0], Place(file, directive[1]))
+    values: dict[str, str] = {}
+    for each in _instructions(repository, file):
+        instruction = replace(each, resolved=interpolate(each.value, Variables(values)))
+        if instruction.name in ("ARG", "ENV"):
             _learn(values, instruction)
+        if instruction.name == "ARG":
+            names = {name for name, _ in assignments(instruction.value)}
+            values |= {name: value for name, value in result.given.items() if name in names}
         if instruction.name == "FROM":
-            words = instruction.value.split()
-            flags = [word for word in words if word.startswith("--")]
-            words = [word for word in words if not word.startswith("--")]
-            alias = words[2] if len(words) > 2 and words[1].lower() == "as" else ""
-            image = interpolate(words[0], Variables(values)).strip("\"'") if words else ""
-            result.stages.append(Stage(image, alias, place, "".join(flags), [instruction]))
+            result.stages.append(_stage(instruction, values))
         elif result.stages:
             result.stages[-1].instructions.append(instruction)
         else:
@@ -165,20 +213,66 @@ def read(repository: Repository, file: str) -> Dockerfile:
     return result
 
 
+def _stage(instruction: Instruction, values: dict[str, str]) -> Stage:
+    words = instruction.value.split()
+    flags = [word for word in words if word.startswith("--")]
+    words = [word for word in words if not word.startswith("--")]
+    alias = words[2] if len(words) > 2 and words[1].lower() == "as" else ""
+    image = interpolate(words[0], Variables(values)).strip("\"'") if words else ""
+    return Stage(image, alias, instruction.place, "".join(flags), [instruction])
+
+
+def _is_one(repository: Repository, file: str) -> bool:
+    """Tell by name or content whether a file is a Dockerfile."""
+    name = posixpath.basename(file)
+    if name.lower().endswith(NOT_ONE):
+        return False
+    if NAME.match(name):
+        return True
+    text = repository.text(file)
+    return len(text) < LONGEST and "FROM" in text.upper() and bool(BEGINS.match(text))
+
+
+def _variants(repository: Repository, file: str, services: list[Service]) -> Iterator[Dockerfile]:
+    """Yield a Dockerfile as each service builds it, where Compose changes something about it."""
+    known: dict[tuple[str, ...], Dockerfile] = {}
+    for service in services:
+        arguments = mapping(service.get("build", "args"))
+        # An argument without a value comes from the environment, and nobody knows what it says.
+        given = {
+            str(name): f"${{{name}}}" if value is None else str(value) for name, value in arguments.items()
+        }
+        target = str(service.get("build", "target") or "")
+        if not given and not target:
+            continue
+        key = (target, *(f"{name}={value}" for name, value in sorted(given.items())))
+        if key not in known:
+            known[key] = read(repository, file, given, target)
+        known[key].services.append(service)
+    yield from known.values()
+
+
 def dockerfiles(repository: Repository) -> list[Dockerfile]:
-    """Return every Dockerfile: those called so, and those that a Compose file builds."""
-    files = {file for file in repository.files if NAME.search(posixpath.basename(file))}
+    """Return every Dockerfile: those called so, those that begin like one, and those that a Compose file
+    builds.
+    """
+    files = {file for file in repository.files if _is_one(repository, file)}
     built: dict[str, list[Service]] = {}
     for project in repository.compose:
         for service in project.services.values():
-            context, name = service.get("build", "context"), service.get("build", "dockerfile")
-            if isinstance(context, str):
-                path = posixpath.normpath(
-                    posixpath.join(context, name if isinstance(name, str) else "Dockerfile")
-                )
+            if isinstance(service.get("build"), dict):
+                path = dockerfile_of(service)
                 files |= {path} & set(repository.files)
                 built.setdefault(path, []).append(service)
     found = [read(repository, file) for file in sorted(files)]
     for each in found:
         each.services = built.get(each.file, [])
+        each.variants = list(_variants(repository, each.file, each.services))
     return found
+
+
+def dockerfile_of(service: Service) -> str:
+    """Return the path of the Dockerfile that a service is built by."""
+    context, name = service.get("build", "context"), service.get("build", "dockerfile")
+    context = context if isinstance(context, str) else ""
+    return posixpath.normpath(posixpath.join(context, name if isinstance(name, str) else "Dockerfile"))

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policies.sources.located import List, Map
-from policies.sources.secrets import is_named
+from policies.sources.secrets import HARMLESS, is_named
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 REQUIRED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\?")
+ALTERNATIVE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\+")
+#: A line of an env file; Compose takes a colon as well.
+ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*[=:](?P<value>.*)$")
 OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 
 
@@ -20,19 +23,25 @@ class Variables:
 
     `defaults_first` asks for the default even where a value is given: what runs if the example is not
     followed. `required` are variables that the project refuses to run without; without a value they stay as
-    they are written.
+    they are written. `alternatives` are variables that count as given, with a value that nobody knows.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     defaults_first: bool = False
     required: frozenset[str] = frozenset()
+    alternatives: frozenset[str] = frozenset()
+
+    def given(self, name: str) -> str | None:
+        """Return a value if there is one."""
+        value = self.values.get(name)
+        return f"${{{name}}}" if not value and name in self.alternatives else value
 
     def get(self, name: str) -> str:
         """Return a value. One that is unknown and required, or a secret, stays as it is written; others are
         empty.
         """
         stays = name in self.required or is_named(name)
-        return self.values.get(name, "") or (f"${{{name}}}" if stays else "")
+        return self.given(name) or (f"${{{name}}}" if stays else "")
 
 
 def _closing(text: str, start: int) -> int:
@@ -55,7 +64,7 @@ def _expression(body: str, variables: Variables) -> str | None:
     if not matched:
         return None
     name, rest = matched.group(), body[matched.end() :]
-    value = variables.values.get(name)
+    value = variables.given(name)
     if not rest:
         return variables.get(name)
     operator = next((each for each in OPERATORS if rest.startswith(each)), None)
@@ -64,7 +73,8 @@ def _expression(body: str, variables: Variables) -> str | None:
     other = interpolate(rest[len(operator) :], variables)
     given = bool(value) if operator.startswith(":") else value is not None
     kind = operator[-1]
-    if kind == "-" and not other and is_named(name):
+    # A secret's default is a secret as well, unless it says that there is none.
+    if kind == "-" and is_named(name) and (not other or not HARMLESS.match(other)):
         return variables.get(name)
     if kind == "-":
         return value if given and not variables.defaults_first else other
@@ -115,11 +125,10 @@ def env_file(text: str) -> dict[str, tuple[str, int]]:
     """Return the variables of an env file with their lines; a later one wins."""
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
-        name, sign, value = line.strip().removeprefix("export ").partition("=")
-        name = name.strip()
-        if not sign or name.startswith("#") or not NAME.fullmatch(name):
+        matched = ASSIGNED.match(line)
+        if not matched:
             continue
-        value = value.strip()
+        name, value = matched["name"], matched["value"].strip()
         if value[:1] in "\"'" and value:
             value = value[1:].partition(value[0])[0]
         else:

@@ -118,6 +118,47 @@ services:
         },
         (MAIN, "more.yml"),
     ),
+    "a section that is replaced": (
+        {MAIN: BASE, "more.yml": "services: !override\n  other: {image: 'nginx:2'}\n"},
+        (MAIN, "more.yml"),
+    ),
+    "a service that is replaced": (
+        {MAIN: BASE, "more.yml": "services:\n  db: !override {image: 'mariadb:12', user: root}\n"},
+        (MAIN, "more.yml"),
+    ),
+    "an included file with variables of its own": (
+        {
+            MAIN: "include: [{path: [sub/one.yml, sub/two.yml], env_file: sub/one.env}]\n"
+            "services:\n  web: {image: 'nginx:${TAG}'}\n",
+            "sub/one.yml": "services:\n  one: {image: 'nginx:${TAG}', user: '${WHO}', volumes: ['./x:/x']}\n",
+            "sub/two.yml": "services:\n  one: {privileged: true, command: ['${WHO}']}\n",
+            "sub/one.env": "TAG=2\nWHO=root\n",
+            ".env": "TAG=1\n",
+        },
+        (MAIN,),
+    ),
+    "an included file beside its env file": (
+        {
+            MAIN: "include: [sub/one.yml]\nservices:\n  web: {image: 'nginx:1'}\n",
+            "sub/one.yml": "services:\n  one: {image: 'nginx:${TAG}'}\n",
+            "sub/.env": "TAG=2\n",
+        },
+        (MAIN,),
+    ),
+    "variables made of others": (
+        {
+            MAIN: "services:\n  web: {image: 'nginx:${TAG}', user: '${A:+set}${B:+set}${B-unset}'}\n",
+            ".env": "BASE=1\nTAG=${BASE}.2\nA=yes\nB=\n",
+        },
+        (MAIN,),
+    ),
+    "an env file with colons": (
+        {
+            MAIN: "services:\n  web: {image: 'nginx:1', env_file: web.env}\n",
+            "web.env": "A: one\nexport B=two\n",
+        },
+        (MAIN,),
+    ),
     "several documents": (
         {MAIN: BASE + "---\nservices:\n  web: {privileged: true, environment: {B: later}}\n"},
         (MAIN,),
@@ -212,3 +253,69 @@ def test_every_value_remembers_where_it_was_written(tmp_path):
     assert str(web.where("environment", "A")) == f"{MAIN}:7"
     assert str(web.where("environment", "B")) == "more.yml:5"
     assert [str(place) for _, place in web.items("cap_add")] == ["more.yml:8"]
+
+
+def readings(tmp_path, files: dict[str, str]) -> list[tuple[str, str]]:
+    """Return title and the image of web for each reading of each project."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = Repository(tmp_path).compose
+    return [(each.title, str(each.services["web"].get("image"))) for each in found if "web" in each.services]
+
+
+def test_a_project_is_read_with_the_example_every_default_and_every_alternative(tmp_path):
+    text = "services:\n  web: {image: '${A:+evil}${A:-nginx}:${B:-latest}'}\n"
+    found = readings(tmp_path, {MAIN: text, ".env.example": "B=1\n"})
+    assert found == [
+        (MAIN, "nginx:1"),
+        (f"{MAIN} with every default", "nginx:latest"),
+        (f"{MAIN} with every alternative", "evil${A}:1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("starter", "line"),
+    [
+        ("Makefile", "up:\n\tdocker compose -f docker-compose.yml \\\n\t  -f deploy/more.tmpl up\n"),
+        ("up.sh", "docker compose --file docker-compose.yml --file=./deploy/more.tmpl up\n"),
+        ("up.sh", 'docker-compose -f "$HERE/docker-compose.yml" -f "$HERE/deploy/more.tmpl" up\n'),
+        ("up.sh", "export COMPOSE_FILE=docker-compose.yml:deploy/more.tmpl\n"),
+        ("Makefile", "up:\n\t$(COMPOSE) -f deploy/more.tmpl up\n"),
+        (".env.example", "COMPOSE_FILE=docker-compose.yml:deploy/more.tmpl\n"),
+        (".env.example", "COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=docker-compose.yml,deploy/more.tmpl\n"),
+    ],
+)
+def test_files_that_are_named_where_it_is_started_are_laid_over_the_main_one(tmp_path, starter, line):
+    main, more = "services:\n  web: {image: 'nginx:1'}\n", "services:\n  web: {image: 'nginx:2'}\n"
+    found = readings(tmp_path, {MAIN: main, "deploy/more.tmpl": more, starter: line})
+    assert (f"{MAIN} + deploy/more.tmpl", "nginx:2") in found
+
+
+def test_a_file_that_the_example_names_and_nobody_has_is_a_problem(tmp_path):
+    (tmp_path / MAIN).write_text(BASE)
+    (tmp_path / ".env.example").write_text(f"COMPOSE_FILE={MAIN}:gone.yml\n")
+    repository = Repository(tmp_path)
+    assert repository.compose
+    assert [problem.what for problem in repository.problems] == [
+        "COMPOSE_FILE names gone.yml, and there is no such file"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{services: {web: {image: 'nginx:1'}}}\n",
+        "--- {services: {web: {image: 'nginx:1'}}}\n",
+        "? services\n: web: {image: 'nginx:1'}\n",
+        "  services:\n    web: {image: 'nginx:1'}\n",
+        "x-all: &all {web: {image: 'nginx:1'}}\nservices: *all\n",
+        '"\\x73ervices": {web: {image: "nginx:1"}}\n',
+    ],
+)
+def test_a_compose_file_is_known_by_what_it_holds(tmp_path, text):
+    assert readings(tmp_path, {"stack.yaml": text})[0] == ("stack.yaml", "nginx:1")
+
+
+def test_a_list_of_services_makes_no_compose_file(tmp_path):
+    assert readings(tmp_path, {".gitlab-ci.yml": "services: [docker:dind]\n"}) == []

@@ -4,6 +4,10 @@ from policies.families import ComposeRule
 from policies.model import Found, Severity
 from policies.sources.compose import Service
 from policies.sources.images import complaint
+from policies.sources.located import mapping
+
+#: With these, an image that is built here is never pulled.
+BUILT = ("build", "never")
 
 
 class MAIL_CMP_001(ComposeRule):
@@ -24,13 +28,25 @@ class MAIL_CMP_001(ComposeRule):
     )
 
     def check_service(self, service: Service) -> Iterator[Found]:
-        """Look at the image, unless the service is built here: then only the Dockerfile counts."""
-        image = service.get("image")
-        if image is None and service.get("build") is not None:
-            return
-        wrong = complaint(image)
-        if wrong and not (service.get("build") is not None and "digest" in wrong):
-            yield Found(service.where("image"), wrong, "name:tag@sha256:digest", service.name)
+        """Look at the image; one that is built here has no digest yet, and then the Dockerfile counts."""
+        image, built = service.get("image"), service.get("build") is not None
+        if (image is not None or not built) and (wrong := complaint(image)):
+            if not built:
+                yield Found(service.where("image"), wrong, "name:tag@sha256:digest", service.name)
+            elif service.get("pull_policy") not in BUILT:
+                # Compose asks the registry for the name first, and builds only if nobody has taken it there.
+                what = f"{wrong}, and may be pulled although it is built here"
+                yield Found(service.where("image"), what, "no image, or pull_policy: build", service.name)
+        yield from self._others(service)
+
+    def _others(self, service: Service) -> Iterator[Found]:
+        """Look at the images that bring files or a command before the start."""
+        for item, place in service.items("volumes"):
+            if mapping(item).get("type") == "image" and (wrong := complaint(mapping(item).get("source"))):
+                yield Found(place, wrong, "name:tag@sha256:digest", service.name)
+        for hook, place in service.hooks():
+            if "image" in hook and (wrong := complaint(hook["image"])):
+                yield Found(place, wrong, "name:tag@sha256:digest", service.name)
 
 
 check = MAIL_CMP_001()

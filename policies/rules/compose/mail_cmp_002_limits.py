@@ -7,6 +7,8 @@ from policies.sources.units import number, size
 
 #: Each limit: its name under deploy.resources.limits, its short form, and what reads it.
 LIMITS = (("cpus", "cpus", number), ("memory", "mem_limit", size), ("pids", "pids_limit", number))
+#: As many as a kernel has numbers for, unless it is told otherwise.
+EVERY_PROCESS = 32768
 
 
 class MAIL_CMP_002(ComposeRule):
@@ -28,18 +30,25 @@ class MAIL_CMP_002(ComposeRule):
     def check_service(self, service: Service) -> Iterator[Found]:
         """Look for each limit in its long and its short form; nought and -1 mean no limit."""
         for name, short, read in LIMITS:
-            value = service.get("deploy", "resources", "limits", name)
-            path = ("deploy", "resources", "limits", name)
-            if value is None:
-                value, path = service.get(short), (short,)
-            amount = read(value)
-            if value is None:
+            paths = [("deploy", "resources", "limits", name), (short,)]
+            written = [path for path in paths if service.get(*path) is not None]
+            if not written:
                 where = service.where("deploy", "resources", "limits")
                 yield Found(where, f"no limit of {name}", f"deploy.resources.limits.{name}", service.name)
-            elif amount is None or amount <= 0:
-                yield Found(
-                    service.where(*path), f"{value} is no limit of {name}", "more than nothing", service.name
-                )
+            for path in written:
+                value = service.get(*path)
+                amount = read(value)
+                if amount is None or amount <= 0 or (name == "pids" and amount >= EVERY_PROCESS):
+                    what = f"{value} is no limit of {name}"
+                    yield Found(service.where(*path), what, "more than nothing", service.name)
+        if number(service.get("memswap_limit")) == -1:
+            where = service.where("memswap_limit")
+            yield Found(where, "it may swap without end", "leave memswap_limit out", service.name)
+        if service.get("oom_kill_disable") not in (None, False):
+            where = service.where("oom_kill_disable")
+            yield Found(
+                where, "nothing enforces its limit of memory", "leave oom_kill_disable out", service.name
+            )
 
 
 check = MAIL_CMP_002()

@@ -28,13 +28,26 @@ class MAIL_CMP_003(ComposeRule):
     def check_service(self, service: Service) -> Iterator[Found]:
         """Compare both forms of both limits with the table; a service that is not in it has no bound."""
         row = tables.service(service.name)
+        times = self._instances(service)
         for name, short, read in (("memory", "mem_limit", size), ("cpus", "cpus", number)):
             most = read(row.get(name))
             for path in (("deploy", "resources", "limits", name), (short,)):
                 value = read(service.get(*path))
-                if most is not None and value is not None and value > most:
-                    what = f"{name} {service.get(*path)} is more than the table's {row[name]}"
+                if most is not None and value is not None and value * times > most:
+                    count = f"{times:g} times " if times > 1 else ""
+                    what = f"{name} {count}{service.get(*path)} is more than the table's {row[name]}"
                     yield Found(service.where(*path), what, f"at most {row[name]}", service.name)
+        swap, most = size(service.get("memswap_limit")), size(row.get("memory"))
+        # The engine adds as much swap as there is memory unless it is told otherwise.
+        if swap is not None and most is not None and swap > 2 * most:
+            what = (
+                f"memswap_limit {service.get('memswap_limit')} is more than twice the table's {row['memory']}"
+            )
+            yield Found(service.where("memswap_limit"), what, "leave memswap_limit out", service.name)
+
+    def _instances(self, service: Service) -> float:
+        counts = (number(service.get("deploy", "replicas")), number(service.get("scale")))
+        return max([1.0, *(count for count in counts if count)])
 
 
 check = MAIL_CMP_003()

@@ -1,19 +1,16 @@
-import re
 from collections.abc import Iterator
 
 from policies.families import ComposeRule
 from policies.model import Found, Severity
 from policies.sources.compose import Service
 from policies.sources.compose_shape import switch
-from policies.sources.located import sequence
+from policies.sources.health import asks_nothing
 from policies.sources.units import duration, number
 
-TIMES = ("interval", "timeout", "start_period")
-#: Commands that are always content.
-EMPTY = re.compile(r"^\s*(?:true|:|exit(?:\s+0)?|/bin/true|/usr/bin/true|echo\b[^|;&]*)?\s*$")
-#: Shells that a command may be wrapped in.
-SHELL = re.compile(r"^(?:/bin/)?(?:ba|da)?sh$")
-IGNORED = re.compile(r"\|\|\s*(?:true|:|exit\s+0)\s*$|;\s*(?:true|:|exit\s+0)\s*$")
+#: Each time, and the seconds beyond which nobody notices anything in time.
+TIMES = {"interval": 300, "timeout": 120, "start_period": 3600}
+MOST_RETRIES = 20
+KINDS = ("CMD", "CMD-SHELL", "NONE")
 
 
 class MAIL_CMP_004(ComposeRule):
@@ -47,34 +44,21 @@ class MAIL_CMP_004(ComposeRule):
                 service.name,
             )
             return
-        if self._asks_nothing(check["test"]):
+        if asks_nothing(check["test"]):
             where = service.where("healthcheck", "test")
-            yield Found(
-                where, "the healthcheck asks nothing", "a test that fails when the service does", service.name
-            )
-        for name in TIMES:
-            if not duration(check.get(name)):
-                where = service.where("healthcheck", name)
-                yield Found(
-                    where,
-                    f"{name} is {check.get(name, 'missing')}",
-                    f"{name}: a duration such as 30s",
-                    service.name,
-                )
-        if not (number(check.get("retries")) or 0) >= 1:
+            should = "a test that fails when the service does"
+            yield Found(where, "the healthcheck asks nothing", should, service.name)
+        if isinstance(check["test"], list) and check["test"][0] not in KINDS:
+            where, should = service.where("healthcheck", "test"), "CMD or CMD-SHELL in front"
+            yield Found(where, f"the test begins with {check['test'][0]}", should, service.name)
+        for name, most in TIMES.items():
+            seconds = duration(check.get(name))
+            if not seconds or seconds > most:
+                where, what = service.where("healthcheck", name), f"{name} is {check.get(name, 'missing')}"
+                yield Found(where, what, f"{name}: a duration such as 30s, {most}s at most", service.name)
+        if not 1 <= (number(check.get("retries")) or 0) <= MOST_RETRIES:
             where = service.where("healthcheck", "retries")
             yield Found(where, f"retries is {check.get('retries', 'missing')}", "retries: 3", service.name)
-
-    def _asks_nothing(self, test: object) -> bool:
-        words = [str(word) for word in sequence(test)]
-        if isinstance(test, list) and words:
-            kind, words = words[0], words[1:]
-            if kind == "NONE":
-                return True
-            if kind == "CMD" and len(words) > 2 and SHELL.match(words[0]) and words[1].startswith("-"):
-                words = words[2:]
-        command = " ".join(words)
-        return bool(EMPTY.match(command) or IGNORED.search(command))
 
 
 check = MAIL_CMP_004()

@@ -28,15 +28,12 @@ class MAIL_CMP_005(ComposeRule):
         """Look at each condition, and for what the table asks for, directly or through others."""
         needs = mapping(service.get("depends_on"))
         for other, value in needs.items():
-            condition = mapping(value).get("condition")
-            if condition not in ("service_healthy", "service_completed_successfully"):
-                where = service.where("depends_on", other)
-                yield Found(
-                    where,
-                    f"it waits for {other} to be {condition}",
-                    "condition: service_healthy",
-                    service.name,
-                )
+            condition, where = mapping(value).get("condition"), service.where("depends_on", other)
+            if condition not in self._conditions(service, str(other)):
+                what = f"it waits for {other} to be {condition}"
+                yield Found(where, what, "condition: service_healthy", service.name)
+            if mapping(value).get("required", True) is not True:
+                yield Found(where, f"it starts without {other} as well", "leave required out", service.name)
         reached = self._reached(service, set())
         for other in tables.service(service.name).get("after", ()):
             if other in service.project.services and other not in reached:
@@ -44,6 +41,12 @@ class MAIL_CMP_005(ComposeRule):
                 yield Found(
                     service.where("depends_on"), what, f"depends_on {other}, service_healthy", service.name
                 )
+
+    def _conditions(self, service: Service, other: str) -> tuple[str, ...]:
+        """A service that never ends cannot be waited for until it has ended."""
+        found = service.project.services.get(other)
+        ends = found is None or found.get("restart") in (None, "no", False)
+        return ("service_healthy", "service_completed_successfully") if ends else ("service_healthy",)
 
     def _reached(self, service: Service, seen: set[str]) -> set[str]:
         for other in mapping(service.get("depends_on")):

@@ -26,6 +26,13 @@ class MAIL_CMP_008(ComposeRule):
             value = service.get(name)
             if value is not None and str(value) not in ("private", "none"):
                 yield Found(service.where(name), f"{name} is {value}", "leave it out", service.name)
+        if service.get("cgroup_parent") is not None:
+            what = f"cgroup_parent is {service.get('cgroup_parent')}"
+            yield Found(service.where("cgroup_parent"), what, "leave it out", service.name)
+        if service.get("build", "network") not in (None, "none", "default"):
+            where = service.where("build", "network")
+            what = f"it is built in the network {service.get('build', 'network')}"
+            yield Found(where, what, "leave build.network out", service.name)
         if service.get("volumes_from") or service.get("links") or service.get("external_links"):
             for name in ("volumes_from", "links", "external_links"):
                 for value, place in service.items(name):

@@ -7,21 +7,12 @@ from policies.sources.compose import Service
 from policies.sources.located import mapping
 
 SOCKETS = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "dockershim.sock")
-#: Folders that hold the socket, or the host as a whole.
-ROOTS = (
-    "/",
-    "/run",
-    "/var/run",
-    "/var",
-    "/var/lib",
-    "/var/lib/docker",
-    "/etc",
-    "/proc",
-    "/sys",
-    "/dev",
-    "/root",
-    "/home",
-    "/boot",
+#: Folders that hold everything there is.
+ROOTS = ("/", "/var", "/var/lib", "/home", "/usr", "/mnt")
+#: Folders of the host's own, with all that is below them.
+OWN = (
+    *("/run", "/var/run", "/etc", "/proc", "/sys", "/dev", "/root", "/boot"),
+    *("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/kubelet"),
 )
 
 
@@ -45,7 +36,8 @@ class MAIL_CMP_009(ComposeRule):
         """Look at mounts, at secrets and configs, and at the way to an engine elsewhere."""
         for item, place in service.items("volumes"):
             source = mapping(item).get("source")
-            if isinstance(source, str) and self._dangerous(source):
+            pipe = mapping(item).get("type") == "npipe"
+            if pipe or (isinstance(source, str) and self._dangerous(source)):
                 yield Found(
                     place,
                     f"{source} of the host is mounted",
@@ -64,11 +56,8 @@ class MAIL_CMP_009(ComposeRule):
 
     def _dangerous(self, source: str) -> bool:
         path = posixpath.normpath(source.replace("//", "/"))
-        return (
-            path in ROOTS
-            or posixpath.basename(path) in SOCKETS
-            or path.startswith(("/proc/", "/sys/", "/dev/", "/etc/"))
-        )
+        below = any(path == folder or path.startswith(f"{folder}/") for folder in OWN)
+        return path in ROOTS or below or posixpath.basename(path) in SOCKETS
 
 
 check = MAIL_CMP_009()

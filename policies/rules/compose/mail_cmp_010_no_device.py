@@ -26,6 +26,10 @@ class MAIL_CMP_010(ComposeRule):
             for item, place in service.items(key):
                 device = mapping(item).get("source", item)
                 yield Found(place, f"{key} gives it {device}", "leave it out", service.name)
+        if "nvidia" in str(service.get("runtime")):
+            yield Found(
+                service.where("runtime"), "the runtime gives it devices", "leave it out", service.name
+            )
         for part in ("limits", "reservations"):
             if service.get("deploy", "resources", part, "devices"):
                 where = service.where("deploy", "resources", part, "devices")

@@ -25,7 +25,7 @@ class MAIL_CMP_011(ComposeRule):
 
     def check_service(self, service: Service) -> Iterator[Found]:
         """Look at what is dropped, then at what comes back."""
-        if "ALL" not in {_name(item) for item, _ in service.items("cap_drop")}:
+        if "ALL" not in {str(item).strip().upper() for item, _ in service.items("cap_drop")}:
             yield Found(
                 service.where("cap_drop"), "not every capability is dropped", "cap_drop: [ALL]", service.name
             )

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from policies.families import ComposeRule
 from policies.model import Found, Severity
 from policies.sources.compose import Service
+from policies.sources.located import mapping
 
 
 class MAIL_CMP_013(ComposeRule):
@@ -28,8 +29,12 @@ class MAIL_CMP_013(ComposeRule):
                 "read_only: true",
                 service.name,
             )
-        for item, place in service.items("tmpfs"):
-            if str(item).partition(":")[0].rstrip("/") == "":
+        memory = [(str(item).partition(":")[0], place) for item, place in service.items("tmpfs")]
+        for item, place in service.items("volumes"):
+            if mapping(item).get("type") == "tmpfs":
+                memory.append((str(mapping(item).get("target")), place))
+        for target, place in memory:
+            if target.strip("/. ") == "":
                 yield Found(
                     place, "a tmpfs takes the place of the root", "a tmpfs for each folder", service.name
                 )

@@ -51,7 +51,10 @@ class MAIL_CMP_015(ComposeRule):
             if _loopback(address):
                 allowed = service.name in rules["loopback"]
             elif address == LAN:
-                allowed = published in map(str, rules["lan"].get(service.name, ()))
+                inside = {
+                    str(outer): str(inner) for outer, inner in rules["lan"].get(service.name, {}).items()
+                }
+                allowed = inside.get(published) == str(port.get("target"))
             else:
                 where = f"the address {address}" if address else "every address"
                 should = "an address in front: ${LAN_ADDRESS} or 127.0.0.1"

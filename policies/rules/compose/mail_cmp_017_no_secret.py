@@ -1,12 +1,30 @@
+import posixpath
+import re
 from collections.abc import Iterator
 
 from policies.families import ComposeRule
-from policies.model import Found, Severity
+from policies.model import Found, Place, Severity
+from policies.sources import leaks
 from policies.sources.compose import Project, Service
-from policies.sources.located import mapping, sequence
-from policies.sources.secrets import complaint, given, shape
+from policies.sources.compose_shape import inside
+from policies.sources.located import mapping, sequence, where
+from policies.sources.secrets import complaint, given, is_named, shape
 
 COMMANDS = (("command",), ("entrypoint",), ("healthcheck", "test"))
+NAMES = (
+    *(("environment",), ("labels",), ("annotations",), ("deploy", "labels")),
+    *(("build", "args"), ("build", "labels")),
+)
+REFERENCE = re.compile(r"\$\{?(?P<name>\w+)")
+#: Short numbers mean nothing as a rule, but a password may be one.
+NUMBER = re.compile(r"^\d{4,5}$")
+PASSWORD = re.compile(r"(?:pass|passwd|password|pwd)$", re.IGNORECASE)
+#: A log-in on a command line: curl -u name:password, Authorization: Basic ….
+LOGIN = re.compile(
+    r"\b(?:curl|wget|https?)\b.*(?:\s-u|--user)[ =][\"']?(?=\S*[A-Za-z])[\w.@-]+:(?!\d+\b|\$)[^\s\"']+"
+    r"|Authorization:\s*Basic\s+[A-Za-z0-9+/=]{8,}",
+)
+SHOULD = "a file in /run/secrets"
 
 
 class MAIL_CMP_017(ComposeRule):
@@ -39,36 +57,71 @@ class MAIL_CMP_017(ComposeRule):
             yield from self.check_service(service)
         for section in ("secrets", "configs"):
             for name, node in subject.section(section).items():
-                content = mapping(node).get("content")
-                if content and (shape(str(content)) or given(str(content)) or section == "secrets"):
-                    where = subject.where(section, name, "content")
-                    yield Found(
-                        where, f"{section} {name} holds its value", "file: a file that git ignores", name
-                    )
-                if section == "secrets" and mapping(node).get("environment"):
-                    where = subject.where(section, name, "environment")
-                    yield Found(
-                        where,
-                        f"secret {name} comes from the environment",
-                        "file: a file that git ignores",
-                        name,
-                    )
+                yield from self._in_place(subject, section, name, mapping(node))
+
+    def _in_place(self, subject: Project, section: str, name: str, node: dict) -> Iterator[Found]:
+        content, variable = str(node.get("content") or ""), str(node.get("environment") or "")
+        made = any(is_named(matched["name"]) for matched in REFERENCE.finditer(content))
+        if content and (
+            section == "secrets" or made or given(content) or leaks.in_text("config.yml", content)
+        ):
+            place, should = subject.where(section, name, "content"), "file: a file that git ignores"
+            yield Found(place, f"{section} {name} holds its value", should, name)
+        if variable and (section == "secrets" or is_named(variable)):
+            place, should = subject.where(section, name, "environment"), "file: a file that git ignores"
+            yield Found(place, f"{section} {name} comes from the environment", should, name)
 
     def check_service(self, service: Service) -> Iterator[Found]:
         """Look at everything that `docker inspect` or the image's history shows."""
-        for path in (("environment",), ("labels",), ("build", "args"), ("build", "labels"), ("annotations",)):
+        for path in NAMES:
             for name, value, place in service.entries(*path):
-                if wrong := complaint(name, value):
-                    yield Found(place, f"{name} is {wrong}", "a file in /run/secrets", service.name)
+                if wrong := self._wrong(name, value, path == ("environment",)):
+                    yield Found(place, f"{name} is {wrong}", SHOULD, service.name)
         for path in COMMANDS:
-            words = " ".join(str(word) for word in sequence(service.get(*path)))
-            if wrong := shape(words) or given(words):
-                yield Found(
-                    service.where(*path),
-                    f"{'.'.join(path)} has {wrong}",
-                    "a file in /run/secrets",
-                    service.name,
-                )
+            if wrong := self._said(service.get(*path)):
+                yield Found(service.where(*path), f"{'.'.join(path)} has {wrong}", SHOULD, service.name)
+        for hook, place in service.hooks():
+            if wrong := self._said(hook.get("command")):
+                yield Found(place, f"a command beside its own has {wrong}", SHOULD, service.name)
+            for name, value in mapping(hook.get("environment")).items():
+                if wrong := self._wrong(str(name), value, True):
+                    yield Found(where(hook, "environment", name), f"{name} is {wrong}", SHOULD, service.name)
+        yield from self._files(service)
+
+    def _wrong(self, name: str, value: object, from_outside: bool) -> str:
+        """Say what is wrong with a value; one of an environment that is not set comes from the host's."""
+        if wrong := complaint(name, value):
+            return wrong
+        if value is None and from_outside and is_named(name):
+            return "a secret of the host's environment"
+        for matched in REFERENCE.finditer(str(value)):
+            if is_named(matched["name"]):
+                return f"made of the secret {matched['name']}"
+        number = NUMBER.match(str(value)) and not isinstance(value, bool)
+        return "a secret, by its name" if number and PASSWORD.search(name) else ""
+
+    def _said(self, command: object) -> str:
+        words = " ".join(str(word) for word in sequence(command))
+        return shape(words) or given(words) or ("a log-in on a command line" if LOGIN.search(words) else "")
+
+    def _files(self, service: Service) -> Iterator[Found]:
+        """Look at files of names and values: one that is not here may hold anything."""
+        repository = service.project.repository
+        base = posixpath.dirname(service.project.title.split(" ")[0])
+        for key in ("env_file", "label_file"):
+            for number, item in enumerate(sequence(service.get(key))):
+                name = str(mapping(item).get("path") if isinstance(item, dict) else item)
+                path = inside(base, name)
+                if repository is None or posixpath.basename(path) == ".env":
+                    continue
+                if path not in repository.files:
+                    what = f"{key} {name} is not in this repository, and nobody knows what it holds"
+                    yield Found(service.where(key, number), what, f"environment:, and {SHOULD}", service.name)
+                elif key == "label_file":
+                    for line, text in enumerate(repository.text(path).splitlines(), 1):
+                        label, _, value = text.strip().partition("=")
+                        if wrong := self._wrong(label, value, False):
+                            yield Found(Place(path, line), f"{label} is {wrong}", SHOULD, service.name)
 
 
 check = MAIL_CMP_017()

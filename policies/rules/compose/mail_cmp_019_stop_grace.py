@@ -7,6 +7,8 @@ from policies.sources.compose import Service
 from policies.sources.units import duration
 
 LEAST = 10
+#: Signals that kill at once, or that nobody takes as a request to stop.
+USELESS = ("KILL", "9", "STOP", "19", "CONT", "18", "CHLD", "17", "0")
 
 
 class MAIL_CMP_019(ComposeRule):
@@ -32,10 +34,12 @@ class MAIL_CMP_019(ComposeRule):
         if (duration(value) or 0) < least:
             what = f"stop_grace_period is {value}" if value is not None else "there is no stop_grace_period"
             yield Found(service.where("stop_grace_period"), what, f"at least {least}s", service.name)
-        if str(service.get("stop_signal") or "").upper().removeprefix("SIG") in ("KILL", "9"):
-            yield Found(
-                service.where("stop_signal"), "it is killed at once", "leave stop_signal out", service.name
+        signal = str(service.get("stop_signal") or "").upper().removeprefix("SIG")
+        if signal in USELESS or "$" in signal:
+            what = (
+                f"stop_signal is {service.get('stop_signal')}, so nothing asks it to stop before it is killed"
             )
+            yield Found(service.where("stop_signal"), what, "leave stop_signal out", service.name)
 
 
 check = MAIL_CMP_019()

@@ -1,11 +1,22 @@
 import posixpath
+import re
 from collections.abc import Iterator
 
 from policies.families import ComposeRule
-from policies.model import Found, Severity
+from policies.model import Found, Place, Severity
 from policies.sources import tables
 from policies.sources.compose import Project, Service
 from policies.sources.located import mapping
+
+#: What an npipe is says another rule.
+KINDS = ("volume", "bind", "tmpfs", "image", "npipe")
+#: Folders that mean the same in no two images.
+SHARED = ("/data",)
+SHARING = ("shared", "rshared", "slave", "rslave")
+#: A device that begins with a variable; a comment behind it is none of it.
+DEVICE = re.compile(
+    r"device[\"']?\s*[:=]\s*[\"']?\$(?:\{(?P<braced>\w+)(?::?[?-][^}]*)?\}|(?P<plain>\w+))(?P<rest>[^\"'\s,}]*)"
+)
 
 
 class MAIL_CMP_021(ComposeRule):
@@ -59,42 +70,71 @@ class MAIL_CMP_021(ComposeRule):
     def _bound(self, project: Project, name: str, options: dict, variable: str) -> Iterator[Found]:
         where = project.where("volumes", name, "driver_opts", "device")
         text = project.written("volumes", name, "driver_opts", "device")
-        if f"${{{variable}" not in text and f"${variable}" not in text:
-            yield Found(
-                where,
-                f"the volume {name} does not lie below {variable}",
-                f"device: ${{{variable}:?}}/…",
-                name,
-            )
+        device = DEVICE.search(text)
+        below = device and variable in (device["braced"], device["plain"]) and ".." not in device["rest"]
+        if not below:
+            what = f"the volume {name} does not lie below {variable}"
+            yield Found(where, what, f"device: ${{{variable}:?}}/…", name)
         elif options.get("type") != "none" or "bind" not in str(options.get("o", "")).split(","):
             yield Found(where, f"the volume {name} is not bound to its folder", "type: none, o: bind", name)
 
     def check_service(self, service: Service) -> Iterator[Found]:
-        """Look at the mounts of one service."""
-        rules = tables.table("volumes")
+        """Look at the mounts of one service, then for those that it must have."""
+        mounts = tables.table("volumes")["mounts"]
+        wanted = {row["target"]: name for name, row in mounts.items()}
+        reached = set()
         for item, place in service.items("volumes"):
             mount = mapping(item)
-            source, target = mount.get("source"), posixpath.normpath(str(mount.get("target")))
-            if mount.get("type") == "bind":
-                yield from self._bind(service, mount, place, rules["binds"])
-            elif mount.get("type") in (None, "volume") and source is None:
-                yield Found(place, f"{target} is an anonymous volume", "a volume with a name", service.name)
-            wanted = rules["targets"].get(target)
-            if wanted and source != wanted:
-                yield Found(place, f"{target} is on {source}", f"the volume {wanted}", service.name)
+            target = posixpath.normpath(str(mount.get("target")))
+            reached.add(target)
+            yield from self._mount(service, mount, place)
+            for folder, name in wanted.items():
+                own = mounts[name]["service"] == service.name or folder not in SHARED
+                hidden = target == folder or target.startswith(f"{folder}/")
+                if hidden and own and mount.get("source") != name:
+                    yield Found(
+                        place, f"{target} is on {mount.get('source')}", f"the volume {name}", service.name
+                    )
         for item, place in service.items("tmpfs"):
             target = posixpath.normpath(str(item).partition(":")[0])
-            if target in rules["targets"]:
+            reached.add(target)
+            if target in wanted and (
+                mounts[wanted[target]]["service"] == service.name or target not in SHARED
+            ):
                 yield Found(
-                    place,
-                    f"{target} is in memory only",
-                    f"the volume {rules['targets'][target]}",
-                    service.name,
+                    place, f"{target} is in memory only", f"the volume {wanted[target]}", service.name
                 )
+        for name, row in mounts.items():
+            if row["service"] == service.name and row["target"] not in reached:
+                what = f"{row['target']} is gone with the container"
+                yield Found(service.where("volumes"), what, f"the volume {name}", service.name)
 
-    def _bind(self, service: Service, mount: dict, place: object, binds: list) -> Iterator[Found]:
+    def _mount(self, service: Service, mount: dict, place: Place) -> Iterator[Found]:
+        """Look at one mount: what kind it is, and whose volume."""
+        source, kind = mount.get("source"), mount.get("type") or "volume"
+        row = tables.table("volumes")["mounts"].get(str(source))
+        if kind == "bind":
+            yield from self._bind(service, mount, place, tables.table("volumes")["binds"])
+        elif kind == "volume" and not source:
+            yield Found(
+                place, f"{mount.get('target')} is an anonymous volume", "a volume with a name", service.name
+            )
+        elif kind == "volume" and row is None:
+            what = f"the volume {source} is in no backup"
+            yield Found(place, what, "a volume of policies/data/volumes.yml, or its line there", service.name)
+        elif row is not None and row["service"] != service.name:
+            yield Found(
+                place, f"the volume {source} belongs to {row['service']}", "a volume of its own", service.name
+            )
+        elif kind not in KINDS:
+            yield Found(place, f"{source} is mounted as {kind}", "a volume with a name", service.name)
+
+    def _bind(self, service: Service, mount: dict, place: Place, binds: list) -> Iterator[Found]:
         source = str(mount.get("source"))
-        if not any(source == folder or source.startswith(f"{folder}/") for folder in binds):
+        if mapping(mount.get("bind")).get("propagation") in SHARING:
+            what = f"mounts made below {source} show on the host"
+            yield Found(place, what, "leave the propagation out", service.name)
+        if "$" in source or not any(source == folder or source.startswith(f"{folder}/") for folder in binds):
             yield Found(
                 place, f"{source} is mounted from the host", "a named volume, or ./config", service.name
             )

@@ -3,11 +3,15 @@ from collections.abc import Iterator
 
 from policies.families import DockerfileRule
 from policies.model import Found, Severity
-from policies.sources.dockerfiles import Dockerfile
+from policies.sources.dockerfiles import Dockerfile, assignments
 from policies.sources.images import complaint
 
 #: Where else files of an image come from: COPY --from=…, RUN --mount=from=…
-FROM = re.compile(r"--from=(?P<copied>\S+)|--mount=\S*?\bfrom=(?P<mounted>[^,\s]+)")
+COPIED = re.compile(r"^(?:--\S+\s+)*--from=[\"']?(?P<image>[^\s\"']+)")
+MOUNTED = re.compile(r"--mount=\S*?[\"']?\bfrom=(?P<image>[^,\s\"']+)")
+#: The argument that names the program which reads the Dockerfile, as `# syntax=` does.
+SYNTAX = "BUILDKIT_SYNTAX"
+SHOULD = "name:tag@sha256:digest"
 
 
 class MAIL_DKR_001(DockerfileRule):
@@ -32,16 +36,35 @@ class MAIL_DKR_001(DockerfileRule):
         """Look at every FROM that names neither an earlier stage nor `scratch`, and at every --from."""
         for number, stage in enumerate(subject.stages):
             earlier = {each.alias.lower() for each in subject.stages[:number] if each.alias}
-            ours = stage.image == "scratch" or stage.image.lower() in earlier
+            known = earlier | subject.contexts
+            ours = stage.image == "scratch" or stage.image.lower() in known
             if not ours and (wrong := complaint(stage.image)):
-                yield Found(stage.place, wrong, "name:tag@sha256:digest", stage.alias or stage.image)
-            for instruction in stage.named("COPY", "RUN"):
-                for matched in FROM.finditer(instruction.resolved):
-                    image = matched["copied"] or matched["mounted"]
-                    if image.lower() in earlier or image.isdigit():
+                yield Found(stage.place, wrong, SHOULD, stage.alias or stage.image)
+            for instruction in stage.named("COPY", "ADD", "RUN"):
+                pattern = MOUNTED if instruction.name == "RUN" else COPIED
+                for matched in pattern.finditer(instruction.resolved):
+                    image = matched["image"]
+                    if image.lower() in known or image.isdigit():
                         continue
                     if wrong := complaint(image):
-                        yield Found(instruction.place, wrong, "name:tag@sha256:digest", image)
+                        yield Found(instruction.place, wrong, SHOULD, image)
+        yield from self._reader(subject)
+
+    def _reader(self, subject: Dockerfile) -> Iterator[Found]:
+        """The program that reads the Dockerfile is an image as well, and it decides what each line does."""
+        readers = [(subject.syntax.place, subject.syntax.value)] if subject.syntax else []
+        for instruction in subject.instructions:
+            if instruction.name == "ARG":
+                named = dict(assignments(instruction.value)).get(SYNTAX)
+                readers += [(instruction.place, named)] if named else []
+        if SYNTAX in subject.given:
+            readers += [
+                (service.where("build", "args", SYNTAX), subject.given[SYNTAX])
+                for service in subject.services
+            ]
+        for place, image in readers:
+            if wrong := complaint(image):
+                yield Found(place, f"it is read by an image that is not pinned: {wrong}", SHOULD, image)
 
 
 check = MAIL_DKR_001()

@@ -34,6 +34,8 @@ class MAIL_DKR_003(DockerfileRule):
             what = f"USER {users[0].value} is no number"
         elif any(int(part) == 0 for part in parts):
             what = f"USER {users[0].value} is root"
+        elif len(parts) < 2:
+            what = f"USER {users[0].value} has no group, and that is root's unless the image knows the user"
         else:
             return
         yield Found(users[0].place, what, "USER uid:gid, in numbers, neither of them 0", subject.file)

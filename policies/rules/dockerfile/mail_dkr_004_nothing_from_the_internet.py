@@ -3,16 +3,27 @@ from collections.abc import Iterator
 
 from policies.families import DockerfileRule
 from policies.model import Found, Severity
-from policies.sources.dockerfiles import Dockerfile
+from policies.sources.dockerfiles import Dockerfile, Instruction
+from policies.sources.shell import commands
 
 REMOTE = re.compile(
     r"(?:^|[\s\"'\[,])(?:(?:https?|ftp|git|ssh)://|git@|[\w.-]+@[\w.-]+:[\w./-]+\.git)", re.IGNORECASE
 )
+FETCHER = r"(?:curl|wget|wget2|aria2c|axel|lynx|w3m|http|https|fetch)"
 #: Something is fetched and run unseen: curl … | sh, sh -c "$(wget …)", bash <(curl …).
-FETCHED = re.compile(
-    r"\b(?:curl|wget)\b[^;&]*\|\s*(?:sudo\s+)?(?:\S*/)?(?:env\s+)?(?:ba|da|z)?(?:sh|python[\d.]*|perl|tar)\b"
-    r"|(?:\$\(|<\(|`)\s*(?:curl|wget)\b"
+PIPED = re.compile(
+    rf"\b{FETCHER}\s[^;&]*\|&?\s*[^;&]*\b(?:\w*sh|python[\d.]*|perl|ruby|node|php|tar|xargs)\b"
 )
+PLACED = re.compile(rf"(?:\$\(|<\(|`)\s*{FETCHER}\s")
+#: Something is fetched with an address, by a program, a language or a package manager.
+FETCHED = re.compile(rf"^(?:busybox\s+)?{FETCHER}\s(?!.*(?:--version|//localhost|//127\.)).*[\w-]+[./:][\w-]")
+CLONED = re.compile(r"^git\s+(?:-\S+\s+)*(?:clone|fetch|pull|submodule)\b")
+PACKAGED = re.compile(r"^(?:apt-get|apt|apk|dnf|microdnf|yum|rpm|dpkg|zypper)\s.*://")
+LANGUAGE = re.compile(r"\b(?:urlopen|urlretrieve|requests\.get|http\.get|file_get_contents|LWP::Simple)\b")
+#: It is compared with what was reviewed.
+COMPARED = re.compile(r"\bsha(?:256|384|512)sum\s+(?:-\S+\s+)*(?:-c|--check)\b")
+HASH = re.compile(r"\b[0-9a-f]{64,128}\b")
+COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 
 
 class MAIL_DKR_004(DockerfileRule):
@@ -31,12 +42,33 @@ class MAIL_DKR_004(DockerfileRule):
     def check(self, subject: Dockerfile) -> Iterator[Found]:
         """Look at every ADD and RUN of every stage: what is in no image may still decide what is."""
         for instruction in subject.instructions:
-            if instruction.name == "ADD" and REMOTE.search(instruction.resolved):
-                yield Found(instruction.place, "ADD fetches from an address", "COPY of a file", subject.file)
-            if instruction.name == "RUN" and FETCHED.search(" ".join(instruction.value.split())):
-                yield Found(
-                    instruction.place, "RUN executes what it fetches", "a pinned package", subject.file
-                )
+            what = ""
+            if instruction.name == "ADD":
+                what = self._added(instruction)
+            elif instruction.name == "RUN":
+                what = self._run(" ".join(instruction.resolved.split()))
+            if what:
+                yield Found(instruction.place, what, "COPY of a file, or a pinned package", subject.file)
+
+    def _added(self, instruction: Instruction) -> str:
+        # A here document is text of this file, whatever addresses it holds.
+        sources = instruction.resolved.partition(";")[0]
+        if REMOTE.search(sources):
+            return "ADD fetches from an address"
+        words = [word for word in sources.split() if not word.startswith("--")]
+        unknown = "$" in instruction.value and (len(words) < 2 or "$" in words[0])
+        return "ADD fetches what a variable names" if unknown else ""
+
+    def _run(self, text: str) -> str:
+        if PIPED.search(text) or PLACED.search(text):
+            return "RUN executes what it fetches"
+        compared = COMPARED.search(text) and HASH.search(text)
+        for command in commands(text):
+            if (FETCHED.match(command) and not compared) or PACKAGED.match(command):
+                return "RUN fetches from an address"
+            if CLONED.match(command) and not COMMIT.search(text):
+                return "RUN fetches a repository without a commit"
+        return "RUN fetches from an address" if LANGUAGE.search(text) and not compared else ""
 
 
 check = MAIL_DKR_004()

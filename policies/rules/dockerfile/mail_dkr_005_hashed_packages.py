@@ -3,12 +3,22 @@ from collections.abc import Iterator
 
 from policies.families import DockerfileRule
 from policies.model import Found, Severity
-from policies.sources.dockerfiles import Dockerfile, Stage, assignments
+from policies.sources.dockerfiles import Dockerfile, Instruction, Stage, assignments
 from policies.sources.shell import commands
 
+#: What may run another command.
+RUNNER = r"(?:(?:timeout|xargs|nohup|nice|gosu|su-exec|chroot|setpriv|runuser|time)\s(?:.*\s)?)?"
 PIP = re.compile(
-    r"^(?:(?:python[\d.]*|py)\s+(?:-(?!m\b)\S+\s+)*-m\s+pip\b|pip[\d.]*\b|uv\s+pip\b)(?P<rest>.*)$"
+    rf"^{RUNNER}(?:(?:python[\d.]*|py)\s+(?:-(?!\w*m\b)\S+\s+)*-\w*m\s+pip\b|pip[\d.]*\b|uv\s+pip\b)(?P<rest>.*)$"
 )
+#: Installers that know no hashes, or only with a lock file that they may not change.
+OTHERS = re.compile(
+    r"^(?:pipx\s+(?:install|run)|uvx\s|uv\s+(?:tool|add|run)\b|poetry\s+add|pdm\s+add|easy_install\b|"
+    r"python[\d.]*\s+\S*setup\.py\s+(?:install|develop)|(?:conda|mamba|micromamba)\s+install)"
+)
+LOCKED = re.compile(r"^uv\s+sync\b(?!.*\s--(?:frozen|locked)\b)")
+VARIABLE = re.compile(r"^\$\{?\w+\}?\s+install\b")
+UNSET = re.compile(r"\b(?:PIP|UV)_REQUIRE_HASHES=[\"']?(?:0|false|no|off)?[\"']?(?:\s|;|$)", re.IGNORECASE)
 SETTING = ("PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES")
 REQUIREMENTS = re.compile(r"(?:^|\s)(?:-r|--requirement|--requirements)(?:[=\s]|(?=\S))")
 
@@ -29,24 +39,46 @@ class MAIL_DKR_005(DockerfileRule):
     def check(self, subject: Dockerfile) -> Iterator[Found]:
         """Look at every pip of every stage."""
         for stage in subject.stages:
-            always = self._set(stage)
-            for instruction in stage.named("RUN"):
-                for command in commands(instruction.value):
-                    matched = PIP.match(command)
-                    words = matched["rest"].split() if matched else []
-                    if "install" not in words and "download" not in words and "wheel" not in words:
-                        continue
-                    if not (always or "--require-hashes" in words):
+            always = self._inherited(subject, stage)
+            for instruction in stage.instructions:
+                if instruction.name in ("ENV", "ARG"):
+                    always = self._setting(instruction, always)
+                elif instruction.name == "RUN":
+                    hashed = always and not UNSET.search(instruction.value)
+                    for what in filter(
+                        None, (self._wrong(each, hashed) for each in commands(instruction.value))
+                    ):
                         yield Found(
-                            instruction.place, "pip installs without hashes", "--require-hashes", subject.file
+                            instruction.place, what, "--require-hashes -r requirements.txt", subject.file
                         )
-                    elif not REQUIREMENTS.search(matched["rest"]):
-                        what = "pip installs what no requirements file names"
-                        yield Found(instruction.place, what, "-r requirements.txt", subject.file)
 
-    def _set(self, stage: Stage) -> bool:
-        pairs = dict(pair for each in stage.named("ENV", "ARG") for pair in assignments(each.value))
-        return any(str(pairs.get(name, "")).lower() in ("1", "true", "yes", "on") for name in SETTING)
+    def _wrong(self, command: str, always: bool) -> str:
+        if OTHERS.match(command) or LOCKED.match(command) or VARIABLE.match(command):
+            return f"`{' '.join(command.split()[:2])}` installs without hashes"
+        matched = PIP.match(command)
+        words = matched["rest"].split() if matched else []
+        if not {"install", "download", "wheel"} & set(words):
+            return ""
+        if not (always or "--require-hashes" in [word.strip("\"'") for word in words]):
+            return "pip installs without hashes"
+        named = REQUIREMENTS.search(matched["rest"]) if matched else None
+        return "" if named else "pip installs what no requirements file names"
+
+    def _inherited(self, subject: Dockerfile, stage: Stage) -> bool:
+        """Tell whether a stage under this one asks for hashes."""
+        earlier = subject.stages[: subject.stages.index(stage)]
+        under = next((each for each in reversed(earlier) if each.alias.lower() == stage.image.lower()), None)
+        if under is None:
+            return False
+        always = self._inherited(subject, under)
+        for instruction in under.named("ENV"):
+            always = self._setting(instruction, always)
+        return always
+
+    def _setting(self, instruction: Instruction, before: bool) -> bool:
+        pairs = dict(assignments(instruction.value))
+        values = [str(pairs[name]).lower() for name in SETTING if name in pairs]
+        return any(value in ("1", "true", "yes", "on") for value in values) if values else before
 
 
 check = MAIL_DKR_005()

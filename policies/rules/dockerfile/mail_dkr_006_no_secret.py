@@ -1,10 +1,10 @@
-import posixpath
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from policies.families import DockerfileRule
 from policies.model import Found, Severity
+from policies.sources import leaks
 from policies.sources.dockerfiles import Dockerfile, Instruction, assignments
 from policies.sources.secrets import complaint, given, is_named, shape
 
@@ -22,9 +22,10 @@ HOLDERS = (
     ".npmrc",
     "secrets",
 )
+FOLDERS = {"secrets", ".ssh", ".aws", ".gnupg", ".docker"}
 EXAMPLES = (".env.example", ".env.sample", ".env.template")
 #: `-pfoo` is a password to few programs and a switch to most that run while an image is built.
-SHORT = re.compile(r"(?<=\s)-p\S+")
+SHORT = re.compile(r"(?<=\s)-p\S+|--(?:disabled|no|empty)-password\b")
 
 
 class MAIL_DKR_006(DockerfileRule):
@@ -58,16 +59,30 @@ class MAIL_DKR_006(DockerfileRule):
                 elif value is not None and (wrong := complaint(name, value)):
                     yield f"{name} is {wrong}"
         elif instruction.name in ("COPY", "ADD"):
-            words = [word for word in re.split(r"[\s\"',\[\]]+", instruction.resolved) if word]
-            sources = [word for word in words if not word.startswith("--")][:-1]
+            words = [
+                word for word in re.split(r"[\s\"',\[\]]+", instruction.resolved.partition(";")[0]) if word
+            ]
+            sources = [word for word in words if not word.startswith("--") and "<<" not in word][:-1]
             for source in sources:
-                name = posixpath.basename(source.rstrip("/"))
-                if any(fnmatch(name, holder) for holder in HOLDERS) and name not in EXAMPLES:
+                names = [name for name in source.split("/") if name not in EXAMPLES]
+                folders = "" if "--from=" in instruction.value else names[:-1]
+                held = any(fnmatch(name, holder) for name in names[-1:] for holder in HOLDERS)
+                if held or FOLDERS & set(folders):
                     yield f"{source} is copied into the image"
-            if wrong := shape(instruction.value):
+            if wrong := shape(instruction.value) or self._written(instruction.value.partition(";")[2]):
                 yield f"{instruction.name} writes {wrong}"
-        elif wrong := shape(instruction.value) or given(SHORT.sub("", instruction.value)):
+        elif wrong := self._said(instruction.value):
             yield f"{instruction.name} has {wrong}"
+
+    def _said(self, value: str) -> str:
+        """Say which secret a command line holds, in the shell's form or as a list."""
+        if value.lstrip().startswith("["):
+            value = " ".join(re.split(r"[\[\]\",]+", value))
+        return shape(value) or given(SHORT.sub("", value)) or self._written(value)
+
+    def _written(self, text: str) -> str:
+        """Say which secret a text writes into a file of the image."""
+        return next((what for line in text.split(";") for _, what in leaks.in_text("image.conf", line)), "")
 
 
 check = MAIL_DKR_006()

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Iterator
 
@@ -5,11 +6,10 @@ from policies.families import DockerfileRule
 from policies.model import Found, Severity
 from policies.sources.compose_shape import switch
 from policies.sources.dockerfiles import Dockerfile
+from policies.sources.health import asks_nothing
 from policies.sources.located import mapping
 
-EMPTY = re.compile(
-    r"^(?:--\S+\s+)*CMD\s+(?:\[\s*\"(?:/bin/)?true\"\s*\]|(?:/bin/)?true|:|exit 0)\s*$", re.IGNORECASE
-)
+COMMAND = re.compile(r"^(?:--\S+\s+)*CMD\s+(?P<test>.*)$", re.IGNORECASE | re.DOTALL)
 
 
 class MAIL_DKR_007(DockerfileRule):
@@ -35,10 +35,19 @@ class MAIL_DKR_007(DockerfileRule):
         checks = [each for stage in subject.lineage() for each in reversed(stage.named("HEALTHCHECK"))]
         if checks and checks[0].value.strip().upper() == "NONE":
             yield Found(checks[0].place, "the healthcheck is switched off", "HEALTHCHECK CMD …", subject.file)
-        elif checks and EMPTY.match(checks[0].value):
+        elif checks and self._empty(checks[0].value):
             yield Found(checks[0].place, "the healthcheck asks nothing", "a test that can fail", subject.file)
         elif not checks and not self._in_compose(subject):
             yield Found(subject.last.place, "there is no healthcheck", "HEALTHCHECK CMD …", subject.file)
+
+    def _empty(self, value: str) -> bool:
+        matched = COMMAND.match(value)
+        test = matched["test"].strip() if matched else ""
+        try:
+            words = json.loads(test) if test.startswith("[") else test
+        except ValueError:
+            words = test
+        return bool(matched) and asks_nothing(words)
 
     def _in_compose(self, subject: Dockerfile) -> bool:
         tests = [mapping(service.get("healthcheck")) for service in subject.services]

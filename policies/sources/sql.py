@@ -49,13 +49,14 @@ class Schema:
 
     def unknown(self, query: str, user: str) -> list[str]:
         """Return what a query names and the schema does not have, or does not let its account read."""
-        plain = RENAMED.sub("", LITERAL.sub("''", query)).lower()
+        plain = LITERAL.sub("''", query).lower()
         aliases: dict[str, str] = {}
         for matched in SOURCE.finditer(plain):
             table, alias = matched["table"], matched["alias"]
             aliases[table] = table
             if alias and alias not in WORDS:
                 aliases[alias] = table
+        plain = RENAMED.sub("", plain)
         wrong = [
             f"the table {table}" for table in dict.fromkeys(aliases.values()) if table not in self.tables
         ]
@@ -74,5 +75,5 @@ class Schema:
     def _columns(self, table: str, user: str) -> set[str]:
         """Return the columns that an account may read: all, if nothing is said about it."""
         if any(who == user for who, _ in self.readable):
-            return self.readable.get((user, table), set())
+            return self.readable.get((user, table), set()) & self.tables[table]
         return self.tables[table]

@@ -7,6 +7,7 @@ from policies.sources.configuration import Configuration
 from policies.sources.postfix import Parameters
 
 RSPAMD = re.compile(r"\binet:\[?rspamd\]?:\d+")
+OWN_ACTION = re.compile(r"default_action\s*=\s*(?!tempfail\b)")
 #: What may listen for mail: the filter is asked by smtpd only, and postscreen hands over to it.
 LISTENERS = ("smtpd", "postscreen")
 NAMES = ("smtpd_milters", "milter_default_action", "receive_override_options", "smtpd_milter_maps")
@@ -58,8 +59,8 @@ class MAIL_CFG_005(ConfigurationRule):
         value = view.says(name)
         if name == "smtpd_milters" and not RSPAMD.search(value):
             yield "mail is not filtered", "smtpd_milters = inet:rspamd:11332"
-        if name == "smtpd_milters" and "default_action" in value:
-            yield "a filter has an action of its own", "no default_action there"
+        if name == "smtpd_milters" and OWN_ACTION.search(value):
+            yield "a filter has an action of its own", "default_action=tempfail, or none"
         if name == "milter_default_action" and view.says(name, "tempfail") != "tempfail":
             yield f"mail passes when the filter is away: {value}", "milter_default_action = tempfail"
         if name == "receive_override_options" and ("no_milters" in value or "$" in value):

@@ -8,7 +8,7 @@ from policies.sources.configuration import Configuration
 
 #: A pattern that takes any name.
 ANY = re.compile(r"^~.*(?:\.[*+]|\[\^)")
-LISTENS = re.compile(r"^(?:\[[^\]]*\]|[^:\s]*)?:?(?P<port>\d+)$")
+LISTENS = re.compile(r"^(?:(?:\[[^\]]*\]|[^:\s]*):)?(?P<port>\d+)$")
 
 
 class MAIL_CFG_017(ConfigurationRule):

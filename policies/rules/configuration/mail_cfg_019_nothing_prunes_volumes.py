@@ -14,6 +14,7 @@ DELETES = (
     re.compile(r"\bdown\b.*\s(?:-\w*v\w*|--volumes)(?:\s|$|=(?!false))"),
     re.compile(r"(?<![-\w])rm\s.*(?<=\s)-\w*v"),
 )
+VARIABLE = re.compile(r"\$[({](\w+)[)}]")
 #: They only say something.
 SAYS = re.compile(r"^@?(?:echo|printf|log|warn|fail|die)\b")
 #: Names of several commands that one of these runs: the line counts as a whole.
@@ -44,7 +45,8 @@ class MAIL_CFG_019(ConfigurationRule):
                 yield Found(command.place, what, "no such command", command.place.file)
 
     def _deletes(self, command: Command) -> bool:
-        parts = [command.text] if RUNS.search(command.text) else SEPARATOR.split(command.text)
+        text = VARIABLE.sub(r"$\1", command.text)
+        parts = [text] if RUNS.search(text) else SEPARATOR.split(text)
         return any(
             ENGINE.search(part) and not SAYS.match(part) and any(each.search(part) for each in DELETES)
             for part in parts

@@ -40,11 +40,12 @@ class MAIL_CFG_026(ConfigurationRule):
         tree = subject.block(DOVECOT)
         if tree is None or not any(block.name == "protocol" for block in tree.walk()):
             return
-        texts = {block.label: subject.text(self._file(block)) or "" for block in self._scripts(tree)}
+        # A script that is named and gone is what MAIL_CFG_010 says.
+        texts = {block.label: subject.text(self._file(block)) for block in self._scripts(tree)}
         delivered = [
             block
             for block in self._scripts(tree)
-            if "delivery" in block.get("cause", "delivery").split() and FILES.search(texts[block.label])
+            if "delivery" in block.get("cause", "delivery").split() and _says(texts[block.label], FILES)
         ]
         if not delivered:
             yield Found(
@@ -52,10 +53,12 @@ class MAIL_CFG_026(ConfigurationRule):
             )
         yield from self._plugins(tree)
         yield from self._learned(tree, texts)
-        yield from self._header(subject, [texts[block.label] for block in delivered])
+        yield from self._header(subject, [texts[block.label] or "" for block in delivered])
 
     def _scripts(self, tree: Block) -> list[Block]:
-        return [block for block in tree.walk() if block.name == "sieve_script"]
+        """Return the scripts of ours; those of users say nothing here."""
+        scripts = [block for block in tree.walk() if block.name == "sieve_script"]
+        return [block for block in scripts if block.get("path").startswith("/etc/dovecot/")]
 
     def _file(self, block: Block) -> str:
         return "config/dovecot/" + block.get("path").removeprefix("/etc/dovecot/")
@@ -88,15 +91,16 @@ class MAIL_CFG_026(ConfigurationRule):
         if not any("pipe" in each.name and each.value in ON for each in extensions):
             yield Found(tree.place, "no script may run a program", "vnd.dovecot.pipe = yes", "dovecot")
 
-    def _learned(self, tree: Block, texts: dict[str, str]) -> Iterator[Found]:
+    def _learned(self, tree: Block, texts: dict[str, str | None]) -> Iterator[Found]:
         for name, kind, words in LEARNED:
             scripts = [
                 script
                 for block in tree.walk()
                 if block.name == name and "Junk" in block.label
                 for script in block.inner("sieve_script")
-                if "copy" in script.get("cause").split()
-                and re.search(rf"pipe\b[^;]*\"{kind}\"", texts[script.label])
+                if script.label in texts
+                and "copy" in script.get("cause").split()
+                and _says(texts[script.label], re.compile(rf"pipe\b[^;]*\"{kind}\""))
             ]
             if not scripts:
                 what = f"nothing is learned when mail is moved {words}"
@@ -121,6 +125,12 @@ class MAIL_CFG_026(ConfigurationRule):
                         "spam-header with that name",
                         "rspamd",
                     )
+
+
+def _says(text: str | None, pattern: re.Pattern[str]) -> bool:
+    """Tell whether a script says something; one that is gone is taken for right."""
+    plain = re.sub(r"(?m)^\s*#.*$|/\*[\s\S]*?\*/", "", text or "")
+    return text is None or bool(pattern.search(plain))
 
 
 check = MAIL_CFG_026()

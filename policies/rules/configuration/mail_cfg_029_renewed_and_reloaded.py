@@ -34,9 +34,7 @@ class MAIL_CFG_029(ConfigurationRule):
                 continue
             file = command.place.file
             texts = [
-                each.text
-                for each in found
-                if each.place.file == file or f"/{each.place.file}" in f"/{command.text}"
+                each.text for each in found if each.place.file == file or each.place.file in command.text
             ]
             reloaded = " ".join(text for text in texts if RELOADS.search(text))
             everything = re.search(r"compose\s+restart\s*(?:$|[;&|])", reloaded)

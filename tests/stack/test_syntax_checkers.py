@@ -101,4 +101,4 @@ def test_an_image_without_the_program_is_a_problem_not_a_pass(repository):
     code, report = gate(root, {**images, "nginx": "gate-syntax-postfix"}, "SYNTAX_NGINX")
     assert (code, report["findings"]) == (2, [])
     assert [each["kind"] for each in report["problems"]] == ["tool-failed"]
-    assert "lacks the program" in report["problems"][0]["what"]
+    assert "lacks the program" in str(report["problems"][0])

@@ -17,7 +17,7 @@ TARGETS = (
     "smtpd_recipient_restrictions",
     "smtpd_end_of_data_restrictions",
 )
-INET = re.compile(r"inet:\[?(?P<host>[a-z][\w.-]*)\]?:(?P<port>\d+)")
+INET = re.compile(r"(?:inet|lmtp|smtp|relay):\[?(?P<host>[a-z][\w.-]*)\]?:(?P<port>\d+)")
 SOCKET = re.compile(r"(?:^|[\s,{])(?:\w+:)?(?P<path>(?:unix:|private/|/)\S+)")
 UPSTREAM = re.compile(r"^https?://(?P<host>[a-z][\w.-]*)")
 PORT = re.compile(r":(\d+)")
@@ -70,6 +70,9 @@ class MAIL_CFG_010(ConfigurationRule):
     def _target(
         self, subject: Configuration, file: str, name: str, value: str, place: Place
     ) -> Iterator[Found]:
+        if name == "virtual_transport" and ":" not in value:
+            what = f"{name} is {value}, which delivers into this container"
+            yield Found(place, what, "lmtp:inet:dovecot:port", name)
         for matched in SOCKET.finditer(value):
             what = f"{name} names the socket {matched['path']} of this container"
             yield Found(place, what, "inet:service:port", name)

@@ -8,7 +8,9 @@ from policies.sources.configuration import Configuration
 from policies.sources.secrets import is_named
 
 FOLDER = "config/roundcube/"
-HARMLESS = ("smtp_pass", "password_charset")
+HARMLESS = ("password_charset",)
+#: The password that the user has typed.
+TYPED = "%p"
 #: Options of PHP's TLS, and what each must be.
 TLS = re.compile(
     r"['\"](?P<name>verify_peer|verify_peer_name|allow_self_signed)['\"]\s*(?:=>|\]\s*=(?!=))\s*(?P<value>[^,;\]\)]+)"
@@ -64,7 +66,11 @@ class MAIL_CFG_018(ConfigurationRule):
     def _keys(self, subject: Configuration, file: str) -> Iterator[Found]:
         settings = subject.flat(file)
         for name, value in settings.values.items() if settings else ():
-            written = [each for each in php.literals(value) if each and not each.startswith("/run/secrets/")]
+            written = [
+                each
+                for each in php.literals(value)
+                if each not in ("", TYPED) and not each.startswith("/run/secrets/")
+            ]
             if is_named(name) and name not in HARMLESS and written:
                 what = f"{name} stands in the file"
                 yield Found(settings.where(name), what, "a secret in /run/secrets", "roundcube")

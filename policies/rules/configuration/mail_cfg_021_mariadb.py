@@ -29,6 +29,11 @@ GRANT = re.compile(
 )
 
 
+PASSWORD = re.compile(
+    r"\bIDENTIFIED\s+(?:BY|VIA\s+\w+\s+USING)\s+(?:PASSWORD\s*)?\(?\s*'(?!%)[^']", re.IGNORECASE
+)
+
+
 class MAIL_CFG_021(ConfigurationRule):
     """The database knows every account: whoever may skip its rights, or read its log of statements, is
     everybody.
@@ -69,7 +74,10 @@ class MAIL_CFG_021(ConfigurationRule):
                 )
 
     def _rights(self, file: str, text: str) -> Iterator[Found]:
-        """Look for a right on everything, and in the schema for all rights on a table."""
+        """Look for passwords, for a right on everything, and in the schema for all rights on a table."""
+        for matched in PASSWORD.finditer(text):
+            place = Place(file, text.count("\n", 0, matched.start()) + 1)
+            yield Found(place, "a password of the database stands in the file", "a secret file", "mariadb")
         for matched in GRANT.finditer(text):
             everything = matched["what"].replace("`", "") in ("*.*", "%.*")
             all_rights = file.endswith(".sql") and matched["rights"].upper().startswith("ALL")

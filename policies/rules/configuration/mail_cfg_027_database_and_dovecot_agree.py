@@ -15,6 +15,7 @@ RETURNED = re.compile(
 )
 FIELDS = ("home", "mail", "uid", "gid", "mail_path", "mail_home", "mail_location")
 ACTIVE = re.compile(r"\bactive\b|\benabled\b", re.IGNORECASE)
+UNION = re.compile(r"\bUNION\b", re.IGNORECASE)
 #: The account of Dovecot's image, by its name and its number.
 ACCOUNT = ("vmail", "1000")
 
@@ -49,6 +50,8 @@ class MAIL_CFG_027(ConfigurationRule):
                 yield Found(
                     place, f"the query names {name}, which {user} has not", "a column of the schema", user
                 )
+            if user == "postfix" and not all("%" in part for part in UNION.split(query)):
+                yield Found(place, "the query answers the same for every address", "WHERE … = '%s'", user)
             if user == "postfix" and not ACTIVE.search(query):
                 yield Found(place, "the query finds what was switched off, too", "AND … active", user)
         if tree is not None:

@@ -37,7 +37,9 @@ class MAIL_CFG_022(ConfigurationRule):
             where = store.where("protected-mode")
             yield Found(where, "protected-mode is off", "protected-mode yes", "valkey")
         for name in HERE:
-            if name in store.values:
+            # A password in the command is what MAIL_CMP_017 finds; an empty one there undoes the secret file.
+            in_command = store.where(name).file != store.file and store.get(name)
+            if name in store.values and not in_command:
                 what = f"{name} takes the place of the secret file"
                 yield Found(store.where(name), what, "the secret file", "valkey")
 

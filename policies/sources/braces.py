@@ -92,45 +92,92 @@ def _tokens(text: str, file: str, pattern: re.Pattern[str]) -> Iterator[tuple[st
     yield "end", "", line
 
 
-def parse(text: str, file: str, nginx: bool = False) -> Block:
-    """Return a file as one block without a name; raises Unreadable where braces do not match."""
-    top = Block("", "", Place(file))
-    stack, words, depth, first = [top], [], 0, 1
-    equals = False
+class _Tree:
+    """What the readers of nginx and UCL share: blocks that are open, and the words of the setting at hand."""
 
-    def finish() -> None:
-        nonlocal words, equals
-        if words:
-            stack[-1].settings.append(Setting(words[0], " ".join(words[1:]), Place(file, first)))
-        words, equals = [], False
+    def __init__(self, file: str) -> None:
+        self.top = Block("", "", Place(file))
+        self.stack, self.words, self.line = [self.top], [], 1
 
-    for kind, value, line in _tokens(text, file, NGINX if nginx else TOKEN):
-        if not words:
-            first = line
-        if kind == "end" or (kind == "sign" and value == ";"):
-            if not (nginx and kind == "end") and not depth:
-                finish()
-        elif kind == "sign" and value == "{" and not (depth or (equals and len(words) > 1)):
-            block = Block(words[0] if words else "", " ".join(words[1:]), Place(file, first))
-            stack[-1].blocks.append(block)
-            stack.append(block)
-            words, equals = [], False
-        elif kind == "sign" and value == "}" and not depth:
-            finish()
-            if len(stack) == 1:
-                raise Unreadable(Place(file, line), "a closing brace too many")
-            stack.pop()
-        elif kind == "sign" and value in "[]":
-            depth += 1 if value == "[" else -1
-            words.append(value)
+    def word(self, value: str, line: int) -> None:
+        if not self.words:
+            self.line = line
+        self.words.append(value)
+
+    def finish(self) -> None:
+        if self.words:
+            place = Place(self.top.place.file, self.line)
+            self.stack[-1].settings.append(Setting(self.words[0], " ".join(self.words[1:]), place))
+        self.words = []
+
+    def open(self, line: int) -> None:
+        if not self.words:  # braces around a whole file, as JSON has them, or around nothing
+            self.stack.append(self.stack[-1])
+            return
+        place = Place(self.top.place.file, self.line if self.words else line)
+        self.stack[-1].blocks.append(Block(self.words[0], " ".join(self.words[1:]), place))
+        self.stack.append(self.stack[-1].blocks[-1])
+        self.words = []
+
+    def close(self, line: int) -> None:
+        self.finish()
+        if len(self.stack) == 1:
+            raise Unreadable(Place(self.top.place.file, line), "a closing brace too many")
+        self.stack.pop()
+
+    def whole(self) -> Block:
+        self.finish()
+        if len(self.stack) > 1:
+            raise Unreadable(self.stack[-1].place, "a block that is not closed")
+        return self.top
+
+
+def nginx(text: str, file: str) -> Block:
+    """Return a file of nginx as one block without a name."""
+    tree = _Tree(file)
+    for kind, value, line in _tokens(text, file, NGINX):
+        if kind == "sign":
+            {"{": tree.open, "}": tree.close, ";": lambda _: tree.finish()}[value](line)
+        elif kind != "end":
+            tree.word(value, line)
+    return tree.whole()
+
+
+def ucl(text: str, file: str) -> Block:
+    """Return a file of rspamd as one block without a name; lists stay texts."""
+    tree, depth, equals = _Tree(file), 0, False
+    for kind, value, line in _tokens(text, file, TOKEN):
+        if depth or (kind == "sign" and value in "[]"):
+            depth += (kind == "sign") * ((value == "[") - (value == "]"))
+            if kind != "end":
+                tree.word(value, line)
+        elif kind == "end" or (kind == "sign" and value in ";,"):
+            tree.finish()
+        elif kind == "sign" and value == "{" and not (equals and len(tree.words) > 1):
+            tree.open(line)
+        elif kind == "sign" and value == "}":
+            tree.close(line)
         elif kind == "sign" and value == "=" and not equals:
             equals = True
-        elif not (kind == "sign" and value == "," and not depth):
-            words.append(value)
-    finish()
-    if len(stack) > 1:
-        raise Unreadable(stack[-1].place, "a block that is not closed")
-    return top
+            continue
+        else:
+            equals = _ucl_word(tree, kind, value, line) or equals
+        if not tree.words:
+            equals = False
+    return tree.whole()
+
+
+def _ucl_word(tree: _Tree, kind: str, value: str, line: int) -> bool:
+    """Add a word; return whether it held the colon that UCL also takes between name and value."""
+    if kind == "word" and len(tree.words) < 2 and not value.startswith("."):
+        name, colon, rest = value.partition(":")
+        if colon and (not tree.words) == bool(name):
+            for part in (name, rest):
+                if part:
+                    tree.word(part, line)
+            return True
+    tree.word(value, line)
+    return False
 
 
 def dovecot(text: str, file: str) -> Block:

@@ -2,145 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from policies.model import Place
-from policies.sources import braces, tables
+from policies.sources import braces, php, postfix, tables
 from policies.sources.braces import Block
 from policies.sources.located import Unreadable
+from policies.sources.postfix import Parameters, Process
+from policies.sources.settings import Settings, ini, option, words_file
 
 if TYPE_CHECKING:
+    from policies.sources.compose import Service
     from policies.sources.repository import Repository
 
 MAIN, MASTER = "config/postfix/main.cf", "config/postfix/master.cf"
-ASSIGNED = re.compile(r"^\s*\$config\[['\"](?P<name>\w+)['\"]\]\s*=\s*(?P<value>.*?);?\s*$")
-
-
-@dataclass
-class Settings:
-    """A flat file of names and values: the last one wins, as the services read it."""
-
-    file: str
-    values: dict[str, str] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
-
-    def get(self, name: str, default: str = "") -> str:
-        """Return a value as text."""
-        return self.values.get(name, default)
-
-    def put(self, name: str, value: str, line: int) -> None:
-        """Set a value together with its line."""
-        self.values[name], self.places[name] = value, Place(self.file, line)
-
-    def where(self, name: str) -> Place:
-        """Return the place of a setting, or the head of the file if it is not set."""
-        return self.places.get(name, Place(self.file))
-
-    def expanded(self, name: str, default: str = "", depth: int = 10) -> str:
-        """Return a value with the $names in it replaced, as Postfix does."""
-        return self.expand(self.get(name, default), depth)
-
-    def expand(self, text: str, depth: int = 10) -> str:
-        """Return a text with the $names in it replaced."""
-        if not depth:
-            return text
-        pattern = r"\$(?:\{(\w+)\}|\((\w+)\)|(\w+))"
-        return re.sub(pattern, lambda m: self.expanded(m[1] or m[2] or m[3], depth=depth - 1), text)
-
-    def words(self, name: str, default: str = "") -> list[str]:
-        """Return an expanded value split at commas and spaces."""
-        return split(self.expanded(name, default))
-
-
-@dataclass(frozen=True)
-class Process:
-    """One line of master.cf; `options` are its -o settings with their places."""
-
-    name: str
-    kind: str
-    command: str
-    place: Place
-    options: dict[str, tuple[str, Place]]
-
-
-def split(text: str) -> list[str]:
-    """Return a list of Postfix: words with commas or spaces between them."""
-    return [word for word in re.split(r"[,\s]+", text) if word]
-
-
-def logical_lines(text: str) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    """Yield Postfix's logical lines: joined, and as parts with their line numbers."""
-    parts: list[tuple[str, int]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if line[0].isspace() and parts:
-            parts.append((line.strip(), number))
-            continue
-        if parts:
-            yield " ".join(part for part, _ in parts), parts
-        parts = [(line.strip(), number)]
-    if parts:
-        yield " ".join(part for part, _ in parts), parts
-
-
-def parameters(text: str, file: str) -> Settings:
-    """Return a file like main.cf."""
-    result = Settings(file)
-    for line, parts in logical_lines(text):
-        name, _, value = line.partition("=")
-        result.put(name.strip(), value.strip(), parts[0][1])
-    return result
-
-
-def processes(text: str, file: str) -> list[Process]:
-    """Return master.cf."""
-    found = []
-    for line, parts in logical_lines(text):
-        words = line.split()
-        if len(words) < 8:
-            continue
-        options: dict[str, tuple[str, Place]] = {}
-        for part, number in parts:
-            for name, value in re.findall(r"-o\s+\{?\s*(\w+)\s*=\s*([^\s}]*)", part):
-                options[name] = (value, Place(file, number))
-        found.append(Process(words[0], words[1], words[7], Place(file, parts[0][1]), options))
-    return found
-
-
-def words_file(text: str, file: str) -> Settings:
-    """Return a file of `Name value` lines, such as clamd.conf or valkey.conf; names in lower case."""
-    result = Settings(file)
-    for number, line in enumerate(text.splitlines(), 1):
-        name, _, value = line.strip().partition(" ")
-        if name and not name.startswith("#"):
-            result.put(name.lower(), value.strip().strip('"'), number)
-    return result
-
-
-def ini(text: str, file: str) -> Settings:
-    """Return an ini file without sections; names in lower case with dashes, a bare name has the value 1."""
-    result = Settings(file)
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.split(" #", 1)[0].strip()
-        if line and line[0] not in "#;[":
-            name, sign, value = line.partition("=")
-            result.put(name.strip().lower().replace("_", "-"), value.strip() if sign else "1", number)
-    return result
-
-
-def php(text: str, file: str) -> Settings:
-    """Return the assignments to $config that stand on one line."""
-    result = Settings(file)
-    for number, line in enumerate(text.splitlines(), 1):
-        if matched := ASSIGNED.match(line):
-            result.put(matched["name"], matched["value"], number)
-    return result
+READERS = {"words": words_file, "ini": ini, "php": php.assignments, "postfix parameters": postfix.parameters}
+TREES = {"nginx": braces.nginx, "dovecot": braces.dovecot}
 
 
 class Configuration:
@@ -182,16 +60,16 @@ class Configuration:
         return {name for project in self.repository.compose for name in project.services}
 
     @cached_property
-    def postfix_main(self) -> Settings | None:
+    def postfix_main(self) -> Parameters | None:
         """config/postfix/main.cf."""
         text = self.text(MAIN)
-        return None if text is None else parameters(text, MAIN)
+        return None if text is None else postfix.parameters(text, MAIN)
 
     @cached_property
     def postfix_master(self) -> list[Process]:
         """config/postfix/master.cf."""
         text = self.text(MASTER)
-        return [] if text is None else processes(text, MASTER)
+        return [] if text is None else postfix.processes(text, MASTER)
 
     def block(self, file: str) -> Block | None:
         """Return a file with braces as a tree; one that cannot be read is a problem, and None."""
@@ -200,11 +78,7 @@ class Configuration:
             self._blocks[file] = None
             if text is not None:
                 try:
-                    kind = self.kinds.get(file)
-                    read = braces.dovecot if kind == "dovecot" else braces.parse
-                    self._blocks[file] = (
-                        braces.parse(text, file, True) if kind == "nginx" else read(text, file)
-                    )
+                    self._blocks[file] = TREES.get(self.kinds.get(file, ""), braces.ucl)(text, file)
                 except Unreadable as error:
                     fix = "close every brace and quote"
                     self.repository.problem("unreadable", error.place, str(error), fix)
@@ -217,5 +91,60 @@ class Configuration:
     def flat(self, file: str) -> Settings | None:
         """Return a flat file by its kind: words, ini or php."""
         text = self.text(file)
-        readers = {"words": words_file, "ini": ini, "php": php, "postfix parameters": parameters}
-        return None if text is None else readers[self.kinds[file]](text, file)
+        return None if text is None else READERS[self.kinds[file]](text, file)
+
+    def called(self, name: str) -> list[Block]:
+        """Return rspamd's files of one name, in local.d and in override.d, as trees."""
+        return [
+            self.block(file) for file in self.files("ucl") if file.endswith(f"/{name}") and self.block(file)
+        ]
+
+    def running(self, name: str) -> list[Service]:
+        """Return a service in every Compose project that has it."""
+        return [each.services[name] for each in self.repository.compose if name in each.services]
+
+    def arguments(self, service: Service, bare: bool = False) -> Settings:
+        """Return the options of a service's command: `--name value`, or only `--name=value` if a name may be
+        bare.
+        """
+        found = Settings(service.where("command").file)
+        for key in ("entrypoint", "command"):
+            given = list(service.items(key))
+            items = [
+                (word, place)
+                for item, place in given
+                for word in (str(item).split() if len(given) == 1 else [str(item)])
+            ]
+            for number, (word, place) in enumerate(items):
+                if not word.startswith("--"):
+                    continue
+                following = items[number + 1][0] if number + 1 < len(items) else ""
+                name, value = option(word) if bare or "=" in word else (word[2:].lower(), following)
+                found.values[name], found.places[name] = value, place
+        return found
+
+    def in_force(self, file: str, service: str, bare: bool = False) -> list[Settings]:
+        """Return a flat file with the options of the service's command laid over it, for each project."""
+        settings = self.flat(file) if file in self.known else None
+        found = []
+        for each in (self.running(service) or [None]) if settings else ():
+            given = self.arguments(each, bare) if each else Settings(file)
+            values, places = {**settings.values, **given.values}, {**settings.places, **given.places}
+            found.append(Settings(file, values, places))
+        return found
+
+    def source(self, service: Service, path: str) -> str | None:
+        """Return the repository's file that a service sees under a path: the deepest mount counts."""
+        found, depth = None, -1
+        mounts = [item for item, _ in service.items("volumes") if isinstance(item, dict)]
+        mounts += [{"target": str(item).partition(":")[0]} for item, _ in service.items("tmpfs")]
+        for mount in mounts:
+            target = str(mount.get("target") or "").rstrip("/")
+            if target and len(target) >= depth and (path == target or path.startswith(f"{target}/")):
+                here = str(mount.get("source") or "").removeprefix("./").rstrip("/")
+                found, depth = f"{here}{path.removeprefix(target)}" if here else None, len(target)
+        return found if found in self.repository.files else None
+
+    def views(self) -> list[tuple[str, Parameters]]:
+        """Return main.cf, and main.cf as each process sees that takes mail over the network."""
+        return list(postfix.views(self.postfix_main, self.postfix_master)) if self.postfix_main else []

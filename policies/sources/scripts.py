@@ -17,9 +17,19 @@ if TYPE_CHECKING:
     from policies.sources.repository import Repository
 
 NAMES = (
+    "*.zsh",
+    "*.ksh",
+    "*.fish",
+    "*.bat",
+    "*.cmd",
+    "*.path",
+    "*/cron.daily/*",
+    "*/cron.weekly/*",
+    "*/cron.monthly/*",
+    "*/cron.hourly/*",
     "*.sh",
     "*.bash",
-    "*Makefile",
+    "*akefile",
     "*.mk",
     "*.service",
     "*.timer",

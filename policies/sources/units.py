@@ -1,4 +1,4 @@
-"""Sizes, durations and numbers as Compose writes them."""
+"""Sizes, durations and numbers as Compose and rspamd write them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from typing import Any
 
 SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$", re.IGNORECASE)
+UCL_TIME = re.compile(r"^(-?\d+(?:\.\d+)?)(ms|s|min|h|d|w|y|)$", re.IGNORECASE)
+UCL_SECONDS = {"": 1, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+UCL_SIZE = re.compile(r"^(\d+(?:\.\d+)?)([kmg]?)(b?)$", re.IGNORECASE)
 FACTORS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)")
 SECONDS = {
@@ -32,6 +35,15 @@ def size(value: Any) -> int | None:
     return int(float(matched[1]) * FACTORS[matched[2].lower()]) if matched else None
 
 
+def ucl_size(value: str) -> int | None:
+    """Return a size as rspamd reads it: k, m and g count in thousands, kb, mb and gb in 1024."""
+    matched = UCL_SIZE.match(value.strip())
+    if not matched:
+        return None
+    factor = 1024 if matched[3] else 1000
+    return int(float(matched[1]) * factor ** " kmg".index(matched[2].lower() or " "))
+
+
 def duration(value: Any) -> float | None:
     """Return a duration in seconds, or None if it is none."""
     if not isinstance(value, str) or not value.strip():
@@ -51,3 +63,9 @@ def number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return amount if math.isfinite(amount) else None
+
+
+def seconds(value: str) -> float | None:
+    """Return a time as rspamd reads it: a number of seconds, or one with a unit up to years."""
+    matched = UCL_TIME.match(value.strip())
+    return float(matched[1]) * UCL_SECONDS[matched[2].lower()] if matched else None

@@ -103,6 +103,9 @@ def test_an_error_in_a_compose_file_can_be_read(repository, old, new, what, shou
         ("TZ=UTC", "TZ=Mars time", 'TZ is "Mars time"', "a name such as Asia/Tokyo"),
         ("ADMIN_EMAIL=", "ADMIN_MAIL=", "ADMIN_MAIL is no key here", "did you mean ADMIN_EMAIL?"),
         ("SSD_PATH=/", "SSD_PATH=", "SSD_PATH is", "an absolute path"),
+        ("SSD_PATH=/srv/", "SSD_PATH=/srv/../", "SSD_PATH is", "without . or .."),
+        ("TZ=UTC\n", "TZ=UTC\nLAN_ADDRESS=0.0.0.0\n", "LAN_ADDRESS is", "not 0.0.0.0"),
+        ("TZ=UTC\n", "TZ=UTC\nLOCAL_WEB_PORT=65536\n", "LOCAL_WEB_PORT is", "1 to 65535"),
         ("MYSQL_PASSWORD=\n", "", "MYSQL_PASSWORD is missing", "MYSQL_PASSWORD"),
     ],
 )

@@ -31,8 +31,15 @@ BROKEN = (
     ("dovecot", "config/dovecot/dovecot.conf", "no_such_setting = 1", "no_such_setting"),
     ("rspamd", "config/rspamd/local.d/actions.conf", "broken {", "actions.conf"),
     ("nginx", "config/nginx/mailserver.conf", "no_such_directive;", "no_such_directive"),
+    (
+        "nginx",
+        "config/nginx/mailserver.conf",
+        "server {\n  listen 80;\n  server_name localhost;\n}",
+        "conflicting server name",
+    ),
     ("clamav", "config/clamav/clamd.conf", "NoSuchOption yes", "NoSuchOption"),
     ("roundcube", "config/roundcube/mailserver.php", "if (", "("),
+    ("roundcube", "config/roundcube/php.ini", "broken = (1", "syntax error"),
 )
 
 
@@ -70,7 +77,9 @@ def test_every_checker_takes_the_generated_configuration(repository):
     assert set(report["ran"]) == set(RULES.values())
 
 
-@pytest.mark.parametrize(("service", "file", "line", "word"), BROKEN, ids=[each[0] for each in BROKEN])
+@pytest.mark.parametrize(
+    ("service", "file", "line", "word"), BROKEN, ids=[f"{each[0]}-{each[3]}" for each in BROKEN]
+)
 def test_a_broken_line_is_found_by_its_service_s_own_checker(repository, service, file, line, word):
     root, images = repository
     path = root / file
@@ -85,3 +94,11 @@ def test_a_broken_line_is_found_by_its_service_s_own_checker(repository, service
     assert {each["rule"] for each in found} == {RULES[service]}
     assert any(word in each["is"] for each in found)
     assert any(each["file"].startswith(f"config/{service}/") for each in found)
+
+
+def test_an_image_without_the_program_is_a_problem_not_a_pass(repository):
+    root, images = repository
+    code, report = gate(root, {**images, "nginx": "gate-syntax-postfix"}, "SYNTAX_NGINX")
+    assert (code, report["findings"]) == (2, [])
+    assert [each["kind"] for each in report["problems"]] == ["tool-failed"]
+    assert "lacks the program" in str(report["problems"][0])

@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
+from policies.gate.tools.base import TIMEOUT, Outcome, Settings, Tool, execute, program
 from policies.model import Finding, Place
 from policies.sources.compose import Service
 from policies.sources.repository import Repository
+
+#: What a checker may do: read what is mounted and say what it thinks of it.
+CONFINED = (
+    "--rm",
+    "--pull=never",
+    "--network=none",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--read-only",
+    "--memory=1g",
+    "--pids-limit=100",
+    "--entrypoint=/bin/sh",
+)
+NOBODY = "65534:65534"
+#: These exit codes come from the engine, the shell or a signal, whatever was said before.
+NOT_THE_CHECKER = range(125, 193)
+ENDS = {
+    125: "the engine could not start it",
+    126: "the image's program cannot be run",
+    127: "the image lacks the program",
+    137: "killed, perhaps for want of memory",
+}
+
+
+def _account() -> str:
+    """Return who a checker is: whoever runs the gate, so that it can read the files, but never root."""
+    return f"{os.getuid()}:{os.getgid()}" if os.getuid() else NOBODY
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line that was said."""
+    return (done.stderr.strip() or done.stdout.strip() or "no answer").splitlines()[-1]
 
 
 class ServiceTool(Tool):
@@ -26,6 +61,8 @@ class ServiceTool(Tool):
     complaint: str
     #: Whether what it says counts although it exits with 0.
     warns = False
+    #: Folders besides /tmp and /run that it must be able to write to; they are in memory.
+    writes: tuple[str, ...] = ()
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is such a service with files of ours."""
@@ -73,35 +110,49 @@ class ServiceTool(Tool):
         docker, image = program("docker"), self.image(repository, settings)
         if not docker or execute([docker, "image", "inspect", image], repository.root).returncode:
             return Outcome(absent=f"the image {image.partition('@')[0]} is not on this machine")
-        with tempfile.TemporaryDirectory() as secrets:
-            for name in self.secrets(repository):
-                Path(secrets, name).touch()
-            done = execute(self._command(repository, docker, image, secrets), repository.root)
+        with tempfile.TemporaryDirectory() as folder:
+            done = self._started(repository, docker, image, Path(folder))
+        if done is None:
+            return self.broken(f"no answer within {TIMEOUT} seconds")
+        if done.returncode in NOT_THE_CHECKER:
+            return self.broken(
+                f"exit {done.returncode}: {ENDS.get(done.returncode, 'killed')}: {_last(done)}"
+            )
         if not (done.returncode or self.warns):
             return Outcome()
         findings = list(self.findings(repository, done.stdout + "\n" + done.stderr))
         if done.returncode and not findings:
-            return self.broken((done.stderr.strip() or done.stdout.strip() or "no answer").splitlines()[-1])
+            return self.broken(_last(done))
         return Outcome(findings=findings)
 
-    def _command(self, repository: Repository, docker: str, image: str, secrets: str) -> list[str]:
-        """Return the command: no network, no real secret (each is an empty file), the mounts of the Compose
-        file.
+    def _started(
+        self, repository: Repository, docker: str, image: str, folder: Path
+    ) -> subprocess.CompletedProcess[str] | None:
+        """Run the container to its end; one that does not end is removed, and the answer is None."""
+        name = f"gate-{self.service}-{uuid.uuid4().hex[:12]}"
+        secrets = folder / "secrets"
+        secrets.mkdir()
+        secrets.chmod(0o755)
+        for each in self.secrets(repository):
+            (secrets / each).touch(0o644)
+        (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
+        try:
+            return execute(self.command(repository, docker, image, folder, name), repository.root)
+        except subprocess.TimeoutExpired:
+            execute([docker, "rm", "--force", name], repository.root)
+            return None
+
+    def command(self, repository: Repository, docker: str, image: str, folder: Path, name: str) -> list[str]:
+        """Return the command: no right, no network, nothing to write to but memory, no real secret (each is
+        an empty file), and the mounts of the Compose file.
         """
-        command = [
-            docker,
-            "run",
-            "--rm",
-            "--network=none",
-            "--user=0:0",
-            "--entrypoint=/bin/sh",
-            "--memory=1g",
-            "--pids-limit=100",
-        ]
-        command.append(f"--volume={secrets}:/run/secrets:ro")
+        command = [docker, "run", f"--name={name}", f"--user={_account()}", *CONFINED]
+        command += [f"--tmpfs={path}:mode=1777" for path in ("/tmp", "/run", *self.writes)]  # noqa: S108
+        command.append(f"--volume={folder / 'secrets'}:/run/secrets:ro")
+        command.append(f"--volume={folder / 'resolv.conf'}:/etc/resolv.conf:ro")
         service = self._service(repository)
         # Some checkers resolve the names of the other services.
-        command += [f"--add-host={name}:127.0.0.1" for name in (service.project.services if service else ())]
+        command += [f"--add-host={each}:127.0.0.1" for each in (service.project.services if service else ())]
         for here, inside in self.mounts(repository):
             command.append(f"--volume={here}:{inside}:ro")
         return [*command, image, "-c", self.script]
@@ -143,6 +194,7 @@ class Dovecot(ServiceTool):
     """doveconf reads everything and names the line."""
 
     rule, title, service, folder = "SYNTAX_DOVECOT", "doveconf", "dovecot", "config/dovecot"
+    warns = True
     script = "doveconf -n >/dev/null"
     complaint = (
         r"^doveconf: (?:Fatal|Error|Warning): (?:Error in configuration file "
@@ -151,12 +203,13 @@ class Dovecot(ServiceTool):
 
 
 class Rspamd(ServiceTool):
-    """rspamadm configtest in strict mode."""
+    """rspamadm configtest; its strict mode counts names that cannot be resolved without a network."""
 
     rule, title, service, folder = "SYNTAX_RSPAMD", "rspamadm configtest", "rspamd", "config/rspamd"
+    writes = ("/var/lib/rspamd",)
     script = (
         "mkdir -p /run/rspamd && touch /run/rspamd/redis.inc /run/rspamd/controller.inc"
-        " && echo nameserver 127.0.0.1 >/etc/resolv.conf && rspamadm configtest"
+        " && rspamadm configtest"
     )
     complaint = (
         r"^(?:.*; )?(?P<what>(?!.*address resolution).*(?:cannot|error|failed|invalid|nested section).*)$"
@@ -167,9 +220,11 @@ class Nginx(ServiceTool):
     """nginx -t."""
 
     rule, title, service, folder = "SYNTAX_NGINX", "nginx -t", "nginx", "config/nginx"
+    warns = True
+    writes = ("/var/cache/nginx", "/var/lib/nginx")
     script = "nginx -t"
     complaint = (
-        r"\[(?:emerg|alert|crit|error|warn)\](?: \d+#\d+:)? (?P<what>.+?)(?: in "
+        r"\[(?:emerg|alert|crit|error|warn)\](?!.* the \"user\" directive)(?: \d+#\d+:)? (?P<what>.+?)(?: in "
         r"(?P<file>/[^:\s]+):(?P<line>\d+))?$"
     )
 
@@ -184,11 +239,18 @@ class Clamav(ServiceTool):
 
 
 class Php(ServiceTool):
-    """php -l over Roundcube's configuration."""
+    """php -l over Roundcube's configuration, and PHP's own reader over php.ini; that one exits with 0."""
 
     rule, title, service, folder = "SYNTAX_PHP", "php -l", "roundcube", "config/roundcube"
-    script = "for f in /var/roundcube/config/*.php; do php -l $f || bad=1; done; exit ${bad:-0}"
-    complaint = r"^PHP (?:Parse|Fatal) error:\s+(?P<what>.+?) in (?P<file>/\S+) on line (?P<line>\d+)$"
+    warns = True
+    script = (
+        "for f in /var/roundcube/config/*.php; do php -l $f || bad=$?; done; "
+        "for f in /usr/local/etc/php/conf.d/*mailserver*.ini; do "
+        "[ ! -e $f ] || php -n -c $f -r '' || bad=$?; done; exit ${bad:-0}"
+    )
+    complaint = (
+        r"^(?:PHP (?:Parse|Fatal) error:|PHP:)\s+(?P<what>.+?) in (?P<file>/\S+) on line (?P<line>\d+)$"
+    )
 
 
 SERVICES: tuple[Tool, ...] = (Postfix(), Dovecot(), Rspamd(), Nginx(), Clamav(), Php())

@@ -3,7 +3,11 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
-from policies.sources.configuration import Configuration, Settings
+from policies.sources.configuration import Configuration
+from policies.sources.postfix import Parameters
+
+#: Whom these name may relay, or say for others who they are and that they have logged in.
+TRUSTED = ("mynetworks", "smtpd_authorized_xclient_hosts")
 
 
 def _loopback(network: str) -> bool:
@@ -31,23 +35,19 @@ class MAIL_CFG_001(ConfigurationRule):
     good = "mynetworks = 127.0.0.0/8\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at mynetworks and mynetworks_style."""
+        """Look at main.cf, then at the options of each process."""
         main = subject.postfix_main
-        if main:
-            yield from self._main(main)
-
-    def _main(self, main: Settings) -> Iterator[Found]:
-        if "mynetworks" not in main.values:
+        if main and "mynetworks" not in main.values:
             where = main.where("mynetworks_style")
             yield Found(where, "mynetworks is not set", "mynetworks = 127.0.0.0/8", "mynetworks")
-        for network in main.words("mynetworks"):
-            if not _loopback(network):
-                yield Found(
-                    main.where("mynetworks"),
-                    f"mynetworks trusts {network}",
-                    "loopback addresses only",
-                    "mynetworks",
-                )
+        yield from dict.fromkeys(found for _, view in subject.views() for found in self._view(view))
+
+    def _view(self, view: Parameters) -> Iterator[Found]:
+        for name in TRUSTED:
+            for network in view.words(name):
+                if not _loopback(network):
+                    what = f"{name} trusts {network}"
+                    yield Found(view.where(name), what, "loopback addresses only", name)
 
 
 check = MAIL_CFG_001()

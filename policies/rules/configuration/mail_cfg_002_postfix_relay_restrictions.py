@@ -1,20 +1,25 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
-from policies.sources.configuration import Configuration, Settings, split
+from policies.sources.configuration import Configuration
+from policies.sources.postfix import Parameters
 
 LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+DEFAULTS = {LISTS[0]: "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"}
 GUARDS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 #: These let nobody through but those who proved who they are.
 PROVEN = ("permit_sasl_authenticated",)
-OPEN = (
-    "permit",
-    "permit_mynetworks",
-    "permit_tls_all_clientcerts",
-    "permit_naked_ip_address",
-    "permit_auth_destination",
+#: What reject_unauth_destination takes for our own.
+OURS = (
+    "relay_domains",
+    "mydestination",
+    "virtual_mailbox_domains",
+    "virtual_alias_domains",
+    "virtual_alias_maps",
 )
+OURS_ONLY = re.compile(r"^(?:proxy:)?mysql:|^[\w-]+(?:\.[\w-]+)+$|^localhost$")
 
 
 class MAIL_CFG_002(ConfigurationRule):
@@ -31,35 +36,39 @@ class MAIL_CFG_002(ConfigurationRule):
     good = "smtpd_relay_restrictions = reject_unauth_destination\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at main.cf, then at each process that takes mail."""
-        main = subject.postfix_main
-        if main is None:
-            return
+        """Look at main.cf, then at each process that takes mail, with its options laid over it."""
+        seen = set()
+        for who, view in subject.views():
+            for found in (*self._lists(who, view), *self._destinations(view)):
+                if (found.place, found.should) not in seen:
+                    seen.add((found.place, found.should))
+                    yield found
+
+    def _lists(self, who: str, view: Parameters) -> Iterator[Found]:
         for name in LISTS:
-            default = "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"
-            words = main.words(name, default if name == LISTS[0] else "")
+            words = view.restrictions(name, DEFAULTS.get(name, ""))
             if wrong := self._wrong(words, name == LISTS[0]):
-                yield Found(
-                    main.where(name), f"{name} {wrong}", "reject_unauth_destination before any permit", name
-                )
-        yield from self._processes(subject, main)
+                should = "reject_unauth_destination before any permit"
+                yield Found(view.where(name), f"{who}: {name} {wrong}", should, name)
 
-    def _processes(self, subject: Configuration, main: Settings) -> Iterator[Found]:
-        for process in subject.postfix_master:
-            for name in LISTS:
-                if name in process.options:
-                    value, place = process.options[name]
-                    if wrong := self._wrong(split(main.expand(value)), name == LISTS[0]):
-                        what = f"{process.name}: {name} {wrong}"
-                        yield Found(place, what, "reject_unauth_destination before any permit", process.name)
-
-    def _wrong(self, words: list[str], must_refuse: bool) -> str:
+    def _wrong(self, words: list[str], relays: bool) -> str:
         for word in words:
             if word in GUARDS:
                 return ""
-            if word in OPEN or (word.startswith("permit_") and word not in PROVEN):
+            if word.startswith("permit") and word not in PROVEN:
                 return f"says {word} first"
-        return "refuses nobody" if must_refuse else ""
+            if word.startswith("check_") and (relays or word.endswith("_access")):
+                return f"asks {word} first, and that may permit"
+            if "$" in word:
+                return f"begins with {word}, and nobody knows what that is"
+        return "refuses nobody" if relays else ""
+
+    def _destinations(self, view: Parameters) -> Iterator[Found]:
+        for name in OURS:
+            for word in view.words(name):
+                if not OURS_ONLY.match(word):
+                    what = f"{name} has {word}, which may match any domain"
+                    yield Found(view.where(name), what, "names of domains, or the database", name)
 
 
 check = MAIL_CFG_002()

@@ -2,9 +2,8 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
-from policies.sources.configuration import Configuration, Process, Settings
-
-YES = ("yes", "true", "1")
+from policies.sources.configuration import Configuration
+from policies.sources.postfix import Parameters, Process, is_modern
 
 
 class MAIL_CFG_003(ConfigurationRule):
@@ -32,53 +31,41 @@ class MAIL_CFG_003(ConfigurationRule):
         main = subject.postfix_main
         if main is None:
             return
-        if main.expanded("smtpd_tls_auth_only", "no") not in YES:
-            yield Found(
-                main.where("smtpd_tls_auth_only"),
-                "AUTH is offered without TLS",
-                "smtpd_tls_auth_only = yes",
-                "main.cf",
-            )
-        if "plaintext" in main.get("smtpd_sasl_security_options") or "noanonymous" not in main.get(
-            "smtpd_sasl_security_options", "noanonymous"
-        ):
-            where = main.where("smtpd_sasl_security_options")
-            yield Found(where, "AUTH without a name is allowed", "noanonymous", "main.cf")
+        seen = set()
+        for who, view in subject.views():
+            for name, what, should in self._wrong(view):
+                if (view.where(name), what) not in seen:
+                    seen.add((view.where(name), what))
+                    yield Found(view.where(name), f"{who}: {what}", should, who)
         for process in subject.postfix_master:
-            if process.command == "smtpd":
-                yield from self._process(process, main)
+            view = process.view(main)
+            if process.command == "smtpd" and view.says("smtpd_sasl_auth_enable", "no") != "no":
+                yield from self._process(process, view)
 
-    def _process(self, process: Process, main: Settings) -> Iterator[Found]:
-        def option(name: str, default: str) -> str:
-            value, _ = process.options.get(name, (main.expanded(name, default), process.place))
-            return main.expand(value)
+    def _wrong(self, view: Parameters) -> Iterator[tuple[str, str, str]]:
+        """Yield each setting that is wrong, with what is wrong and what should be."""
+        if view.says("smtpd_tls_auth_only", "no") != "yes":
+            yield "smtpd_tls_auth_only", "AUTH is offered without TLS", "smtpd_tls_auth_only = yes"
+        for name in ("smtpd_sasl_security_options", "smtpd_sasl_tls_security_options"):
+            if "noanonymous" not in view.says(name, "noanonymous"):
+                yield name, "AUTH without a name is allowed", f"{name} = noanonymous"
+        name = "smtpd_tls_mandatory_protocols"
+        if not is_modern(view.expanded(name, ">=TLSv1")):
+            yield name, f"{name} allows an old TLS", f"{name} = >=TLSv1.2"
 
-        def where(name: str) -> object:
-            return process.options.get(name, ("", process.place))[1]
+    def _process(self, process: Process, view: Parameters) -> Iterator[Found]:
+        def found(name: str, what: str, should: str) -> Found:
+            place = process.options.get(name, ("", process.place))[1]
+            return Found(place, f"{process.name} {what}", should, process.name)
 
-        name = process.name
-        if option("smtpd_sasl_auth_enable", "no") not in YES:
-            return
-        if name in ("25", "smtp"):
-            yield Found(
-                where("smtpd_sasl_auth_enable"),
-                "the inbound port offers AUTH",
-                "smtpd_sasl_auth_enable=no",
-                name,
+        if process.port == "25":
+            yield found(
+                "smtpd_sasl_auth_enable", "is the inbound port and offers AUTH", "smtpd_sasl_auth_enable=no"
             )
-        if "smtpd_tls_auth_only" in process.options and option("smtpd_tls_auth_only", "no") not in YES:
-            yield Found(where("smtpd_tls_auth_only"), f"{name} offers AUTH without TLS", "leave it out", name)
-        if (
-            option("smtpd_tls_security_level", "") != "encrypt"
-            and option("smtpd_tls_wrappermode", "no") not in YES
-        ):
+        level = view.says("smtpd_tls_security_level")
+        if level != "encrypt" and view.says("smtpd_tls_wrappermode", "no") != "yes":
             should = "-o smtpd_tls_security_level=encrypt"
-            yield Found(
-                where("smtpd_tls_security_level"),
-                f"{name} offers AUTH and does not insist on TLS",
-                should,
-                name,
-            )
+            yield found("smtpd_tls_security_level", "offers AUTH and does not insist on TLS", should)
 
 
 check = MAIL_CFG_003()

@@ -1,8 +1,16 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
 from policies.sources.configuration import Configuration
+from policies.sources.postfix import Parameters
+
+RSPAMD = re.compile(r"\binet:\[?rspamd\]?:\d+")
+OWN_ACTION = re.compile(r"default_action\s*=\s*(?!tempfail\b)")
+#: What may listen for mail: the filter is asked by smtpd only, and postscreen hands over to it.
+LISTENERS = ("smtpd", "postscreen")
+NAMES = ("smtpd_milters", "milter_default_action", "receive_override_options", "smtpd_milter_maps")
 
 
 class MAIL_CFG_005(ConfigurationRule):
@@ -25,34 +33,40 @@ class MAIL_CFG_005(ConfigurationRule):
     good = "smtpd_milters = inet:rspamd:11332\nmilter_default_action = tempfail\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at main.cf, then for ways around it in master.cf."""
+        """Look at main.cf, for ways around it in master.cf, then at where the edge's mail goes."""
         main = subject.postfix_main
         if main is None:
             return
-        where, milters = main.where("smtpd_milters"), main.expanded("smtpd_milters")
-        if "rspamd" not in milters:
-            yield Found(where, "mail is not filtered", "smtpd_milters = inet:rspamd:11332", "main.cf")
-        if "default_action" in milters:
-            yield Found(where, "a filter has an action of its own", "no default_action there", "main.cf")
-        action = main.expanded("milter_default_action", "tempfail")
-        if action != "tempfail":
-            where, what = (
-                main.where("milter_default_action"),
-                f"mail passes when the filter is away: {action}",
-            )
-            yield Found(where, what, "milter_default_action = tempfail", "main.cf")
+        yield from self._view("main.cf", main, NAMES)
         for process in subject.postfix_master:
-            for name, (value, place) in process.options.items():
-                if self._goes_around(name, main.expand(value)):
-                    what = f"{process.name} goes around the filter: {name}={value}"
-                    yield Found(place, what, "leave it out", process.name)
+            view, names = process.view(main), [name for name in NAMES if name in process.options]
+            yield from self._view(process.name, view, names)
+            if process.kind in ("inet", "pass") and process.command not in LISTENERS:
+                what = f"{process.name} takes mail with {process.command}, which asks no filter"
+                yield Found(process.place, what, "smtpd", process.name)
+        for service in subject.running("mailserver-api"):
+            host = service.get("environment", "SMTP_HOST")
+            if isinstance(host, str) and host != "postfix":
+                what = f"inbound mail goes to {host}, past the filter"
+                yield Found(service.where("environment", "SMTP_HOST"), what, "postfix", "mailserver-api")
 
-    def _goes_around(self, name: str, value: str) -> bool:
-        return (
-            (name == "smtpd_milters" and "rspamd" not in value)
-            or (name == "milter_default_action" and value != "tempfail")
-            or (name == "receive_override_options" and "no_milters" in value)
-        )
+    def _view(self, who: str, view: Parameters, names: tuple[str, ...] | list[str]) -> Iterator[Found]:
+        for name in names:
+            for what, should in self._wrong(name, view):
+                yield Found(view.where(name), f"{who}: {what}", should, who)
+
+    def _wrong(self, name: str, view: Parameters) -> Iterator[tuple[str, str]]:
+        value = view.says(name)
+        if name == "smtpd_milters" and not RSPAMD.search(value):
+            yield "mail is not filtered", "smtpd_milters = inet:rspamd:11332"
+        if name == "smtpd_milters" and OWN_ACTION.search(value):
+            yield "a filter has an action of its own", "default_action=tempfail, or none"
+        if name == "milter_default_action" and view.says(name, "tempfail") != "tempfail":
+            yield f"mail passes when the filter is away: {value}", "milter_default_action = tempfail"
+        if name == "receive_override_options" and ("no_milters" in value or "$" in value):
+            yield f"it goes around the filter: {value}", "leave no_milters out"
+        if name == "smtpd_milter_maps" and value:
+            yield "some clients may have no filter", "leave smtpd_milter_maps out"
 
 
 check = MAIL_CFG_005()

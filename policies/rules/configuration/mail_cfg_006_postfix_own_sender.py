@@ -1,15 +1,14 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
-from policies.sources.configuration import Configuration, Settings, split
+from policies.sources.configuration import Configuration
+from policies.sources.postfix import Parameters
 
-YES = ("yes", "true", "1")
-DEMAND = (
-    "reject_sender_login_mismatch",
-    "reject_known_sender_login_mismatch",
-    "reject_authenticated_sender_login_mismatch",
-)
+DEMAND = ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch")
+#: Maps that say who owns an address, one by one; a pattern or a constant would give everybody all of them.
+MAPS = re.compile(r"^(?:proxy:)?mysql:\S+$")
 
 
 class MAIL_CFG_006(ConfigurationRule):
@@ -36,38 +35,36 @@ class MAIL_CFG_006(ConfigurationRule):
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at each process that offers AUTH."""
-        main = subject.postfix_main
-        if main is None:
-            return
-        with_auth = [
-            each
-            for each in subject.postfix_master
-            if self._auth(each.options, main) and each.command == "smtpd"
-        ]
-        for process in with_auth:
-            value, place = process.options.get(
-                "smtpd_sender_restrictions", (main.get("smtpd_sender_restrictions"), process.place)
-            )
-            if not self._asks(split(main.expand(value))):
+        main, seen = subject.postfix_main, set()
+        for process in subject.postfix_master if main else ():
+            view = process.view(main)
+            if process.command != "smtpd" or view.says("smtpd_sasl_auth_enable", "no") == "no":
+                continue
+            name = "smtpd_sender_restrictions"
+            if not self._asks(view.restrictions(name)):
+                place = process.options.get(name, ("", process.place))[1]
                 what = f"{process.name} takes any sender from whoever has logged in"
                 yield Found(place, what, "reject_sender_login_mismatch before any permit", process.name)
-        if with_auth and not main.expanded("smtpd_sender_login_maps"):
-            where = main.where("smtpd_sender_login_maps")
-            yield Found(
-                where, "smtpd_sender_login_maps is not set", "the map of logins and senders", "main.cf"
-            )
+            for what in self._maps(view):
+                place = view.where("smtpd_sender_login_maps")
+                if place not in seen:
+                    seen.add(place)
+                    yield Found(place, what, "the map of logins and senders, in the database", process.name)
 
-    def _auth(self, options: dict, main: Settings) -> bool:
-        return (
-            options.get("smtpd_sasl_auth_enable", (main.expanded("smtpd_sasl_auth_enable"), None))[0] in YES
-        )
+    def _maps(self, view: Parameters) -> Iterator[str]:
+        words = view.words("smtpd_sender_login_maps")
+        if not words:
+            yield "smtpd_sender_login_maps is not set"
+        for word in words:
+            if not MAPS.match(word):
+                yield f"smtpd_sender_login_maps has {word}, which may give everybody every address"
 
     def _asks(self, words: list[str]) -> bool:
         for word in words:
             if word in DEMAND:
                 return True
-            if word.startswith("permit"):
-                return False
+            if word.startswith(("permit", "check_")) or "$" in word or word == "reject":
+                return word == "reject"
         return False
 
 

@@ -3,11 +3,13 @@ from collections.abc import Iterator
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
 from policies.sources.configuration import Configuration
-from policies.sources.units import number, size
+from policies.sources.units import number, size, ucl_size
 
 #: What the edge accepts, in bytes.
 INBOUND = 25 * 1024 * 1024
-ANTIVIRUS, CLAMD = "config/rspamd/local.d/antivirus.conf", "config/clamav/clamd.conf"
+CLAMD = "config/clamav/clamd.conf"
+#: Each limit of clamd, and whether it must be written out.
+LIMITS = (("StreamMaxLength", True), ("MaxScanSize", False), ("MaxFileSize", False))
 
 
 class MAIL_CFG_007(ConfigurationRule):
@@ -28,28 +30,38 @@ class MAIL_CFG_007(ConfigurationRule):
     good = "message_size_limit = 27262976\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Compare the three files as far as they are there."""
-        main, accepted = subject.postfix_main, INBOUND
-        if main is not None:
-            value = number(main.expanded("message_size_limit", "10240000")) or 0
-            if value < INBOUND:
-                what = f"message_size_limit is {int(value)}"
-                yield Found(main.where("message_size_limit"), what, f"at least {INBOUND}", "postfix")
-            accepted = max(accepted, int(value))
-        tree = subject.block(ANTIVIRUS)
-        for block in tree.inner("clamav") if tree else ():
-            if (size(block.get("max_size")) or 0) < accepted:
-                what = f"max_size is {block.get('max_size') or 'not set'}"
-                yield Found(block.where("max_size"), what, f"at least {accepted}", "rspamd")
+        """Compare the files as far as they are there."""
+        accepted = INBOUND
+        if subject.postfix_main is not None:
+            seen = set()
+            for who, view in subject.views():
+                where = view.where("message_size_limit")
+                value = int(number(view.expanded("message_size_limit", "10240000")) or 0)
+                accepted = max(accepted, value)
+                if value < INBOUND and where not in seen:
+                    seen.add(where)
+                    what = f"{who}: message_size_limit is {value}"
+                    yield Found(where, what, f"at least {INBOUND}", "postfix")
+        yield from self._rspamd(subject, accepted)
+        yield from self._clamd(subject, accepted)
+
+    def _rspamd(self, subject: Configuration, accepted: int) -> Iterator[Found]:
+        """Look at the rule's limit, which is none if nothing is written, and at that of rspamd itself."""
+        blocks = [(block, "max_size") for tree in subject.called("antivirus.conf") for block in tree.walk()]
+        blocks += [(tree, "max_message") for tree in subject.called("options.inc")]
+        for block, name in blocks:
+            for setting in block.all(name):
+                if (ucl_size(setting.value) or 0) < accepted:
+                    yield Found(setting.place, f"{name} is {setting.value}", f"at least {accepted}", "rspamd")
+
+    def _clamd(self, subject: Configuration, accepted: int) -> Iterator[Found]:
         clamd = subject.flat(CLAMD) if CLAMD in subject.known else None
-        if clamd is not None:
-            for name, needed in (("StreamMaxLength", True), ("MaxScanSize", False), ("MaxFileSize", False)):
-                given = clamd.get(name.lower())
-                amount = size(given)
-                unlimited = given == "0" and not needed
-                if (given or needed) and not unlimited and (amount or 0) < accepted:
-                    what = f"{name} is {given or 'not set'}"
-                    yield Found(clamd.where(name.lower()), what, f"at least {accepted}", "clamav")
+        for name, needed in LIMITS if clamd else ():
+            given = clamd.get(name.lower())
+            unlimited = given == "0" and not needed
+            if (given or needed) and not unlimited and (size(given) or 0) < accepted:
+                what = f"{name} is {given or 'not set'}"
+                yield Found(clamd.where(name.lower()), what, f"at least {accepted}", "clamav")
 
 
 check = MAIL_CFG_007()

@@ -2,10 +2,13 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
+from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
-OLD = ("SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1", "ANY", "")
-OFF = ("no", "yes", "false")
+NEW = ("TLSv1.2", "TLSv1.3", "LATEST")
+MAIN = "config/dovecot/dovecot.conf"
+#: Booleans of Dovecot: whatever begins with y, and 1.
+YES, NO = ("y", "1"), ("no", "n", "0")
 
 
 class MAIL_CFG_008(ConfigurationRule):
@@ -27,41 +30,31 @@ class MAIL_CFG_008(ConfigurationRule):
     good = "ssl = required\nssl_min_protocol = TLSv1.2\nauth_allow_cleartext = no\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at the top of each file, then into its blocks."""
+        """Look at the top of the main file, then into the blocks of all."""
         for tree in subject.blocks("dovecot"):
-            if tree.get("ssl") != "required":
-                yield Found(
-                    tree.where("ssl"), f"ssl is {tree.get('ssl') or 'not set'}", "ssl = required", "dovecot"
-                )
+            whole = tree.place.file == MAIN or MAIN not in subject.known
+            if whole and not tree.all("ssl"):
+                yield Found(tree.place, "ssl is not set", "ssl = required", "dovecot")
             for block in tree.walk():
-                cleartext = (
-                    block.get("auth_allow_cleartext", "no") != "no"
-                    or block.get("disable_plaintext_auth", "yes") != "yes"
-                )
-                if cleartext:
-                    place = block.where("auth_allow_cleartext")
-                    yield Found(
-                        place, "a password is taken in the clear", "auth_allow_cleartext = no", "dovecot"
-                    )
-                if block.get("ssl_min_protocol", "TLSv1.2") in OLD:
-                    place = block.where("ssl_min_protocol")
-                    yield Found(
-                        place,
-                        f"TLS begins at {block.get('ssl_min_protocol')}",
-                        "ssl_min_protocol = TLSv1.2",
-                        "dovecot",
-                    )
-                if (
-                    block is not tree
-                    and block.name in ("protocol", "local", "remote")
-                    and block.get("ssl", "required") in OFF
-                ):
-                    yield Found(
-                        block.where("ssl"),
-                        f"{block.name} {block.label} does without TLS",
-                        "leave ssl out",
-                        "dovecot",
-                    )
+                yield from self._block(block)
+
+    def _block(self, block: Block) -> Iterator[Found]:
+        """Look at every setting: a later one, or one in a filter, is in force for somebody."""
+        inside = f" in {block.name} {block.label}".rstrip() if block.name else ""
+        for setting in block.settings:
+            name, value = setting.name, setting.value
+            if name == "ssl" and block.name != "inet_listener" and value != "required":
+                yield Found(setting.place, f"ssl is {value}{inside}", "ssl = required", "dovecot")
+            cleartext = name == "auth_allow_cleartext" and value.lower() not in NO
+            if cleartext or (name == "disable_plaintext_auth" and not value.lower().startswith(YES)):
+                what = f"a password is taken in the clear{inside}"
+                yield Found(setting.place, what, "auth_allow_cleartext = no", "dovecot")
+            if name.endswith("ssl_min_protocol") and value not in NEW:
+                what = f"TLS begins at {value or 'nothing'}{inside}"
+                yield Found(setting.place, what, "ssl_min_protocol = TLSv1.2", "dovecot")
+            if name == "login_trusted_networks" and value:
+                what = f"{value} may log in without TLS{inside}"
+                yield Found(setting.place, what, "leave login_trusted_networks out", "dovecot")
 
 
 check = MAIL_CFG_008()

@@ -3,19 +3,26 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
-from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
 TARGETS = (
     "virtual_transport",
+    "mailbox_transport",
+    "local_transport",
+    "relay_transport",
+    "default_transport",
+    "content_filter",
     "smtpd_sasl_path",
     "smtpd_milters",
     "smtpd_recipient_restrictions",
-    "mailbox_transport",
+    "smtpd_end_of_data_restrictions",
 )
-INET = re.compile(r"inet:\[?(?P<host>[a-z][\w.-]*)\]?:(?P<port>\d+)")
-SOCKET = re.compile(r"unix:(?P<path>\S+)")
+INET = re.compile(r"(?:inet|lmtp|smtp|relay):\[?(?P<host>[a-z][\w.-]*)\]?:(?P<port>\d+)")
+SOCKET = re.compile(r"(?:^|[\s,{])(?:\w+:)?(?P<path>(?:unix:|private/|/)\S+)")
+UPSTREAM = re.compile(r"^https?://(?P<host>[a-z][\w.-]*)")
+PORT = re.compile(r":(\d+)")
 DOVECOT = "config/dovecot/dovecot.conf"
+PIPED = re.compile(r"^\s*(?:pipe|filter|execute)\s+(?::\w+\s+)*\"(?P<program>[^\"]+)\"", re.MULTILINE)
 
 
 class MAIL_CFG_010(ConfigurationRule):
@@ -34,45 +41,83 @@ class MAIL_CFG_010(ConfigurationRule):
     good = "virtual_transport = lmtp:inet:dovecot:31024\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at what Postfix asks, then at what Dovecot runs."""
+        """Look at what Postfix asks, at what Dovecot runs, then at other services' names."""
+        for file, name, value, place in self._named(subject):
+            yield from self._target(subject, file, name, value, place)
         tree = subject.block(DOVECOT)
-        main = subject.postfix_main
-        if main is not None and subject.services:
-            for name in TARGETS:
-                yield from self._target(subject, tree, name, main.expanded(name), main.where(name))
         for block in tree.walk() if tree else ():
             path = block.get("path")
             if block.name == "sieve_script" and path.startswith("/etc/dovecot/"):
                 file = "config/dovecot/" + path.removeprefix("/etc/dovecot/")
                 if file not in subject.repository.files:
                     yield Found(block.where("path"), f"there is no {file}", "the script", "dovecot")
+        folder = tree.get("sieve_pipe_bin_dir") if tree else ""
+        if folder.startswith("/etc/dovecot"):
+            yield from self._programs(subject, "config/dovecot" + folder.removeprefix("/etc/dovecot"))
+        if subject.services:
+            yield from self._hosts(subject)
+
+    def _named(self, subject: Configuration) -> Iterator[tuple[str, str, str, Place]]:
+        """Yield each setting of Postfix that names something to ask, with its value."""
+        seen = set()
+        for _, view in subject.views() if subject.services else ():
+            for name in TARGETS:
+                value, place = view.expanded(name), view.where(name)
+                if value and (place, value) not in seen:
+                    seen.add((place, value))
+                    yield view.file, name, value, place
 
     def _target(
-        self, subject: Configuration, tree: Block | None, name: str, value: str, place: Place
+        self, subject: Configuration, file: str, name: str, value: str, place: Place
     ) -> Iterator[Found]:
+        if name == "virtual_transport" and ":" not in value:
+            what = f"{name} is {value}, which delivers into this container"
+            yield Found(place, what, "lmtp:inet:dovecot:port", name)
         for matched in SOCKET.finditer(value):
-            yield Found(
-                place,
-                f"{name} names the socket {matched['path']} of this container",
-                "inet:service:port",
-                name,
-            )
+            what = f"{name} names the socket {matched['path']} of this container"
+            yield Found(place, what, "inet:service:port", name)
         for matched in INET.finditer(value):
             host, port = matched["host"], matched["port"]
+            ports = self._ports(subject, host)
             if host not in subject.services:
-                yield Found(
-                    place, f"{name} names {host}, and there is no such service", "a service's name", name
-                )
-            elif host == "dovecot" and tree is not None and port not in self._ports(tree):
-                yield Found(
-                    place,
-                    f"{name} asks port {port}, where Dovecot does not listen",
-                    "a port of dovecot.conf",
-                    name,
-                )
+                what = f"{name} names {host}, and there is no such service"
+                yield Found(place, what, "a service's name", name)
+            elif ports and port not in ports:
+                what = f"{name} asks port {port}, where {host} does not listen"
+                yield Found(place, what, f"one of its ports: {', '.join(sorted(ports))}", name)
 
-    def _ports(self, tree: Block) -> set[str]:
-        return {block.get("port") for block in tree.walk() if block.name == "inet_listener"}
+    def _ports(self, subject: Configuration, host: str) -> set[str]:
+        """Return the ports on which a service listens as far as its files say so."""
+        if host == "dovecot" and (tree := subject.block(DOVECOT)):
+            return {block.get("port") for block in tree.walk() if block.name == "inet_listener"}
+        workers = subject.blocks("ucl", "config/rspamd/") if host == "rspamd" else []
+        sockets = [each.value for tree in workers for each in tree.all("bind_socket")]
+        return {port for socket in sockets for port in PORT.findall(socket)}
+
+    def _programs(self, subject: Configuration, folder: str) -> Iterator[Found]:
+        """Look for the programs that sieve scripts start."""
+        for file in subject.files("sieve"):
+            text = subject.text(file) or ""
+            for matched in PIPED.finditer(text):
+                program = f"{folder}/{matched['program']}"
+                if program not in subject.repository.files:
+                    line = text.count("\n", 0, matched.start("program")) + 1
+                    yield Found(Place(file, line), f"there is no {program}", "the program", "dovecot")
+
+    def _hosts(self, subject: Configuration) -> Iterator[Found]:
+        """Look at the hosts in Postfix's queries and in nginx."""
+        named = []
+        for file in subject.files("postfix parameters", "config/postfix/sql/"):
+            query = subject.flat(file)
+            named += [(host, query.where("hosts")) for host in query.get("hosts").split()]
+        for tree in subject.blocks("nginx"):
+            for setting in (each for block in tree.walk() for each in block.settings):
+                for word in setting.value.split() if setting.name in ("proxy_pass", "set") else ():
+                    if matched := UPSTREAM.match(word):
+                        named.append((matched["host"], setting.place))
+        for host, place in named:
+            if host not in subject.services and "/" not in host:
+                yield Found(place, f"{host} is no service", "a service's name", host)
 
 
 check = MAIL_CFG_010()

@@ -1,12 +1,20 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
+from policies.sources.braces import Block, Setting
 from policies.sources.configuration import Configuration
 
 FOLDER = "config/rspamd/"
 OVERRIDE = "config/rspamd/override.d/worker-controller.inc"
+WRITTEN = "/run/rspamd/controller.inc"
 PASSWORDS = ("password", "enable_password", "keypair")
+LOOPBACK = re.compile(r"^(?:127\.[\d./]+|\[?::1\]?(?:/128)?|localhost)$")
+#: start.sh writes a password that it does not take from a variable or a secret.
+LITERAL = re.compile(
+    r"password\s*=\s*\\?[\"'](?![%$\\])[^\"'\\%$]+\\?[\"']|\$[012]\$[a-z0-9]{20,}|--password\s+[\"']?\w"
+)
 
 
 class MAIL_CFG_012(ConfigurationRule):
@@ -35,36 +43,34 @@ class MAIL_CFG_012(ConfigurationRule):
         if not trees:
             return
         override = subject.block(OVERRIDE)
-        includes = (
-            [each for each in override.settings if each.name.startswith(".include")] if override else []
-        )
-        if not any(
-            each.value.endswith("/run/rspamd/controller.inc") and "try=true" not in each.name
-            for each in includes
-        ):
-            yield Found(
-                Place(OVERRIDE),
-                "the password that rspamd ships with is valid",
-                "the include of start.sh's file",
-                "rspamd",
-            )
-        for tree in trees:
-            for block in tree.walk():
-                for name in PASSWORDS:
-                    if block.get(name):
-                        yield Found(
-                            block.where(name),
-                            f"{name} stands in the file",
-                            "a secret in /run/secrets",
-                            "rspamd",
-                        )
-                trusted = block.get("secure_ip").strip("[] ")
-                if trusted:
-                    what = f"{trusted} need no password"
-                    yield Found(block.where("secure_ip"), what, "secure_ip = []", "rspamd")
+        if not any(self._must_be_there(each) for each in (override.settings if override else ())):
+            what = "the password that rspamd ships with is valid"
+            yield Found(Place(OVERRIDE), what, "the include of start.sh's file", "rspamd")
+        for block in (each for tree in trees for each in tree.walk()):
+            yield from self._block(block)
         controller = subject.block("config/rspamd/local.d/worker-controller.inc")
         if controller is not None and not controller.all("secure_ip"):
             yield Found(controller.place, "rspamd's own secure_ip is in force", "secure_ip = []", "rspamd")
+        for file in subject.files("script", FOLDER):
+            for number, line in enumerate((subject.text(file) or "").splitlines(), 1):
+                if LITERAL.search(line) and not line.lstrip().startswith("#"):
+                    what = "a password of rspamd stands in the file"
+                    yield Found(Place(file, number), what, "a secret in /run/secrets", "rspamd")
+
+    def _must_be_there(self, setting: Setting) -> bool:
+        """Tell whether this is the include, and rspamd does not start without its file."""
+        name = re.sub(r"\s", "", setting.name.lower())
+        optional = "try=" in name and not re.search(r"try=(?:false|no|off)", name)
+        return name.startswith(".include") and setting.value == WRITTEN and not optional
+
+    def _block(self, block: Block) -> Iterator[Found]:
+        for setting in block.settings:
+            name, value, place = setting.name, setting.value, setting.place
+            if name in PASSWORDS and value:
+                yield Found(place, f"{name} stands in the file", "a secret in /run/secrets", "rspamd")
+            trusted = [each for each in re.split(r"[\s,\[\]]+", value) if each and not LOOPBACK.match(each)]
+            if name == "secure_ip" and trusted:
+                yield Found(place, f"{', '.join(trusted)} need no password", "secure_ip = []", "rspamd")
 
 
 check = MAIL_CFG_012()

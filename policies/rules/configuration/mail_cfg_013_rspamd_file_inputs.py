@@ -7,6 +7,7 @@ from policies.sources.configuration import Configuration
 FOLDER = "config/rspamd/local.d/"
 WORKERS = ("controller", "fuzzy", "normal", "proxy")
 NAME = "allow_file_and_shm_inputs"
+OFF = ("false", "no", "off")
 
 
 class MAIL_CFG_013(ConfigurationRule):
@@ -26,18 +27,16 @@ class MAIL_CFG_013(ConfigurationRule):
         """Look at the four workers, and at every other file for the switch."""
         trees = subject.blocks("ucl", "config/rspamd/")
         for worker in WORKERS if trees else ():
-            file = f"{FOLDER}worker-{worker}.inc"
-            tree = subject.block(file)
-            if tree is None or not tree.all(NAME):
-                place = tree.place if tree else Place(file)
-                yield Found(
-                    place, f"the worker {worker} takes file names from clients", f"{NAME} = false;", worker
-                )
-        for tree in trees:
-            for block in tree.walk():
-                for setting in block.all(NAME):
-                    if setting.value not in ("false", "no", "off"):
-                        yield Found(setting.place, f"{NAME} is {setting.value}", f"{NAME} = false;", "rspamd")
+            said = [tree for tree in subject.called(f"worker-{worker}.inc") if tree.all(NAME)]
+            if not said:
+                tree = subject.block(f"{FOLDER}worker-{worker}.inc")
+                place = tree.place if tree else Place(f"{FOLDER}worker-{worker}.inc")
+                what = f"the worker {worker} takes file names from clients"
+                yield Found(place, what, f"{NAME} = false;", worker)
+        for block in (each for tree in trees for each in tree.walk()):
+            for setting in block.all(NAME):
+                if setting.value.lower() not in OFF:
+                    yield Found(setting.place, f"{NAME} is {setting.value}", f"{NAME} = false;", "rspamd")
 
 
 check = MAIL_CFG_013()

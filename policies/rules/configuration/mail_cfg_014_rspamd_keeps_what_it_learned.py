@@ -2,11 +2,15 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
+from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
-from policies.sources.units import number
+from policies.sources.settings import Settings
+from policies.sources.units import seconds
 
-FILE = "config/rspamd/local.d/classifier-bayes.conf"
+FILES = ("classifier-bayes.conf", "statistic.conf")
 VALKEY = "config/valkey/valkey.conf"
+#: What is forgotten within a month was hardly learned.
+SHORTEST = 30 * 86400
 
 
 class MAIL_CFG_014(ConfigurationRule):
@@ -27,24 +31,28 @@ class MAIL_CFG_014(ConfigurationRule):
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at the classifier, then at its store."""
-        tree = subject.block(FILE)
-        for setting in tree.all("expire") if tree else ():
-            if number(setting.value) == 0:
-                yield Found(
-                    setting.place, "every learned word is deleted at once", "expire = 8640000", "rspamd"
-                )
-        store = subject.flat(VALKEY) if VALKEY in subject.known else None
-        if store is None:
-            return
-        if store.get("appendonly") != "yes":
-            yield Found(
-                store.where("appendonly"), "what was learned is in memory only", "appendonly yes", "valkey"
-            )
-        policy = store.get("maxmemory-policy", "noeviction")
-        if policy.startswith("allkeys"):
-            yield Found(
-                store.where("maxmemory-policy"), f"{policy} drops what was learned", "volatile-lru", "valkey"
-            )
+        for name in FILES:
+            for tree in subject.called(name):
+                for block in tree.walk():
+                    yield from self._expire(block)
+        stores = subject.in_force(VALKEY, "valkey")
+        yield from dict.fromkeys(found for store in stores for found in self._store(store))
+
+    def _expire(self, block: Block) -> Iterator[Found]:
+        for setting in block.all("expire"):
+            lasts = seconds(setting.value)
+            if lasts is None or 0 <= lasts < SHORTEST:
+                what = f"learned words are deleted after {setting.value}"
+                yield Found(setting.place, what, "expire = 8640000", "rspamd")
+
+    def _store(self, store: Settings) -> Iterator[Found]:
+        if store.get("appendonly").lower() != "yes":
+            what = "what was learned is in memory only"
+            yield Found(store.where("appendonly"), what, "appendonly yes", "valkey")
+        policy = store.get("maxmemory-policy", "noeviction").lower()
+        if not policy.startswith(("volatile", "noeviction")):
+            what = f"{policy} drops what was learned"
+            yield Found(store.where("maxmemory-policy"), what, "volatile-lru", "valkey")
 
 
 check = MAIL_CFG_014()

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
@@ -5,13 +6,16 @@ from policies.model import Found, Place, Severity
 from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
-#: Each header, and a word that its value must have.
+#: Each header, and what its value must look like.
 HEADERS = {
-    "Strict-Transport-Security": "",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "",
-    "Referrer-Policy": "",
+    "strict-transport-security": re.compile(r"max-age=(?:[1-9]\d{7,}|[5-9]\d{6})"),
+    "x-content-type-options": re.compile(r"^nosniff$"),
+    "x-frame-options": re.compile(r"^(?:deny|sameorigin)$"),
+    "referrer-policy": re.compile(
+        r"^(?:no-referrer|same-origin|strict-origin|origin|strict-origin-when-cross-origin)$"
+    ),
 }
+Header = tuple[str, str, Place]
 
 
 class MAIL_CFG_016(ConfigurationRule):
@@ -36,39 +40,64 @@ class MAIL_CFG_016(ConfigurationRule):
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at the top of the files, then for blocks that lose what stands there."""
-        trees = subject.blocks("nginx")
-        top = {name.lower(): text for tree in trees for name, text, _ in self._headers(self._http(tree))}
-        for name, word in HEADERS.items() if trees else ():
-            if name.lower() not in top or word not in top[name.lower()]:
-                yield Found(
-                    Place(trees[0].place.file), f"{name} is not sent", f"add_header {name} … always;", name
-                )
+        trees = [tree for tree in subject.blocks("nginx") if tree.place.file.endswith(".conf")]
+        if not trees:
+            return
+        maps = {
+            block.label.rpartition(" ")[2]: block
+            for tree in trees
+            for block in tree.walk()
+            if block.name == "map"
+        }
+        top = [header for tree in trees for header in self._headers(self._http(tree))]
+        for name in HEADERS:
+            if name not in {header[0] for header in top}:
+                title = name.title()
+                place = Place(trees[0].place.file)
+                yield Found(place, f"{title} is not sent", f"add_header {title} … always;", title)
+        for block in (each for tree in subject.blocks("nginx") for each in tree.walk()):
+            for header in self._headers(block):
+                yield from self._header(header, maps)
         for tree in trees:
-            for block in tree.walk():
-                headers = list(self._headers(block))
-                for name, text, place in headers:
-                    if name in HEADERS and not text.endswith("always"):
-                        yield Found(place, f"{name} is not sent with errors", "always at its end", name)
-                own = {name for name, _, _ in headers}
-                if block is not self._http(tree) and own and not set(HEADERS) <= own:
-                    what = (
-                        f"{block.name} {block.label} sends {', '.join(sorted(own))} instead "
-                        f"of the headers above"
-                    )
-                    yield Found(
-                        headers[0][2],
-                        what.replace("  ", " "),
-                        "no add_header here",
-                        block.label or block.name,
-                    )
+            yield from self._lost(tree)
 
     def _http(self, tree: Block) -> Block:
         return next(iter(tree.inner("http")), tree)
 
-    def _headers(self, block: Block) -> Iterator[tuple[str, str, Place]]:
+    def _headers(self, block: Block) -> Iterator[Header]:
         for setting in block.all("add_header"):
             name, _, value = setting.value.partition(" ")
-            yield name, value, setting.place
+            yield name.lower(), value.lower(), setting.place
+
+    def _header(self, header: Header, maps: dict[str, Block]) -> Iterator[Found]:
+        name, text, place = header
+        if name not in HEADERS:
+            return
+        value, _, last = text.rpartition(" ")
+        if last != "always":
+            value = text
+            yield Found(place, f"{name.title()} is not sent with errors", "always at its end", name.title())
+        values = [value]
+        if value in maps:  # nothing is sent for an empty value: one of them must be right, none wrong
+            values = [each.value.lower() for each in maps[value].settings if each.value] or [""]
+        for wrong in (each for each in values if not HEADERS[name].search(each)):
+            what = f"{name.title()} is {wrong or 'empty'}"
+            yield Found(place, what, "a value that protects", name.title())
+
+    def _lost(self, tree: Block) -> Iterator[Found]:
+        for block in tree.walk():
+            headers = list(self._headers(block))
+            own = {name for name, _, _ in headers}
+            if (
+                block is self._http(tree)
+                or not own
+                or set(HEADERS) <= own
+                or block.get("add_header_inherit") == "merge"
+            ):
+                continue
+            where = " ".join(f"{block.name} {block.label}".split())
+            what = f"{where} sends {', '.join(sorted(own))} instead of the headers above"
+            yield Found(headers[0][2], what, "no add_header here", block.label or block.name)
 
 
 check = MAIL_CFG_016()

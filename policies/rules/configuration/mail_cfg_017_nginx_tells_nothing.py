@@ -1,10 +1,14 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
+from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
-ON = ("on", "build")
+#: A pattern that takes any name.
+ANY = re.compile(r"^~.*(?:\.[*+]|\[\^)")
+LISTENS = re.compile(r"^(?:(?:\[[^\]]*\]|[^:\s]*):)?(?P<port>\d+)$")
 
 
 class MAIL_CFG_017(ConfigurationRule):
@@ -30,20 +34,45 @@ class MAIL_CFG_017(ConfigurationRule):
         if not trees:
             return
         blocks = [block for tree in trees for block in tree.walk()]
-        defaults = [
-            each
-            for each in blocks
-            if each.name == "server" and "default_server" in each.get("listen").split()
-        ]
-        if not any(each.get("return") == "444" for each in defaults):
-            place = defaults[0].place if defaults else Place(trees[0].place.file)
-            yield Found(place, "foreign names get an answer", "a default_server with return 444", "nginx")
+        yield from self._servers([each for each in blocks if each.name == "server"], trees[0])
         if not any(block.get("server_tokens") == "off" for block in blocks):
             yield Found(Place(trees[0].place.file), "nginx tells its version", "server_tokens off", "nginx")
-        for block in blocks:
-            for name in ("server_tokens", "autoindex", "stub_status"):
-                if block.get(name) in ON or (name == "stub_status" and block.all(name)):
-                    yield Found(block.where(name), f"{name} is on", "off", "nginx")
+        for setting in (each for block in blocks for each in block.settings):
+            if setting.name in ("server_tokens", "autoindex") and setting.value not in ("off", ""):
+                yield Found(setting.place, f"{setting.name} is {setting.value}", "off", "nginx")
+            if setting.name == "stub_status":
+                yield Found(setting.place, "stub_status is on", "leave it out", "nginx")
+
+    def _ports(self, server: Block) -> Iterator[tuple[str, bool]]:
+        """Yield each port a server listens on, and whether it is the default there."""
+        for listen in server.all("listen") or ():
+            words = listen.value.split()
+            matched = LISTENS.match(words[0]) if words else None
+            yield matched["port"] if matched else "80", "default_server" in words
+        if not server.all("listen"):
+            yield "80", False
+
+    def _servers(self, servers: list[Block], tree: Block) -> Iterator[Found]:
+        should = "a default_server with return 444"
+        silent = {
+            port
+            for each in servers
+            if each.get("return") == "444"
+            for port, default in self._ports(each)
+            if default
+        }
+        loud = [each for each in servers if each.get("return") != "444"]
+        if not silent:
+            defaults = [each.place for each in loud if any(default for _, default in self._ports(each))]
+            place = defaults[0] if defaults else Place(tree.place.file)
+            yield Found(place, "foreign names get an answer", should, "nginx")
+            return
+        for server in loud:
+            for port in sorted({port for port, _ in self._ports(server)} - silent):
+                yield Found(server.place, f"foreign names get an answer on port {port}", should, "nginx")
+            for setting in server.all("server_name"):
+                if any(ANY.match(name) for name in setting.value.split()):
+                    yield Found(setting.place, "the server takes any name", "its names, one by one", "nginx")
 
 
 check = MAIL_CFG_017()

@@ -5,14 +5,20 @@ from policies.families import ConfigurationRule
 from policies.model import Found, Severity
 from policies.sources.configuration import Configuration
 from policies.sources.scripts import Command, commands
+from policies.sources.shell import SEPARATOR
 
-DOCKER = re.compile(r"\b(?:docker|podman|docker-compose)\b|\$\{?(?:DOCKER|COMPOSE)\b", re.IGNORECASE)
+ENGINE = re.compile(r"\b(?:docker|podman|nerdctl|docker-compose)\b|\$[{(]?\w+|\bcompose\b", re.IGNORECASE)
 DELETES = (
-    re.compile(r"\bsystem\s+prune\b.*\s(?:--volumes\b|\$)"),
+    re.compile(r"\bsystem\s+prune\b.*\s(?:--volumes\b(?!=false)|\$)"),
     re.compile(r"\bvolumes?\s+(?:prune|rm|remove)\b"),
-    re.compile(r"\bdown\b.*\s(?:-\w*v\w*|--volumes)\b"),
-    re.compile(r"(?<![-\w])rm\b.*\s-\w*v"),
+    re.compile(r"\bdown\b.*\s(?:-\w*v\w*|--volumes)(?:\s|$|=(?!false))"),
+    re.compile(r"(?<![-\w])rm\s.*(?<=\s)-\w*v"),
 )
+VARIABLE = re.compile(r"\$[({](\w+)[)}]")
+#: They only say something.
+SAYS = re.compile(r"^@?(?:echo|printf|log|warn|fail|die)\b")
+#: Names of several commands that one of these runs: the line counts as a whole.
+RUNS = re.compile(r"\b(?:xargs|eval|sh -c|bash -c)\b")
 
 
 class MAIL_CFG_019(ConfigurationRule):
@@ -35,15 +41,16 @@ class MAIL_CFG_019(ConfigurationRule):
         """Look at every command of scripts, Makefiles, timers, cron files and workflows."""
         for command in commands(subject.repository):
             if self._deletes(command):
-                yield Found(
-                    command.place,
-                    f"it may delete volumes: {command.text}",
-                    "no such command",
-                    command.place.file,
-                )
+                what = f"it may delete volumes: {command.text}"
+                yield Found(command.place, what, "no such command", command.place.file)
 
     def _deletes(self, command: Command) -> bool:
-        return bool(DOCKER.search(command.text)) and any(pattern.search(command.text) for pattern in DELETES)
+        text = VARIABLE.sub(r"$\1", command.text)
+        parts = [text] if RUNS.search(text) else SEPARATOR.split(text)
+        return any(
+            ENGINE.search(part) and not SAYS.match(part) and any(each.search(part) for each in DELETES)
+            for part in parts
+        )
 
 
 check = MAIL_CFG_019()

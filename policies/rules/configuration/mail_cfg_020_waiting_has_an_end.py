@@ -6,7 +6,8 @@ from policies.model import Found, Severity
 from policies.sources.configuration import Configuration
 from policies.sources.scripts import commands
 
-WAITS = re.compile(r"\b(?:docker[- ]compose|compose)\b.*\bup\b.*\s--wait\b")
+WAITS = re.compile(r"\bcompose\b.*\b(?:up|start|restart)\b.*\s--wait(?![-\w])(?!=false)", re.IGNORECASE)
+ENDS = re.compile(r"--wait-timeout[= ]+(?!0\b)\S")
 
 
 class MAIL_CFG_020(ConfigurationRule):
@@ -25,7 +26,7 @@ class MAIL_CFG_020(ConfigurationRule):
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at every command of scripts, Makefiles, timers, cron files and workflows."""
         for command in commands(subject.repository):
-            if WAITS.search(command.text) and "--wait-timeout" not in command.text:
+            if WAITS.search(command.text) and not ENDS.search(command.text):
                 yield Found(command.place, "it may wait for ever", "--wait-timeout 300", command.place.file)
 
 

@@ -3,8 +3,10 @@ from collections.abc import Iterator
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
 from policies.sources.configuration import Configuration
+from policies.sources.settings import Settings
 
 FILE = "config/valkey/valkey.conf"
+HERE = ("requirepass", "user", "masterauth", "primaryauth", "masteruser", "aclfile")
 
 
 class MAIL_CFG_022(ConfigurationRule):
@@ -23,21 +25,23 @@ class MAIL_CFG_022(ConfigurationRule):
     good = "include /run/secrets/valkey_auth\nprotected-mode yes\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at the include, the mode, and for a password in the file."""
-        store = subject.flat(FILE) if FILE in subject.known else None
-        if store is None:
-            return
+        """Look at the include, the mode, and for a password in the file or the command."""
+        stores = subject.in_force(FILE, "valkey")
+        yield from dict.fromkeys(found for store in stores for found in self._store(store))
+
+    def _store(self, store: Settings) -> Iterator[Found]:
         if not store.get("include").startswith("/run/secrets/"):
-            yield Found(
-                store.where("include"), "it has no password", "include /run/secrets/valkey_auth", "valkey"
-            )
-        if store.get("protected-mode", "yes") != "yes":
-            yield Found(
-                store.where("protected-mode"), "protected-mode is off", "protected-mode yes", "valkey"
-            )
-        for name in ("requirepass", "user", "masterauth"):
-            if store.get(name):
-                yield Found(store.where(name), f"{name} stands in the file", "the secret file", "valkey")
+            where = store.where("include")
+            yield Found(where, "it has no password", "include /run/secrets/valkey_auth", "valkey")
+        if store.get("protected-mode", "yes").lower() != "yes":
+            where = store.where("protected-mode")
+            yield Found(where, "protected-mode is off", "protected-mode yes", "valkey")
+        for name in HERE:
+            # A password in the command is what MAIL_CMP_017 finds; an empty one there undoes the secret file.
+            in_command = store.where(name).file != store.file and store.get(name)
+            if name in store.values and not in_command:
+                what = f"{name} takes the place of the secret file"
+                yield Found(store.where(name), what, "the secret file", "valkey")
 
 
 check = MAIL_CFG_022()

@@ -1,0 +1,56 @@
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from policies.families import ConfigurationRule
+from policies.model import Found, Severity
+from policies.sources import tables
+from policies.sources.compose import Service
+from policies.sources.configuration import Configuration
+
+
+class MAIL_CFG_023(ConfigurationRule):
+    """A file that its service does not see protects nobody, however right it is.
+
+    Without its mount, or under another file mounted over it, the service runs with what its image brings: a
+    rspamd without a virus scanner, a Dovecot that lets any user in.
+    """
+
+    name = "Every configuration file is mounted where its service reads it, and nothing is mounted over it"
+    severity = Severity.CRITICAL
+    fix = "Mount the file, or its folder, at the place that is named (policies/data/mounts.yml has them all)"
+    bad = "services:\n  rspamd:\n    image: rspamd\n"
+    good = "services:\n  rspamd:\n    volumes:\n      - ./config/rspamd/local.d:/etc/rspamd/local.d:ro\n"
+    language = "yaml"
+
+    def check(self, subject: Configuration) -> Iterator[Found]:
+        """Look for each file in each service that should read it."""
+        for file, kind in subject.kinds.items():
+            row = next((each for each in tables.table("mounts") if fnmatch(file, each["files"])), None)
+            for service in subject.running(row["service"]) if row and kind != "text" else ():
+                if not self._seen(subject, service, file, row):
+                    what = f"{service.name} does not see {file}"
+                    yield Found(service.where("volumes"), what, self._place(file, row), service.name)
+
+    def _place(self, file: str, row: dict) -> str:
+        """Return the path that the service reads: below its folder as below ours."""
+        ours = row["files"].partition("*")[0]
+        return f"{row['folder']}/{file.removeprefix(ours)}"
+
+    def _seen(self, subject: Configuration, service: Service, file: str, row: dict) -> bool:
+        if subject.source(service, self._place(file, row)) == file:
+            return True
+        targets = [
+            str(item.get("target"))
+            for item, _ in service.items("volumes")
+            if isinstance(item, dict) and item.get("source") == file
+        ]
+        ending = "." + file.rpartition(".")[2]
+        return bool(row.get("any")) and any(
+            target.rpartition("/")[0] == row["folder"]
+            and target.endswith(ending)
+            and subject.source(service, target) == file
+            for target in targets
+        )
+
+
+check = MAIL_CFG_023()

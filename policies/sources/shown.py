@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from policies.sources.pipelines import Pipeline, pipelines, target
 
 #: Programs whose output is what they are given.
-PRINTS = re.compile(r"^(?:\S*/)?(?:echo|printf|cat|tee|base64|base32|xxd|od|hexdump|rev|tr|fold|sed|logger)\b")
+PRINTS = re.compile(
+    r"^(?:\S*/)?(?:echo|printf|cat|tee|base64|base32|xxd|od|hexdump|rev|tr|fold|sed|logger)\b"
+)
 #: Programs that take a secret from a pipe or a file of their own and print nothing of it.
 KEEPS = re.compile(
     r"^(?:\S*/)?(?:docker|podman|gh|ssh-add|install|openssl|gpg|age|aws|sops|kubectl|helm|npm|pip|make|"
@@ -22,7 +24,9 @@ TRACES = re.compile(
     r"\b(?:ba|z|k)?sh\b(?:\s+-\S+)*\s+-o\s+xtrace"
 )
 #: Programs that print the whole environment, or one variable of it.
-DUMPS = re.compile(r"^(?:\S*/)?(?:env|printenv|set|(?:export|declare|typeset)(?:\s+-[a-zA-Z]*[px][a-zA-Z]*)?)\s*$")
+DUMPS = re.compile(
+    r"^(?:\S*/)?(?:env|printenv|set|(?:export|declare|typeset)(?:\s+-[a-zA-Z]*[px][a-zA-Z]*)?)\s*$"
+)
 ONE = re.compile(r"^(?:\S*/)?(?:printenv|declare\s+-p|typeset\s+-p|export\s+-p)\s+(?P<names>.*)$")
 PROCESS = re.compile(r"/proc/\S+/environ\b")
 #: Code in another language that prints what it finds in the environment.
@@ -36,7 +40,9 @@ SENDS = re.compile(
     r"(?:\s(?:-d|-F|-T|--data\S*|--form\S*|--json|--post-data|--body-data|--upload-file)[\s=]?|https?://)\S*"
 )
 CLIENT = re.compile(r"^(?:\S*/)?(?:curl|wget|nc|ncat|socat)\b")
-ASSIGNED = re.compile(r"^(?:export\s+|local\s+|readonly\s+|declare\s+(?:-\w+\s+)?)?(?P<name>\w+)=(?P<value>.*)$", re.DOTALL)
+ASSIGNED = re.compile(
+    r"^(?:export\s+|local\s+|readonly\s+|declare\s+(?:-\w+\s+)?)?(?P<name>\w+)=(?P<value>.*)$", re.DOTALL
+)
 MASKED = "::add-mask::"
 
 
@@ -101,5 +107,3 @@ def _kept(stages: tuple[str, ...]) -> bool:
         if re.match(r"^tee\s", stage):
             return False
     return False
-
-

@@ -68,7 +68,10 @@ class MAIL_GHA_008(ActionsRule):
             for name, value in mapping(values).items():
                 if "tojson(secrets)" in _squeezed(value):
                     yield Found(where(values, name), "every secret is handed over", "one secret", job.name)
-                elif any("secrets[" in each and "secrets['" not in each for each in map(_squeezed, expressions(value))):
+                elif any(
+                    "secrets[" in each and "secrets['" not in each
+                    for each in map(_squeezed, expressions(value))
+                ):
                     what = "which secret it is shows only when it runs"
                     yield Found(where(values, name), what, "secrets.NAME", job.name)
         names = secret_names(step.get("env"))

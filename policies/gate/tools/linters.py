@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Place
 from policies.sources.repository import Repository
 
+#: Variables that hold options of a linter.
+LESS = ("SHELLCHECK_", "ZIZMOR_")
 SHELLS = ("sh", "bash", "dash", "ksh")
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return the environment without what would tell a linter to look at less."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(LESS)}
 
 
 def shell_scripts(repository: Repository) -> list[str]:
@@ -45,7 +53,9 @@ class Shellcheck(Tool):
         if not command:
             return Outcome(absent="shellcheck is not installed")
         done = execute(
-            [command, "--format=json", "--external-sources", *shell_scripts(repository)], repository.root
+            [command, "--norc", "--format=json", "--external-sources", "--", *shell_scripts(repository)],
+            repository.root,
+            env=_plain_environment(),
         )
         try:
             said = json.loads(done.stdout)
@@ -75,17 +85,14 @@ class Zizmor(Tool):
         if not command:
             return Outcome(absent="zizmor is not installed")
         files = [each.file for each in repository.workflows]
-        done = execute(
-            [command, "--offline", "--quiet", "--no-exit-codes", "--format=json", *files], repository.root
-        )
+        options = ("--offline", "--quiet", "--no-exit-codes", "--no-config", "--no-ignores", "--format=json")
+        done = execute([command, *options, "--", *files], repository.root, env=_plain_environment())
         try:
             said = json.loads(done.stdout)
         except ValueError:
             return self.broken(done.stderr.strip() or "no answer")
         outcome = Outcome()
         for each in said:
-            if each.get("ignored"):
-                continue
             primary = next(
                 (at for at in each["locations"] if at["symbolic"]["kind"] == "Primary"), each["locations"][0]
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Place
@@ -11,7 +12,7 @@ from policies.sources.repository import Repository
 
 #: Variables that hold options of a linter.
 LESS = ("SHELLCHECK_", "ZIZMOR_")
-SHELLS = ("sh", "bash", "dash", "ksh")
+SHEBANG = re.compile(r"#!\s*\S*/(?:env\s+(?:-\S+\s+)*(?:\w+=\S+\s+)*)?(?:\S*/)?(?:ba|da|k|a)?sh(?:\s|$)")
 
 
 def _plain_environment() -> dict[str, str]:
@@ -21,20 +22,12 @@ def _plain_environment() -> dict[str, str]:
 
 def shell_scripts(repository: Repository) -> list[str]:
     """Return the scripts: by their name, or by the interpreter that their first line names."""
-    found = []
-    for file in repository.files:
-        name = file.rpartition("/")[2]
-        if name.endswith((".sh", ".bash")):
-            found.append(file)
-        elif "." not in name:
-            first = repository.text(file).partition("\n")[0]
-            if (
-                first.startswith("#!")
-                and first.split("/")[-1].split()[-1:]
-                and first.split("/")[-1].split()[-1] in SHELLS
-            ):
-                found.append(file)
-    return found
+    return [
+        file
+        for file in repository.files
+        if file.lower().endswith((".sh", ".bash", ".dash", ".ksh"))
+        or SHEBANG.match(repository.text(file)[:200])
+    ]
 
 
 class Shellcheck(Tool):

@@ -7,7 +7,8 @@ from policies.sources.repository import Repository
 from policies.sources.tracked import tracked
 
 NAMES = (
-    ".env", ".env.*", "*.key", "*.pem", "terraform.tfvars", "*.tfstate", "*.tfstate.*", "*.p12", "*.pfx", "*.jks",
+    ".env", ".env.*", "*.key", "*.pem", "terraform.tfvars", "*.tfstate", "*.tfstate.*", "*.p12", "*.pfx",
+    "*.jks",
     "*.kdbx", "*.keytab", "id_rsa", "id_ecdsa", "id_ed25519", ".htpasswd", ".netrc", ".pgpass", ".my.cnf",
 )  # fmt: skip
 EXAMPLES = (".example", ".sample", ".template")

@@ -10,6 +10,13 @@ from policies.model import Severity
 from policies.rule import Rule
 from policies.sources.tables import table
 
+COLOURS = {
+    Severity.CRITICAL: "bold red",
+    Severity.HIGH: "red",
+    Severity.MEDIUM: "yellow",
+    Severity.LOW: "cyan",
+}
+
 
 @dataclass(frozen=True)
 class Info:
@@ -46,7 +53,9 @@ def of_rule(rule: Rule) -> Info:
 def _others() -> dict[str, Info]:
     rows = table("checkers").items()
     return {
-        name: Info(name, row["name"], Severity[row["severity"].upper()], row["family"], row["why"], row["fix"])
+        name: Info(
+            name, row["name"], Severity[row["severity"].upper()], row["family"], row["why"], row["fix"]
+        )
         for name, row in rows
     }
 

@@ -26,6 +26,7 @@ OTHER_PROGRAM = ("PATH", "GATE", "MAKEFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "PYTH
 #: Conditions that let a job or step run whatever happened before it.
 ALWAYS = re.compile(r"^(?:\$\{\{)?\s*(?:always\(\)|!\s*cancelled\(\)|success\(\)|true)\s*(?:\}\})?$")
 STOPS = re.compile(r"^(?:(?:ba)?sh|bash\s.*-\w*e\w*\b.*)$")
+PULL_REQUEST = {"pull_request", "pull_request_target"}
 TYPES = {"opened", "synchronize", "reopened"}
 BRANCHES = {"main", "master", "*", "**"}
 
@@ -51,8 +52,8 @@ def gate_steps(workflow: Workflow) -> Iterator[tuple[Job, int, Map]]:
 
 
 def on_pull_requests(workflow: Workflow) -> bool:
-    """Tell whether a pull request starts a workflow."""
-    return "pull_request" in workflow.started_by()
+    """Tell whether a pull request starts a workflow; MAIL_GHA_003 judges in which way."""
+    return bool(PULL_REQUEST & workflow.started_by())
 
 
 def weaknesses(workflow: Workflow, job: Job, number: int, step: Map) -> Iterator[Weakness]:
@@ -69,7 +70,7 @@ def weaknesses(workflow: Workflow, job: Job, number: int, step: Map) -> Iterator
 
 def _trigger(workflow: Workflow) -> Iterator[Weakness]:
     settings = next(
-        (value for name, value in workflow.triggers.items() if str(name).strip().lower() == "pull_request"),
+        (value for name, value in workflow.triggers.items() if str(name).strip().lower() in PULL_REQUEST),
         None,
     )
     for name in ("paths", "paths-ignore", "branches-ignore"):

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
+from policies.gate import hidden, switches
 from policies.model import Place
 from policies.sources import terraform
 from policies.sources.repository import Repository
 
 KINDS = Path(__file__).parent.parent / "data" / "kinds.yml"
-#: Comments that switch a check off where nobody sees it.
-INLINE = re.compile(
-    r"(?:checkov|bridgecrew|cortex):\s*skip|zizmor:\s*ignore|tfsec:\s*ignore|trivy:\s*ignore|hadolint\s+ignore",
-    re.IGNORECASE,
-)
-#: Where such words may stand: text for people, and the gate itself.
-PROSE = ("*.md", "policies/*", "schemas/*", "*/tests/*", "tests/*")
-SWITCHED = (
-    "*.yml",
-    "*.yaml",
-    "*.tf",
-    "*.hcl",
-    "*.json",
-    "*.tfvars",
-    "*ockerfile*",
-    "*ontainerfile*",
-    "*.sh",
-    "*.cf",
-    "*.conf",
-    "*.inc",
-)
 
 
 def must_exist(repository: Repository, families: Iterable[str]) -> None:
@@ -56,15 +35,9 @@ def must_exist(repository: Repository, families: Iterable[str]) -> None:
 
 
 def inline_skips(repository: Repository) -> None:
-    """Note each comment that would switch a check off."""
-    prose = set(repository.matching(*PROSE))
-    for file in repository.matching(*SWITCHED):
-        if file in prose:
-            continue
-        for number, line in enumerate(repository.text(file).splitlines(), 1):
-            if INLINE.search(line):
-                fix = "remove it; if it must be, write a waiver with reason and end in policies-waivers.yml"
-                repository.problem("inline-skip", Place(file, number), "a comment switches a check off", fix)
+    """Note everything that switches a check off where nobody sees it."""
+    switches.comments(repository)
+    switches.settings(repository)
 
 
 def everything_parses(repository: Repository) -> None:
@@ -87,16 +60,8 @@ def everything_parses(repository: Repository) -> None:
 
 
 def links(repository: Repository) -> None:
-    """Note links that lead out of the repository: what they show is not what was reviewed."""
-    for file in repository.files:
-        path = repository.root / file
-        if path.is_symlink() and not path.resolve().is_relative_to(repository.root):
-            repository.problem(
-                "not-looked-at",
-                Place(file),
-                "a link that leads out of the repository",
-                "put the file itself here",
-            )
+    """Note files that the gate would not see although they count."""
+    hidden.look(repository)
 
 
 def unread(repository: Repository) -> None:

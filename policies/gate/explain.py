@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from policies.gate.info import Info
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from policies.gate.info import COLOURS, Info
 
 TITLES = {
     "compose": "Compose", "dockerfile": "Dockerfiles", "terraform": "Terraform", "actions": "GitHub Actions",
@@ -55,6 +59,12 @@ def page(infos: Mapping[str, Info]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def table(infos: Mapping[str, Info]) -> list[tuple[str, str, str]]:
-    """Return id, severity and name of every rule, in order."""
-    return [(info.id, info.severity.word, info.name) for info in in_order(infos.values())]
+def show(infos: Iterable[Info], console: Console) -> None:
+    """Write the rules to a terminal, by family."""
+    for family, members in groupby(infos, key=lambda info: info.family):
+        console.print(f"\n[bold]{TITLES[family]}[/]")
+        rows = Table.grid(padding=(0, 1))
+        for info in members:
+            rows.add_row(info.id, f"[{COLOURS[info.severity]}]{info.severity.word}[/]", escape(info.name))
+        console.print(rows, soft_wrap=False)
+    console.print("\n[dim]--explain RULE says why, and how to mend it[/]")

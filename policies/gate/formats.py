@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from policies.gate.check import Result
-from policies.gate.info import Info
+from policies.gate.info import COLOURS, Info
+from policies.gate.markdown import markdown
+from policies.gate.wording import headline, with_entity
 from policies.model import Finding, Problem, Severity
 
-COLOURS = {
-    Severity.CRITICAL: "bold red",
-    Severity.HIGH: "red",
-    Severity.MEDIUM: "yellow",
-    Severity.LOW: "cyan",
-}
-WORDS = {0: "clean", 1: "findings", 2: "the gate could not do its job"}
-
-
-def headline(result: Result) -> str:
-    """Return the run in one line."""
-    report = result.report
-    counts = f"{len(report.findings)} findings, {len(report.problems)} problems, {len(report.waived)} waived"
-    return f"{len(report.ran)} rules and checkers ran: {counts} → {WORDS[report.exit_code]}"
+__all__ = ["as_json", "junit", "markdown", "plain", "sarif"]
 
 
 # ---- for people
@@ -39,7 +33,7 @@ def plain(result: Result, console: Console) -> None:
             f"[{COLOURS[finding.severity]}]{finding.severity.word}[/] "
             f"{escape(str(finding.place))} [bold]{finding.rule}[/]"
         )
-        _rows(console, ("is", _with_entity(finding)), ("should be", finding.should), ("mend", finding.fix))
+        _rows(console, ("is", with_entity(finding)), ("should be", finding.should), ("mend", finding.fix))
     for problem in report.problems:
         console.print(f"[bold magenta]{problem.kind}[/] {escape(str(problem.place))}")
         _rows(console, ("is", problem.what), ("mend", problem.fix))
@@ -54,49 +48,17 @@ def plain(result: Result, console: Console) -> None:
 
 
 def _rows(console: Console, *rows: tuple[str, str]) -> None:
+    """Write what there is to say; on a terminal long texts are wrapped below themselves."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(justify="right", width=11, style="dim")
+    grid.add_column(overflow="fold")
     for name, text in rows:
-        console.print(f"  [dim]{name:>9}[/] {escape(text)}")
-
-
-def _with_entity(finding: Finding) -> str:
-    known = not finding.entity or finding.entity in finding.what
-    return finding.what if known else f"{finding.entity}: {finding.what}"
-
-
-def markdown(result: Result) -> str:
-    """Return the summary for a pull request."""
-    report = result.report
-    mark = {0: "✅", 1: "❌", 2: "⚠️"}[report.exit_code]
-    lines = [f"## {mark} Gate", "", headline(result), ""]
-    if report.findings:
-        lines += ["| severity | place | rule | is | should be |", "|---|---|---|---|---|"]
-        lines += [
-            _row(each.severity.word, f"`{each.place}`", each.rule, _with_entity(each), each.should)
-            for each in report.findings
-        ]
-        lines += ["", "How to mend them: `python -m policies check --explain RULE`", ""]
-    if report.problems:
-        lines += ["| problem | place | is | mend |", "|---|---|---|---|"]
-        lines += [_row(each.kind, f"`{each.place}`", each.what, each.fix) for each in report.problems] + [""]
-    if report.waived:
-        lines += [
-            "<details><summary>Waived</summary>",
-            "",
-            "| place | rule | is | waiver |",
-            "|---|---|---|---|",
-        ]
-        lines += [_row(f"`{each.place}`", each.rule, each.what, each.waived) for each in report.waived]
-        lines += ["", "</details>", ""]
-    lines += [f"- {note}" for note in report.notes]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _row(*cells: str) -> str:
-    safe = (
-        " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;").replace("@", "@\u200b")
-        for cell in cells
-    )
-    return "| " + " | ".join(safe) + " |"
+        if console.is_terminal:
+            grid.add_row(name, escape(text))
+        else:
+            console.print(f"  {name:>9} {escape(text)}")
+    if console.is_terminal:
+        console.print(grid, soft_wrap=False)
 
 
 # ---- for machines
@@ -169,8 +131,21 @@ def _descriptor(info: Info) -> dict[str, object]:
 
 
 def _location(finding: Finding | Problem) -> dict[str, object]:
-    artifact = {"uri": finding.place.file.replace(" ", "%20"), "uriBaseId": "%SRCROOT%"}
-    return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": finding.place.line}}}
+    uri = quote(finding.place.file.encode("utf-8", "surrogateescape"))
+    region = {"startLine": max(finding.place.line, 1)}
+    return {
+        "physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}
+    }
+
+
+def _fingerprints(findings: list[Finding]) -> Iterator[str]:
+    """Yield what a finding is known by when lines move: equal ones in one file are counted."""
+    seen: Counter[str] = Counter()
+    for each in findings:
+        said = "\0".join((each.rule, each.place.file, each.entity, each.what))
+        same = hashlib.sha256(said.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        seen[same] += 1
+        yield f"{same}:{seen[same]}"
 
 
 def sarif(result: Result) -> str:
@@ -179,14 +154,14 @@ def sarif(result: Result) -> str:
     found = report.findings + report.waived
     ids = sorted({each.rule for each in found} | {info for info in result.infos if info in report.ran})
     results = []
-    for each in found:
+    for each, fingerprint in zip(found, _fingerprints(found), strict=True):
         entry: dict[str, object] = {
             "ruleId": each.rule,
             "ruleIndex": ids.index(each.rule),
             "level": LEVELS[each.severity],
-            "message": {"text": f"{_with_entity(each)}. It should be: {each.should}. Mend: {each.fix}"},
+            "message": {"text": f"{with_entity(each)}. It should be: {each.should}. Mend: {each.fix}"},
             "locations": [_location(each)],
-            "partialFingerprints": {"gate/v1": f"{each.rule}:{each.place.file}:{each.entity}:{each.what}"},
+            "partialFingerprints": {"primaryLocationLineHash": fingerprint, "gate/v1": fingerprint},
         }
         if each.waived:
             entry["suppressions"] = [{"kind": "external", "status": "accepted", "justification": each.waived}]
@@ -231,7 +206,7 @@ def junit(result: Result) -> str:
         case = ElementTree.SubElement(suite, "testcase", {"classname": f"gate.{family}", "name": rule})
         if found:
             text = "\n".join(
-                f"{each.place}: {_with_entity(each)}; should be: {each.should}; mend: {each.fix}"
+                f"{each.place}: {with_entity(each)}; should be: {each.should}; mend: {each.fix}"
                 for each in found
             )
             failure = ElementTree.SubElement(case, "failure", {"message": f"{len(found)} findings"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from policies.model import Place, Problem
 from policies.rule import Rule, complaints
 
+PROMISED = re.compile(r"### (?P<id>MAIL_\w+)")
 RULES = Path(__file__).parent.parent / "rules"
 
 
@@ -67,7 +69,24 @@ def load(folder: Path = RULES) -> Loaded:
             wrong(path, *complaint)
         loaded.rules.setdefault(rule.rule_id, rule)
         loaded.files.setdefault(rule.rule_id, path)
+    for line, rule_id in _promised(folder):
+        if rule_id not in loaded.rules:
+            what, fix = (
+                f"{rule_id} is gone, though this page promises it",
+                "restore it, or make policies-docs",
+            )
+            place = Place("policies/RULES.md", line)
+            loaded.problems.append(Problem("policy-missing", place, what, fix))
     return loaded
+
+
+def _promised(folder: Path) -> Iterator[tuple[int, str]]:
+    """Yield the rules that the generated page has: one that is deleted is missed there."""
+    page = folder.parent / "RULES.md"
+    lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    for number, line in enumerate(lines, 1):
+        if matched := PROMISED.fullmatch(line):
+            yield number, matched["id"]
 
 
 def _complaints(rule: Rule, path: Path, loaded: Loaded) -> Iterator[tuple[str, str]]:

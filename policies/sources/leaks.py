@@ -17,7 +17,14 @@ ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 #: Settings that take a secret without a sign in between, and Postfix's map in place.
-BARE = re.compile(r"^\s*(?:requirepass|masterauth)\s+(?P<value>\S+)|\bstatic:[^:\s]+:(?P<static>[^\s,]+)")
+BARE = re.compile(
+    r"(?:^\s*(?:requirepass|masterauth)\s+|\bstatic:[^:\s]+:|\bIDENTIFIED\s+(?:WITH\s+\S+\s+)?(?:BY|AS)\s+(?=['\"])|"
+    r"\b(?:mysql|mariadb)[\w-]*\s(?:.*\s)?-p(?=[^\s-])|\bcurl\s(?:.*\s)?(?:-u|--user)[\s=]+[^\s:]+:)"
+    r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,]+)",
+    re.IGNORECASE,
+)
+#: In code only a literal is a secret, and names are often names of fields: letters and digits must be mixed.
+LITERAL = re.compile(r"^(?P<quote>[\"'])(?=[^\"']*\d)(?=[^\"']*[A-Za-z])[^\"'\s/.]{8,}(?P=quote)$")
 #: Words that only say how, and what stands for something else.
 NO_VALUE = re.compile(
     r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|"
@@ -29,6 +36,7 @@ NO_VALUE = re.compile(
 SETTINGS = (
     "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua",
     "*.service", "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
+    "*.env", "*.sql", "*Makefile", "*.hcl",
 )  # fmt: skip
 #: Where others look (their own rules), or where secrets are made up on purpose.
 ELSEWHERE = (
@@ -36,26 +44,48 @@ ELSEWHERE = (
     "tests/*",
     "policies/*",
     "schemas/*",
-    ".github/*",
     "*.tf",
     "*.tfvars",
     "*.schema.json",
 )
+#: Where it is one if it stands there as a literal.
+PROGRAMS = ("*.py", "*.js", "*.mjs", "*.ts", "*.rb", "*.go")
 #: Where rules of the configuration know each name.
 OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
-PIECE = re.compile(r"[\"']\s*[+.&\\]?\s*[\"']")
+PIECE = re.compile(r"[\"']\s*[+.,&\\]?\s*[\"']")
 WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 TAIL = re.compile(r"[A-Za-z0-9+/=_-]*$")
 BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 #: What tells in a text without line ends that one of the shapes may be in it.
-PERHAPS = re.compile(r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$")
-HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity", re.IGNORECASE)
+PERHAPS = re.compile(
+    r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$|glpat-"
+    r"|AGE-SECRET|hooks\.slack"
+)
+HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity|\sh1:", re.IGNORECASE)
+#: What is public by its nature, and pictures: never judged by chance.
+PUBLIC = re.compile(
+    r"(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+|sk-\S+@openssh\.com)\s+AAAA[\w+/=]+|"
+    r"\bp=\s*MI[\w+/=]+|\bdata:[\w.+-]+/[\w.+-]+;base64,[\w+/=]+"
+)
+BEGIN = re.compile(
+    r"-----BEGIN (?:TRUSTED |X509 )?(?:CERTIFICATE|(?:RSA |EC )?PUBLIC KEY|CERTIFICATE REQUEST|X509 CRL)-----"
+)
+END = re.compile(r"-----END ")
+#: Parts of a name such as aLongNameOfAFunction; in a random text they are shorter.
+PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+LONG_PARTS = 3.5
+#: Hosts and passwords of examples in documents.
+EXAMPLE = re.compile(
+    r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b",
+    re.IGNORECASE,
+)
 #: Lines of a lock file, of pip or of Terraform: they are most of all lines, and cannot hold anything else.
 LOCKED = re.compile(
     r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?)$"
 )
+BY_CHANCE = "a long random text"
 WINDOW = 4
 ALPHABET = 40
 SHORTEST = 6
@@ -65,7 +95,8 @@ def _by_shape(line: str, tests: bool) -> str:
     found = shape(line)
     if found == "a password inside an address":
         password = URL.search(line)
-        return "" if tests or (password and NO_VALUE.search(password["password"])) else found
+        example = EXAMPLE.search(line) or (password and NO_VALUE.search(password["password"]))
+        return "" if tests or example else found
     if not found and PIECE.search(line):
         found = shape(PIECE.sub("", line))
     if not found:
@@ -79,18 +110,33 @@ def _by_name(line: str) -> str:
         if not (HARMLESS.match(value) or NO_VALUE.search(value) or REFERENCE.match(value) or " " in value):
             return "a secret, by its name"
     bare = BARE.search(line)
-    value = (bare["value"] or bare["static"]).strip("\"'") if bare else ""
+    value = bare["value"].strip("\"'") if bare else ""
     return "a secret, by its name" if value and not NO_VALUE.search(value) else ""
+
+
+def _by_literal(line: str) -> str:
+    found = any(
+        LITERAL.match(each["value"]) and not NO_VALUE.search(each["value"].strip("\"'"))
+        for each in ASSIGNED.finditer(line)
+    )
+    return "a secret, by its name" if found else ""
 
 
 def _by_chance(line: str) -> str:
     if HASHES.search(line):
         return ""
     # An alphabet is no secret: each of its letters stands there once.
-    words = [word for word in WORD.findall(line) if len(word) < ALPHABET or len(set(word)) < len(word)]
+    words = WORD.findall(PUBLIC.sub("", line))
+    words = [word for word in words if len(word) < ALPHABET or len(set(word)) < len(word)]
     # A path of several folders is judged by their names: together any long path looks random.
     words = [name for word in words for name in (word.split("/") if PATH.match(word) else [word])]
-    return "a long random text" if any(random_looking(word) for word in words) else ""
+    return BY_CHANCE if any(random_looking(word) and not _readable(word) for word in words) else ""
+
+
+def _readable(word: str) -> bool:
+    """Tell whether a word is made of longer ones, as names in programs are."""
+    parts = PARTS.findall(word)
+    return bool(parts) and len(word) / len(parts) >= LONG_PARTS
 
 
 @lru_cache(maxsize=1 << 16)
@@ -105,6 +151,8 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
         return found
     if settings and not elsewhere and (found := _by_name(line)):
         return found
+    if not tests and _one_of(file, PROGRAMS) and (found := _by_literal(line)):
+        return found
     settled = tests or (elsewhere and not line.lstrip().startswith("#"))
     return "" if settled else _by_chance(line)
 
@@ -112,8 +160,13 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
 @lru_cache(maxsize=4096)
 def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, str], ...]:
     """Return line and kind of each secret in a file; remembered, since most files stay as they are."""
-    whole = ((number, complaint(file, line, elsewhere)) for number, line in enumerate(text.splitlines(), 1))
-    return (*(each for each in whole if each[1]), *split(text))
+    public, whole = False, []
+    for number, line in enumerate(text.splitlines(), 1):
+        public = (public or bool(BEGIN.search(line))) and not END.search(line)
+        found = complaint(file, line, elsewhere)
+        if found and not (public and found == BY_CHANCE):
+            whole.append((number, found))
+    return (*whole, *split(text))
 
 
 @lru_cache(maxsize=4096)

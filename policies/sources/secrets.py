@@ -28,17 +28,28 @@ SHAPES = (
     (re.compile(r"(?<!\w)gh[pousr]_[A-Za-z0-9]{36}"), "a GitHub token"),
     (re.compile(r"(?<!\w)github_pat_\w{60,}"), "a GitHub token"),
     (re.compile(r"(?<!\w)xox[abprs]-[\w-]{10,}"), "a Slack token"),
+    (re.compile(r"hooks\.slack\.com/services/T\w+/B\w+/\w{8,}"), "a Slack webhook"),
+    (re.compile(r"(?<![\w-])AIza[\w-]{35}(?![\w-])"), "a Google key"),
+    (re.compile(r"(?<!\w)glpat-[\w-]{20,}"), "a GitLab token"),
+    (re.compile(r"AGE-SECRET-KEY-1[A-Z0-9]{20,}"), "an age key"),
+    (re.compile(r"PuTTY-User-Key-File-\d"), "a private key"),
+    (re.compile(r"(?<!\w)v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}"), "a Cloudflare key"),
+    (
+        re.compile(r"(?i)authorization:\s*(?:bearer|basic)\s+(?=[^\s\"']*\d)[\w.~+/-]{16,}={0,2}"),
+        "a token in a header",
+    ),
     (re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), "a signed token"),
     (
         re.compile(
-            r"(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:5|6|y|argon2id?)\$\S+\$[./A-Za-z0-9+]{22,}"
+            r"(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:5|6|y|apr1|argon2id?)\$\S+\$[./A-Za-z0-9+]{22,}"
         ),
         "a password hash",
     ),
 )
 #: One of these is part of every shape: without one there is no need to look closer.
 HINT = re.compile(
-    r"PRIVATEKEY|AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|\$(?:2[aby]|5|6|y|argon)"
+    r"PRIVATEKEY|AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|\$(?:2[aby]|5|6|y|apr1|argon)"
+    r"|hooks\.slack|AIza|glpat-|AGE-SECRET|PuTTY-User|v1\.0-|[Aa]uthorization:|AUTHORIZATION:"
 )
 URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
 #: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.
@@ -53,6 +64,7 @@ HARMLESS = re.compile(
 REFERENCE = re.compile(r"^[\"']?\$\{?(?P<name>\w+)")
 BASE64 = re.compile(r"^[A-Za-z0-9+/_-]{16,}={0,2}$")
 SHORTEST_BASE64 = 16
+HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){10,}")
 LONG = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 MIN_ENTROPY = 4.1
 
@@ -71,8 +83,11 @@ def entropy(text: str) -> float:
 
 
 def _decoded(text: str) -> str:
-    """Return what a base64 text holds if that is text itself."""
+    """Return what a base64 or hexadecimal text holds if that is text itself."""
     squeezed = "".join(text.split())
+    if HEX.fullmatch(squeezed):
+        raw = bytes.fromhex(squeezed)
+        return raw.decode("ascii") if raw.isascii() else ""
     if not BASE64.match(squeezed):
         return ""
     try:

@@ -62,7 +62,7 @@ def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
             repository.problem("not-looked-at", Place("."), "git's history is cut off", fix)
         said = _git(
             repository, "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff",
-            "--no-textconv", "--no-renames", "--diff-merges=first-parent", "--src-prefix=a/",
+            "--no-textconv", "--no-renames", "--text", "--diff-merges=first-parent", "--src-prefix=a/",
             "--dst-prefix=b/", "--format=commit:%H",
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError) as error:
@@ -83,3 +83,19 @@ def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
             line += 1
         elif inside and text.startswith("commit:"):
             commit, inside = text[7:19], False
+
+
+def messages(repository: Repository) -> Iterator[tuple[str, str]]:
+    """Yield each line of every commit's and tag's message: where it stands, the line."""
+    if not is_git(repository):
+        return
+    commits = ("log", "--all", "--format=commit %h%n%B%x00")
+    tags = ("for-each-ref", "refs/tags", "--format=tag %(refname:short)%0a%(contents)%00")
+    try:
+        said = [text for words in (commits, tags) for text in _git(repository, *words).split("\0")]
+    except (OSError, subprocess.CalledProcessError) as error:
+        repository.problem("not-looked-at", Place("."), f"git's messages: {error}", "repair the repository")
+        return
+    for text in said:
+        name, _, message = text.strip().partition("\n")
+        yield from ((name, line) for line in message.splitlines())

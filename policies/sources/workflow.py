@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
-from policies.sources.located import Map, dig, mapping, sequence, where
+from policies.sources.located import List, Map, dig, mapping, sequence, where
 
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
 
 PATTERNS = (".github/workflows/*.yml", ".github/workflows/*.yaml")
-ACTIONS = (".github/actions/*/action.yml", ".github/actions/*/action.yaml", "action.yml", "action.yaml")
+#: An action may stand in any folder: a step names it with ./
+ACTIONS = ("*/action.yml", "*/action.yaml", "action.yml", "action.yaml")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Workflow:
 
     file: str
     data: Map
+    files: frozenset[str] = frozenset()
 
     @property
     def is_action(self) -> bool:
@@ -56,6 +58,10 @@ class Workflow:
         """What starts the workflow, by name."""
         on = self.data.get("on", self.data.get(True))
         return mapping(on) or {str(name): None for name in sequence(on)}
+
+    def started_by(self) -> set[str]:
+        """Return the names of the triggers, in the one way in which tables write them."""
+        return {str(name).strip().lower() for name in self.triggers}
 
     def jobs(self) -> Iterator[Job]:
         """Yield the jobs."""
@@ -70,19 +76,39 @@ class Workflow:
         return where(self.data, *path)
 
 
+def _odd(workflow: Workflow) -> Iterator[tuple[Place, str]]:
+    """Yield what no rule could look into, since it has not the shape that GitHub demands."""
+    jobs = workflow.data.get("jobs")
+    if jobs is not None and not isinstance(jobs, Map):
+        yield workflow.where("jobs"), "jobs is a mapping from names to jobs"
+    for name, job in mapping(jobs).items():
+        if not isinstance(job, Map):
+            yield workflow.where("jobs", name), "a job is a mapping"
+    for job in workflow.jobs():
+        steps = job.data.get("steps")
+        if steps is not None and not (
+            isinstance(steps, List) and all(isinstance(each, Map) for each in steps)
+        ):
+            yield job.where("steps"), "steps is a list of mappings"
+
+
 def workflows(repository: Repository) -> list[Workflow]:
     """Return every workflow and action; one that is no mapping is a problem."""
     found = []
+    files = frozenset(repository.files)
     for file in repository.matching(*PATTERNS, *ACTIONS):
+        before = len(repository.problems)
         documents = repository.yaml(file)
         for document in documents:
             if isinstance(document, Map):
-                found.append(Workflow(file, document))
+                found.append(Workflow(file, document, files))
+                for place, should in _odd(found[-1]):
+                    repository.problem("unreadable", place, "it has not the shape of a workflow", should)
             else:
                 repository.problem(
                     "unreadable", Place(file), "a workflow is a mapping", "write on: and jobs:"
                 )
-        if not documents:
+        if not documents and len(repository.problems) == before:
             repository.problem(
                 "unreadable", Place(file), "an empty workflow", "write on: and jobs:, or remove it"
             )

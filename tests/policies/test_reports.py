@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -10,10 +12,13 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from rich.console import Console
 
-from policies.gate import cli
-from policies.gate.check import Options, check
+from policies.gate import catalogue, cli, formats
+from policies.gate.check import Options, Result, check
 from policies.gate.cli import main
+from policies.gate.run import Report
+from policies.model import Finding, Place, Problem, Severity
 
 # The schema of SARIF 2.1.0 as Microsoft's package carries it.
 SARIF_PACKAGE = "@microsoft/jest-sarif@1.0.0-beta.0"
@@ -153,7 +158,7 @@ def test_only_runs_what_it_names(repository):
 def test_list_names_every_rule(capsys):
     assert main(["check", "--list"]) == 0
     said = capsys.readouterr().out
-    assert all(rule in said for rule in cli.known())
+    assert all(rule in said for rule in catalogue.ours())
 
 
 def test_explain_says_why_how_and_shows_both_examples(capsys):
@@ -165,3 +170,86 @@ def test_explain_says_why_how_and_shows_both_examples(capsys):
 
 def test_the_page_of_the_rules_is_what_the_rules_say(capsys):
     assert main(["docs", "--check"]) == 0, "make policies-docs"
+
+
+# ---- ids in every spelling
+
+
+def test_the_beginning_of_ids_stands_for_all_of_them():
+    chosen = catalogue.chosen(("mail_gha", "SHELLCHECK"))
+    assert len(chosen) > 10 and chosen[-1] == "SHELLCHECK"
+    assert all(name.startswith("MAIL_GHA_") for name in chosen[:-1])
+
+
+def test_checkovs_own_checks_are_explained_too(capsys):
+    assert main(["check", "--explain", "ckv_docker_2"]) == 0
+    said = capsys.readouterr().out
+    assert "### CKV_DOCKER_2" in said and "HEALTHCHECK" in said
+
+
+def test_the_list_is_there_for_programs(capsys):
+    assert main(["check", "--list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["rule"] for row in rows} == set(catalogue.ours())
+    assert {"rule", "family", "severity", "name"} == set(rows[0])
+
+
+# ---- hostile values
+
+
+def hostile(count=1, text="a|b `c` <img src=x> @octocat\n# head ![p](http://x) \udcff\u202e"):
+    place = Place("we`ird| file.yml", 3)
+    findings = [
+        Finding("MAIL_REP_001", Severity.HIGH, place, f"{text} {n}", text, text) for n in range(count)
+    ]
+    report = Report(findings=findings, notes=[text], problems=[Problem("unreadable", place, text, text)])
+    report.ran.append("MAIL_REP_001")
+    return Result(report, catalogue.ours())
+
+
+def test_no_value_is_markup_in_a_comment():
+    said = formats.markdown(hostile())
+    rows = [line for line in said.splitlines() if line.startswith("| high")]
+    assert len(rows) == 1 and len(re.findall(r"(?<!\\)\|", rows[0])) == 6
+    for sign in ("<img", "@octocat", "\n# head", "![p]", " `c` ", "\u202e"):
+        assert sign not in said
+
+
+def test_a_comment_is_never_too_long_and_says_what_is_left_out():
+    said = formats.markdown(hostile(5000))
+    assert len(said) < 65_536 and len(said.encode("utf-8", "backslashreplace")) < 65_536
+    shown = said.count("| high |")
+    assert f"{5000 - shown} more are left out here" in said
+
+
+def test_every_report_takes_signs_that_cannot_be_written(tmp_path):
+    for name in ("sarif", "junit", "markdown"):
+        cli._write(tmp_path / name, getattr(formats, name)(hostile()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["junit", "markdown", "sarif"]
+    result = json.loads((tmp_path / "sarif").read_text())["runs"][0]["results"][0]
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == "we%60ird%7C%20file.yml"
+    ElementTree.parse(tmp_path / "junit")  # noqa: S314  # our own output
+
+
+def test_fingerprints_survive_moved_lines_and_tell_equal_findings_apart():
+    def prints(line):
+        found = [Finding("MAIL_REP_001", Severity.HIGH, Place("a", line + n), "x", "y", "z") for n in (0, 5)]
+        report = Report(findings=found, ran=["MAIL_REP_001"])
+        run = json.loads(formats.sarif(Result(report, catalogue.ours())))["runs"][0]
+        return [each["partialFingerprints"]["primaryLocationLineHash"] for each in run["results"]]
+
+    assert prints(1) == prints(40) and len(set(prints(1))) == 2
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_long_texts_are_wrapped_below_themselves_on_a_terminal(width):
+    stream = io.StringIO()
+    console = Console(
+        file=stream, force_terminal=True, width=width, no_color=True, highlight=False, soft_wrap=True
+    )
+    formats.plain(hostile(text="many words " * 12), console)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+    rows = [line for line in lines if "many words" in line and line.startswith(" ")]
+    assert len(rows) > 6 and all(len(line.rstrip()) <= width for line in rows)
+    assert all(line.startswith(" " * 10) for line in rows if not re.match(r"\s+(is|should be|mend) ", line))

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Place
 from policies.sources.repository import Repository
 
-SHELLS = ("sh", "bash", "dash", "ksh")
+#: Variables that hold options of a linter.
+LESS = ("SHELLCHECK_", "ZIZMOR_")
+SHEBANG = re.compile(r"#!\s*\S*/(?:env\s+(?:-\S+\s+)*(?:\w+=\S+\s+)*)?(?:\S*/)?(?:ba|da|k|a)?sh(?:\s|$)")
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return the environment without what would tell a linter to look at less."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(LESS)}
 
 
 def shell_scripts(repository: Repository) -> list[str]:
     """Return the scripts: by their name, or by the interpreter that their first line names."""
-    found = []
-    for file in repository.files:
-        name = file.rpartition("/")[2]
-        if name.endswith((".sh", ".bash")):
-            found.append(file)
-        elif "." not in name:
-            first = repository.text(file).partition("\n")[0]
-            if (
-                first.startswith("#!")
-                and first.split("/")[-1].split()[-1:]
-                and first.split("/")[-1].split()[-1] in SHELLS
-            ):
-                found.append(file)
-    return found
+    return [
+        file
+        for file in repository.files
+        if file.lower().endswith((".sh", ".bash", ".dash", ".ksh"))
+        or SHEBANG.match(repository.text(file)[:200])
+    ]
 
 
 class Shellcheck(Tool):
@@ -45,7 +46,9 @@ class Shellcheck(Tool):
         if not command:
             return Outcome(absent="shellcheck is not installed")
         done = execute(
-            [command, "--format=json", "--external-sources", *shell_scripts(repository)], repository.root
+            [command, "--norc", "--format=json", "--external-sources", "--", *shell_scripts(repository)],
+            repository.root,
+            env=_plain_environment(),
         )
         try:
             said = json.loads(done.stdout)
@@ -75,17 +78,14 @@ class Zizmor(Tool):
         if not command:
             return Outcome(absent="zizmor is not installed")
         files = [each.file for each in repository.workflows]
-        done = execute(
-            [command, "--offline", "--quiet", "--no-exit-codes", "--format=json", *files], repository.root
-        )
+        options = ("--offline", "--quiet", "--no-exit-codes", "--no-config", "--no-ignores", "--format=json")
+        done = execute([command, *options, "--", *files], repository.root, env=_plain_environment())
         try:
             said = json.loads(done.stdout)
         except ValueError:
             return self.broken(done.stderr.strip() or "no answer")
         outcome = Outcome()
         for each in said:
-            if each.get("ignored"):
-                continue
             primary = next(
                 (at for at in each["locations"] if at["symbolic"]["kind"] == "Primary"), each["locations"][0]
             )

@@ -1,12 +1,17 @@
+import posixpath
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from policies.families import ActionsRule
 from policies.model import Found, Severity
 from policies.sources.located import where
 from policies.sources.workflow import Workflow
 
-COMMIT = re.compile(r"^[0-9a-f]{40}$")
+COMMIT = re.compile(r"[\w.-]+/[^\s@]+@(?!0{40})[0-9a-f]{40}")
+IMAGE = re.compile(r"docker://[^\s@]+@sha256:[0-9a-f]{64}")
+#: What makes a folder of this repository an action.
+PARTS = ("action.yml", "action.yaml", "Dockerfile")
 
 
 class MAIL_GHA_001(ActionsRule):
@@ -29,20 +34,21 @@ class MAIL_GHA_001(ActionsRule):
         """Look at every `uses` of steps and of jobs."""
         for job in subject.jobs():
             for step in [job.data, *job.steps()]:
-                uses = step.get("uses")
-                if uses is None or (isinstance(uses, str) and uses.startswith("./")):
-                    continue
-                if isinstance(uses, str) and uses.startswith("docker://"):
-                    pinned = re.search(r"@sha256:[0-9a-f]{64}$", uses)
-                else:
-                    pinned = COMMIT.match(str(uses).partition("@")[2])
-                if not pinned:
-                    yield Found(
-                        where(step, "uses"),
-                        f"{uses} is not pinned by a commit",
-                        "owner/name@<40 hex digits>",
-                        job.name,
-                    )
+                if "uses" in step and (what := self._complaint(step["uses"], subject)):
+                    should = "owner/name@<40 hex digits>, or ./ and a folder that is here"
+                    yield Found(where(step, "uses"), what, should, job.name)
+
+    def _complaint(self, uses: Any, workflow: Workflow) -> str:
+        if not isinstance(uses, str):
+            return f"{uses} names no action"
+        if uses.startswith("./"):
+            path = posixpath.normpath(uses)
+            here = path in workflow.files or any(
+                f"{path}/{part}".removeprefix("./") in workflow.files for part in PARTS
+            )
+            return "" if here else f"{uses} is not in this repository: nobody sees what it does"
+        pinned = IMAGE if uses.startswith("docker://") else COMMIT
+        return "" if pinned.fullmatch(uses) else f"{uses} is not pinned by a commit"
 
 
 check = MAIL_GHA_001()

@@ -26,15 +26,15 @@ class MAIL_GHA_002(ActionsRule):
         """Look at the permissions of the workflow and of each job."""
         if subject.is_action:
             return
-        top = subject.data.get("permissions")
+        top, may = subject.data.get("permissions"), dict(table("actions")["writes"])
+        if subject.started_by() - set(table("actions")["trusted"]):
+            may = {name: why for name, why in may.items() if name not in table("actions")["after_merge"]}
         jobs = list(subject.jobs())
         if "permissions" in subject.data:
             yield from self._given(top, where(subject.data, "permissions"), "", ())
         for job in jobs:
             if "permissions" in job.data:
-                yield from self._given(
-                    job.data["permissions"], job.where("permissions"), job.name, table("actions")["writes"]
-                )
+                yield from self._given(job.data["permissions"], job.where("permissions"), job.name, may)
             elif "permissions" not in subject.data:
                 yield Found(job.place, f"{job.name} has no permissions", "contents: read", job.name)
 
@@ -44,7 +44,7 @@ class MAIL_GHA_002(ActionsRule):
         for name, right in mapping(value).items():
             at = where(value, name) if isinstance(value, Map) else place
             if right not in READS and not (right == "write" and name in may):
-                yield Found(at, f"{name} is {right}", "read, or a write listed in actions.yml", entity)
+                yield Found(at, f"{name} is {right}", "read, or a write that actions.yml allows here", entity)
 
 
 check = MAIL_GHA_002()

@@ -1,15 +1,26 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ActionsRule
 from policies.model import Found, Severity
-from policies.sources.located import Map, where
-from policies.sources.workflow import Workflow
+from policies.sources.located import Map, dig, where
+from policies.sources.tables import table
+from policies.sources.workflow import Job, Workflow
+
+#: What stands in a checkout of somebody else's code.
+HEAD = re.compile(r"\bhead\b|head_|refs/pull|pull/|issue\.number|pull_requests|inputs\.", re.IGNORECASE)
+FETCHED = re.compile(
+    r"\bgh\s+pr\s+checkout\b|\bgit\s[^\n]*(?:refs/)?pull/|\bgit\s[^\n]*\$\{?\w*HEAD|\bgh\s+run\s+download\b"
+)
+#: A run of somebody who may write already, or code that was merged.
+OURS = re.compile(r"workflow_run\.event\s*==\s*'push'")
 
 
 class MAIL_GHA_003(ActionsRule):
     """pull_request_target runs with our secrets and a token that writes, started by anybody with a fork.
 
-    As soon as one step touches the fork's code, its author has all of that.
+    As soon as one step touches the fork's code, its author has all of that. The same goes for workflow_run,
+    comments and issues, once such a workflow checks that code out.
     """
 
     name = "No pull_request_target: use pull_request, which gets no secrets from a fork"
@@ -19,12 +30,26 @@ class MAIL_GHA_003(ActionsRule):
     good = "on: pull_request\n"
 
     def check(self, subject: Workflow) -> Iterator[Found]:
-        """Look at what starts the workflow."""
+        """Look at what starts the workflow, and at whose code it then checks out."""
+        key = "on" if "on" in subject.data else True
         for name in subject.triggers:
-            if name.strip().lower() == "pull_request_target":
-                on = subject.data.get("on", subject.data.get(True))
-                place = where(on, name) if isinstance(on, Map) else where(subject.data, "on")
+            if str(name).strip().lower() == "pull_request_target":
+                on = subject.data[key]
+                place = where(on, name) if isinstance(on, Map) else where(subject.data, key)
                 yield Found(place, "anybody starts this with our secrets", "pull_request")
+        if subject.started_by() & set(table("actions")["with_secrets"]):
+            for job in subject.jobs():
+                yield from self._job(job)
+
+    def _job(self, job: Job) -> Iterator[Found]:
+        if OURS.search(str(job.get("if"))):
+            return
+        for step in job.steps():
+            checkout = str(step.get("uses")).lower().startswith("actions/checkout")
+            for path in (("with", "ref"), ("with", "repository")) if checkout else (("run",),):
+                if (HEAD if checkout else FETCHED).search(str(dig(step, *path) or "")):
+                    what = "a stranger's code runs with our secrets"
+                    yield Found(where(step, *path), what, "the code of this branch", job.name)
 
 
 check = MAIL_GHA_003()

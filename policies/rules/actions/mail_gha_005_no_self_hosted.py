@@ -1,38 +1,10 @@
-import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from typing import Any
 
 from policies.families import ActionsRule
 from policies.model import Found, Severity
-from policies.sources.located import dig, mapping, sequence
+from policies.sources.runners import hosted, labels
 from policies.sources.tables import table
-from policies.sources.workflow import Job, Workflow
-
-MATRIX = re.compile(r"^\$\{\{\s*matrix\.([\w-]+)\s*\}\}$")
-
-
-def labels(job: Job) -> list[Any]:
-    """Return every label that the job may run on; an expression is looked up in the matrix."""
-    runs_on = job.get("runs-on")
-    if isinstance(runs_on, dict):
-        return (
-            ["a group", *sequence(runs_on.get("labels"))]
-            if "group" in runs_on
-            else sequence(runs_on.get("labels"))
-        )
-    found: list[Any] = []
-    for label in sequence(runs_on):
-        if matched := MATRIX.match(str(label)):
-            name = matched[1]
-            included = [
-                mapping(each).get(name) for each in sequence(job.get("strategy", "matrix", "include"))
-            ]
-            values = [*sequence(dig(job.data, "strategy", "matrix", name)), *included]
-            found += [each for each in values if each is not None] or [label]
-        else:
-            found.append(label)
-    return found
+from policies.sources.workflow import Workflow
 
 
 class MAIL_GHA_005(ActionsRule):
@@ -49,14 +21,14 @@ class MAIL_GHA_005(ActionsRule):
 
     def check(self, subject: Workflow) -> Iterator[Found]:
         """Look at the runner of each job that a pull request may start."""
-        if subject.is_action or not set(subject.triggers) & set(table("actions")["strangers"]):
+        if subject.is_action or not subject.started_by() - set(table("actions")["trusted"]):
             return
         for job in subject.jobs():
             if "uses" in job.data:
                 continue
             names = labels(job) or ["nothing"]
             for label in names:
-                if not any(fnmatchcase(str(label), each) for each in table("actions")["runners"]):
+                if not hosted(label):
                     yield Found(job.where("runs-on"), f"it runs on {label}", "a runner of GitHub", job.name)
 
 

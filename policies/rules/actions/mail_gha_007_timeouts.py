@@ -23,9 +23,15 @@ class MAIL_GHA_007(ActionsRule):
         most = table("actions")["minutes"]
         for job in () if subject.is_action else subject.jobs():
             minutes = job.get("timeout-minutes")
-            right = isinstance(minutes, int) and not isinstance(minutes, bool) and 0 < minutes <= most
+            number = isinstance(minutes, (int, float)) and not isinstance(minutes, bool)
+            right = number and 0 < minutes <= most
             if "uses" not in job.data and not right:
-                what = f"{job.name} may take {minutes or 360} minutes"
+                plain = number or minutes is None
+                what = (
+                    f"{job.name} may take {minutes or 360} minutes"
+                    if plain
+                    else f"its limit is {minutes!r}, no number"
+                )
                 yield Found(job.where("timeout-minutes"), what, f"1 to {most} minutes", job.name)
 
 

@@ -1,17 +1,19 @@
-import re
 from collections.abc import Iterator
+from typing import Any
 
 from policies.families import ActionsRule
-from policies.model import Found, Severity
+from policies.model import Found, Place, Severity
+from policies.sources import shown
 from policies.sources.expressions import expressions, holds_secret, secret, secret_names
 from policies.sources.located import Map, dig, mapping, where
 from policies.sources.workflow import Job, Workflow
 
-SHOWS = re.compile(r"\b(?:echo|printf|tee|base64|xxd|od|rev)\b|<<<")
-#: set -x, set -ex, set -o xtrace, bash -x: every command is printed with its values.
-TRACES = re.compile(r"\bset\s+-(?:[a-z]*x|o\s+xtrace)|\b(?:ba|da|z|k)?sh\s+-[a-z]*x\b")
-DUMPS = re.compile(r"(?:^|[;&|]\s*)(?:env|printenv|export\s+-p|set)\s*(?:$|[;&|>])", re.MULTILINE)
 CODE = (("run",), ("with", "script"))
+SHELL = ("defaults", "run", "shell")
+
+
+def _squeezed(value: Any) -> str:
+    return "".join(str(value).lower().split())
 
 
 class MAIL_GHA_008(ActionsRule):
@@ -30,40 +32,63 @@ class MAIL_GHA_008(ActionsRule):
 
     def check(self, subject: Workflow) -> Iterator[Found]:
         """Look at the environments, at scripts and at what called workflows inherit."""
-        yield from self._environment(subject.data, "")
+        if not subject.is_action:
+            yield from self._environment(subject.data, "")
         for job in subject.jobs():
             if not subject.is_action:
-                yield from self._environment(job.data, job.name)
-            if job.get("secrets") == "inherit":
+                yield from self._job(job)
+            inherited = job.get("secrets")
+            if isinstance(inherited, str) and inherited.strip().lower() == "inherit":
                 yield Found(job.where("secrets"), "it gets every secret", "secrets one by one", job.name)
             for step in job.steps():
-                yield from self._step(step, job)
+                yield from self._step(step, job, subject)
 
     def _environment(self, data: Map, entity: str) -> Iterator[Found]:
         for name in secret_names(data.get("env")):
             what = f"{name} holds a secret for every step"
             yield Found(where(data, "env", name), what, "the env of one step", entity)
 
-    def _step(self, step: Map, job: Job) -> Iterator[Found]:
+    def _job(self, job: Job) -> Iterator[Found]:
+        yield from self._environment(job.data, job.name)
+        containers = [("container",), *(("services", name) for name in mapping(job.get("services")))]
+        for path in containers:
+            for name in secret_names(job.get(*path, "env")):
+                what = f"{name} holds a secret for every step"
+                yield Found(job.where(*path, "env", name), what, "the env of one step", job.name)
+        for name, value in mapping(job.get("outputs")).items():
+            if holds_secret(value):
+                what = f"the output {name} is a secret"
+                yield Found(job.where("outputs", name), what, "the secret itself, in that job", job.name)
+
+    def _step(self, step: Map, job: Job, workflow: Workflow) -> Iterator[Found]:
         for path in CODE:
             if any(secret(each) for each in expressions(dig(step, *path))):
                 yield Found(where(step, *path), "a secret is pasted into a script", "env", job.name)
         for values in (step.get("env"), step.get("with")):
             for name, value in mapping(values).items():
-                if "tojson(secrets)" in "".join(str(value).lower().split()):
+                if "tojson(secrets)" in _squeezed(value):
                     yield Found(where(values, name), "every secret is handed over", "one secret", job.name)
-        run, names = step.get("run"), secret_names(step.get("env"))
-        if isinstance(run, str) and names and not holds_secret(run):
-            yield from self._script(run, names, step, job)
+                elif any(
+                    "secrets[" in each and "secrets['" not in each
+                    for each in map(_squeezed, expressions(value))
+                ):
+                    what = "which secret it is shows only when it runs"
+                    yield Found(where(values, name), what, "secrets.NAME", job.name)
+        names = secret_names(step.get("env"))
+        for path in CODE:
+            script = dig(step, *path)
+            if isinstance(script, str) and names and not holds_secret(script):
+                shells = (step.get("shell"), job.get(*SHELL), dig(workflow.data, *SHELL))
+                yield from self._script(script, names, where(step, *path), job, shells)
 
-    def _script(self, run: str, names: set[str], step: Map, job: Job) -> Iterator[Found]:
-        place = where(step, "run")
-        if TRACES.search(run) or DUMPS.search(run) or TRACES.search(str(step.get("shell") or "")):
-            yield Found(place, "commands are printed with their values", "no tracing", job.name)
-        for name in sorted(names):
-            used = re.compile(rf"\$\{{?{re.escape(name)}\b")
-            if any(used.search(line) and SHOWS.search(line) for line in run.splitlines()):
-                yield Found(place, f"{name} is printed", "a program that reads it", job.name)
+    def _script(
+        self, script: str, names: set[str], place: Place, job: Job, shells: tuple[Any, ...]
+    ) -> Iterator[Found]:
+        shell = next((str(each) for each in shells if each), "")
+        if shown.dumps(script) or shown.TRACES.search(shell):
+            yield Found(place, "commands or variables are printed with their values", "no tracing", job.name)
+        for name in shown.printed(script, names):
+            yield Found(place, f"{name} is printed", "a program that reads it", job.name)
 
 
 check = MAIL_GHA_008()

@@ -22,9 +22,9 @@ class MAIL_GHA_009(ActionsRule):
         """Look at every checkout."""
         for job in subject.jobs():
             for step in job.steps():
-                name = str(step.get("uses") or "").partition("@")[0].lower()
+                name = str(step.get("uses") or "").partition("@")[0].strip("/ ").lower()
                 kept = dig(step, "with", "persist-credentials")
-                if name == "actions/checkout" and kept not in (False, "false"):
+                if name == "actions/checkout" and str(kept).strip().lower() != "false":
                     place = (
                         where(step, "with", "persist-credentials")
                         if kept is not None

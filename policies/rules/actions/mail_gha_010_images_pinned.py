@@ -4,10 +4,10 @@ from typing import Any
 
 from policies.families import ActionsRule
 from policies.model import Found, Place, Severity
-from policies.sources.located import mapping, where
+from policies.sources.located import List, mapping, where
 from policies.sources.workflow import Workflow
 
-DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
 class MAIL_GHA_010(ActionsRule):
@@ -26,7 +26,7 @@ class MAIL_GHA_010(ActionsRule):
         """Look at containers, services and the image of an action."""
         for job in subject.jobs():
             for image, place in self._images(job.data):
-                if image is not None and image != "Dockerfile" and not DIGEST.search(str(image)):
+                if image is not None and not DIGEST.fullmatch(str(image)):
                     yield Found(place, f"{image} has no digest", "name:tag@sha256:…", job.name)
 
     def _images(self, data: Any) -> Iterator[tuple[Any, Place]]:
@@ -35,9 +35,15 @@ class MAIL_GHA_010(ActionsRule):
             yield container.get("image"), where(data, "container", "image")
         else:
             yield container, where(data, "container")
-        for name, service in mapping(data.get("services")).items():
-            yield mapping(service).get("image"), where(data, "services", name, "image")
-        yield data.get("image"), where(data, "image")
+        services = data.get("services")
+        entries = enumerate(services) if isinstance(services, List) else mapping(services).items()
+        for name, service in entries:
+            image = service.get("image") if isinstance(service, dict) else service
+            yield image, where(data, "services", name, "image")
+        # Without docker:// it is a Dockerfile of the action's own folder.
+        own = data.get("image")
+        if isinstance(own, str) and own.strip().lower().startswith("docker://"):
+            yield own, where(data, "image")
 
 
 check = MAIL_GHA_010()

@@ -6,8 +6,12 @@ from policies.model import Found, Place, Severity
 from policies.sources.repository import Repository
 from policies.sources.tracked import tracked
 
-NAMES = (".env", ".env.*", "*.key", "*.pem", "terraform.tfvars", "*.tfstate", "*.tfstate.*")
-EXAMPLES = (".env.example",)
+NAMES = (
+    ".env", ".env.*", "*.key", "*.pem", "terraform.tfvars", "*.tfstate", "*.tfstate.*", "*.p12", "*.pfx",
+    "*.jks",
+    "*.kdbx", "*.keytab", "id_rsa", "id_ecdsa", "id_ed25519", ".htpasswd", ".netrc", ".pgpass", ".my.cnf",
+)  # fmt: skip
+EXAMPLES = (".example", ".sample", ".template")
 
 
 class MAIL_REP_002(RepositoryRule):
@@ -29,8 +33,8 @@ class MAIL_REP_002(RepositoryRule):
     def check(self, subject: Repository) -> Iterator[Found]:
         """Look at the names of all files that git has or would take."""
         for file in tracked(subject):
-            folders, _, name = file.rpartition("/")
-            named = any(fnmatch(name, pattern) for pattern in NAMES) and name not in EXAMPLES
+            folders, _, name = file.lower().rpartition("/")
+            named = any(fnmatch(name, pattern) for pattern in NAMES) and not name.endswith(EXAMPLES)
             if named or "secrets" in folders.split("/"):
                 yield Found(Place(file), f"{file} is in git", "only on the server, ignored by git", file)
 

@@ -7,7 +7,7 @@ from policies.model import Found, Place, Severity
 from policies.sources import leaks
 from policies.sources.compose import EXAMPLES
 from policies.sources.repository import Repository
-from policies.sources.tracked import added_lines, tracked
+from policies.sources.tracked import added_lines, messages, tracked
 
 #: Files of which MAIL_CMP_017, MAIL_DKR_006 and MAIL_REP_005 judge the settings.
 OTHERS = ("*ockerfile*", "*ontainerfile*", "*compose*.yml", "*compose*.yaml", *EXAMPLES)
@@ -48,6 +48,11 @@ class MAIL_REP_003(RepositoryRule):
             if wrong and line not in now[place.file]:
                 what = f"{wrong}, in the history (commit {commit})"
                 yield Found(place, what, "a new secret, and a history without the old one", place.file)
+
+        for name, line in messages(subject):
+            if wrong := leaks.complaint("message.md", line):
+                what = f"{wrong}, in the message of {name}"
+                yield Found(Place("."), what, "a new secret, and a history without the old one", name)
 
     def _file(self, subject: Repository, file: str) -> Iterator[Found]:
         should = "a file in secrets/, which git ignores"

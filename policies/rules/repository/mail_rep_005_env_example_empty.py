@@ -1,6 +1,7 @@
 import posixpath
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 from policies.families import RepositoryRule
 from policies.model import Found, Place, Severity
@@ -8,7 +9,15 @@ from policies.sources.interpolation import env_file
 from policies.sources.repository import Repository
 from policies.sources.secrets import complaint, is_named
 
-FILES = (".env.example", ".env.sample", ".env.template", "env.example", "example.env")
+FILES = (
+    "*.env.example",
+    "*.env.sample",
+    "*.env.template",
+    "*env.example",
+    "example.env",
+    ".env.*.example",
+    ".env.*.sample",
+)
 COMMENTED = re.compile(r"^(\s*)#+\s*(?=(?:export\s+)?[A-Za-z_]\w*=)", re.MULTILINE)
 PLACEHOLDER = re.compile(r"^<[^>]*>$")
 
@@ -28,7 +37,7 @@ class MAIL_REP_005(RepositoryRule):
     def check(self, subject: Repository) -> Iterator[Found]:
         """Look at every value, also at those in comments."""
         for file in subject.files:
-            if posixpath.basename(file) not in FILES:
+            if not any(fnmatch(posixpath.basename(file), each) for each in FILES):
                 continue
             text = COMMENTED.sub(r"\1", subject.text(file))
             for number, line in enumerate(text.splitlines(), 1):

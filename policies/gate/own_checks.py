@@ -9,15 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from policies.gate.info import Info
 from policies.model import Finding, Place, Problem, Severity
-from policies.sources.located import dig, sequence, where
 from policies.sources.repository import Repository
+from policies.sources.tables import table
 
-DATA = Path(__file__).parent.parent / "data" / "checkov.yml"
-TERRAFORM = "terraform/checkov.yaml"
 FRAMEWORKS = ("dockerfile", "github_actions", "terraform")
 OURS = "MAIL_*"
 
@@ -33,25 +29,9 @@ class Complaints(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-def table() -> dict[str, dict[str, str]]:
-    """Return, for each framework, the ids that are left out with their reasons."""
-    return yaml.safe_load(DATA.read_text(encoding="utf-8"))
-
-
 def skipped() -> dict[str, set[str]]:
-    """Return the ids that are left out of each framework."""
-    return {framework: set(table().get(framework) or ()) for framework in FRAMEWORKS}
-
-
-def other_skips(repository: Repository) -> Iterator[Problem]:
-    """Yield what the settings for checkov alone skip besides: nobody gave a reason for it."""
-    allowed = skipped()["terraform"]
-    for document in repository.yaml(TERRAFORM) if TERRAFORM in repository.files else ():
-        for number, check in enumerate(sequence(dig(document, "skip-check"))):
-            if check not in allowed:
-                place = where(document, "skip-check", number)
-                fix = "take it out, or write its reason into policies/data/checkov.yml"
-                yield Problem("inline-skip", place, f"{check} is skipped without a reason", fix)
+    """Return the ids that are left out of each framework; policies/data/checkov.yml has the reasons."""
+    return {framework: set(table("checkov")[framework]) for framework in FRAMEWORKS}
 
 
 def _runner(framework: str) -> Any:
@@ -128,7 +108,6 @@ def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
                     said.take(repository, framework, report)
     finally:
         logging.getLogger().removeHandler(heard)
-    said.problems += other_skips(repository)
     left_out = sum(len(leave_out[framework]) for framework in frameworks)
     said.notes.append(f"{left_out} of checkov's own checks are left out: policies/data/checkov.yml says why")
     fix = "update checkov, or leave the check out with a reason in policies/data/checkov.yml"

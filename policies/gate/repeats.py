@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from functools import lru_cache
-from pathlib import Path
-
-import yaml
 
 from policies.model import Finding
-
-DATA = Path(__file__).parent.parent / "data" / "repeats.yml"
-
-
-@lru_cache(maxsize=1)
-def _table() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    table = yaml.safe_load(DATA.read_text(encoding="utf-8"))
-    return table["checkov"], table["schemas"]
+from policies.sources.tables import table
 
 
 def _folder(finding: Finding) -> str:
@@ -25,7 +14,7 @@ def _folder(finding: Finding) -> str:
 
 def without_repeats(findings: list[Finding]) -> list[Finding]:
     """Return the findings without those that a rule of ours states as well."""
-    checkov, schemas = _table()
+    checkov, schemas = table("repeats")["checkov"], table("repeats")["schemas"]
     places = {(each.rule, _folder(each)) for each in findings}
     entities = {(each.rule, each.entity) for each in findings if each.entity}
 

@@ -53,12 +53,13 @@ def _program(file: str) -> str:
 def settings(repository: Repository) -> None:
     """Note each settings file by which a checker looks away, and what an allowed one leaves out anew."""
     allowed, prose = table("switches")["allowed"], set(repository.matching(*table("switches")["prose"]))
+    decided = {check for checks in table("checkov").values() for check in checks}
     for file in (each for each in repository.files if each not in prose):
         if file in allowed:
             for place, check in _left_out(repository, file):
-                if check not in allowed[file]:
+                if check not in decided:
                     what = f"it leaves {check} out, which nobody decided"
-                    fix = "write a waiver, or name it in policies/data/switches.yml as well"
+                    fix = "take it out, or write its reason into policies/data/checkov.yml"
                     repository.problem("inline-skip", place, what, fix)
         elif program := _program(file):
             what = f"a settings file by which {program} may look away"

@@ -2,12 +2,14 @@
 nor schema nor one of checkov's own checks.
 """
 
+import hashlib
 import shutil
 import subprocess
 
 import pytest
 from mutations import mutate, read
 
+from policies.gate import own_checks
 from policies.gate.check import Options, judge
 from policies.gate.loading import load
 
@@ -16,19 +18,48 @@ MUTATIONS = read("mutations")
 HARMLESS = read("harmless")
 
 
-@pytest.fixture
-def commit(generate, tmp_path):
-    """Return a function that gives a copy of a generated repository with one commit."""
+def git(root, *words):
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    subprocess.run(["git", "-C", str(root), *who, *words], check=True, capture_output=True)
 
-    def committed(answers):
-        copy = tmp_path / "repository"
-        shutil.copytree(generate(answers), copy, symlinks=True)
-        who = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-        for words in (("init", "-q"), ("add", "--all"), (*who, "commit", "-q", "-m", "first")):
-            subprocess.run(["git", "-C", str(copy), *words], check=True, capture_output=True)
-        return copy
 
-    return committed
+@pytest.fixture(scope="module")
+def committed(generate, tmp_path_factory):
+    """Return a function that gives a generated repository with one commit, as it was generated."""
+    made = {}
+
+    def repository(answers):
+        key = str(sorted(answers.items()))
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("committed") / "repository"
+            shutil.copytree(generate(answers), made[key], symlinks=True)
+            git(made[key], "init", "-q")
+            git(made[key], "add", "--all")
+            git(made[key], "commit", "-q", "-m", "first")
+        git(made[key], "reset", "-q", "--hard")
+        git(made[key], "clean", "-q", "-f", "-f", "-d", "-x")
+        return made[key]
+
+    return repository
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checkov_runs_once_for_the_same_files():
+    """Let checkov judge a kind of files again only when one of them is another than before."""
+    run, known = own_checks._report, {}
+
+    def remembered(repository, framework, leave_out):
+        digest = hashlib.sha256(str(repository.root).encode())
+        for file in sorted(own_checks._files(repository, framework)):
+            digest.update(f"\0{file}\0{repository.text(file)}".encode())
+        key = framework, digest.hexdigest()
+        if key not in known:
+            known[key] = list(run(repository, framework, leave_out))
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_checks, "_report", remembered)
+        yield
 
 
 def judged(root):
@@ -38,21 +69,21 @@ def judged(root):
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
-def test_a_mutation_is_caught_by_exactly_its_rule(commit, mutation):
-    root = commit(mutation.answers)
+def test_a_mutation_is_caught_by_exactly_its_rule(committed, mutation):
+    root = committed(mutation.answers)
     mutate(root, mutation)
     assert judged(root) == ([mutation.rule], [])
 
 
 @pytest.mark.parametrize("mutation", HARMLESS, ids=str)
-def test_a_harmless_change_raises_nothing(commit, mutation):
-    root = commit(mutation.answers)
+def test_a_harmless_change_raises_nothing(committed, mutation):
+    root = committed(mutation.answers)
     mutate(root, mutation)
     assert judged(root) == ([], [])
 
 
-def test_the_generated_repository_is_clean(commit):
-    assert judged(commit({})) == ([], [])
+def test_the_generated_repository_is_clean(committed):
+    assert judged(committed({})) == ([], [])
 
 
 def test_no_two_mutations_have_one_name():

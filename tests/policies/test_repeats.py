@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
-import yaml
 
 from policies.gate.info import OTHERS
 from policies.gate.loading import load
 from policies.gate.own_checks import skipped
-from policies.gate.repeats import DATA, without_repeats
+from policies.gate.repeats import without_repeats
 from policies.model import Finding, Place, Severity
+from policies.sources.tables import table
 
-TABLE = yaml.safe_load(DATA.read_text(encoding="utf-8"))
-ROWS = [(theirs, ours) for part in TABLE.values() for theirs, rules in part.items() for ours in rules]
+ROWS = [
+    (theirs, ours) for part in table("repeats").values() for theirs, rules in part.items() for ours in rules
+]
 FILE = "terraform/s3-backup/main.tf"
 
 

@@ -27,10 +27,9 @@ EMPTY = ("MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "MYSQL_ALLOW_EMPTY_PASSWORD", "MAR
 GRANT = re.compile(
     r"\bGRANT\s+(?P<rights>[^;]*?)\s+ON\s+(?P<what>[`\w*%]+(?:\.[`\w*%]+)?)\s+TO\b", re.IGNORECASE
 )
-
-
+#: A password that is written out, an empty one too; a script's placeholder is none.
 PASSWORD = re.compile(
-    r"\bIDENTIFIED\s+(?:BY|VIA\s+\w+\s+USING)\s+(?:PASSWORD\s*)?\(?\s*'(?!%)[^']", re.IGNORECASE
+    r"\bIDENTIFIED\s+(?:BY|VIA\s+\w+\s+USING)\s+(?:PASSWORD\s*)?\(?\s*'(?!%)", re.IGNORECASE
 )
 
 
@@ -77,7 +76,9 @@ class MAIL_CFG_021(ConfigurationRule):
         """Look for passwords, for a right on everything, and in the schema for all rights on a table."""
         for matched in PASSWORD.finditer(text):
             place = Place(file, text.count("\n", 0, matched.start()) + 1)
-            yield Found(place, "a password of the database stands in the file", "a secret file", "mariadb")
+            yield Found(
+                place, "a password of the database is written out", "the one of a secret file", "mariadb"
+            )
         for matched in GRANT.finditer(text):
             everything = matched["what"].replace("`", "") in ("*.*", "%.*")
             all_rights = file.endswith(".sql") and matched["rights"].upper().startswith("ALL")

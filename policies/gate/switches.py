@@ -28,16 +28,22 @@ def _comments() -> tuple[re.Pattern[str], dict[str, re.Pattern[str]]]:
 def comments(repository: Repository) -> None:
     """Note each comment that would switch a check off."""
     prose = set(repository.matching(*table("switches")["prose"]))
+    for file in (each for each in repository.files if each not in prose):
+        for number, program in _in_text(repository.text(file)):
+            what = f"a comment switches a check of {program} off"
+            repository.problem("inline-skip", Place(file, number), what, FIX)
+
+
+@lru_cache(maxsize=1024)
+def _in_text(text: str) -> tuple[tuple[int, str], ...]:
+    """Return line and program of each such comment; remembered, since most files stay as they are."""
     every, each = _comments()
-    for file in repository.files:
-        text = repository.text(file) if file not in prose else ""
-        if not every.search(text):
-            continue
-        for number, line in enumerate(text.splitlines(), 1):
-            if every.search(line):
-                program = next(name for name, pattern in each.items() if pattern.search(line))
-                what = f"a comment switches a check of {program} off"
-                repository.problem("inline-skip", Place(file, number), what, FIX)
+    lines = enumerate(text.splitlines(), 1) if every.search(text) else ()
+    return tuple(
+        (number, next(name for name, pattern in each.items() if pattern.search(line)))
+        for number, line in lines
+        if every.search(line)
+    )
 
 
 def _program(file: str) -> str:

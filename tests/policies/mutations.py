@@ -1,9 +1,11 @@
 """The mutations as data, by family: mutations/ has single edits that a rule must catch, harmless/ those that
 none may.
 
-An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), and `answers` if they are not the
-defaults. Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its
-whole lines go), `append: text`, `content: text` (a new file or all of an old one), `delete: true`,
+An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), `answers` if they are not the
+defaults, and `refused: true` if `docker compose config` does not take the project either.
+
+Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its whole lines
+go), `append: text`, `content: text` (a new file or all of an old one), `delete: true`,
 `executable: true|false`. `also: [{file: …, …}]` are edits of other files that belong to the same mutation.
 """
 
@@ -27,6 +29,7 @@ class Mutation:
     rule: str
     edits: tuple[dict[str, Any], ...]
     answers: dict[str, Any] = field(default_factory=dict)
+    refused: bool = False
 
     def __str__(self) -> str:
         return self.id
@@ -37,7 +40,13 @@ def read(name: str) -> list[Mutation]:
     files = sorted((HERE / name).glob("*.yml"))
     entries = [entry for file in files for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
     return [
-        Mutation(each["id"], each.get("rule", ""), (each, *each.get("also", ())), each.get("answers", {}))
+        Mutation(
+            each["id"],
+            each.get("rule", ""),
+            (each, *each.get("also", ())),
+            each.get("answers", {}),
+            each.get("refused", False),
+        )
         for each in entries
     ]
 

@@ -1,17 +1,20 @@
 """Each single mutation of a generated repository is caught by the rule it names and by no other: neither rule
-nor schema nor one of checkov's own checks.
+nor schema nor one of checkov's own checks nor the checker of what was changed.
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 
 import pytest
 from mutations import mutate, read
 
-from policies.gate import own_checks
+from policies.gate import check, own_checks
 from policies.gate.check import Options, judge
 from policies.gate.loading import load
+from policies.gate.tools.linters import Shellcheck, Zizmor
+from policies.gate.tools.orchestration import ComposeConfig
 
 LOADED = load()
 MUTATIONS = read("mutations")
@@ -62,9 +65,21 @@ def checkov_runs_once_for_the_same_files():
         yield
 
 
-def judged(root):
-    """Return what the gate says without the checkers of others: rules, and what stopped it."""
-    report = judge(root, Options(), LOADED, tools=False).report
+#: Checkers that need no image, and the files that they look at.
+CHECKERS = (
+    (Zizmor(), re.compile(r"\.github/")),
+    (Shellcheck(), re.compile(r".*(?:\.sh|/bin/[^/]+)$")),
+    (ComposeConfig(), re.compile(r"[^/]*compose[^/]*$|\.env")),
+)
+
+
+def judged(root, mutation=None):
+    """Return the rules that speak, checkers of the changed files among them, and what stopped the gate."""
+    files = [edit["file"] for edit in mutation.edits] if mutation else []
+    chosen = tuple(tool for tool, names in CHECKERS if any(names.match(file) for file in files))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "TOOLS", chosen)
+        report = judge(root, Options(), LOADED).report
     return sorted({each.rule for each in report.findings}), [each.what for each in report.problems]
 
 
@@ -72,14 +87,16 @@ def judged(root):
 def test_a_mutation_is_caught_by_exactly_its_rule(committed, mutation):
     root = committed(mutation.answers)
     mutate(root, mutation)
-    assert judged(root) == ([mutation.rule], [])
+    found, problems = judged(root, mutation)
+    assert set(found) - ({"SYNTAX_COMPOSE"} if mutation.refused else set()) == {mutation.rule}
+    assert problems == []
 
 
 @pytest.mark.parametrize("mutation", HARMLESS, ids=str)
 def test_a_harmless_change_raises_nothing(committed, mutation):
     root = committed(mutation.answers)
     mutate(root, mutation)
-    assert judged(root) == ([], [])
+    assert judged(root, mutation) == ([], [])
 
 
 def test_the_generated_repository_is_clean(committed):

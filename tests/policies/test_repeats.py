@@ -13,9 +13,10 @@ from policies.gate.repeats import without_repeats
 from policies.model import Finding, Place, Severity
 from policies.sources.tables import table
 
-ROWS = [
-    (theirs, ours) for part in table("repeats").values() for theirs, rules in part.items() for ours in rules
-]
+AUDITS = table("repeats")["audits"]
+GENERAL = table("repeats")["checkov"] | table("repeats")["schemas"]
+ROWS = [(theirs, ours) for theirs, rules in GENERAL.items() for ours in rules]
+
 FILE = "terraform/s3-backup/main.tf"
 
 
@@ -32,6 +33,12 @@ def test_a_row_names_a_rule_of_ours_and_a_check_that_runs(theirs, ours):
     assert ours in load().rules
     assert theirs in OTHERS or re.fullmatch(r"CKV2?_[A-Z]+_\d+", theirs)
     assert not any(theirs in left_out for left_out in skipped().values())
+
+
+@pytest.mark.parametrize("checker", AUDITS)
+def test_the_audits_of_a_checker_are_folded_into_rules_of_ours(checker):
+    assert checker in OTHERS
+    assert {rule for rules in AUDITS[checker].values() for rule in rules} <= set(load().rules)
 
 
 def test_a_general_check_is_folded_into_the_rule_that_says_the_same():
@@ -52,3 +59,13 @@ def test_a_schema_is_folded_for_the_same_variable_only():
     same = finding("SCHEMA_ENVIRONMENT", ".env.example", "HDD_PATH")
     other = finding("SCHEMA_ENVIRONMENT", ".env.example", "TZ")
     assert rules(lacking, same, other) == ["MAIL_REP_004", "SCHEMA_ENVIRONMENT"]
+
+
+def test_an_audit_of_zizmor_is_folded_for_the_same_file_only():
+    ours = finding("MAIL_GHA_001", ".github/workflows/a.yml")
+    same = finding("ZIZMOR", ".github/workflows/a.yml", "unpinned-uses")
+    other = finding("ZIZMOR", ".github/workflows/b.yml", "unpinned-uses")
+    assert [str(each.place) for each in without_repeats([ours, same, other])] == [
+        ".github/workflows/a.yml:1",
+        ".github/workflows/b.yml:1",
+    ]

@@ -58,7 +58,8 @@ class Shellcheck(Tool):
         for each in said:
             link = f"https://www.shellcheck.net/wiki/SC{each['code']}"
             what = f"SC{each['code']}: {each['message'].rstrip('.')}"
-            outcome.findings.append(self.finding(Place(each["file"], each["line"]), what, f"see {link}"))
+            place, code = Place(each["file"], each["line"]), f"SC{each['code']}"
+            outcome.findings.append(self.finding(place, what, f"see {link}", code))
         return outcome
 
 
@@ -89,10 +90,9 @@ class Zizmor(Tool):
             primary = next(
                 (at for at in each["locations"] if at["symbolic"]["kind"] == "Primary"), each["locations"][0]
             )
-            file = primary["symbolic"]["key"]["Local"]["given_path"]
+            file = primary["symbolic"]["key"]["Local"]["verbatim_path"]
             line = primary["concrete"]["location"]["start_point"]["row"] + 1
             what = f"{each['ident']}: {each['desc']}"
-            outcome.findings.append(
-                self.finding(Place(file.removeprefix("./"), line), what, f"see {each['url']}")
-            )
+            place = Place(file.removeprefix("./"), line)
+            outcome.findings.append(self.finding(place, what, f"see {each['url']}", each["ident"]))
         return outcome

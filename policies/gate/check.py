@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from policies.gate.repeats import without_repeats
 from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
-from policies.model import Place, Problem
+from policies.model import Finding, Place, Problem
 from policies.sources.repository import Repository
 
 FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
@@ -70,7 +71,8 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
             outcome = tool.broken(f"{type(error).__name__}: {error}")
         report.findings += outcome.findings
         report.problems += outcome.problems
-        report.ran.append(tool.rule)
+        report.notes += outcome.notes
+        report.ran += [] if outcome.absent else [tool.rule]
         if outcome.absent and required:
             fix = "install it, or pull or build the image"
             report.problems.append(
@@ -144,18 +146,37 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
 
 def _at(root: Path, reference: str, folder: Path) -> None:
     """Write the repository as it was at a git reference into a folder."""
-    done = subprocess.run(["git", "-C", str(root), "archive", reference], capture_output=True, check=False)
+    done = subprocess.run(
+        ["git", "-C", str(root), "archive", "--end-of-options", reference], capture_output=True, check=False
+    )
     if done.returncode:
         raise ValueError(f"--changed-since {reference}: {done.stderr.decode().strip()}")
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
 
 
-def _already_there(root: Path, options: Options, loaded: Loaded) -> set[tuple[str, str, str, str]]:
+def _key(finding: Finding) -> tuple[str, str, str, str]:
+    """Return what makes a finding the same one although lines moved."""
+    return finding.rule, finding.place.file, finding.entity, finding.what
+
+
+def _already_there(root: Path, options: Options, loaded: Loaded) -> Counter[tuple[str, str, str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         _at(root, options.changed_since, Path(folder))
-        old = judge(Path(folder), options, loaded, tools=False).report.findings
-    return {(each.rule, each.place.file, each.entity, each.what) for each in old}
+        return Counter(map(_key, judge(Path(folder), options, loaded).report.findings))
+
+
+def _only_new(report: Report, old: Counter[tuple[str, str, str, str]], reference: str) -> None:
+    """Leave out as many findings of a kind as there were at the reference; one more of them is new."""
+    new = []
+    for each in report.findings:
+        if old[_key(each)]:
+            old[_key(each)] -= 1
+        else:
+            new.append(each)
+    if left := len(report.findings) - len(new):
+        report.notes.append(f"{left} findings were there at {reference} already and are left out")
+    report.findings = new
 
 
 def check(root: Path, options: Options) -> Result:
@@ -174,17 +195,7 @@ def check(root: Path, options: Options) -> Result:
     ran = {*report.ran, *(each.rule for each in exceptions if everything and each.rule.startswith("CKV"))}
     checkov = {each.rule for each in exceptions if each.rule.startswith("CKV")}
     waivers.apply(report, exceptions, known | checkov, ran, options.today)
-    if options.changed_since:
-        old = _already_there(root, options, loaded)
-        new = [
-            each
-            for each in report.findings
-            if (each.rule, each.place.file, each.entity, each.what) not in old
-        ]
-        if left := len(report.findings) - len(new):
-            report.notes.append(
-                f"{left} findings were there at {options.changed_since} already and are left out"
-            )
-        report.findings = new
     report.sort()
+    if options.changed_since:
+        _only_new(report, _already_there(root, options, loaded), options.changed_since)
     return result

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema
@@ -148,6 +149,29 @@ def test_changed_since_sees_what_the_removal_of_another_file_did(repository, tmp
     (root / "config/dovecot/sieve/learn-ham.sieve").unlink()
     report = check(root, Options(changed_since="HEAD", only=("MAIL_CFG_010",))).report
     assert [found.place.file for found in report.findings] == ["config/dovecot/dovecot.conf"]
+
+
+def appended(root, file, line):
+    with (root / file).open("a", encoding="utf-8") as opened:
+        opened.write(line)
+
+
+def test_changed_since_sees_one_more_of_what_was_there_once(repository, tmp_path):
+    root = Path(shutil.copytree(repository, tmp_path / "repository"))
+    appended(root, "Makefile", "\nclean:\n\t@docker system prune --volumes\n")
+    git(root, "commit", "--quiet", "--all", "--message", "one")
+    appended(root, "Makefile", "\nmore:\n\t@docker system prune --volumes\n")
+    found = check(root, Options(changed_since="HEAD", only=("MAIL_CFG_019",))).report.findings
+    lines = (root / "Makefile").read_text(encoding="utf-8").splitlines()
+    assert [str(each.place) for each in found] == [f"Makefile:{len(lines)}"]
+
+
+def test_changed_since_leaves_out_what_a_linter_said_already(repository, tmp_path):
+    root = Path(shutil.copytree(repository, tmp_path / "repository"))
+    appended(root, "config/rspamd/start.sh", "rm -rf $1/old\n")
+    git(root, "commit", "--quiet", "--all", "--message", "one")
+    assert check(root, Options(only=("SHELLCHECK",))).report.findings
+    assert check(root, Options(changed_since="HEAD", only=("SHELLCHECK",))).report.findings == []
 
 
 def test_only_runs_what_it_names(repository):

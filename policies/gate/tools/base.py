@@ -18,10 +18,11 @@ TIMEOUT = 120
 
 @dataclass
 class Outcome:
-    """What a checker found, or why it did not run (`absent`)."""
+    """What a checker found, what it only warns of (`notes`), or why it did not run (`absent`)."""
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     absent: str = ""
 
 

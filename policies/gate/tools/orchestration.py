@@ -115,7 +115,8 @@ class Terraform(Tool):
         done = self._ask(repository, command, f"-chdir={folder or '.'}", "validate", "-json", "-no-color")
         try:
             said = json.loads(done.stdout)
-            errors = [each for each in said["diagnostics"] if each["severity"] != "warning"]
+            warnings = [each for each in said["diagnostics"] if each["severity"] == "warning"]
+            errors = [each for each in said["diagnostics"] if each not in warnings]
             if bool(said["valid"]) != (not errors) or bool(errors) != bool(done.returncode):
                 raise ValueError("it says one thing and shows another")
         except (ValueError, KeyError, TypeError) as error:
@@ -125,6 +126,8 @@ class Terraform(Tool):
         if any(WAITING.search(each["summary"]) for each in errors):
             return False
         outcome.findings += [self._diagnosed(folder, each) for each in errors]
+        warned = [self._diagnosed(folder, each) for each in warnings]
+        outcome.notes += [f"{each.place}: terraform warns: {each.what}" for each in warned]
         return True
 
     def _diagnosed(self, folder: str, diagnostic: Mapping[str, Any]) -> Finding:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from policies.families import TerraformRule
 from policies.model import Found, Severity
 from policies.sources.buckets import LOCK, buckets, holds_state, ignored, missing
+from policies.sources.tables import table
 from policies.sources.terraform_blocks import Block, Module, yes
 
 
@@ -30,9 +31,13 @@ class MAIL_TF_001(TerraformRule):
 
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every bucket but the one for the state, and at every lock."""
-        for bucket in buckets(subject):
-            if not holds_state(subject, bucket):
-                yield from self._bucket(subject, bucket)
+        locked = [bucket for bucket in buckets(subject) if not holds_state(subject, bucket)]
+        for bucket in locked:
+            yield from self._bucket(subject, bucket)
+        if not locked and subject.folder in table("terraform")["backups"]:
+            yield Found(
+                subject.place, "there is no bucket for the backups", "an aws_s3_bucket", subject.folder
+            )
         for configuration in subject.resources(LOCK):
             yield from self._lock(configuration)
         for bucket in subject.resources("aws_s3_directory_bucket"):

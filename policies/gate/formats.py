@@ -16,7 +16,7 @@ from rich.table import Table
 from policies.gate.check import Result
 from policies.gate.info import COLOURS, Info
 from policies.gate.markdown import markdown
-from policies.gate.wording import headline, with_entity
+from policies.gate.wording import headline, together, with_entity
 from policies.model import Finding, Problem, Severity
 
 __all__ = ["as_json", "junit", "markdown", "plain", "sarif"]
@@ -28,7 +28,7 @@ __all__ = ["as_json", "junit", "markdown", "plain", "sarif"]
 def plain(result: Result, console: Console) -> None:
     """Write the report to a terminal or a file."""
     report = result.report
-    for finding in report.findings:
+    for finding in together(report.findings):
         console.print(
             f"[{COLOURS[finding.severity]}]{finding.severity.word}[/] "
             f"{escape(str(finding.place))} [bold]{finding.rule}[/]"

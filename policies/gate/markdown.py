@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from policies.gate.check import Result
-from policies.gate.wording import headline, with_entity
+from policies.gate.wording import headline, together, with_entity
 
 #: GitHub takes comments of 65,536 characters; what stands around the rows needs some as well.
 MOST = 60_000
@@ -29,7 +29,7 @@ def markdown(result: Result) -> str:
             _text(with_entity(each)),
             _text(each.should),
         )
-        for each in report.findings
+        for each in together(report.findings)
     ]
     waived = [
         _row(_code(str(each.place)), _text(each.rule), _text(each.what), _text(each.waived))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
+from dataclasses import replace
 
 from policies.gate.check import Result
 from policies.model import Finding
@@ -26,3 +27,11 @@ def with_entity(finding: Finding) -> str:
     """Return what is there, and of which thing."""
     known = not finding.entity or finding.entity in finding.what
     return finding.what if known else f"{finding.entity}: {finding.what}"
+
+
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings for people: one where only the entity differs, as in services that share a setting."""
+    found: dict[Finding, list[str]] = {}
+    for each in findings:
+        found.setdefault(replace(each, entity=""), []).append(each.entity)
+    return [replace(each, entity=", ".join(filter(None, names))) for each, names in found.items()]

@@ -151,6 +151,20 @@ def test_changed_since_sees_what_the_removal_of_another_file_did(repository, tmp
     assert [found.place.file for found in report.findings] == ["config/dovecot/dovecot.conf"]
 
 
+def test_services_that_share_a_line_are_told_together_for_people_and_apart_for_machines(
+    repository, tmp_path, capsys
+):
+    root = Path(shutil.copytree(repository, tmp_path / "repository"))
+    change(root, "docker-compose.yml", "read_only: true", "read_only: false")
+    summary = tmp_path / "gate.md"
+    assert main(["check", str(root), "--only", "MAIL_CMP_013", "--markdown", str(summary)]) == 1
+    said = capsys.readouterr().out
+    assert said.count("MAIL_CMP_013") == 1 and "clamav, cloudflared, dovecot, " in said
+    assert summary.read_text(encoding="utf-8").count("013") == 1
+    assert main(["check", str(root), "--only", "MAIL_CMP_013", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["findings"]) > 5
+
+
 def appended(root, file, line):
     with (root / file).open("a", encoding="utf-8") as opened:
         opened.write(line)

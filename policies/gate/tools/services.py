@@ -63,6 +63,8 @@ class ServiceTool(Tool):
     warns = False
     #: Folders besides /tmp and /run that it must be able to write to; they are in memory.
     writes: tuple[str, ...] = ()
+    #: Capabilities without which the kernel does not start its program.
+    needs: tuple[str, ...] = ()
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is such a service with files of ours."""
@@ -147,6 +149,7 @@ class ServiceTool(Tool):
         an empty file), and the mounts of the Compose file.
         """
         command = [docker, "run", f"--name={name}", f"--user={_account()}", *CONFINED]
+        command += [f"--cap-add={each}" for each in self.needs]
         command += [f"--tmpfs={path}:mode=1777" for path in ("/tmp", "/run", *self.writes)]  # noqa: S108
         command.append(f"--volume={folder / 'secrets'}:/run/secrets:ro")
         command.append(f"--volume={folder / 'resolv.conf'}:/etc/resolv.conf:ro")
@@ -195,6 +198,8 @@ class Dovecot(ServiceTool):
 
     rule, title, service, folder = "SYNTAX_DOVECOT", "doveconf", "dovecot", "config/dovecot"
     warns = True
+    # Programs of the image carry this one in their files, and cannot be started where it is dropped.
+    needs = ("SYS_CHROOT",)
     script = "doveconf -n >/dev/null"
     complaint = (
         r"^doveconf: (?:Fatal|Error|Warning): (?:Error in configuration file "

@@ -6,9 +6,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 
 from policies.model import Place
-from policies.sources.repository import Repository
+from policies.sources.repository import MADE, Repository
 from policies.sources.tables import table
 from policies.sources.tracked import is_git
 
@@ -60,7 +61,7 @@ def _in_the_index(repository: Repository) -> Iterator[tuple[str, Place, str, str
 def _ignored(repository: Repository) -> Iterator[tuple[str, Place, str, str]]:
     """Yield files that git ignores and that the deployment reads."""
     known = table("switches")
-    for file in _git(repository, "--others", "--ignored", "--exclude-standard"):
+    for file in _ignored_files(repository):
         if any(fnmatch(file, each) for each in known["made_on_the_host"]):
             continue
         if any(fnmatch(file, each) for each in known["read_though_ignored"]):
@@ -71,6 +72,19 @@ def _ignored(repository: Repository) -> Iterator[tuple[str, Place, str, str]]:
                 what,
                 "take it out of .gitignore and .git/info/exclude, or remove it",
             )
+
+
+def _ignored_files(repository: Repository) -> Iterator[str]:
+    """Yield what git ignores, without the folders that tools make: an environment has thousands of files."""
+    for name in _git(repository, "--others", "--ignored", "--exclude-standard", "--directory"):
+        if any(fnmatch(part, made) for part in name.split("/") for made in MADE):
+            continue
+        if not name.endswith("/"):
+            yield name
+            continue
+        for folder, folders, names in os.walk(repository.root / name):
+            folders[:] = [each for each in folders if not any(fnmatch(each, made) for made in MADE)]
+            yield from (Path(folder, each).relative_to(repository.root).as_posix() for each in names)
 
 
 def _every_link(repository: Repository) -> Iterator[str]:

@@ -355,6 +355,30 @@ def test_a_file_that_git_ignores_and_the_deployment_reads(tracked, file):
     assert unseen(tracked) == [f"{file}:1"]
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        ".venv-gate/lib/python3.13/site-packages/checkov/dockerfile/Dockerfile",
+        ".venv/lib/python3.13/site-packages/some/compose.yml",
+        "terraform/s3-backup/.terraform/modules/other/main.tf",
+        "mailctl/__pycache__/cli.cpython-313.pyc",
+        ".local/compose.yml",
+        "reports/gate.sarif",
+    ],
+)
+def test_what_tools_leave_behind_hides_nothing(tracked, file):
+    (tracked / file).parent.mkdir(parents=True, exist_ok=True)
+    (tracked / file).write_text("\n")
+    assert unseen(tracked) == []
+
+
+def test_a_file_in_a_folder_that_git_ignores_as_a_whole(tracked):
+    (tracked / ".git" / "info" / "exclude").write_text("terraform/extra/\n")
+    (tracked / "terraform" / "extra").mkdir()
+    (tracked / "terraform" / "extra" / "main.tf").write_text("\n")
+    assert unseen(tracked) == ["terraform/extra/main.tf:1"]
+
+
 def test_secrets_of_the_host_may_be_ignored(tracked):
     (tracked / "config" / "nginx" / "tls.key").write_text("\n")
     assert unseen(tracked) == []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from gate_run import git
 
 TEMPLATE = Path(__file__).parents[2]
 Generate = Callable[..., Path]
@@ -34,3 +36,18 @@ def generate(tmp_path_factory: pytest.TempPathFactory) -> Generate:
         return made[key]
 
     return generated
+
+
+@pytest.fixture
+def repository(generate: Generate, tmp_path: Path) -> Path:
+    """A generated repository that a test may change."""
+    return Path(shutil.copytree(generate(), tmp_path / "repository", symlinks=True))
+
+
+@pytest.fixture
+def tracked(repository: Path) -> Path:
+    """A generated repository in git."""
+    git(repository, "init", "--quiet")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "generated")
+    return repository

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from gate_run import kinds, run
 
 from policies.gate import loading
-from policies.gate.check import Options, check
 from policies.gate.cli import main
 
 RULE = """\
@@ -36,14 +35,6 @@ check = {name}()
 
 
 @pytest.fixture
-def repository(generate, tmp_path):
-    """A generated repository that a test may change."""
-    copy = tmp_path / "repository"
-    shutil.copytree(generate(), copy)
-    return copy
-
-
-@pytest.fixture
 def rules(tmp_path):
     """A folder for rules of a test's own."""
     folder = tmp_path / "pack" / "policies" / "rules"
@@ -54,16 +45,6 @@ def rules(tmp_path):
 def rule(folder: Path, name: str = "MAIL_REP_900", body: str = "return iter(())", file: str = "") -> None:
     path = folder / (file or f"{name.lower()}_test.py")
     path.write_text(RULE.format(name=name, body=body), encoding="utf-8")
-
-
-def run(root: Path, **options):
-    """Run the gate without the syntax checkers, which need programs of their own."""
-    options.setdefault("only", ("MAIL_REP_001",))
-    return check(root, Options(**options)).report
-
-
-def kinds(report) -> set[str]:
-    return {problem.kind for problem in report.problems}
 
 
 def test_a_generated_repository_is_clean(repository, capsys):
@@ -221,194 +202,6 @@ def test_a_kind_of_file_that_is_gone(repository, folder):
 def test_the_wrong_folder(tmp_path):
     report = run(tmp_path)
     assert report.exit_code == 2 and kinds(report) == {"nothing-to-look-at"}
-
-
-@pytest.mark.parametrize(
-    ("file", "comment"),
-    [
-        ("docker-compose.yml", "# checkov:skip=MAIL_CMP_001: because\n"),
-        ("docker-compose.yml", "# bridgecrew:skip=MAIL_CMP_001\n"),
-        ("terraform/s3-backup/main.tf", "# CHECKOV:SKIP=CKV_AWS_18:no\n"),
-        (".github/workflows/a.yml", "on: push\njobs: {}\n# zizmor: ignore[unpinned-uses]\n"),
-        ("usermgmt/Dockerfile", "# checkov:skip=CKV_DOCKER_3\n"),
-        ("usermgmt/Dockerfile", "# hadolint global ignore=DL3008\n"),
-        ("usermgmt/Dockerfile", "# check=skip=all\n"),
-        ("Makefile", "# Checkov : SKIP=CKV_1\n"),
-        ("scripts/tool", "#!/bin/sh\n# shellcheck shell=sh disable=all\n"),
-        ("config/rspamd/start.sh", "#shellcheck disable=SC2086\n"),
-        ("config/rspamd/start.sh", "# shellcheck source=/dev/null\n"),
-        ("terraform/s3-backup/main.tf", "#tfsec:ignore:aws-s3-enable-versioning\n"),
-        ("terraform/s3-backup/main.tf", "# trivy:ignore:AVD-AWS-0089\n"),
-        ("terraform/s3-backup/main.tf", "# tflint-ignore: all\n"),
-        ("terraform/s3-backup/main.tf", "# kics-scan disable=all\n"),
-        ("terraform/tests/more.tf", "# checkov:skip=CKV_AWS_18:no\n"),
-        (".env.example", "# gitleaks:allow\n"),
-        ("docker-compose.yml", "# pragma: allowlist secret\n"),
-        ("usermgmt/src/usermgmt/__init__.py", "# nosec B105\n"),
-    ],
-)
-def test_a_comment_that_switches_a_check_off(repository, file, comment):
-    path = repository / file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as opened:
-        opened.write(comment)
-    report = run(repository)
-    assert report.exit_code == 2 and "inline-skip" in kinds(report)
-    line = (repository / file).read_text().count("\n")
-    assert [str(each.place) for each in report.problems if each.kind == "inline-skip"] == [f"{file}:{line}"]
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        ".checkov.yml",
-        ".checkov.baseline",
-        "zizmor.yml",
-        ".github/ZIZMOR.yaml",
-        ".gitleaks.toml",
-        ".gitleaksignore",
-        "usermgmt/.hadolint.yaml",
-        ".trivyignore",
-        "terraform/.tflint.hcl",
-        ".shellcheckrc",
-        "postfix/.shellcheckrc",
-    ],
-)
-def test_a_settings_file_by_which_a_checker_looks_away(repository, file):
-    (repository / file).write_text("a = 1\n" if file.endswith(("toml", "hcl")) else "a: 1\n")
-    found = [each for each in run(repository).problems if each.kind == "inline-skip"]
-    assert [str(each.place) for each in found] == [f"{file}:1"]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("skip-check:\n  - CKV_AWS_18\n  - CKV_AWS_21\n", 3),
-        ("skip-check: CKV_AWS_18,CKV_AWS_21\n", 1),
-        ("soft-fail: true\n", 1),
-        ("check: [CKV_AWS_1]\n", 1),
-    ],
-)
-def test_an_allowed_settings_file_leaves_out_no_more_than_was_decided(repository, text, line):
-    (repository / "terraform/checkov.yaml").write_text(text)
-    found = [each for each in run(repository).problems if each.kind == "inline-skip"]
-    assert {str(each.place) for each in found} == {f"terraform/checkov.yaml:{line}"}
-
-
-def test_words_in_documents_switch_nothing_off(repository):
-    with (repository / "README.md").open("a") as opened:
-        opened.write("\nWrite no `# checkov:skip=X` and no `# shellcheck disable=SC1`.\n")
-    assert run(repository).exit_code == 0
-
-
-# ---- files that git hides
-
-
-def git(root, *arguments):
-    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True)
-
-
-@pytest.fixture
-def tracked(repository):
-    """A generated repository in git."""
-    git(repository, "init", "--quiet")
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--message", "generated")
-    return repository
-
-
-def unseen(root) -> list[str]:
-    """Return what the gate says it did not look at."""
-    return [str(each.place) for each in run(root).problems if each.kind == "not-looked-at"]
-
-
-def test_nothing_is_hidden_in_a_generated_repository(tracked):
-    assert unseen(tracked) == []
-
-
-@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
-def test_a_file_at_which_git_does_not_look(tracked, flag):
-    git(tracked, "update-index", flag, "README.md")
-    assert unseen(tracked) == ["README.md:1"]
-
-
-@pytest.mark.parametrize("added", [False, True])
-def test_a_repository_inside_the_repository(tracked, added):
-    inner = tracked / "vendor"
-    inner.mkdir()
-    git(inner, "init", "--quiet")
-    (inner / "compose.yml").write_text("services: {}\n")
-    git(inner, "add", "--all")
-    git(inner, "commit", "--quiet", "--message", "inner")
-    if added:
-        git(tracked, "add", "vendor")
-    assert unseen(tracked) == ["vendor:1"]
-
-
-@pytest.mark.parametrize(
-    "file", ["compose.override.yml", "config/rspamd/local.d/more.conf", "terraform/x.tf"]
-)
-def test_a_file_that_git_ignores_and_the_deployment_reads(tracked, file):
-    (tracked / ".git" / "info" / "exclude").write_text(file + "\n")
-    (tracked / file).write_text("\n")
-    assert unseen(tracked) == [f"{file}:1"]
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        ".venv-gate/lib/python3.13/site-packages/checkov/dockerfile/Dockerfile",
-        ".venv/lib/python3.13/site-packages/some/compose.yml",
-        "terraform/s3-backup/.terraform/modules/other/main.tf",
-        "mailctl/__pycache__/cli.cpython-313.pyc",
-        ".local/compose.yml",
-        "reports/gate.sarif",
-    ],
-)
-def test_what_tools_leave_behind_hides_nothing(tracked, file):
-    (tracked / file).parent.mkdir(parents=True, exist_ok=True)
-    (tracked / file).write_text("\n")
-    assert unseen(tracked) == []
-
-
-def test_a_file_in_a_folder_that_git_ignores_as_a_whole(tracked):
-    (tracked / ".git" / "info" / "exclude").write_text("terraform/extra/\n")
-    (tracked / "terraform" / "extra").mkdir()
-    (tracked / "terraform" / "extra" / "main.tf").write_text("\n")
-    assert unseen(tracked) == ["terraform/extra/main.tf:1"]
-
-
-def test_secrets_of_the_host_may_be_ignored(tracked):
-    (tracked / "config" / "nginx" / "tls.key").write_text("\n")
-    assert unseen(tracked) == []
-
-
-@pytest.mark.parametrize("target", ["/etc", "missing.conf", ".git/config"])
-def test_a_link_to_what_is_not_in_git(tracked, target):
-    (tracked / "docs" / "link").symlink_to(target if target.startswith("/") else f"../{target}")
-    git(tracked, "add", "--all")
-    assert unseen(tracked) == ["docs/link:1"]
-
-
-def test_a_link_to_a_folder_of_the_repository_is_fine(tracked):
-    (tracked / "handbook").symlink_to("docs")
-    git(tracked, "add", "--all")
-    assert unseen(tracked) == []
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("readme.MD", b"\n"),
-        ("notes.txt", "wide".encode("utf-16")),
-        ("a\u202eb.txt", b"\n"),
-        ("big", b"a line\n\n" * 1_300_000),
-    ],
-)
-def test_a_file_that_not_every_machine_or_rule_can_read(repository, file, content):
-    (repository / file).write_bytes(content)
-    assert "not-looked-at" in kinds(run(repository))
 
 
 # ---- misuse

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from policies.gate import own_checks
 from policies.sources.repository import Repository
 from policies.sources.tables import table
-
-
-@pytest.fixture
-def repository(generate, tmp_path) -> Path:
-    """A generated repository that a test may change."""
-    return Path(shutil.copytree(generate(), tmp_path / "repository", symlinks=True))
 
 
 def test_the_report_says_how_many_are_left_out_and_where_the_reasons_are(repository):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,6 @@ from conftest import TEMPLATE
 from policies.gate.check import Options, check
 
 FILES = sorted((TEMPLATE / "schemas").glob("*.schema.json"))
-
-
-@pytest.fixture
-def repository(generate, tmp_path) -> Path:
-    copy = tmp_path / "repository"
-    shutil.copytree(generate(), copy)
-    return copy
 
 
 def properties(schema: object, path: str = "") -> Iterator[tuple[str, dict]]:

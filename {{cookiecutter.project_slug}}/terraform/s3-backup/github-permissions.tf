@@ -1,20 +1,30 @@
 # What the GitHub roles may do. They can change neither themselves nor the boundary: an
 # administrator applies such changes, otherwise a merged pull request could give itself the account.
 locals {
+  # What the provider reads of each resource, whether this module sets it or not. A provider that reads more
+  # says in a plan what it misses.
   read_statements = [
     {
       Sid    = "ReadTheBucketsSettings"
       Effect = "Allow"
       Action = [
-        "s3:GetAccelerateConfiguration", "s3:GetBucket*", "s3:GetEncryptionConfiguration",
+        "s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLocation",
+        "s3:GetBucketLogging", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls",
+        "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketTagging",
+        "s3:GetBucketVersioning", "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration",
         "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListTagsForResource",
       ]
       Resource = [local.arns.bucket]
     },
     {
-      Sid      = "ReadIdentities"
-      Effect   = "Allow"
-      Action   = ["iam:Get*", "iam:List*"]
+      Sid    = "ReadIdentities"
+      Effect = "Allow"
+      Action = [
+        "iam:GetOpenIDConnectProvider", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy",
+        "iam:GetUser", "iam:ListAccessKeys", "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies",
+        "iam:ListOpenIDConnectProviderTags", "iam:ListPolicyTags", "iam:ListPolicyVersions", "iam:ListRolePolicies",
+        "iam:ListRoleTags", "iam:ListUserTags",
+      ]
       Resource = [local.arns.user, local.arns.restore, local.arns.plan, local.arns.apply, local.arns.policy, local.arns.boundary, local.github_oidc]
     },
     {

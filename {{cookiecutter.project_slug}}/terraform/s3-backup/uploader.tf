@@ -84,15 +84,18 @@ resource "aws_iam_policy" "boundary" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "ReadAndAddObjects"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject*", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+        Sid    = "ReadAndAddObjects"
+        Effect = "Allow"
+        Action = [
+          "s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion", "s3:PutObject",
+          "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
+        ]
         Resource = local.arns.objects
       },
       {
         Sid      = "ReadTheBucket"
         Effect   = "Allow"
-        Action   = ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucket*"]
+        Action   = concat(local.uploader_bucket_actions, ["s3:ListBucket", "s3:ListBucketVersions"])
         Resource = local.arns.bucket
       },
     ]

@@ -84,25 +84,36 @@ class Terminal:
         os.close(theirs)
 
     def _read(self):
-        """Read once; False when the command has closed its side."""
-        if select.select([self._ours], [], [], 1)[0]:
-            try:
-                self.shown += COLOURS.sub("", os.read(self._ours, 65536).decode(errors="replace"))
-            except OSError:
-                return False
+        """Return what came within a second, perhaps nothing; None when the command has closed its side."""
         assert time.monotonic() < self._deadline, self.shown
-        return True
+        if not select.select([self._ours], [], [], 1)[0]:
+            return ""
+        try:
+            text = COLOURS.sub("", os.read(self._ours, 65536).decode(errors="replace"))
+        except OSError:
+            return None
+        self.shown += text
+        return text
 
     def type(self, keys):
         os.write(self._ours, keys.encode())
 
     def until(self, text):
         while text not in self.shown:
-            assert self._read(), self.shown
+            assert self._read() is not None, self.shown
+
+    def leave(self, key):
+        """Press a key until the command ends: Python forgets an interrupt just before it waits."""
+        text = ""
+        while text is not None:
+            if not text:
+                self.type(key)
+            text = self._read()
+        return self.end()
 
     def end(self):
         """Return the exit code once the command has ended."""
-        while self._read():
+        while self._read() is not None:
             pass
         code = self._process.wait(LIMIT_SECONDS)
         os.close(self._ours)
@@ -157,7 +168,6 @@ def test_a_person_who_leaves_leaves_nothing_behind(key, tmp_path):
     terminal = Terminal(tmp_path / "out")
     terminal.type("Acme\n")
     terminal.until(words("project_slug")[0])
-    terminal.type(key)
-    assert terminal.end() == 1
+    assert terminal.leave(key) == 1
     assert terminal.shown.rstrip().endswith("nothing was generated")
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -64,6 +65,12 @@ def test_questions_are_all_that_cookiecutter_json_asks():
     assert list(raw["__prompts__"]) == [key for key in raw if not key.startswith("_")]
 
 
+def log_in():
+    """Give a new process a terminal of its own and Ctrl-C, which a job in the background ignores."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """`make new` at a real terminal."""
 
@@ -78,42 +85,30 @@ class Terminal:
             stderr=theirs,
             env={**os.environ, "TERM": "vt100", "COLUMNS": "300", "ANSWERS": ""},
             start_new_session=True,
-            # Without a terminal of its own the command would get no interrupt from Ctrl-C.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=log_in,
         )
         os.close(theirs)
 
     def _read(self):
-        """Return what came within a second, perhaps nothing; None when the command has closed its side."""
+        """Read once; False when the command has closed its side."""
+        if select.select([self._ours], [], [], 1)[0]:
+            try:
+                self.shown += COLOURS.sub("", os.read(self._ours, 65536).decode(errors="replace"))
+            except OSError:
+                return False
         assert time.monotonic() < self._deadline, self.shown
-        if not select.select([self._ours], [], [], 1)[0]:
-            return ""
-        try:
-            text = COLOURS.sub("", os.read(self._ours, 65536).decode(errors="replace"))
-        except OSError:
-            return None
-        self.shown += text
-        return text
+        return True
 
     def type(self, keys):
         os.write(self._ours, keys.encode())
 
     def until(self, text):
         while text not in self.shown:
-            assert self._read() is not None, self.shown
-
-    def leave(self, key):
-        """Press a key until the command ends: Python forgets an interrupt just before it waits."""
-        text = ""
-        while text is not None:
-            if not text:
-                self.type(key)
-            text = self._read()
-        return self.end()
+            assert self._read(), self.shown
 
     def end(self):
         """Return the exit code once the command has ended."""
-        while self._read() is not None:
+        while self._read():
             pass
         code = self._process.wait(LIMIT_SECONDS)
         os.close(self._ours)
@@ -168,6 +163,7 @@ def test_a_person_who_leaves_leaves_nothing_behind(key, tmp_path):
     terminal = Terminal(tmp_path / "out")
     terminal.type("Acme\n")
     terminal.until(words("project_slug")[0])
-    assert terminal.leave(key) == 1
+    terminal.type(key)
+    assert terminal.end() == 1
     assert terminal.shown.rstrip().endswith("nothing was generated")
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
+from policies.sources.compose import Service
 from policies.sources.configuration import Configuration
 from policies.sources.settings import Settings
 
@@ -24,6 +25,7 @@ RIGHT = {
 #: MariaDB takes the beginning of a name for the whole of it.
 SHORT = re.compile(r"^skip-g\w*(?:-\w*)?$")
 EMPTY = ("MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "MYSQL_ALLOW_EMPTY_PASSWORD", "MARIADB_ALLOW_EMPTY_PASSWORD")
+HERE = ("localhost", "127.0.0.1", "::1")
 GRANT = re.compile(
     r"\bGRANT\s+(?P<rights>[^;]*?)\s+ON\s+(?P<what>[`\w*%]+(?:\.[`\w*%]+)?)\s+TO\b", re.IGNORECASE
 )
@@ -56,9 +58,18 @@ class MAIL_CFG_021(ConfigurationRule):
             for name, value, place in service.entries("environment"):
                 if name in EMPTY and str(value).strip():
                     yield Found(place, f"{name} allows no password", "leave it out", "mariadb")
+            yield from self._root(service)
         for kind in ("sql", "script"):
             for file in subject.files(kind, "config/mariadb/"):
                 yield from self._rights(file, subject.text(file) or "")
+
+    def _root(self, service: Service) -> Iterator[Found]:
+        """Look from where root may log in; the image lets it in from everywhere when nothing is set."""
+        value = str(service.get("environment", "MARIADB_ROOT_HOST") or "")
+        if value not in HERE:
+            place = service.where("environment", "MARIADB_ROOT_HOST")
+            what = f"root logs in from {value or 'everywhere'}"
+            yield Found(place, what, "MARIADB_ROOT_HOST: localhost", "mariadb")
 
     def _settings(self, settings: Settings) -> Iterator[Found]:
         for name, (needed, values) in RIGHT.items():

@@ -59,7 +59,7 @@ def _start_tools(
     repository: Repository, options: Options, pool: ThreadPoolExecutor
 ) -> dict[Tool, Future[Outcome]]:
     settings = Settings(options.images)
-    wanted = [tool for tool in TOOLS if options.wants(tool.rule)]
+    wanted = [tool for tool in TOOLS if tool.judges in options.families and options.wants(tool.rule)]
     return {tool: pool.submit(tool.run, repository, settings) for tool in wanted if tool.needed(repository)}
 
 
@@ -113,7 +113,7 @@ def _schemas(repository: Repository, options: Options, report: Report) -> None:
 
 def _coverage(repository: Repository, options: Options) -> None:
     coverage.must_exist(repository, options.families)
-    coverage.inline_skips(repository)
+    coverage.inline_skips(repository, options.families)
     coverage.links(repository)
     if "configuration" in options.families:
         coverage.everything_parses(repository)

@@ -34,10 +34,10 @@ def must_exist(repository: Repository, families: Iterable[str]) -> None:
             )
 
 
-def inline_skips(repository: Repository) -> None:
-    """Note everything that switches a check off where nobody sees it."""
-    switches.comments(repository)
-    switches.settings(repository)
+def inline_skips(repository: Repository, families: Iterable[str]) -> None:
+    """Note everything that switches a check of these families off where nobody sees it."""
+    switches.comments(repository, families)
+    switches.settings(repository, families)
 
 
 def everything_parses(repository: Repository) -> None:

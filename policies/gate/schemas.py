@@ -128,6 +128,9 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
         )
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{path} is {shown}", _allowed(error.schema) + hint
+    if error.validator == "anyOf" and all(set(each) == {"required"} for each in error.validator_value):
+        keys = [key for each in error.validator_value for key in each["required"]]
+        return f"{path} has no {', no '.join(keys)}", error.schema.get("description", "")
     if error.validator in ("anyOf", "oneOf"):
         return f"{path} is {shown}", _allowed(error.schema) or error.schema.get("description", "")
     if error.validator in ("pattern", "format", "minLength"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
@@ -25,11 +25,17 @@ def _comments() -> tuple[re.Pattern[str], dict[str, re.Pattern[str]]]:
     return re.compile(every, flags), {name: re.compile(each, flags) for name, each in comments.items()}
 
 
-def comments(repository: Repository) -> None:
+def _counts(program: str, families: Iterable[str]) -> bool:
+    """Tell whether a program judges files of one of these families; most judge several."""
+    return table("switches")["judges"].get(program) in (None, *families)
+
+
+def comments(repository: Repository, families: Iterable[str]) -> None:
     """Note each comment that would switch a check off."""
     prose = set(repository.matching(*table("switches")["prose"]))
     for file in (each for each in repository.files if each not in prose):
-        for number, program in _in_text(repository.text(file)):
+        said = _in_text(repository.text(file))
+        for number, program in (each for each in said if _counts(each[1], families)):
             what = f"a comment switches a check of {program} off"
             repository.problem("inline-skip", Place(file, number), what, FIX)
 
@@ -56,7 +62,7 @@ def _program(file: str) -> str:
     return ""
 
 
-def settings(repository: Repository) -> None:
+def settings(repository: Repository, families: Iterable[str]) -> None:
     """Note each settings file by which a checker looks away, and what an allowed one leaves out anew."""
     allowed, prose = table("switches")["allowed"], set(repository.matching(*table("switches")["prose"]))
     decided = {check for checks in table("checkov").values() for check in checks}
@@ -67,7 +73,7 @@ def settings(repository: Repository) -> None:
                     what = f"it leaves {check} out, which nobody decided"
                     fix = "take it out, or write its reason into policies/data/checkov.yml"
                     repository.problem("inline-skip", place, what, fix)
-        elif program := _program(file):
+        elif (program := _program(file)) and _counts(program, families):
             what = f"a settings file by which {program} may look away"
             repository.problem("inline-skip", Place(file), what, FIX)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policies.gate.check import Options, check
 from policies.gate.loading import load
 from policies.gate.run import Report, run_rules
 from policies.sources.repository import Repository
@@ -222,3 +223,24 @@ LINES = st.sampled_from(
 def test_no_dockerfile_rule_falls_on_any_lines(tmp_path, lines):
     report = judged(Repository(tmp_path, {"Dockerfile": "\n".join(lines)}), OTHERS)
     assert [problem.what for problem in report.problems] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("install.sh", "#!/bin/sh\n# shellcheck disable=SC2086\necho $1\n"),
+        ("Dockerfile", "# hadolint ignore=DL3006\nFROM scratch\n"),
+        (".github/workflows/ci.yml", "on: push\njobs: {} # zizmor: ignore[template-injection]\n"),
+        ("main.tf", "# tfsec:ignore:aws-s3-enable-versioning\n"),
+    ],
+    ids=["script", "Dockerfile", "workflow", "Terraform"],
+)
+def test_what_was_not_asked_for_is_not_judged(tmp_path, file, text):
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: web\n")
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    report = check(tmp_path, Options(families=("compose",))).report
+    assert report.exit_code == 1 and report.problems == []
+    assert {finding.place.file for finding in report.findings} == {"compose.yaml"}
+    assert not {"SHELLCHECK", "ZIZMOR", "SYNTAX_TERRAFORM"} & set(report.ran)

@@ -75,7 +75,7 @@ def change(root: Path, file: str, old: str, new: str) -> None:
         ("  nginx:\n    <<: *service\n", "  nginx:\n    <<: *service\n    privileged: maybe\n",
          'services.nginx.privileged is "maybe"', "true or false"),
         ("services:\n", "services:\n  empty: {user: '1:1'}\n",
-         "services.empty is a mapping", "an image, or a build, or a provider"),
+         "services.empty has no image, no build, no provider", "an image, or a build, or a provider"),
         ("networks: [data]", "networks: data", 'services.mariadb.networks is "data"', "a mapping"),
     ],
 )  # fmt: skip

@@ -39,6 +39,8 @@ class Tool:
     rule: str
     #: What it is called when it is not at hand.
     title: str
+    #: The family of what it judges.
+    judges: str
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is anything to check."""

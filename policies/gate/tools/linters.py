@@ -35,6 +35,7 @@ class Shellcheck(Tool):
 
     rule = "SHELLCHECK"
     title = "shellcheck"
+    judges = "repository"
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are scripts."""
@@ -68,6 +69,7 @@ class Zizmor(Tool):
 
     rule = "ZIZMOR"
     title = "zizmor"
+    judges = "actions"
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are workflows."""

@@ -53,6 +53,7 @@ class ServiceTool(Tool):
     good.
     """
 
+    judges = "configuration"
     service: str
     #: The folder whose files it checks.
     folder: str

@@ -48,6 +48,10 @@ ELSEWHERE = (
     "*.tfvars",
     "*.schema.json",
 )
+#: Where a secret's name is a word for people, in their language.
+TRANSLATIONS = ("*/translations/*", "*/locale/*", "*/locales/*", "*/lang/*", "*/i18n/*")
+#: Where a long random text belongs to the format: the mark of a picture's metadata, for instance.
+PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.svg", "*.pdf", "*.woff2")
 #: Where it is one if it stands there as a literal.
 PROGRAMS = ("*.py", "*.js", "*.mjs", "*.ts", "*.rb", "*.go")
 #: Where rules of the configuration know each name.
@@ -70,7 +74,8 @@ PUBLIC = re.compile(
     r"\bp=\s*MI[\w+/=]+|\bdata:[\w.+-]+/[\w.+-]+;base64,[\w+/=]+"
 )
 BEGIN = re.compile(
-    r"-----BEGIN (?:TRUSTED |X509 )?(?:CERTIFICATE|(?:RSA |EC )?PUBLIC KEY|CERTIFICATE REQUEST|X509 CRL)-----"
+    r"-----BEGIN (?:TRUSTED |X509 )?(?:CERTIFICATE|(?:RSA |EC )?PUBLIC KEY|CERTIFICATE REQUEST|X509 CRL|"
+    r"PGP PUBLIC KEY BLOCK|PGP SIGNATURE|SSH SIGNATURE)-----"
 )
 END = re.compile(r"-----END ")
 #: Parts of a name such as aLongNameOfAFunction; in a random text they are shorter.
@@ -81,9 +86,11 @@ EXAMPLE = re.compile(
     r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b",
     re.IGNORECASE,
 )
-#: Lines of a lock file, of pip or of Terraform: they are most of all lines, and cannot hold anything else.
+#: Lines of a lock file, of pip, Terraform or npm: they are most of all lines, and cannot hold anything else.
 LOCKED = re.compile(
-    r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?)$"
+    r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?|"
+    r"\"(?!\w*(?:password|passwd|secret|token|key)\")[@\w./-]+\": "
+    r"\"(?:(?:\^|~|[<>]=?)? ?\d{1,4}(?:\.(?:\d{1,4}|x)){1,2}(?: \|\| |$|(?=\"))){1,4}\",?)$"
 )
 BY_CHANCE = "a long random text"
 WINDOW = 4
@@ -153,7 +160,7 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
         return found
     if not tests and _one_of(file, PROGRAMS) and (found := _by_literal(line)):
         return found
-    settled = tests or (elsewhere and not line.lstrip().startswith("#"))
+    settled = tests or (elsewhere and not line.lstrip().startswith("#")) or _one_of(file, PICTURES)
     return "" if settled else _by_chance(line)
 
 
@@ -173,7 +180,7 @@ def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, s
 def _kind(file: str) -> tuple[bool, bool]:
     """Tell whether other rules look here, and whether a value next to a secret's name is a setting here."""
     tests = _one_of(file, ELSEWHERE)
-    return tests, not (tests or _one_of(file, OWN_RULES)) and _one_of(file, SETTINGS)
+    return tests, not (tests or _one_of(file, (*OWN_RULES, *TRANSLATIONS))) and _one_of(file, SETTINGS)
 
 
 def _one_of(file: str, patterns: tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, Directory, Server, mariadb_server
+from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, Directory, MakeApp, Server, mariadb_server
 
 from usermgmt.app import create_app
 from usermgmt.database import Database
@@ -73,13 +73,25 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
+def make_app() -> Iterator[MakeApp]:
+    """Applications with settings of one's own; their connections are closed at the end."""
+    made = []
+
+    def make(settings: Settings) -> Flask:
+        made.append(create_app(settings))
+        return made[-1]
+
+    yield make
+    for application in made:
+        application.extensions[EXTENSION].database.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp, settings: Settings) -> Flask:
     """The application with its schema and first admin."""
-    application = create_app(settings)
-    memory = application.extensions[EXTENSION].database
-    make_schema(memory)
-    yield application
-    memory.engine.dispose()
+    application = make_app(settings)
+    make_schema(application.extensions[EXTENSION].database)
+    return application
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,10 @@ from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services import aliases, domains, mailboxes
 from usermgmt.services.audit import Actor
+from usermgmt.settings import Settings
 
+#: Makes an application whose connections are closed when the test ends.
+MakeApp = Callable[[Settings], Flask]
 CONFIG = Path(__file__).parents[2] / "config" / "mariadb"
 ADMIN_EMAIL = "admin@example.org"
 ADMIN_PASSWORD = "correct-horse-9-battery"

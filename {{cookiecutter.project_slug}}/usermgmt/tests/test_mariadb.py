@@ -11,10 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, delete, select, text
 from sqlalchemy.exc import DBAPIError
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, Server
+from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, MakeApp, Server
 
 from usermgmt import migrate
-from usermgmt.app import create_app
 from usermgmt.database import Database
 from usermgmt.models import Admin, Alias, AuditEntry, Base, Domain, Mailbox
 from usermgmt.passwords import Hasher
@@ -204,7 +203,7 @@ def test_a_database_error_does_not_repeat_what_was_written(filled: Database) -> 
     assert "a-hash" not in str(error.value)
 
 
-def test_a_person_administers_through_the_pages(mariadb: Server, real: Database) -> None:
+def test_a_person_administers_through_the_pages(make_app: MakeApp, mariadb: Server, real: Database) -> None:
     settings = Settings(
         database_url=mariadb.url("usermgmt"),
         session_key="k" * 64,
@@ -213,7 +212,7 @@ def test_a_person_administers_through_the_pages(mariadb: Server, real: Database)
         cookie_secure=False,
         bcrypt_rounds=4,
     )
-    browser = Browser(create_app(settings))
+    browser = Browser(make_app(settings))
     assert browser.log_in().status_code == 303
     assert browser.post("/domains", name="bücher.example").status_code == 303
     assert browser.post("/mailboxes", email="a@bücher.example", quota="1G").status_code == 201

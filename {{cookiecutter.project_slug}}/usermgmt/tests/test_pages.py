@@ -11,9 +11,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 from strings import PACKAGE, all_texts
-from support import Browser, first_id
+from support import Browser, MakeApp, first_id
 
-from usermgmt.app import create_app
 from usermgmt.database import Database
 from usermgmt.models import AuditEntry, Mailbox
 from usermgmt.settings import Settings
@@ -179,8 +178,8 @@ def test_the_client_behind_the_proxy_is_the_one_in_the_audit_log(app: Flask, web
     assert entry.client_address == "203.0.113.5"
 
 
-def test_cookies_are_secure_unless_local_use_turns_that_off(settings: Settings) -> None:
-    app = create_app(replace(settings, cookie_secure=True))
+def test_cookies_are_secure_unless_local_use_turns_that_off(make_app: MakeApp, settings: Settings) -> None:
+    app = make_app(replace(settings, cookie_secure=True))
     assert app.config["SESSION_COOKIE_SECURE"] is True
     assert Settings(database_url="sqlite://", session_key="k").cookie_secure is True
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import make_schema
 from sqlalchemy import select
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, CONFIG, Browser
+from support import ADMIN_EMAIL, ADMIN_PASSWORD, CONFIG, Browser, MakeApp
 
-from usermgmt.app import create_app
 from usermgmt.database import Database
 from usermgmt.models import Admin
 from usermgmt.passwords import Hasher
@@ -82,8 +81,10 @@ def test_an_unfit_first_admin_is_refused(database: Database, hasher: Hasher) -> 
         create_first_admin(database, hasher, ADMIN_EMAIL, "short")
 
 
-def test_without_a_database_the_application_is_alive_but_not_ready(settings: Settings) -> None:
-    browser = Browser(create_app(replace(settings, database_url=NOWHERE)))
+def test_without_a_database_the_application_is_alive_but_not_ready(
+    make_app: MakeApp, settings: Settings
+) -> None:
+    browser = Browser(make_app(replace(settings, database_url=NOWHERE)))
     assert browser.get("/health").status_code == 200
     assert browser.get("/ready").status_code == 503
     answer = browser.get("/login")
@@ -92,15 +93,17 @@ def test_without_a_database_the_application_is_alive_but_not_ready(settings: Set
     assert "secret-of-the-url" not in answer.text
 
 
-def test_a_log_in_while_the_database_is_away_is_answered_kindly(settings: Settings) -> None:
-    app = create_app(replace(settings, database_url=NOWHERE))
+def test_a_log_in_while_the_database_is_away_is_answered_kindly(
+    make_app: MakeApp, settings: Settings
+) -> None:
+    app = make_app(replace(settings, database_url=NOWHERE))
     app.config["WTF_CSRF_ENABLED"] = False
     answer = Browser(app).post("/login", email=ADMIN_EMAIL, password=ADMIN_PASSWORD)
     assert answer.status_code == 503 and "The database is not answering" in answer.text
 
 
-def test_it_recovers_by_itself_and_then_makes_the_first_admin(settings: Settings) -> None:
-    app = create_app(settings)
+def test_it_recovers_by_itself_and_then_makes_the_first_admin(make_app: MakeApp, settings: Settings) -> None:
+    app = make_app(settings)
     browser = Browser(app)
     assert browser.get("/ready").status_code == 503
     make_schema(app.extensions[EXTENSION].database)

@@ -86,11 +86,25 @@ def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
     shims = tmp_path / "bin"
     put(shims, "gh", GH)
     put(shims, "terraform", terraform)
+    put(shims, "python3", f'#!/bin/sh\nexec {python()} "$@"\n')
     if base_images:
         names, docker = images(clone, base_images), shutil.which("docker")
         put(shims, "docker", DOCKER.format(python=sys.executable, names=names, docker=docker))
     path = os.pathsep.join([str(shims), os.environ["PATH"]])
     return {**inherited(), **base_images, "PATH": path, "GH_LOG": str(tmp_path / "gh.log")}
+
+
+def python() -> str:
+    """Return the Python that the jobs set up, or this one where the machine has no such Python with venv."""
+    (version,) = {
+        each["with"]["python-version"]
+        for job in JOBS.values()
+        for each in job["steps"]
+        if "python-version" in each.get("with", {})
+    }
+    found = shutil.which(f"python{version}") or sys.executable
+    usable = subprocess.run([found, "-c", "import ensurepip, venv"], capture_output=True, check=False)
+    return sys.executable if usable.returncode else found
 
 
 def images(clone: Path, base_images: dict[str, str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ import pytest
 from cookiecutter.main import cookiecutter
 from gate_run import git
 
+from policies.sources.repository import Repository
+
 TEMPLATE = Path(__file__).parents[2]
 Generate = Callable[..., Path]
 
@@ -51,3 +53,20 @@ def tracked(repository: Path) -> Path:
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "generated")
     return repository
+
+
+@pytest.fixture
+def modules(tmp_path):
+    """Return a function that writes Terraform files and returns the modules that they make."""
+
+    def read(files: dict[str, str]):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        repository = Repository(tmp_path)
+        found = repository.modules
+        assert [problem.what for problem in repository.problems] == []
+        return found
+
+    return read

@@ -184,7 +184,7 @@ def check(root: Path, options: Options) -> Result:
         raise ValueError(f"--only: there is no rule {', '.join(unknown)}; --list names them")
     result = judge(root, options, loaded)
     report = result.report
-    exceptions, problems = waivers.read(Repository(root))
+    exceptions, problems = waivers.read(Repository(root), options.today)
     report.problems += problems
     checkovs, ran = _checkovs(result, options, exceptions)
     waivers.apply(report, exceptions, known | checkovs, {*report.ran, *ran}, options.today)

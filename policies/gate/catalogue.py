@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import load
-from policies.gate.own_checks import FRAMEWORKS
+from policies.gate.own_checks import FRAMEWORKS, mend, skipped_because
 from policies.model import Severity
 
 #: checkov's own ids begin so.
@@ -27,45 +27,87 @@ def checkovs() -> dict[str, Info]:
     logging.getLogger().setLevel(logging.ERROR)
     from checkov.docs_generator import get_checks
 
-    found = {}
+    rows: dict[str, list[tuple[str, ...]]] = {}
     for row in get_checks(list(FRAMEWORKS)):
-        name, entity, title, link = str(row[0]), str(row[2]), str(row[3]), str(row[-1])
-        about = f"A check that comes with checkov, about {entity}. checkov's pages say why."
-        link = link if link.startswith("https://") else ""
-        found.setdefault(
-            name, Info(name, title, Severity.MEDIUM, "checkov", about, "Mend it, or waive it", link=link)
-        )
-    return {name: info for name, info in found.items() if not name.startswith("MAIL_")}
+        rows.setdefault(str(row[0]), []).append(tuple(map(str, row)))
+    return {name: _of_checkov(name, about) for name, about in rows.items() if name.startswith(CHECKOV)}
+
+
+def _of_checkov(name: str, rows: list[tuple[str, ...]]) -> Info:
+    """Return what checkov's rows about one check say: id, kind, entity, demand, framework, link."""
+    *_, demand, framework, link = rows[0]
+    entities = ", ".join(dict.fromkeys(row[2] for row in rows if row[2] != "*"))
+    about = f"A check that comes with checkov ({framework})" + (f", about {entities}." if entities else ".")
+    if reason := skipped_because(name):
+        about += f" The gate leaves it out: {reason}"
+    link = link if link.startswith("https://") else ""
+    judges = FRAMEWORKS[framework.lower()]
+    return Info(name, demand, Severity.MEDIUM, "checkov", about, mend(demand), link=link, judges=judges)
 
 
 def lookup(name: str) -> Info | None:
     """Return what is known about an id, in whatever letters it is written."""
-    wanted = name.strip().upper()
-    if wanted.startswith(CHECKOV):
-        return checkovs().get(wanted)
-    return ours().get(wanted)
+    return like(name).get(name.strip().upper())
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def like(name: str) -> dict[str, Info]:
+    """Return all rules among which a name may be: checkov's, or ours."""
+    return checkovs() if name.strip().upper().startswith(CHECKOV) else ours()
+
+
+def meant(name: str, known: Collection[str]) -> str:
     """Return a hint for an id that does not exist."""
+    first = next((each for each in sorted(known) if each.startswith(name.upper())), "")
+    if first and name:
+        several = first.rpartition("_")[0]
+        return f"did you mean {first}? `--list --only {several}` names all that begin so"
     near = difflib.get_close_matches(name.upper(), list(known), 3, 0.7)
     return f"did you mean {' or '.join(near)}?" if near else "--list names them"
 
 
-def chosen(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the ids that names stand for: each an id, or the beginning of several (MAIL_CMP).
+def _named(name: str) -> dict[str, Info]:
+    """Return what a name stands for: an id, or the beginning of several (MAIL_CMP)."""
+    wanted = name.upper()
+    known = like(wanted)
+    beginning = wanted.rstrip("_*") + "_"
+    found = {each: info for each, info in known.items() if each == wanted or each.startswith(beginning)}
+    if not found:
+        raise ValueError(f"--only {name}: there is no such rule; {meant(name, known)}")
+    return found
 
-    Raises ValueError for a name that stands for none: a gate that runs nothing must not look clean.
+
+def infos(names: Iterable[str], families: Collection[str]) -> list[Info]:
+    """Return what is known about the rules that names stand for (all of ours without one), of some kinds."""
+    found: dict[str, Info] = {}
+    for name in names:
+        found |= _named(name)
+    return [info for info in (found or ours()).values() if info.judges in ("", *families)]
+
+
+def chosen(names: Iterable[str], families: Collection[str]) -> tuple[str, ...]:
+    """Return the ids that names stand for.
+
+    Raises ValueError for a name that stands for none, or for none that would run: a gate that runs nothing
+    must not look clean.
     """
     found: list[str] = []
     for name in names:
-        wanted = name.upper()
-        known = checkovs() if wanted.startswith(CHECKOV) else ours()
-        several = [each for each in known if each.startswith(wanted.rstrip("_*") + "_")]
-        if wanted in known:
-            found.append(wanted)
-        elif several:
-            found += several
-        else:
-            raise ValueError(f"there is no rule {name}; {meant(name, known)}")
+        named = _named(name)
+        if complaint := _idle(named, families):
+            raise ValueError(f"--only {name}: {complaint}")
+        found += named
     return tuple(dict.fromkeys(found))
+
+
+def _idle(named: Mapping[str, Info], families: Collection[str]) -> str:
+    """Return why not one of these rules would run; nothing if one would."""
+    judged = [info for info in named.values() if info.judges in ("", *families)]
+    if not judged:
+        kinds = ",".join(dict.fromkeys(info.judges for info in named.values()))
+        return (
+            f"it judges {kinds}, which --families {','.join(families)} leaves out: add it, or drop --families"
+        )
+    reasons = [skipped_because(info.id) for info in judged]
+    if all(reasons):
+        return f"the gate leaves it out (policies/data/checkov.yml): {reasons[0]}"
+    return ""

@@ -5,29 +5,25 @@ from __future__ import annotations
 import datetime
 import logging
 import subprocess
-import tarfile
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
-from policies.gate import coverage, documents, own_checks, waivers
+from policies.gate import catalogue, changes, coverage, documents, own_checks, waivers
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import RULES, Loaded, load
 from policies.gate.repeats import without_repeats
 from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
-from policies.model import Finding, Place, Problem
+from policies.model import Place, Problem
 from policies.sources.repository import Repository
 
 FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
-#: Which of checkov's frameworks belongs to which family.
-FRAMEWORKS = {"dockerfile": "dockerfile", "actions": "github_actions", "terraform": "terraform"}
 
 
 @dataclass
@@ -49,10 +45,13 @@ class Options:
 
 @dataclass
 class Result:
-    """The report of a run, and what is known about every id that may stand in it."""
+    """The report of a run, what is known about every id that may stand in it, and which of checkov's
+    frameworks ran.
+    """
 
     report: Report
     infos: dict[str, Info]
+    frameworks: list[str] = field(default_factory=list)
 
 
 def _start_tools(
@@ -72,7 +71,7 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
         report.findings += outcome.findings
         report.problems += outcome.problems
         report.notes += outcome.notes
-        report.ran += [] if outcome.absent else [tool.rule]
+        (report.absent if outcome.absent else report.ran).append(tool.rule)
         if outcome.absent and required:
             fix = "install it, or pull or build the image"
             report.problems.append(
@@ -98,17 +97,24 @@ def _attempt(report: Report, what: str, step: Callable[[], None]) -> None:
 def _own_checks(repository: Repository, options: Options, result: Result) -> None:
     if options.only and not any(rule.startswith("CKV") for rule in options.only):
         return
-    frameworks = tuple(FRAMEWORKS[each] for each in FRAMEWORKS if each in options.families)
+    frameworks = tuple(name for name, kind in own_checks.FRAMEWORKS.items() if kind in options.families)
     said = own_checks.run(repository, frameworks)
     result.report.findings += [each for each in said.findings if options.wants(each.rule)]
     result.report.problems += said.problems
     result.report.notes += said.notes
     result.infos.update(said.infos)
+    result.frameworks += said.frameworks
 
 
 def _schemas(repository: Repository, options: Options, report: Report) -> None:
-    report.findings += dict.fromkeys(documents.findings(repository, options.families, options.only))
-    report.ran += [info for info in OTHERS if info.startswith("SCHEMA_") and options.wants(info)]
+    families = ("", *options.families)
+    wanted = [
+        name
+        for name, info in OTHERS.items()
+        if info.family == "schema" and info.judges in families and options.wants(name)
+    ]
+    report.findings += dict.fromkeys(documents.findings(repository, wanted))
+    report.ran += wanted
 
 
 def _coverage(repository: Repository, options: Options) -> None:
@@ -144,39 +150,28 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
     return result
 
 
-def _at(root: Path, reference: str, folder: Path) -> None:
-    """Write the repository as it was at a git reference into a folder."""
-    done = subprocess.run(
-        ["git", "-C", str(root), "archive", "--end-of-options", reference], capture_output=True, check=False
-    )
-    if done.returncode:
-        raise ValueError(f"--changed-since {reference}: {done.stderr.decode().strip()}")
-    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-
-
-def _key(finding: Finding) -> tuple[str, str, str, str]:
-    """Return what makes a finding the same one although lines moved."""
-    return finding.rule, finding.place.file, finding.entity, finding.what
-
-
-def _already_there(root: Path, options: Options, loaded: Loaded) -> Counter[tuple[str, str, str, str]]:
+def _already_there(root: Path, options: Options, loaded: Loaded) -> Counter[changes.Key]:
     with tempfile.TemporaryDirectory() as folder:
-        _at(root, options.changed_since, Path(folder))
-        return Counter(map(_key, judge(Path(folder), options, loaded).report.findings))
+        changes.at(root, options.changed_since, Path(folder))
+        return Counter(map(changes.key, judge(Path(folder), options, loaded).report.findings))
 
 
-def _only_new(report: Report, old: Counter[tuple[str, str, str, str]], reference: str) -> None:
-    """Leave out as many findings of a kind as there were at the reference; one more of them is new."""
-    new = []
-    for each in report.findings:
-        if old[_key(each)]:
-            old[_key(each)] -= 1
-        else:
-            new.append(each)
-    if left := len(report.findings) - len(new):
-        report.notes.append(f"{left} findings were there at {reference} already and are left out")
-    report.findings = new
+def _checkovs(
+    result: Result, options: Options, exceptions: list[waivers.Waiver]
+) -> tuple[set[str], set[str]]:
+    """Return the ids of checkov's own checks, and those of them that this run looked for; it asks checkov
+    only if somebody named one.
+    """
+    if not any(name.startswith("CKV") for name in (*options.only, *(each.rule for each in exceptions))):
+        return set(), set()
+    known = catalogue.checkovs()
+    kinds = [own_checks.FRAMEWORKS[name] for name in result.frameworks]
+    ran = {name for name, info in known.items() if info.judges in kinds and options.wants(name)}
+    result.infos |= {name: known[name] for name in ran if name not in result.infos}
+    result.report.ran += [
+        name for name in options.only if name in ran and not own_checks.skipped_because(name)
+    ]
+    return set(known), ran
 
 
 def check(root: Path, options: Options) -> Result:
@@ -189,13 +184,15 @@ def check(root: Path, options: Options) -> Result:
         raise ValueError(f"--only: there is no rule {', '.join(unknown)}; --list names them")
     result = judge(root, options, loaded)
     report = result.report
-    exceptions, problems = waivers.read(Repository(root))
+    exceptions, problems = waivers.read(Repository(root), options.today)
     report.problems += problems
-    everything = not options.only
-    ran = {*report.ran, *(each.rule for each in exceptions if everything and each.rule.startswith("CKV"))}
-    checkov = {each.rule for each in exceptions if each.rule.startswith("CKV")}
-    waivers.apply(report, exceptions, known | checkov, ran, options.today)
+    checkovs, ran = _checkovs(result, options, exceptions)
+    waivers.apply(report, exceptions, known | checkovs, {*report.ran, *ran}, options.today)
+    if not report.ran and not report.problems:
+        fix = "get what is missing, or name other rules; silence of a rule that did not run is no pass"
+        what = "not one rule or checker ran: nothing is known"
+        report.problems.append(Problem("nothing-ran", Place("."), what, fix))
     report.sort()
     if options.changed_since:
-        _only_new(report, _already_there(root, options, loaded), options.changed_since)
+        changes.only_new(report, _already_there(root, options, loaded), options.changed_since)
     return result

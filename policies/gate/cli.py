@@ -7,7 +7,6 @@ import difflib
 import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from policies.gate import catalogue, check, explain, formats
+from policies.gate import catalogue, check, explain, formats, misuse
 
 MISUSE = 2
 PAGE = Path(__file__).parent.parent / "RULES.md"
@@ -46,9 +45,6 @@ def _families(text: str) -> tuple[str, ...]:
     return names
 
 
-REPORTS = ("sarif", "junit", "markdown")
-#: What git answers outside of a repository.
-NO_REPOSITORY = 128
 EXAMPLES = """\
 examples:
   make check                                        everything
@@ -56,6 +52,7 @@ examples:
   make check CHECK="--changed-since origin/main"    what this branch brings
   make check CHECK="--explain MAIL_CMP_001"         why, and how to mend it
   make check CHECK="--list --json"                  every rule, for programs
+  make check CHECK="--list --only MAIL_TF"          some of them
   python -m policies check --families compose FOLDER    another compose project
 """
 
@@ -71,7 +68,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"type": _families, "default": check.FAMILIES, "metavar": "KINDS"},
         "judge these kinds only, with commas: " + ", ".join(check.FAMILIES),
     ),
-    ("--changed-since", {"default": "", "metavar": "REF"}, "leave out what was found at this git reference"),
+    ("--changed-since", {"metavar": "REF"}, "leave out what was found at this git reference"),
     ("--require-tools", {"action": "store_true"}, "a checker that is not at hand is a problem (for CI)"),
     (
         "--image",
@@ -83,7 +80,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--junit", {"type": Path, "metavar": "FILE"}, "write the report as JUnit XML as well"),
     ("--markdown", {"type": Path, "metavar": "FILE"}, "write a summary for a pull request as well"),
     ("--explain", {"metavar": "RULE"}, "say why a rule exists and how to follow it, and do nothing else"),
-    ("--list", {"action": "store_true"}, "name every rule, and do nothing else"),
+    (
+        "--list",
+        {"action": "store_true"},
+        "name the rules (with --only or --families some of them), and do nothing else",
+    ),
 )
 
 
@@ -112,62 +113,41 @@ def _say(text: object) -> int:
     return MISUSE
 
 
-def _explain(name: str, console: Console) -> int:
-    info = catalogue.lookup(name)
+def _explain(given: argparse.Namespace, console: Console) -> int:
+    info = catalogue.lookup(given.explain)
     if info is None:
-        return _say(f"there is no rule {name}; {catalogue.meant(name, catalogue.ours())}")
-    text = explain.explained(info)
-    console.print(Markdown(text)) if console.is_terminal else print(text)
+        hint = catalogue.meant(given.explain, catalogue.like(given.explain))
+        return _say(f"--explain {given.explain}: there is no such rule; {hint}")
+    if given.json:
+        _dump(explain.as_data(info))
+    elif console.is_terminal:
+        console.print(Markdown(explain.explained(info)))
+    else:
+        print(explain.explained(info))
     return 0
 
 
-def _list(as_json: bool, console: Console) -> int:
-    infos = explain.in_order(catalogue.ours().values())
-    if as_json:
-        rows = [
-            {"rule": each.id, "family": each.family, "severity": each.severity.word, "name": each.name}
-            for each in infos
-        ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+def _dump(data: object) -> None:
+    print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _list(given: argparse.Namespace, console: Console) -> int:
+    infos = explain.in_order(catalogue.infos(given.only, given.families))
+    if not infos:
+        return _say("no rule is named by both --only and --families")
+    if given.json:
+        _dump(
+            [
+                {"rule": each.id, "family": each.family, "severity": each.severity.word, "name": each.name}
+                for each in infos
+            ]
+        )
     elif console.is_terminal:
         explain.show(infos, console)
     else:
         for each in infos:
             print(f"{each.id:<20} {each.severity.word:<9} {each.name}")
     return 0
-
-
-def _complaint(given: argparse.Namespace) -> str:
-    """Return why a run cannot begin; it is asked before the run, so that nothing is half done."""
-    if not given.root.is_dir():
-        return f"{given.root} is no folder"
-    paths = [path for name in REPORTS if (path := getattr(given, name))]
-    for path in paths:
-        if path.is_dir():
-            return f"{path} is a folder: name a file in it"
-        if not path.absolute().parent.is_dir():
-            return f"{path} cannot be written: there is no folder {path.parent}"
-        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-            return f"{path} cannot be written: permission denied"
-    if len({path.absolute() for path in paths}) < len(paths):
-        return "two reports would be one file: give each a name of its own"
-    return _reference(given.root, given.changed_since)
-
-
-def _reference(root: Path, reference: str) -> str:
-    """Return why a git reference cannot be compared with; nothing if it can."""
-    if not reference:
-        return ""
-    command = ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "--end-of-options"]
-    try:
-        done = subprocess.run([*command, f"{reference}^{{commit}}"], capture_output=True, check=False)
-    except OSError:
-        return f"--changed-since {reference}: git is not installed"
-    if done.returncode == NO_REPOSITORY:
-        return f"--changed-since {reference}: {root} is no git repository"
-    if done.returncode:
-        return f"--changed-since {reference}: git knows no such commit, branch or tag here (git fetch?)"
-    return ""
 
 
 def _write(path: Path, text: str) -> None:
@@ -180,26 +160,29 @@ def _write(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
+def _options(given: argparse.Namespace) -> check.Options:
+    return check.Options(
+        only=catalogue.chosen(given.only, given.families),
+        families=given.families,
+        changed_since=given.changed_since or "",
+        require_tools=given.require_tools,
+        images=dict(given.image),
+    )
+
+
 def _check(given: argparse.Namespace, console: Console) -> int:
-    if given.list:
-        return _list(given.json, console)
-    if given.explain:
-        return _explain(given.explain, console)
-    if complaint := _complaint(given):
-        return _say(complaint)
     try:
-        options = check.Options(
-            only=catalogue.chosen(given.only),
-            families=given.families,
-            changed_since=given.changed_since,
-            require_tools=given.require_tools,
-            images=dict(given.image),
-        )
-        result = check.check(given.root, options)
+        if given.list:
+            return _list(given, console)
+        if given.explain is not None:
+            return _explain(given, console)
+        if complaint := misuse.complaint(given):
+            return _say(complaint)
+        result = check.check(given.root, _options(given))
     except ValueError as error:
         return _say(error)
     try:
-        for name in REPORTS:
+        for name in misuse.REPORTS:
             if path := getattr(given, name):
                 _write(path, getattr(formats, name)(result))
     except OSError as error:

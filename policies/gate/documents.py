@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from policies.gate import schemas
@@ -49,19 +49,19 @@ def _own_variable(repository: Repository, wrong: schemas.Wrong) -> bool:
     return wrong.unknown and any(name == wrong.key for name, _ in read_by_compose(repository))
 
 
-#: Each schema, the family that it is a part of, and its documents.
+#: Each schema and its documents.
 DOCUMENTS = (
-    ("compose", "compose", _projects),
-    ("environment", "configuration", _environments),
-    ("answers", "configuration", _answers),
+    ("compose", _projects),
+    ("environment", _environments),
+    ("answers", _answers),
 )
 
 
-def findings(repository: Repository, families: tuple[str, ...], only: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield what the schemas do not allow; the waivers have a reader of their own."""
-    for name, family, documents in DOCUMENTS:
+def findings(repository: Repository, wanted: Collection[str]) -> Iterator[Finding]:
+    """Yield what the schemas with these ids do not allow; the waivers have a reader of their own."""
+    for name, documents in DOCUMENTS:
         info = OTHERS[f"SCHEMA_{name.upper()}"]
-        if family not in families or (only and info.id not in only):
+        if info.id not in wanted:
             continue
         for document, fallback in documents(repository):
             for wrong in schemas.errors(name, document, fallback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from itertools import groupby
 
 from rich.console import Console
@@ -48,6 +49,11 @@ def explained(info: Info) -> str:
     if info.link:
         parts += [f"See {info.link}", ""]
     return "\n".join(parts)
+
+
+def as_data(info: Info) -> dict[str, str]:
+    """Return one rule for programs."""
+    return asdict(info) | {"severity": info.severity.word}
 
 
 def page(infos: Mapping[str, Info]) -> str:

@@ -40,7 +40,7 @@ def plain(result: Result, console: Console) -> None:
     for finding in report.waived:
         console.print(
             f"[dim]waived {escape(str(finding.place))} {finding.rule}: "
-            f"{escape(finding.what)}; {escape(finding.waived)}[/]"
+            f"{escape(with_entity(finding))}; {escape(finding.waived)}[/]"
         )
     for note in report.notes:
         console.print(f"[dim]{escape(note)}[/]")

@@ -32,6 +32,8 @@ class Info:
     good: str = ""
     language: str = "text"
     link: str = ""
+    #: The kind of files, as --families names it; without one it is a part of every run.
+    judges: str = ""
 
 
 def of_rule(rule: Rule) -> Info:
@@ -47,6 +49,7 @@ def of_rule(rule: Rule) -> Info:
         kind.bad,
         kind.good,
         kind.language,
+        judges=kind.family,
     )
 
 
@@ -54,7 +57,13 @@ def _others() -> dict[str, Info]:
     rows = table("checkers").items()
     return {
         name: Info(
-            name, row["name"], Severity[row["severity"].upper()], row["family"], row["why"], row["fix"]
+            name,
+            row["name"],
+            Severity[row["severity"].upper()],
+            row["family"],
+            row["why"],
+            row["fix"],
+            judges=row.get("judges", ""),
         )
         for name, row in rows
     }

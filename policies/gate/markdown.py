@@ -32,7 +32,7 @@ def markdown(result: Result) -> str:
         for each in together(report.findings)
     ]
     waived = [
-        _row(_code(str(each.place)), _text(each.rule), _text(each.what), _text(each.waived))
+        _row(_code(str(each.place)), _text(each.rule), _text(with_entity(each)), _text(each.waived))
         for each in report.waived
     ]
     room = MOST - sum(len(_text(note)) + 3 for note in report.notes)

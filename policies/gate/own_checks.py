@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,10 @@ from policies.model import Finding, Place, Problem, Severity
 from policies.sources.repository import Repository
 from policies.sources.tables import table
 
-FRAMEWORKS = ("dockerfile", "github_actions", "terraform")
+#: checkov's frameworks that the gate runs, and the kind of files of each, as --families names it.
+FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "actions", "terraform": "terraform"}
+#: How checkov begins the name of a check that states what should be.
+DEMANDS = re.compile(r"(?:Ensure|Make sure|Verify)\s+(?:that\s+)?(?=\S)")
 OURS = "MAIL_*"
 
 
@@ -32,6 +36,25 @@ class Complaints(logging.Handler):
 def skipped() -> dict[str, set[str]]:
     """Return the ids that are left out of each framework; policies/data/checkov.yml has the reasons."""
     return {framework: set(table("checkov")[framework]) for framework in FRAMEWORKS}
+
+
+def skipped_because(name: str) -> str:
+    """Return why the gate leaves a check of checkov out; nothing if it does not."""
+    return next(
+        (str(table("checkov")[each][name]) for each in FRAMEWORKS if name in table("checkov")[each]), ""
+    )
+
+
+def demand(name: str) -> str:
+    """Return what a check of checkov wants; some names say what is wrong instead, and stay as they are."""
+    return DEMANDS.sub("", name, count=1)
+
+
+def mend(name: str, entity: str = "it") -> str:
+    """Return how to follow a check of checkov; its name is all that it says about that."""
+    wanted = demand(name)
+    so_that = f"so that {wanted}" if wanted != name else f"until checkov no longer says: {name}"
+    return f"Change {entity} {so_that}"
 
 
 def _runner(framework: str) -> Any:
@@ -80,6 +103,7 @@ class Said:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     infos: dict[str, Info] = field(default_factory=dict)
+    frameworks: list[str] = field(default_factory=list)
 
     def take(self, repository: Repository, framework: str, report: Any) -> None:
         """Add one of checkov's reports; files that git does not know are not ours."""
@@ -104,6 +128,7 @@ def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
     try:
         for framework in frameworks:
             if _files(repository, framework):
+                said.frameworks.append(framework)
                 for report in _report(repository, framework, leave_out[framework]):
                     said.take(repository, framework, report)
     finally:
@@ -122,30 +147,20 @@ def _finding(repository: Repository, record: Any) -> Finding:
     path = record.file_abs_path or record.file_path
     file = repository.relative(Path(path))
     line = max(record.file_line_range[0] if record.file_line_range else 1, 1)
-    fix = f"See {record.guideline}" if record.guideline else "Do what the name of the check asks for"
     entity = str(record.resource).rpartition("/")[2]
     return Finding(
         record.check_id,
         Severity.MEDIUM,
         Place(file, line),
-        f"{entity}: not so",
-        record.check_name,
-        fix,
+        f"{entity} fails a check of checkov",
+        demand(record.check_name),
+        mend(record.check_name, entity),
         entity,
     )
 
 
 def _info(record: Any, framework: str) -> Info:
-    why = (
-        f"A check that comes with checkov ({framework}). Its page says why: "
-        f"{record.guideline or 'checkov has none'}."
-    )
-    return Info(
-        record.check_id,
-        record.check_name,
-        Severity.MEDIUM,
-        "checkov",
-        why,
-        "Mend it, or waive it",
-        link=record.guideline or "",
-    )
+    about = f"A check that comes with checkov ({framework})."
+    link, judges = record.guideline or "", FRAMEWORKS[framework]
+    name, fix = record.check_name, mend(record.check_name)
+    return Info(record.check_id, name, Severity.MEDIUM, "checkov", about, fix, link=link, judges=judges)

@@ -14,13 +14,16 @@ from policies.sources.repository import Repository
 
 @dataclass
 class Report:
-    """All that a run found. `notes` say what was not at hand; `ran` are the ids of the rules that did run."""
+    """All that a run found. `notes` say what was not at hand; `ran` are the ids of what did run,
+    `absent` those of checkers that were not at hand.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     waived: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

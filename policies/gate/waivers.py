@@ -5,16 +5,23 @@ gate.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from policies.gate.run import Report
 from policies.gate.schemas import errors
 from policies.model import Finding, Place, Problem
-from policies.sources.located import Map, dig, sequence, where
+from policies.sources.located import dig, sequence, where
 from policies.sources.repository import Repository
 
 FILE = "policies-waivers.yml"
+#: Names under which somebody may look for the file; nothing reads them.
+MISTAKEN = ("policies?waiver*.y*ml", ".policies?waiver*.y*ml", "policies?waiver*.json")
+#: An exception is looked at anew at least once a year.
+LONGEST = datetime.timedelta(days=366)
+#: How many places a hint names.
+MOST = 3
 
 
 @dataclass(frozen=True)
@@ -32,38 +39,67 @@ class Waiver:
 
     def covers(self, finding: Finding) -> bool:
         """Tell whether a finding is the one that was waived."""
-        file, sign, entity = self.place.partition("#")
-        return (self.rule, file) == (finding.rule, finding.place.file) and (
-            not sign or entity == finding.entity
-        )
+        return self.rule == finding.rule and self.place in (finding.place.file, place_of(finding))
 
 
-def read(repository: Repository) -> tuple[list[Waiver], list[Problem]]:
-    """Return the waivers that can be read, and why others cannot."""
-    if FILE not in repository.files:
-        return [], []
-    found, problems = [], []
-    for document in repository.yaml(FILE):
-        wrong = errors("waivers", document, Place(FILE))
+def place_of(finding: Finding) -> str:
+    """Return the place of a finding as the narrowest waiver writes it."""
+    return f"{finding.place.file}#{finding.entity}" if finding.entity else finding.place.file
+
+
+def read(repository: Repository, today: datetime.date) -> tuple[list[Waiver], list[Problem]]:
+    """Return the waivers that can be read and hold, and why others do not."""
+    found: list[Waiver] = []
+    problems = list(_elsewhere(repository))
+    for document in repository.yaml(FILE) if FILE in repository.files else ():
+        wrong = [] if document is None else errors("waivers", document, Place(FILE))
         problems += [Problem("waiver-invalid", each.place, each.what, each.should) for each in wrong]
         for number, entry in enumerate(sequence(dig(document, "waivers"))):
             try:
                 texts = [str(entry[key]) for key in ("rule", "place", "reason", "owner")]
-                expires = datetime.date.fromisoformat(str(entry["expires"]))
+                waiver = Waiver(*texts, _day(entry["expires"]), where(document, "waivers", number))
             except (KeyError, TypeError, ValueError) as error:
-                if not wrong:
-                    problems.append(
-                        Problem(
-                            "waiver-invalid",
-                            where(document, "waivers", number),
-                            str(error),
-                            "write a date as 2027-01-31",
-                        )
-                    )
+                at = where(document, "waivers", number, "expires")
+                fix = "write a day that exists, as 2027-01-31"
+                problems += [] if wrong else [Problem("waiver-invalid", at, str(error), fix)]
                 continue
-            at = entry.place if isinstance(entry, Map) else Place(FILE)
-            found.append(Waiver(*texts, expires, at))
-    return found, problems
+            late = list(_too_long(waiver, where(document, "waivers", number, "expires"), today))
+            problems += late
+            found += [] if late else [waiver]
+    return found, problems + list(_twice(found)) + repository.problems
+
+
+def _day(text: object) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(str(text))
+    except ValueError:
+        raise ValueError(f"expires is {text}, and the calendar has no such day") from None
+
+
+def _elsewhere(repository: Repository) -> Iterator[Problem]:
+    """Yield files that somebody may take for the one of exceptions."""
+    for file in repository.matching(*MISTAKEN):
+        if file != FILE:
+            what = "nobody reads this file: its name is not the one of the exceptions"
+            yield Problem("waiver-invalid", Place(file), what, f"write them into {FILE}, in the root")
+
+
+def _too_long(waiver: Waiver, at: Place, today: datetime.date) -> Iterator[Problem]:
+    last = today + LONGEST
+    if waiver.expires > last:
+        what = (
+            f"the waiver of {waiver.rule} at {waiver.place} ends on {waiver.expires}, more than a year ahead"
+        )
+        yield Problem("waiver-too-long", at, what, f"name a day up to {last}; then somebody decides anew")
+
+
+def _twice(waivers: list[Waiver]) -> Iterator[Problem]:
+    first: dict[tuple[str, str], Waiver] = {}
+    for each in waivers:
+        other = first.setdefault((each.rule, each.place), each)
+        if other is not each:
+            what = f"{each.rule} at {each.place} is waived in line {other.at.line} already"
+            yield Problem("waiver-twice", each.at, what, "keep one of the two")
 
 
 def apply(
@@ -73,31 +109,35 @@ def apply(
     run.
     """
     used: set[Waiver] = set()
-    kept = []
-    for finding in report.findings:
-        waiver = next((each for each in waivers if each.expires >= today and each.covers(finding)), None)
-        if waiver is None:
-            kept.append(finding)
+    found, kept = report.findings, []
+    for finding in found:
+        covering = [each for each in waivers if each.expires >= today and each.covers(finding)]
+        used.update(covering)
+        if covering:
+            first = covering[0]
+            said = f"{first.reason} ({first.owner}, until {first.expires})"
+            report.waived.append(replace(finding, waived=said))
         else:
-            used.add(waiver)
-            report.waived.append(
-                replace(finding, waived=f"{waiver.reason} ({waiver.owner}, until {waiver.expires})")
-            )
+            kept.append(finding)
     report.findings = kept
     for waiver in waivers:
         what = f"{waiver.rule} at {waiver.place}"
         if waiver.rule not in known:
-            report.problems.append(
-                Problem(
-                    "waiver-unknown", waiver.at, f"there is no rule {waiver.rule}", "name a rule of `--list`"
-                )
-            )
+            near = difflib.get_close_matches(waiver.rule, list(known), 1, 0.7)
+            fix = f"did you mean {near[0]}?" if near else "name a rule of `--list`"
+            problem = "waiver-unknown", waiver.at, f"there is no rule {waiver.rule}", fix
         elif waiver.expires < today:
             text = f"the waiver of {what} ended on {waiver.expires}"
-            report.problems.append(
-                Problem("waiver-expired", waiver.at, text, "mend the finding, or decide anew with a new end")
-            )
+            problem = "waiver-expired", waiver.at, text, "mend the finding, or decide anew with a new end"
         elif waiver.rule in ran and waiver not in used:
-            report.problems.append(
-                Problem("waiver-unused", waiver.at, f"nothing to waive: {what}", "remove the waiver")
-            )
+            problem = "waiver-unused", waiver.at, f"nothing to waive: {what}", _instead(waiver, found)
+        else:
+            continue
+        report.problems.append(Problem(*problem))
+
+
+def _instead(waiver: Waiver, found: list[Finding]) -> str:
+    """Return what to do about a waiver of nothing: its place may be mistyped."""
+    places = list(dict.fromkeys(place_of(each) for each in found if each.rule == waiver.rule))
+    near = difflib.get_close_matches(waiver.place, places, MOST, 0) if places else []
+    return f"remove the waiver; the rule speaks at {', '.join(near)}" if near else "remove the waiver"

@@ -39,8 +39,11 @@ class Tool:
     rule: str
     #: What it is called when it is not at hand.
     title: str
-    #: The family of what it judges.
-    judges: str
+
+    @property
+    def judges(self) -> str:
+        """The family of what it judges."""
+        return OTHERS[self.rule].judges
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is anything to check."""

@@ -35,7 +35,6 @@ class Shellcheck(Tool):
 
     rule = "SHELLCHECK"
     title = "shellcheck"
-    judges = "repository"
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are scripts."""
@@ -69,7 +68,6 @@ class Zizmor(Tool):
 
     rule = "ZIZMOR"
     title = "zizmor"
-    judges = "actions"
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are workflows."""

@@ -33,7 +33,6 @@ class ComposeConfig(Tool):
 
     rule = "SYNTAX_COMPOSE"
     title = "docker compose config"
-    judges = "compose"
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is a project in the root folder."""
@@ -74,7 +73,6 @@ class Terraform(Tool):
 
     rule = "SYNTAX_TERRAFORM"
     title = "terraform"
-    judges = "terraform"
     #: No call home, no prompt, no word of advice for people.
     environment: ClassVar = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
 

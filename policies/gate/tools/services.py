@@ -53,7 +53,6 @@ class ServiceTool(Tool):
     good.
     """
 
-    judges = "configuration"
     service: str
     #: The folder whose files it checks.
     folder: str

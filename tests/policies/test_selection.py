@@ -1,0 +1,91 @@
+"""What a run is about: rules that it names, kinds of files, and what changed since a reference."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from gate_run import git
+
+from policies.gate import catalogue
+from policies.gate.check import FAMILIES, Options, check
+from policies.gate.cli import main
+from policies.gate.tools import TOOLS
+
+
+def test_nothing_that_did_not_run_looks_clean(repository, monkeypatch, capsys):
+    monkeypatch.setattr("policies.gate.tools.orchestration.program", lambda name: None)
+    assert main(["check", str(repository), "--only", "SYNTAX_COMPOSE"]) == 2
+    said = capsys.readouterr().out
+    assert "nothing-ran" in said and "docker compose config did not run" in said and "clean" not in said
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("--output=x", "git knows no such commit, branch or tag here: git fetch --all"),
+        ("mian", "did you mean main?"),
+    ],
+)
+def test_a_reference_that_git_does_not_know(tracked, reference, said, capsys):
+    git(tracked, "branch", "--move", "main")
+    assert main(["check", str(tracked), f"--changed-since={reference}"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_reference_that_a_shallow_clone_lacks(tracked, tmp_path, capsys):
+    clone = tmp_path / "clone"
+    command = ["git", "clone", "--quiet", "--depth=1", tracked.as_uri(), str(clone)]
+    git(tracked, "commit", "--quiet", "--allow-empty", "--message", "second")
+    subprocess.run(command, check=True, capture_output=True)
+    assert main(["check", str(clone), "--changed-since", "HEAD~1"]) == 2
+    assert "git fetch --unshallow (in a workflow: fetch-depth: 0)" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_git_repository(repository, capsys):
+    assert main(["check", str(repository), "--changed-since", "HEAD"]) == 2
+    assert "is no git repository: leave the option out" in capsys.readouterr().err
+
+
+def test_the_list_names_what_only_and_families_name(capsys):
+    assert main(["check", "--list", "--json", "--only", "MAIL_TF_001,SHELLCHECK,ckv_docker_9"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["rule"] for row in rows} == {"MAIL_TF_001", "SHELLCHECK", "CKV_DOCKER_9"}
+    assert main(["check", "--list", "--families", "terraform"]) == 0
+    names = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    others = {"SYNTAX_TERRAFORM", "SCHEMA_WAIVERS"}
+    assert others < names and all(name.startswith("MAIL_TF_") for name in names - others)
+
+
+def test_a_rule_is_explained_to_programs_as_well(capsys):
+    assert main(["check", "--explain", "mail_cmp_009", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["id"], told["severity"], told["judges"]) == ("MAIL_CMP_009", "critical", "compose")
+    assert told["why"] and told["fix"] and told["bad"] and told["good"]
+
+
+def test_every_checker_judges_a_kind_that_can_be_named():
+    assert {tool.judges for tool in TOOLS} <= set(FAMILIES)
+    assert {info.judges for info in catalogue.ours().values()} == {"", *FAMILIES}
+    assert {info.judges for info in catalogue.checkovs().values()} == {"dockerfile", "actions", "terraform"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_ran_is_of_the_kinds_that_were_asked_for(repository, family):
+    ran = check(repository, Options(families=(family,))).report.ran
+    assert {catalogue.ours()[name].judges for name in ran} == {"", family}
+
+
+def test_a_check_of_checkov_that_ran_alone_is_counted(repository, capsys):
+    assert main(["check", str(repository), "--only", "CKV_DOCKER_9"]) == 0
+    assert "1 rule or checker ran" in capsys.readouterr().out
+
+
+def test_a_check_of_checkov_says_what_to_change(repository, capsys):
+    dockerfile = repository / "postfix/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "RUN apt list\n")
+    assert main(["check", str(repository), "--only", "CKV_DOCKER_9"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is Dockerfile.RUN fails a check of checkov should be APT isn't used" in said
+    assert "mend Change Dockerfile.RUN so that APT isn't used" in said

@@ -14,6 +14,8 @@ from policies.sources.tables import table
 from policies.sources.tracked import is_git
 
 LINK, MODULE = "120000", "160000"
+#: What Python runs in place of a source file, and nobody can read.
+COMPILED = ("*.py[cod]", "policies/*.so")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: Larger than any text that people write, and too large to be looked through line by line.
 MOST_BYTES = 10_000_000
@@ -28,7 +30,11 @@ def _git(repository: Repository, *words: str) -> list[str]:
 def look(repository: Repository) -> None:
     """Note everything of the kind."""
     if is_git(repository):
-        for kind, place, what, fix in (*_in_the_index(repository), *_ignored(repository)):
+        for kind, place, what, fix in (
+            *_in_the_index(repository),
+            *_ignored(repository),
+            *_made(repository),
+        ):
             repository.problem(kind, place, what, fix)
     for place, what, fix in (*_links(repository), *_names(repository), *_contents(repository)):
         repository.problem("not-looked-at", place, what, fix)
@@ -58,6 +64,23 @@ def _in_the_index(repository: Repository) -> Iterator[tuple[str, Place, str, str
             yield "not-looked-at", Place(name.rstrip("/")), "a repository inside this one", fix
 
 
+def _made(repository: Repository) -> Iterator[tuple[str, Place, str, str]]:
+    """Yield what git has in folders that tools make, and what is compiled: it runs, and nobody reviews it."""
+    seen = set()
+    for file in _git(repository, "--cached"):
+        parts = file.split("/")
+        depth = next((number for number, part in enumerate(parts, 1) if _is_made(part)), 0)
+        named = "/".join(parts[:depth]) if depth else file
+        if (depth or any(fnmatch(file, each) for each in COMPILED)) and named not in seen:
+            seen.add(named)
+            what = "a tool makes it, but git has it: it would run here, and nobody reviews it"
+            yield "not-looked-at", Place(named), what, f"git rm -r --cached {named}; name it in .gitignore"
+
+
+def _is_made(name: str) -> bool:
+    return any(fnmatch(name, made) for made in MADE)
+
+
 def _ignored(repository: Repository) -> Iterator[tuple[str, Place, str, str]]:
     """Yield files that git ignores and that the deployment reads."""
     known = table("switches")
@@ -77,13 +100,13 @@ def _ignored(repository: Repository) -> Iterator[tuple[str, Place, str, str]]:
 def _ignored_files(repository: Repository) -> Iterator[str]:
     """Yield what git ignores, without the folders that tools make: an environment has thousands of files."""
     for name in _git(repository, "--others", "--ignored", "--exclude-standard", "--directory"):
-        if any(fnmatch(part, made) for part in name.split("/") for made in MADE):
+        if any(_is_made(part) for part in name.split("/")):
             continue
         if not name.endswith("/"):
             yield name
             continue
         for folder, folders, names in os.walk(repository.root / name):
-            folders[:] = [each for each in folders if not any(fnmatch(each, made) for made in MADE)]
+            folders[:] = [each for each in folders if not _is_made(each)]
             yield from (Path(folder, each).relative_to(repository.root).as_posix() for each in names)
 
 

@@ -17,7 +17,7 @@ IGNORED = re.compile(
 CHECK = re.compile(
     r"^(?:export\s+|override\s+)*CHECK\s*[+:?]*=.*--(?:only|families|changed-since|explain|list|help)\b"
 )
-GATE = re.compile(r"-m\s+policies\s+check\b")
+GATE = re.compile(r"\bpolicies(?:/__main__\.py)?\s+check\b")
 LEFT_OUT = re.compile(r"--(?:only|families|changed-since|explain|list|help)\b")
 TARGET = re.compile(r"^(?P<names>[\w.-][\w .-]*?)\s*::?(?!=)")
 #: make reads these first.

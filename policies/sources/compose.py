@@ -24,6 +24,27 @@ EXAMPLE, DEFAULTS, ALTERNATIVES = "", "with every default", "with every alternat
 HOOKS = (("post_start",), ("pre_stop",), ("pre_start",), ("develop", "watch"))
 
 
+#: Where secrets and configs of a service lie unless they say otherwise.
+HANDED = {"secrets": "/run/secrets", "configs": "/"}
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One thing over a container's file system: `source` is a volume or a path, None if nobody knows."""
+
+    kind: str
+    source: Any
+    target: str
+    place: Place
+
+
+def _path(target: Any, folder: str = "/") -> str:
+    """Return a path of a container without a slash at its end; a relative one lies in `folder`."""
+    text = "" if target is None else str(target).strip()
+    # posixpath keeps two slashes in front; the kernel reads them as one.
+    return "/" + posixpath.normpath(posixpath.join(folder, text)).lstrip("/") if text else ""
+
+
 @dataclass
 class Service:
     """One service of a project, in the long form of everything; `data` may have any shape a file can have."""
@@ -59,6 +80,23 @@ class Service:
                 if isinstance(hook, Map):
                     yield hook, self.where(*path, number)
 
+    def laid(self) -> Iterator[Laid]:
+        """Yield all that is laid over the image's files: mounts, secrets, configs, what is synchronized."""
+        for item, place in self.items("volumes"):
+            mount = mapping(item)
+            kind = str(mount.get("type") or "volume")
+            yield Laid(kind, mount.get("source"), _path(mount.get("target")), place)
+        for item, place in self.items("tmpfs"):
+            yield Laid("tmpfs", None, _path(str(item).partition(":")[0]), place)
+        for kind, folder in HANDED.items():
+            for item, place in self.items(kind):
+                entry = mapping(item)
+                source = self.project.file_of(kind, str(entry.get("source")))
+                yield Laid(kind, source, _path(entry.get("target"), folder), place)
+        for number, item in enumerate(sequence(self.get("develop", "watch"))):
+            if mapping(item).get("target"):
+                yield Laid("watch", None, _path(item["target"]), self.where("develop", "watch", number))
+
     def entries(self, *path: str) -> Iterator[tuple[str, Any, Place]]:
         """Yield the entries of a mapping with their places."""
         for name, value in mapping(self.get(*path)).items():
@@ -78,6 +116,12 @@ class Project:
     def section(self, name: str) -> dict[str, Any]:
         """Return networks, volumes, secrets or configs."""
         return {str(key): value for key, value in mapping(self.data.get(name)).items()}
+
+    def file_of(self, section: str, name: str) -> str | None:
+        """Return the file of a secret or config, relative to the repository; None if it has none."""
+        file = mapping(self.section(section).get(name)).get("file")
+        base = posixpath.dirname(self.title.split(" ")[0])
+        return compose_shape.inside(base, file) if isinstance(file, str) else None
 
     def where(self, *path: Any) -> Place:
         """Return the place of a value of the project."""

@@ -33,13 +33,14 @@ class Configuration:
         """The kind of each file below config/, as policies/data/configuration.yml names it."""
         found = {}
         for file in self.repository.matching("config/*"):
-            kind = next(
-                (kind for pattern, kind in tables.table("configuration").items() if fnmatch(file, pattern)),
-                None,
-            )
-            if kind:
+            if kind := self.kind(file):
                 found[file] = kind
         return found
+
+    def kind(self, file: str) -> str | None:
+        """Return the kind that a file of this name has, or None if there is none."""
+        patterns = tables.table("configuration").items()
+        return next((kind for pattern, kind in patterns if fnmatch(file, pattern)), None)
 
     @property
     def known(self) -> set[str]:
@@ -136,12 +137,12 @@ class Configuration:
     def source(self, service: Service, path: str) -> str | None:
         """Return the repository's file that a service sees under a path: the deepest mount counts."""
         found, depth = None, -1
-        mounts = [item for item, _ in service.items("volumes") if isinstance(item, dict)]
-        mounts += [{"target": str(item).partition(":")[0]} for item, _ in service.items("tmpfs")]
-        for mount in mounts:
-            target = str(mount.get("target") or "").rstrip("/")
+        for laid in service.laid():
+            target = laid.target.rstrip("/")
             if target and len(target) >= depth and (path == target or path.startswith(f"{target}/")):
-                here = str(mount.get("source") or "").removeprefix("./").rstrip("/")
+                # A volume that is called config is no folder of this repository.
+                ours = laid.source if laid.kind in ("bind", "configs") else None
+                here = str(ours or "").removeprefix("./").rstrip("/")
                 found, depth = f"{here}{path.removeprefix(target)}" if here else None, len(target)
         return found if found in self.repository.files else None
 

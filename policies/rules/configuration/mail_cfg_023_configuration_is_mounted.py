@@ -3,7 +3,7 @@ from fnmatch import fnmatch
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Severity
-from policies.sources import tables
+from policies.sources import overlays, tables
 from policies.sources.compose import Service
 from policies.sources.configuration import Configuration
 
@@ -11,8 +11,8 @@ from policies.sources.configuration import Configuration
 class MAIL_CFG_023(ConfigurationRule):
     """A file that its service does not see protects nobody, however right it is.
 
-    Without its mount, or under another file mounted over it, the service runs with what its image brings: a
-    rspamd without a virus scanner, a Dovecot that lets any user in.
+    Without its mount, or under another file laid over it, the service runs with what nobody reviewed: a
+    rspamd without a virus scanner, a Dovecot that lets any user in. A config is laid over a file as well.
     """
 
     name = "Every configuration file is mounted where its service reads it, and nothing is mounted over it"
@@ -23,27 +23,28 @@ class MAIL_CFG_023(ConfigurationRule):
     language = "yaml"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look for each file in each service that should read it."""
+        """Look for each file in each service that should read it, then at what lies over its other files."""
         for file, kind in subject.kinds.items():
             row = next((each for each in tables.table("mounts") if fnmatch(file, each["files"])), None)
             for service in subject.running(row["service"]) if row and kind != "text" else ():
                 if not self._seen(subject, service, file, row):
                     what = f"{service.name} does not see {file}"
                     yield Found(service.where("volumes"), what, self._place(file, row), service.name)
+        for project in subject.repository.compose:
+            for service in project.services.values():
+                for laid, what in overlays.unreviewed(subject, service):
+                    should = "the image's own file, or a file of the service below config/"
+                    yield Found(laid.place, f"{what} lies over {laid.target}", should, service.name)
 
     def _place(self, file: str, row: dict) -> str:
         """Return the path that the service reads: below its folder as below ours."""
         ours = row["files"].partition("*")[0]
-        return f"{row['folder']}/{file.removeprefix(ours)}"
+        return row.get("path") or f"{row['folder']}/{file.removeprefix(ours)}"
 
     def _seen(self, subject: Configuration, service: Service, file: str, row: dict) -> bool:
         if subject.source(service, self._place(file, row)) == file:
             return True
-        targets = [
-            str(item.get("target"))
-            for item, _ in service.items("volumes")
-            if isinstance(item, dict) and item.get("source") == file
-        ]
+        targets = [laid.target for laid in service.laid() if laid.source == file]
         ending = "." + file.rpartition(".")[2]
         return bool(row.get("any")) and any(
             target.rpartition("/")[0] == row["folder"]

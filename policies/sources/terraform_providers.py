@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from policies.sources.terraform_blocks import Block, Module
 
 KIND = "aws"
+EXACT = re.compile(r"^=?\s*v?\d+\.\d+\.\d+$")
+COMMIT = re.compile(r"[?&]ref=[0-9a-f]{40}(?:&|$)")
+
+
+def in_repository(call: Block) -> bool:
+    """Tell whether a call names a module of this repository; modules of others have no relative source."""
+    return str(call.value("source")).startswith(("./", "../"))
+
+
+def pinned(call: Block) -> bool:
+    """Tell whether a call names one version of a module for ever: an exact version, or a commit."""
+    version = EXACT.match(str(call.value("version", "")))
+    return bool(version or COMMIT.search(str(call.value("source"))))
 
 
 def provider(block: Block, kind: str = KIND) -> Block | None:

@@ -7,12 +7,11 @@ from policies.model import Found, Severity
 from policies.sources.located import Map, mapping, sequence, where
 from policies.sources.tables import table
 from policies.sources.terraform_blocks import Block, Module
+from policies.sources.terraform_providers import EXACT, in_repository, pinned
 
-EXACT = re.compile(r"^=?\s*v?\d+\.\d+\.\d+$")
 MINOR = re.compile(r"^~>\s*v?\d+\.\d+(?:\.\d+)?$")
 UPPER = re.compile(r"^<=?\s*v?(?P<major>\d+)(?:\.\d+)*$")
 LOWER = re.compile(r"^>=?\s*v?(?P<major>\d+)(?:\.\d+)*$")
-COMMIT = re.compile(r"[?&]ref=[0-9a-f]{40}(?:&|$)")
 #: Part of Terraform itself.
 BUILT_IN = ("terraform",)
 
@@ -99,9 +98,8 @@ class MAIL_TF_018(TerraformRule):
             yield Found(at, f"{name} comes from {maker}", should, f"provider.{name}")
 
     def _module(self, module: Block) -> Iterator[Found]:
-        source = str(module.value("source"))
-        pinned = EXACT.match(str(module.value("version", ""))) or COMMIT.search(source)
-        if not source.startswith(("./", "../")) and not pinned:
+        if not in_repository(module) and not pinned(module):
+            source = module.value("source")
             yield Found(module.where("source"), f"{source} is not pinned", "a commit", module.address)
 
 

@@ -2,9 +2,9 @@
 
 A row is `names: {…}`: names (with * and ?, several behind commas) and what their value must be. `only` is a
 pattern that fits the whole value, `never` one that fits no part of it, `least` and `most` are bounds of an
-amount in `unit`, `tls: true` asks for TLS 1.2. `inside` is a pattern of the blocks around a setting. `default`
-is what the service takes when nothing is written, if that must be judged, too. `why` says what a wrong value
-does, `should` what to write.
+amount in `unit`, `tls: true` asks for TLS 1.2. `inside` is a pattern of the blocks around a setting.
+`default` is what the service takes when nothing is written, if that must be judged, too. `why` says what a
+wrong value does, `should` what to write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from policies.sources.postfix import Parameters, is_modern
 from policies.sources.settings import Settings
 
 AMOUNT = re.compile(r"^(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)$", re.IGNORECASE)
-TIMES = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+TIMES = {"ms": 0.001, "msec": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
+TIMES |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800, "y": 31536000}
 SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -104,7 +105,7 @@ def _amount(value: str, unit: str) -> float | None:
         return None
     factors: dict[str, float] = SIZES if unit in ("b", "bytes") else TIMES
     given = (matched["unit"] or unit).lower()
-    factor = factors.get(given) if given else 1
+    factor = factors.get(given, factors.get(given.removesuffix("s"))) if given else 1
     return None if factor is None else float(matched["number"]) * factor
 
 

@@ -107,13 +107,16 @@ def _reference(text: str, start: int) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Process:
-    """One line of master.cf; `options` are its -o settings with their places."""
+    """One line of master.cf; `options` are its -o settings with their places, `words` all that follows the
+    command.
+    """
 
     name: str
     kind: str
     command: str
     place: Place
     options: dict[str, tuple[str, Place]]
+    words: tuple[str, ...] = ()
 
     @property
     def port(self) -> str:
@@ -184,7 +187,9 @@ def processes(text: str, file: str) -> list[Process]:
             continue
         options = {name: (value, Place(file, at)) for name, value, at in _overrides(words[8:])}
         command = words[7][0].rpartition("/")[2]
-        found.append(Process(words[0][0], words[1][0], command, Place(file, parts[0][1]), options))
+        following = tuple(word for word, _ in words[8:])
+        place = Place(file, parts[0][1])
+        found.append(Process(words[0][0], words[1][0], command, place, options, following))
     return found
 
 

@@ -11,6 +11,8 @@ DEFAULTS = {LISTS[0]: "permit_mynetworks, permit_sasl_authenticated, defer_unaut
 GUARDS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 #: These let nobody through but those who proved who they are.
 PROVEN = ("permit_sasl_authenticated",)
+#: This lets mail to our own domains through: whoever asks whether we relay may say so before the refusal.
+OWN = "permit_auth_destination"
 #: What reject_unauth_destination takes for our own.
 OURS = (
     "relay_domains",
@@ -55,7 +57,7 @@ class MAIL_CFG_002(ConfigurationRule):
         for word in words:
             if word in GUARDS:
                 return ""
-            if word.startswith("permit") and word not in PROVEN:
+            if word.startswith("permit") and word not in PROVEN and not (relays and word == OWN):
                 return f"says {word} first"
             if word.startswith("check_") and (relays or word.endswith("_access")):
                 return f"asks {word} first, and that may permit"

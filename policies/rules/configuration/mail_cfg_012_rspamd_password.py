@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
+from policies.sources import recorded
 from policies.sources.braces import Block, Setting
 from policies.sources.configuration import Configuration
 
@@ -22,7 +23,8 @@ class MAIL_CFG_012(ConfigurationRule):
     spam as ham.
 
     local.d only merges, so the default stays valid beside ours: the file must be in override.d. secure_ip
-    names addresses that need no password at all.
+    names addresses that need no password at all. start.sh writes that file, so the gate knows the digest of
+    its code as it was reviewed (policies/data/recorded.yml).
     """
 
     name = (
@@ -32,7 +34,8 @@ class MAIL_CFG_012(ConfigurationRule):
     severity = Severity.HIGH
     fix = (
         "Include /run/rspamd/controller.inc in override.d/worker-controller.inc, write "
-        "no password into a file, and secure_ip = []"
+        "no password into a file, and secure_ip = []; after a review of a changed start.sh write "
+        "its digest, which the message names, into policies/data/recorded.yml"
     )
     bad = 'password = "q1";\n'
     good = '.include(try=false; priority=11) "/run/rspamd/controller.inc"\n'
@@ -56,6 +59,7 @@ class MAIL_CFG_012(ConfigurationRule):
                 if LITERAL.search(line) and not line.lstrip().startswith("#"):
                     what = "a password of rspamd stands in the file"
                     yield Found(Place(file, number), what, "a secret in /run/secrets", "rspamd")
+        yield from recorded.changed(subject, self.rule_id)
 
     def _must_be_there(self, setting: Setting) -> bool:
         """Tell whether this is the include, and rspamd does not start without its file."""

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
+from policies.sources import recorded
 from policies.sources.braces import Block
 from policies.sources.configuration import Configuration
 
@@ -19,6 +20,8 @@ class MAIL_CFG_026(ConfigurationRule):
 
     What rspamd marks goes to Junk before any rule of the user's; what users move into or out of Junk is
     learned. Each link of that chain stands in another file, and none of them complains when it is alone.
+    One word more in a script, such as discard or redirect, loses mail: the gate knows the digests of those
+    that were reviewed (policies/data/recorded.yml).
     """
 
     name = (
@@ -28,7 +31,8 @@ class MAIL_CFG_026(ConfigurationRule):
     severity = Severity.HIGH
     fix = (
         "Restore the sieve_script blocks, mail_plugins of lmtp and imap, sieve_plugins, and the "
-        "header in milter_headers.conf"
+        "header in milter_headers.conf; after a review of a changed script write its digest, which the "
+        "message names, into policies/data/recorded.yml"
     )
     bad = "protocol lmtp {\n  mail_plugins {\n    sieve = yes\n  }\n}\n"
     good = (
@@ -54,6 +58,7 @@ class MAIL_CFG_026(ConfigurationRule):
         yield from self._plugins(tree)
         yield from self._learned(tree, texts)
         yield from self._header(subject, [texts[block.label] or "" for block in delivered])
+        yield from recorded.changed(subject, self.rule_id)
 
     def _scripts(self, tree: Block) -> list[Block]:
         """Return the scripts of ours; those of users say nothing here."""

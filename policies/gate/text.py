@@ -10,7 +10,7 @@ from rich.text import Text
 
 from policies.gate.check import Result
 from policies.gate.info import COLOURS
-from policies.gate.wording import headline, next_steps, shown, together, unspoken, with_entity
+from policies.gate.wording import headline, missing, next_steps, shown, together, unspoken, with_entity
 
 
 def plain(result: Result, console: Console) -> None:
@@ -30,7 +30,7 @@ def plain(result: Result, console: Console) -> None:
     for finding in report.waived:
         said = f"waived {shown(finding.place)} {finding.rule}: {with_entity(finding)}; {finding.waived}"
         _line(console, (said, "dim"))
-    for note in report.notes:
+    for note in (*report.notes, *missing(report)):
         _line(console, (note, "dim"))
     _line(console, (headline(result), "bold" if report.exit_code else "green"))
     for step in next_steps(report):

@@ -46,13 +46,14 @@ def command(arguments: str = "") -> str:
 
 
 def next_steps(report: Report) -> list[str]:
-    """Return what to type next, one a line; nothing after a clean run with every checker."""
-    steps = []
-    if report.findings:
-        steps.append(f"why, and how to mend it: {command('--explain ' + report.findings[0].rule)}")
-    if report.absent and _made():
-        steps.append("for the checkers that did not run: make check-tools")
-    return steps
+    """Return what to type next about the worst finding."""
+    rules = [finding.rule for finding in report.findings[:1]]
+    return [f"why, and how to mend it: {command(f'--explain {rule}')}" for rule in rules]
+
+
+def missing(report: Report) -> list[str]:
+    """Return what to type to get the checkers that did not run."""
+    return ["what these need: make check-tools"] if report.absent and _made() else []
 
 
 def with_entity(finding: Finding) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shutil
 import subprocess
 import tarfile
 from collections import Counter
@@ -47,12 +49,40 @@ def _unknown(root: Path, reference: str) -> str:
 
 
 def at(root: Path, reference: str, folder: Path) -> None:
-    """Write the repository as it was at a git reference into a folder."""
+    """Write the repository as it was at a git reference into a folder, with its history up to there where the
+    root has one.
+    """
+    if (root / ".git").exists():
+        _checked_out(root, reference, folder)
+        return
     done = _git(root, "archive", "--end-of-options", reference)
     if done.returncode:
         raise ValueError(f"--changed-since {reference}: {done.stderr.decode().strip()}")
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
+
+
+def _checked_out(root: Path, reference: str, folder: Path) -> None:
+    """Check a reference out into a repository of its own, which borrows the objects and has no other branch:
+    what a later commit brought is not in its history.
+    """
+    commit = _said(root, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}")
+    _said(folder, "init", "--quiet")
+    objects, shallow = (
+        root / _said(root, "rev-parse", "--git-path", name) for name in ("objects", "shallow")
+    )
+    (folder / ".git/objects/info/alternates").write_text(f"{objects.resolve()}\n", encoding="utf-8")
+    if shallow.is_file():
+        shutil.copyfile(shallow, folder / ".git/shallow")
+    _said(folder, "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", "--detach", commit)
+
+
+def _said(root: Path, *words: str) -> str:
+    """Return what git says; raises ValueError with git's own words if it fails."""
+    done = _git(root, *words)
+    if done.returncode:
+        raise ValueError(f"--changed-since: {done.stderr.decode('utf-8', 'backslashreplace').strip()}")
+    return os.fsdecode(done.stdout).strip()
 
 
 def key(finding: Finding) -> Key:

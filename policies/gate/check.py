@@ -72,6 +72,7 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
         report.problems += outcome.problems
         report.notes += outcome.notes
         (report.absent if outcome.absent else report.ran).append(tool.rule)
+        report.partly += [tool.rule] if outcome.partly else []
         if outcome.absent and required:
             fix = "install it, or pull or build the image"
             report.problems.append(
@@ -188,7 +189,7 @@ def check(root: Path, options: Options) -> Result:
     report.problems += problems
     checkovs, ran = _checkovs(result, options, exceptions)
     waivers.apply(report, exceptions, known | checkovs, {*report.ran, *ran}, options.today)
-    if not report.ran and not report.problems:
+    if not (report.ran or report.partly or report.problems):
         fix = "get what is missing, or name other rules; silence of a rule that did not run is no pass"
         what = "not one rule or checker ran: nothing is known"
         report.problems.append(Problem("nothing-ran", Place("."), what, fix))

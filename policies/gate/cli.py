@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from policies.gate import catalogue, check, explain, formats, misuse
+from policies.gate import catalogue, check, explain, formats, misuse, wording
 
 MISUSE = 2
 PAGE = Path(__file__).parent.parent / "RULES.md"
@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _say(text: object) -> int:
     """Say why nothing was done, and return the exit code of that."""
-    print(f"gate: {text}", file=sys.stderr)
+    print(f"gate: {wording.unspoken(str(text))}", file=sys.stderr)
     return MISUSE
 
 
@@ -128,7 +128,7 @@ def _explain(given: argparse.Namespace, console: Console) -> int:
 
 
 def _dump(data: object) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    print(formats.quiet(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
 def _list(given: argparse.Namespace, console: Console) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from policies.gate.check import Result
-from policies.gate.wording import headline, together, with_entity
+from policies.gate.wording import command, count, headline, one_line, shown, together, with_entity
+from policies.model import Finding
 
 #: GitHub takes comments of 65,536 characters; what stands around the rows needs some as well.
 MOST = 60_000
@@ -18,13 +19,13 @@ def markdown(result: Result) -> str:
     mark = {0: "✅", 1: "❌", 2: "⚠️"}[report.exit_code]
     lines = [f"## {mark} Gate", "", headline(result), ""]
     problems = [
-        _row(_text(each.kind), _code(str(each.place)), _text(each.what), _text(each.fix))
+        _row(_text(each.kind), _code(shown(each.place)), _text(each.what), _text(each.fix))
         for each in report.problems
     ]
     findings = [
         _row(
             each.severity.word,
-            _code(str(each.place)),
+            _code(shown(each.place)),
             _text(each.rule),
             _text(with_entity(each)),
             _text(each.should),
@@ -32,20 +33,34 @@ def markdown(result: Result) -> str:
         for each in together(report.findings)
     ]
     waived = [
-        _row(_code(str(each.place)), _text(each.rule), _text(with_entity(each)), _text(each.waived))
+        _row(_code(shown(each.place)), _text(each.rule), _text(with_entity(each)), _text(each.waived))
         for each in report.waived
     ]
-    room = MOST - sum(len(_text(note)) + 3 for note in report.notes)
+    notes = [f"- {_text(note)}" for note in report.notes]
+    mends = [f"- {each}" for each in dict.fromkeys(_mend(found) for found in report.findings)]
+    room = MOST - sum(len(line.encode()) + 1 for line in notes)
     room = _table(lines, ("problem", "place", "is", "mend"), problems, room)
     room = _table(lines, ("severity", "place", "rule", "is", "should be"), findings, room)
-    if findings:
-        lines += ["How to mend them: `python -m policies check --explain RULE`", ""]
+    room = _folded(lines, f"How to mend ({command('--explain RULE')} says more)", mends, room)
     if waived:
-        lines += ["<details><summary>Waived</summary>", ""]
+        lines += [f"<details><summary>Waived: {len(waived)}</summary>", ""]
         _table(lines, ("place", "rule", "is", "waiver"), waived, room)
         lines += ["</details>", ""]
-    lines += [f"- {_text(note)}" for note in report.notes]
+    _folded(lines, count(notes, "note"), notes, MOST)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _mend(finding: Finding) -> str:
+    return f"{_text(finding.rule)}: {_text(finding.fix)}"
+
+
+def _folded(lines: list[str], summary: str, inner: list[str], room: int) -> int:
+    """Add a list that opens on a click, if there is room for it, and return the room that is left."""
+    needs = sum(len(line.encode()) + 1 for line in inner)
+    if not inner or needs > room:
+        return room
+    lines += [f"<details><summary>{_text(summary)}</summary>", "", *inner, "", "</details>", ""]
+    return room - needs
 
 
 def _table(lines: list[str], head: tuple[str, ...], rows: list[str], room: int) -> int:
@@ -55,7 +70,7 @@ def _table(lines: list[str], head: tuple[str, ...], rows: list[str], room: int) 
     lines += [_row(*head), "|---" * len(head) + "|"]
     for number, row in enumerate(rows):
         if len(row.encode()) > room:
-            lines += ["", f"{len(rows) - number} more are left out here: `make check` shows them.", ""]
+            lines += ["", f"{len(rows) - number} more are left out here: `{command()}` shows them.", ""]
             return 0
         lines.append(row)
         room -= len(row.encode()) + 1
@@ -69,17 +84,10 @@ def _row(*cells: str) -> str:
 
 def _text(text: str) -> str:
     """Return a text that Markdown and GitHub take for nothing but text: no markup, no picture, no mention."""
-    plain = SPECIAL.sub(r"\\\1", _visible(" ".join(text.split()))).replace("&", "&amp;")
+    plain = SPECIAL.sub(r"\\\1", one_line(text)).replace("&", "&amp;")
     return plain.replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
 
 
 def _code(text: str) -> str:
     """Return a text as code; nothing in it ends the code or the cell."""
-    return "`" + _visible(" ".join(text.split())).replace("`", "'").replace("|", "\\|") + "`"
-
-
-def _visible(text: str) -> str:
-    """Return a text in which signs that nobody sees are written out."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text
-    )
+    return "`" + one_line(text).replace("`", "'").replace("|", "\\|") + "`"

@@ -36,6 +36,8 @@ def _reports(given: argparse.Namespace) -> str:
     for path in paths:
         if path.is_dir():
             return f"{path} is a folder: name a file in it"
+        if path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc"):
+            return f"{path} is no file: name one, and read it afterwards (--json writes to standard output)"
         if not path.absolute().parent.is_dir():
             return f"{path} cannot be written: there is no folder {path.parent}"
         if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):

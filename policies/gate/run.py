@@ -15,7 +15,7 @@ from policies.sources.repository import Repository
 @dataclass
 class Report:
     """All that a run found. `notes` say what was not at hand; `ran` are the ids of what did run,
-    `absent` those of checkers that were not at hand.
+    `absent` those of checkers that were not at hand, `partly` those of them that did a part of their work.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -24,6 +24,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    partly: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

@@ -1,26 +1,59 @@
-"""What every report for people says in the same words."""
+"""What every report for people says in the same words, and how it shows what checked files hold."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sized
 from dataclasses import replace
+from pathlib import Path
 
 from policies.gate.check import Result
-from policies.model import Finding
+from policies.gate.run import Report
+from policies.model import Finding, Place
 
 WORDS = {0: "clean", 1: "findings", 2: "the gate could not do its job"}
+#: The place of what is about the whole repository.
+WHOLE = "."
+#: What a workflow's log takes for a command: ::name …:: at the start of a line, and the old forms anywhere.
+COMMAND = re.compile(r"::(?=[A-Za-z][\w-]*(?:\s.*?)?::)|##(?=\[|vso\[)")
+ROOT = Path(__file__).parents[2]
 
 
 def headline(result: Result) -> str:
     """Return the run in one line."""
     report = result.report
-    ran = _count(report.ran, "rule or checker", "rules and checkers")
-    found, problems = _count(report.findings, "finding"), _count(report.problems, "problem")
+    ran = count(report.ran, "rule or checker", "rules and checkers")
+    found, problems = count(report.findings, "finding"), count(report.problems, "problem")
     return f"{ran} ran: {found}, {problems}, {len(report.waived)} waived → {WORDS[report.exit_code]}"
 
 
-def _count(things: Sized, one: str, more: str = "") -> str:
+def count(things: Sized, one: str, more: str = "") -> str:
+    """Return how many things there are, with their name."""
     return f"{len(things)} {one if len(things) == 1 else more or one + 's'}"
+
+
+def _made() -> bool:
+    """Tell whether make runs the gate here, as in a generated repository."""
+    makefile = ROOT / "Makefile"
+    return makefile.is_file() and "policies check $(CHECK)" in makefile.read_text(encoding="utf-8")
+
+
+def command(arguments: str = "") -> str:
+    """Return what to type to run the gate with some arguments."""
+    if _made():
+        return f'make check CHECK="{arguments}"' if arguments else "make check"
+    return f"python -m policies check {arguments}".rstrip()
+
+
+def next_steps(report: Report) -> list[str]:
+    """Return what to type next about the worst finding."""
+    rules = [finding.rule for finding in report.findings[:1]]
+    return [f"why, and how to mend it: {command(f'--explain {rule}')}" for rule in rules]
+
+
+def missing(report: Report) -> list[str]:
+    """Return what to type to get the checkers that did not run."""
+    return ["what these need: make check-tools"] if report.absent and _made() else []
 
 
 def with_entity(finding: Finding) -> str:
@@ -35,3 +68,25 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
     for each in findings:
         found.setdefault(replace(each, entity=""), []).append(each.entity)
     return [replace(each, entity=", ".join(filter(None, names))) for each, names in found.items()]
+
+
+def shown(place: Place) -> str:
+    """Return a place as people read it: the whole repository has no line."""
+    return visible(place.file if place.file == WHOLE else str(place))
+
+
+def visible(text: str) -> str:
+    """Return a text in which signs that nobody sees are written out."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line without a sign that nobody sees."""
+    return visible(" ".join(line.strip() for line in text.splitlines()).replace("\t", " "))
+
+
+def unspoken(text: str) -> str:
+    """Return a text as one line that neither a terminal nor a workflow's log takes for a command."""
+    return COMMAND.sub(lambda matched: " ".join(matched[0]), one_line(text))

@@ -89,3 +89,54 @@ def test_a_check_of_checkov_says_what_to_change(repository, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "is Dockerfile.RUN fails a check of checkov should be APT isn't used" in said
     assert "mend Change Dockerfile.RUN so that APT isn't used" in said
+
+
+LEAK = "password = hunter2hunter2hunter2\n"
+
+
+def committed(root, file, text):
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(text, encoding="utf-8")
+    git(root, "add", "--force", file)
+    git(root, "commit", "--quiet", "--message", file)
+
+
+def since(root, reference):
+    options = Options(only=("MAIL_REP_003",), changed_since=reference)
+    return [each.place.file for each in check(root, options).report.findings]
+
+
+def test_a_secret_in_the_history_before_the_reference_is_not_new_and_one_behind_it_is(tracked):
+    committed(tracked, "config/old.conf", LEAK)
+    committed(tracked, "config/old.conf", "\n")
+    git(tracked, "tag", "before")
+    assert since(tracked, "HEAD~2") == ["config/old.conf"]
+    assert since(tracked, "before") == []
+    committed(tracked, "config/new.conf", LEAK)
+    committed(tracked, "config/new.conf", "\n")
+    assert since(tracked, "before") == ["config/new.conf"]
+
+
+def test_a_finding_in_the_history_names_the_commit(tracked, capsys):
+    committed(tracked, "config/old one.conf", LEAK)
+    commit = subprocess.run(
+        ["git", "-C", tracked, "rev-parse", "HEAD"], capture_output=True, text=True
+    ).stdout
+    committed(tracked, "config/old one.conf", "\n")
+    assert main(["check", str(tracked), "--only", "MAIL_REP_003"]) != 0
+    said = capsys.readouterr().out
+    assert "critical config/old one.conf:1 MAIL_REP_003" in said
+    assert f"in the history (commit {commit[:12]})" in said
+
+
+def test_what_changed_in_a_folder_of_a_larger_repository_is_found(tracked):
+    inner = tracked / "inner"
+    inner.mkdir()
+    for name in ("docker-compose.yml", ".env.example"):
+        (tracked / name).rename(inner / name)
+    git(tracked, "add", "--all")
+    git(tracked, "commit", "--quiet", "--message", "moved")
+    file = inner / "docker-compose.yml"
+    file.write_text(file.read_text().replace("internal: true", "internal: false"))
+    options = Options(only=("MAIL_CMP_016",), families=("compose",), changed_since="HEAD")
+    assert {each.place.file for each in check(inner, options).report.findings} == {"docker-compose.yml"}

@@ -186,6 +186,7 @@ def test_a_broken_answer_of_terraform_is_a_problem(
     assert {problem["kind"] for problem in report["problems"]} == {"tool-failed"}
 
 
-def test_without_terraform_a_note_says_so(gate: Gate) -> None:
+def test_without_terraform_nothing_ran_and_a_note_says_why(gate: Gate) -> None:
     code, report = gate(PATH=os.defpath)
-    assert code == 0 and "neither terraform nor tofu is installed" in report["notes"][0]
+    assert (code, [each["kind"] for each in report["problems"]]) == (2, ["nothing-ran"])
+    assert "neither terraform nor tofu is installed" in report["notes"][0]

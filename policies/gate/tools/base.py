@@ -18,12 +18,15 @@ TIMEOUT = 120
 
 @dataclass
 class Outcome:
-    """What a checker found, what it only warns of (`notes`), or why it did not run (`absent`)."""
+    """What a checker found, what it only warns of (`notes`), or why it did not run (`absent`), or not all of
+    it (`partly`).
+    """
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     absent: str = ""
+    partly: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""The report as SARIF 2.1.0, as code scanning takes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from policies.gate.check import Result
+from policies.gate.info import Info
+from policies.gate.wording import WHOLE, one_line, with_entity
+from policies.model import Finding, Problem, Severity
+
+LEVELS = {
+    Severity.CRITICAL: "error",
+    Severity.HIGH: "error",
+    Severity.MEDIUM: "warning",
+    Severity.LOW: "note",
+}
+#: GitHub sorts alerts by this number.
+SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0", Severity.LOW: "2.0"}
+#: Code scanning shows an alert in a file only; what is about the whole repository stands here.
+STANDS_FOR_ALL = "README.md"
+SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def _descriptor(info: Info) -> dict[str, object]:
+    help_text = f"{info.why}\n\nMend: {info.fix}"
+    more = "".join(
+        f"\n\n{title}:\n\n```{info.language}\n{example.rstrip()}\n```"
+        for title, example in (("Bad", info.bad), ("Good", info.good))
+        if example
+    )
+    descriptor: dict[str, object] = {
+        "id": info.id,
+        "name": info.id,
+        "shortDescription": {"text": info.name},
+        "fullDescription": {"text": info.why},
+        "help": {"text": help_text, "markdown": help_text + more},
+        "defaultConfiguration": {"level": LEVELS[info.severity]},
+        "properties": {
+            "tags": ["security", info.family],
+            "security-severity": SCORES[info.severity],
+            "precision": "high",
+        },
+    }
+    return descriptor | ({"helpUri": info.link} if info.link.startswith("https://") else {})
+
+
+def _locations(found: Finding | Problem) -> list[dict[str, object]]:
+    """Return where something is; a folder is no file that an alert could stand in."""
+    file = found.place.file
+    if file == WHOLE:
+        if isinstance(found, Problem):
+            return []
+        file = STANDS_FOR_ALL
+    uri = quote(file.encode("utf-8", "surrogateescape"))
+    region = {"startLine": max(found.place.line, 1)}
+    return [
+        {"physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}}
+    ]
+
+
+def _message(text: str) -> dict[str, str]:
+    """Return a message in which nothing is a link but what a reader sees as one."""
+    return {"text": one_line(text).replace("](", "] (")}
+
+
+def _fingerprints(findings: list[Finding]) -> Iterator[str]:
+    """Yield what a finding is known by when lines move: equal ones in one file are counted."""
+    seen: Counter[str] = Counter()
+    for each in findings:
+        said = "\0".join((each.rule, each.place.file, each.entity, each.what))
+        same = hashlib.sha256(said.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        seen[same] += 1
+        yield f"{same}:{seen[same]}"
+
+
+def sarif(result: Result) -> str:
+    """Return the report as SARIF 2.1.0; problems are notifications that make the run unsuccessful."""
+    report = result.report
+    found = report.findings + report.waived
+    ids = sorted({each.rule for each in found} | {info for info in result.infos if info in report.ran})
+    results = []
+    for each, fingerprint in zip(found, _fingerprints(found), strict=True):
+        entry: dict[str, object] = {
+            "ruleId": each.rule,
+            "ruleIndex": ids.index(each.rule),
+            "level": LEVELS[each.severity],
+            "message": _message(f"{with_entity(each)}. It should be: {each.should}. Mend: {each.fix}"),
+            "locations": _locations(each),
+            "partialFingerprints": {"primaryLocationLineHash": fingerprint, "gate/v1": fingerprint},
+        }
+        if each.waived:
+            entry["suppressions"] = [
+                {"kind": "external", "status": "accepted", "justification": one_line(each.waived)}
+            ]
+        results.append(entry)
+    notifications = [
+        {
+            "level": "error",
+            "message": _message(f"{each.kind}: {each.what}. Mend: {each.fix}"),
+            "locations": _locations(each),
+        }
+        for each in report.problems
+    ]
+    run = {
+        "tool": {
+            "driver": {"name": "mailserver-gate", "rules": [_descriptor(result.infos[each]) for each in ids]}
+        },
+        "invocations": [
+            {"executionSuccessful": not report.problems, "toolExecutionNotifications": notifications}
+        ],
+        "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The root of the repository."}}},
+        "columnKind": "utf16CodeUnits",
+        "results": results,
+    }
+    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)

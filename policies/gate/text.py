@@ -1,0 +1,57 @@
+"""The report for a terminal or a log. What it shows comes from checked files: no value may be a command to
+whatever shows it.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from policies.gate.check import Result
+from policies.gate.info import COLOURS
+from policies.gate.wording import headline, missing, next_steps, shown, together, unspoken, with_entity
+
+
+def plain(result: Result, console: Console) -> None:
+    """Write the report to a terminal or a file."""
+    report = result.report
+    for finding in together(report.findings):
+        words = (
+            (finding.severity.word, COLOURS[finding.severity]),
+            (shown(finding.place), ""),
+            (finding.rule, "bold"),
+        )
+        _line(console, *words)
+        _rows(console, ("is", with_entity(finding)), ("should be", finding.should), ("mend", finding.fix))
+    for problem in report.problems:
+        _line(console, (problem.kind, "bold magenta"), (shown(problem.place), ""))
+        _rows(console, ("is", problem.what), ("mend", problem.fix))
+    for finding in report.waived:
+        said = f"waived {shown(finding.place)} {finding.rule}: {with_entity(finding)}; {finding.waived}"
+        _line(console, (said, "dim"))
+    for note in (*report.notes, *missing(report)):
+        _line(console, (note, "dim"))
+    _line(console, (headline(result), "bold" if report.exit_code else "green"))
+    for step in next_steps(report):
+        _line(console, (step, ""))
+
+
+def _line(console: Console, *words: tuple[str, str]) -> None:
+    """Write words with the style of each; a text, not markup: no value has a style of its own."""
+    parts = [(unspoken(word), style) for word, style in words]
+    console.print(Text(" ").join(Text(word, style) for word, style in parts))
+
+
+def _rows(console: Console, *rows: tuple[str, str]) -> None:
+    """Write what there is to say; on a terminal long texts are wrapped below themselves."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(justify="right", width=11, style="dim")
+    grid.add_column(overflow="fold")
+    for name, said in rows:
+        if console.is_terminal:
+            grid.add_row(name, Text(unspoken(said)))
+        else:
+            console.print(Text(f"  {name:>9} {unspoken(said)}"))
+    if console.is_terminal:
+        console.print(grid, soft_wrap=False)

@@ -26,6 +26,9 @@ def unreviewed(configuration: Configuration, service: Service) -> Iterator[tuple
         if service.name in tables.table("services") and _guarded(laid.target):
             if laid.kind == "tmpfs" and laid.target in tables.table("overlays")["memory"]:
                 continue
+            # Our own programs are what a developer watches; their settings are not.
+            if laid.kind == "watch" and laid.target.startswith("/opt/"):
+                continue
             if what := _wrong(configuration, service, laid):
                 yield laid, what
 

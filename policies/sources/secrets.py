@@ -62,6 +62,10 @@ HARMLESS = re.compile(
     r"^[\"']?(?:$|/run/secrets/|\$\(|`|<[^>]*>$|/)|^(?:true|false|yes|no|none|null|\d{1,5})$", re.IGNORECASE
 )
 REFERENCE = re.compile(r"^[\"']?\$\{?(?P<name>\w+)")
+ANYWHERE = re.compile(r"\$\{?(?P<name>\w+)")
+#: Short numbers mean nothing as a rule, but a password may be one.
+NUMBER = re.compile(r"^\d{4,5}$")
+PASSWORD = re.compile(r"(?:pass|passwd|password|pwd)$", re.IGNORECASE)
 BASE64 = re.compile(r"^[A-Za-z0-9+/_-]{16,}={0,2}$")
 SHORTEST_BASE64 = 16
 HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){10,}")
@@ -150,3 +154,16 @@ def complaint(name: str, value: Any) -> str:
     if is_named(name):
         return "a secret, by its name"
     return "a long random text" if random_looking(text) else ""
+
+
+def handed_over(name: str, value: Any, from_outside: bool) -> str:
+    """Say what is wrong with a variable of a service; one that is not set here comes from the host's."""
+    if wrong := complaint(name, value):
+        return wrong
+    if value is None and from_outside and is_named(name):
+        return "a secret of the host's environment"
+    for matched in ANYWHERE.finditer(str(value)):
+        if is_named(matched["name"]):
+            return f"made of the secret {matched['name']}"
+    number = NUMBER.match(str(value)) and not isinstance(value, bool)
+    return "a secret, by its name" if number and PASSWORD.search(name) else ""

@@ -8,7 +8,7 @@ from policies.sources import leaks
 from policies.sources.compose import Project, Service
 from policies.sources.compose_shape import inside
 from policies.sources.located import mapping, sequence, where
-from policies.sources.secrets import complaint, given, is_named, shape
+from policies.sources.secrets import given, handed_over, is_named, shape
 
 COMMANDS = (("command",), ("entrypoint",), ("healthcheck", "test"))
 NAMES = (
@@ -16,9 +16,6 @@ NAMES = (
     *(("build", "args"), ("build", "labels")),
 )
 REFERENCE = re.compile(r"\$\{?(?P<name>\w+)")
-#: Short numbers mean nothing as a rule, but a password may be one.
-NUMBER = re.compile(r"^\d{4,5}$")
-PASSWORD = re.compile(r"(?:pass|passwd|password|pwd)$", re.IGNORECASE)
 #: A log-in on a command line: curl -u name:password, Authorization: Basic ….
 LOGIN = re.compile(
     r"\b(?:curl|wget|https?)\b.*(?:\s-u|--user)[ =][\"']?(?=\S*[A-Za-z])[\w.@-]+:(?!\d+\b|\$)[^\s\"']+"
@@ -75,7 +72,7 @@ class MAIL_CMP_017(ComposeRule):
         """Look at everything that `docker inspect` or the image's history shows."""
         for path in NAMES:
             for name, value, place in service.entries(*path):
-                if wrong := self._wrong(name, value, path == ("environment",)):
+                if wrong := handed_over(name, value, path == ("environment",)):
                     yield Found(place, f"{name} is {wrong}", SHOULD, service.name)
         for path in COMMANDS:
             if wrong := self._said(service.get(*path)):
@@ -84,21 +81,9 @@ class MAIL_CMP_017(ComposeRule):
             if wrong := self._said(hook.get("command")):
                 yield Found(place, f"a command beside its own has {wrong}", SHOULD, service.name)
             for name, value in mapping(hook.get("environment")).items():
-                if wrong := self._wrong(str(name), value, True):
+                if wrong := handed_over(str(name), value, True):
                     yield Found(where(hook, "environment", name), f"{name} is {wrong}", SHOULD, service.name)
         yield from self._files(service)
-
-    def _wrong(self, name: str, value: object, from_outside: bool) -> str:
-        """Say what is wrong with a value; one of an environment that is not set comes from the host's."""
-        if wrong := complaint(name, value):
-            return wrong
-        if value is None and from_outside and is_named(name):
-            return "a secret of the host's environment"
-        for matched in REFERENCE.finditer(str(value)):
-            if is_named(matched["name"]):
-                return f"made of the secret {matched['name']}"
-        number = NUMBER.match(str(value)) and not isinstance(value, bool)
-        return "a secret, by its name" if number and PASSWORD.search(name) else ""
 
     def _said(self, command: object) -> str:
         words = " ".join(str(word) for word in sequence(command))
@@ -120,7 +105,7 @@ class MAIL_CMP_017(ComposeRule):
                 elif key == "label_file":
                     for line, text in enumerate(repository.text(path).splitlines(), 1):
                         label, _, value = text.strip().partition("=")
-                        if wrong := self._wrong(label, value, False):
+                        if wrong := handed_over(label, value, False):
                             yield Found(Place(path, line), f"{label} is {wrong}", SHOULD, service.name)
 
 

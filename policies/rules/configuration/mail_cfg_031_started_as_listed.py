@@ -4,7 +4,7 @@ from typing import Any
 
 from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
-from policies.sources import tables
+from policies.sources import changes, tables
 from policies.sources.compose import Service
 from policies.sources.configuration import Configuration
 from policies.sources.located import sequence
@@ -12,12 +12,6 @@ from policies.sources.scripts import commands
 
 #: Options with which MariaDB reads other files than its own, or none.
 ELSEWHERE = re.compile(r"--(?:no-defaults|defaults-(?:extra-)?file)\b")
-#: Programs that change a setting of a service, in its files or while it runs.
-SETS = re.compile(
-    r"\bpostconf\b.*\s(?:-\w*[eMFPX#]|[\w/.]+\s*=)|\bdovecot\b.*\s-o\b|\bnginx\b.*\s-g\b|"
-    r"\b(?:valkey|redis)-cli\b.*\bconfig\s+set\b|\bSET\s+(?:GLOBAL|PERSIST)\b",
-    re.IGNORECASE,
-)
 
 
 def _words(command: Any) -> str:
@@ -45,15 +39,15 @@ class MAIL_CFG_031(ConfigurationRule):
                 for key in ("entrypoint", "command"):
                     yield from self._start(service, key, row.get(key, [""]))
                 for hook, place in service.hooks():
-                    yield from self._sets(_words(hook.get("command")), place, service.name)
+                    yield from self._sets(_words(hook.get("command")), place, service.name, True)
                 place = service.where("healthcheck", "test")
-                yield from self._sets(_words(service.get("healthcheck", "test")), place, service.name)
+                yield from self._sets(_words(service.get("healthcheck", "test")), place, service.name, True)
         for command in commands(subject.repository):
             yield from self._sets(command.text, command.place, command.place.file)
 
-    def _sets(self, text: str, place: Place, entity: str) -> Iterator[Found]:
-        if matched := SETS.search(text):
-            what = f"a command sets what no file says: {matched.group()}"
+    def _sets(self, text: str, place: Place, entity: str, statements: bool = False) -> Iterator[Found]:
+        if piece := changes.found(text, statements):
+            what = f"a command sets what no file says: {piece}"
             yield Found(place, what, "the setting in the service's file", entity)
 
     def _start(self, service: Service, key: str, allowed: list[str]) -> Iterator[Found]:
@@ -63,6 +57,8 @@ class MAIL_CFG_031(ConfigurationRule):
             yield Found(service.where(key), f"{key} is {text or 'not set'}", should, service.name)
 
     def _fits(self, text: str, pattern: str) -> bool:
+        if pattern.startswith("~"):
+            return bool(re.fullmatch(pattern[1:], text))
         fixed, options, _ = pattern.partition("...")
         rest = text.removeprefix(fixed.strip())
         if not options:

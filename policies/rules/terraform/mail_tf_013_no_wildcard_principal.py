@@ -1,21 +1,43 @@
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
 from policies.sources.iam import POLICIES, is_vague, statements
 from policies.sources.located import where
-from policies.sources.terraform_blocks import Module
+from policies.sources.tables import table
+from policies.sources.terraform_blocks import Module, Unknown
+
+ACCOUNT = re.compile(r"^(?:arn:[^:]*:(?:iam|sts)::)?(?P<account>[^:]*)(?::|$)")
+
+
+def is_ours(kind: str, name: Any) -> bool:
+    """Tell whether a principal is of this account, or one that policies/data/terraform.yml names.
+
+    What only Terraform knows is a resource or the account itself: others are vague, and reported as such.
+    """
+    known, text = table("terraform"), str(name)
+    if kind == "Service":
+        return text in known["services"]
+    if kind not in ("AWS", "Federated"):
+        return False
+    account = ACCOUNT.match(text)
+    return isinstance(name, Unknown) or bool(
+        account and (account["account"].startswith("${") or account["account"] in map(str, known["accounts"]))
+    )
 
 
 class MAIL_TF_013(TerraformRule):
     """A policy that allows something to * allows it to every AWS account of the world.
 
-    A condition beside it is one typing mistake away from a bucket that everybody may read.
+    A condition beside it is one typing mistake away from a bucket that everybody may read. A stranger's
+    account or service in a policy needs no mistake at all: it may read now.
     """
 
-    name = "No wildcard principal: an Allow names accounts, roles or services, never * and never NotPrincipal"
+    name = "Only ours may act: an Allow names this account's own, never *, NotPrincipal or a stranger"
     severity = Severity.CRITICAL
-    fix = "Name the role, the account or the service"
+    fix = "Name a role of this account, or list the account or service in policies/data/terraform.yml"
     resources = tuple(POLICIES)
     bad = 'Effect    = "Allow"\nPrincipal = { AWS = "*" }\n'
     good = 'Effect    = "Allow"\nPrincipal = { Service = "cloudwatch.amazonaws.com" }\n'
@@ -24,11 +46,14 @@ class MAIL_TF_013(TerraformRule):
         """Look at every principal of every Allow."""
         for each in statements(subject):
             address = each.block.address
-            for _, name, place in each.principals() if each.allows else ():
+            for kind, name, place in each.principals() if each.allows else ():
                 if "*" in str(name):
                     yield Found(place, f"{name} may act", "a principal by name", address)
                 elif is_vague(name):
                     yield Found(place, f"the principal is {name}", "one that can be read", address)
+                elif not is_ours(kind, name):
+                    should = "this account, or one of accounts or services in policies/data/terraform.yml"
+                    yield Found(place, f"a stranger may act: {name}", should, address)
             if each.allows and "NotPrincipal" in each.data:
                 place = where(each.data, "NotPrincipal")
                 yield Found(place, "everybody but some may act", "Principal, by name", address)

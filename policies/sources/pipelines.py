@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from policies.sources.expressions import EXPRESSION
@@ -39,7 +39,7 @@ def _without_comment(line: str) -> str:
     return line
 
 
-def _joined(text: str) -> str:
+def joined(text: str) -> str:
     """Return a script without continuation lines and comments, each here-document on its command's line."""
     lines, kept = EXPRESSION.sub("EXPRESSION", text).replace("\\\n", " ").splitlines(), []
     while lines:
@@ -56,8 +56,12 @@ def _joined(text: str) -> str:
 
 def pipelines(text: str) -> Iterator[Pipeline]:
     """Yield each pipeline of a script; signs between quotes separate nothing."""
-    stages, now, quote, inside = [], "", "", False
-    position, script = 0, _joined(text)
+    return split(joined(text), _plain)
+
+
+def split(script: str, plain: Callable[[str], str]) -> Iterator[Pipeline]:
+    """Yield each pipeline of a joined script, its commands as `plain` returns them."""
+    stages, now, quote, inside, position = [], "", "", False, 0
     while position <= len(script):
         sign = script[position : position + 1]
         pair = script[position : position + 2]
@@ -71,7 +75,7 @@ def pipelines(text: str) -> Iterator[Pipeline]:
             now, position = now + sign, position + 1
         else:
             operator = pair if pair in ("||", "&&", "|&", ";;") else sign
-            stages.append(_plain(now))
+            stages.append(plain(now))
             now, position = "", position + max(len(operator), 1)
             if operator not in ("|", "|&"):
                 if any(stages):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PATTERNS = (".github/workflows/*.yml", ".github/workflows/*.yaml")
 #: An action may stand in any folder: a step names it with ./
 ACTIONS = ("*/action.yml", "*/action.yaml", "action.yml", "action.yaml")
+#: Types of inputs that are no free text.
+NO_TEXT = ("boolean", "number", "choice", "environment")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Workflow:
     file: str
     data: Map
     files: frozenset[str] = frozenset()
+    #: Where it stands: rules follow what its steps call.
+    repository: Repository | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_action(self) -> bool:
@@ -62,6 +66,16 @@ class Workflow:
     def started_by(self) -> set[str]:
         """Return the names of the triggers, in the one way in which tables write them."""
         return {str(name).strip().lower() for name in self.triggers}
+
+    def plain_inputs(self) -> set[str]:
+        """Return the inputs that hold no free text: a switch, a number, or one of a list."""
+        given = [mapping(dig(settings, "inputs")) for settings in self.triggers.values()]
+        names = {name for inputs in given for name in inputs}
+        return {
+            str(name)
+            for name in names
+            if all(dig(inputs[name], "type") in NO_TEXT for inputs in given if name in inputs)
+        }
 
     def jobs(self) -> Iterator[Job]:
         """Yield the jobs."""
@@ -101,7 +115,7 @@ def workflows(repository: Repository) -> list[Workflow]:
         documents = repository.yaml(file)
         for document in documents:
             if isinstance(document, Map):
-                found.append(Workflow(file, document, files))
+                found.append(Workflow(file, document, files, repository))
                 for place, should in _odd(found[-1]):
                     repository.problem("unreadable", place, "it has not the shape of a workflow", should)
             else:

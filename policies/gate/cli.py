@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from policies.gate import catalogue, check, explain, formats
+from policies.gate import catalogue, check, explain, formats, patience
 
 MISUSE = 2
 PAGE = Path(__file__).parent.parent / "RULES.md"
@@ -44,6 +44,12 @@ def _families(text: str) -> tuple[str, ...]:
             hint = f": did you mean {near[0]}?" if near else ""
             raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(check.FAMILIES)}{hint}")
     return names
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: name a number of seconds above 0")
+    return float(text)
 
 
 REPORTS = ("sarif", "junit", "markdown")
@@ -77,6 +83,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--image",
         {"type": _pairs, "action": "append", "default": [], "metavar": "SERVICE=IMAGE"},
         "the image whose checker judges a service's files",
+    ),
+    (
+        "--time-limit",
+        {"type": _seconds, "default": patience.STEP, "metavar": "SECONDS"},
+        f"the longest that one rule or step may take (default: {patience.STEP:.0f})",
     ),
     ("--json", {"action": "store_true"}, "the report, or the list, as JSON on standard output"),
     ("--sarif", {"type": Path, "metavar": "FILE"}, "write the report as SARIF as well"),
@@ -194,6 +205,7 @@ def _check(given: argparse.Namespace, console: Console) -> int:
             changed_since=given.changed_since,
             require_tools=given.require_tools,
             images=dict(given.image),
+            time_limit=given.time_limit,
         )
         result = check.check(given.root, options)
     except ValueError as error:

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from policies.gate import catalogue, changes, coverage, documents, own_checks, waivers
+from policies.gate import catalogue, changes, coverage, documents, own_checks, patience, waivers
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import RULES, Loaded, load
 from policies.gate.repeats import without_repeats
@@ -37,6 +38,7 @@ class Options:
     images: Mapping[str, str] = field(default_factory=dict)
     rules: Path = RULES
     today: datetime.date = field(default_factory=datetime.date.today)
+    time_limit: float = patience.STEP
 
     def wants(self, rule: str) -> bool:
         """Tell whether a rule is asked for."""
@@ -82,10 +84,15 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
             report.notes.append(f"{tool.title} did not run: {outcome.absent}")
 
 
-def _attempt(report: Report, what: str, step: Callable[[], None]) -> None:
-    """Run a step; one that raises is a problem, since nobody knows what it would have found."""
+def _attempt(
+    repository: Repository, options: Options, report: Report, what: str, step: Callable[[], None]
+) -> None:
+    """Run a step; one that raises or does not end is a problem: nobody knows what it would have found."""
     try:
-        step()
+        with patience.within(options.time_limit):
+            step()
+    except patience.TooLong:
+        report.problems.append(patience.problem(what, options.time_limit, repository.last))
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = Place(f"policies/gate/{Path(frame.filename).name}", frame.lineno or 1)
@@ -137,16 +144,17 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
         for rule in loaded.rules.values()
         if rule.family in options.families and options.wants(rule.rule_id)
     ]
+    attempt = partial(_attempt, repository, options, report)
     with ThreadPoolExecutor(max_workers=4) as pool:
         running: dict[Tool, Future[Outcome]] = {}
         if tools:
-            _attempt(report, "checkers", lambda: running.update(_start_tools(repository, options, pool)))
-        run_rules(repository, wanted, loaded, report)
-        _attempt(report, "schemas", lambda: _schemas(repository, options, report))
-        _attempt(report, "checkov", lambda: _own_checks(repository, options, result))
+            attempt("checkers", lambda: running.update(_start_tools(repository, options, pool)))
+        run_rules(repository, wanted, loaded, report, options.time_limit)
+        attempt("schemas", lambda: _schemas(repository, options, report))
+        attempt("checkov", lambda: _own_checks(repository, options, result))
         _collect_tools(running, report, options.require_tools)
     report.findings = without_repeats(report.findings)
-    _attempt(report, "coverage", lambda: _coverage(repository, options))
+    attempt("coverage", lambda: _coverage(repository, options))
     report.problems += repository.problems
     return result
 

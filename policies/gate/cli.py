@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from policies.gate import catalogue, check, explain, formats, misuse, wording
+from policies.gate import catalogue, check, explain, formats, misuse, patience, wording
 
 MISUSE = 2
 PAGE = Path(__file__).parent.parent / "RULES.md"
@@ -43,6 +43,12 @@ def _families(text: str) -> tuple[str, ...]:
             hint = f": did you mean {near[0]}?" if near else ""
             raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(check.FAMILIES)}{hint}")
     return names
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: name a number of seconds above 0")
+    return float(text)
 
 
 EXAMPLES = """\
@@ -74,6 +80,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "--image",
         {"type": _pairs, "action": "append", "default": [], "metavar": "SERVICE=IMAGE"},
         "the image whose checker judges a service's files",
+    ),
+    (
+        "--time-limit",
+        {"type": _seconds, "default": patience.STEP, "metavar": "SECONDS"},
+        f"the longest that one rule or step may take (default: {patience.STEP:.0f})",
     ),
     ("--json", {"action": "store_true"}, "the report, or the list, as JSON on standard output"),
     ("--sarif", {"type": Path, "metavar": "FILE"}, "write the report as SARIF as well"),
@@ -167,6 +178,7 @@ def _options(given: argparse.Namespace) -> check.Options:
         changed_since=given.changed_since or "",
         require_tools=given.require_tools,
         images=dict(given.image),
+        time_limit=given.time_limit,
     )
 
 

@@ -17,8 +17,6 @@ LINK, MODULE = "120000", "160000"
 #: What Python runs in place of a source file, and nobody can read.
 COMPILED = ("*.py[cod]", "policies/*.so")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
-#: Larger than any text that people write, and too large to be looked through line by line.
-MOST_BYTES = 10_000_000
 
 
 def _git(repository: Repository, *words: str) -> list[str]:
@@ -163,5 +161,4 @@ def _contents(repository: Repository) -> Iterator[tuple[Place, str, str]]:
             start = opened.read(2)
         if start in UTF16:
             yield Place(file), "it is written in UTF-16, which no rule reads", "write it in UTF-8"
-        if path.stat().st_size > MOST_BYTES:
-            yield Place(file), f"it is larger than {MOST_BYTES // 1_000_000} MB", "keep such files out of git"
+        repository.text(file)  # notes one that is too large

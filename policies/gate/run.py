@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from policies.gate import patience
 from policies.gate.loading import Loaded
 from policies.model import Finding, Place, Problem
 from policies.rule import Rule
@@ -38,12 +39,23 @@ class Report:
         self.problems = sorted(set(self.problems), key=Problem.sort_key)
 
 
-def run_rules(repository: Repository, rules: Iterable[Rule], loaded: Loaded, report: Report) -> None:
-    """Run each rule; one that raises is a problem."""
+def run_rules(
+    repository: Repository,
+    rules: Iterable[Rule],
+    loaded: Loaded,
+    report: Report,
+    time_limit: float = patience.STEP,
+) -> None:
+    """Run each rule; one that raises, or that does not come to an end, is a problem."""
+    left = patience.Patience(time_limit)
     for rule in rules:
+        seconds = left.seconds()
         try:
-            report.findings += rule.findings(repository)
+            with patience.within(seconds):
+                report.findings += rule.findings(repository)
             report.ran.append(rule.rule_id)
+        except patience.TooLong:
+            report.problems.append(patience.problem(rule.rule_id, seconds, repository.last))
         except Exception as error:
             path = loaded.files.get(rule.rule_id)
             frames = traceback.extract_tb(error.__traceback__)

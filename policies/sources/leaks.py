@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import re
+import string
+from bisect import bisect_right
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
+from itertools import accumulate
 
-from policies.sources.secrets import HARMLESS, REFERENCE, URL, random_looking, shape
+from policies.sources.secrets import HARMLESS, REFERENCE, SHORTEST_BASE64, URL, random_looking, shape
 
-#: A name at the end of which stands that it is a secret, and what is assigned to it.
+# Each expression here reads a line once: none may begin with, or hold, a run of signs that may begin
+# anywhere, or a long line would take hours (tests/policies/test_hostile_files.py).
+
+#: The end of a name, where it stands that it is a secret, and what is assigned to it.
 ASSIGNED = re.compile(
-    r"(?P<name>(?:[\w.\-]*[_.\-])?(?:pass(?:word|wd|phrase)?|[a-z]*passw(?:or)?d|pwd|secret|token|credentials?|"
-    r"(?:api|access|private|secret|session|encryption|des)[_\-]?key))[\"'\]]*\s*(?:=>|:=|[:=])\s*"
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|"
+    r"(?:api|access|private|secret|session|encryption|des)[_\-]?key)[\"'\]]*\s*(?:=>|:=|[:=])\s*"
     r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s,;#)}\]]+)",
     re.IGNORECASE,
 )
 #: Settings that take a secret without a sign in between, and Postfix's map in place.
 BARE = re.compile(
-    r"(?:^\s*(?:requirepass|masterauth)\s+|\bstatic:[^:\s]+:|\bIDENTIFIED\s+(?:WITH\s+\S+\s+)?(?:BY|AS)\s+(?=['\"])|"
-    r"\b(?:mysql|mariadb)[\w-]*\s(?:.*\s)?-p(?=[^\s-])|\bcurl\s(?:.*\s)?(?:-u|--user)[\s=]+[^\s:]+:)"
+    r"(?:^\s*(?:requirepass|masterauth)\s+|\bstatic:[^:\s]+:|\bIDENTIFIED\s+(?:WITH\s+\S+\s+)?(?:BY|AS)\s+(?=['\"]))"
     r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,]+)",
     re.IGNORECASE,
+)
+#: Programs, and the option with which somebody gives them a password.
+OPTIONS = tuple(
+    (re.compile(program), re.compile(rf"(?<=\s){option}(?P<value>'[^']*'|\"[^\"]*\"|[^\s,]+)"))
+    for program, option in (
+        (r"(?i)\b(?:mysql|mariadb)[\w-]{0,40}(?=\s)", r"-p(?=[^\s-])"),
+        (r"(?i)\bcurl(?=\s)", r"(?:-[uU]|--user)[\s=]+[^\s:=][^\s:]*:"),
+    )
 )
 #: In code only a literal is a secret, and names are often names of fields: letters and digits must be mixed.
 LITERAL = re.compile(r"^(?P<quote>[\"'])(?=[^\"']*\d)(?=[^\"']*[A-Za-z])[^\"'\s/.]{8,}(?P=quote)$")
@@ -56,11 +69,12 @@ PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.svg", "*.
 PROGRAMS = ("*.py", "*.js", "*.mjs", "*.ts", "*.rb", "*.go")
 #: Where rules of the configuration know each name.
 OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
-PIECE = re.compile(r"[\"']\s*[+.,&\\]?\s*[\"']")
+PIECE = re.compile(r"[\"']\s*(?:[+.,&\\]\s*)?[\"']")
 WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-TAIL = re.compile(r"[A-Za-z0-9+/=_-]*$")
+#: The signs of base64.
+SIGNS = string.ascii_letters + string.digits + "+/=_-"
 BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 #: What tells in a text without line ends that one of the shapes may be in it.
 PERHAPS = re.compile(
@@ -70,7 +84,7 @@ PERHAPS = re.compile(
 HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity|\sh1:", re.IGNORECASE)
 #: What is public by its nature, and pictures: never judged by chance.
 PUBLIC = re.compile(
-    r"(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+|sk-\S+@openssh\.com)\s+AAAA[\w+/=]+|"
+    r"(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+|sk-[\w.-]{1,60}@openssh\.com)\s+AAAA[\w+/=]+|"
     r"\bp=\s*MI[\w+/=]+|\bdata:[\w.+-]+/[\w.+-]+;base64,[\w+/=]+"
 )
 BEGIN = re.compile(
@@ -96,6 +110,7 @@ BY_CHANCE = "a long random text"
 WINDOW = 4
 ALPHABET = 40
 SHORTEST = 6
+LONG = 1000
 
 
 def _by_shape(line: str, tests: bool) -> str:
@@ -116,9 +131,17 @@ def _by_name(line: str) -> str:
         value = matched["value"].strip("\"'")
         if not (HARMLESS.match(value) or NO_VALUE.search(value) or REFERENCE.match(value) or " " in value):
             return "a secret, by its name"
-    bare = BARE.search(line)
-    value = bare["value"].strip("\"'") if bare else ""
-    return "a secret, by its name" if value and not NO_VALUE.search(value) else ""
+    values = (matched["value"].strip("\"'") for matched in _given(line))
+    found = any(value and not NO_VALUE.search(value) for value in values)
+    return "a secret, by its name" if found else ""
+
+
+def _given(line: str) -> Iterator[re.Match[str]]:
+    """Yield what a setting without a sign, or an option of a known program, holds."""
+    yield from BARE.finditer(line)
+    for program, option in OPTIONS:
+        if begins := program.search(line):
+            yield from option.finditer(line, begins.end())
 
 
 def _by_literal(line: str) -> str:
@@ -146,11 +169,15 @@ def _readable(word: str) -> bool:
     return bool(parts) and len(word) / len(parts) >= LONG_PARTS
 
 
-@lru_cache(maxsize=1 << 16)
 def complaint(file: str, line: str, elsewhere: bool = False) -> str:
     """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
-    settings. Remembered, since most lines of the history are those of today.
+    settings.
     """
+    # Most lines of the history are those of today; long ones would fill the memory.
+    return (_remembered if len(line) < LONG else _complaint)(file, line, elsewhere)
+
+
+def _complaint(file: str, line: str, elsewhere: bool) -> str:
     tests, settings = _kind(file)
     if len(line) < SHORTEST or LOCKED.match(line):
         return ""
@@ -162,6 +189,9 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
         return found
     settled = tests or (elsewhere and not line.lstrip().startswith("#")) or _one_of(file, PICTURES)
     return "" if settled else _by_chance(line)
+
+
+_remembered = lru_cache(maxsize=1 << 16)(_complaint)
 
 
 @lru_cache(maxsize=4096)
@@ -194,15 +224,25 @@ def _pieces(lines: list[str]) -> list[str]:
 def split(text: str) -> Iterator[tuple[int, str]]:
     """Yield line and kind of each secret that only shows when the lines after it are joined to it."""
     pieces = _pieces(text.splitlines())
-    suspicious = bool(PERHAPS.search("".join(pieces)))
+    suspicious = _suspicious(pieces)
     skip = 0
     for number in range(len(pieces) - 1):
         if number < skip or not pieces[number]:
             continue
-        found, size = _joined(pieces[number : number + WINDOW], suspicious)
+        found, size = _joined(pieces[number : number + WINDOW], number in suspicious)
         if found:
             yield number + 1, found
             skip = number + size
+
+
+def _suspicious(pieces: list[str]) -> set[int]:
+    """Return the pieces that may show one of the shapes together with those after them."""
+    ends = list(accumulate(map(len, pieces)))
+    found: set[int] = set()
+    for matched in PERHAPS.finditer("".join(pieces)):
+        last = bisect_right(ends, matched.start())
+        found.update(range(last - WINDOW + 1, last + 1))
+    return found
 
 
 def _joined(pieces: list[str], suspicious: bool) -> tuple[str, int]:
@@ -211,14 +251,20 @@ def _joined(pieces: list[str], suspicious: bool) -> tuple[str, int]:
         first, rest = pieces[0], pieces[1:size]
         if suspicious and (found := _across([first, *rest])):
             return f"{found}, split over lines", size
-        tail = TAIL.search(first)
-        blob = tail and tail[0] and all(BASE64_LINE.fullmatch(piece) for piece in rest)
-        if tail and blob and (found := _across([tail[0], *rest])):
+        if not BASE64_LINE.fullmatch(rest[-1]):
+            if suspicious:
+                continue
+            break
+        tail = first[len(first.rstrip(SIGNS)) :]
+        long = len(tail) + sum(map(len, rest)) >= SHORTEST_BASE64
+        blob = tail and long and all(BASE64_LINE.fullmatch(piece) for piece in rest)
+        if blob and (found := _across([tail, *rest])):
             return f"{found}, split over lines", size
     return "", 0
 
 
 def _across(pieces: list[str]) -> str:
-    if any(shape(piece) for piece in pieces) or shape("".join(pieces[1:])):
+    found = shape("".join(pieces))
+    if not found or any(shape(piece) for piece in pieces) or shape("".join(pieces[1:])):
         return ""
-    return shape("".join(pieces))
+    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from policies.model import Place, Problem
 from policies.sources import located
+from policies.sources.limits import MOST_BYTES
 
 if TYPE_CHECKING:
     from policies.sources.compose import Project
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from policies.sources.terraform import Module
     from policies.sources.workflow import Workflow
 
+#: What may be larger: only its beginning is searched.
+PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.pdf", "*.woff2")
 #: Folders that hold what tools made, in repositories that git does not know.
 MADE = (
     ".git",
@@ -56,6 +59,8 @@ class Repository:
         self.root = root.resolve()
         self.changes, self.modes = dict(changes or {}), dict(modes or {})
         self.seen: set[str] = set()
+        #: The file that was asked for last: where a rule was when it was stopped.
+        self.last = ""
         self._problems: dict[tuple[str, Place, str], Problem] = {}
         self._texts: dict[str, str] = {}
 
@@ -114,12 +119,32 @@ class Repository:
         return path.is_file() and bool(path.stat().st_mode & 0o100)
 
     def text(self, file: str) -> str:
-        """Return a file's text; what is no UTF-8 stays as escapes, so that no byte blinds a rule."""
+        """Return a file's text; what is no UTF-8 stays as escapes, so that no byte blinds a rule.
+
+        A file that is too large, or that nobody may read, is a problem and has no text; a link out of the
+        repository has none either (policies/gate/hidden.py names it).
+        """
+        self.last = file
         if (changed := self.changes.get(file)) is not None:
             return changed
         if file not in self._texts:
-            self._texts[file] = (self.root / file).read_text(encoding="utf-8-sig", errors="backslashreplace")
+            self._texts[file] = self._read(file)
         return self._texts[file]
+
+    def _read(self, file: str) -> str:
+        path = self.root / file
+        if path.is_symlink() and not path.resolve().is_relative_to(self.root):
+            return ""
+        with path.open("rb") as opened:
+            start = opened.read(MOST_BYTES + 1)
+        # A NUL is in every picture, and in no text.
+        picture = _any_of(PICTURES).match(file.lower()) and b"\0" in start
+        if len(start) > MOST_BYTES and not picture:
+            what = f"it was not looked at: it is larger than {MOST_BYTES >> 20} MiB"
+            self.problem("not-looked-at", Place(file), what, "make it smaller, or keep it out of git")
+            return ""
+        text = start[:MOST_BYTES].decode("utf-8-sig", "backslashreplace")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def relative(self, path: Path) -> str:
         """Return a path inside the repository as the rules write it; one outside stays absolute."""

@@ -41,7 +41,8 @@ SHAPES = (
     (re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), "a signed token"),
     (
         re.compile(
-            r"(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:5|6|y|apr1|argon2id?)\$\S+\$[./A-Za-z0-9+]{22,}"
+            r"(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"
+            r"|\$(?:5|6|y|apr1|argon2id?)\$\S{1,120}\$[./A-Za-z0-9+]{22,}"
         ),
         "a password hash",
     ),
@@ -51,10 +52,10 @@ HINT = re.compile(
     r"PRIVATEKEY|AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|\$(?:2[aby]|5|6|y|apr1|argon)"
     r"|hooks\.slack|AIza|glpat-|AGE-SECRET|PuTTY-User|v1\.0-|[Aa]uthorization:|AUTHORIZATION:"
 )
-URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
+URL = re.compile(r"[a-z0-9+.-]://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
 #: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.
 GIVEN = re.compile(
-    r"(?:--?(?:[\w-]*(?:password|passwd|secret|token|api-key))(?:=|\s+)|(?<![\w-])-p(?=[^\s\d/=-])"
+    r"(?:-(?:[\w-]{0,60}(?:password|passwd|secret|token|api-key))(?:=|\s+)|(?<![\w-])-p(?=[^\s\d/=-])"
     r"|\b\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|_KEY|AUTH|MYSQL_PWD)=|Bearer\s+|requirepass\s+)(?P<value>\"[^\"]*\"|'[^']*'|\S+)",
 )
 #: Values that stand for nothing yet, or that the shell reads from a file when it runs.

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from policies.model import Place
+from policies.sources.limits import MOST_BYTES
 
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
 
+#: Every line that a commit of any branch added, without anybody's own settings.
+LOG = (
+    "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames",
+    "--text", "--diff-merges=first-parent", "--src-prefix=a/", "--dst-prefix=b/", "--format=commit:%H",
+)  # fmt: skip
 HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
 
 
@@ -49,6 +55,30 @@ def _git(repository: Repository, *words: str) -> str:
     return done.stdout.decode("utf-8", "backslashreplace")
 
 
+def _lines(repository: Repository, *words: str) -> Iterator[str]:
+    """Yield what git says line by line: a history may be larger than the memory. Raises as _git does.
+
+    A line that is longer than a file may be is noted, and only its beginning is yielded.
+    """
+    command = ["git", "-C", str(repository.root), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            whole = True
+            while line := process.stdout.readline(MOST_BYTES) if process.stdout else b"":
+                if whole:
+                    yield line.removesuffix(b"\n").decode("utf-8", "backslashreplace")
+                else:
+                    what = f"git's history: a line that is longer than {MOST_BYTES >> 20} MiB"
+                    fix = "take it out of the history (git filter-repo)"
+                    repository.problem("not-looked-at", Place("."), what, fix)
+                whole = line.endswith(b"\n")
+        except BaseException:  # whoever reads has enough, or was stopped
+            process.kill()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
 def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
     """Yield every line that a commit of any branch added: the commit, the place it had there, the line.
 
@@ -60,16 +90,15 @@ def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
         if _git(repository, "rev-parse", "--is-shallow-repository").strip() == "true":
             fix = "fetch it: git fetch --unshallow, or fetch-depth: 0 in the workflow"
             repository.problem("not-looked-at", Place("."), "git's history is cut off", fix)
-        said = _git(
-            repository, "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff",
-            "--no-textconv", "--no-renames", "--text", "--diff-merges=first-parent", "--src-prefix=a/",
-            "--dst-prefix=b/", "--format=commit:%H",
-        )  # fmt: skip
+        yield from _added(_lines(repository, *LOG))
     except (OSError, subprocess.CalledProcessError) as error:
         repository.problem("not-looked-at", Place("."), f"git's history: {error}", "repair the repository")
-        return
+
+
+def _added(said: Iterable[str]) -> Iterator[tuple[str, Place, str]]:
+    """Yield the lines that a log adds."""
     commit, file, line, inside = "", "", 0, False
-    for text in said.split("\n"):
+    for text in said:
         if text.startswith("commit:") and not inside:
             commit = text[7:19]
         elif text.startswith("diff --git "):
@@ -89,13 +118,14 @@ def messages(repository: Repository) -> Iterator[tuple[str, str]]:
     """Yield each line of every commit's and tag's message: where it stands, the line."""
     if not is_git(repository):
         return
-    commits = ("log", "--all", "--format=commit %h%n%B%x00")
-    tags = ("for-each-ref", "refs/tags", "--format=tag %(refname:short)%0a%(contents)%00")
+    commits = ("log", "--all", "--format=%x00commit %h%n%B")
+    tags = ("for-each-ref", "refs/tags", "--format=%00tag %(refname:short)%0a%(contents)")
     try:
-        said = [text for words in (commits, tags) for text in _git(repository, *words).split("\0")]
+        for words in (commits, tags):
+            name = ""
+            for line in _lines(repository, *words):
+                # No message can hold a NUL.
+                name = line[1:] if line.startswith("\0") else name
+                yield from ((name, part) for part in line.splitlines() if not line.startswith("\0"))
     except (OSError, subprocess.CalledProcessError) as error:
         repository.problem("not-looked-at", Place("."), f"git's messages: {error}", "repair the repository")
-        return
-    for text in said:
-        name, _, message = text.strip().partition("\n")
-        yield from ((name, line) for line in message.splitlines())

@@ -11,6 +11,7 @@ import pytest
 from conftest import TEMPLATE
 
 from policies.gate.check import Options, check
+from policies.gate.cli import main
 
 FILES = sorted((TEMPLATE / "schemas").glob("*.schema.json"))
 
@@ -121,3 +122,29 @@ def test_stored_answers_are_judged(repository):
     found = said(repository, "SCHEMA_ANSWERS")
     assert any('relay is "pigeon"' in each[1] and "sendgrid" in each[2] for each in found)
     assert not any("object_lock_days is" in each[1] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "old", "new", "mend"),
+    [
+        ("SCHEMA_COMPOSE", "docker-compose.yml", "interval: 30s", "interval: 30 seconds",
+         "Write interval as a duration such as 30s or 1m30s"),
+        ("SCHEMA_COMPOSE", "docker-compose.yml", "  data: {internal: true}", "  data: {internl: true}",
+         "Write internal instead of internl"),
+        ("SCHEMA_ENVIRONMENT", ".env.example", "MYSQL_PASSWORD=\n", "", "Add MYSQL_PASSWORD"),
+        ("SCHEMA_ENVIRONMENT", ".env.example", "TZ=UTC\n", "TZ=UTC\nZZZ=1\n", "Remove ZZZ, or correct it"),
+    ],
+)  # fmt: skip
+def test_what_to_type_is_said(repository, rule, file, old, new, mend):
+    change(repository, file, old, new)
+    found = check(repository, Options(only=(rule,))).report.findings
+    assert any(each.fix.startswith(mend) for each in found), [each.fix for each in found]
+
+
+def test_one_line_that_many_services_share_is_told_once_to_people(repository, capsys):
+    change(repository, "docker-compose.yml", "interval: 30s", "interval: 30 seconds")
+    assert main(["check", str(repository), "--only", "SCHEMA_COMPOSE"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("high docker-compose.yml:") == 1 and " more by this line" in said
+    assert main(["check", str(repository), "--only", "SCHEMA_COMPOSE", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["findings"]) > 5

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from policies.gate import schemas
-from policies.gate.info import OTHERS
+from policies.gate.info import OTHERS, Info
 from policies.model import Finding, Place
 from policies.sources.interpolation import env_file
 from policies.sources.located import Map, dig, mapping, where
@@ -16,6 +16,7 @@ from policies.sources.variables import read_by_compose
 #: The second one is the host's own and never in git; its secrets are never shown.
 ENVIRONMENTS = (".env.example", ".env")
 ANSWERS = ".cruft.json"
+MEANT = "did you mean "
 
 
 def _projects(repository: Repository) -> Iterator[tuple[Any, Place]]:
@@ -66,6 +67,18 @@ def findings(repository: Repository, wanted: Collection[str]) -> Iterator[Findin
         for document, fallback in documents(repository):
             for wrong in schemas.errors(name, document, fallback):
                 if not (name == "environment" and _own_variable(repository, wrong)):
+                    fix = _mend(wrong, info)
                     yield Finding(
-                        info.id, info.severity, wrong.place, wrong.what, wrong.should, info.fix, wrong.key
+                        info.id, info.severity, wrong.place, wrong.what, wrong.should, fix, wrong.key
                     )
+
+
+def _mend(wrong: schemas.Wrong, info: Info) -> str:
+    """Return what to type about one breach of a schema."""
+    if wrong.should.startswith(MEANT):
+        return f"Write {wrong.should.removeprefix(MEANT).rstrip('?')} instead of {wrong.key}"
+    if wrong.unknown:
+        return f"Remove {wrong.key}, or correct it. {info.fix}"
+    if wrong.what.endswith("is missing"):
+        return f"Add {wrong.should}"
+    return f"Write {wrong.key} as {wrong.should}" if wrong.key and wrong.should else info.fix

@@ -73,6 +73,22 @@ TYPES = {
 }  # fmt: skip
 
 
+#: How much of a value that is wrong a message shows.
+SHOWN = 60
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return _kind(value)
+    said = json.dumps(value, ensure_ascii=False, default=str)
+    return said if len(said) <= SHOWN else f'{said[:SHOWN]}…"'
+
+
+def _words(schema: dict[str, Any]) -> str:
+    """Return a schema's own words about what it allows: a pattern is nothing for people."""
+    return str(schema.get("x-allowed") or schema.get("x-fix") or "")
+
+
 def _allowed(schema: Any) -> str:
     """Return what a schema allows, in words."""
     if not isinstance(schema, dict):
@@ -84,8 +100,8 @@ def _allowed(schema: Any) -> str:
     options = schema.get("anyOf") or schema.get("oneOf")
     if options:
         return " or ".join(dict.fromkeys(filter(None, map(_allowed, options))))
-    if schema.get("x-allowed"):
-        return str(schema["x-allowed"])
+    if words := _words(schema):
+        return words
     kinds = schema.get("type")
     words = [TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds or [])]
     return " or ".join(words)
@@ -115,11 +131,7 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
     path, value = dotted(error.absolute_path), error.instance
     if isinstance(error.schema, dict) and error.schema.get("x-secret"):
         return f"{path} has a value that cannot be right", error.schema["x-allowed"]
-    shown = (
-        json.dumps(value, ensure_ascii=False, default=str)
-        if not isinstance(value, (dict, list))
-        else _kind(value)
-    )
+    shown, about = _shown(value), str(error.schema.get("description", "")).rstrip(".")
     if error.validator == "type":
         return f"{path} is {shown}", _allowed(error.schema)
     if error.validator in ("enum", "const"):
@@ -130,18 +142,26 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
         return f"{path} is {shown}", _allowed(error.schema) + hint
     if error.validator == "anyOf" and all(set(each) == {"required"} for each in error.validator_value):
         keys = [key for each in error.validator_value for key in each["required"]]
-        return f"{path} has no {', no '.join(keys)}", error.schema.get("description", "")
+        return f"{path} has no {', no '.join(keys)}", about
     if error.validator in ("anyOf", "oneOf"):
-        return f"{path} is {shown}", _allowed(error.schema) or error.schema.get("description", "")
-    if error.validator in ("pattern", "format", "minLength"):
-        return f"{path} is {shown}", error.schema.get("x-allowed") or error.schema.get(
-            "description", str(error.validator_value)
+        return f"{path} is {shown}", _allowed(error.schema) or about
+    if error.validator == "maxLength":
+        most = f"at most {error.validator_value} letters"
+        return f"{path} has {len(value)} letters: {shown}", ", ".join(
+            filter(None, (_words(error.schema), most))
         )
+    if error.validator in ("pattern", "format", "minLength"):
+        return f"{path} is {shown}", _words(error.schema) or about or "another form"
     if error.validator == "minItems" or error.validator == "minProperties":
-        return f"{path} is empty", f"at least {error.validator_value}"
+        return f"{path} is empty", "one entry at least"
     if error.validator in BOUNDS:
         return f"{path} is {shown}", f"{BOUNDS[error.validator]} {error.validator_value}"
-    return f"{path}: {error.message}", error.schema.get("description", "")
+    return f"{path}: {error.message}", about
+
+
+def _is_name(error: jsonschema.ValidationError) -> bool:
+    """Tell whether it is the name of a key that is wrong, not its value."""
+    return "propertyNames" in list(error.absolute_schema_path)[-2:]
 
 
 def _keys(error: jsonschema.ValidationError) -> Iterator[tuple[str, str, str]]:
@@ -150,6 +170,9 @@ def _keys(error: jsonschema.ValidationError) -> Iterator[tuple[str, str, str]]:
         yield from _missing_keys(error)
     elif error.validator in UNKNOWN and isinstance(error.instance, dict):
         yield from _unknown_keys(error)
+    elif _is_name(error):
+        name = str(error.instance)
+        yield name, f"{dotted(error.absolute_path)}: {_shown(name)} is no name", _words(error.schema)
     else:
         yield str(next(reversed(error.absolute_path), "")), *_sentence(error)
 
@@ -160,7 +183,7 @@ def errors(name: str, document: Any, fallback: Place) -> list[Wrong]:
     for error in validator(name).iter_errors(document):
         unknown = error.validator in UNKNOWN and isinstance(error.instance, dict)
         for key, what, should in _keys(error):
-            path = (*error.absolute_path, key) if unknown else error.absolute_path
+            path = (*error.absolute_path, key) if unknown or _is_name(error) else error.absolute_path
             at = where(document, *path) if isinstance(document, Map) else fallback
             found.append(Wrong(at, what, should, key, unknown))
     return sorted(set(found))

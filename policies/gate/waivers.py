@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from policies.gate import catalogue
 from policies.gate.run import Report
 from policies.gate.schemas import errors
 from policies.model import Finding, Place, Problem
@@ -123,8 +124,7 @@ def apply(
     for waiver in waivers:
         what = f"{waiver.rule} at {waiver.place}"
         if waiver.rule not in known:
-            near = difflib.get_close_matches(waiver.rule, list(known), 1, 0.7)
-            fix = f"did you mean {near[0]}?" if near else "name a rule of `--list`"
+            fix = catalogue.meant(waiver.rule, known)
             problem = "waiver-unknown", waiver.at, f"there is no rule {waiver.rule}", fix
         elif waiver.expires < today:
             text = f"the waiver of {what} ended on {waiver.expires}"

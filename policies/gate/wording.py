@@ -63,11 +63,23 @@ def with_entity(finding: Finding) -> str:
 
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings for people: one where only the entity differs, as in services that share a setting."""
-    found: dict[Finding, list[str]] = {}
+    """Return findings for people: one where only the entity differs, as in services that share a setting, or
+    only the path to one line that a schema does not allow.
+    """
+    found: dict[Finding, list[Finding]] = {}
     for each in findings:
-        found.setdefault(replace(each, entity=""), []).append(each.entity)
-    return [replace(each, entity=", ".join(filter(None, names))) for each, names in found.items()]
+        schema = each.rule.startswith("SCHEMA_")
+        alike = replace(each, what=each.what.partition(" is ")[2]) if schema else replace(each, entity="")
+        found.setdefault(alike, []).append(each)
+    return [_one_of(several) for several in found.values()]
+
+
+def _one_of(several: list[Finding]) -> Finding:
+    first, more = several[0], len(several) - 1
+    if not first.rule.startswith("SCHEMA_"):
+        names = [each.entity for each in several if each.entity]
+        return replace(first, entity=", ".join(names))
+    return replace(first, what=f"{first.what}, and {more} more by this line") if more else first
 
 
 def shown(place: Place) -> str:

@@ -10,7 +10,11 @@ import jsonschema
 import pytest
 from conftest import TEMPLATE
 
+from policies.gate import schemas
 from policies.gate.check import Options, check
+from policies.gate.cli import main
+from policies.model import Place
+from policies.sources import located
 
 FILES = sorted((TEMPLATE / "schemas").glob("*.schema.json"))
 
@@ -121,3 +125,82 @@ def test_stored_answers_are_judged(repository):
     found = said(repository, "SCHEMA_ANSWERS")
     assert any('relay is "pigeon"' in each[1] and "sendgrid" in each[2] for each in found)
     assert not any("object_lock_days is" in each[1] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "old", "new", "mend"),
+    [
+        ("SCHEMA_COMPOSE", "docker-compose.yml", "interval: 30s", "interval: 30 seconds",
+         "Write interval as a duration such as 30s or 1m30s"),
+        ("SCHEMA_COMPOSE", "docker-compose.yml", "  data: {internal: true}", "  data: {internl: true}",
+         "Write internal instead of internl"),
+        ("SCHEMA_ENVIRONMENT", ".env.example", "MYSQL_PASSWORD=\n", "", "Add MYSQL_PASSWORD"),
+        ("SCHEMA_ENVIRONMENT", ".env.example", "TZ=UTC\n", "TZ=UTC\nZZZ=1\n", "Remove ZZZ, or correct it"),
+    ],
+)  # fmt: skip
+def test_what_to_type_is_said(repository, rule, file, old, new, mend):
+    change(repository, file, old, new)
+    found = check(repository, Options(only=(rule,))).report.findings
+    assert any(each.fix.startswith(mend) for each in found), [each.fix for each in found]
+
+
+def test_one_line_that_many_services_share_is_told_once_to_people(repository, capsys):
+    change(repository, "docker-compose.yml", "interval: 30s", "interval: 30 seconds")
+    assert main(["check", str(repository), "--only", "SCHEMA_COMPOSE"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("high docker-compose.yml:") == 1 and " more by this line" in said
+    assert main(["check", str(repository), "--only", "SCHEMA_COMPOSE", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["findings"]) > 5
+
+
+def patterns(schema: object, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Yield every part of a schema that has a regular expression for a value."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield path, schema
+        for key, value in schema.items():
+            yield from patterns(value, f"{path}.{key}")
+    elif isinstance(schema, list):
+        for number, value in enumerate(schema):
+            yield from patterns(value, f"{path}[{number}]")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_pattern_is_explained_in_words(file):
+    schema = json.loads(file.read_text(encoding="utf-8"))
+    silent = [path for path, part in patterns(schema) if not (part.get("x-allowed") or part.get("x-fix"))]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "what", "should"),
+    [
+        (
+            "compose",
+            "services: {'bad name!': {image: x}}",
+            'services: "bad name!" is no name',
+            "letters, digits",
+        ),
+        ("compose", "services: {}", "services is empty", "one entry at least"),
+        ("compose", "services: []", "services is a list", "a mapping"),
+        ("compose", "- a", "the file is a list", "a mapping"),
+        (
+            "compose",
+            "services: {a: {image: ''}}",
+            'services.a.image is ""',
+            "Name, tag and digest of the image",
+        ),
+        ("answers", "mail_domain: foo", 'mail_domain is "foo"', "a domain you own, such as 'acme.com'"),
+        ("answers", "object_lock_days: 0", "object_lock_days is 0", "at least 1"),
+        ("answers", "{}", "the file: api_host is missing", "api_host: a host of your domain, such as"),
+        ("answers", f"project_name: {'a' * 90}", "project_name has 90 letters", "a plain name such as"),
+        ("waivers", "waivers: {}", "waivers is a mapping", "a list"),
+        ("waivers", "waivers: [{place: ' '}]", 'waivers[0].place is " "', "a path from the root such as"),
+    ],
+    ids=lambda value: value if " is " in value or " has " in value else "",
+)
+def test_every_kind_of_error_is_said_in_words(schema, text, what, should):
+    [document] = located.documents(text, "file.yml")
+    found = [(each.what, each.should) for each in schemas.errors(schema, document, Place("file.yml"))]
+    assert any(what in each[0] and each[1].startswith(should) for each in found), found
+    assert all(len(each[0]) < 200 and "^" not in each[1] for each in found)

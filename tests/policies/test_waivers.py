@@ -175,13 +175,16 @@ def test_a_waiver_of_the_file_and_one_of_a_thing_in_it_both_count(repository):
     ("change", "fix"),
     [
         ({"place": ".gitignore:1"}, "remove the waiver; the rule speaks at .gitignore#*.key"),
-        ({"rule": "MAIL_REP_0001"}, "did you mean MAIL_REP_001?"),
+        ({"rule": "MAIL_REP_0001"}, "did you mean MAIL_REP_001 or"),
+        ({"rule": "MAIL_REP_00"}, "did you mean MAIL_REP_001?"),
+        ({"rule": "FOO"}, "--list names them"),
         ({"rule": "MAIL_REP_002", "place": "x"}, "remove the waiver"),
     ],
 )
 def test_a_waiver_of_nothing_says_what_may_be_meant(repository, change, fix):
     only = ("MAIL_REP_001", "MAIL_REP_002")
-    assert [each[3] for each in problems(judge(repository, WAIVER | change, only=only))] == [fix]
+    [problem] = problems(judge(repository, WAIVER | change, only=only))
+    assert problem[3].startswith(fix)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class MAIL_TF_005(TerraformRule):
             yield from ignored(block)
             for name in SWITCHES:
                 if not yes(block.value(name)):
-                    what = f"{name} is {block.value(name, 'not set')}"
+                    what = f"{name} is {str(block.value(name, 'not set')).lower()}"
                     yield Found(block.where(name), what, f"{name} = true", block.address)
 
 

@@ -26,7 +26,7 @@ class MAIL_TF_008(TerraformRule):
         """Look at every bucket."""
         for bucket in buckets(subject):
             if bucket.value("force_destroy") not in (None, False, "false"):
-                what = f"force_destroy is {bucket.value('force_destroy')}"
+                what = f"force_destroy is {str(bucket.value('force_destroy')).lower()}"
                 yield Found(bucket.where("force_destroy"), what, "force_destroy = false", bucket.address)
             lifecycle = list(bucket.inner("lifecycle"))
             if not any(yes(each.value("prevent_destroy")) for each in lifecycle):

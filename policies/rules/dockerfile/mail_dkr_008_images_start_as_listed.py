@@ -50,7 +50,9 @@ class MAIL_DKR_008(DockerfileRule):
         for kind, key in STARTS.items():
             last = self._last(subject, kind)
             text = _words(last.resolved.strip()) if last else ""
-            if subject.last is not None and text not in row[key]:
+            # Without a CMD nothing of ours starts; without its ENTRYPOINT it starts past it.
+            missing = kind == "CMD" and last is None
+            if subject.last is not None and text not in row[key] and not missing:
                 place = last.place if last else subject.last.place
                 should = f"{kind} {' or '.join(row[key])}" if row[key][0] else f"no {kind}"
                 yield Found(place, f"{kind} is {text or 'not set'}", should, name)

@@ -1,15 +1,12 @@
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from policies.families import ComposeRule
 from policies.model import Found, Place, Severity
-from policies.sources import tables
+from policies.sources import environment, tables
 from policies.sources.compose import Service
 from policies.sources.located import mapping, where
-from policies.sources.secrets import handed_over, is_named
-
-SHOULD = "leave it out, or a line in policies/data/environment.yml"
+from policies.sources.secrets import handed_over
 
 
 class MAIL_CMP_024(ComposeRule):
@@ -46,32 +43,11 @@ class MAIL_CMP_024(ComposeRule):
                 yield Found(where_, f"{name} is not set", f"{name} as in the table", service.name)
 
     def _wrong(self, service: Service, name: str, value: Any, place: Place) -> tuple[str, str] | None:
-        """Return what stands there and what should, or nothing."""
-        row = tables.table("environment")["each"].get(service.name)
-        never = re.fullmatch(re.sub(r"\s", "", tables.table("environment")["never"]), name, re.IGNORECASE)
-        if row is None:
-            return (f"{name} changes what its programs are", "leave it out") if never else None
-        allowed = self._allowed(service, row, name, place)
-        if allowed is None:
-            return f"{name} is not listed for {service.name}", SHOULD
-        text = "" if value is None else str(value)
-        if re.fullmatch(allowed, text, re.IGNORECASE | re.DOTALL):
-            return None
-        return f"{name} is {'another' if is_named(name) else text or 'empty'}", f"{name}: {allowed}"
-
-    def _allowed(self, service: Service, row: Any, name: str, place: Place) -> str | None:
-        """Return the pattern of a variable's value: the narrowest table that has it counts."""
+        """Ask the narrowest tables first: those of a file, and of a service beside this one."""
         table = tables.table("environment")
         beside = [rows for other, rows in table["beside"].items() if other in service.project.services]
-        rows = [
-            mapping(table["files"].get(place.file)).get(service.name),
-            *(each.get(service.name) for each in beside),
-            mapping(row).get("needed"),
-            mapping(row).get("may"),
-            table["any"],
-        ]
-        patterns = (entry for each in rows for entry in mapping(each).items())
-        return next((value for pattern, value in patterns if re.fullmatch(pattern, name)), None)
+        rows = [mapping(table["files"].get(place.file)), *beside]
+        return environment.wrong(service.name, name, value, [each.get(service.name) for each in rows])
 
 
 check = MAIL_CMP_024()

@@ -21,18 +21,18 @@ def labels(job: Job) -> list[Any]:
             if "group" in runs_on
             else sequence(runs_on.get("labels"))
         )
-    found: list[Any] = []
-    for label in sequence(runs_on):
-        if matched := MATRIX.match(str(label)):
-            name = matched[1]
-            included = [
-                mapping(each).get(name) for each in sequence(job.get("strategy", "matrix", "include"))
-            ]
-            values = [*sequence(dig(job.data, "strategy", "matrix", name)), *included]
-            found += [each for each in values if each is not None] or [label]
-        else:
-            found.append(label)
-    return found
+    return [each for label in sequence(runs_on) for each in chosen(job, label)]
+
+
+def chosen(job: Job, value: Any) -> list[Any]:
+    """Return what a value of a job may be: an expression of the matrix is looked up there."""
+    matched = MATRIX.match(str(value))
+    if not matched:
+        return [value]
+    name = matched[1]
+    included = [mapping(each).get(name) for each in sequence(job.get("strategy", "matrix", "include"))]
+    values = [*sequence(dig(job.data, "strategy", "matrix", name)), *included]
+    return [each for each in values if each is not None] or [value]
 
 
 def hosted(label: Any) -> bool:

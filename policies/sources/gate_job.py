@@ -43,6 +43,23 @@ def weaknesses(workflow: Workflow, job: Job, number: int, step: Map) -> Iterator
         yield Found(*found, job.name)
 
 
+def imitations(workflows: list[Workflow], hard: list[Job]) -> Iterator[Found]:
+    """Yield jobs that a protected branch would take for the gate by their name; `hard` are the gate's own."""
+    names = {table("gate_job")["workflow"]["name"], *map(_shown, hard)}
+    known = {job.place for job in hard}
+    for workflow in workflows:
+        # Where no job is hard, what softens one is already said.
+        said = known or {job.place for job, *_ in gate_steps(workflow)}
+        for job in workflow.jobs():
+            if _shown(job) in names and job.place not in said:
+                what = f"another job is called {_shown(job)}: a protected branch takes it for the gate"
+                yield Found(job.where("name"), what, "a name of its own", job.name)
+
+
+def _shown(job: Job) -> str:
+    return str(job.get("name") or job.name).strip()
+
+
 def _weaknesses(workflow: Workflow, job: Job, number: int, step: Map) -> Iterator[tuple[Place, str, str]]:
     known = table("gate_job")["workflow"]
     yield from _trigger(workflow)

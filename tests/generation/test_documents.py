@@ -26,3 +26,13 @@ def test_every_link_of_the_documents_leads_somewhere(tmp_path, language, antivir
         if target and not (document.parent / target).exists()
     ]
     assert not broken
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_variable_of_the_workflows_is_explained(language):
+    """GitHub's variables stand in no file: who needs one finds it in the documents only."""
+    generated = TEMPLATE / "{{cookiecutter.project_slug}}"
+    workflows = "".join(path.read_text() for path in (generated / ".github/workflows").glob("*.yml"))
+    documents = "".join(path.read_text() for path in (generated / "_docs" / language).rglob("*.md"))
+    names = set(re.findall(r"\bvars\.(\w+)", workflows))
+    assert names and {name for name in names if f"`{name}`" not in documents} == set()

@@ -134,4 +134,5 @@ def test_in_the_gate_s_job_every_checker_runs_and_its_report_is_uploaded_and_tol
     ran = {rule["id"] for rule in report["tool"]["driver"]["rules"]}
     assert {f"SYNTAX_{each}" for each in CHECKERS} | {"SHELLCHECK", "ZIZMOR"} <= ran
     asked = Path(environment["GH_LOG"]).read_text(encoding="utf-8")
-    assert "a-token pr comment 7 --body-file reports/gate.md" in asked
+    assert "--method POST repos/{owner}/{repo}/issues/7/comments -F body=@reports/gate.md" in asked
+    assert all(line.startswith("a-token api ") for line in asked.splitlines() if "gate.md" in line)

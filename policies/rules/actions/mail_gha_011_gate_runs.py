@@ -4,7 +4,7 @@ from typing import Any
 from policies.families import ActionsRule
 from policies.model import Found, Place, Severity
 from policies.sources import gate_makefile
-from policies.sources.gate_job import gate_steps, on_pull_requests, weaknesses
+from policies.sources.gate_job import gate_steps, imitations, on_pull_requests, weaknesses
 from policies.sources.repository import Repository
 
 
@@ -36,7 +36,7 @@ class MAIL_GHA_011(ActionsRule):
         """Look for the workflow that runs the gate, and for what softens it; one hard run is enough."""
         workflows = [each for each in subject.workflows if not each.is_action]
         runs = [
-            list(weaknesses(workflow, job, number, step))
+            (job, list(weaknesses(workflow, job, number, step)))
             for workflow in workflows
             if on_pull_requests(workflow)
             for job, number, step in gate_steps(workflow)
@@ -47,8 +47,10 @@ class MAIL_GHA_011(ActionsRule):
             yield Found(
                 place, "no workflow runs the gate on pull requests", "make check-report on pull_request"
             )
-        elif all(runs):
-            yield from (each for weak in runs for each in weak)
+        elif all(weak for _, weak in runs):
+            yield from (each for _, weak in runs for each in weak)
+        if runs:
+            yield from imitations(workflows, [job for job, weak in runs if not weak])
         text = subject.text("Makefile") if "Makefile" in subject.files else ""
         if runs or gate_makefile.concerns(text):
             yield from self._makefile(subject, text)

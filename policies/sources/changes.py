@@ -20,7 +20,6 @@ SETS = re.compile(
 MORE = (
     r"/usr/local/etc/php",
     r"/etc/(?:php|apache2|nginx|mysql|cloudflared)",
-    r"/opt/app",
     r"/usr/lib/postfix/meta",
 )
 OURS = r"config/(?:clamav|dovecot|mariadb|nginx|postfix|roundcube|rspamd|valkey)"
@@ -40,8 +39,10 @@ def _writes() -> re.Pattern[str]:
     rows = [row["folder"] for row in tables.table("mounts") if "folder" in row]
     folders = "|".join([*map(re.escape, rows), *MORE, rf"(?:\S*/)?{OURS}"])
     place = rf"[\"']?(?:{folders})(?:/[^\s;&|]*)?"
+    # A build copies our own programs there; nothing edits them.
+    edited = rf"[\"']?(?:{folders}|/opt/app)(?:/[^\s;&|]*)?"
     return re.compile(
-        rf"\b(?:sed|perl|yq|g?awk)(?={SAME}*\s(?:-\w*i|--in-?place)){SAME}*\s{place}(?=\s|[;&|\"']|$)"
+        rf"\b(?:sed|perl|yq|g?awk)(?={SAME}*\s(?:-\w*i|--in-?place)){SAME}*\s{edited}(?=\s|[;&|\"']|$)"
         rf"|\btee\s(?:-\S+\s)*{place}|>\|?\s*{place}"
         rf"|\b(?:cp|ln|install|rsync)\s[^;&|]*\s{place}\s*(?=[;&|]|$)"
     )

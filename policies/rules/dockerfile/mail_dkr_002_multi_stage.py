@@ -35,7 +35,7 @@ class MAIL_DKR_002(DockerfileRule):
     bad = "FROM python:3.13-slim\nRUN pip install --require-hashes -r requirements.txt\n"
     good = (
         "FROM python:3.13-slim AS build\nRUN python -m venv /opt/venv\n"
-        "RUN /opt/venv/bin/pip install --require-hashes -r requirements.txt\n"
+        "RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements.txt\n"
         "FROM python:3.13-slim\nCOPY --from=build /opt/venv /opt/venv\n"
     )
 

@@ -17,6 +17,12 @@ PIPED = re.compile(
 PLACED = re.compile(rf"(?:\$\(|<\(|`)\s*{FETCHER}\s")
 #: Something is fetched with an address, by a program, a language or a package manager.
 FETCHED = re.compile(rf"^(?:busybox\s+)?{FETCHER}\s(?!.*(?:--version|//localhost|//127\.)).*[\w-]+[./:][\w-]")
+#: A connection without a program that knows addresses: nc host 80, /dev/tcp/host/80, rsync, scp.
+CONNECTED = re.compile(
+    r"^(?:busybox\s+)?(?:(?:nc|ncat|netcat|socat|telnet|tftp|ftp|openssl\s+s_client)\s"
+    r"(?!.*(?:localhost|\b127\.)).*[\w-][.:]\w|(?:rsync|scp|sftp)\s.*[\w-](?:::?|@)\w)"
+)
+DEVICE = re.compile(r"/dev/(?:tcp|udp)/(?!localhost|127\.)")
 CLONED = re.compile(r"^git\s+(?:-\S+\s+)*(?:clone|fetch|pull|submodule)\b")
 PACKAGED = re.compile(r"^(?:apt-get|apt|apk|dnf|microdnf|yum|rpm|dpkg|zypper)\s.*://")
 LANGUAGE = re.compile(r"\b(?:urlopen|urlretrieve|requests\.get|http\.get|file_get_contents|LWP::Simple)\b")
@@ -47,6 +53,8 @@ class MAIL_DKR_004(DockerfileRule):
                 what = self._added(instruction)
             elif instruction.name == "RUN":
                 what = self._run(" ".join(instruction.resolved.split()))
+            if instruction.name in ("ADD", "COPY") and not what:
+                what = self._written(instruction)
             if what:
                 yield Found(instruction.place, what, "COPY of a file, or a pinned package", subject.file)
 
@@ -59,12 +67,21 @@ class MAIL_DKR_004(DockerfileRule):
         unknown = "$" in instruction.value and (len(words) < 2 or "$" in words[0])
         return "ADD fetches what a variable names" if unknown else ""
 
+    def _written(self, instruction: Instruction) -> str:
+        """Look at a here document, which may be a script that a later step runs."""
+        text = " ".join(instruction.resolved.partition(";")[2].split())
+        fetches = PIPED.search(text) or PLACED.search(text)
+        return f"{instruction.name} writes a script that executes what it fetches" if fetches else ""
+
     def _run(self, text: str) -> str:
         if PIPED.search(text) or PLACED.search(text):
             return "RUN executes what it fetches"
+        if DEVICE.search(text):
+            return "RUN fetches through a socket"
         compared = COMPARED.search(text) and HASH.search(text)
         for command in commands(text):
-            if (FETCHED.match(command) and not compared) or PACKAGED.match(command):
+            fetched = FETCHED.match(command) or CONNECTED.match(command)
+            if (fetched and not compared) or PACKAGED.match(command):
                 return "RUN fetches from an address"
             if CLONED.match(command) and not COMMIT.search(text):
                 return "RUN fetches a repository without a commit"

@@ -20,6 +20,10 @@ LOCKED = re.compile(r"^uv\s+sync\b(?!.*\s--(?:frozen|locked)\b)")
 VARIABLE = re.compile(r"^\$\{?\w+\}?\s+install\b")
 UNSET = re.compile(r"\b(?:PIP|UV)_REQUIRE_HASHES=[\"']?(?:0|false|no|off)?[\"']?(?:\s|;|$)", re.IGNORECASE)
 SETTING = ("PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES")
+#: Wheels only: what is compiled runs its own setup while the image is built.
+BINARY = re.compile(r"--(?:only-binary|no-build|no-binary)\b")
+WHEELS = ("PIP_ONLY_BINARY", "UV_NO_BUILD")
+AWAY = re.compile(r"(?:-r|-c|--requirements?|--constraints?)[=\s]*[\"']?\w+://")
 REQUIREMENTS = re.compile(r"(?:^|\s)(?:-r|--requirement|--requirements)(?:[=\s]|(?=\S))")
 
 
@@ -45,14 +49,15 @@ class MAIL_DKR_005(DockerfileRule):
                     always = self._setting(instruction, always)
                 elif instruction.name == "RUN":
                     hashed = always and not UNSET.search(instruction.value)
+                    wheels = self._wheels(subject, instruction)
                     for what in filter(
-                        None, (self._wrong(each, hashed) for each in commands(instruction.value))
+                        None, (self._wrong(each, hashed, wheels) for each in commands(instruction.value))
                     ):
                         yield Found(
                             instruction.place, what, "--require-hashes -r requirements.txt", subject.file
                         )
 
-    def _wrong(self, command: str, always: bool) -> str:
+    def _wrong(self, command: str, always: bool, wheels: bool) -> str:
         if OTHERS.match(command) or LOCKED.match(command) or VARIABLE.match(command):
             return f"`{' '.join(command.split()[:2])}` installs without hashes"
         matched = PIP.match(command)
@@ -62,7 +67,18 @@ class MAIL_DKR_005(DockerfileRule):
         if not (always or "--require-hashes" in [word.strip("\"'") for word in words]):
             return "pip installs without hashes"
         named = REQUIREMENTS.search(matched["rest"]) if matched else None
-        return "" if named else "pip installs what no requirements file names"
+        if not named:
+            return "pip installs what no requirements file names"
+        if AWAY.search(matched["rest"]):
+            return "pip installs what a file elsewhere names"
+        return (
+            "" if wheels or BINARY.search(matched["rest"]) else "pip compiles packages, and runs their code"
+        )
+
+    def _wheels(self, subject: Dockerfile, instruction: Instruction) -> bool:
+        """Tell whether a variable asks for wheels only."""
+        settings = [each.value for each in subject.instructions if each.name in ("ENV", "ARG")]
+        return any(name in text for name in WHEELS for text in (instruction.value, *settings))
 
     def _inherited(self, subject: Dockerfile, stage: Stage) -> bool:
         """Tell whether a stage under this one asks for hashes."""

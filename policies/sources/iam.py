@@ -82,6 +82,17 @@ def is_named(value: Any, block: Block) -> bool:
     )
 
 
+def reaches(resource: Any, target: Block, end: str = "") -> bool:
+    """Tell whether a resource of a statement is a bucket or topic, by its ARN or by a reference to it."""
+    text = re.sub(r"\[[^\]]*\]", "", str(resource))
+    if text == "*" or text == "${" + target.address + ".arn}" + end:
+        return True
+    name = str(target.value("bucket" if target.labels[0] == "aws_s3_bucket" else "name"))
+    bucket = target.labels[0] == "aws_s3_bucket"
+    # The partition, the region and the account may be unknown; the name after the last colon may not.
+    return text.startswith("arn:") and text.endswith(f":::{name}{end}" if bucket else f":{name}{end}")
+
+
 def is_vague(value: Any) -> bool:
     """Tell whether nobody can say which one thing a value names."""
     if isinstance(value, Unknown):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 
+from policies.model import Place
 from policies.sources.located import Unreadable, dig
 from policies.sources.repository import Repository
 from policies.sources.terraform import parsed
@@ -11,6 +14,18 @@ from policies.sources.terraform_blocks import number
 
 EXAMPLE = "terraform.tfvars.example"
 ANSWERS = ".cruft.json"
+#: Files whose commands and environment reach Terraform.
+COMMANDS = (
+    ".github/*",
+    "*akefile",
+    "*.mk",
+    "*.sh",
+    ".env*",
+    "*.env",
+    "*/.env*",
+    "*.service",
+    "*compose*.y*ml",
+)
 
 
 def in_example(repository: Repository, folder: str, name: str) -> tuple[int, str] | None:
@@ -36,3 +51,12 @@ def answered(repository: Repository, folder: str, name: str) -> list[tuple[int, 
     """Return what the answers and the example say, in this order."""
     found = [in_answers(repository, name), in_example(repository, folder, name)]
     return [each for each in found if each]
+
+
+def told(repository: Repository, name: str) -> Iterator[tuple[str, Place]]:
+    """Yield what commands and environments say of a variable, which beats every default and most files."""
+    said = re.compile(rf"(?:\bTF_VAR_{name}[\"']?\s*[:=]|-var[=\s]+[\"']?{name}\s*=)\s*(?P<value>[^\s;&|]*)")
+    for file in repository.matching(*COMMANDS):
+        for at, line in enumerate(repository.text(file).splitlines(), 1):
+            for found in said.finditer(line) if not line.lstrip().startswith("#") else ():
+                yield found["value"].strip("\"'"), Place(file, at)

@@ -2,27 +2,29 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from policies.families import TerraformRule
-from policies.model import Found, Severity
+from policies.model import Found, Place, Severity
 from policies.sources.buckets import LOCK, retention_days
 from policies.sources.repository import Repository
-from policies.sources.terraform_answers import answered
+from policies.sources.terraform_answers import answered, told
 from policies.sources.terraform_blocks import Module, number
 
 VARIABLE = "object_lock_days"
 
 
 class Asked(NamedTuple):
-    """A module, and the days that were answered, with the file that says so."""
+    """A module, the days that were answered, with the file that says so, and what commands say instead."""
 
     module: Module
     days: int
     source: str
+    told: list[tuple[str, Place]]
 
 
 class MAIL_TF_002(TerraformRule):
     """A lock shorter than what was decided ends before anybody notices that something is wrong.
 
-    Ransomware waits for weeks; a lock of a few days lets it delete the last clean backup legally.
+    Ransomware waits for weeks; a lock of a few days lets it delete the last clean backup legally. A variable
+    that a workflow or a script sets (TF_VAR_…, -var) comes before what the files of the module say.
     """
 
     name = "Lock long enough: default_retention takes var.object_lock_days, at least the days answered"
@@ -34,10 +36,10 @@ class MAIL_TF_002(TerraformRule):
 
     def subjects(self, repository: Repository) -> Iterable[Asked]:
         """Return every module with the most days that were asked for; 1 if nobody says."""
-        found = []
+        found, said = [], list(told(repository, VARIABLE))
         for module in repository.modules:
             days = [(1, "the least that AWS takes"), *answered(repository, module.folder, VARIABLE)]
-            found.append(Asked(module, *max(days, key=lambda pair: pair[0])))
+            found.append(Asked(module, *max(days, key=lambda pair: pair[0]), said))
         return found
 
     def check(self, subject: Asked) -> Iterator[Found]:
@@ -52,6 +54,10 @@ class MAIL_TF_002(TerraformRule):
                     what = f"backups are locked for {days} days"
                     should = f"at least {least} days, as {source} says"
                     yield Found(place, what, should, configuration.address)
+            for value, place in subject.told:
+                if not value.isdecimal() or int(value) < least:
+                    what = f"Terraform is told to lock backups for {value or 'no'} days"
+                    yield Found(place, what, f"at least {least} days, as {source} says", f"var.{VARIABLE}")
 
 
 check = MAIL_TF_002()

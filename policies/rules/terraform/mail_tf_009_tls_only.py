@@ -1,11 +1,9 @@
-import re
 from collections.abc import Iterator
-from typing import Any
 
 from policies.families import TerraformRule
 from policies.model import Found, Severity
 from policies.sources.buckets import buckets, covers, ignored
-from policies.sources.iam import Statement, statements
+from policies.sources.iam import Statement, reaches, statements
 from policies.sources.located import mapping
 from policies.sources.terraform_blocks import Block, Module
 
@@ -16,17 +14,6 @@ POINTERS = {
 }
 
 
-def _reaches(resource: Any, target: Block, end: str = "") -> bool:
-    """Tell whether a resource of a statement is the target, by its ARN or by a reference to it."""
-    text = re.sub(r"\[[^\]]*\]", "", str(resource))
-    if text == "*" or text == "${" + target.address + ".arn}" + end:
-        return True
-    name = str(target.value("bucket" if target.labels[0] == "aws_s3_bucket" else "name"))
-    bucket = target.labels[0] == "aws_s3_bucket"
-    # The partition, the region and the account may be unknown; the name after the last colon may not.
-    return text.startswith("arn:") and text.endswith(f":::{name}{end}" if bucket else f":{name}{end}")
-
-
 def _denies(statement: Statement, target: Block) -> bool:
     bucket = target.labels[0] == "aws_s3_bucket"
     everybody = any(kind in ("*", "AWS") and name == "*" for kind, name, _ in statement.principals())
@@ -35,8 +22,8 @@ def _denies(statement: Statement, target: Block) -> bool:
     condition = mapping(statement.data.get("Condition"))
     only = len(condition) == 1 and all(len(mapping(asked)) == 1 for asked in condition.values())
     resources = [value for value, _ in statement.values("Resource")]
-    itself = any(_reaches(each, target) for each in resources)
-    inside = not bucket or any(_reaches(each, target, "/*") for each in resources)
+    itself = any(reaches(each, target) for each in resources)
+    inside = not bucket or any(reaches(each, target, "/*") for each in resources)
     return (
         statement.data.get("Effect") == "Deny"
         and everybody

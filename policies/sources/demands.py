@@ -25,7 +25,7 @@ from policies.sources.settings import Settings
 AMOUNT = re.compile(r"^(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>[a-z]*)$", re.IGNORECASE)
 TIMES = {"ms": 0.001, "msec": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
 TIMES |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800, "y": 31536000}
-SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+SIZES = {"b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 
 
 @dataclass(frozen=True)

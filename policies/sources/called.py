@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from policies.sources.interpreters import code_run, language
 from policies.sources.makefiles import makefile
 from policies.sources.pipelines import joined, split
-from policies.sources.words import bare, lifted, plain, program, words
+from policies.sources.words import DEEPEST, bare, lifted, plain, program, words
 
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
@@ -62,13 +62,13 @@ def everything(script: str, repository: Repository, folder: str = ".") -> Iterat
                     waiting.append(each)
 
 
-def commands_of(script: str) -> Iterator[str]:
+def commands_of(script: str, depth: int = 0) -> Iterator[str]:
     """Yield each command of a script without what may stand in front of it, those in $(…) as well."""
     outer, inner = lifted(joined(script))
     for pipeline in split(outer, str.strip):
         yield from map(plain, pipeline.stages)
-    for text in inner.values():
-        yield from commands_of(text)
+    for text in inner.values() if depth < DEEPEST else ():
+        yield from commands_of(text, depth + 1)
 
 
 def _targets(parts: list[str], repository: Repository, folder: str) -> Iterator[Called]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from policies.sources.located import mapping
@@ -57,6 +57,12 @@ def harmless(expression: str, inputs: Collection[str] = ()) -> bool:
 def foreign(text: Any, inputs: Collection[str] = ()) -> bool:
     """Tell whether strangers may have put text of theirs into a value; what is in the settings is ours."""
     return any(not harmless(OURS.sub("''", each), inputs) for each in expressions(text))
+
+
+def foreign_names(owners: Iterable[Any]) -> set[str]:
+    """Return the variables of jobs, workflows and steps whose text strangers may write."""
+    variables = [item for owner in owners for item in mapping(mapping(owner).get("env")).items()]
+    return {str(name) for name, value in variables if foreign(value)}
 
 
 def secret_names(env: Any) -> set[str]:

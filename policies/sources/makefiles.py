@@ -19,7 +19,7 @@ VARIABLE = re.compile(
 RULE = re.compile(r"^(?P<targets>[^\s#:=][^#:=]*?)\s*::?(?!=)(?P<needs>[^;#]*)(?:;(?P<first>.*))?")
 INCLUDE = re.compile(r"^-?s?include\s+(?P<files>.+)$")
 USED = re.compile(r"(?<!\$)\$[({](?P<name>[\w.-]+)[)}]")
-#: Variables in variables, and targets that need targets: no honest file goes deeper.
+#: Variables in variables: no honest file goes deeper.
 DEEPEST = 8
 
 
@@ -38,15 +38,15 @@ class Makefile:
         first = next((each for each in self.recipes if not each.startswith(".")), "")
         return self.variables.get(".DEFAULT_GOAL", first)
 
-    def script(self, target: str, depth: int = 0) -> str:
+    def script(self, target: str) -> str:
         """Return what making a target runs, its variables put in; nothing for an unknown one."""
-        lines = [self._written(line) for line in self._raw(target, depth)]
+        lines = [self._written(line) for line in self._raw(target)]
         return "\n".join(lines)
 
     def pasted(self, target: str) -> set[str]:
         """Return the variables that make puts into what a target runs and the environment may set."""
         seen: set[str] = set()
-        waiting = [name for line in self._raw(target, 0) for name in USED.findall(line)]
+        waiting = [name for line in self._raw(target) for name in USED.findall(line)]
         while waiting:
             if (name := waiting.pop()) not in seen:
                 seen.add(name)
@@ -60,11 +60,15 @@ class Makefile:
             if each == target or ("%" in each and fnmatchcase(target, each.replace("%", "*")))
         ]
 
-    def _raw(self, target: str, depth: int) -> Iterator[str]:
-        for known in self._known(target) if depth < DEEPEST else ():
-            for need in self.needs[known]:
-                yield from self._raw(need, depth + 1)
-            yield from self.recipes[known]
+    def _raw(self, target: str) -> Iterator[str]:
+        """Yield the lines of a target's recipe and of those that it needs, each once."""
+        waiting, seen = [target], set()
+        while waiting:
+            for known in self._known(waiting.pop(0)):
+                if known not in seen:
+                    seen.add(known)
+                    waiting += self.needs[known]
+                    yield from self.recipes[known]
 
     def _written(self, line: str) -> str:
         for _ in range(DEEPEST):

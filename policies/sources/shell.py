@@ -10,7 +10,7 @@ SEPARATOR = re.compile(r"\s*(?:&&|\|\||[;|&\n(){}`]|\$\()\s*")
 #: What may stand in front of a command without being one.
 BEFORE = re.compile(
     r"^(?:--(?:mount|network|security)=\S+\s+|<<-?\S+\s*|(?:set\s+-\S+\s+)|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)\s+|"
-    r"(?:sudo|exec|env|nice|time|command|then|do|else|if|while|!)\s+(?:-\S+\s+)*|(?:\S*/)?(?:ba|da)?sh\s+-\w*c\s+[\"']?)"
+    r"(?:sudo|exec|env|nice|time|command|then|do|else|if|while|!)\s+(?:-\S+\s+)*(?=[^\s<>-])|(?:\S*/)?(?:ba|da)?sh\s+-\w*c\s+[\"']?)"
 )
 FOLDER = re.compile(r"^[^\s=]*/(?=[\w.+-]+(?:\s|$))")
 

@@ -12,7 +12,7 @@ from policies.sources.interpreters import arguments_run, code_run, fed, language
 from policies.sources.located import Map, dig
 from policies.sources.pipelines import INNER_END, Pipeline, joined, split, target
 from policies.sources.tables import table
-from policies.sources.words import LIFTED, bare, expanded, lifted, plain, program, words
+from policies.sources.words import DEEPEST, LIFTED, bare, expanded, lifted, plain, program, words
 from policies.sources.workflow import Job, Workflow
 
 ASSIGNED = re.compile(
@@ -65,11 +65,13 @@ class Script:
         dirty = re.sub(table("untrusted")["cleaned"], "", text)
         return bool(re.search(rf"\$(?:{{!?)?(?:{names})(?!\w)", dirty))
 
-    def _read(self, script: str) -> bool:
+    def _read(self, script: str, depth: int = 0) -> bool:
         """Read a script; tell whether it prints a stranger's text."""
+        if depth > DEEPEST:
+            return True
         outer, inner = lifted(script)
         prints = False
-        tainted = {name for name, text in inner.items() if self._read(text)}
+        tainted = {name for name, text in inner.items() if self._read(text, depth + 1)}
         self.names = {name for name in self.names if not name.startswith(LIFTED)} | tainted
         for pipeline in split(outer, str.strip):
             prints = self._pipeline(pipeline) or prints

@@ -9,6 +9,8 @@ from policies.sources.pipelines import HEREDOC, INNER_END, KEYWORD
 
 #: Stands in a script for a substitution whose own script was taken out of it.
 LIFTED = "SUBSTITUTED_"
+#: Substitutions in substitutions: no honest script goes deeper.
+DEEPEST = 20
 WORD = re.compile(r"(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|[^\s\\'\"]|[\\'\"])+", re.DOTALL)
 QUOTED = re.compile(r"'(?P<single>[^']*)'|\"(?P<double>(?:\\.|[^\"\\])*)\"|\\(?P<sign>.)", re.DOTALL)
 #: What may stand in front of a command: the words of the shell, settings for it, and programs that run it.

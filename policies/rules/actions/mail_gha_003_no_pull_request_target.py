@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 from policies.families import ActionsRule
 from policies.model import Found, Severity
+from policies.sources.expressions import foreign, foreign_names
 from policies.sources.located import Map, dig, where
 from policies.sources.tables import table
 from policies.sources.workflow import Job, Workflow
@@ -12,6 +13,17 @@ HEAD = re.compile(r"\bhead\b|head_|refs/pull|pull/|issue\.number|pull_requests|i
 FETCHED = re.compile(
     r"\bgh\s+pr\s+checkout\b|\bgit\s[^\n]*(?:refs/)?pull/|\bgit\s[^\n]*\$\{?\w*HEAD|\bgh\s+run\s+download\b"
 )
+#: Git's ways to bring code here by a name; a variable in them may name anything.
+BROUGHT = (
+    r"\bgit\s[^\n;&|]*\b(?:fetch|checkout|switch|pull|merge|reset|worktree|clone|cherry-pick|apply|am)\b"
+    r"[^\n;&|]*"
+)
+#: Actions that fetch what another run made; without run-id they fetch what this one made.
+ARTIFACT = re.compile(
+    r"^(?:actions/download-artifact(?=@)|dawidd6/action-download-artifact|.*download-workflow-artifact)"
+)
+#: Where such a workflow itself comes from: the default branch.
+DEFAULT = re.compile(r"\$\{\{\s*github\.(?:ref|ref_name|event\.repository\.default_branch)\s*\}\}")
 #: A run of somebody who may write already, or code that was merged.
 OURS = re.compile(r"workflow_run\.event\s*==\s*'push'")
 
@@ -39,17 +51,32 @@ class MAIL_GHA_003(ActionsRule):
                 yield Found(place, "anybody starts this with our secrets", "pull_request")
         if subject.started_by() & set(table("actions")["with_secrets"]):
             for job in subject.jobs():
-                yield from self._job(job)
+                yield from self._job(job, subject)
 
-    def _job(self, job: Job) -> Iterator[Found]:
+    def _job(self, job: Job, workflow: Workflow) -> Iterator[Found]:
         if OURS.search(str(job.get("if"))):
             return
         for step in job.steps():
-            checkout = str(step.get("uses")).lower().startswith("actions/checkout")
-            for path in (("with", "ref"), ("with", "repository")) if checkout else (("run",),):
-                if (HEAD if checkout else FETCHED).search(str(dig(step, *path) or "")):
-                    what = "a stranger's code runs with our secrets"
-                    yield Found(where(step, *path), what, "the code of this branch", job.name)
+            for path in self._brings(step, job, workflow):
+                what = "a stranger's code runs with our secrets"
+                yield Found(where(step, *path), what, "the code of this branch", job.name)
+
+    def _brings(self, step: Map, job: Job, workflow: Workflow) -> Iterator[tuple[str, ...]]:
+        """Yield each part of a step that brings somebody else's code here."""
+        uses = str(step.get("uses") or "").lower()
+        if uses.startswith("actions/checkout"):
+            for path in (("with", "ref"), ("with", "repository")):
+                text = str(dig(step, *path) or "")
+                if HEAD.search(text) or foreign(DEFAULT.sub("", text)):
+                    yield path
+        elif ARTIFACT.match(uses) and (not uses.startswith("actions/") or dig(step, "with", "run-id")):
+            yield ("uses",)
+        run = str(step.get("run") or "")
+        names = foreign_names((workflow.data, job.data, step))
+        if FETCHED.search(run) or any(
+            re.search(rf"{BROUGHT}\$\{{?{re.escape(name)}\b", run) for name in sorted(names)
+        ):
+            yield ("run",)
 
 
 check = MAIL_GHA_003()

@@ -1,14 +1,20 @@
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from policies.families import ActionsRule
 from policies.model import Found, Place, Severity
 from policies.sources import shown
+from policies.sources.called import everything
 from policies.sources.expressions import expressions, holds_secret, secret, secret_names
 from policies.sources.located import Map, dig, mapping, where
+from policies.sources.shown_files import covers, kept_as
 from policies.sources.workflow import Job, Workflow
 
 CODE = (("run",), ("with", "script"))
+#: Actions that keep files after the run.
+KEPT = re.compile(r"actions/(?:upload-artifact|upload-pages-artifact|cache)(?:/save)?@")
 SHELL = ("defaults", "run", "shell")
 
 
@@ -37,6 +43,7 @@ class MAIL_GHA_008(ActionsRule):
         for job in subject.jobs():
             if not subject.is_action:
                 yield from self._job(job)
+            yield from self._uploads(job)
             inherited = job.get("secrets")
             if isinstance(inherited, str) and inherited.strip().lower() == "inherit":
                 yield Found(job.where("secrets"), "it gets every secret", "secrets one by one", job.name)
@@ -78,17 +85,49 @@ class MAIL_GHA_008(ActionsRule):
         for path in CODE:
             script = dig(step, *path)
             if isinstance(script, str) and names and not holds_secret(script):
-                shells = (step.get("shell"), job.get(*SHELL), dig(workflow.data, *SHELL))
-                yield from self._script(script, names, where(step, *path), job, shells)
+                yield from self._script(
+                    script, names, where(step, *path), job, self._shell(step, job, workflow)
+                )
+                if path == ("run",) and workflow.repository:
+                    yield from self._called(script, names, where(step, *path), job, workflow)
 
-    def _script(
-        self, script: str, names: set[str], place: Place, job: Job, shells: tuple[Any, ...]
-    ) -> Iterator[Found]:
-        shell = next((str(each) for each in shells if each), "")
+    def _shell(self, step: Map, job: Job, workflow: Workflow) -> str:
+        shells = (step.get("shell"), job.get(*SHELL), dig(workflow.data, *SHELL))
+        return next((str(each) for each in shells if each), "")
+
+    def _script(self, script: str, names: set[str], place: Place, job: Job, shell: str) -> Iterator[Found]:
         if shown.dumps(script) or shown.TRACES.search(shell):
             yield Found(place, "commands or variables are printed with their values", "no tracing", job.name)
         for name in shown.printed(script, names):
             yield Found(place, f"{name} is printed", "a program that reads it", job.name)
+
+    def _called(
+        self, script: str, names: set[str], place: Place, job: Job, workflow: Workflow
+    ) -> Iterator[Found]:
+        """Scripts and targets of this repository have the step's environment as well."""
+        for called in islice(everything(script, workflow.repository), 1, None):
+            if called.shell and shown.dumps(called.text):
+                what = f"{called.name} prints commands or variables with their values"
+                yield Found(place, what, "no tracing", job.name)
+            for name in shown.printed(called.text, names) if called.shell else ():
+                yield Found(place, f"{called.name} prints {name}", "a program that reads it", job.name)
+            if not called.shell and any(map(shown.CODE.search, called.text.splitlines())):
+                yield Found(place, f"{called.name} prints variables", "a program that keeps them", job.name)
+
+    def _uploads(self, job: Job) -> Iterator[Found]:
+        """What is kept after the run can be fetched by everybody who reads the repository."""
+        written: set[str] = set()
+        for step in job.steps():
+            names, script = secret_names(step.get("env")), step.get("run")
+            if isinstance(script, str) and names:
+                written |= {kept_as(file) for file in shown.files(script, names)}
+            if not KEPT.match(str(step.get("uses") or "").lower()):
+                continue
+            for path in str(dig(step, "with", "path") or "").splitlines():
+                for file in sorted(written):
+                    if covers(kept_as(path), file):
+                        what = f"{file} holds a secret and is kept after the run"
+                        yield Found(where(step, "with", "path"), what, "no secret in it", job.name)
 
 
 check = MAIL_GHA_008()

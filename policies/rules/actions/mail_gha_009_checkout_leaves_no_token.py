@@ -1,9 +1,17 @@
+import re
 from collections.abc import Iterator
 
 from policies.families import ActionsRule
 from policies.model import Found, Severity
+from policies.sources.expressions import secret_names
 from policies.sources.located import dig, where
 from policies.sources.workflow import Workflow
+
+#: Settings of git that hold a token, and the ways to write them.
+SETTING = (
+    r"(?:\bgit\s(?:[^\n;&|]*\s)?config\b[^\n;|]*(?:extraheader|insteadof|credential|password|url\.)[^\n;|]*|"
+    r"\bgit\s[^\n;&|]*remote\s+set-url\b[^\n;|]*)"
+)
 
 
 class MAIL_GHA_009(ActionsRule):
@@ -33,6 +41,10 @@ class MAIL_GHA_009(ActionsRule):
                     yield Found(
                         place, "the token stays in .git/config", "persist-credentials: false", job.name
                     )
+                for name in sorted(secret_names(step.get("env"))):
+                    if re.search(rf"{SETTING}\$\{{?{re.escape(name)}\b", str(step.get("run") or "")):
+                        what = f"{name} stays in git's settings for later steps"
+                        yield Found(where(step, "run"), what, "the token in this step only", job.name)
 
 
 check = MAIL_GHA_009()

@@ -129,7 +129,7 @@ def _explain(given: argparse.Namespace, console: Console) -> int:
 
 
 def _dump(data: object) -> None:
-    print(formats.quiet(json.dumps(data, indent=2, ensure_ascii=False)))
+    print(wording.quiet(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
 def _list(given: argparse.Namespace, console: Console) -> int:

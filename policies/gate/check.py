@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 import logging
-import subprocess
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -64,13 +63,16 @@ def _start_tools(
     return {tool: pool.submit(tool.run, repository, settings) for tool in wanted if tool.needed(repository)}
 
 
-def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, required: bool) -> None:
+def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, root: Path, required: bool) -> None:
     for tool, future in running.items():
         try:
             outcome = future.result()
-        except (OSError, subprocess.SubprocessError, KeyError, TypeError) as error:
+        except Exception as error:
             outcome = tool.broken(f"{type(error).__name__}: {error}")
-        report.findings += outcome.findings
+        # A path of this machine tells nobody anything, and would make the same finding another one elsewhere.
+        report.findings += [
+            replace(each, what=each.what.replace(f"{root}/", "")) for each in outcome.findings
+        ]
         report.problems += outcome.problems
         report.notes += outcome.notes
         (report.absent if outcome.absent else report.ran).append(tool.rule)
@@ -152,7 +154,7 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
         run_rules(repository, wanted, loaded, report, options.time_limit)
         attempt("schemas", lambda: _schemas(repository, options, report))
         attempt("checkov", lambda: _own_checks(repository, options, result))
-        _collect_tools(running, report, options.require_tools)
+        _collect_tools(running, report, repository.root, options.require_tools)
     report.findings = without_repeats(report.findings)
     attempt("coverage", lambda: _coverage(repository, options))
     report.problems += repository.problems

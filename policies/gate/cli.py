@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def _explain(given: argparse.Namespace, console: Console) -> int:
 
 
 def _dump(data: object) -> None:
-    print(formats.quiet(json.dumps(data, indent=2, ensure_ascii=False)))
+    print(wording.quiet(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
 def _list(given: argparse.Namespace, console: Console) -> int:
@@ -234,6 +235,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has enough; there is nobody left to tell, and no verdict that was read to its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MISUSE
+    except Exception as error:
+        for line in traceback.format_exc().splitlines():
+            print(f"  {wording.unspoken(line)}", file=sys.stderr)
+        return _say(f"it failed and knows nothing, by a mistake of its own: {type(error).__name__}: {error}")
     except KeyboardInterrupt:
         return _say("stopped before the end: nothing is known")
     return code

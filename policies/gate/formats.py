@@ -9,9 +9,10 @@ from policies.gate.junit import junit
 from policies.gate.markdown import markdown
 from policies.gate.sarif import sarif
 from policies.gate.text import plain
+from policies.gate.wording import quiet
 from policies.model import Finding, Problem
 
-__all__ = ["as_json", "junit", "markdown", "plain", "quiet", "sarif"]
+__all__ = ["as_json", "junit", "markdown", "plain", "sarif"]
 
 
 def as_json(result: Result) -> str:
@@ -45,11 +46,3 @@ def as_json(result: Result) -> str:
         "absent": sorted(report.absent),
     }
     return quiet(json.dumps(body, indent=2, ensure_ascii=False))
-
-
-def quiet(text: str) -> str:
-    """Return JSON in which signs that nobody sees, and what begins a command to a workflow's log, are written
-    as numbers: the data stay the same.
-    """
-    signs = (sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
-    return "".join(signs).replace("##", "\\u0023#")

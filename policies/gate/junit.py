@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from policies.gate.check import Result
-from policies.gate.wording import count, one_line, shown, with_entity
+from policies.gate.wording import count, shown, unspoken, with_entity
 from policies.model import Finding
 
 
@@ -48,4 +48,4 @@ def junit(result: Result) -> str:
 
 def _child(case: ElementTree.Element, tag: str, message: str, lines: list[str]) -> None:
     child = ElementTree.SubElement(case, tag, {"message": message})
-    child.text = "\n".join(map(one_line, lines)) or None
+    child.text = "\n".join(map(unspoken, lines)) or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from policies.gate.check import Result
-from policies.gate.wording import command, count, headline, one_line, shown, together, with_entity
+from policies.gate.wording import command, count, headline, one_line, shown, together, unspoken, with_entity
 from policies.model import Finding
 
 #: GitHub takes comments of 65,536 characters; what stands around the rows needs some as well.
@@ -92,4 +92,4 @@ def _text(text: str) -> str:
 
 def _code(text: str) -> str:
     """Return a text as code; nothing in it ends the code or the cell."""
-    return "`" + one_line(text).replace("`", "'").replace("|", "\\|") + "`"
+    return "`" + unspoken(text).replace("`", "'").replace("|", "\\|") + "`"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from policies.gate.check import Result
 from policies.gate.info import Info
-from policies.gate.wording import WHOLE, one_line, with_entity
+from policies.gate.wording import WHOLE, one_line, quiet, with_entity
 from policies.model import Finding, Problem, Severity
 
 LEVELS = {
@@ -117,4 +117,5 @@ def sarif(result: Result) -> str:
         "columnKind": "utf16CodeUnits",
         "results": results,
     }
-    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    log = {"$schema": SARIF, "version": "2.1.0", "runs": [run]}
+    return quiet(json.dumps(log, indent=2, ensure_ascii=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sized
 from dataclasses import replace
@@ -102,3 +103,11 @@ def one_line(text: str) -> str:
 def unspoken(text: str) -> str:
     """Return a text as one line that neither a terminal nor a workflow's log takes for a command."""
     return COMMAND.sub(lambda matched: " ".join(matched[0]), one_line(text))
+
+
+def quiet(text: str) -> str:
+    """Return JSON in which signs that nobody sees, and what begins a command to a workflow's log, are written
+    as numbers: the data stay the same.
+    """
+    signs = (sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
+    return "".join(signs).replace("##", "\\u0023#")

@@ -12,6 +12,9 @@ from conftest import TEMPLATE
 from test_exit_codes import rule
 
 from policies.gate.check import Options, check
+from policies.gate.cli import main
+from policies.gate.tools import Outcome, Tool
+from policies.model import Place
 
 TODAY = datetime.date(2027, 1, 15)
 WAIVER = {
@@ -210,3 +213,48 @@ def test_the_gate_ends_with_two_and_says_why(repository, tmp_path, monkeypatch, 
 def test_there_is_no_other_reason():
     code = "\n".join(file.read_text(encoding="utf-8") for file in (TEMPLATE / "policies").rglob("*.py"))
     assert set(KIND.findall(code)) == {told[0] for _, _, told in REASONS.values()}
+
+
+def test_a_mistake_of_the_gate_itself_is_two_as_well_and_no_command(repository, monkeypatch, capsys):
+    def broken(*_arguments):
+        raise RuntimeError("no idea\n::error::x")
+
+    monkeypatch.setattr("policies.gate.check.judge", broken)
+    assert main(["check", str(repository)]) == 2
+    said = capsys.readouterr().err
+    assert "gate: it failed and knows nothing" in said and "RuntimeError: no idea" in said
+    assert "::error" not in said and "line " in said
+
+
+class Odd(Tool):
+    """A checker that says what a test wants."""
+
+    rule, title = "SHELLCHECK", "odd"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def needed(self, repository):
+        return True
+
+    def run(self, repository, settings):
+        return self.answer(self, repository)
+
+
+def test_a_checker_that_raises_anything_is_a_problem(repository, monkeypatch):
+    def answer(tool, repository):
+        raise UnicodeDecodeError("utf-8", b"x", 0, 1, "no" + " way" * 400)
+
+    monkeypatch.setattr("policies.gate.check.TOOLS", (Odd(answer),))
+    [problem] = check(repository, Options(only=("SHELLCHECK",))).report.problems
+    assert problem.kind == "tool-failed" and problem.what.startswith("odd: UnicodeDecodeError")
+    assert len(problem.what) < 450
+
+
+def test_no_finding_of_a_checker_names_the_folder_of_this_machine(repository, monkeypatch):
+    def answer(tool, repository):
+        return Outcome([tool.finding(Place("a.yml"), f"validating {repository.root}/a.yml: wrong")])
+
+    monkeypatch.setattr("policies.gate.check.TOOLS", (Odd(answer),))
+    [found] = check(repository, Options(only=("SHELLCHECK",))).report.findings
+    assert found.what == "validating a.yml: wrong"

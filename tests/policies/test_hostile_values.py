@@ -95,10 +95,11 @@ def spoken(value: str, **console) -> dict[str, str]:
     report = Report([finding], [Finding(*[*vars(finding).values()][:-1], waived=value)], [problem], [value])
     result = Result(report, INFOS)
     formats.plain(result, Console(file=stream, highlight=False, soft_wrap=True, **console))
-    return {"text": stream.getvalue(), "json": formats.as_json(result)}
+    files = {name: getattr(formats, name)(result) for name in ("sarif", "junit", "markdown")}
+    return {"text": stream.getvalue(), "json": formats.as_json(result)} | files
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "junit", "markdown"])
 @pytest.mark.parametrize("before", ["", "\n", "\r", "words\n  ", "\x85", "\u2028"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_value_is_a_command_to_a_workflow_s_log(command, before, form):

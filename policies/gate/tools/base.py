@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from policies.model import Finding, Place, Problem
 from policies.sources.repository import Repository
 
 TIMEOUT = 120
+#: How much of a checker's last words is shown.
+LONGEST = 400
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Tool:
     def broken(self, what: str) -> Outcome:
         """Return the outcome of a checker that ran and said nothing usable."""
         fix = "run it by hand to see what it lacks"
+        what = textwrap.shorten(what.partition("Stack backtrace")[0], LONGEST, placeholder=" …")
         return Outcome(problems=[Problem("tool-failed", Place("."), f"{self.title}: {what}", fix)])
 
 
@@ -82,7 +86,8 @@ def execute(
         cwd=folder,
         env=dict(env) if env else None,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         timeout=TIMEOUT,
         check=False,
     )

@@ -69,7 +69,7 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, require
     for tool, future in running.items():
         try:
             outcome = future.result()
-        except (OSError, subprocess.SubprocessError, KeyError, TypeError) as error:
+        except Exception as error:
             outcome = tool.broken(f"{type(error).__name__}: {error}")
         report.findings += outcome.findings
         report.problems += outcome.problems

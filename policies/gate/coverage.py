@@ -52,11 +52,11 @@ def everything_parses(repository: Repository) -> None:
         for file in repository.matching(f"*{suffix}"):
             try:
                 read(repository.text(file))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 line = getattr(error, "lineno", 1) or 1
-                repository.problem(
-                    "unreadable", Place(file, line), str(error), f"write it as valid {suffix[1:].upper()}"
-                )
+                what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+                fix = f"write it as valid {suffix[1:].upper()}"
+                repository.problem("unreadable", Place(file, line), what, fix)
 
 
 def links(repository: Repository) -> None:

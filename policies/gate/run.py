@@ -10,6 +10,7 @@ from policies.gate import patience
 from policies.gate.loading import Loaded
 from policies.model import Finding, Place, Problem
 from policies.rule import Rule
+from policies.sources.located import Unreadable
 from policies.sources.repository import Repository
 
 
@@ -56,6 +57,9 @@ def run_rules(
             report.ran.append(rule.rule_id)
         except patience.TooLong:
             report.problems.append(patience.problem(rule.rule_id, seconds, repository.last))
+        except Unreadable as error:
+            fix = "write it in a simpler way"
+            report.problems.append(Problem("unreadable", error.place, str(error), fix))
         except Exception as error:
             path = loaded.files.get(rule.rule_id)
             frames = traceback.extract_tb(error.__traceback__)

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from policies.model import Place
+from policies.sources.limits import MOST_DEEP
 from policies.sources.located import Unreadable
 
 TOKEN = re.compile(
-    r"(?P<space>[ \t\r]+|\\\r?\n)|(?P<newline>\n)|(?P<comment>\#[^\n]*|/\*.*?\*/)"
-    r"|(?P<heredoc><<(?P<tag>[A-Z]+)[ \t]*\n(?P<body>.*?)\n(?P=tag)[ \t]*(?=\n|\Z))"
+    r"(?P<space>[ \t\r]+|\\\r?\n)|(?P<newline>\n)|(?P<comment>\#[^\n]*|/\*.*?(?:\*/|(?P<open>\Z)))"
+    r"|(?P<heredoc><<(?P<tag>[A-Z]+)[ \t]*\n(?:(?P<body>.*?)\n(?P=tag)[ \t]*(?=\n|\Z)|(?P<endless>)))"
     r"|(?P<text>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')|(?P<sign>[{};=,\[\]])|(?P<word>(?:\([^()\n]*\)|[^\s{};=,\[\]\"'#\\]|\\.|(?<=\S)\#)+)",
     re.DOTALL,
 )
 #: nginx has no equals sign, no lists and ends its directives with semicolons only.
 NGINX = re.compile(
     r"(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<text>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')"
-    r"|(?P<sign>[{};])|(?P<word>(?:\$\{[^}\s]*\}|\\.|[^\s{};\"'])(?:\$\{[^}\s]*\}|\\.|[^\s{};])*)",
+    r"|(?P<sign>[{};])|(?P<word>(?:\$\{[^}\s]{0,200}\}|\\.|[^\s{};\"'])(?:\$\{[^}\s]{0,200}\}|\\.|[^\s{};])*)",
     re.DOTALL,
 )
 
@@ -79,6 +80,8 @@ def _tokens(text: str, file: str, pattern: re.Pattern[str]) -> Iterator[tuple[st
             raise Unreadable(Place(file, line), f"unexpected {text[position]!r}")
         kind = matched.lastgroup or ""
         groups = matched.groupdict()
+        if groups.get("open") is not None or groups.get("endless") is not None:
+            raise Unreadable(Place(file, line), "a comment or a text that has no end")
         if groups.get("heredoc"):
             yield "text", groups["body"], line
         elif kind == "newline":
@@ -111,6 +114,8 @@ class _Tree:
         self.words = []
 
     def open(self, line: int) -> None:
+        if len(self.stack) > MOST_DEEP:
+            raise Unreadable(Place(self.top.place.file, line), "nested too deeply")
         if not self.words:  # braces around a whole file, as JSON has them, or around nothing
             self.stack.append(self.stack[-1])
             return
@@ -200,6 +205,8 @@ def dovecot(text: str, file: str) -> Block:
                 raise Unreadable(Place(file, number), "a closing brace too many")
             stack.pop()
         elif whole.endswith("{"):
+            if len(stack) > MOST_DEEP:
+                raise Unreadable(Place(file, number), "nested too deeply")
             name, _, label = whole[:-1].strip().partition(" ")
             stack[-1].blocks.append(Block(name, label.strip().strip('"'), Place(file, first)))
             stack.append(stack[-1].blocks[-1])

@@ -43,11 +43,17 @@ def environment(repository: Repository, folder: str, name: str = "") -> dict[str
     """Return the variables of an env file, or of the one that belongs to a folder's project."""
     known = set(repository.files)
     found: dict[str, str] = {}
+    variables = Variables(found)
     for candidate in (name,) if name else EXAMPLES:
         path = inside(folder, candidate)
         if path in known:
-            for key, (value, _) in env_file(repository.text(path)).items():
-                found[key] = interpolate(value, Variables(found))
+            for key, (value, line) in env_file(repository.text(path)).items():
+                try:
+                    found[key] = interpolate(value, variables)
+                except located.Unreadable as error:
+                    fix = "write the value itself"
+                    repository.problem("unreadable", Place(path, line), str(error), fix)
+                    break
             break
     return found
 

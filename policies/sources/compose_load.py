@@ -12,7 +12,8 @@ from policies.model import Place
 from policies.sources import compose_merge, compose_shape
 from policies.sources.compose_files import environment
 from policies.sources.interpolation import Variables, interpolated
-from policies.sources.located import Map, mapping, sequence, where
+from policies.sources.limits import MOST_EXTENDS, MOST_INCLUDES
+from policies.sources.located import Map, Unreadable, mapping, sequence, where
 
 if TYPE_CHECKING:
     from policies.sources.repository import Repository
@@ -32,6 +33,7 @@ class Files:
     def __init__(self, repository: Repository, variables: Variables) -> None:
         self.repository, self.variables = repository, variables
         self.used: set[str] = set()
+        self.loads = 0
 
     def load(self, file: str, base: str, variables: Variables, open_files: tuple[Place, ...] = ()) -> Map:
         """Return one file; `base` is what its paths start from, `open_files` are the lines that led here."""
@@ -45,7 +47,11 @@ class Files:
                     what = "a Compose file is a mapping"
                     self._cannot(Place(file), what, "write services: and its services")
                 continue
-            document = interpolated(document, variables)
+            try:
+                document = interpolated(document, variables)
+            except Unreadable as error:
+                self.repository.problem("unreadable", Place(file), str(error), "write the values themselves")
+                continue
             for included in self._includes(document, base, variables, open_files):
                 result = compose_merge.merge_files(result, included)
             services = document.get("services")
@@ -58,6 +64,11 @@ class Files:
 
     def _there(self, file: str, open_files: tuple[Place, ...]) -> bool:
         place = open_files[-1] if open_files else Place(file)
+        self.loads += 1
+        if self.loads > MOST_INCLUDES:
+            first = open_files[0] if open_files else Place(file)
+            self._cannot(first, f"more than {MOST_INCLUDES} files are included", "include fewer")
+            return False
         if file in {each.file for each in open_files}:
             self._cannot(Place(file), "it includes itself", "break the circle")
         elif not self.repository.has(file):
@@ -118,6 +129,10 @@ class Files:
         if (file, name) in chain:
             self._cannot(place, f"the service {name} extends itself", "break the circle")
             return node
+        if len(chain) >= MOST_EXTENDS:
+            what = f"more than {MOST_EXTENDS} services extend each other"
+            self._cannot(Place(file), what, "write the service out")
+            return node
         chain = (*chain, (file, name))
         under_services: Any = services
         if isinstance(other, str):
@@ -138,7 +153,12 @@ class Files:
         result = Map(place)
         for document in self.repository.yaml(file):
             if isinstance(document, Map) and isinstance(document.get("services"), Map):
-                result = compose_merge.merge_files(result, interpolated(document, self.variables))
+                try:
+                    document = interpolated(document, self.variables)
+                except Unreadable as error:
+                    self.repository.problem("unreadable", Place(file), str(error), "write the values out")
+                    continue
+                result = compose_merge.merge_files(result, document)
         return result.get("services")
 
 

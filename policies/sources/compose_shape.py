@@ -93,7 +93,7 @@ def mount(item: Any, place: Place, base: str) -> Any:
     if isinstance(item, (str, int)):
         text = str(item)
         drive = text[:2] if DRIVE.match(text) else ""
-        parts = re.split(r":(?![^{]*\})", text[len(drive) :])
+        parts = re.split(r":(?![^{]{0,500}\})", text[len(drive) :])
         if len(parts) == 1:
             return made(place, type="volume", source=None, target=text, read_only=False)
         source, target = drive + parts[0], parts[1]

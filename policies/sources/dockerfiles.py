@@ -13,7 +13,7 @@ from dockerfile_parse import DockerfileParser
 
 from policies.model import Place
 from policies.sources.interpolation import Variables, interpolate
-from policies.sources.located import mapping
+from policies.sources.located import Unreadable, mapping
 
 if TYPE_CHECKING:
     from policies.sources.compose import Service
@@ -156,11 +156,11 @@ def _directives(text: str) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _learn(values: dict[str, str], instruction: Instruction) -> None:
+def _learn(values: dict[str, str], variables: Variables, instruction: Instruction) -> None:
     """Add what an ARG or ENV sets."""
     for name, value in assignments(instruction.value):
         if value is not None:
-            values[name] = interpolate(value, Variables(values))
+            values[name] = interpolate(value, variables)
 
 
 def assignments(text: str) -> list[tuple[str, str | None]]:
@@ -194,11 +194,23 @@ def read(
     result = Dockerfile(file, posixpath.dirname(file), target=target, given=dict(given or {}))
     if directive := _directives(repository.text(file)).get("syntax"):
         result.syntax = Instruction("SYNTAX", directive[0], Place(file, directive[1]))
+    try:
+        _fill(result, _instructions(repository, file))
+    except Unreadable as error:
+        repository.problem("unreadable", Place(file), str(error), "write the values themselves")
+    if not result.stages:
+        repository.problem("unreadable", Place(file), "a Dockerfile without FROM", "begin it with FROM")
+    return result
+
+
+def _fill(result: Dockerfile, instructions: Iterator[Instruction]) -> None:
+    """Put the instructions into their stages, with arguments resolved."""
     values: dict[str, str] = {}
-    for each in _instructions(repository, file):
-        instruction = replace(each, resolved=interpolate(each.value, Variables(values)))
+    variables = Variables(values)
+    for each in instructions:
+        instruction = replace(each, resolved=interpolate(each.value, variables))
         if instruction.name in ("ARG", "ENV"):
-            _learn(values, instruction)
+            _learn(values, variables, instruction)
         if instruction.name == "ARG":
             names = {name for name, _ in assignments(instruction.value)}
             values |= {name: value for name, value in result.given.items() if name in names}
@@ -208,9 +220,6 @@ def read(
             result.stages[-1].instructions.append(instruction)
         else:
             result.arguments.append(instruction)
-    if not result.stages:
-        repository.problem("unreadable", Place(file), "a Dockerfile without FROM", "begin it with FROM")
-    return result
 
 
 def _stage(instruction: Instruction, values: dict[str, str]) -> Stage:

@@ -9,7 +9,7 @@ from typing import Any
 from policies.sources.located import mapping
 from policies.sources.tables import table
 
-EXPRESSION = re.compile(r"\$\{\{(?P<inside>.*?)\}\}", re.DOTALL)
+EXPRESSION = re.compile(r"\$\{\{(?P<inside>(?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
 #: secrets.X, secrets['X'], all of them, or the token of the run.
 SECRET = re.compile(r"\bsecrets\b|\bgithub\s*(?:\.\s*token\b|\[\s*'token'\s*\])", re.IGNORECASE)
 #: What only somebody with the repository's settings gives a value to.

@@ -104,6 +104,7 @@ class Reader:
 
     def object(self, line: int) -> Node:
         pairs: list[tuple[Node, Node]] = []
+        known: set[str] = set()
         kind, word = self.next()
         while word != "}":
             if kind != "string":
@@ -111,8 +112,9 @@ class Reader:
             key = self.string(word, self.line)
             if self.next()[1] != ":":
                 raise Unreadable(Place(self.file, self.line), "a colon is missing")
-            if any(known.parts == key.parts for known, _ in pairs):
+            if word in known:
                 raise Unreadable(Place(self.file, key.line), f"{word} stands twice in one object")
+            known.add(word)
             pairs.append((key, self.value(*self.next())))
             kind, word = self.next()
             if word == ",":

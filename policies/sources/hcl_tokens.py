@@ -20,7 +20,7 @@ class Node:
 
 
 TOKEN = re.compile(
-    r"(?P<space>[ \t\r]+)|(?P<newline>\n)|(?P<comment>\#[^\n]*|//[^\n]*|/\*.*?\*/)"
+    r"(?P<space>[ \t\r]+)|(?P<newline>\n)|(?P<comment>\#[^\n]*|//[^\n]*|/\*.*?(?:\*/|(?P<open>\Z)))"
     r"|(?P<heredoc><<(?P<trim>-?)(?P<tag>[A-Za-z_][\w-]*)[ \t]*\r?\n)"
     r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d][\w-]*)|(?P<quote>\")"
     r"|(?P<operator>==|!=|<=|>=|&&|\|\||=>|\.\.\.|::|[-+*/%!<>?:=.,\[\](){}])",
@@ -54,6 +54,8 @@ class Lexer:
             if not matched:
                 raise self.fail(f"unexpected {self.text[self.position]!r}")
             kind, line = matched.lastgroup or "", self.line
+            if matched["open"] is not None:
+                raise self.fail("a comment has no end")
             if matched["heredoc"]:
                 kind = "heredoc"
             self.position = matched.end()
@@ -66,8 +68,6 @@ class Lexer:
                 found.append(Token("newline", "\n", line))
             elif kind not in ("space", "comment"):
                 found.append(Token(kind, matched.group(), line))
-            elif kind == "comment" and matched.group().startswith("/*") is False:
-                pass
         found.append(Token("newline", "\n", self.line))
         found.append(Token("end", "", self.line))
         return found

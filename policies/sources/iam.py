@@ -52,7 +52,7 @@ ONE = re.compile(r"^(?:[\w-]+\.)*aws_[\w-]+\.[\w-]+(?:\[[^*\]]*\])?\.(?:arn|id|u
 NAMED = re.compile(
     r"^(?:module\.[\w-]+\.)*(?:aws_|random_|data\.aws_(?:caller_identity|partition|region)\.)|^(?:self|each|count)\."
 )
-REFERENCE = re.compile(r"\$\{(?P<name>[^}]*)\}")
+REFERENCE = re.compile(r"\$\{(?P<name>[^}]{0,500})\}")
 
 
 def is_open(value: Any) -> bool:
@@ -185,7 +185,7 @@ def _document(value: Any, place: Place) -> Any:
     if isinstance(value, str):
         try:
             made = located_json(json.loads(value), place)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return _opened(made) if isinstance(value, Partial) else made
     return None

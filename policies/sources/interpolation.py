@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policies.sources.located import List, Map
+from policies.model import Place
+from policies.sources.limits import LONGEST_VALUE, MOST_VALUES
+from policies.sources.located import List, Map, Unreadable
 from policies.sources.secrets import HARMLESS, is_named
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -14,6 +16,7 @@ REQUIRED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\?")
 ALTERNATIVE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\+")
 #: A line of an env file; Compose takes a colon as well.
 ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*[=:](?P<value>.*)$")
+MOST_NESTED = 20
 OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 
 
@@ -30,6 +33,8 @@ class Variables:
     defaults_first: bool = False
     required: frozenset[str] = frozenset()
     alternatives: frozenset[str] = frozenset()
+    #: How much was written with them so far: variables that hold each other must not fill the memory.
+    spent: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
 
     def given(self, name: str) -> str | None:
         """Return a value if there is one."""
@@ -45,11 +50,15 @@ class Variables:
 
 
 def _closing(text: str, start: int) -> int:
-    """Return the index of the brace that closes the one before `start`, or -1."""
+    """Return the index of the brace that closes the one before `start`, or -1; raises Unreadable for a text
+    that is nested too deeply.
+    """
     depth, position = 1, start
     while position < len(text):
         if text.startswith("${", position):
             depth, position = depth + 1, position + 1
+            if depth > MOST_NESTED:
+                raise Unreadable(Place("."), "variables that are nested too deeply")
         elif text[position] == "}":
             depth -= 1
             if not depth:
@@ -84,7 +93,10 @@ def _expression(body: str, variables: Variables) -> str | None:
 
 
 def interpolate(text: str, variables: Variables) -> str:
-    """Return a text with its variables replaced; what is no variable stays as it is."""
+    """Return a text with its variables replaced; what is no variable stays as it is.
+
+    Raises Unreadable for one that grows beyond all measure.
+    """
     result, position = [], 0
     while (start := text.find("$", position)) >= 0:
         result.append(text[position:start])
@@ -102,7 +114,11 @@ def interpolate(text: str, variables: Variables) -> str:
         else:
             result.append("$")
             position = start + 1
-    return "".join(result) + text[position:]
+    made = "".join(result) + text[position:]
+    variables.spent[0] += len(made)
+    if (result and len(made) > LONGEST_VALUE) or variables.spent[0] > MOST_VALUES:
+        raise Unreadable(Place("."), "variables that hold each other grow beyond all measure")
+    return made
 
 
 def interpolated(node: object, variables: Variables) -> object:

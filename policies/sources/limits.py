@@ -2,3 +2,17 @@
 
 #: Larger than any text that people write, and too large to be looked through line by line.
 MOST_BYTES = 5 * 1024 * 1024
+#: Brackets or blocks inside each other.
+MOST_DEEP = 100
+#: What a variable, or a text that is put together, may hold once everything in it is replaced.
+LONGEST_VALUE = 64 * 1024
+#: All such values of one file together.
+MOST_VALUES = 16 * 1024 * 1024
+#: Files that one Compose project includes, counted as often as they are read, and services over each other.
+MOST_INCLUDES = 500
+MOST_EXTENDS = 50
+#: What a Terraform expression may come to, in signs and entries; all named values of a module together.
+MOST_WEIGHT = 200_000
+MOST_NAMED = 20_000_000
+#: Modules that call each other, counted as often as they are called.
+MOST_MODULES = 500

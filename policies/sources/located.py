@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from policies.model import Place
+from policies.sources.limits import MOST_DEEP
 
 
 class Map(dict):
@@ -128,6 +129,8 @@ class _Reader:
         self.nodes += 1
         if self.nodes > MOST_NODES:
             raise Unreadable(self.place(node), "it is too large: aliases inside aliases")
+        if len(self.open) > MOST_DEEP:
+            raise Unreadable(self.place(node), "nested too deeply")
         if id(node) in self.open:
             raise Unreadable(self.place(node), "an anchor contains itself")
         if not node.tag.startswith(STANDARD) and node.tag not in KNOWN_TAGS:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from policies.sources.settings import Settings
 
 TOKEN = re.compile(
-    r"(?P<comment>/\*.*?(?:\*/|\Z)|//[^\n]*|\#(?!\[)[^\n]*)|(?P<text>'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")|(?P<other>.)",
+    r"(?P<comment>/\*.*?(?:\*/|\Z)|//[^\n]*|\#(?!\[)[^\n]*)|(?P<text>'(?:\\.|[^'\\])*+(?:'|\Z)|\"(?:\\.|[^\"\\])*+(?:\"|\Z))"
+    r"|(?P<other>[^'\"/#;{}$\n]+|.)",
     re.DOTALL,
 )
 ASSIGNED = re.compile(
@@ -20,9 +21,9 @@ UNKNOWN = re.compile(
     r"\$(?:rcmail_)?config\s*(?:\+=|=(?![=>])|\[\s*[^'\"\s])|&\s*\$(?:rcmail_)?config\b|\bextract\s*\(|\bGLOBALS\b|\$\$"
 )
 #: A second assignment inside the value of the first.
-CHAINED = re.compile(r"\$(?:rcmail_)?config\s*\[[^\]]*\]\s*=(?![=>])")
+CHAINED = re.compile(r"\$(?:rcmail_)?config\s*\[[^\]]{0,300}\]\s*=(?![=>])")
 NONE_YET = re.compile(r"\$config\s*=\s*(?:\[\s*\]|array\(\s*\))")
-LITERAL = re.compile(r"'((?:\\.|[^'\\])*)'|\"((?:\\.|[^\"\\])*)\"")
+LITERAL = re.compile(r"'((?:\\.|[^'\\])*+)(?:'|\Z)|\"((?:\\.|[^\"\\])*+)(?:\"|\Z)", re.DOTALL)
 OFF = ("false", "0", "''", '""', "null", "!true", "!1", "(bool)0", "[]", "array()")
 ON = ("true", "1", "!false", "!0", "(bool)1", "'1'", '"1"')
 
@@ -31,15 +32,16 @@ def statements(text: str) -> Iterator[tuple[str, int]]:
     """Yield each statement with its line; blocks end statements as semicolons do."""
     parts: list[str] = []
     line = first = 1
+    begun = False
     for matched in TOKEN.finditer(text):
         piece = matched.group()
         if matched.lastgroup == "other" and piece in ";{}":
             if statement := "".join(parts).strip():
                 yield statement, first
-            parts = []
+            parts, begun = [], False
         elif matched.lastgroup != "comment":
-            if piece.strip() and not "".join(parts).strip():
-                first = line
+            if piece.strip() and not begun:
+                first, begun = line, True
             parts.append(piece)
         line += piece.count("\n")
     if statement := "".join(parts).strip():

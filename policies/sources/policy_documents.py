@@ -41,7 +41,7 @@ def _of_others(sources: Any, place: Place) -> list[Any]:
 def _read(text: Any, place: Place) -> Any:
     try:
         return located_json(json.loads(text), place)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
 
 

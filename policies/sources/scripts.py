@@ -93,7 +93,7 @@ def commands(repository: Repository) -> Iterator[Command]:
     for file in repository.matching("*package.json"):
         try:
             scripts = json.loads(repository.text(file)).get("scripts", {})
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             continue
         for text in scripts.values() if isinstance(scripts, dict) else ():
             yield from (Command(each.text, Place(file)) for each in logical(str(text), file))

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-SEPARATOR = re.compile(r"\s*(?:&&|\|\||[;|&\n(){}`]|\$\()\s*")
+SEPARATOR = re.compile(r"&&|\|\||[;|&\n(){}`]|\$\(")
 #: What may stand in front of a command without being one.
 BEFORE = re.compile(
     r"^(?:--(?:mount|network|security)=\S+\s+|<<-?\S+\s*|(?:set\s+-\S+\s+)|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*)\s+|"
@@ -22,7 +22,7 @@ def commands(text: str) -> Iterator[str]:
     if text.lstrip().startswith("["):
         try:
             words = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             words = None
         if isinstance(words, list):
             text = " ".join(str(word) for word in words)

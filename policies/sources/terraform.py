@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from policies.model import Place
 from policies.sources import hcl, hcl_json
+from policies.sources.limits import MOST_MODULES
 from policies.sources.located import Unreadable
 from policies.sources.terraform_blocks import Block, Module, Partial, Unknown
 
@@ -192,6 +193,7 @@ class Reader:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
+        self.called = 0
         self.folders: dict[str, list[str]] = {}
         for file in repository.matching("*.tf", "*.tofu", "*.tf.json", "*.tofu.json"):
             self.folders.setdefault(posixpath.dirname(file), []).append(file)
@@ -243,6 +245,11 @@ class Reader:
                 self.repository.problem("not-looked-at", block.where("source"), what, fix)
                 continue
             for instance in block.instances():
+                self.called += 1
+                if self.called > MOST_MODULES:
+                    what = f"more than {MOST_MODULES} modules are called"
+                    self.repository.problem("not-looked-at", block.place, what, "call fewer")
+                    return
                 for files in _readings(self.folders[folder])[:1]:
                     child = _module(self.repository, folder, files)
                     child.call = instance

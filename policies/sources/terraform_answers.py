@@ -41,7 +41,7 @@ def in_answers(repository: Repository, name: str) -> tuple[int, str] | None:
     """Return a number that was answered, where cruft has written it down."""
     try:
         answers = json.loads(repository.text(ANSWERS)) if repository.has(ANSWERS) else None
-    except (Unreadable, ValueError):
+    except (Unreadable, ValueError, RecursionError):
         return None  # reported by whoever reads that file as what it is
     value = dig(answers, "context", "cookiecutter", name)
     return (int(value), ANSWERS) if str(value).isdecimal() else None

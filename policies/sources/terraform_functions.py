@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from policies.model import Place
+from policies.sources.limits import MOST_WEIGHT
 from policies.sources.located import List, Map
 
 #: No honest list is longer.
 MOST = 1000
+#: A width in a format, which makes a text as long as somebody likes.
+WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\*|\d{4})")
 
 
 class Json(str):
@@ -69,7 +72,27 @@ def _distinct(place: Place, items: Any) -> List:
     return result
 
 
+def _bounded(size: int) -> None:
+    """Raise ValueError before something is made that is too large."""
+    if size > MOST_WEIGHT:
+        raise ValueError("it is too large")
+
+
+def _join(place: Place, sign: str, *lists: Any) -> str:
+    texts = [str(each) for items in lists for each in items]
+    _bounded(len(texts) * len(sign) + sum(map(len, texts)))
+    return sign.join(texts)
+
+
+def _range(place: Place, *numbers: Any) -> List:
+    made = range(*numbers)
+    _bounded(len(made) * (MOST_WEIGHT // MOST))
+    return listed(made, place)
+
+
 def _format(place: Place, pattern: str, *values: Any) -> str:
+    if WIDTH.search(pattern):
+        raise ValueError("a width that makes it too large")
     return pattern.replace("%v", "%s").replace("%q", '"%s"') % values
 
 
@@ -77,6 +100,8 @@ def _formatlist(place: Place, pattern: str, *values: Any) -> List:
     """Format once for each entry of the lists; what is no list is the same each time."""
     lists = [each for each in values if isinstance(each, list)]
     rows = range(len(lists[0])) if lists else range(1)
+    same = sum(len(str(each)) for each in values if not isinstance(each, list))
+    _bounded(len(rows) * (len(pattern) + same))
     made = [[each[at] if isinstance(each, list) else each for each in values] for at in rows]
     return listed([_format(place, pattern, *row) for row in made], place)
 
@@ -110,7 +135,9 @@ def _lookup(place: Place, values: Any, key: Any, *default: Any) -> Any:
 
 def _replace(place: Place, text: str, old: str, new: str) -> str:
     if len(old) > 1 and old.startswith("/") and old.endswith("/"):
+        _bounded(len(text) * (1 + new.count("$")) + len(new) * len(re.findall(old[1:-1], text)))
         return re.sub(old[1:-1], re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text)
+    _bounded(len(text) + len(new) * text.count(old))
     return text.replace(old, new)
 
 
@@ -143,7 +170,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": lambda place, number: math.floor(number),
     "format": _format,
     "formatlist": _formatlist,
-    "join": lambda place, sign, *lists: sign.join(str(each) for items in lists for each in items),
+    "join": _join,
     "jsondecode": _decode,
     "jsonencode": lambda place, value: Json.of(value),
     "keys": lambda place, values: listed(sorted(values), place),
@@ -155,7 +182,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": lambda place, *numbers: min(numbers),
     "nonsensitive": _same,
     "one": lambda place, items: items[0] if items else None,
-    "range": lambda place, *numbers: listed(list(range(*numbers))[:MOST], place),
+    "range": _range,
     "replace": _replace,
     "reverse": lambda place, items: listed(list(reversed(items)), place),
     "sensitive": _same,

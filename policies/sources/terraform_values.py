@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from policies.model import Place
 from policies.sources.hcl import Node
+from policies.sources.limits import MOST_NAMED, MOST_WEIGHT
 from policies.sources.located import List, Map, mapping
 from policies.sources.policy_documents import policy_document
 from policies.sources.terraform_blocks import Module, Partial, Unknown, yes
-from policies.sources.terraform_expressions import known, written
+from policies.sources.terraform_expressions import TooLarge, known, more, numbers, weight, written
 from policies.sources.terraform_functions import FUNCTIONS, STRUCTURAL, TEXTUAL, Json
+from policies.sources.terraform_references import References
 
 MAX_DEPTH = 60
+#: What an expression is called that would fill the memory.
+TOO_LARGE = "a value that is too large"
+#: They take numbers; to Python a text or a list may be multiplied.
+COUNTING = ("+", "-", "*", "/", "%")
 
 
 def _partly(made: Any) -> Any:
@@ -24,7 +30,7 @@ def _partly(made: Any) -> Any:
     return Partial(made) if isinstance(made, str) and not isinstance(made, Json) else made
 
 
-class Evaluator:
+class Evaluator(References):
     """Evaluates the expressions of one module; names are looked up once."""
 
     def __init__(self, module: Module) -> None:
@@ -32,6 +38,7 @@ class Evaluator:
         self.cache: dict[str, Any] = {}
         self.depth = 0
         self.open: set[tuple[str, str]] = set()
+        self.spent = self.steps = 0
 
     def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any:
         """Return the value of an expression that stands in `file`; `scope` holds the names of
@@ -41,9 +48,26 @@ class Evaluator:
         try:
             if self.depth > MAX_DEPTH:
                 return Unknown(written(node))
-            return getattr(self, f"_{node.kind}")(node, file, scope or {})
+            made = getattr(self, f"_{node.kind}")(node, file, scope or {})
+            self.steps = self.steps + 1 if self.depth > 1 else 0
+            if weight(made) > MOST_WEIGHT or self.steps > MOST_WEIGHT:
+                raise TooLarge
+            return made
+        except TooLarge:
+            if self.depth > 1:  # whatever is made of it is as large
+                raise
+            self.steps = 0
+            return Unknown(TOO_LARGE)
         finally:
             self.depth -= 1
+
+    def _each(self, nodes: Iterable[Node], file: str, scope: dict[str, Any]) -> list[Any]:
+        """Return the values of several expressions; raises TooLarge before they fill the memory."""
+        made, total = [], 0
+        for node in nodes:
+            made.append(self.value(node, file, scope))
+            total = more(total, made[-1])
+        return made
 
     # ---- one method a kind of expression
 
@@ -54,7 +78,10 @@ class Evaluator:
         return Unknown(str(node.parts[0]))
 
     def _template(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
-        values = [part if isinstance(part, str) else self.value(part, file, scope) for part in node.parts]
+        values, total = [], 0
+        for part in node.parts:
+            values.append(part if isinstance(part, str) else self.value(part, file, scope))
+            total = more(total, values[-1])
         if len(values) == 1 and not isinstance(node.parts[0], str):
             return values[0]
         text = "".join(str(each).lower() if isinstance(each, bool) else str(each) for each in values)
@@ -62,20 +89,23 @@ class Evaluator:
 
     def _tuple(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         result = List(Place(file, node.line))
-        for item in node.parts:
-            result.add(self.value(item, file, scope), Place(file, item.line))
+        for item, value in zip(node.parts, self._each(node.parts, file, scope), strict=True):
+            result.add(value, Place(file, item.line))
         return result
 
     def _object(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         result = Map(Place(file, node.line))
+        total = 0
         for key, item in node.parts:
-            name = key.parts[0] if key.kind == "name" else self.value(key, file, scope)
-            result.put(str(name), self.value(item, file, scope), Place(file, key.line))
+            name = str(key.parts[0] if key.kind == "name" else self.value(key, file, scope))
+            value = self.value(item, file, scope)
+            total = more(more(total, name), value)
+            result.put(name, value, Place(file, key.line))
         return result
 
     def _call(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         name, arguments, expand = node.parts
-        values = [self.value(each, file, scope) for each in arguments]
+        values = self._each(arguments, file, scope)
         if expand and values and isinstance(values[-1], list):
             values = [*values[:-1], *values[-1]]
         if name not in FUNCTIONS or not self._enough(name, values):
@@ -110,7 +140,7 @@ class Evaluator:
     def _binary(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         sign = node.parts[0]
         left, right = (self.value(part, file, scope) for part in node.parts[1:])
-        if not (known(left) and known(right)):
+        if not (known(left) and known(right)) or (sign in COUNTING and not numbers(left, right)):
             return Unknown(f"{written(node.parts[1])} {sign} {written(node.parts[2])}")
         operations = {
             "||": lambda: left or right, "&&": lambda: left and right, "==": lambda: left == right,
@@ -132,18 +162,19 @@ class Evaluator:
         place = Place(file, node.line)
         pairs = source.items() if isinstance(source, dict) else enumerate(source)
         result: Any = List(place) if second is None else Map(place)
+        total = 0
         for key, item in pairs:
             inner = {**scope, names[-1]: item, **({names[0]: key} if len(names) == 2 else {})}
             if condition is not None and self.value(condition, file, inner) is False:
                 continue
+            made = self.value(first, file, inner)
+            total = more(total, made)
             if second is None:
-                result.add(self.value(first, file, inner), Place(file, first.line))
+                result.add(made, Place(file, first.line))
             else:
-                result.put(
-                    str(self.value(first, file, inner)),
-                    self.value(second, file, inner),
-                    Place(file, first.line),
-                )
+                value = self.value(second, file, inner)
+                total = more(total, value)
+                result.put(str(made), value, Place(file, first.line))
         return result
 
     def _splat(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
@@ -220,7 +251,9 @@ class Evaluator:
         """Return a variable, a local or a policy document by its name."""
         if name not in self.cache:
             self.cache[name] = Unknown(name)  # what refers to itself is unknown
-            self.cache[name] = self._look_up(name)
+            made = self._look_up(name)
+            self.spent += weight(made)
+            self.cache[name] = made if self.spent <= MOST_NAMED else Unknown(TOO_LARGE)
         return self.cache[name]
 
     def _look_up(self, name: str) -> Any:
@@ -263,37 +296,3 @@ class Evaluator:
     def written(self, node: Node | None, default: str) -> str:
         """Return a name that stands as an expression, such as the iterator of a dynamic block."""
         return default if node is None else written(node)
-
-    # ---- references
-
-    def references(self, node: Any) -> Iterator[str]:
-        """Yield every dotted name in an expression, and in the locals, variables and outputs that it uses."""
-        if not isinstance(node, Node):
-            if isinstance(node, tuple):
-                for part in node:
-                    yield from self.references(part)
-            return
-        if node.kind in ("name", "get", "index") and "." in (name := written(node)):
-            yield self.module.prefix + name
-            yield from self._behind(name)
-        if node.kind != "name":
-            for part in node.parts:
-                yield from self.references(part)
-
-    def _behind(self, name: str) -> Iterator[str]:
-        """Yield the names behind a local, a variable that a caller sets, or a called module's output."""
-        kind, key, *rest = name.split(".")
-        if (kind, key) in self.open:
-            return
-        self.open.add((kind, key))
-        if kind == "local":
-            for block in self.module.own:
-                if block.type == "locals" and block.has(key):
-                    yield from block.references(key)
-        elif kind == "var" and self.module.call:
-            yield from self.module.call.references(key)
-        elif kind == "module" and rest and (child := self.module.child(key)):
-            for block in child.own:
-                if block.type == "output" and block.labels == (rest[0],):
-                    yield from block.references("value")
-        self.open.discard((kind, key))

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 from gate_run import git
+from hypothesis import settings
 
 from policies.sources.repository import Repository
+
+#: The same examples on every machine and in every run: what fails in CI fails here.
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.load_profile("gate")
 
 TEMPLATE = Path(__file__).parents[2]
 Generate = Callable[..., Path]

@@ -56,9 +56,11 @@ def test_a_checker_has_no_rights_no_network_and_writes_to_memory_only(generate, 
     assert not [word for word in asked if word.startswith(("--privileged", "--device", "--pid="))]
     added = {word for word in asked if word.startswith("--cap-add")}
     assert added == ({"--cap-add=SYS_CHROOT"} if service == "dovecot" else set())
-    volumes = [word for word in asked if word.startswith("--volume=")]
-    assert volumes
-    assert all(word.endswith(":ro") for word in volumes)
+    mounts = [word for word in asked if word.startswith(("--mount", "--volume", "-v"))]
+    assert mounts
+    assert all(word.startswith("--mount=type=bind,") and word.endswith(",readonly") for word in mounts)
+    assert [word for word in asked if word.startswith("--memory=")]
+    assert [word for word in asked if word.startswith("--pids-limit=")]
     assert not any("docker.sock" in word for word in asked)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from policies.gate.tools.base import TIMEOUT, Outcome, Settings, Tool, execute, program
-from policies.model import Finding, Place
+from policies.model import Finding, Place, Problem
 from policies.sources.compose import Service
 from policies.sources.repository import Repository
 
@@ -27,6 +27,8 @@ CONFINED = (
     "--pids-limit=100",
     "--entrypoint=/bin/sh",
 )
+#: They end a word of --mount.
+FORBIDDEN = ",:\"'"
 NOBODY = "65534:65534"
 #: These exit codes come from the engine, the shell or a signal, whatever was said before.
 NOT_THE_CHECKER = range(125, 193)
@@ -41,6 +43,12 @@ ENDS = {
 def _account() -> str:
     """Return who a checker is: whoever runs the gate, so that it can read the files, but never root."""
     return f"{os.getuid()}:{os.getgid()}" if os.getuid() else NOBODY
+
+
+def _mount(here: Path, inside: str) -> str:
+    """Return the option for one mount: read-only, and no path can say anything else, as --volume lets it."""
+    source = str(here).replace('"', '""')
+    return f'--mount=type=bind,"source={source}",target={inside},readonly'
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
@@ -110,6 +118,10 @@ class ServiceTool(Tool):
     def run(self, repository: Repository, settings: Settings) -> Outcome:
         """Run it, if the image is on this machine."""
         docker, image = program("docker"), self.image(repository, settings)
+        for file, wrong in self._refused(repository, image):
+            fix = "mount a file or a folder of this repository, and name an image"
+            what = f"{self.title} was not run: {wrong}"
+            return Outcome(problems=[Problem("tool-failed", Place(file), what, fix)])
         if not docker or execute([docker, "image", "inspect", image], repository.root).returncode:
             return Outcome(absent=f"the image {image.partition('@')[0]} is not on this machine")
         with tempfile.TemporaryDirectory() as folder:
@@ -126,6 +138,20 @@ class ServiceTool(Tool):
         if done.returncode and not findings:
             return self.broken(_last(done))
         return Outcome(findings=findings)
+
+    def _refused(self, repository: Repository, image: str) -> Iterator[tuple[str, str]]:
+        """Yield what no engine is told: a mount from outside of the repository, a word that is an option."""
+        service = self._service(repository)
+        if image.startswith("-") or not image.isprintable():
+            yield service.where("image").file if service else ".", f"{image!r} is no image"
+        for here, inside in self.mounts(repository):
+            file = here.relative_to(repository.root).as_posix()
+            if set(FORBIDDEN) & set(file + inside) or not f"{file}{inside}".isprintable():
+                yield file, f"{file}: a comma, a colon or a quote in what is mounted, or in where to"
+            elif not here.resolve().is_relative_to(repository.root):
+                yield file, f"{file} leads out of the repository"
+            elif not inside.startswith("/"):
+                yield file, f"{file} is mounted at {inside}, which is no absolute path"
 
     def _started(
         self, repository: Repository, docker: str, image: str, folder: Path
@@ -151,13 +177,13 @@ class ServiceTool(Tool):
         command = [docker, "run", f"--name={name}", f"--user={_account()}", *CONFINED]
         command += [f"--cap-add={each}" for each in self.needs]
         command += [f"--tmpfs={path}:mode=1777" for path in ("/tmp", "/run", *self.writes)]  # noqa: S108
-        command.append(f"--volume={folder / 'secrets'}:/run/secrets:ro")
-        command.append(f"--volume={folder / 'resolv.conf'}:/etc/resolv.conf:ro")
+        command.append(_mount(folder / "secrets", "/run/secrets"))
+        command.append(_mount(folder / "resolv.conf", "/etc/resolv.conf"))
         service = self._service(repository)
         # Some checkers resolve the names of the other services.
         command += [f"--add-host={each}:127.0.0.1" for each in (service.project.services if service else ())]
         for here, inside in self.mounts(repository):
-            command.append(f"--volume={here}:{inside}:ro")
+            command.append(_mount(here, inside))
         return [*command, image, "-c", self.script]
 
     def findings(self, repository: Repository, said: str) -> Iterator[Finding]:

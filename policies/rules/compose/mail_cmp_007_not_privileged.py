@@ -63,7 +63,7 @@ class MAIL_CMP_007(ComposeRule):
             return False
         try:
             profile = json.loads(repository.text(path))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         return mapping(profile).get("defaultAction") in REFUSING
 

@@ -46,7 +46,7 @@ class MAIL_CFG_019(ConfigurationRule):
 
     def _deletes(self, command: Command) -> bool:
         text = VARIABLE.sub(r"$\1", command.text)
-        parts = [text] if RUNS.search(text) else SEPARATOR.split(text)
+        parts = [text] if RUNS.search(text) else [part.strip() for part in SEPARATOR.split(text)]
         return any(
             ENGINE.search(part) and not SAYS.match(part) and any(each.search(part) for each in DELETES)
             for part in parts

@@ -117,7 +117,7 @@ def test_a_clean_summary_is_short():
     notes = [f"checker {number} did not run" for number in range(8)]
     said = formats.markdown(Result(Report(notes=notes, ran=["MAIL_REP_001"]), catalogue.ours()))
     before, _, folded = said.partition("<details><summary>8 notes</summary>")
-    assert len(before.splitlines()) == 4 and "clean" in before and folded.count("\n- ") == 8
+    assert len(before.splitlines()) == 5 and "clean" in before and folded.count("\n- ") == 8
 
 
 def report_at(place, **more):

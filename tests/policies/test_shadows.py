@@ -33,7 +33,7 @@ def weak(root: Path) -> None:
 def gate(root: Path, way: str) -> subprocess.CompletedProcess[str]:
     """Run one rule as somebody would do it in the repository."""
     python, words = Path(sys.executable), WAYS[way]
-    command = [str(python), *words, "check", "--only", "MAIL_REP_001,CKV_DOCKER_3"]
+    command = [str(python), *words, "check", "--only", "MAIL_REP_001,CKV_DOCKER_1"]
     if not words:
         venv = python.parents[1]
         command = ["make", "-o", f"{venv}/.done", "check", f"GATE={venv}", f"CHECK={' '.join(command[-2:])}"]

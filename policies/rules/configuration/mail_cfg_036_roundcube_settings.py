@@ -25,7 +25,9 @@ class MAIL_CFG_036(ConfigurationRule):
     language = "php"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at each assignment, a later one or not, then at php.ini and the environment."""
+        """Look at each assignment, a later one or not, then at php.ini and the plugins of the environment; what else
+        stands there is MAIL_CMP_024's.
+        """
         for file in subject.files("php", FOLDER):
             whole = Place(file) if file.endswith("mailserver.php") else None
             yield from demands.found("roundcube", self._assigned(subject.text(file) or "", file), whole)

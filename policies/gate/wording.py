@@ -35,8 +35,8 @@ def count(things: Sized, one: str, more: str = "") -> str:
 
 def _made() -> bool:
     """Tell whether make runs the gate here, as in a generated repository."""
-    makefile = ROOT / "Makefile"
-    return makefile.is_file() and "policies/__main__.py check $(CHECK)" in makefile.read_text(encoding="utf-8")
+    makefile, recipe = ROOT / "Makefile", "policies/__main__.py check $(CHECK)"
+    return makefile.is_file() and recipe in makefile.read_text(encoding="utf-8")
 
 
 def command(arguments: str = "") -> str:

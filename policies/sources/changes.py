@@ -12,7 +12,8 @@ SETS = re.compile(
     r"\bpostconf\b.*\s(?:-\w*[eMFPX#]|[\w/.]+\s*=)|\bdovecot\b.*\s-o\b|\bnginx\b.*\s-g\b|"
     r"\b(?:valkey|redis)-cli\b.*\bconfig\s+set\b|\bSET\s+(?:GLOBAL|PERSIST)\b|"
     r"\bpostmulti\b.*\s-e\b|\bdoveadm\s+(?:exec|instance)\b|"
-    r"\bexec\s+(?:(?:\S*/)?(?:postfix|dovecot|nginx|clamd|rspamd)\s+)+(?:-\S+\s+)*(?:-c|--config(?:-file)?)[ =]|"
+    r"\bexec\s+(?:(?:\S*/)?(?:postfix|dovecot|nginx|clamd|rspamd)\s+)+(?:-\S+\s+)*"
+    r"(?:-c|--config(?:-file)?)[ =]|"
     r"\bMAIL_CONFIG=(?!/etc/postfix\b)|\bLD_PRELOAD=",
     re.IGNORECASE,
 )

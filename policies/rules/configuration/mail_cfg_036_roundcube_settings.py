@@ -25,8 +25,8 @@ class MAIL_CFG_036(ConfigurationRule):
     language = "php"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at each assignment, a later one or not, then at php.ini and the environment's plugins (what else stands
-        there is MAIL_CMP_024's).
+        """Look at each assignment, a later one or not, then at php.ini and the environment's plugins, whose
+        other variables are MAIL_CMP_024's.
         """
         for file in subject.files("php", FOLDER):
             whole = Place(file) if file.endswith("mailserver.php") else None

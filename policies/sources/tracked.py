@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from policies.model import Place
@@ -32,11 +33,12 @@ def tracked(repository: Repository) -> list[str]:
     if is_git(repository) or ".gitignore" not in repository.files:
         return list(repository.files)
     lines = [line.strip() for line in repository.text(".gitignore").splitlines()]
-    patterns = [line for line in lines if line and not line.startswith("#")]
+    patterns = tuple(line for line in lines if line and not line.startswith("#"))
     return [file for file in repository.files if file in repository.changes or not _ignored(file, patterns)]
 
 
-def _ignored(file: str, patterns: list[str]) -> bool:
+@lru_cache(maxsize=4096)
+def _ignored(file: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether .gitignore names a file; the last pattern that fits decides. Enough for names and
     folders.
     """
@@ -99,19 +101,17 @@ def _added(said: Iterable[str]) -> Iterator[tuple[str, Place, str]]:
     """Yield the lines that a log adds."""
     commit, file, line, inside = "", "", 0, False
     for text in said:
-        if text.startswith("commit:") and not inside:
-            commit = text[7:19]
-        elif text.startswith("diff --git "):
-            inside = False
-        elif text.startswith("+++ ") and not inside:
-            file = text[4:].strip('"\t').removeprefix("b/")
-        elif matched := HUNK.match(text):
-            line, inside = int(matched[1]), True
-        elif inside and text.startswith("+"):
+        if inside and text.startswith("+"):
             yield commit, Place(file, line), text[1:]
             line += 1
-        elif inside and text.startswith("commit:"):
+        elif text.startswith("commit:"):
             commit, inside = text[7:19], False
+        elif text.startswith("diff --git "):
+            inside = False
+        elif text.startswith("+++ "):
+            file = text[4:].strip('"\t').removeprefix("b/")
+        elif text.startswith("@@ ") and (matched := HUNK.match(text)):
+            line, inside = int(matched[1]), True
 
 
 def messages(repository: Repository) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ PRUNES = (
         "compose down with --volumes",
     ),
 )
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 QUOTED = re.compile(r"[\"',\[\]]+")
 ASSIGNED = re.compile(
     r"^\s*(?:export\s+|local\s+|readonly\s+)?(?P<name>\w+)=(?P<value>\"[^\"]*\"|'[^']*'|\S+)\s*$"
@@ -31,6 +32,11 @@ ASSIGNED = re.compile(
 FENCE = re.compile(r"^\s*(?:```|~~~)")
 #: Not commands: the gate's own texts, tests of such commands, and what git or pip wrote.
 APART = ("policies/*", "schemas/*", "*/tests/*", "tests/*", ".github/*", "*requirements*.txt", "*.json")
+
+
+def _with(values: dict[str, str], text: str) -> str:
+    """Return a text with the values of its variables."""
+    return VARIABLE.sub(lambda each: values.get(each[1] or each[2], each[0]), text)
 
 
 class MAIL_REP_007(RepositoryRule):
@@ -84,14 +90,9 @@ class MAIL_REP_007(RepositoryRule):
                 open_line = open_line[:-1]
                 continue
             if matched := ASSIGNED.match(open_line):
-                values[matched["name"]] = matched["value"].strip("\"'")
-            yield first, self._plain(open_line, values)
+                values[matched["name"]] = _with(values, matched["value"].strip("\"'"))
+            yield first, " ".join(QUOTED.sub(" ", _with(values, open_line)).split())
             open_line = ""
-
-    def _plain(self, line: str, values: dict[str, str]) -> str:
-        for name, value in values.items():
-            line = re.sub(rf"\$\{{{name}\}}|\${name}\b", lambda _, value=value: value, line)
-        return " ".join(QUOTED.sub(" ", line).split())
 
 
 check = MAIL_REP_007()

@@ -68,7 +68,7 @@ def unread(repository: Repository) -> None:
     """Note configuration files that no parser knows."""
     for file in repository.matching("config/*"):
         if file not in repository.configuration.known:
-            fix = "say what it is in policies/data/configuration.yml"
+            fix = f"say what it is in policies/data/configuration.yml, such as {file}: text"
             repository.problem(
                 "not-looked-at", Place(file), "nothing here knows this kind of configuration file", fix
             )

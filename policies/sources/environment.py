@@ -10,7 +10,6 @@ from policies.sources import tables
 from policies.sources.located import mapping
 from policies.sources.secrets import is_named
 
-SHOULD = "leave it out, or a line in policies/data/environment.yml"
 #: Variables that many an image sets for its own programs.
 ORDINARY = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "RUBYLIB", "PERL5LIB", "PHPRC")
 
@@ -30,7 +29,8 @@ def wrong(service: str, name: str, value: Any, first: Iterable[Any] = ()) -> tup
     patterns = (entry for each in rows for entry in mapping(each).items())
     allowed = next((pattern for names, pattern in patterns if re.fullmatch(names, name)), None)
     if allowed is None:
-        return f"{name} is not listed for {service}", SHOULD
+        line = f"a line for it in policies/data/environment.yml: each, {service}, may"
+        return f"{name} is not listed for {service}", f"leave it out, or {line}"
     text = "" if value is None else str(value)
     if re.fullmatch(allowed, text, re.IGNORECASE | re.DOTALL):
         return None

@@ -81,12 +81,15 @@ PERHAPS = re.compile(
     r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$|glpat-"
     r"|AGE-SECRET|hooks\.slack"
 )
-HASHES = re.compile(r"sha(?:1|256|384|512)[-:=]|integrity|\sh1:", re.IGNORECASE)
+HASHES = re.compile(r"sha-?(?:1|256|384|512)\b|integrity|\sh1:", re.IGNORECASE)
 #: What is public by its nature, and pictures: never judged by chance.
 PUBLIC = re.compile(
     r"(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+|sk-[\w.-]{1,60}@openssh\.com)\s+AAAA[\w+/=]+|"
-    r"\bp=\s*MI[\w+/=]+|\bdata:[\w.+-]+/[\w.+-]+;base64,[\w+/=]+"
+    r"\bp=\s*MI[\w+/=]+|\b(?:site|domain)-verification[=:]\s*[\w+/=-]+|\bdata:[\w.+-]+/[\w.+-]+;base64,[\w+/=]+"
 )
+#: A public key for mail goes on in the next string of its record.
+RECORD = re.compile(r"\bp=\s*MI[\w+/=]+\\?\"\s*$")
+STRING = re.compile(r"\s*\\?\"[A-Za-z0-9+/]+={0,2}\\?\"[\s();`]*$")
 BEGIN = re.compile(
     r"-----BEGIN (?:TRUSTED |X509 )?(?:CERTIFICATE|(?:RSA |EC )?PUBLIC KEY|CERTIFICATE REQUEST|X509 CRL|"
     r"PGP PUBLIC KEY BLOCK|PGP SIGNATURE|SSH SIGNATURE)-----"
@@ -197,12 +200,14 @@ _remembered = lru_cache(maxsize=1 << 16)(_complaint)
 @lru_cache(maxsize=4096)
 def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, str], ...]:
     """Return line and kind of each secret in a file; remembered, since most files stay as they are."""
-    public, whole = False, []
+    public, record, whole = False, False, []
     for number, line in enumerate(text.splitlines(), 1):
         public = (public or bool(BEGIN.search(line))) and not END.search(line)
+        record = bool(RECORD.search(line) or (record and STRING.match(line)))
         found = complaint(file, line, elsewhere)
-        if found and not (public and found == BY_CHANCE):
+        if found and not ((public or record) and found == BY_CHANCE):
             whole.append((number, found))
+        record = record and ")" not in line
     return (*whole, *split(text))
 
 

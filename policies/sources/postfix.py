@@ -32,6 +32,22 @@ def split(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
+def logical(text: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line of a map; a blank at its begin: it goes on with the one before."""
+    entry: list[str] = []
+    first = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if entry and not line[0].isspace():
+            yield first, " ".join(entry)
+            entry = []
+        first = first if entry else number
+        entry.append(line.strip())
+    if entry:
+        yield first, " ".join(entry)
+
+
 def is_modern(protocols: str) -> bool:
     """Tell whether a list of protocols begins at TLS 1.2."""
     words = split(re.sub(r">=\s*", ">=", protocols.lower()))

@@ -129,7 +129,7 @@ REASONS = {
     "nothing knows a file": (
         write("config/new/thing.conf", "a = b\n"), {},
         ("not-looked-at", "config/new/thing.conf:1", "nothing here knows this kind of configuration file",
-         "say what it is in policies/data/configuration.yml"),
+         "say what it is in policies/data/configuration.yml, such as config/new/thing.conf: text"),
     ),
     "a kind of file is gone": (
         without("terraform"), {},

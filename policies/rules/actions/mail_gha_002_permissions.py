@@ -44,7 +44,18 @@ class MAIL_GHA_002(ActionsRule):
         for name, right in mapping(value).items():
             at = where(value, name) if isinstance(value, Map) else place
             if right not in READS and not (right == "write" and name in may):
-                yield Found(at, f"{name} is {right}", "read, or a write that actions.yml allows here", entity)
+                yield Found(at, f"{name} is {right}", self._instead(name, right, entity), entity)
+
+    def _instead(self, name: str, right: Any, job: str) -> str:
+        """Say what may stand there, and where a write that a job does need is decided."""
+        table_of_writes = "writes in policies/data/actions.yml"
+        if right != "write":
+            return "read or none"
+        if not job:
+            return f"read here; a write only in the job that needs it, if it stands below {table_of_writes}"
+        if name in table("actions")["after_merge"]:
+            return "read: strangers can start this workflow"
+        return f"read; or what it is for, as a line {name}: … below {table_of_writes}"
 
 
 check = MAIL_GHA_002()

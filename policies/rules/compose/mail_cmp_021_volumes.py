@@ -121,7 +121,9 @@ class MAIL_CMP_021(ComposeRule):
             )
         elif kind == "volume" and row is None:
             what = f"the volume {source} is in no backup"
-            yield Found(place, what, "a volume of policies/data/volumes.yml, or its line there", service.name)
+            line = f"{source}: {{service: {service.name}, target: {mount.get('target')}}}"
+            should = f"a volume of policies/data/volumes.yml, or below mounts there {line}"
+            yield Found(place, what, should, service.name)
         elif row is not None and row["service"] != service.name:
             yield Found(
                 place, f"the volume {source} belongs to {row['service']}", "a volume of its own", service.name

@@ -5,12 +5,17 @@ from policies.families import ConfigurationRule
 from policies.model import Found, Place, Severity
 from policies.sources import demands
 from policies.sources.configuration import Configuration
-from policies.sources.postfix import Process
+from policies.sources.postfix import Process, logical
 
 #: Commands of master.cf that run any program.
 RUNS = ("pipe", "spawn")
-#: What a line of a map of headers may not do with a mail.
-ACTION = re.compile(r"/\w*\s+(?P<action>BCC|REDIRECT|FILTER|DISCARD)\b", re.IGNORECASE)
+#: What a line of a map of headers, bodies or addresses may not do with a mail. First the
+#: pattern, between any two equal signs, or what is looked up.
+ACTION = re.compile(
+    r"!?(?:(?P<sign>[^\w\s.@<\[])(?:\\.|(?!(?P=sign)|\\).)*(?P=sign)\w*|[\w.@<\[]\S*)"
+    r"\s+(?P<action>BCC|REDIRECT|FILTER|DISCARD)\b",
+    re.IGNORECASE,
+)
 
 
 class MAIL_CFG_032(ConfigurationRule):
@@ -22,7 +27,10 @@ class MAIL_CFG_032(ConfigurationRule):
 
     name = "Postfix: no parameter copies mail, runs programs, weakens TLS or loses mail: see the table"
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the parameter out"
+    fix = (
+        "Write the value that the message names, or leave the parameter out. What is allowed stands in "
+        "policies/data/settings/postfix.yml"
+    )
     bad = "always_bcc = archive@elsewhere.example\n"
     good = "smtpd_tls_protocols = >=TLSv1.2\n"
 
@@ -50,10 +58,11 @@ class MAIL_CFG_032(ConfigurationRule):
             yield Found(process.place, what, "leave -v out", "postfix")
 
     def _map(self, file: str, text: str) -> Iterator[Found]:
-        for number, line in enumerate(text.splitlines(), 1):
-            matched = None if line.lstrip().startswith("#") else ACTION.search(line)
-            if matched:
-                what = f"{matched['action']} copies, redirects or drops mail by a header"
+        for number, line in logical(text):
+            if matched := ACTION.match(line):
+                what = (
+                    f"{matched['action']} copies, redirects or drops mail that a line of this file describes"
+                )
                 yield Found(Place(file, number), what, "IGNORE, STRIP, WARN or REJECT", "postfix")
 
 

@@ -19,7 +19,10 @@ class MAIL_CFG_033(ConfigurationRule):
 
     name = "Dovecot: no setting opens a door, runs programs, gives log-ins away or loses mail: see the table"
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the setting out"
+    fix = (
+        "Write the value that the message names, or leave the setting out. What is allowed stands in "
+        "policies/data/settings/dovecot.yml"
+    )
     bad = "service doveadm {\n  inet_listener http {\n    port = 8080\n  }\n}\n"
     good = "service lmtp {\n  inet_listener lmtp {\n    port = 31024\n  }\n}\n"
 

@@ -17,7 +17,10 @@ class MAIL_CFG_034(ConfigurationRule):
 
     name = "rspamd: no setting turns a check off, asks a foreign server or opens a door: see the table"
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the setting out"
+    fix = (
+        "Write the value that the message names, or leave the setting out. What is allowed stands in "
+        "policies/data/settings/rspamd.yml"
+    )
     bad = "reject = null;\n"
     good = "reject = 15;\n"
 

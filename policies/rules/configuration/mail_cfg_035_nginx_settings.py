@@ -19,7 +19,10 @@ class MAIL_CFG_035(ConfigurationRule):
 
     name = "nginx: log-ins are limited, and no directive sends requests elsewhere or runs code: see the table"
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the directive out"
+    fix = (
+        "Write the value that the message names, or leave the directive out. What is allowed stands in "
+        "policies/data/settings/nginx.yml"
+    )
     bad = "real_ip_header X-Forwarded-For;\n"
     good = "real_ip_header CF-Connecting-IP;\n"
     language = "nginx"

@@ -19,7 +19,10 @@ class MAIL_CFG_036(ConfigurationRule):
 
     name = "Roundcube and PHP: no option gives passwords or mail away, or runs foreign code: see the table"
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the option out"
+    fix = (
+        "Write the value that the message names, or leave the option out. What is allowed stands in "
+        "policies/data/settings/roundcube.yml"
+    )
     bad = "$config['show_images'] = 2;\n"
     good = "$config['show_images'] = 0;\n"
     language = "php"

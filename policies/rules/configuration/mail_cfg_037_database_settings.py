@@ -32,7 +32,10 @@ class MAIL_CFG_037(ConfigurationRule):
 
     name = "MariaDB and valkey: no option or statement gives data away or loses it: see the tables"
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the line out"
+    fix = (
+        "Write the value that the message names, or leave the line out. What is allowed stands in "
+        "policies/data/settings/mariadb.yml and valkey.yml"
+    )
     bad = "secure-file-priv =\n"
     good = "sql-mode = STRICT_ALL_TABLES\n"
 

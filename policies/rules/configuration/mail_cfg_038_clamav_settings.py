@@ -19,7 +19,10 @@ class MAIL_CFG_038(ConfigurationRule):
         "ClamAV looks at everything, with signatures from its own makers, and runs no program: see the table"
     )
     severity = Severity.HIGH
-    fix = "Write the value that the message names, or leave the option out"
+    fix = (
+        "Write the value that the message names, or leave the option out. What is allowed stands in "
+        "policies/data/settings/clamav.yml"
+    )
     bad = "ExcludePath ^/tmp/\nChecks 0\n"
     good = "DatabaseMirror database.clamav.net\nChecks 12\n"
 

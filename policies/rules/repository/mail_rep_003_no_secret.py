@@ -55,8 +55,11 @@ class MAIL_REP_003(RepositoryRule):
                 yield Found(Place("."), what, "a new secret, and a history without the old one", name)
 
     def _file(self, subject: Repository, file: str) -> Iterator[Found]:
-        should = "a file in secrets/, which git ignores"
         for number, wrong in leaks.in_text(file, subject.text(file), _elsewhere(file)):
+            digest = (
+                "; before a digest the name of its kind, such as sha256:" if wrong == leaks.BY_CHANCE else ""
+            )
+            should = f"a file in secrets/, which git ignores{digest}"
             yield Found(Place(file, number), wrong, should, file)
 
 

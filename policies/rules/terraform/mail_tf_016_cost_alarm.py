@@ -8,7 +8,7 @@ from policies.sources.iam import statements
 from policies.sources.located import mapping, sequence
 from policies.sources.repository import Repository
 from policies.sources.tables import table
-from policies.sources.terraform_answers import answered
+from policies.sources.terraform_answers import EXAMPLE, answered
 from policies.sources.terraform_blocks import Block, Module, names, number, yes
 from policies.sources.terraform_providers import region
 
@@ -35,7 +35,10 @@ class MAIL_TF_016(TerraformRule):
 
     name = "Cost alarm wired: AWS/Billing EstimatedCharges in us-east-1, to a topic there that somebody reads"
     severity = Severity.HIGH
-    fix = "Put alarm, topic and subscription into us-east-1 and name the topic in alarm_actions"
+    fix = (
+        "Put alarm, topic and subscription into us-east-1 and name the topic in alarm_actions; "
+        f"a larger budget is decided in {EXAMPLE}"
+    )
     resources = ("aws_s3_bucket", ALARM, "aws_sns_topic", "aws_sns_topic_subscription")
     bad = f'resource "{ALARM}" "cost" {{\n  metric_name   = "EstimatedCharges"\n  alarm_actions = []\n}}\n'
     good = 'region = "us-east-1"\nnamespace = "AWS/Billing"\nalarm_actions = [aws_sns_topic.cost.arn]\n'
@@ -71,7 +74,11 @@ class MAIL_TF_016(TerraformRule):
         threshold, wait = number(alarm.value("threshold")), self._wait(alarm)
         dimensions = dict(mapping(alarm.value("dimensions", {"Currency": "USD"})))
         below = threshold is not None and 0 < threshold <= (threshold if budget is None else budget)
-        amount = "an amount in USD" if budget is None else f"at most {budget} USD, as was decided"
+        amount = (
+            "an amount in USD"
+            if budget is None
+            else f"at most {budget} USD, as {EXAMPLE} or the first answer says"
+        )
         wanted: tuple[tuple[str, Any, str], ...] = (
             ("namespace", alarm.value("namespace") == "AWS/Billing", '"AWS/Billing"'),
             ("comparison_operator", alarm.value("comparison_operator") in ABOVE, f'"{ABOVE[0]}"'),

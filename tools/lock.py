@@ -6,6 +6,7 @@ A row is a file, the Python it is for, a file whose versions it must share, and 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,8 @@ def compile_one(lock: Lock, upgrade: bool) -> None:
     source = ROOT / f"{lock.source}.in"
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", lock.python]
     command += ["--generate-hashes", "--no-emit-index-url", "--no-header"]
-    command += ["--constraint", str(ROOT / lock.like)] if lock.like else []
+    # From where it lies, or the comments of the lock file would name a folder of this machine.
+    command += ["--constraint", os.path.relpath(ROOT / lock.like, source.parent)] if lock.like else []
     command += ["--no-deps"] if lock.alone else []
     command += ["--upgrade"] if upgrade else []
     uv = Path(sys.executable).with_name("uv")

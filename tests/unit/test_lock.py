@@ -23,6 +23,12 @@ def test_a_file_and_the_one_whose_versions_it_shares_are_there(each):
     assert not each.like or (ROOT / each.like).is_file()
 
 
+@pytest.mark.parametrize("each", lock.LOCKS, ids=lambda each: each.source)
+def test_a_lock_file_names_no_folder_of_the_machine_that_made_it(each):
+    text = (ROOT / f"{each.source}.txt").read_text(encoding="utf-8")
+    assert not [line for line in text.splitlines() if " /" in line]
+
+
 def test_asking_for_help_compiles_nothing(monkeypatch, capsys):
     monkeypatch.setattr(lock, "compile_one", lambda *_: pytest.fail("compiled"))
     with pytest.raises(SystemExit) as left:

@@ -24,6 +24,8 @@ PRUNES = (
         "compose down with --volumes",
     ),
 )
+#: No command is longer; variables that hold each other twice would grow without end.
+LONGEST = 1000
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 QUOTED = re.compile(r"[\"',\[\]]+")
 ASSIGNED = re.compile(
@@ -90,7 +92,7 @@ class MAIL_REP_007(RepositoryRule):
                 open_line = open_line[:-1]
                 continue
             if matched := ASSIGNED.match(open_line):
-                values[matched["name"]] = _with(values, matched["value"].strip("\"'"))
+                values[matched["name"]] = _with(values, matched["value"].strip("\"'"))[:LONGEST]
             yield first, " ".join(QUOTED.sub(" ", _with(values, open_line)).split())
             open_line = ""
 

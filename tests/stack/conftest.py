@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from tests.stack.stack import Stack
 from tools import engine, standins
 
 TEMPLATE = Path(__file__).resolve().parents[2]
+# Two test runs on one machine must not share ports or project names: the second sets both.
+FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000"))
+PREFIX = os.environ.get("STACK_PREFIX", "stack")
 COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
 FLAVOURS = {
-    "default answers": {"project_slug": "stack-default"},
-    "antivirus off": {"project_slug": "stack-no-antivirus", "antivirus": False},
+    "default answers": {"project_slug": f"{PREFIX}-default"},
+    "antivirus off": {"project_slug": f"{PREFIX}-no-antivirus", "antivirus": False},
 }
 
 
@@ -43,7 +47,7 @@ def stack(request, images, tmp_path_factory) -> Iterator[Stack]:
     )
     overrides = (standins.override(repository, COMPOSE_FILES),) if images.standins else ()
     number = list(FLAVOURS).index(request.param)
-    running = Stack(repository, f"{answers['project_slug']}-local", overrides, 21000 + 100 * number)
+    running = Stack(repository, f"{answers['project_slug']}-local", overrides, FIRST_PORT + 100 * number)
     try:
         running.up()
         yield running

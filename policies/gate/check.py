@@ -15,13 +15,13 @@ from pathlib import Path
 
 from policies.gate import catalogue, changes, coverage, documents, own_checks, patience, waivers
 from policies.gate.info import OTHERS, Info, of_rule
-from policies.gate.loading import RULES, Loaded, load
+from policies.gate.loading import POLICIES, Loaded, load
 from policies.gate.repeats import without_repeats
 from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
 from policies.model import Place, Problem
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
 
@@ -35,7 +35,7 @@ class Options:
     changed_since: str = ""
     require_tools: bool = False
     images: Mapping[str, str] = field(default_factory=dict)
-    rules: Path = RULES
+    rules: Path = POLICIES
     today: datetime.date = field(default_factory=datetime.date.today)
     time_limit: float = patience.STEP
 

@@ -11,8 +11,8 @@ import yaml
 
 from policies.gate import hidden, switches
 from policies.model import Place
-from policies.sources import terraform
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
+from policies.terraform import module as terraform
 
 KINDS = Path(__file__).parent.parent / "data" / "kinds.yml"
 

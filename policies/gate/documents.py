@@ -8,10 +8,10 @@ from typing import Any
 from policies.gate import schemas
 from policies.gate.info import OTHERS, Info
 from policies.model import Finding, Place
-from policies.sources.interpolation import env_file
-from policies.sources.located import Map, dig, mapping, where
-from policies.sources.repository import Repository
-from policies.sources.variables import read_by_compose
+from policies.repository.variables import read_by_compose
+from policies.shared.interpolation import env_file
+from policies.shared.located import Map, dig, mapping, where
+from policies.shared.repository import Repository
 
 #: The second one is the host's own and never in git; its secrets are never shown.
 ENVIRONMENTS = (".env.example", ".env")

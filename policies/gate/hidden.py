@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from policies.model import Place
-from policies.sources.repository import MADE, Repository
-from policies.sources.tables import table
-from policies.sources.tracked import is_git
+from policies.repository.tracked import is_git
+from policies.shared.repository import MADE, Repository
+from policies.shared.tables import table
 
 LINK, MODULE = "120000", "160000"
 #: What Python runs in place of a source file, and nobody can read.

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policies.model import Severity
-from policies.rule import Rule
-from policies.sources.tables import table
+from policies.shared.rule import Rule
+from policies.shared.tables import table
 
 COLOURS = {
     Severity.CRITICAL: "bold red",

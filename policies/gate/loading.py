@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from policies.model import Place, Problem
-from policies.rule import Rule, complaints
+from policies.shared.rule import Rule, complaints
 
 PROMISED = re.compile(r"### (?P<id>MAIL_\w+)")
-RULES = Path(__file__).parent.parent / "rules"
+POLICIES = Path(__file__).parent.parent
 
 
 @dataclass
@@ -43,20 +43,20 @@ def _error_line(error: Exception, path: Path) -> int:
     return own or 1
 
 
-def load(folder: Path = RULES) -> Loaded:
-    """Load every rule below a folder."""
+def load(folder: Path = POLICIES) -> Loaded:
+    """Load every rule: the files in the folder `rules` of each kind of file."""
     loaded = Loaded()
 
     def wrong(path: Path, what: str, fix: str, line: int = 1) -> None:
-        place = Place(path.relative_to(folder.parent.parent).as_posix(), line)
+        place = Place(path.relative_to(folder.parent).as_posix(), line)
         loaded.problems.append(Problem("policy-broken", place, what, fix))
 
-    paths = sorted(path for path in folder.rglob("*.py") if path.name != "__init__.py")
+    paths = sorted(path for path in folder.glob("*/rules/*.py") if path.name != "__init__.py")
     if not paths:
-        wrong(folder / "__init__.py", "there is no policy at all", "restore policies/rules from git")
+        wrong(folder / "__init__.py", "there is no policy at all", "restore policies/ from git")
     for path in paths:
         try:
-            module = _import(path, f"policies.rules.{path.parent.name}.{path.stem}")
+            module = _import(path, f"policies.{path.parent.parent.name}.rules.{path.stem}")
         except Exception as error:
             what = f"it does not load: {type(error).__name__}: {error}"
             wrong(path, what, "mend the file", _error_line(error, path))
@@ -82,7 +82,7 @@ def load(folder: Path = RULES) -> Loaded:
 
 def _promised(folder: Path) -> Iterator[tuple[int, str]]:
     """Yield the rules that the generated page has: one that is deleted is missed there."""
-    page = folder.parent / "RULES.md"
+    page = folder / "RULES.md"
     lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
     for number, line in enumerate(lines, 1):
         if matched := PROMISED.fullmatch(line):

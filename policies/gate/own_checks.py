@@ -12,8 +12,8 @@ from typing import Any
 
 from policies.gate.info import Info
 from policies.model import Finding, Place, Problem, Severity
-from policies.sources.repository import Repository
-from policies.sources.tables import table
+from policies.shared.repository import Repository
+from policies.shared.tables import table
 
 #: checkov's frameworks that the gate runs, and the kind of files of each, as --families names it.
 FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "actions", "terraform": "terraform"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from policies.model import Finding
-from policies.sources.tables import table
+from policies.shared.tables import table
 
 
 def _folder(finding: Finding) -> str:

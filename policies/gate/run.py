@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from policies.gate import patience
-from policies.gate.loading import Loaded
+from policies.gate.loading import POLICIES, Loaded
 from policies.model import Finding, Place, Problem
-from policies.rule import Rule
-from policies.sources.located import Unreadable
-from policies.sources.repository import Repository
+from policies.shared.located import Unreadable
+from policies.shared.repository import Repository
+from policies.shared.rule import Rule
 
 
 @dataclass
@@ -66,7 +66,7 @@ def run_rules(
             line = next(
                 (frame.lineno for frame in reversed(frames) if path and frame.filename == str(path)), 1
             )
-            place = Place(f"policies/rules/{rule.family}/{path.name}" if path else rule.rule_id, line or 1)
+            place = Place(path.relative_to(POLICIES.parent).as_posix() if path else rule.rule_id, line or 1)
             what = f"{rule.rule_id} raised {type(error).__name__}: {error}"
             report.problems.append(
                 Problem("policy-raised", place, what, "mend the policy: it must cope with any shape")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jsonschema
 
 from policies.model import Place
-from policies.sources.located import Map, where
+from policies.shared.located import Map, where
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 

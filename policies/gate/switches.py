@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from policies.model import Place
-from policies.sources.located import dig, sequence, where
-from policies.sources.repository import Repository
-from policies.sources.tables import table
+from policies.shared.located import dig, sequence, where
+from policies.shared.repository import Repository
+from policies.shared.tables import table
 
 FIX = "remove it; if it must be, write a waiver with reason and end in policies-waivers.yml"
 

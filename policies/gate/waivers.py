@@ -13,8 +13,8 @@ from policies.gate import catalogue
 from policies.gate.run import Report
 from policies.gate.schemas import errors
 from policies.model import Finding, Place, Problem
-from policies.sources.located import dig, sequence, where
-from policies.sources.repository import Repository
+from policies.shared.located import dig, sequence, where
+from policies.shared.repository import Repository
 
 FILE = "policies-waivers.yml"
 #: Names under which somebody may look for the file; nothing reads them.

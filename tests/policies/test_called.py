@@ -2,10 +2,10 @@
 
 import pytest
 
-from policies.sources.called import called, everything
-from policies.sources.makefiles import makefile
-from policies.sources.repository import Repository
-from policies.sources.untrusted import Script
+from policies.shared.repository import Repository
+from policies.workflows.called import called, everything
+from policies.workflows.makefiles import makefile
+from policies.workflows.untrusted import Script
 
 MAKEFILE = """HOST := root@mail.example.com
 SHIP = ssh $(HOST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 MAIN = "docker-compose.yml"
 

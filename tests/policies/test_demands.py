@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from policies.config import demands
+from policies.config.demands import Given
 from policies.model import Place
-from policies.sources import demands, tables
-from policies.sources.demands import Given
+from policies.shared import tables
 
 SERVICES = sorted(path.stem for path in (tables.FOLDER / "settings").glob("*.yml"))
 ROWS = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from policies.gate.check import Options, check
 from policies.gate.loading import load
 from policies.gate.run import Report, run_rules
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 LOADED = load()
 ELSEWHERE = Path(__file__).parent / "elsewhere"

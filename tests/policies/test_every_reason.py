@@ -60,7 +60,7 @@ def two_of_one_id(root: Path, rules: Path, patch: pytest.MonkeyPatch) -> None:
 
 def promised(root: Path, rules: Path, patch: pytest.MonkeyPatch) -> None:
     rule(rules)
-    (rules.parent / "RULES.md").write_text("### MAIL_REP_901\n")
+    (rules.parent.parent / "RULES.md").write_text("### MAIL_REP_901\n")
 
 
 def broken_gate(root: Path, rules: Path, patch: pytest.MonkeyPatch) -> None:
@@ -89,27 +89,27 @@ def without(folder: str):
 REASONS = {
     "a policy raises": (
         policy("raise KeyError('shape')"), {"rules": True, "only": ()},
-        ("policy-raised", "policies/rules/repository/mail_rep_900_test.py:15",
+        ("policy-raised", "policies/repository/rules/mail_rep_900_test.py:15",
          "MAIL_REP_900 raised KeyError: 'shape'", "mend the policy: it must cope with any shape"),
     ),
     "a policy does not load": (
         policy(mail_rep_901_more="import nothing_of_the_kind\n"), {"rules": True, "only": ()},
-        ("policy-broken", "policies/rules/mail_rep_901_more.py:1",
+        ("policy-broken", "policies/repository/rules/mail_rep_901_more.py:1",
          "it does not load: ModuleNotFoundError: No module named 'nothing_of_the_kind'", "mend the file"),
     ),
     "a policy is no Python": (
         policy(mail_rep_901_more="\ndef broken(:\n"), {"rules": True, "only": ()},
-        ("policy-broken", "policies/rules/mail_rep_901_more.py:2",
+        ("policy-broken", "policies/repository/rules/mail_rep_901_more.py:2",
          "it does not load: SyntaxError: invalid syntax (mail_rep_901_more.py, line 2)", "mend the file"),
     ),
     "a policy without a rule": (
         policy(mail_rep_901_more="check = None\n"), {"rules": True, "only": ()},
-        ("policy-broken", "policies/rules/mail_rep_901_more.py:1", "it holds no rule",
+        ("policy-broken", "policies/repository/rules/mail_rep_901_more.py:1", "it holds no rule",
          "end it with: check = MAIL_…()"),
     ),
     "two policies of one id": (
         two_of_one_id, {"rules": True, "only": ()},
-        ("policy-broken", "policies/rules/mail_rep_900_twice.py:1",
+        ("policy-broken", "policies/repository/rules/mail_rep_900_twice.py:1",
          "MAIL_REP_900 is taken by mail_rep_900_test.py", "take the next free number"),
     ),
     "a policy is gone": (

@@ -13,7 +13,7 @@ from policies.gate import loading
 from policies.gate.cli import main
 
 RULE = """\
-from policies.families import RepositoryRule
+from policies.repository.rule import RepositoryRule
 from policies.model import Severity
 
 

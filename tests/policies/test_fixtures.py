@@ -4,7 +4,7 @@ import pytest
 from cases import FOLDER, fixtures
 
 from policies.gate.loading import load
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 LOADED = load()
 FIXTURES = fixtures()

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from policies.gate.loading import load
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 RULES = load().rules
 KEY = "AKIA" + "IOSFODNN7EXAMPLE"

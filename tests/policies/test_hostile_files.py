@@ -19,10 +19,10 @@ from gate_run import git
 from policies.gate import patience
 from policies.gate.loading import load
 from policies.gate.run import Report, run_rules
-from policies.sources import leaks
-from policies.sources.limits import MOST_BYTES
-from policies.sources.repository import Repository
-from policies.sources.tracked import added_lines, messages
+from policies.repository.tracked import added_lines, messages
+from policies.shared import leaks
+from policies.shared.limits import MOST_BYTES
+from policies.shared.repository import Repository
 
 TEMPLATE = Path(__file__).parents[2]
 HANGS = 600

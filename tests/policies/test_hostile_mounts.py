@@ -6,7 +6,7 @@ import pytest
 
 from policies.gate.tools.base import Settings
 from policies.gate.tools.services import SERVICES
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 NGINX = next(tool for tool in SERVICES if tool.service == "nginx")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policies.gate import patience
-from policies.sources.terraform_blocks import Unknown
+from policies.terraform.blocks import Unknown
 
 HANGS = 600
 

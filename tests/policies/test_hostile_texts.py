@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.sources import braces, leaks, located, php, postfix, shell
-from policies.sources.hcl_tokens import Lexer
-from policies.sources.located import Unreadable
+from policies.config import braces, php, postfix
+from policies.shared import leaks, located, shell
+from policies.shared.located import Unreadable
+from policies.terraform.hcl_tokens import Lexer
 
 
 def _postfix(text: str) -> None:

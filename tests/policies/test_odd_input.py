@@ -17,7 +17,7 @@ from policies.gate.loading import load
 from policies.gate.run import Report, run_rules
 from policies.gate.schemas import errors
 from policies.model import Place
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 LOADED = load()
 KEYS = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from policies.gate import own_checks
-from policies.sources.repository import Repository
-from policies.sources.tables import table
+from policies.shared.repository import Repository
+from policies.shared.tables import table
 
 
 def test_the_report_says_how_many_are_left_out_and_where_the_reasons_are(repository):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from policies.config import recorded
 from policies.gate.loading import load
-from policies.sources import recorded, tables
-from policies.sources.repository import Repository
+from policies.shared import tables
+from policies.shared.repository import Repository
 
 TEMPLATE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}"
 RECORDS = tables.table("recorded")

@@ -11,7 +11,7 @@ from policies.gate.loading import load
 from policies.gate.own_checks import skipped
 from policies.gate.repeats import without_repeats
 from policies.model import Finding, Place, Severity
-from policies.sources.tables import table
+from policies.shared.tables import table
 
 AUDITS = table("repeats")["audits"]
 GENERAL = table("repeats")["checkov"] | table("repeats")["schemas"]

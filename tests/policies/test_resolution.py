@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from policies.sources import units
-from policies.sources.compose import resolve
-from policies.sources.located import mapping, sequence
-from policies.sources.repository import Repository
+from policies.compose.project import resolve
+from policies.shared import units
+from policies.shared.located import mapping, sequence
+from policies.shared.repository import Repository
 
 MAIN = "docker-compose.yml"
 BASE = """

@@ -14,7 +14,7 @@ from policies.gate import schemas
 from policies.gate.check import Options, check
 from policies.gate.cli import main
 from policies.model import Place
-from policies.sources import located
+from policies.shared import located
 
 FILES = sorted((TEMPLATE / "schemas").glob("*.schema.json"))
 

@@ -9,7 +9,7 @@ import pytest
 from policies.gate.tools import base
 from policies.gate.tools.base import Settings
 from policies.gate.tools.services import SERVICES
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 ENGINE = """#!/bin/sh
 echo "$*" >>"$0.asked"

@@ -89,7 +89,7 @@ def test_an_environment_of_the_gate_that_is_in_git_does_not_run(tracked):
         (".venv-gate/.done", ".venv-gate"),
         (".venv/bin/mailctl", ".venv"),
         ("policies/gate/__pycache__/cli.cpython-313.pyc", "policies/gate/__pycache__"),
-        ("policies/rules/more.pyc", "policies/rules/more.pyc"),
+        ("policies/compose/rules/more.pyc", "policies/compose/rules/more.pyc"),
         ("policies/gate/cli.cpython-313-x86_64-linux-gnu.so", None),
         ("terraform/s3-backup/.terraform/providers/x", "terraform/s3-backup/.terraform"),
     ],

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from terraform_files import block
 
-from policies.sources import hcl, hcl_json
-from policies.sources.located import Unreadable
+from policies.shared.located import Unreadable
+from policies.terraform import hcl, hcl_json
 
 
 def test_json_and_hcl_say_the_same(modules):

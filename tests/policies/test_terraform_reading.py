@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from terraform_files import BUCKET, block
 
-from policies.sources.terraform_blocks import Partial, Unknown
+from policies.terraform.blocks import Partial, Unknown
 
 # ---- which files
 

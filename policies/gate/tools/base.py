@@ -12,7 +12,7 @@ from pathlib import Path
 
 from policies.gate.info import OTHERS
 from policies.model import Finding, Place, Problem
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 TIMEOUT = 120
 #: How much of a checker's last words is shown.

@@ -8,7 +8,7 @@ import re
 
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Place
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 #: Variables that hold options of a linter.
 LESS = ("SHELLCHECK_", "ZIZMOR_")

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from policies.compose.project import EXAMPLES, sets_of_files
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Finding, Place
-from policies.sources.compose import EXAMPLES, sets_of_files
-from policies.sources.interpolation import REQUIRED, env_file
-from policies.sources.repository import Repository
+from policies.shared.interpolation import REQUIRED, env_file
+from policies.shared.repository import Repository
 
 #: Given to required variables that the example leaves empty; fits addresses and names alike.
 STAND_IN = "127.0.0.1"

@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from policies.compose.project import Service
 from policies.gate.tools.base import TIMEOUT, Outcome, Settings, Tool, execute, program
 from policies.model import Finding, Place, Problem
-from policies.sources.compose import Service
-from policies.sources.repository import Repository
+from policies.shared.repository import Repository
 
 #: What a checker may do: read what is mounted and say what it thinks of it.
 CONFINED = (

@@ -1,0 +1,1 @@
+"""Reader, tables and rules of one kind of file: config."""

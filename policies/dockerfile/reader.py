@@ -1,0 +1,287 @@
+"""Dockerfiles as instructions and stages, with build arguments resolved to their defaults."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from dockerfile_parse import DockerfileParser
+
+from policies.model import Place
+from policies.shared.interpolation import Variables, interpolate
+from policies.shared.located import Unreadable, mapping
+
+if TYPE_CHECKING:
+    from policies.compose.project import Service
+    from policies.shared.repository import Repository
+
+#: Names that builders know, and nothing that is code or text about one.
+NAME = re.compile(r"^(.+[._-])?(dockerfile|containerfile)([._-].*)?$", re.IGNORECASE)
+NOT_ONE = (".py", ".md", ".dockerignore", ".j2", ".sh", ".yml", ".yaml", ".json", ".txt", ".hcl", ".sql")
+#: What begins like a Dockerfile is one, whatever it is called.
+BEGINS = re.compile(
+    r"\A(?:[ \t]*(?:#.*|ARG[ \t].*)?\n)*[ \t]*FROM[ \t]+\S.*\n"
+    r"(?:.*\n)*?[ \t]*(?:RUN|COPY|ADD|CMD|ENTRYPOINT|USER|WORKDIR)[ \t]",
+    re.IGNORECASE,
+)
+#: Longer texts are no Dockerfiles.
+LONGEST = 50_000
+#: A line before everything else that names the program which reads the file.
+DIRECTIVE = re.compile(r"^#\s*(?P<name>\w+)\s*=\s*(?P<value>\S+)\s*$")
+
+#: A here document: RUN <<EOF, COPY <<"EOF" /file.
+HEREDOC = re.compile(r"^\s*(?:RUN|COPY|ADD)\b", re.IGNORECASE)
+ENDING = re.compile(r"(?<!<)<<-?[\"']?(?P<end>[A-Za-z_]\w*)[\"']?")
+#: ENV NAME value, without an equals sign.
+OLD_FORM = re.compile(r"^(?P<name>[\w.-]+)[ \t]+(?P<value>[^=\s].*)$")
+WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'])+")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: its upper-case name, its value with continuation lines joined, its first line.
+
+    `resolved` is the value with build arguments and environment replaced by what is known of them.
+    """
+
+    name: str
+    value: str
+    place: Place
+    resolved: str = ""
+
+
+@dataclass
+class Stage:
+    """One FROM with what follows it. `image` has arguments resolved; `alias` is the name after AS."""
+
+    image: str
+    alias: str
+    place: Place
+    platform: str = ""
+    instructions: list[Instruction] = field(default_factory=list)
+
+    def named(self, *names: str) -> list[Instruction]:
+        """Return the instructions of these kinds, ONBUILD's included."""
+        return [each for each in self.instructions if each.name in names]
+
+
+@dataclass
+class Dockerfile:
+    """One Dockerfile; `context` is the folder it lies in, `services` are those that are built from it.
+
+    `target` is the stage that becomes the image, the last one if it is empty; `given` are the arguments that
+    Compose hands to the build; `variants` are the same file with what Compose says about it.
+    """
+
+    file: str
+    context: str
+    arguments: list[Instruction] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    target: str = ""
+    given: dict[str, str] = field(default_factory=dict)
+    syntax: Instruction | None = None
+    variants: list[Dockerfile] = field(default_factory=list)
+
+    @property
+    def contexts(self) -> set[str]:
+        """The names under which Compose hands in folders and images besides the stages."""
+        return {
+            str(name).lower()
+            for service in self.services
+            for name in mapping(service.get("build", "additional_contexts"))
+        }
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """All instructions of all stages in order."""
+        return self.arguments + [each for stage in self.stages for each in stage.instructions]
+
+    @property
+    def last(self) -> Stage | None:
+        """The stage that becomes the image."""
+        return self.stage(self.target) or (self.stages[-1] if self.stages else None)
+
+    def stage(self, alias: str) -> Stage | None:
+        """Return a stage by its alias or number."""
+        for number, stage in enumerate(self.stages):
+            if alias and alias.lower() in (stage.alias.lower(), str(number)):
+                return stage
+        return None
+
+    def lineage(self) -> list[Stage]:
+        """Return the last stage, the stage that it is built on, and so on down to the first one."""
+        found: list[Stage] = []
+        stage = self.last
+        while stage is not None and stage not in found:
+            found.append(stage)
+            earlier = self.stages[: self.stages.index(stage)]
+            stage = next((each for each in earlier if each.alias.lower() == stage.image.lower()), None)
+        return found
+
+
+def _without_heredocs(text: str) -> str:
+    """Return a Dockerfile whose here documents are continued lines, each on the line where it stood.
+
+    A semicolon stands before each of them, so that what the instruction itself says ends at the first one.
+    """
+    lines: list[str] = []
+    closing: list[str] = []
+    sign = "`" if (name := _directives(text).get("escape")) and name[0] == "`" else "\\"
+    for line in text.splitlines():
+        if closing:
+            last = line.strip() == closing[0]
+            closing = closing[1:] if last else closing
+            lines[-1] += f" {sign}"
+            lines.append(" ;" if last else f"; {line.rstrip().removesuffix(sign)}")
+            continue
+        lines.append(line)
+        if HEREDOC.match(line):
+            closing = [matched["end"] for matched in ENDING.finditer(line)]
+    return "\n".join(lines) + "\n"
+
+
+def _directives(text: str) -> dict[str, tuple[str, int]]:
+    """Return the parser directives with their lines: they stand before everything else."""
+    found: dict[str, tuple[str, int]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        matched = DIRECTIVE.match(line)
+        if not matched:
+            break
+        found.setdefault(matched["name"].lower(), (matched["value"], number))
+    return found
+
+
+def _learn(values: dict[str, str], variables: Variables, instruction: Instruction) -> None:
+    """Add what an ARG or ENV sets."""
+    for name, value in assignments(instruction.value):
+        if value is not None:
+            values[name] = interpolate(value, variables)
+
+
+def assignments(text: str) -> list[tuple[str, str | None]]:
+    """Return what an ARG, ENV or LABEL sets; a name without a value has None."""
+    matched = OLD_FORM.match(text)
+    if matched:
+        return [(matched["name"], matched["value"].strip("\"'"))]
+    pairs = []
+    for word in WORD.findall(text):
+        name, sign, value = word.partition("=")
+        pairs.append((name.strip("\"'"), value.strip("\"'") if sign else None))
+    return pairs
+
+
+def _instructions(repository: Repository, file: str) -> Iterator[Instruction]:
+    """Yield the instructions as they are written; ONBUILD is what it holds."""
+    parser = DockerfileParser(fileobj=io.BytesIO(_without_heredocs(repository.text(file)).encode()))
+    for item in parser.structure:
+        name, value = item["instruction"].upper(), item["value"].strip()
+        if name == "ONBUILD":
+            name, _, value = value.partition(" ")
+        if name != "COMMENT":
+            yield Instruction(name.upper(), value.strip(), Place(file, item["startline"] + 1))
+
+
+def read(
+    repository: Repository, file: str, given: Mapping[str, str] | None = None, target: str = ""
+) -> Dockerfile:
+    """Return one Dockerfile; one without FROM is a problem."""
+    repository.seen.add(file)
+    result = Dockerfile(file, posixpath.dirname(file), target=target, given=dict(given or {}))
+    if directive := _directives(repository.text(file)).get("syntax"):
+        result.syntax = Instruction("SYNTAX", directive[0], Place(file, directive[1]))
+    try:
+        _fill(result, _instructions(repository, file))
+    except Unreadable as error:
+        repository.problem("unreadable", Place(file), str(error), "write the values themselves")
+    if not result.stages:
+        repository.problem("unreadable", Place(file), "a Dockerfile without FROM", "begin it with FROM")
+    return result
+
+
+def _fill(result: Dockerfile, instructions: Iterator[Instruction]) -> None:
+    """Put the instructions into their stages, with arguments resolved."""
+    values: dict[str, str] = {}
+    variables = Variables(values)
+    for each in instructions:
+        instruction = replace(each, resolved=interpolate(each.value, variables))
+        if instruction.name in ("ARG", "ENV"):
+            _learn(values, variables, instruction)
+        if instruction.name == "ARG":
+            names = {name for name, _ in assignments(instruction.value)}
+            values |= {name: value for name, value in result.given.items() if name in names}
+        if instruction.name == "FROM":
+            result.stages.append(_stage(instruction, values))
+        elif result.stages:
+            result.stages[-1].instructions.append(instruction)
+        else:
+            result.arguments.append(instruction)
+
+
+def _stage(instruction: Instruction, values: dict[str, str]) -> Stage:
+    words = instruction.value.split()
+    flags = [word for word in words if word.startswith("--")]
+    words = [word for word in words if not word.startswith("--")]
+    alias = words[2] if len(words) > 2 and words[1].lower() == "as" else ""
+    image = interpolate(words[0], Variables(values)).strip("\"'") if words else ""
+    return Stage(image, alias, instruction.place, "".join(flags), [instruction])
+
+
+def _is_one(repository: Repository, file: str) -> bool:
+    """Tell by name or content whether a file is a Dockerfile."""
+    name = posixpath.basename(file)
+    if name.lower().endswith(NOT_ONE):
+        return False
+    if NAME.match(name):
+        return True
+    text = repository.text(file)
+    return len(text) < LONGEST and "FROM" in text.upper() and bool(BEGINS.match(text))
+
+
+def _variants(repository: Repository, file: str, services: list[Service]) -> Iterator[Dockerfile]:
+    """Yield a Dockerfile as each service builds it, where Compose changes something about it."""
+    known: dict[tuple[str, ...], Dockerfile] = {}
+    for service in services:
+        arguments = mapping(service.get("build", "args"))
+        # An argument without a value comes from the environment, and nobody knows what it says.
+        given = {
+            str(name): f"${{{name}}}" if value is None else str(value) for name, value in arguments.items()
+        }
+        target = str(service.get("build", "target") or "")
+        if not given and not target:
+            continue
+        key = (target, *(f"{name}={value}" for name, value in sorted(given.items())))
+        if key not in known:
+            known[key] = read(repository, file, given, target)
+        known[key].services.append(service)
+    yield from known.values()
+
+
+def dockerfiles(repository: Repository) -> list[Dockerfile]:
+    """Return every Dockerfile: those called so, those that begin like one, and those that a Compose file
+    builds.
+    """
+    files = {file for file in repository.files if _is_one(repository, file)}
+    built: dict[str, list[Service]] = {}
+    for project in repository.compose:
+        for service in project.services.values():
+            if isinstance(service.get("build"), dict):
+                path = dockerfile_of(service)
+                files |= {path} & set(repository.files)
+                built.setdefault(path, []).append(service)
+    found = [read(repository, file) for file in sorted(files)]
+    for each in found:
+        each.services = built.get(each.file, [])
+        each.variants = list(_variants(repository, each.file, each.services))
+    return found
+
+
+def dockerfile_of(service: Service) -> str:
+    """Return the path of the Dockerfile that a service is built by."""
+    context, name = service.get("build", "context"), service.get("build", "dockerfile")
+    context = context if isinstance(context, str) else ""
+    return posixpath.normpath(posixpath.join(context, name if isinstance(name, str) else "Dockerfile"))

@@ -1,0 +1,131 @@
+"""Which files are in git, or would be with the next `git add .`, and what its history holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from policies.model import Place
+from policies.shared.limits import MOST_BYTES
+
+if TYPE_CHECKING:
+    from policies.shared.repository import Repository
+
+#: Every line that a commit of any branch added, without anybody's own settings.
+LOG = (
+    "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames",
+    "--text", "--diff-merges=first-parent", "--src-prefix=a/", "--dst-prefix=b/", "--format=commit:%H",
+)  # fmt: skip
+HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
+
+
+def is_git(repository: Repository) -> bool:
+    """Tell whether the folder is the top of a git repository."""
+    return (repository.root / ".git").exists()
+
+
+def tracked(repository: Repository) -> list[str]:
+    """Return the files that git has or would take; without git, those that .gitignore does not name."""
+    if is_git(repository) or ".gitignore" not in repository.files:
+        return list(repository.files)
+    lines = [line.strip() for line in repository.text(".gitignore").splitlines()]
+    patterns = tuple(line for line in lines if line and not line.startswith("#"))
+    return [file for file in repository.files if file in repository.changes or not _ignored(file, patterns)]
+
+
+@lru_cache(maxsize=4096)
+def _ignored(file: str, patterns: tuple[str, ...]) -> bool:
+    """Tell whether .gitignore names a file; the last pattern that fits decides. Enough for names and
+    folders.
+    """
+    result, parts = False, file.split("/")
+    for pattern in patterns:
+        wanted = pattern.removeprefix("!").strip("/")
+        names = parts[:-1] if pattern.endswith("/") else parts
+        if any(fnmatch(name, wanted) for name in names) or fnmatch(file, wanted):
+            result = not pattern.startswith("!")
+    return result
+
+
+def _git(repository: Repository, *words: str) -> str:
+    command = ["git", "-C", str(repository.root), *words]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "backslashreplace")
+
+
+def _lines(repository: Repository, *words: str) -> Iterator[str]:
+    """Yield what git says line by line: a history may be larger than the memory. Raises as _git does.
+
+    A line that is longer than a file may be is noted, and only its beginning is yielded.
+    """
+    command = ["git", "-C", str(repository.root), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            whole = True
+            while line := process.stdout.readline(MOST_BYTES) if process.stdout else b"":
+                if whole:
+                    yield line.removesuffix(b"\n").decode("utf-8", "backslashreplace")
+                else:
+                    what = f"git's history: a line that is longer than {MOST_BYTES >> 20} MiB"
+                    fix = "take it out of the history (git filter-repo)"
+                    repository.problem("not-looked-at", Place("."), what, fix)
+                whole = line.endswith(b"\n")
+        except BaseException:  # whoever reads has enough, or was stopped
+            process.kill()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
+    """Yield every line that a commit of any branch added: the commit, the place it had there, the line.
+
+    A history that is cut off (a shallow clone) is noted as a problem: nobody can look at what is not there.
+    """
+    if not is_git(repository):
+        return
+    try:
+        if _git(repository, "rev-parse", "--is-shallow-repository").strip() == "true":
+            fix = "fetch it: git fetch --unshallow, or fetch-depth: 0 in the workflow"
+            repository.problem("not-looked-at", Place("."), "git's history is cut off", fix)
+        yield from _added(_lines(repository, *LOG))
+    except (OSError, subprocess.CalledProcessError) as error:
+        repository.problem("not-looked-at", Place("."), f"git's history: {error}", "repair the repository")
+
+
+def _added(said: Iterable[str]) -> Iterator[tuple[str, Place, str]]:
+    """Yield the lines that a log adds."""
+    commit, file, line, inside = "", "", 0, False
+    for text in said:
+        if inside and text.startswith("+"):
+            yield commit, Place(file, line), text[1:]
+            line += 1
+        elif text.startswith("commit:"):
+            commit, inside = text[7:19], False
+        elif text.startswith("diff --git "):
+            inside = False
+        elif text.startswith("+++ "):
+            file = text[4:].strip('"\t').removeprefix("b/")
+        elif text.startswith("@@ ") and (matched := HUNK.match(text)):
+            line, inside = int(matched[1]), True
+
+
+def messages(repository: Repository) -> Iterator[tuple[str, str]]:
+    """Yield each line of every commit's and tag's message: where it stands, the line."""
+    if not is_git(repository):
+        return
+    commits = ("log", "--all", "--format=%x00commit %h%n%B")
+    tags = ("for-each-ref", "refs/tags", "--format=%00tag %(refname:short)%0a%(contents)")
+    try:
+        for words in (commits, tags):
+            name = ""
+            for line in _lines(repository, *words):
+                # No message can hold a NUL.
+                name = line[1:] if line.startswith("\0") else name
+                yield from ((name, part) for part in line.splitlines() if not line.startswith("\0"))
+    except (OSError, subprocess.CalledProcessError) as error:
+        repository.problem("not-looked-at", Place("."), f"git's messages: {error}", "repair the repository")

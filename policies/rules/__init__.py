@@ -1,1 +1,0 @@
-"""All rules, one folder a kind of file."""

@@ -1,0 +1,153 @@
+"""Variables in Compose files and env files, with Compose's own rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from policies.model import Place
+from policies.shared.limits import LONGEST_VALUE, MOST_VALUES
+from policies.shared.located import List, Map, Unreadable
+from policies.shared.secrets import HARMLESS, is_named
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+REQUIRED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\?")
+ALTERNATIVE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\+")
+#: A line of an env file; Compose takes a colon as well.
+ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*[=:](?P<value>.*)$")
+MOST_NESTED = 20
+OPERATORS = (":-", ":?", ":+", "-", "?", "+")
+
+
+@dataclass
+class Variables:
+    """What is known of the environment.
+
+    `defaults_first` asks for the default even where a value is given: what runs if the example is not
+    followed. `required` are variables that the project refuses to run without; without a value they stay as
+    they are written. `alternatives` are variables that count as given, with a value that nobody knows.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    defaults_first: bool = False
+    required: frozenset[str] = frozenset()
+    alternatives: frozenset[str] = frozenset()
+    #: How much was written with them so far: variables that hold each other must not fill the memory.
+    spent: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
+
+    def given(self, name: str) -> str | None:
+        """Return a value if there is one."""
+        value = self.values.get(name)
+        return f"${{{name}}}" if not value and name in self.alternatives else value
+
+    def get(self, name: str) -> str:
+        """Return a value. One that is unknown and required, or a secret, stays as it is written; others are
+        empty.
+        """
+        stays = name in self.required or is_named(name)
+        return self.given(name) or (f"${{{name}}}" if stays else "")
+
+
+def _closing(text: str, start: int) -> int:
+    """Return the index of the brace that closes the one before `start`, or -1; raises Unreadable for a text
+    that is nested too deeply.
+    """
+    depth, position = 1, start
+    while position < len(text):
+        if text.startswith("${", position):
+            depth, position = depth + 1, position + 1
+            if depth > MOST_NESTED:
+                raise Unreadable(Place("."), "variables that are nested too deeply")
+        elif text[position] == "}":
+            depth -= 1
+            if not depth:
+                return position
+        position += 1
+    return -1
+
+
+def _expression(body: str, variables: Variables) -> str | None:
+    """Return the value of what stands between the braces, or None if it is no expression of Compose."""
+    matched = NAME.match(body)
+    if not matched:
+        return None
+    name, rest = matched.group(), body[matched.end() :]
+    value = variables.given(name)
+    if not rest:
+        return variables.get(name)
+    operator = next((each for each in OPERATORS if rest.startswith(each)), None)
+    if operator is None:
+        return None
+    other = interpolate(rest[len(operator) :], variables)
+    given = bool(value) if operator.startswith(":") else value is not None
+    kind = operator[-1]
+    # A secret's default is a secret as well, unless it says that there is none.
+    if kind == "-" and is_named(name) and (not other or not HARMLESS.match(other)):
+        return variables.get(name)
+    if kind == "-":
+        return value if given and not variables.defaults_first else other
+    if kind == "+":
+        return other if given else ""
+    return value if given else f"${{{name}}}"
+
+
+def interpolate(text: str, variables: Variables) -> str:
+    """Return a text with its variables replaced; what is no variable stays as it is.
+
+    Raises Unreadable for one that grows beyond all measure.
+    """
+    result, position = [], 0
+    while (start := text.find("$", position)) >= 0:
+        result.append(text[position:start])
+        following = text[start + 1 : start + 2]
+        position = start + 2
+        if following == "$":
+            result.append("$")
+        elif following == "{" and (end := _closing(text, start + 2)) >= 0:
+            value = _expression(text[start + 2 : end], variables)
+            result.append(text[start : end + 1] if value is None else value)
+            position = end + 1
+        elif matched := NAME.match(text, start + 1):
+            result.append(variables.get(matched.group()))
+            position = matched.end()
+        else:
+            result.append("$")
+            position = start + 1
+    made = "".join(result) + text[position:]
+    variables.spent[0] += len(made)
+    if (result and len(made) > LONGEST_VALUE) or variables.spent[0] > MOST_VALUES:
+        raise Unreadable(Place("."), "variables that hold each other grow beyond all measure")
+    return made
+
+
+def interpolated(node: object, variables: Variables) -> object:
+    """Return a copy of located values with every text interpolated; keys are left alone, as Compose does."""
+    if isinstance(node, Map):
+        copy = Map(node.place)
+        copy.tags = dict(node.tags)
+        for key, value in node.items():
+            copy.put(key, interpolated(value, variables), node.places[key])
+        return copy
+    if isinstance(node, List):
+        items = List(node.place)
+        for value, place in zip(node, node.places, strict=True):
+            items.add(interpolated(value, variables), place)
+        return items
+    return interpolate(node, variables) if isinstance(node, str) else node
+
+
+def env_file(text: str) -> dict[str, tuple[str, int]]:
+    """Return the variables of an env file with their lines; a later one wins."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        matched = ASSIGNED.match(line)
+        if not matched:
+            continue
+        name, value = matched["name"], matched["value"].strip()
+        if value[:1] in "\"'" and value:
+            value = value[1:].partition(value[0])[0]
+        else:
+            value = re.split(r"\s#", value, maxsplit=1)[0].strip()
+        found[name] = (value, number)
+    return found

@@ -1,0 +1,275 @@
+"""Secrets in any text, line by line: by shape, by name, by chance; whole, in pieces, or in base64."""
+
+from __future__ import annotations
+
+import re
+import string
+from bisect import bisect_right
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import lru_cache
+from itertools import accumulate
+
+from policies.shared.secrets import HARMLESS, REFERENCE, SHORTEST_BASE64, URL, random_looking, shape
+
+# Each expression here reads a line once: none may begin with, or hold, a run of signs that may begin
+# anywhere, or a long line would take hours (tests/policies/test_hostile_files.py).
+
+#: The end of a name, where it stands that it is a secret, and what is assigned to it.
+ASSIGNED = re.compile(
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|"
+    r"(?:api|access|private|secret|session|encryption|des)[_\-]?key)[\"'\]]*\s*(?:=>|:=|[:=])\s*"
+    r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s,;#)}\]]+)",
+    re.IGNORECASE,
+)
+#: Settings that take a secret without a sign in between, and Postfix's map in place.
+BARE = re.compile(
+    r"(?:^\s*(?:requirepass|masterauth)\s+|\bstatic:[^:\s]+:|\bIDENTIFIED\s+(?:WITH\s+\S+\s+)?(?:BY|AS)\s+(?=['\"]))"
+    r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,]+)",
+    re.IGNORECASE,
+)
+#: Programs, and the option with which somebody gives them a password.
+OPTIONS = tuple(
+    (re.compile(program), re.compile(rf"(?<=\s){option}(?P<value>'[^']*'|\"[^\"]*\"|[^\s,]+)"))
+    for program, option in (
+        (r"(?i)\b(?:mysql|mariadb)[\w-]{0,40}(?=\s)", r"-p(?=[^\s-])"),
+        (r"(?i)\bcurl(?=\s)", r"(?:-[uU]|--user)[\s=]+[^\s:=][^\s:]*:"),
+    )
+)
+#: In code only a literal is a secret, and names are often names of fields: letters and digits must be mixed.
+LITERAL = re.compile(r"^(?P<quote>[\"'])(?=[^\"']*\d)(?=[^\"']*[A-Za-z])[^\"'\s/.]{8,}(?P=quote)$")
+#: Words that only say how, and what stands for something else.
+NO_VALUE = re.compile(
+    r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|"
+    r"on|off|on[_-]change|change-?me|placeholder|example|redacted|x+|\*+|\.+|.{0,3})$|[<>{}$%()|\\*]|^[./~&@!]|"
+    r"^(?:read|write)$",
+    re.IGNORECASE,
+)
+#: Where a value next to a secret's name is a setting, and not text about one or code that handles it.
+SETTINGS = (
+    "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua",
+    "*.service", "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
+    "*.env", "*.sql", "*Makefile", "*.hcl",
+)  # fmt: skip
+#: Where others look (their own rules), or where secrets are made up on purpose.
+ELSEWHERE = (
+    "*/tests/*",
+    "tests/*",
+    "policies/*",
+    "schemas/*",
+    "*.tf",
+    "*.tfvars",
+    "*.schema.json",
+)
+#: Where a secret's name is a word for people, in their language.
+TRANSLATIONS = ("*/translations/*", "*/locale/*", "*/locales/*", "*/lang/*", "*/i18n/*")
+#: Where a long random text belongs to the format: the mark of a picture's metadata, for instance.
+PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.svg", "*.pdf", "*.woff2")
+#: Where it is one if it stands there as a literal.
+PROGRAMS = ("*.py", "*.js", "*.mjs", "*.ts", "*.rb", "*.go")
+#: Where rules of the configuration know each name.
+OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
+PIECE = re.compile(r"[\"']\s*(?:[+.,&\\]\s*)?[\"']")
+WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
+PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
+BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+#: The signs of base64.
+SIGNS = string.ascii_letters + string.digits + "+/=_-"
+BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+#: What tells in a text without line ends that one of the shapes may be in it.
+PERHAPS = re.compile(
+    r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$|glpat-"
+    r"|AGE-SECRET|hooks\.slack"
+)
+HASHES = re.compile(r"sha-?(?:1|256|384|512)\b|integrity|\sh1:", re.IGNORECASE)
+#: What is public by its nature, and pictures: never judged by chance.
+PUBLIC = re.compile(
+    r"(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+|sk-[\w.-]{1,60}@openssh\.com)\s+AAAA[\w+/=]+|"
+    r"\bp=\s*MI[\w+/=]+|\b(?:site|domain)-verification[=:]\s*[\w+/=-]+|\bdata:[\w.+-]+/[\w.+-]+;base64,[\w+/=]+"
+)
+#: A public key for mail goes on in the next string of its record.
+RECORD = re.compile(r"\bp=\s*MI[\w+/=]+\\?\"\s*$")
+STRING = re.compile(r"\s*\\?\"[A-Za-z0-9+/]+={0,2}\\?\"[\s();`]*$")
+BEGIN = re.compile(
+    r"-----BEGIN (?:TRUSTED |X509 )?(?:CERTIFICATE|(?:RSA |EC )?PUBLIC KEY|CERTIFICATE REQUEST|X509 CRL|"
+    r"PGP PUBLIC KEY BLOCK|PGP SIGNATURE|SSH SIGNATURE)-----"
+)
+END = re.compile(r"-----END ")
+#: Parts of a name such as aLongNameOfAFunction; in a random text they are shorter.
+PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+LONG_PARTS = 3.5
+#: Hosts and passwords of examples in documents.
+EXAMPLE = re.compile(
+    r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b",
+    re.IGNORECASE,
+)
+#: Lines of a lock file, of pip, Terraform or npm: they are most of all lines, and cannot hold anything else.
+LOCKED = re.compile(
+    r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?|"
+    r"\"(?!\w*(?:password|passwd|secret|token|key)\")[@\w./-]+\": "
+    r"\"(?:(?:\^|~|[<>]=?)? ?\d{1,4}(?:\.(?:\d{1,4}|x)){1,2}(?: \|\| |$|(?=\"))){1,4}\",?)$"
+)
+BY_CHANCE = "a long random text"
+WINDOW = 4
+ALPHABET = 40
+SHORTEST = 6
+LONG = 1000
+
+
+def _by_shape(line: str, tests: bool) -> str:
+    found = shape(line)
+    if found == "a password inside an address":
+        password = URL.search(line)
+        example = EXAMPLE.search(line) or (password and NO_VALUE.search(password["password"]))
+        return "" if tests or example else found
+    if not found and PIECE.search(line):
+        found = shape(PIECE.sub("", line))
+    if not found:
+        found = next((what for blob in BLOB.findall(line) if (what := shape(blob))), "")
+    return found
+
+
+def _by_name(line: str) -> str:
+    for matched in ASSIGNED.finditer(line):
+        value = matched["value"].strip("\"'")
+        if not (HARMLESS.match(value) or NO_VALUE.search(value) or REFERENCE.match(value) or " " in value):
+            return "a secret, by its name"
+    values = (matched["value"].strip("\"'") for matched in _given(line))
+    found = any(value and not NO_VALUE.search(value) for value in values)
+    return "a secret, by its name" if found else ""
+
+
+def _given(line: str) -> Iterator[re.Match[str]]:
+    """Yield what a setting without a sign, or an option of a known program, holds."""
+    yield from BARE.finditer(line)
+    for program, option in OPTIONS:
+        if begins := program.search(line):
+            yield from option.finditer(line, begins.end())
+
+
+def _by_literal(line: str) -> str:
+    found = any(
+        LITERAL.match(each["value"]) and not NO_VALUE.search(each["value"].strip("\"'"))
+        for each in ASSIGNED.finditer(line)
+    )
+    return "a secret, by its name" if found else ""
+
+
+def _by_chance(line: str) -> str:
+    if HASHES.search(line):
+        return ""
+    # An alphabet is no secret: each of its letters stands there once.
+    words = WORD.findall(PUBLIC.sub("", line))
+    words = [word for word in words if len(word) < ALPHABET or len(set(word)) < len(word)]
+    # A path of several folders is judged by their names: together any long path looks random.
+    words = [name for word in words for name in (word.split("/") if PATH.match(word) else [word])]
+    return BY_CHANCE if any(random_looking(word) and not _readable(word) for word in words) else ""
+
+
+def _readable(word: str) -> bool:
+    """Tell whether a word is made of longer ones, as names in programs are."""
+    parts = PARTS.findall(word)
+    return bool(parts) and len(word) / len(parts) >= LONG_PARTS
+
+
+def complaint(file: str, line: str, elsewhere: bool = False) -> str:
+    """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
+    settings.
+    """
+    # Most lines of the history are those of today; long ones would fill the memory.
+    return (_remembered if len(line) < LONG else _complaint)(file, line, elsewhere)
+
+
+def _complaint(file: str, line: str, elsewhere: bool) -> str:
+    tests, settings = _kind(file)
+    if len(line) < SHORTEST or LOCKED.match(line):
+        return ""
+    if found := _by_shape(line, tests):
+        return found
+    if settings and not elsewhere and (found := _by_name(line)):
+        return found
+    if not tests and _one_of(file, PROGRAMS) and (found := _by_literal(line)):
+        return found
+    settled = tests or (elsewhere and not line.lstrip().startswith("#")) or _one_of(file, PICTURES)
+    return "" if settled else _by_chance(line)
+
+
+_remembered = lru_cache(maxsize=1 << 16)(_complaint)
+
+
+@lru_cache(maxsize=4096)
+def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, str], ...]:
+    """Return line and kind of each secret in a file; remembered, since most files stay as they are."""
+    public, record, whole = False, False, []
+    for number, line in enumerate(text.splitlines(), 1):
+        public = (public or bool(BEGIN.search(line))) and not END.search(line)
+        record = bool(RECORD.search(line) or (record and STRING.match(line)))
+        found = complaint(file, line, elsewhere)
+        if found and not ((public or record) and found == BY_CHANCE):
+            whole.append((number, found))
+        record = record and ")" not in line
+    return (*whole, *split(text))
+
+
+@lru_cache(maxsize=4096)
+def _kind(file: str) -> tuple[bool, bool]:
+    """Tell whether other rules look here, and whether a value next to a secret's name is a setting here."""
+    tests = _one_of(file, ELSEWHERE)
+    return tests, not (tests or _one_of(file, (*OWN_RULES, *TRANSLATIONS))) and _one_of(file, SETTINGS)
+
+
+def _one_of(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(file, pattern) for pattern in patterns)
+
+
+def _pieces(lines: list[str]) -> list[str]:
+    return [line.strip().removeprefix("- ").strip("\"'+\\,() \t") for line in lines]
+
+
+def split(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and kind of each secret that only shows when the lines after it are joined to it."""
+    pieces = _pieces(text.splitlines())
+    suspicious = _suspicious(pieces)
+    skip = 0
+    for number in range(len(pieces) - 1):
+        if number < skip or not pieces[number]:
+            continue
+        found, size = _joined(pieces[number : number + WINDOW], number in suspicious)
+        if found:
+            yield number + 1, found
+            skip = number + size
+
+
+def _suspicious(pieces: list[str]) -> set[int]:
+    """Return the pieces that may show one of the shapes together with those after them."""
+    ends = list(accumulate(map(len, pieces)))
+    found: set[int] = set()
+    for matched in PERHAPS.finditer("".join(pieces)):
+        last = bisect_right(ends, matched.start())
+        found.update(range(last - WINDOW + 1, last + 1))
+    return found
+
+
+def _joined(pieces: list[str], suspicious: bool) -> tuple[str, int]:
+    """Return what the first piece shows together with those after it, but neither without the other."""
+    for size in range(2, len(pieces) + 1):
+        first, rest = pieces[0], pieces[1:size]
+        if suspicious and (found := _across([first, *rest])):
+            return f"{found}, split over lines", size
+        if not BASE64_LINE.fullmatch(rest[-1]):
+            if suspicious:
+                continue
+            break
+        tail = first[len(first.rstrip(SIGNS)) :]
+        long = len(tail) + sum(map(len, rest)) >= SHORTEST_BASE64
+        blob = tail and long and all(BASE64_LINE.fullmatch(piece) for piece in rest)
+        if blob and (found := _across([tail, *rest])):
+            return f"{found}, split over lines", size
+    return "", 0
+
+
+def _across(pieces: list[str]) -> str:
+    found = shape("".join(pieces))
+    if not found or any(shape(piece) for piece in pieces) or shape("".join(pieces[1:])):
+        return ""
+    return found

@@ -1,1 +1,0 @@
-"""Files as data that remembers its lines."""

@@ -1,0 +1,212 @@
+"""Terraform's functions, as far as their value can be known without a provider."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from policies.model import Place
+from policies.shared.limits import MOST_WEIGHT
+from policies.shared.located import List, Map
+
+#: No honest list is longer.
+MOST = 1000
+#: A width in a format, which makes a text as long as somebody likes.
+WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\*|\d{4})")
+
+
+class Json(str):
+    """A text made by jsonencode or by a policy document; `value` is the data that it holds."""
+
+    value: Any
+
+    @classmethod
+    def of(cls, value: Any) -> Json:
+        made = cls(json.dumps(value, default=str, sort_keys=True))
+        made.value = value
+        return made
+
+
+def listed(items: Any, place: Place) -> List:
+    """Return a list whose entries keep their places, or stand at `place`."""
+    result = List(place)
+    known = getattr(items, "places", None)
+    for number, item in enumerate(items):
+        result.add(item, known[number] if isinstance(known, list) and number < len(known) else place)
+    return result
+
+
+def _concat(place: Place, *lists: Any) -> List:
+    result = List(place)
+    for each in lists:
+        for item, at in zip(each, listed(each, place).places, strict=True):
+            result.add(item, at)
+    return result
+
+
+def _merge(place: Place, *maps: Any) -> Map:
+    result = Map(place)
+    for each in maps:
+        for key, value in (each or {}).items():
+            result.put(key, value, getattr(each, "places", {}).get(key, place))
+    return result
+
+
+def _flatten(place: Place, items: Any) -> List:
+    result = List(place)
+    for item, at in zip(items, listed(items, place).places, strict=True):
+        for inner in _flatten(at, item) if isinstance(item, list) else [item]:
+            result.add(inner, at)
+    return result
+
+
+def _distinct(place: Place, items: Any) -> List:
+    result = List(place)
+    for item, at in zip(items, listed(items, place).places, strict=True):
+        if item not in result:
+            result.add(item, at)
+    return result
+
+
+def _bounded(size: int) -> None:
+    """Raise ValueError before something is made that is too large."""
+    if size > MOST_WEIGHT:
+        raise ValueError("it is too large")
+
+
+def _join(place: Place, sign: str, *lists: Any) -> str:
+    texts = [str(each) for items in lists for each in items]
+    _bounded(len(texts) * len(sign) + sum(map(len, texts)))
+    return sign.join(texts)
+
+
+def _range(place: Place, *numbers: Any) -> List:
+    made = range(*numbers)
+    _bounded(len(made) * (MOST_WEIGHT // MOST))
+    return listed(made, place)
+
+
+def _format(place: Place, pattern: str, *values: Any) -> str:
+    if WIDTH.search(pattern):
+        raise ValueError("a width that makes it too large")
+    return pattern.replace("%v", "%s").replace("%q", '"%s"') % values
+
+
+def _formatlist(place: Place, pattern: str, *values: Any) -> List:
+    """Format once for each entry of the lists; what is no list is the same each time."""
+    lists = [each for each in values if isinstance(each, list)]
+    rows = range(len(lists[0])) if lists else range(1)
+    same = sum(len(str(each)) for each in values if not isinstance(each, list))
+    _bounded(len(rows) * (len(pattern) + same))
+    made = [[each[at] if isinstance(each, list) else each for each in values] for at in rows]
+    return listed([_format(place, pattern, *row) for row in made], place)
+
+
+def _decode(place: Place, text: str) -> Any:
+    return text.value if isinstance(text, Json) else located_json(json.loads(text), place)
+
+
+def located_json(value: Any, place: Place) -> Any:
+    """Return JSON as located values that all stand at one place."""
+    if isinstance(value, dict):
+        result = Map(place)
+        for key, item in value.items():
+            result.put(key, located_json(item, place), place)
+        return result
+    if isinstance(value, list):
+        items = List(place)
+        for item in value:
+            items.add(located_json(item, place), place)
+        return items
+    return value
+
+
+def _same(place: Place, value: Any) -> Any:
+    return value
+
+
+def _lookup(place: Place, values: Any, key: Any, *default: Any) -> Any:
+    return values[key] if key in values else default[0]
+
+
+def _replace(place: Place, text: str, old: str, new: str) -> str:
+    if len(old) > 1 and old.startswith("/") and old.endswith("/"):
+        _bounded(len(text) * (1 + new.count("$")) + len(new) * len(re.findall(old[1:-1], text)))
+        return re.sub(old[1:-1], re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text)
+    _bounded(len(text) + len(new) * text.count(old))
+    return text.replace(old, new)
+
+
+#: Whatever is unknown inside stays unknown inside the result.
+STRUCTURAL = (
+    "jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort",
+    "setunion", "values", "keys", "lookup", "length", "element", "one", "zipmap", "reverse", "slice",
+)  # fmt: skip
+#: An unknown piece stays as ${…} in the text.
+TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
+
+#: Each takes the place of the call first. One that fails makes the value unknown.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": lambda place, number: abs(number),
+    "alltrue": lambda place, items: all(each in (True, "true") for each in items),
+    "anytrue": lambda place, items: any(each in (True, "true") for each in items),
+    "base64decode": lambda place, text: base64.b64decode(text, validate=True).decode(),
+    "base64encode": lambda place, text: base64.b64encode(text.encode()).decode(),
+    "can": lambda place, value: True,
+    "ceil": lambda place, number: math.ceil(number),
+    "chomp": lambda place, text: text.rstrip("\r\n"),
+    "coalesce": lambda place, *values: next(each for each in values if each not in (None, "")),
+    "compact": lambda place, items: listed([each for each in items if each], place),
+    "concat": _concat,
+    "contains": lambda place, items, item: item in items,
+    "distinct": _distinct,
+    "element": lambda place, items, number: items[number % len(items)],
+    "endswith": lambda place, text, end: text.endswith(end),
+    "flatten": _flatten,
+    "floor": lambda place, number: math.floor(number),
+    "format": _format,
+    "formatlist": _formatlist,
+    "join": _join,
+    "jsondecode": _decode,
+    "jsonencode": lambda place, value: Json.of(value),
+    "keys": lambda place, values: listed(sorted(values), place),
+    "length": lambda place, value: len(value),
+    "lookup": _lookup,
+    "lower": lambda place, text: text.lower(),
+    "max": lambda place, *numbers: max(numbers),
+    "merge": _merge,
+    "min": lambda place, *numbers: min(numbers),
+    "nonsensitive": _same,
+    "one": lambda place, items: items[0] if items else None,
+    "range": _range,
+    "replace": _replace,
+    "reverse": lambda place, items: listed(list(reversed(items)), place),
+    "sensitive": _same,
+    "setunion": lambda place, *lists: _distinct(place, _concat(place, *lists)),
+    "setsubtract": lambda place, items, less: listed([each for each in items if each not in less], place),
+    "slice": lambda place, items, start, end: listed(items[start:end], place),
+    "sort": lambda place, items: listed(sorted(items), place),
+    "split": lambda place, sign, text: listed(text.split(sign), place),
+    "startswith": lambda place, text, start: text.startswith(start),
+    "strrev": lambda place, text: text[::-1],
+    "substr": lambda place, text, start, count: text[start:] if count < 0 else text[start : start + count],
+    "title": lambda place, text: text.title(),
+    "tobool": lambda place, value: {"true": True, "false": False}.get(value, value),
+    "tolist": _same,
+    "tomap": _same,
+    "tonumber": lambda place, value: float(value) if "." in str(value) else int(value),
+    "toset": lambda place, items: _distinct(place, items),
+    "tostring": lambda place, value: str(value).lower() if isinstance(value, bool) else str(value),
+    "trim": lambda place, text, signs: text.strip(signs),
+    "trimprefix": lambda place, text, start: text.removeprefix(start),
+    "trimspace": lambda place, text: text.strip(),
+    "trimsuffix": lambda place, text, end: text.removesuffix(end),
+    "try": lambda place, *values: values[0],
+    "upper": lambda place, text: text.upper(),
+    "values": lambda place, values: listed([values[key] for key in sorted(values)], place),
+    "zipmap": lambda place, keys, values: _merge(place, dict(zip(keys, values, strict=True))),
+}

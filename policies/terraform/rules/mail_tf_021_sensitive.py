@@ -1,0 +1,42 @@
+import re
+from collections.abc import Iterator
+
+from policies.model import Found, Severity
+from policies.terraform.blocks import Module, yes
+from policies.terraform.rule import TerraformRule
+from policies.terraform.secrets import is_secret
+
+#: Attributes of resources that hold a secret, whatever the output is called.
+SOURCES = re.compile(
+    r"(?:\.|\[')(?:secret|ses_smtp_password_v4|private_key_pem|secret_string|encrypted_secret)(?:'\])?$"
+)
+
+
+class MAIL_TF_021(TerraformRule):
+    """Terraform prints values that are not marked, into terminals, CI logs and the comments of pull requests.
+
+    A log is read by more people than the state, and nobody deletes it.
+    """
+
+    name = "Secrets marked: sensitive = true on variables and outputs that hold one"
+    severity = Severity.HIGH
+    fix = "Add sensitive = true"
+    resources = ("*",)
+    bad = 'output "secret_access_key" {\n  value = aws_iam_access_key.uploader.secret\n}\n'
+    good = 'output "key" {\n  value     = aws_iam_access_key.uploader.secret\n  sensitive = true\n}\n'
+
+    def check(self, subject: Module) -> Iterator[Found]:
+        """Look at variables by their name and at outputs by name and value."""
+        marked = {
+            each.address for each in subject.all("variable") if each.labels and yes(each.value("sensitive"))
+        }
+        for block in [*subject.all("variable"), *subject.all("output")]:
+            if not block.labels or yes(block.value("sensitive")):
+                continue
+            used = block.references("value")
+            if is_secret(block.labels[0]) or any(SOURCES.search(name) or name in marked for name in used):
+                where = block.where("sensitive")
+                yield Found(where, f"{block.address} is printed", "sensitive = true", block.address)
+
+
+check = MAIL_TF_021()

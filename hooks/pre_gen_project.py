@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import itertools
 import json
 import os
 import posixpath
@@ -20,6 +21,9 @@ import zoneinfo
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+# The host names in the order of their questions, and the label of each one's default.
+HOSTS = {"webmail_host": "mail", "admin_host": "admin", "api_host": "mail-api"}
+
 # >>> embedded by `python -m tools.embed_schema` from schemas/answers.schema.json and hooks/facts.json
 FIELDS: dict = json.loads(
     r"""{
@@ -27,6 +31,7 @@ FIELDS: dict = json.loads(
   "project_slug": {"type": "string", "maxLength": 63, "pattern": "^[a-z](?:-?[a-z0-9])*$(?!\\n)", "x-kind": "name", "x-why": "it is not up to 63 lower-case letters, digits and single dashes that begin with a letter", "x-fix": "a name such as 'acme-mail'"},
   "mail_domain": {"type": "string", "maxLength": 240, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a domain name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a domain you own, such as 'acme.com'"},
   "webmail_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail.acme.com'"},
+  "admin_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'admin.acme.com'"},
   "api_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail-api.acme.com'"},
   "admin_email": {"type": "string", "maxLength": 254, "pattern": "^[a-z0-9](?:[._+-]?[a-z0-9]){0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "email", "x-why": "it is not one plain lower-case mail address", "x-fix": "an address such as 'admin@acme.com'"},
   "timezone": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*)*$(?!\\n)", "x-why": "it is not the name of an IANA time zone", "x-fix": "a name such as 'UTC', 'Asia/Tokyo' or 'Europe/Berlin'"},
@@ -219,7 +224,7 @@ def field_problem(field: str, value: object) -> Problem | None:
 
 def _host_problem(field: str, host: str, domain: str) -> Iterator[Problem]:
     """Refuse a host outside the one zone whose DNS the edge keeps, and the zone's own name."""
-    fix = f"'{'mail' if field == 'webmail_host' else 'mail-api'}.{domain}'"
+    fix = f"'{HOSTS[field]}.{domain}'"
     if host == domain:
         yield Problem(field, host, "it is mail_domain itself, whose own name is for a web site", fix)
     elif not host.endswith(f".{domain}"):
@@ -241,11 +246,12 @@ def _disk_problem(ssd: str, hdd: str) -> Iterator[Problem]:
 def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[Problem]:
     """Yield what is wrong between answers that are sound by themselves; others are compared with nothing."""
     a = {field: str(given[field]) for field in sound}
-    for host in ("webmail_host", "api_host"):
+    for host in HOSTS:
         if {host, "mail_domain"} <= sound:
             yield from _host_problem(host, a[host], a["mail_domain"])
-    if {"webmail_host", "api_host"} <= sound and a["webmail_host"] == a["api_host"]:
-        yield Problem("api_host", a["api_host"], "webmail_host has the same name", "a name of its own")
+    for first, second in itertools.combinations((host for host in HOSTS if host in sound), 2):
+        if a[first] == a[second]:
+            yield Problem(second, a[second], f"{first} has the same name", "a name of its own")
     if {"ssd_path", "hdd_path"} <= sound:
         yield from _disk_problem(a["ssd_path"], a["hdd_path"])
     if {"backup_bucket", "state_bucket"} <= sound and a["backup_bucket"] == a["state_bucket"]:

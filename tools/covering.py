@@ -16,6 +16,7 @@ OTHER_TEXTS: Changes = {
     "project_slug": "acme-mail",
     "mail_domain": "acme.co.jp",
     "webmail_host": "webmail.example.com",
+    "admin_host": "accounts.example.com",
     "api_host": "inbound.example.com",
     "admin_email": "ops@acme.org",
     "timezone": "Asia/Tokyo",
@@ -30,6 +31,7 @@ OTHER_TEXTS: Changes = {
 EVERY_TEXT: Changes = {
     **OTHER_TEXTS,
     "webmail_host": "webmail.acme.co.jp",
+    "admin_host": "accounts.acme.co.jp",
     "api_host": "inbound.acme.co.jp",
 }
 

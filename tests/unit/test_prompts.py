@@ -129,14 +129,22 @@ def typed(**given):
 
 def test_only_what_was_answered_wrongly_is_asked_again(tmp_path):
     # The derived defaults follow from the wrong domain, so they are asked again too, now with good defaults.
-    again = ["acme.com", "", "", "", "", ""]
+    again = ["acme.com", "", "", "", "", "", ""]
     code, shown = at_a_terminal([*typed(mail_domain="Acme.com", relay="2", antivirus="n"), *again], tmp_path)
     assert code == 0, shown
     assert (
         "mail_domain: 'Acme.com' is wrong because it has upper-case letters; use 'acme.com' instead" in shown
     )
     asked = [shown.count(words(question)[0]) for question in QUESTIONS]
-    wrong = {"mail_domain", "webmail_host", "api_host", "admin_email", "backup_bucket", "state_bucket"}
+    wrong = {
+        "mail_domain",
+        "webmail_host",
+        "admin_host",
+        "api_host",
+        "admin_email",
+        "backup_bucket",
+        "state_bucket",
+    }
     assert asked == [2 if question in wrong else 1 for question in QUESTIONS]
     settings = (tmp_path / "mailserver" / ".env.example").read_text(encoding="utf-8")
     assert "MAIL_DOMAIN=acme.com\n" in settings and "WEBMAIL_HOST=mail.acme.com\n" in settings

@@ -42,3 +42,16 @@ def test_the_unit_tests_of_a_part_pass(repository, part, chosen):
     )
     assert done.returncode == 0, done.stdout[-5000:]
     assert " passed" in done.stdout and " skipped" not in done.stdout, done.stdout[-500:]
+
+
+def test_the_unit_tests_of_the_email_worker_pass_in_plain_node(repository):
+    done = subprocess.run(
+        ["node", "--test", "--test-reporter=tap"],
+        cwd=repository / "edge" / "email-worker",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "# fail 0" in done.stdout and "# skipped 0" in done.stdout and "# pass 0" not in done.stdout

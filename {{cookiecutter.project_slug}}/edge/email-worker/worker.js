@@ -10,11 +10,13 @@
 // Bindings:
 //   API_URL          plain text, origin of mailserver-api, such as https://mail-api.example.com
 //   API_TOKEN        secret, one of the tokens that mailserver-api accepts
-//   TIMEOUT_SECONDS  plain text, optional: how long one mail may take, from the first byte to the verdict
+//   TIMEOUT_SECONDS  plain text, optional: how long one mail may take, beside the time that its size asks for
 
 const PATH = "/v1/messages";
-// Cloudflare waits about 25 s for a Worker, and mailserver-api answers within 20 s of the first byte.
+// Cloudflare waits about 25 s for a Worker; mailserver-api answers within 20 s of the last byte.
 const TIMEOUT_SECONDS = 22;
+// A home's line may be slow: 1 Mbit/s. A fixed limit would turn the same large mail away for days, then for good.
+const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 const ACCEPTED = "accepted";
 // The mark of an answer that mailserver-api itself gave. A 404 of a proxy on the way does not carry it.
 const VERDICT_HEADER = "X-Mail-Verdict";
@@ -41,7 +43,7 @@ export default {
     } catch (error) {
       report.outcome = "deferred";
       report.reason = String(error.message ?? error);
-      defer(report.reason);
+      await defer(message, report.reason);
     } finally {
       report.seconds = (Date.now() - started) / 1000;
       console.log(JSON.stringify(report)); // no address and no content: logs are kept where mail is not
@@ -49,8 +51,8 @@ export default {
   },
 };
 
-// The one line where it is decided what makes Cloudflare answer "try again later". README.md says how to check it.
-function defer(reason) {
+// The one line that decides what makes Cloudflare answer "try again later". README.md says how to check it live.
+async function defer(message, reason) {
   throw new Error(reason);
 }
 
@@ -69,11 +71,12 @@ function settings(env) {
   if (!(seconds > 0 && seconds <= 600)) {
     throw new Error(`TIMEOUT_SECONDS: ${JSON.stringify(env.TIMEOUT_SECONDS)} is no number of seconds from 1 to 600`);
   }
-  return { url, token, milliseconds: seconds * 1000 };
+  return { url, token, seconds };
 }
 
 /** Stream the raw message to mailserver-api. Never decoded: text would change 8-bit bytes and break signatures. */
-async function post(message, { url, token, milliseconds }) {
+async function post(message, { url, token, seconds }) {
+  const limit = seconds + Math.floor(message.rawSize / SLOWEST_BYTES_PER_SECOND);
   try {
     return await fetch(url, {
       method: "POST",
@@ -86,11 +89,11 @@ async function post(message, { url, token, milliseconds }) {
       body: message.raw,
       duplex: "half", // the standard's word for a body that is still arriving
       redirect: "manual", // never send a mail and the token wherever somebody points
-      signal: AbortSignal.timeout(milliseconds),
+      signal: AbortSignal.timeout(limit * 1000),
     });
   } catch (error) {
     const isLate = error.name === "TimeoutError" || error.name === "AbortError";
-    throw new Error(isLate ? `no verdict within ${milliseconds / 1000} s` : `mailserver-api: ${error.message}`);
+    throw new Error(isLate ? `no verdict within ${limit} s` : `mailserver-api: ${error.message}`);
   }
 }
 

@@ -36,14 +36,16 @@ class Found:
     """One breach of one rule, as the rule states it.
 
     `what` says what is there, `should` what must be there instead; both are sentences without a full stop.
-    `entity` names the thing that is wrong, for instance a service; waivers and readers tell findings apart by
-    it.
+    `entity` names the one setting that is wrong, such as `postfix/always_bcc` or `dovecot/cap_add/NET_ADMIN`: a
+    waiver covers it and nothing beside it. `row` is the row for policy.yml that would allow it, if it is a
+    matter of taste or of the host (`repository.policy.row(…)` writes it).
     """
 
     place: Place
     what: str
     should: str
     entity: str = ""
+    row: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Finding:
     fix: str
     entity: str = ""
     waived: str = ""
+    row: str = ""
 
     def sort_key(self) -> tuple:
         """Worst first, then by place."""

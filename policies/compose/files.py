@@ -24,7 +24,7 @@ COMPOSE_NAME = re.compile(r"^(docker-)?compose([.-].*)?\.ya?ml$|\.compose\.ya?ml
 JSON_NAME = re.compile(r"^(docker-)?compose([.-].*)?\.json$", re.IGNORECASE)
 EXAMPLES = (".env", ".env.example", ".env.sample", ".env.template", "env.example")
 #: Where the same words mean something else.
-OTHERS = (".github/workflows/", ".github/actions/")
+OTHERS = ("policy.yml", ".github/workflows/", ".github/actions/")
 #: Files whose text tells how something is started, besides those that may be executed.
 STARTERS = re.compile(
     r"(?:^|/)(?:GNU)?[Mm]akefile$|\.(?:sh|bash|mk|service|bat|ps1)$|(?:^|/)[Jj]ustfile$|^\.github/"

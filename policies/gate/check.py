@@ -21,7 +21,7 @@ from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
 from policies.model import Place, Problem
-from policies.shared.repository import Repository
+from policies.readers import Repository
 
 FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
 

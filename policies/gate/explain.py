@@ -21,7 +21,7 @@ HEAD = """\
 # The rules of the gate
 
 Made from the code by `make policies-docs`; a test compares the two. How to add a rule: policies/README.md.
-An exception is a waiver in `policies-waivers.yml`, never a comment.
+An exception is a waiver in `policy.yml`, never a comment.
 """
 
 

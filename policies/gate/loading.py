@@ -6,7 +6,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,8 +51,11 @@ def load(folder: Path = POLICIES) -> Loaded:
         place = Place(path.relative_to(folder.parent).as_posix(), line)
         loaded.problems.append(Problem("policy-broken", place, what, fix))
 
+    for path in sorted(folder.glob("*/table.py")):
+        if (path.parent / "rules.yml").is_file():
+            _rows(path, loaded, wrong)
     paths = sorted(path for path in folder.glob("*/rules/*.py") if path.name != "__init__.py")
-    if not paths:
+    if not (paths or loaded.rules):
         wrong(folder / "__init__.py", "there is no policy at all", "restore policies/ from git")
     for path in paths:
         try:
@@ -78,6 +81,23 @@ def load(folder: Path = POLICIES) -> Loaded:
             place = Place("policies/RULES.md", line)
             loaded.problems.append(Problem("policy-missing", place, what, fix))
     return loaded
+
+
+def _rows(path: Path, loaded: Loaded, wrong: Callable[..., None]) -> None:
+    """Load the rules that are rows of a table: `table.py` of a folder has them as `RULES`."""
+    try:
+        rows: list[Rule] = getattr(_import(path, f"policies.{path.parent.name}.table"), "RULES", [])
+    except Exception as error:
+        what = f"its rules.yml does not load: {type(error).__name__}: {error}"
+        wrong(path, what, "fix the row, or the file", _error_line(error, path))
+        return
+    for rule in rows:
+        for complaint in complaints(rule):
+            wrong(path.with_name("rules.yml"), complaint, "write it; CONTRIBUTING shows how")
+        if rule.rule_id in loaded.rules:
+            wrong(path.with_name("rules.yml"), f"{rule.rule_id} is taken", "take the next free number")
+        loaded.rules.setdefault(rule.rule_id, rule)
+        loaded.files.setdefault(rule.rule_id, path)
 
 
 def _promised(folder: Path) -> Iterator[tuple[int, str]]:

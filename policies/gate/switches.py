@@ -13,7 +13,7 @@ from policies.shared.located import dig, sequence, where
 from policies.shared.repository import Repository
 from policies.shared.tables import table
 
-FIX = "remove it; if it must be, write a waiver with reason and end in policies-waivers.yml"
+FIX = "remove it; if it must be, write a waiver with reason and end in policy.yml"
 
 
 @lru_cache(maxsize=1)

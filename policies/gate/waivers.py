@@ -1,4 +1,4 @@
-"""The one file of exceptions: rule, place, reason, owner, end. Used ones are reported; all others stop the
+"""The exceptions in policy.yml: rule, place, reason, owner, end. Used ones are reported; all others stop the
 gate.
 """
 
@@ -16,7 +16,7 @@ from policies.model import Finding, Place, Problem
 from policies.shared.located import dig, sequence, where
 from policies.shared.repository import Repository
 
-FILE = "policies-waivers.yml"
+FILE = "policy.yml"
 #: Names under which somebody may look for the file; nothing reads them.
 MISTAKEN = ("policies?waiver*.y*ml", ".policies?waiver*.y*ml", "policies?waiver*.json")
 #: An exception is looked at anew at least once a year.
@@ -27,8 +27,8 @@ MOST = 3
 
 @dataclass(frozen=True)
 class Waiver:
-    """One exception. `place` is a file, or file#entity for one thing in it, for instance
-    docker-compose.yml#postfix.
+    """One exception. `place` is file#entity for one setting, for instance docker-compose.yml#postfix/memory, or a
+    file for what has no entity.
     """
 
     rule: str
@@ -40,7 +40,7 @@ class Waiver:
 
     def covers(self, finding: Finding) -> bool:
         """Tell whether a finding is the one that was waived."""
-        return self.rule == finding.rule and self.place in (finding.place.file, place_of(finding))
+        return self.rule == finding.rule and self.place == place_of(finding)
 
 
 def place_of(finding: Finding) -> str:
@@ -53,8 +53,8 @@ def read(repository: Repository, today: datetime.date) -> tuple[list[Waiver], li
     found: list[Waiver] = []
     problems = list(_elsewhere(repository))
     for document in repository.yaml(FILE) if FILE in repository.files else ():
-        wrong = [] if document is None else errors("waivers", document, Place(FILE))
-        problems += [Problem("waiver-invalid", each.place, each.what, each.should) for each in wrong]
+        wrong = [] if document is None else errors("policy", document, Place(FILE))
+        problems += [Problem("policy-invalid", each.place, each.what, each.should) for each in wrong]
         for number, entry in enumerate(sequence(dig(document, "waivers"))):
             try:
                 texts = [str(entry[key]) for key in ("rule", "place", "reason", "owner")]
@@ -82,7 +82,7 @@ def _elsewhere(repository: Repository) -> Iterator[Problem]:
     for file in repository.matching(*MISTAKEN):
         if file != FILE:
             what = "nobody reads this file: its name is not the one of the exceptions"
-            yield Problem("waiver-invalid", Place(file), what, f"write them into {FILE}, in the root")
+            yield Problem("waiver-invalid", Place(file), what, f"write them below waivers: in {FILE}")
 
 
 def _too_long(waiver: Waiver, at: Place, today: datetime.date) -> Iterator[Problem]:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch, translate
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from policies.model import Place, Problem
 from policies.shared import located
 from policies.shared.limits import MOST_BYTES
-
-if TYPE_CHECKING:
-    from policies.compose.project import Project
-    from policies.config.reader import Configuration
-    from policies.dockerfile.reader import Dockerfile
-    from policies.terraform.module import Module
-    from policies.workflows.reader import Workflow
+from policies.shared.policy import FILE as POLICY
+from policies.shared.policy import Policy, policy
 
 #: What may be larger: only its beginning is searched.
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.pdf", "*.woff2")
@@ -49,6 +44,9 @@ class Repository:
     `changes` are texts that stand in for those on disk (None: the file is gone), so that many versions of one
     repository can be judged without writing them; `modes` says which files shall count as executable or not.
     """
+
+    #: What reads each kind of file; policies/readers.py fills it, since this module knows no kind.
+    readers: ClassVar[dict[str, Callable[[Repository], Any]]] = {}
 
     def __init__(
         self,
@@ -175,37 +173,34 @@ class Repository:
             self.problem("unreadable", Place(file), str(error), "make it a readable file")
         return []
 
-    @cached_property
-    def compose(self) -> list[Project]:
-        """Every Compose project, resolved: see policies/compose/project.py."""
-        from policies.compose import project as compose
-
-        return compose.projects(self)
+    # ---- data: policies/readers.py says what reads each kind
 
     @cached_property
-    def dockerfiles(self) -> list[Dockerfile]:
+    def policy(self) -> Policy:
+        """What the operator decided: policy.yml, or nothing special where there is none."""
+        return policy(self.text(POLICY) if self.has(POLICY) else "")
+
+    @cached_property
+    def compose(self) -> list[Any]:
+        """Every Compose project, resolved."""
+        return self.readers["compose"](self)
+
+    @cached_property
+    def dockerfiles(self) -> list[Any]:
         """Every Dockerfile, as instructions."""
-        from policies.dockerfile import reader as dockerfiles
-
-        return dockerfiles.dockerfiles(self)
+        return self.readers["dockerfiles"](self)
 
     @cached_property
-    def workflows(self) -> list[Workflow]:
+    def workflows(self) -> list[Any]:
         """Every GitHub workflow and composite action."""
-        from policies.workflows import reader as workflow
-
-        return workflow.workflows(self)
+        return self.readers["workflows"](self)
 
     @cached_property
-    def modules(self) -> list[Module]:
+    def modules(self) -> list[Any]:
         """Every folder with Terraform files, with expressions evaluated as far as they are known."""
-        from policies.terraform import module as terraform
-
-        return terraform.modules(self)
+        return self.readers["modules"](self)
 
     @cached_property
-    def configuration(self) -> Configuration:
+    def configuration(self) -> Any:
         """The services' configuration files, parsed."""
-        from policies.config.reader import Configuration
-
-        return Configuration(self)
+        return self.readers["configuration"](self)

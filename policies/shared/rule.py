@@ -22,7 +22,7 @@ class Rule:
     #: The demand and the way to meet it, in one line: checkov shows nothing else.
     name: ClassVar[str]
     severity: ClassVar[Severity]
-    #: How to mend it, in the imperative.
+    #: How to fix it, in the imperative.
     fix: ClassVar[str]
     #: Two snippets for the documentation.
     bad: ClassVar[str]
@@ -66,6 +66,7 @@ class Rule:
                         found.should,
                         self.fix,
                         found.entity,
+                        row=found.row,
                     )
 
 

@@ -12,7 +12,7 @@ from cookiecutter.main import cookiecutter
 from gate_run import git
 from hypothesis import settings
 
-from policies.shared.repository import Repository
+from policies.readers import Repository
 
 #: The same examples on every machine and in every run: what fails in CI fails here.
 settings.register_profile("gate", derandomize=True, deadline=None)

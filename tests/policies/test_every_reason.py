@@ -39,7 +39,7 @@ def write(file: str, text: str):
 
 
 def waived(*changes: dict):
-    return write("policies-waivers.yml", json.dumps({"waivers": [WAIVER | each for each in changes]}))
+    return write("policy.yml", json.dumps({"waivers": [WAIVER | each for each in changes]}))
 
 
 def policy(body: str = "return iter(())", **more: str):
@@ -140,42 +140,42 @@ REASONS = {
     "a comment switches a check off": (
         write("terraform/s3-backup/more.tf", "# checkov:skip=CKV_AWS_1:no\n"), {},
         ("inline-skip", "terraform/s3-backup/more.tf:1", "a comment switches a check of checkov off",
-         "remove it; if it must be, write a waiver with reason and end in policies-waivers.yml"),
+         "remove it; if it must be, write a waiver with reason and end in policy.yml"),
     ),
     "a settings file by which a checker looks away": (
         write(".shellcheckrc", "disable=all\n"), {},
         ("inline-skip", ".shellcheckrc:1", "a settings file by which shellcheck may look away",
-         "remove it; if it must be, write a waiver with reason and end in policies-waivers.yml"),
+         "remove it; if it must be, write a waiver with reason and end in policy.yml"),
     ),
     "a waiver without a reason": (
         waived({"reason": "because"}), {},
-        ("waiver-invalid", "policies-waivers.yml:1", 'waivers[0].reason is "because"',
+        ("waiver-invalid", "policy.yml:1", 'waivers[0].reason is "because"',
          "a sentence of at least 20 letters"),
     ),
     "a waiver of no rule": (
         waived({"rule": "FOO_BAR"}), {},
-        ("waiver-unknown", "policies-waivers.yml:1", "there is no rule FOO_BAR", "--list names them"),
+        ("waiver-unknown", "policy.yml:1", "there is no rule FOO_BAR", "--list names them"),
     ),
     "a waiver of nothing": (
         waived({}), {},
-        ("waiver-unused", "policies-waivers.yml:1", "nothing to waive: MAIL_REP_001 at .gitignore",
+        ("waiver-unused", "policy.yml:1", "nothing to waive: MAIL_REP_001 at .gitignore",
          "remove the waiver"),
     ),
     "a waiver that has ended": (
         waived({"expires": "2027-01-14"}), {},
-        ("waiver-expired", "policies-waivers.yml:1",
+        ("waiver-expired", "policy.yml:1",
          "the waiver of MAIL_REP_001 at .gitignore ended on 2027-01-14",
          "mend the finding, or decide anew with a new end"),
     ),
     "a waiver for too long": (
         waived({"expires": "2099-01-01"}), {},
-        ("waiver-too-long", "policies-waivers.yml:1",
+        ("waiver-too-long", "policy.yml:1",
          "the waiver of MAIL_REP_001 at .gitignore ends on 2099-01-01, more than a year ahead",
          "name a day up to 2028-01-16; then somebody decides anew"),
     ),
     "two waivers of one place": (
         waived({"rule": "MAIL_CMP_001"}, {"rule": "MAIL_CMP_001"}), {},
-        ("waiver-twice", "policies-waivers.yml:1", "MAIL_CMP_001 at .gitignore is waived in line 1 already",
+        ("waiver-twice", "policy.yml:1", "MAIL_CMP_001 at .gitignore is waived in line 1 already",
          "keep one of the two"),
     ),
     "a checker is not at hand where all are required": (

@@ -136,7 +136,7 @@ PLACES = [
     "compose.more.yml",
     ".github/workflows/a.yml",
     ".github/actions/x/action.yml",
-    "policies-waivers.yml",
+    "policy.yml",
 ]
 CALM = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

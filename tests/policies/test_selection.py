@@ -54,7 +54,7 @@ def test_the_list_names_what_only_and_families_name(capsys):
     assert {row["rule"] for row in rows} == {"MAIL_TF_001", "SHELLCHECK", "CKV_DOCKER_9"}
     assert main(["check", "--list", "--families", "terraform"]) == 0
     names = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
-    others = {"SYNTAX_TERRAFORM", "SCHEMA_WAIVERS"}
+    others = {"SYNTAX_TERRAFORM", "SCHEMA_POLICY"}
     assert others < names and all(name.startswith("MAIL_TF_") for name in names - others)
 
 

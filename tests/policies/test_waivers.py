@@ -33,7 +33,7 @@ def repository(generate, tmp_path):
 
 
 def judge(root, *waivers, only=("MAIL_REP_001",)):
-    (root / "policies-waivers.yml").write_text(json.dumps({"waivers": list(waivers)}))
+    (root / "policy.yml").write_text(json.dumps({"waivers": list(waivers)}))
     return check(root, Options(only=only, today=TODAY)).report
 
 
@@ -44,9 +44,7 @@ def test_a_waiver_turns_the_finding_into_a_report_of_it(repository, capsys):
 
 
 def test_a_waived_finding_is_shown_in_every_run(repository, capsys):
-    (repository / "policies-waivers.yml").write_text(
-        json.dumps({"waivers": [WAIVER | {"expires": SOON.isoformat()}]})
-    )
+    (repository / "policy.yml").write_text(json.dumps({"waivers": [WAIVER | {"expires": SOON.isoformat()}]}))
     assert main(["check", str(repository), "--only", "MAIL_REP_001"]) == 0
     said = capsys.readouterr().out
     assert "waived .gitignore:1 MAIL_REP_001" in said
@@ -87,7 +85,7 @@ def test_a_date_without_quotes_is_a_date(repository):
     text = (
         "waivers:\n  - rule: MAIL_REP_001\n    place: .gitignore\n    reason: Keys of the test are public.\n"
     )
-    (repository / "policies-waivers.yml").write_text(text + "    owner: admin\n    expires: 2027-01-31\n")
+    (repository / "policy.yml").write_text(text + "    owner: admin\n    expires: 2027-01-31\n")
     assert check(repository, Options(only=("MAIL_REP_001",), today=TODAY)).report.exit_code == 0
 
 
@@ -117,10 +115,10 @@ def problems(report):
 
 def test_a_day_that_does_not_exist_is_told_with_its_line(repository):
     text = json.dumps({"waivers": [WAIVER | {"expires": "2027-02-30"}]}, indent=1)
-    (repository / "policies-waivers.yml").write_text(text)
+    (repository / "policy.yml").write_text(text)
     report = check(repository, Options(only=("MAIL_REP_001",), today=TODAY)).report
     what = "expires is 2027-02-30, and the calendar has no such day"
-    place = f"policies-waivers.yml:{1 + text[: text.index('expires')].count(chr(10))}"
+    place = f"policy.yml:{1 + text[: text.index('expires')].count(chr(10))}"
     assert problems(report) == [("waiver-invalid", place, what, "write a day that exists, as 2027-01-31")]
 
 
@@ -133,13 +131,13 @@ def test_a_waiver_lasts_a_year_at_most(repository):
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "waivers: []\n"])
 def test_a_file_without_a_waiver_is_none(repository, text):
-    (repository / "policies-waivers.yml").write_text(text)
+    (repository / "policy.yml").write_text(text)
     report = check(repository, Options(only=("MAIL_CMP_001",), today=TODAY)).report
     assert (report.exit_code, report.problems) == (0, [])
 
 
 def test_a_file_that_cannot_be_read_is_told_in_every_run(repository):
-    (repository / "policies-waivers.yml").write_text("waivers: [\n")
+    (repository / "policy.yml").write_text("waivers: [\n")
     report = check(repository, Options(families=("terraform",), only=("MAIL_TF_001",), today=TODAY)).report
     assert [each.kind for each in report.problems] == ["unreadable"]
 
@@ -198,7 +196,7 @@ def test_a_waiver_of_nothing_says_what_may_be_meant(repository, change, fix):
 )
 def test_a_waiver_of_what_this_run_leaves_out_is_not_called_unused(repository, rule, options):
     waiver = WAIVER | {"rule": rule}
-    (repository / "policies-waivers.yml").write_text(json.dumps({"waivers": [waiver]}))
+    (repository / "policy.yml").write_text(json.dumps({"waivers": [waiver]}))
     assert check(repository, Options(today=TODAY, **options)).report.problems == []
 
 

@@ -4,7 +4,7 @@ from policies.compose.project import projects
 from policies.config.reader import Configuration
 from policies.dockerfile.reader import dockerfiles
 from policies.shared.repository import Repository
-from policies.terraform.module import modules
+from policies.terraform.reader import modules
 from policies.workflows.reader import workflows
 
 __all__ = ["Repository"]

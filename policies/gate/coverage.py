@@ -12,7 +12,7 @@ import yaml
 from policies.gate import hidden, switches
 from policies.model import Place
 from policies.shared.repository import Repository
-from policies.terraform import module as terraform
+from policies.terraform import reader as terraform
 
 KINDS = Path(__file__).parent.parent / "data" / "kinds.yml"
 

@@ -1,8 +1,4 @@
-"""Terraform modules and their blocks, one block for each instance that count, for_each or dynamic make.
-
-A value is plain data (Map and List keep the lines inside), `Json` for a text that holds JSON, `Unknown` for
-what only Terraform will know, or `Partial` for a text with something unknown in it.
-"""
+"""Terraform modules and their blocks, one block for each instance that count, for_each or dynamic make."""
 
 from __future__ import annotations
 
@@ -10,45 +6,28 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from policies.model import Place
 from policies.shared.located import Map
+from policies.shared.policy import Policy
 from policies.terraform.hcl import Node
-
-if TYPE_CHECKING:
-    from policies.terraform.values import Evaluator
+from policies.terraform.values import number, written
 
 #: Blocks that Terraform can make many times.
-REPEATED = ("resource", "data", "ephemeral", "module")
+REPEATED = ("resource", "data", "module")
 #: More instances of one block say nothing new.
 MOST = 20
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """A value that is not in the files. `text` is the expression, for instance aws_s3_bucket.backup.id."""
+class Evaluates(Protocol):
+    """What a module needs to know what its expressions come to (policies/terraform/evaluator.py)."""
 
-    text: str
+    def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any: ...
 
-    def __str__(self) -> str:
-        return "${" + self.text + "}"
+    def named(self, name: str) -> Any: ...
 
-
-class Partial(str):
-    """A text with something unknown in it, written as ${…}."""
-
-
-def yes(value: Any) -> bool:
-    """Tell whether a value is true; Terraform takes the text for it as well."""
-    return value is True or value == "true"
-
-
-def number(value: Any) -> int | float | None:
-    """Return a number, also one that was written as a text; nothing if it is none or unknown."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    return int(value) if type(value) is str and value.isdecimal() else None
+    def references(self, node: Any) -> Iterator[str]: ...
 
 
 def _pair(key: Any, value: Any, place: Place) -> Map:
@@ -79,16 +58,16 @@ class Block:
 
     @property
     def address(self) -> str:
-        """Return aws_s3_bucket.backup, data.aws_iam_policy_document.x, var.name, module.m.aws_…, …"""
+        """Return aws_s3_bucket.backup, data.aws_iam_policy_document.x, var.name, …"""
         kind = {"resource": (), "variable": ("var",)}.get(self.type, (self.type,))
-        return self.module.prefix + ".".join((*kind, *self.labels))
+        return ".".join((*kind, *self.labels))
 
     def has(self, name: str) -> bool:
         """Tell whether an attribute is set at all."""
         return name in self.attributes
 
     def value(self, name: str, default: Any = None) -> Any:
-        """Return an attribute's value, evaluated; see the module's docstring for what it can be."""
+        """Return an attribute's value, evaluated; policies/terraform/values.py says what it can be."""
         if name not in self.attributes:
             return default
         return self.module.evaluator.value(self.attributes[name], self.where(name).file, self.scope)
@@ -122,16 +101,16 @@ class Block:
         """Return the dotted names that an attribute mentions, for instance {"aws_s3_bucket.backup.id"}."""
         node = self.attributes.get(name)
         found = set() if node is None else set(self.module.evaluator.references(node))
-        if name != "for_each" and any(each.startswith(f"{self.module.prefix}each.") for each in found):
+        if name != "for_each" and any(each.startswith("each.") for each in found):
             found |= self.references("for_each")
         return found
 
-    # ---- count, for_each and dynamic
+    def names(self, attribute: str, target: Block) -> bool:
+        """Tell whether an attribute mentions another block, or something of it."""
+        address = target.address
+        return any(each == address or each.startswith(f"{address}.") for each in self.references(attribute))
 
-    @property
-    def repetition(self) -> Node | None:
-        """The expression that says how often a block is made; none if it is made once."""
-        return self.attributes.get("for_each") or self.attributes.get("count")
+    # ---- count, for_each and dynamic
 
     def scopes(self, name: str = "each") -> list[dict[str, Any]] | None:
         """Return one scope for each instance; nothing if the files do not say how many there are."""
@@ -144,16 +123,15 @@ class Block:
             return None
         if self.has("count") and self.type in REPEATED:
             times = number(self.value("count"))
-            return (
-                None if times is None else [{"count": {"index": at}} for at in range(min(int(times), MOST))]
-            )
+            if times is None:
+                return None
+            return [{"count": {"index": at}} for at in range(min(int(times), MOST))]
         return [{}]
 
     def instances(self) -> list[Block]:
         """Return the block as often as it is made; once, and not sure, if that is never or not known."""
         scopes = self.scopes() if self.type in REPEATED else [{}]
-        made = [self.within(scope) for scope in scopes or ()] or [self.within({}, sure=False)]
-        return made if self.module.sure else [each.within({}, sure=False) for each in made]
+        return [self.within(scope) for scope in scopes or ()] or [self.within({}, sure=False)]
 
     def within(self, scope: dict[str, Any], sure: bool = True) -> Block:
         """Return the block with these names known in it and in all inside it."""
@@ -161,8 +139,8 @@ class Block:
         return replace(self, scope={**self.scope, **scope}, nested=inside, sure=self.sure and sure)
 
     def _content(self) -> list[Block]:
-        iterator = str(self.module.evaluator.written(self.attributes.get("iterator"), self.labels[0]))
-        scopes = self.scopes(iterator)
+        node = self.attributes.get("iterator")
+        scopes = self.scopes(self.labels[0] if node is None else written(node))
         contents = [each for each in self.nested if each.type == "content"]
         made = [
             each.within(scope, sure=scopes is not None)
@@ -174,51 +152,24 @@ class Block:
 
 @dataclass(eq=False)
 class Module:
-    """One folder with Terraform files, as a root or as it is called by another one."""
+    """One folder with Terraform files; whoever reads it (policies/terraform/reader.py) sets the evaluator."""
 
     folder: str
     files: tuple[str, ...]
-    #: The blocks as written; `blocks` has them as they are made, those of called modules included.
+    #: The blocks as written; `blocks` has them as often as they are made.
     own: list[Block] = field(default_factory=list, repr=False)
-    #: Values from the tfvars files that git tracks.
-    given: dict[str, tuple[Node, Place]] = field(default_factory=dict, repr=False)
-    #: The block that calls it, for a module inside another one.
-    call: Block | None = field(default=None, repr=False)
-    children: list[Module] = field(default_factory=list, repr=False)
-    #: Files for init -backend-config, each as a block.
-    settings: list[Block] = field(default_factory=list, repr=False)
-    #: Examples of values, and settings of the command line.
-    written_down: list[Block] = field(default_factory=list, repr=False)
+    #: What the operator allows (policy.yml).
+    policy: Policy = field(default_factory=Policy, repr=False)
     #: What .terraform.lock.hcl says, one block a provider.
     locks: list[Block] = field(default_factory=list, repr=False)
-    #: Buckets that hold the state of a module of this repository.
+    #: Buckets that hold the state of another module of this repository.
     states: frozenset[str] = frozenset()
-    evaluator: Evaluator = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        from policies.terraform.values import Evaluator
-
-        self.evaluator = Evaluator(self)
-
-    @property
-    def prefix(self) -> str:
-        """What stands before the address of everything in here."""
-        return f"{self.call.address}." if self.call else ""
-
-    @property
-    def sure(self) -> bool:
-        """Whether it is called at all."""
-        return self.call is None or self.call.sure
+    evaluator: Evaluates = field(init=False, repr=False)
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Every block, as often as it is made, with those of the modules that it calls."""
-        own = [made for each in self.own for made in each.instances()]
-        return own + [block for child in self.children for block in child.blocks]
-
-    def child(self, name: str) -> Module | None:
-        """Return a called module by the name of its call."""
-        return next((each for each in self.children if each.call and each.call.labels == (name,)), None)
+        """Every block, as often as it is made."""
+        return [made for each in self.own for made in each.instances()]
 
     def all(self, type: str, *labels: str) -> list[Block]:
         """Return the blocks of a type whose labels begin so: all("resource", "aws_s3_bucket")."""
@@ -238,22 +189,15 @@ class Module:
         return [
             each
             for each in self.resources(*types)
-            if names(each, attribute, target) or (isinstance(name, str) and each.value(attribute) == name)
+            if each.names(attribute, target) or (isinstance(name, str) and each.value(attribute) == name)
         ]
 
-    def own_backends(self) -> list[Block]:
-        """Return where this module keeps its state: its backend, and files that complete or replace it."""
-        settings = [each for each in self.own if each.type == "terraform"]
-        return [inner for each in settings for inner in each.inner("backend")] + self.settings
+    def backends(self) -> list[Block]:
+        """Return where this module keeps its state."""
+        return [inner for each in self.own if each.type == "terraform" for inner in each.inner("backend")]
 
     @property
     def place(self) -> Place:
         """Where to point if something is missing from the module as a whole."""
         main = posixpath.join(self.folder, "main.tf")
         return Place(main if main in self.files else self.files[0])
-
-
-def names(block: Block, attribute: str, target: Block) -> bool:
-    """Tell whether an attribute mentions another block, or something of it."""
-    address = target.address
-    return any(each == address or each.startswith(f"{address}.") for each in block.references(attribute))

@@ -10,25 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from policies.model import Place
-from policies.shared.limits import MOST_WEIGHT
 from policies.shared.located import List, Map
-
-#: No honest list is longer.
-MOST = 1000
-#: A width in a format, which makes a text as long as somebody likes.
-WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\*|\d{4})")
-
-
-class Json(str):
-    """A text made by jsonencode or by a policy document; `value` is the data that it holds."""
-
-    value: Any
-
-    @classmethod
-    def of(cls, value: Any) -> Json:
-        made = cls(json.dumps(value, default=str, sort_keys=True))
-        made.value = value
-        return made
+from policies.terraform.values import Json, located_json
 
 
 def listed(items: Any, place: Place) -> List:
@@ -72,27 +55,11 @@ def _distinct(place: Place, items: Any) -> List:
     return result
 
 
-def _bounded(size: int) -> None:
-    """Raise ValueError before something is made that is too large."""
-    if size > MOST_WEIGHT:
-        raise ValueError("it is too large")
-
-
 def _join(place: Place, sign: str, *lists: Any) -> str:
-    texts = [str(each) for items in lists for each in items]
-    _bounded(len(texts) * len(sign) + sum(map(len, texts)))
-    return sign.join(texts)
-
-
-def _range(place: Place, *numbers: Any) -> List:
-    made = range(*numbers)
-    _bounded(len(made) * (MOST_WEIGHT // MOST))
-    return listed(made, place)
+    return sign.join(str(each) for items in lists for each in items)
 
 
 def _format(place: Place, pattern: str, *values: Any) -> str:
-    if WIDTH.search(pattern):
-        raise ValueError("a width that makes it too large")
     return pattern.replace("%v", "%s").replace("%q", '"%s"') % values
 
 
@@ -100,29 +67,12 @@ def _formatlist(place: Place, pattern: str, *values: Any) -> List:
     """Format once for each entry of the lists; what is no list is the same each time."""
     lists = [each for each in values if isinstance(each, list)]
     rows = range(len(lists[0])) if lists else range(1)
-    same = sum(len(str(each)) for each in values if not isinstance(each, list))
-    _bounded(len(rows) * (len(pattern) + same))
     made = [[each[at] if isinstance(each, list) else each for each in values] for at in rows]
     return listed([_format(place, pattern, *row) for row in made], place)
 
 
 def _decode(place: Place, text: str) -> Any:
     return text.value if isinstance(text, Json) else located_json(json.loads(text), place)
-
-
-def located_json(value: Any, place: Place) -> Any:
-    """Return JSON as located values that all stand at one place."""
-    if isinstance(value, dict):
-        result = Map(place)
-        for key, item in value.items():
-            result.put(key, located_json(item, place), place)
-        return result
-    if isinstance(value, list):
-        items = List(place)
-        for item in value:
-            items.add(located_json(item, place), place)
-        return items
-    return value
 
 
 def _same(place: Place, value: Any) -> Any:
@@ -135,9 +85,7 @@ def _lookup(place: Place, values: Any, key: Any, *default: Any) -> Any:
 
 def _replace(place: Place, text: str, old: str, new: str) -> str:
     if len(old) > 1 and old.startswith("/") and old.endswith("/"):
-        _bounded(len(text) * (1 + new.count("$")) + len(new) * len(re.findall(old[1:-1], text)))
         return re.sub(old[1:-1], re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text)
-    _bounded(len(text) + len(new) * text.count(old))
     return text.replace(old, new)
 
 
@@ -182,7 +130,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": lambda place, *numbers: min(numbers),
     "nonsensitive": _same,
     "one": lambda place, items: items[0] if items else None,
-    "range": _range,
     "replace": _replace,
     "reverse": lambda place, items: listed(list(reversed(items)), place),
     "sensitive": _same,

@@ -10,47 +10,21 @@ from typing import Any
 
 from policies.model import Place
 from policies.shared.located import List, Map, sequence, where
-from policies.shared.tables import table
-from policies.terraform.blocks import Block, Module, Partial, Unknown
-from policies.terraform.functions import Json, located_json
+from policies.terraform.blocks import Block, Module
+from policies.terraform.values import Json, Partial, Unknown, located_json
 
-#: Types of resource with a policy, for the rules that plain checkov runs.
-POLICIES = (
-    "aws_iam_policy",
-    "aws_iam_role_policy",
-    "aws_iam_user_policy",
-    "aws_iam_group_policy",
-    "aws_s3_bucket_policy",
-    "aws_s3_bucket",
-    "aws_sns_topic",
-    "aws_sns_topic_policy",
-    "aws_sqs_queue_policy",
-    "aws_kms_key",
-    "aws_iam_role",
-)
 #: Attributes that hold a policy, of whatever resource.
 ATTRIBUTES = ("policy", "assume_role_policy", "access_policy", "resource_policy")
 #: Their policy is about something else.
 OTHERS = ("aws_ecr_lifecycle_policy", "aws_dlm_lifecycle_policy", "aws_appautoscaling_policy")
-KEYS = {
-    "Sid",
-    "Effect",
-    "Principal",
-    "NotPrincipal",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-}
-IN_MODULE = re.compile(r"^(?:module\.[\w-]+\.)+")
+KEYS = set(["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"])
 #: An unknown piece in JSON that was written as text.
 PIECE = re.compile(r"^\$\{(?P<name>[^{}]*)\}$")
 #: What is known by name only is one thing: aws_s3_bucket.backup.arn.
 ONE = re.compile(r"^(?:[\w-]+\.)*aws_[\w-]+\.[\w-]+(?:\[[^*\]]*\])?\.(?:arn|id|unique_id|account_id)$")
 #: Unknown pieces of a text that name one thing: of a resource, of this account, or made at random.
 NAMED = re.compile(
-    r"^(?:module\.[\w-]+\.)*(?:aws_|random_|data\.aws_(?:caller_identity|partition|region)\.)|^(?:self|each|count)\."
+    r"^(?:aws_|random_|data\.aws_(?:caller_identity|partition|region)\.|self\.|each\.|count\.)"
 )
 REFERENCE = re.compile(r"\$\{(?P<name>[^}]{0,500})\}")
 
@@ -58,17 +32,6 @@ REFERENCE = re.compile(r"\$\{(?P<name>[^}]{0,500})\}")
 def is_open(value: Any) -> bool:
     """Tell whether a value is not wholly known."""
     return isinstance(value, (Unknown, Partial))
-
-
-def plain_address(address: str) -> str:
-    """Return an address without modules: a policy keeps its list in iam.yml when it moves into one."""
-    return IN_MODULE.sub("", address)
-
-
-def listed(address: str, action: str) -> bool:
-    """Tell whether policies/data/iam.yml has an action for a policy; IAM does not mind the case."""
-    may = table("iam").get(plain_address(address)) or table("iam")["host"]
-    return action.lower() in (each.lower() for each in may)
 
 
 def is_named(value: Any, block: Block) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 from policies.model import Place
 from policies.shared.located import List, Map, sequence
-from policies.terraform.blocks import Block, Unknown
-from policies.terraform.functions import Json, located_json
+from policies.terraform.blocks import Block
+from policies.terraform.values import Json, Unknown, located_json
 
 #: Where a document takes statements of others from; the last two are old names.
 SOURCES = ("source_policy_documents", "override_policy_documents", "source_json", "override_json")

@@ -1,63 +1,69 @@
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+"""MAIL_TF_002: how long backups are locked."""
 
-from policies.model import Found, Place, Severity
+import json
+from collections.abc import Iterable, Iterator
+
+from policies.model import Found, Severity
+from policies.shared.located import dig
 from policies.shared.repository import Repository
-from policies.terraform.answers import answered, told
-from policies.terraform.blocks import Module, number
+from policies.terraform.blocks import Module
 from policies.terraform.buckets import LOCK, retention_days
+from policies.terraform.reader import parsed
 from policies.terraform.rule import TerraformRule
+from policies.terraform.values import number
 
 VARIABLE = "object_lock_days"
+ANSWERS, EXAMPLE = ".cruft.json", "terraform.tfvars.example"
 
 
-class Asked(NamedTuple):
-    """A module, the days that were answered, with the file that says so, and what commands say instead."""
-
-    module: Module
-    days: int
-    source: str
-    told: list[tuple[str, Place]]
+def answered(repository: Repository, folder: str) -> Iterator[tuple[int, str]]:
+    """Yield the days that were decided: in the answers, and in the example of the variables."""
+    yield 1, "the least that AWS takes"
+    try:
+        answers = json.loads(repository.text(ANSWERS)) if repository.has(ANSWERS) else None
+    except ValueError:
+        answers = None  # reported by whoever reads that file as what it is
+    body = parsed(repository, f"{folder}/{EXAMPLE}") if repository.has(f"{folder}/{EXAMPLE}") else None
+    node = body.attributes.get(VARIABLE) if body else None
+    example = node.parts[0].parts[0] if node and node.parts[0].parts else None
+    for value, source in ((dig(answers, "context", "cookiecutter", VARIABLE), ANSWERS), (example, EXAMPLE)):
+        if (days := number(value)) is not None:
+            yield int(days), source
 
 
 class MAIL_TF_002(TerraformRule):
     """A lock shorter than what was decided ends before anybody notices that something is wrong.
 
-    Ransomware waits for weeks; a lock of a few days lets it delete the last clean backup legally. A variable
-    that a workflow or a script sets (TF_VAR_…, -var) comes before what the files of the module say.
+    Ransomware waits for weeks; a lock of a few days lets it delete the last clean backup legally.
     """
 
     name = "Lock long enough: default_retention takes var.object_lock_days, at least the days answered"
     severity = Severity.CRITICAL
     fix = "Write days = var.object_lock_days, and give that variable the number of days that was decided"
-    resources = ("aws_s3_bucket_object_lock_configuration",)
     bad = 'rule {\n  default_retention {\n    mode = "COMPLIANCE"\n    days = 1\n  }\n}\n'
     good = 'rule {\n  default_retention {\n    mode = "COMPLIANCE"\n    days = var.object_lock_days\n  }\n}\n'
 
-    def subjects(self, repository: Repository) -> Iterable[Asked]:
-        """Return every module with the most days that were asked for; 1 if nobody says."""
-        found, said = [], list(told(repository, VARIABLE))
-        for module in repository.modules:
-            days = [(1, "the least that AWS takes"), *answered(repository, module.folder, VARIABLE)]
-            found.append(Asked(module, *max(days, key=lambda pair: pair[0]), said))
-        return found
+    def subjects(self, repository: Repository) -> Iterable[tuple[Module, int, str]]:
+        """Return every module with the most days that were decided, and the file that says so."""
+        return [
+            (module, *max(answered(repository, module.folder), key=lambda pair: pair[0]))
+            for module in repository.modules
+        ]
 
-    def check(self, subject: Asked) -> Iterator[Found]:
-        """Compare the days of each lock with those asked for and with the variable."""
-        variable = number(subject.module.evaluator.named(f"var.{VARIABLE}"))
-        least = max(subject.days, variable or 0)
-        source = subject.source if least == subject.days else f"var.{VARIABLE}"
-        for configuration in subject.module.resources(LOCK):
+    def check(self, subject: tuple[Module, int, str]) -> Iterator[Found]:
+        """Compare the days of each lock with those decided and with the variable."""
+        module, decided, source = subject
+        variable = number(module.evaluator.named(f"var.{VARIABLE}")) or 0
+        least = max(decided, variable)
+        source = source if least == decided else f"var.{VARIABLE}"
+        for configuration in module.resources(LOCK):
             for days, place in retention_days(configuration):
                 known = number(days)
                 if known is None or known < least:
-                    what = f"backups are locked for {days} days"
                     should = f"at least {least} days, as {source} says"
-                    yield Found(place, what, should, configuration.address)
-            for value, place in subject.told:
-                if not value.isdecimal() or int(value) < least:
-                    what = f"Terraform is told to lock backups for {value or 'no'} days"
-                    yield Found(place, what, f"at least {least} days, as {source} says", f"var.{VARIABLE}")
+                    yield Found(
+                        place, f"backups are locked for {days} days", should, f"{configuration.address}/days"
+                    )
 
 
 check = MAIL_TF_002()

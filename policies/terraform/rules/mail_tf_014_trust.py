@@ -1,16 +1,20 @@
+"""MAIL_TF_014: who may assume roles."""
+
 import re
 from collections.abc import Iterator
 
 from policies.model import Found, Place, Severity
 from policies.shared.located import sequence
-from policies.shared.tables import table
-from policies.terraform.blocks import Module, names
-from policies.terraform.iam import Statement, listed, statements
+from policies.terraform.blocks import Module
+from policies.terraform.iam import Statement, statements
 from policies.terraform.rule import TerraformRule
+from policies.terraform.tables import trusted
 
+#: GitHub's subject: the repository (with ids behind @ in the newer form), and what runs in it.
 SUBJECT = re.compile(r"^repo:(?P<repository>[^:]+):(?P<rest>.+)$")
-REPOSITORY = "github_repository"
 READS = re.compile(r"^[\w-]+:(?:Get|List|Describe|Head)")
+REPOSITORY = "github_repository"
+MFA = "aws:MultiFactorAuthPresent"
 
 
 class MAIL_TF_014(TerraformRule):
@@ -23,7 +27,6 @@ class MAIL_TF_014(TerraformRule):
     name = "Trust is narrow: people need MFA, GitHub StringEquals of audience, repository and branch"
     severity = Severity.CRITICAL
     fix = 'Add Bool aws:MultiFactorAuthPresent "true", or StringEquals with the token\'s aud and sub'
-    resources = ("aws_iam_role",)
     bad = 'Principal = { Federated = local.github_oidc }\nAction    = "sts:AssumeRoleWithWebIdentity"\n'
     good = (
         'Condition = { StringEquals = {\n  "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"\n'
@@ -37,76 +40,66 @@ class MAIL_TF_014(TerraformRule):
             if each.block.labels[0] != "aws_iam_role" or not each.allows:
                 continue
             for kind, name, place in each.principals():
-                if kind == "AWS" and [
-                    str(value).lower() for value in each.condition("Bool", "aws:MultiFactorAuthPresent")
-                ] != ["true"]:
+                asked = [str(value).lower() for value in each.condition("Bool", MFA)]
+                if kind == "AWS" and asked != ["true"]:
                     what = "people may assume it without MFA"
-                    yield Found(place, what, 'Bool aws:MultiFactorAuthPresent "true"', each.block.address)
+                    yield Found(place, what, f'Bool {MFA} "true"', f"{each.block.address}/MFA")
                 if kind == "Federated":
-                    yield from self._federated(each, str(name))
-                    yield from self._subject(subject, each, str(name))
+                    yield from self._token(subject, each, str(name).partition("oidc-provider/")[2])
                     yield from self._proposed(subject, each, place)
 
-    def _federated(self, statement: Statement, provider: str) -> Iterator[Found]:
-        issuer = provider.partition("oidc-provider/")[2]
-        if issuer not in table("terraform")["issuers"]:
-            should, address = "one of issuers in policies/data/terraform.yml", statement.block.address
-            yield Found(statement.place, f"tokens of {provider} are taken", should, address)
+    def _token(self, module: Module, statement: Statement, issuer: str) -> Iterator[Found]:
+        address = statement.block.address
+        if issuer not in trusted(module, "issuers"):
+            yield self._stranger(module, "issuers", issuer or "nobody", statement.place, address)
         for claim in ("aud", "sub"):
             values = statement.condition("StringEquals", f"{issuer}:{claim}")
             if not values or any("*" in str(value) or str(value).startswith("${") for value in values):
                 what = f"the token's {claim} is {', '.join(map(str, values)) or 'not asked for'}"
                 should = f"StringEquals {issuer}:{claim}, without wildcard"
-                yield Found(statement.place, what, should, statement.block.address)
+                yield Found(statement.place, what, should, f"{address}/{claim}")
+                continue
+            for value in map(str, values):
+                matched = SUBJECT.match(value)
+                known = (matched["rest"] if matched else "") if claim == "sub" else value
+                section = "subjects" if claim == "sub" else "audiences"
+                ours = module.evaluator.named(f"var.{REPOSITORY}")
+                if matched and isinstance(ours, str) and matched["repository"] not in (ours, "none"):
+                    what, should = (
+                        f"{matched['repository']} may assume it",
+                        f"the repository of var.{REPOSITORY}",
+                    )
+                    yield Found(statement.place, what, should, f"{address}/{matched['repository']}")
+                if known not in trusted(module, section):
+                    yield self._stranger(module, section, known or value, statement.place, address)
 
-    def _subject(self, module: Module, statement: Statement, provider: str) -> Iterator[Found]:
-        """The repository is the one that the module is told, what follows one of the known ends."""
-        issuer, known = provider.partition("oidc-provider/")[2], table("terraform")
-        address = statement.block.address
-        for audience in statement.condition("StringEquals", f"{issuer}:aud"):
-            if audience not in known["audiences"]:
-                should = f"one of audiences in policies/data/terraform.yml: {', '.join(known['audiences'])}"
-                yield Found(statement.place, f"the token is made for {audience}", should, address)
-        told = module.all("variable", REPOSITORY)
-        ours = str(module.evaluator.named(f"var.{REPOSITORY}")) if told else None
-        for each in statement.condition("StringEquals", f"{issuer}:sub"):
-            matched = SUBJECT.match(str(each))
-            if not matched or matched["rest"] not in known["subjects"]:
-                should = f"one of subjects in policies/data/terraform.yml: {', '.join(known['subjects'])}"
-                yield Found(statement.place, f"{each} may assume it", should, address)
-            elif ours and matched["repository"] not in (ours, "none"):
-                should = f"the repository of var.{REPOSITORY}"
-                yield Found(
-                    statement.place, f"the repository {matched['repository']} is let in", should, address
-                )
+    def _stranger(self, module: Module, section: str, value: str, place: Place, address: str) -> Found:
+        what = f"tokens with {value} are accepted"
+        row = module.policy.row("terraform", section, value=[value])
+        return Found(place, what, f"one of the {section} that are trusted", f"{address}/{value}", row)
 
     def _providers(self, module: Module) -> Iterator[Found]:
         """The account's own entry for GitHub: whose tokens it takes, and which."""
         for provider in module.resources("aws_iam_openid_connect_provider"):
-            url = str(provider.value("url")).removeprefix("https://").rstrip("/")
-            if url not in table("terraform")["issuers"]:
-                should = "one of issuers in policies/data/terraform.yml"
-                yield Found(provider.where("url"), f"tokens come from {url}", should, provider.address)
-            for audience in sequence(provider.value("client_id_list")):
-                if audience not in table("terraform")["audiences"]:
-                    should = "one of audiences in policies/data/terraform.yml"
-                    where = provider.where("client_id_list")
-                    yield Found(where, f"tokens for {audience} are taken", should, provider.address)
+            said = [("issuers", "url", [str(provider.value("url")).removeprefix("https://").rstrip("/")])]
+            said.append(("audiences", "client_id_list", sequence(provider.value("client_id_list"))))
+            for section, attribute, values in said:
+                for value in values:
+                    if value not in trusted(module, section):
+                        where = provider.where(attribute)
+                        yield self._stranger(module, section, str(value), where, provider.address)
 
     def _proposed(self, module: Module, statement: Statement, place: Place) -> Iterator[Found]:
         """Whoever can open a pull request decides what runs in it: its role may only read."""
-        subjects = str(statement.data.get("Condition"))
-        if ":pull_request" not in subjects:
+        if ":pull_request" not in str(statement.data.get("Condition")):
             return
         for each in statements(module):
-            if each.allows and names(each.block, "role", statement.block):
+            if each.allows and each.block.names("role", statement.block):
                 for action, _ in each.values("Action"):
-                    # What is not listed at all is another rule's.
-                    if not READS.match(str(action)) and listed(each.block.address, str(action)):
+                    if not READS.match(str(action)):
                         what = f"a pull request may {action} before it is merged"
                         should = "a role for pull requests that only reads"
-                        yield Found(place, what, should, statement.block.address)
-                        return
+                        yield Found(place, what, should, f"{statement.block.address}/{action}")
 
 
 check = MAIL_TF_014()

@@ -1,7 +1,9 @@
+"""MAIL_TF_015: the ceiling over what policies say."""
+
 from collections.abc import Iterator
 
 from policies.model import Found, Severity
-from policies.terraform.blocks import Block, Module
+from policies.terraform.blocks import Module
 from policies.terraform.buckets import ignored
 from policies.terraform.iam import is_named, statements
 from policies.terraform.rule import TerraformRule
@@ -15,8 +17,7 @@ class MAIL_TF_015(TerraformRule):
 
     name = "Boundary set: permissions_boundary on every user, and on every role that people assume"
     severity = Severity.HIGH
-    fix = "Set permissions_boundary = local.arns.boundary"
-    resources = ("aws_iam_user", "aws_iam_role")
+    fix = "Set permissions_boundary to the ARN of a policy of this module that is attached to nobody"
     bad = 'resource "aws_iam_user" "uploader" {\n  name = "uploader"\n}\n'
     good = (
         'resource "aws_iam_user" "uploader" {\n  name                 = "uploader"\n'
@@ -30,28 +31,23 @@ class MAIL_TF_015(TerraformRule):
             for each in statements(subject)
             if any(kind == "AWS" for kind, _, _ in each.principals())
         ]
-        roles = [role for role in subject.resources("aws_iam_role") if role in people]
-        for block in [*subject.resources("aws_iam_user"), *roles]:
-            yield from self._block(subject, block)
-
-    def _block(self, module: Module, block: Block) -> Iterator[Found]:
-        yield from ignored(block, "permissions_boundary")
-        boundary = block.value("permissions_boundary")
-        where = block.where("permissions_boundary")
-        if boundary in (None, ""):
-            yield Found(where, f"{block.address} has no boundary", "permissions_boundary", block.address)
-            return
-        ours = [each for each in module.resources("aws_iam_policy") if is_named(boundary, each)]
-        if not ours:
-            yield Found(where, f"the boundary is {boundary}", "a policy of this module", block.address)
-        for policy in ours:
-            if self._given(module, policy):
-                what = f"{policy.address} gives the rights that it is to limit"
-                yield Found(where, what, "a policy that is attached to nobody", block.address)
-
-    def _given(self, module: Module, policy: Block) -> bool:
-        values = [each.value("policy_arn") for each in module.blocks if each.has("policy_arn")]
-        return any(is_named(value, policy) for value in values)
+        given = [each.value("policy_arn") for each in subject.blocks if each.has("policy_arn")]
+        free = [
+            each
+            for each in subject.resources("aws_iam_policy")
+            if not any(is_named(one, each) for one in given)
+        ]
+        for block in subject.resources("aws_iam_user", "aws_iam_role"):
+            if block.labels[0] == "aws_iam_role" and block not in people:
+                continue
+            yield from ignored(block, "permissions_boundary")
+            boundary = block.value("permissions_boundary")
+            if not any(is_named(boundary, each) for each in free):
+                what = f"{block.address} has no boundary" if not boundary else f"the boundary is {boundary}"
+                should = "a policy of this module that is attached to nobody"
+                yield Found(
+                    block.where("permissions_boundary"), what, should, f"{block.address}/permissions_boundary"
+                )
 
 
 check = MAIL_TF_015()

@@ -1,30 +1,31 @@
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+"""MAIL_TF_016: the alarm about what the account costs."""
 
-from policies.model import Found, Place, Severity
-from policies.shared.located import mapping, sequence
-from policies.shared.repository import Repository
-from policies.shared.tables import table
-from policies.terraform.answers import EXAMPLE, answered
-from policies.terraform.blocks import Block, Module, names, number, yes
-from policies.terraform.buckets import buckets, covers, holds_state, ignored
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from policies.model import Found, Severity
+from policies.shared.located import sequence
+from policies.terraform.blocks import Block, Module
+from policies.terraform.buckets import buckets
 from policies.terraform.iam import statements
-from policies.terraform.providers import region
 from policies.terraform.rule import TerraformRule
+from policies.terraform.tables import table
+from policies.terraform.values import number, yes
 
 ALARM = "aws_cloudwatch_metric_alarm"
-BUDGET = "monthly_budget_usd"
+SENDER = "cloudwatch.amazonaws.com"
 #: AWS publishes the charges a few times a day; an alarm that waits longer than this comes with the bill.
 LONGEST = 86400
-SENDER = "cloudwatch.amazonaws.com"
-ABOVE = ("GreaterThanThreshold", "GreaterThanOrEqualToThreshold")
 
 
-class Asked(NamedTuple):
-    """A module, and the budget that was decided, if it is known."""
-
-    module: Module
-    budget: int | None
+def region(block: Block) -> Any:
+    """Return a resource's own region, or that of the provider that makes it."""
+    if block.has("region"):
+        return block.value("region")
+    named = next((name.rpartition(".")[2] for name in block.references("provider")), None)
+    providers = block.module.all("provider", "aws")
+    return next((each.value("region") for each in providers if each.value("alias") == named), None)
 
 
 class MAIL_TF_016(TerraformRule):
@@ -35,118 +36,92 @@ class MAIL_TF_016(TerraformRule):
 
     name = "Cost alarm wired: AWS/Billing EstimatedCharges in us-east-1, to a topic there that somebody reads"
     severity = Severity.HIGH
-    fix = (
-        "Put alarm, topic and subscription into us-east-1 and name the topic in alarm_actions; "
-        f"a larger budget is decided in {EXAMPLE}"
-    )
-    resources = ("aws_s3_bucket", ALARM, "aws_sns_topic", "aws_sns_topic_subscription")
+    fix = "Put alarm, topic and subscription into us-east-1 and name the topic in alarm_actions"
     bad = f'resource "{ALARM}" "cost" {{\n  metric_name   = "EstimatedCharges"\n  alarm_actions = []\n}}\n'
     good = 'region = "us-east-1"\nnamespace = "AWS/Billing"\nalarm_actions = [aws_sns_topic.cost.arn]\n'
 
-    def subjects(self, repository: Repository) -> Iterable[Asked]:
-        """Return every module with its budget; what the example says today comes before the first answer."""
-        return [
-            Asked(
-                module,
-                next((budget for budget, _ in reversed(answered(repository, module.folder, BUDGET))), None),
-            )
-            for module in repository.modules
-        ]
-
-    def check(self, subject: Asked) -> Iterator[Found]:
+    def check(self, subject: Module) -> Iterator[Found]:
         """Look at every module with a bucket for backups."""
-        module = subject.module
-        kept = [each for each in buckets(module) if not holds_state(module, each)]
-        alarms = [each for each in module.resources(ALARM) if each.value("metric_name") == "EstimatedCharges"]
-        if kept and not any(covers(each, kept[0]) for each in alarms):
-            place = (
-                alarms[0].where("for_each" if alarms[0].has("for_each") else "count")
-                if alarms
-                else kept[0].place
+        alarms = [
+            each for each in subject.resources(ALARM) if each.value("metric_name") == "EstimatedCharges"
+        ]
+        kept = buckets(subject, with_state=False)
+        if kept and not any(each.sure or not kept[0].sure for each in alarms):
+            place = alarms[0].place if alarms else kept[0].place
+            yield Found(
+                place, "nobody watches the cost", f"an {ALARM} of EstimatedCharges", f"{subject.folder}/alarm"
             )
-            yield Found(place, "nobody watches the cost", f"an {ALARM} of EstimatedCharges")
         for alarm in alarms:
-            yield from ignored(alarm)
-            yield from self._alarm(alarm, subject.budget)
-            yield from self._topics(module, alarm)
+            yield from self._alarm(alarm)
+            yield from self._topics(subject, alarm)
 
-    def _alarm(self, alarm: Block, budget: int | None) -> Iterator[Found]:
-        threshold, wait = number(alarm.value("threshold")), self._wait(alarm)
-        dimensions = dict(mapping(alarm.value("dimensions", {"Currency": "USD"})))
-        below = threshold is not None and 0 < threshold <= (threshold if budget is None else budget)
-        amount = (
-            "an amount in USD"
-            if budget is None
-            else f"at most {budget} USD, as {EXAMPLE} or the first answer says"
-        )
+    def _alarm(self, alarm: Block) -> Iterator[Found]:
+        period, times = (number(alarm.value(name)) for name in ("period", "evaluation_periods"))
+        waits = period * times if period and times else 0
+        above = re.fullmatch(r"GreaterThan(OrEqualTo)?Threshold", str(alarm.value("comparison_operator")))
         wanted: tuple[tuple[str, Any, str], ...] = (
             ("namespace", alarm.value("namespace") == "AWS/Billing", '"AWS/Billing"'),
-            ("comparison_operator", alarm.value("comparison_operator") in ABOVE, f'"{ABOVE[0]}"'),
+            ("comparison_operator", above, '"GreaterThanThreshold"'),
             ("actions_enabled", yes(alarm.value("actions_enabled", True)), "true"),
-            ("threshold", below, amount),
+            ("threshold", (number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
             ("statistic", alarm.value("statistic", "Maximum") == "Maximum", '"Maximum"'),
             (
                 "dimensions",
-                dimensions == {"Currency": "USD"},
-                '{ Currency = "USD" }, so that all charges count',
+                alarm.value("dimensions", {"Currency": "USD"}) == {"Currency": "USD"},
+                '{ Currency = "USD" }',
             ),
-            ("evaluation_periods", wait is None or wait <= LONGEST, f"at most {LONGEST} seconds in all"),
-            (
-                "region",
-                region(alarm) == table("terraform")["billing_region"],
-                "where AWS publishes the charges",
-            ),
+            ("evaluation_periods", waits <= LONGEST, f"at most {LONGEST} seconds in all"),
+            ("region", region(alarm) == table("tables")["billing_region"], "where AWS publishes the charges"),
         )
         for name, right, should in wanted:
             if not right:
                 what = f"the alarm's {name} is {alarm.value(name)}"
-                yield Found(alarm.where(name), what, f"{name} = {should}", alarm.address)
-
-    def _wait(self, alarm: Block) -> float | None:
-        """Return how many seconds the charges must be too high; nothing if nobody says."""
-        period, times = (number(alarm.value(name)) for name in ("period", "evaluation_periods"))
-        return None if period is None or times is None else period * times
+                yield Found(alarm.where(name), what, f"{name} = {should}", f"{alarm.address}/{name}")
 
     def _topics(self, module: Module, alarm: Block) -> Iterator[Found]:
-        topics = [each for each in module.resources("aws_sns_topic") if names(alarm, "alarm_actions", each)]
+        topics = [each for each in module.resources("aws_sns_topic") if alarm.names("alarm_actions", each)]
         if not topics or not sequence(alarm.value("alarm_actions")):
-            where = alarm.where("alarm_actions")
-            yield Found(where, "the alarm tells no topic of this module", "an aws_sns_topic", alarm.address)
-        billing = table("terraform")["billing_region"]
+            what = "the alarm tells no topic of this module"
+            yield Found(
+                alarm.where("alarm_actions"), what, "an aws_sns_topic", f"{alarm.address}/alarm_actions"
+            )
         for topic in topics:
-            if region(topic) != billing:
-                yield Found(topic.where("region"), "the topic is elsewhere", f'"{billing}"', topic.address)
+            readers = module.pointing_at(topic, "topic_arn", "aws_sns_topic_subscription")
+            if not any(each.sure or not topic.sure for each in readers):
+                place = readers[0].place if readers else topic.place
+                yield Found(
+                    place,
+                    "nobody reads the topic",
+                    "an aws_sns_topic_subscription",
+                    f"{topic.address}/readers",
+                )
+            for block in (topic, *readers):
+                yield from self._delivers(block)
             yield from self._writers(module, topic)
-            yield from self._readers(module, topic, billing)
+
+    def _delivers(self, block: Block) -> Iterator[Found]:
+        reader = block.labels[0] != "aws_sns_topic"
+        billing = table("tables")["billing_region"]
+        wrong = {
+            "region": (region(block) != billing, f'"{billing}", where the alarm is'),
+            "filter_policy": (
+                block.value("filter_policy") is not None,
+                "no filter, which keeps messages back",
+            ),
+            "endpoint": (reader and block.value("endpoint") in (None, ""), "an address that is read"),
+        }
+        for name, (is_wrong, should) in wrong.items():
+            if is_wrong:
+                what = f"{name} of {block.address} is {block.value(name)}"
+                yield Found(block.where(name), what, should, f"{block.address}/{name}")
 
     def _writers(self, module: Module, topic: Block) -> Iterator[Found]:
         """A topic without a policy takes what its account sends; one with a policy what that allows."""
         policies = module.pointing_at(topic, "arn", "aws_sns_topic_policy")
-        said = [each for each in statements(module) if each.block in policies]
-        if policies and not any(
-            each.allows and any(name in (SENDER, "*") for _, name, _ in each.principals()) for each in said
-        ):
-            where, should = policies[0].where("policy"), f"an Allow of sns:Publish for {SENDER}"
-            yield Found(where, "the alarm may not write to the topic", should, topic.address)
-
-    def _readers(self, module: Module, topic: Block, billing: str) -> Iterator[Found]:
-        readers = module.pointing_at(topic, "topic_arn", "aws_sns_topic_subscription")
-        if not any(covers(each, topic) for each in readers):
-            place = readers[0].place if readers else topic.place
-            yield Found(place, "nobody reads the topic", "an aws_sns_topic_subscription", topic.address)
-        for reader in readers:
-            yield from self._reader(reader, billing)
-
-    def _reader(self, reader: Block, billing: str) -> Iterator[Found]:
-        place: Place = reader.where("region")
-        if region(reader) != billing:
-            yield Found(place, "the subscription is elsewhere", f'"{billing}"', reader.address)
-        if reader.value("filter_policy") is not None:
-            where = reader.where("filter_policy")
-            yield Found(where, "a filter keeps messages back", "no filter_policy", reader.address)
-        if reader.value("endpoint") in (None, ""):
-            where = reader.where("endpoint")
-            yield Found(where, "the subscription writes to nobody", "an address that is read", reader.address)
+        said = [each for each in statements(module) if each.block in policies and each.allows]
+        if policies and not any(name in (SENDER, "*") for each in said for _, name, _ in each.principals()):
+            what, should = "the alarm may not write to the topic", f"an Allow of sns:Publish for {SENDER}"
+            yield Found(policies[0].where("policy"), what, should, f"{topic.address}/writers")
 
 
 check = MAIL_TF_016()

@@ -1,10 +1,16 @@
+"""MAIL_TF_021: what Terraform prints."""
+
 import re
 from collections.abc import Iterator
 
 from policies.model import Found, Severity
-from policies.terraform.blocks import Module, yes
+from policies.terraform.blocks import Module
 from policies.terraform.rule import TerraformRule
-from policies.terraform.secrets import is_secret
+from policies.terraform.values import yes
+
+SECRET = re.compile(r"password|passwd|passphrase|secret|token|private_key|api_?key|credential", re.IGNORECASE)
+#: The id of an access key, or the path of a password, is no secret.
+NOT_SECRET = re.compile(r"_(?:id|ids|arn|arns|name|names|label|path|file|length|days)$", re.IGNORECASE)
 
 #: Attributes of resources that hold a secret, whatever the output is called.
 SOURCES = re.compile(
@@ -21,7 +27,6 @@ class MAIL_TF_021(TerraformRule):
     name = "Secrets marked: sensitive = true on variables and outputs that hold one"
     severity = Severity.HIGH
     fix = "Add sensitive = true"
-    resources = ("*",)
     bad = 'output "secret_access_key" {\n  value = aws_iam_access_key.uploader.secret\n}\n'
     good = 'output "key" {\n  value     = aws_iam_access_key.uploader.secret\n  sensitive = true\n}\n'
 
@@ -34,7 +39,9 @@ class MAIL_TF_021(TerraformRule):
             if not block.labels or yes(block.value("sensitive")):
                 continue
             used = block.references("value")
-            if is_secret(block.labels[0]) or any(SOURCES.search(name) or name in marked for name in used):
+            if (SECRET.search(block.labels[0]) and not NOT_SECRET.search(block.labels[0])) or any(
+                SOURCES.search(name) or name in marked for name in used
+            ):
                 where = block.where("sensitive")
                 yield Found(where, f"{block.address} is printed", "sensitive = true", block.address)
 

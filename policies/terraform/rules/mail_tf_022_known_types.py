@@ -1,41 +1,77 @@
+"""MAIL_TF_022: what Terraform may make, run and talk to."""
+
 from collections.abc import Iterator
+from typing import Any
 
 from policies.model import Found, Severity
-from policies.shared.tables import table
+from policies.shared.located import mapping
 from policies.terraform.blocks import Block, Module
 from policies.terraform.rule import TerraformRule
+from policies.terraform.tables import table, types
 
-#: Providers whose types are listed; what another provider makes stands or falls with the provider.
-LISTED = ("aws", "terraform")
+#: Off, or as good as not there.
+NOTHING = (None, False, "false", "", [], {})
 
 
 class MAIL_TF_022(TerraformRule):
-    """Rules judge the types of resource that they know; a type that nobody thought of goes past all of them.
+    """Rules judge what they know: a type, program or server that nobody thought of goes past all of them.
 
-    A replication, an access log or a notification carries mail to a stranger's account, a login profile is a
-    password for the host's user, and no lock, policy or boundary looks any different.
+    A replication or a notification carries mail to a stranger's account, a provisioner or another provider is a
+    program that runs with the account's credentials, an endpoint or a profile leads to another account.
     """
 
-    name = "Known types only: each resource and data source has its type in policies/data/terraform.yml"
+    name = (
+        "Known parts only: listed types of the aws provider, straight to AWS, no program and no called module"
+    )
     severity = Severity.HIGH
-    fix = "Remove it, or list its type in policies/data/terraform.yml with what it is needed for"
-    resources = ("*",)
+    fix = "Remove it, or list its type in policy.yml with what it is needed for"
     bad = 'resource "aws_s3_bucket_logging" "backup" {\n  target_bucket = "somewhere"\n}\n'
     good = 'resource "aws_s3_bucket_versioning" "backup" {\n  bucket = aws_s3_bucket.backup.id\n}\n'
 
     def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every block with a type of its own, those inside `check` blocks too."""
-        inside = [inner for each in subject.all("check") for inner in each.blocks]
-        for block in [*subject.blocks, *inside]:
-            if block.type in table("terraform")["types"] and block.labels:
-                yield from self._block(block)
+        """Look at every block with a type of its own, and at what provider and backend are told."""
+        for block in subject.blocks:
+            if block.type in ("resource", "data", "ephemeral", "action", "check") and block.labels:
+                yield from self._type(subject, block)
+            if block.type == "module":
+                yield Found(
+                    block.place, f"{block.address} is a called module", "its resources, here", block.address
+                )
+            if block.type == "provider":
+                yield from self._settings(block, "provider")
+        for settings in (each for each in subject.own if each.type == "terraform"):
+            yield from self._providers(settings)
+        for backend in subject.backends():
+            yield from self._settings(backend, "backend") if backend.labels == ("s3",) else ()
 
-    def _block(self, block: Block) -> Iterator[Found]:
-        type = block.labels[0]
-        if type.partition("_")[0] in LISTED and type not in table("terraform")["types"][block.type]:
-            kind = "data source" if block.type == "data" else block.type
-            what = f"the {kind} {block.address} has a type that nothing here needs"
-            yield Found(block.place, what, "a type that policies/data/terraform.yml lists", block.address)
+    def _type(self, module: Module, block: Block) -> Iterator[Found]:
+        for inner in block.inner("provisioner"):
+            what, entity = f"{block.address} runs a program", f"{block.address}/provisioner"
+            yield Found(inner.place, what, "no provisioner", entity)
+        type, kinds = block.labels[0], table("tables")["types"]
+        if block.type not in kinds or type not in types(module, block.type):
+            what = f"{block.address} has a type that nothing here needs"
+            row = module.policy.row("terraform", "types", type, value="what it is needed for")
+            listed = "a type that is listed"
+            yield Found(block.place, what, listed, block.address, row if block.type in kinds else "")
+
+    def _providers(self, settings: Block) -> Iterator[Found]:
+        for block in settings.inner("required_providers"):
+            for name in block.attributes:
+                source = str(mapping(block.value(name)).get("source", f"hashicorp/{name}"))
+                source = source.removeprefix("registry.terraform.io/").removeprefix("registry.opentofu.org/")
+                if source not in table("tables")["providers"]:
+                    what = f"the provider {name} is {source}"
+                    yield Found(block.where(name), what, "hashicorp/aws", f"provider.{name}/source")
+
+    def _settings(self, block: Block, kind: str) -> Iterator[Found]:
+        known = table("tables")["settings"][kind]
+        said: dict[str, Any] = {name: block.value(name) for name in block.attributes}
+        said |= {inner.type: inner.type for inner in block.blocks}
+        for name, value in said.items():
+            if name not in known and value not in NOTHING:
+                should = "no setting that leads to another server or account, or skips a check"
+                yield Found(block.where(name), f"the {kind} has {name}", should, f"{block.address}/{name}")
 
 
 check = MAIL_TF_022()

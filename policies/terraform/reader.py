@@ -1,0 +1,128 @@
+"""Terraform modules of a repository: each folder with .tf files, and which of them override others.
+
+Only plain .tf files are read. JSON syntax, OpenTofu's own files, values in tracked tfvars files and languages
+above Terraform are refused: a setting in one of them would decide, and nobody would review it here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+
+from policies.model import Place
+from policies.shared.located import Unreadable
+from policies.shared.repository import Repository
+from policies.terraform import hcl
+from policies.terraform.blocks import Block, Module
+from policies.terraform.evaluator import Evaluator
+
+LOCK = ".terraform.lock.hcl"
+#: What is not read, and what to write instead.
+REFUSED = {
+    ("*.tf.json", "*.tofu", "*.tofu.json", "*.tofutest.hcl"): "write it as .tf",
+    ("*.tfvars", "*.tfvars.json"): "keep values out of git (.gitignore), or make them a variable's default",
+    ("*.tfbackend",): "write it into the backend block",
+    (
+        "*.tfstack.hcl",
+        "*.tfdeploy.hcl",
+        "*.tfcomponent.hcl",
+        "*terragrunt.hcl",
+    ): "write it as Terraform modules",
+}
+
+
+def modules(repository: Repository) -> list[Module]:
+    """Return every module of a repository, and note the files that are refused."""
+    for patterns, fix in REFUSED.items():
+        for file in repository.matching(*patterns):
+            what = "this kind of Terraform file is refused: nobody would review what it decides"
+            repository.problem("not-looked-at", Place(file), what, fix)
+    folders: dict[str, list[str]] = {}
+    for file in repository.matching("*.tf"):
+        folders.setdefault(posixpath.dirname(file), []).append(file)
+    found = [_module(repository, folder, files) for folder, files in folders.items()]
+    buckets = {module.folder: {str(each.value("bucket")) for each in module.backends()} for module in found}
+    for module in found:
+        others = [names for folder, names in buckets.items() if folder != module.folder]
+        # Nothing can keep its state in what it is about to make.
+        module.states = frozenset(set().union(*others) - buckets[module.folder])
+    return found
+
+
+def parsed(repository: Repository, file: str) -> hcl.Body | None:
+    """Return a file's tree; one that cannot be read is a problem."""
+    repository.seen.add(file)
+    try:
+        return hcl.parse(repository.text(file), file)
+    except Unreadable as error:
+        repository.problem("unreadable", error.place, str(error), "write it as valid HCL")
+        return None
+
+
+def _module(repository: Repository, folder: str, files: Iterable[str]) -> Module:
+    module = Module(folder, tuple(files))
+    module.evaluator = Evaluator(module)
+    module.policy = repository.policy
+    for file in sorted(files, key=lambda name: (_is_override(name), name)):
+        for block in _blocks(repository, file, module):
+            if _is_override(file):
+                _override(module, block)
+            else:
+                module.own.append(block)
+    lock = posixpath.join(folder, LOCK)
+    module.locks = list(_blocks(repository, lock, module)) if lock in repository.files else []
+    return module
+
+
+def _blocks(repository: Repository, file: str, module: Module) -> Iterator[Block]:
+    body = parsed(repository, file)
+    for raw in body.blocks if body else ():
+        yield _block(raw, file, module)
+
+
+def _block(raw: hcl.RawBlock, file: str, module: Module) -> Block:
+    block = Block(raw.type, raw.labels, Place(file, raw.line), raw.end, module)
+    block.attributes = {name: node.parts[0] for name, node in raw.body.attributes.items()}
+    block.places = {name: Place(file, node.line) for name, node in raw.body.attributes.items()}
+    block.nested = [_block(inner, file, module) for inner in raw.body.blocks]
+    return block
+
+
+# ---- override files, which Terraform lays over the others
+
+
+def _is_override(file: str) -> bool:
+    name = posixpath.basename(file).removesuffix(".tf")
+    return name == "override" or name.endswith("_override")
+
+
+def _override(module: Module, over: Block) -> None:
+    """Lay a block of an override file over its namesakes; inner blocks replace those of their type."""
+    same = [each for each in module.own if (each.type, each.labels) == (over.type, over.labels)]
+    if over.type == "provider":
+        same = [each for each in same if each.value("alias") == over.value("alias")]
+    if over.type == "locals":
+        same = [each for each in same if set(over.attributes) & set(each.attributes)] or same
+    if not same:
+        module.own.append(over)
+    replaced = {_kind(inner) for inner in over.nested}
+    for block in same:
+        kept = [
+            inner for inner in block.nested if _kind(inner) == "lifecycle" or _kind(inner) not in replaced
+        ]
+        block.nested = kept
+        for name in over.attributes:
+            if block is same[0] or block.has(name):
+                block.attributes[name], block.places[name] = over.attributes[name], over.places[name]
+    for inner in over.nested if same else ():
+        own = next((each for each in same[0].nested if each.type == inner.type == "lifecycle"), None)
+        if own:
+            own.attributes.update(inner.attributes)
+            own.places.update(inner.places)
+        else:
+            same[0].nested.append(inner)
+
+
+def _kind(block: Block) -> str:
+    kind = block.labels[0] if block.is_dynamic else block.type
+    return "backend" if kind == "cloud" else kind

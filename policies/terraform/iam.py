@@ -17,7 +17,19 @@ from policies.terraform.values import Json, Partial, Unknown, located_json
 ATTRIBUTES = ("policy", "assume_role_policy", "access_policy", "resource_policy")
 #: Their policy is about something else.
 OTHERS = ("aws_ecr_lifecycle_policy", "aws_dlm_lifecycle_policy", "aws_appautoscaling_policy")
-KEYS = set(["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"])
+KEYS = set(
+    [
+        "Sid",
+        "Effect",
+        "Principal",
+        "NotPrincipal",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    ]
+)
 #: An unknown piece in JSON that was written as text.
 PIECE = re.compile(r"^\$\{(?P<name>[^{}]*)\}$")
 #: What is known by name only is one thing: aws_s3_bucket.backup.arn.

@@ -1,10 +1,10 @@
 """Rules that demand settings of blocks, as rows of rules.yml.
 
-A demand: `of` says which blocks (types of resource, "provider aws" or "backend s3"), `settings` what must stand
-in them: a path such as rule.default_retention.mode, and its value or values; `unset` is fine for those named in
-`optional`. `companion` is a type of resource that each of these blocks must have for itself, and whose settings
-are judged then; `inline` is the old way to say the same inside the bucket. `state: false` leaves out the
-bucket for Terraform's state, `unless` the blocks that set an attribute. `backend`
+A demand: `of` says which blocks: types of resource, "provider aws" or "backend s3". `settings` says what must
+stand in them: a path such as rule.default_retention.mode, and its value or values; those named in `optional`
+may be left out. `companion` is a type of resource that each of these blocks must have; the settings
+are those of the companion then, and `inline` is the old block inside the bucket that says the same.
+`state: false` leaves out the bucket for the state, `unless` the blocks that set an attribute. `backend`
 alone demands that the module keeps its state remotely.
 """
 
@@ -43,7 +43,7 @@ def check(demand: dict[str, Any], module: Module) -> Iterator[Found]:
 
 
 def _no_backend(module: Module) -> Iterator[Found]:
-    """Yield the breach if a module keeps its state on a laptop; only the one that makes the state's bucket may."""
+    """Yield the breach if a module keeps its state on a laptop and does not make the state's bucket."""
     makes_it = any(holds_state(module, each) for each in module.resources(BUCKET))
     elsewhere = [each for each in module.backends() if each.labels != ("s3",)]
     if makes_it or not (elsewhere or (module.all("provider") and not module.backends())):

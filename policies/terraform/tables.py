@@ -27,7 +27,7 @@ def actions(module: Module, address: str) -> set[str]:
 
 def types(module: Module, kind: str) -> set[str]:
     """Return the types of resources or data sources that may be used."""
-    return {*table("tables")["types"][kind], *module.policy.section("terraform", "types")}
+    return {*table("tables")["types"].get(kind, ()), *module.policy.section("terraform", "types")}
 
 
 def trusted(module: Module, kind: str) -> set[str]:

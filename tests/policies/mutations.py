@@ -2,7 +2,8 @@
 none may.
 
 An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), `answers` if they are not the
-defaults, and `refused: true` if `docker compose config` does not take the project either.
+defaults, and `refused: true` if `docker compose config` does not take the project either. Or a group: `rule`
+and `file`, and `each: {id: edit}`.
 
 Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its whole lines
 go), `append: text`, `content: text` (a new file or all of an old one), `delete: true`,
@@ -38,7 +39,13 @@ class Mutation:
 def read(name: str) -> list[Mutation]:
     """Return the mutations of a folder."""
     files = sorted((HERE / name).glob("*.yml"))
-    entries = [entry for file in files for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
+    groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))]
+    # A group has a rule and a file in common for all that its `each` names.
+    entries = [
+        {**group, "id": name, **edit}
+        for group in groups
+        for name, edit in group.get("each", {group.get("id"): {}}).items()
+    ]
     return [
         Mutation(
             each["id"],

@@ -19,7 +19,7 @@ class MAIL_TF_007(TerraformRule):
 
     name = "Nothing expires under lock: expiration days above the lock's, noncurrent_days not below them"
     severity = Severity.HIGH
-    fix = "Count the days from var.object_lock_days, for instance var.object_lock_days + 30, and enable the rule"
+    fix = "Count the days from var.object_lock_days, for instance var.object_lock_days + 30"
     bad = "expiration {\n  days = 7\n}\n"
     good = "expiration {\n  days = var.object_lock_days + 30\n}\n"
 
@@ -47,7 +47,8 @@ class MAIL_TF_007(TerraformRule):
                     what, should = "backups expire on a date", "days, after the lock"
                     yield Found(each.where("date"), what, should, f"{address}/{path}.date")
                 elif each.value(name) is not None and (days is None or days < least):
-                    what = f"{'old versions' if name != 'days' else 'backups'} expire after {each.value(name)} days"
+                    expired = "backups" if name == "days" else "old versions"
+                    what = f"{expired} expire after {each.value(name)} days"
                     yield Found(each.where(name), what, f"at least {least} days", f"{address}/{path}.{name}")
 
 

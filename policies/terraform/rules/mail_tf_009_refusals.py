@@ -66,8 +66,8 @@ def _on(statement: Statement, block: Block | None, end: str) -> bool:
 class MAIL_TF_009(TerraformRule):
     """A Deny beats every Allow, today's and tomorrow's: it is what holds when some other policy is wrong.
 
-    S3 and SNS answer over plain HTTP as well, so only a Deny keeps a wrong endpoint setting from sending backups
-    in the clear. Taken out, nothing looks different until it is needed.
+    S3 and SNS answer over plain HTTP as well, so only a Deny keeps a wrong endpoint setting from sending
+    backups in the clear. Taken out, nothing looks different until it is needed.
     """
 
     name = (
@@ -84,7 +84,7 @@ class MAIL_TF_009(TerraformRule):
 
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every bucket, topic and policy that must refuse something."""
-        said = [each for each in statements(subject) if each.data.get("Effect") == "Deny"]
+        said = list(statements(subject))
         refusals = table("tables")["refusals"]
         for target in [each for each in subject.blocks if each.type == "resource" and len(each.labels) == 2]:
             wanted = [*refusals.get(target.labels[0], ()), *refusals.get(target.address, ())]
@@ -92,20 +92,27 @@ class MAIL_TF_009(TerraformRule):
             # Of several policies the one that is written last counts, and nobody knows which that is.
             policies = (subject.pointing_at(target, *pointer) or [target]) if pointer and wanted else [target]
             for policy in policies if wanted else ():
-                own = [each for each in said if each.block is policy and policy.sure >= target.sure]
                 for refusal in wanted:
-                    yield from self._refusal(subject, target, policy, own, refusal)
+                    yield from self._refusal(subject, target, policy, said, refusal)
 
     def _refusal(
-        self, module: Module, target: Block, policy: Block, own: list[Statement], refusal: dict[str, Any]
+        self, module: Module, target: Block, policy: Block, said: list[Statement], refusal: dict[str, Any]
     ) -> Iterator[Found]:
-        counting = [each for each in own if self._counts(module, each, refusal)]
+        own = [each for each in said if each.block is policy and policy.sure >= target.sure]
+        counting = [
+            each for each in own if each.data.get("Effect") == "Deny" and self._counts(module, each, refusal)
+        ]
         blocks = {each.address: each for each in module.blocks} | {"self": target}
         missing = [
             action
             for action in refusal["actions"]
             for name, slash, rest in (at.partition("/") for at in refusal["at"])
             if name in blocks or name == "*"
+            # What nobody may be allowed anywhere is reported where it is allowed.
+            if not (
+                name == "*"
+                and any(each.block is policy and each.allows and _acts(each, action) for each in said)
+            )
             if not any(_acts(each, action) and _on(each, blocks.get(name), slash + rest) for each in counting)
         ]
         if missing:

@@ -17,8 +17,8 @@ BOUNDARY = "iam:PermissionsBoundary"
 class MAIL_TF_010(TerraformRule):
     """Whoever takes over the host has its rights: with s3:DeleteObject or iam:CreateUser that is the account.
 
-    A wildcard allows what nobody read, and what AWS invents later: s3:* has s3:PutBucketPolicy in it, however it was
-    put together. Rights that give rights to others are safe only with the boundary.
+    A wildcard allows what nobody read, and what AWS invents later: s3:* has s3:PutBucketPolicy in it, however
+    it was put together. Rights that give rights to others are safe only with the boundary.
     """
 
     name = "Least privilege: each action by its name, and only those listed for this policy"

@@ -8,6 +8,7 @@ from policies.shared.located import where
 from policies.terraform.blocks import Module
 from policies.terraform.iam import Statement, is_vague, statements
 from policies.terraform.rule import TerraformRule
+from policies.terraform.tables import table
 from policies.terraform.values import Unknown
 
 BUCKET = re.compile(r"^arn:[^:]*:s3:::(?P<name>[^/*?$]+)(?:/|$)")
@@ -40,11 +41,12 @@ class MAIL_TF_012(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every resource of every Allow."""
         ours = {str(each.value("bucket")) for each in subject.resources("aws_s3_bucket")}
-        ours |= {str(subject.evaluator.named("var.state_bucket")), *subject.states}
-        ours |= {str(each.value("bucket")) for each in subject.backends()}
+        state = {str(subject.evaluator.named("var.state_bucket")), *subject.states}
+        state |= {str(each.value("bucket")) for each in subject.backends()}
         for each in statements(subject):
             if each.allows:
-                yield from self._statement(each, ours)
+                reads_state = each.block.address in table("tables")["of_state"]
+                yield from self._statement(each, ours | state if reads_state else ours)
 
     def _statement(self, statement: Statement, ours: set[str]) -> Iterator[Found]:
         address = statement.block.address

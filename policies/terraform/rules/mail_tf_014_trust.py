@@ -8,7 +8,8 @@ from policies.shared.located import sequence
 from policies.terraform.blocks import Module
 from policies.terraform.iam import Statement, statements
 from policies.terraform.rule import TerraformRule
-from policies.terraform.tables import trusted
+from policies.terraform.tables import actions, trusted
+from policies.terraform.values import Unknown
 
 #: GitHub's subject: the repository (with ids behind @ in the newer form), and what runs in it.
 SUBJECT = re.compile(r"^repo:(?P<repository>[^:]+):(?P<rest>.+)$")
@@ -64,7 +65,7 @@ class MAIL_TF_014(TerraformRule):
                 known = (matched["rest"] if matched else "") if claim == "sub" else value
                 section = "subjects" if claim == "sub" else "audiences"
                 ours = module.evaluator.named(f"var.{REPOSITORY}")
-                if matched and isinstance(ours, str) and matched["repository"] not in (ours, "none"):
+                if matched and not isinstance(ours, Unknown) and matched["repository"] not in (ours, "none"):
                     what, should = (
                         f"{matched['repository']} may assume it",
                         f"the repository of var.{REPOSITORY}",
@@ -96,7 +97,10 @@ class MAIL_TF_014(TerraformRule):
         for each in statements(module):
             if each.allows and each.block.names("role", statement.block):
                 for action, _ in each.values("Action"):
-                    if not READS.match(str(action)):
+                    # What is not listed at all is another rule's.
+                    if not READS.match(str(action)) and str(action).lower() in actions(
+                        module, each.block.address
+                    ):
                         what = f"a pull request may {action} before it is merged"
                         should = "a role for pull requests that only reads"
                         yield Found(place, what, should, f"{statement.block.address}/{action}")

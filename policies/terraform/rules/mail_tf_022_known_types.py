@@ -16,8 +16,8 @@ NOTHING = (None, False, "false", "", [], {})
 class MAIL_TF_022(TerraformRule):
     """Rules judge what they know: a type, program or server that nobody thought of goes past all of them.
 
-    A replication or a notification carries mail to a stranger's account, a provisioner or another provider is a
-    program that runs with the account's credentials, an endpoint or a profile leads to another account.
+    A replication or a notification carries mail to a stranger's account, a provisioner or another provider is
+    a program that runs with the account's credentials, an endpoint or a profile leads to another account.
     """
 
     name = (
@@ -31,7 +31,7 @@ class MAIL_TF_022(TerraformRule):
     def check(self, subject: Module) -> Iterator[Found]:
         """Look at every block with a type of its own, and at what provider and backend are told."""
         for block in subject.blocks:
-            if block.type in ("resource", "data", "ephemeral", "action", "check") and block.labels:
+            if block.type in ("resource", "data", "ephemeral", "action") and block.labels:
                 yield from self._type(subject, block)
             if block.type == "module":
                 yield Found(
@@ -48,12 +48,13 @@ class MAIL_TF_022(TerraformRule):
         for inner in block.inner("provisioner"):
             what, entity = f"{block.address} runs a program", f"{block.address}/provisioner"
             yield Found(inner.place, what, "no provisioner", entity)
-        type, kinds = block.labels[0], table("tables")["types"]
-        if block.type not in kinds or type not in types(module, block.type):
+        type = block.labels[0]
+        # What another provider makes stands or falls with the provider.
+        if type.startswith(("aws_", "terraform_")) and type not in types(module, block.type):
             what = f"{block.address} has a type that nothing here needs"
             row = module.policy.row("terraform", "types", type, value="what it is needed for")
             listed = "a type that is listed"
-            yield Found(block.place, what, listed, block.address, row if block.type in kinds else "")
+            yield Found(block.place, what, listed, block.address, row)
 
     def _providers(self, settings: Block) -> Iterator[Found]:
         for block in settings.inner("required_providers"):

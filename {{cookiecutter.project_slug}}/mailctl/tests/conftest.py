@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from edge_repo import EdgeRepo
+from fake_cloudflare import FakeCloudflare
 from fakes import FakeDocker, FakeEngine
 from typer.testing import CliRunner, Result
 
@@ -22,7 +24,9 @@ Cli = Callable[..., Result]
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine the tests run on may reach mailctl; 80 columns as on a plain terminal."""
     for name in list(os.environ):
-        if name.startswith(("COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")) or name in (
+        if name.startswith(
+            ("CLOUDFLARE_", "COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")
+        ) or name in (
             "SECRETS_DIR",
             "SSD_PATH",
             "HDD_PATH",
@@ -121,3 +125,21 @@ def local_stack(
     docker.answer("build", "#1 [usermgmt 1/2] RUN pip\n#1 DONE 1s\n#2 [usermgmt] exporting\n#2 DONE 1s\n")
     engine.images = {"mariadb:11", "mailpit:1"}
     engine.timeline = [[], running(usermgmt="created"), running(mariadb="starting"), running()]
+
+
+@pytest.fixture
+def cloudflare(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloudflare]:
+    """An empty zone at a fake Cloudflare, for the real SDK; an unknown call or field fails the test."""
+    with FakeCloudflare("example.com") as fake:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", fake.url)
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", fake.token)
+        yield fake
+        assert fake.violations == []
+
+
+@pytest.fixture
+def edge_repo(repo: Path, docker: FakeDocker, cli: Cli) -> EdgeRepo:
+    """A repository with an edge, its secrets made, and rspamd running with one key."""
+    edge = EdgeRepo(repo, docker)
+    assert cli("secrets", "init").exit_code == 0
+    return edge

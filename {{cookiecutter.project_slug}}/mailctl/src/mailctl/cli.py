@@ -5,7 +5,7 @@ import importlib
 import typer
 
 from mailctl import __version__
-from mailctl.registry import COMMANDS, GROUPS
+from mailctl.registry import APPS, COMMANDS, GROUPS
 
 EPILOG = "Every command takes --json. Exit code: 0 done, 1 refused or failed, 2 misuse."
 
@@ -37,6 +37,8 @@ def build() -> typer.Typer:
         target.command(name)(importlib.import_module(f"mailctl.commands.{module}").run)
     for name, group in groups.items():
         app.add_typer(group, name=name)
+    for name, module in APPS.items():
+        app.add_typer(importlib.import_module(module).app, name=name)
     return app
 
 

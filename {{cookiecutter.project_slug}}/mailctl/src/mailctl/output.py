@@ -13,6 +13,7 @@ from mailctl.errors import Problem, Refused
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 WRAP: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
 
@@ -56,6 +57,12 @@ class Output:
         """A result line that is never wrapped or cut, so that it can be copied; silent in JSON mode."""
         if not self.as_json:
             self.console.print(f"{label:{width}} {text}", markup=False, soft_wrap=True)
+
+    def lines(self, lines: "list[Text]") -> None:
+        """Result lines with styles, never wrapped; silent in JSON mode."""
+        if not self.as_json:
+            for line in lines:
+                self.console.print(line, soft_wrap=True)
 
     def note(self, text: str) -> None:
         self.side.print(text, markup=False)

@@ -1,4 +1,7 @@
-"""The one list of commands. A new command is a row here and a module in mailctl/commands/ with a `run`."""
+"""The one list of commands. A new command is a row here and a module in mailctl/commands/ with a `run`.
+
+A capability with a folder of its own brings a Typer sub-app: a row in APPS.
+"""
 
 COMMANDS: dict[str, str] = {
     "setup": "setup",
@@ -13,6 +16,12 @@ COMMANDS: dict[str, str] = {
 GROUPS: dict[str, str] = {
     "secrets": "The secret files that containers read.",
     "local": "Try the whole stack on this machine, without any account.",
+}
+
+
+APPS: dict[str, str] = {
+    "edge": "mailctl.edge.cli",
+    "dkim": "mailctl.edge.dkim_cli",
 }
 
 

@@ -137,6 +137,17 @@ SOURCES: tuple[Source, ...] = (
         replace=_EMPTY_AND_AGAIN,
     ),
     Source(
+        "cloudflare_api_token",
+        (),
+        None,
+        "CLOUDFLARE_API_TOKEN",
+        rules.PROVIDER_KEY,
+        PROVIDER_KEY_DAYS,
+        empty_means="make edge-plan, edge-apply and dkim-rotate cannot talk to Cloudflare",
+        replace=_EMPTY_AND_AGAIN,
+        mode=OWNER_ONLY,
+    ),
+    Source(
         "mailserver_api_tokens",
         ("mailserver-api",),
         rules.url_safe_token,

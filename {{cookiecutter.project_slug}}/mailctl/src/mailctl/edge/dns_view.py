@@ -1,0 +1,64 @@
+"""What the world sees: DNS queries, answered by the resolver of this host or by one that is named."""
+
+from functools import cached_property
+from typing import Any
+
+from mailctl.edge.desired import mechanisms
+
+TIMEOUT_SECONDS = 5.0
+# A chain of includes that goes round or on for ever is cut here; a receiver gives up at ten look-ups anyway.
+DEPTH = 10
+
+
+class View:
+    """`resolver` is an address, or address:port; None is what /etc/resolv.conf names."""
+
+    def __init__(self, resolver: str | None = None) -> None:
+        self._named = resolver
+        self.name = resolver or "this host's resolver"
+
+    def authorities(self, zone: str) -> list["View"]:
+        """The zone's own name servers, each as a view: they know a change before any cache does."""
+        names = self.look(zone, "NS")
+        return [View(address) for name in names for address in self.look(name, "A")]
+
+    @cached_property
+    def _resolver(self) -> Any:
+        import dns.resolver
+
+        resolver = dns.resolver.Resolver(configure=self._named is None)
+        resolver.lifetime = TIMEOUT_SECONDS
+        resolver.cache = None
+        if self._named:
+            address, _, port = self._named.partition(":")
+            resolver.nameservers, resolver.port = [address], int(port or 53)
+        return resolver
+
+    def look(self, name: str, kind: str) -> list[str]:
+        """The records of one kind, TXT as joined text. Empty for none and for no answer."""
+        from dns.exception import DNSException
+
+        try:
+            answer = self._resolver.resolve(name, kind, search=False)
+        except DNSException:
+            return []
+        if kind == "TXT":
+            return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+        if kind == "MX":
+            return [str(record.exchange).rstrip(".").lower() for record in answer]
+        return [record.to_text() for record in answer]
+
+    def reachable(self, name: str) -> bool:
+        """Whether a browser would find an address for the name."""
+        return bool(self.look(name, "A") or self.look(name, "AAAA"))
+
+    def spf_lookups(self, spf: str, depth: int = DEPTH) -> int:
+        """How many DNS queries a receiver needs for an SPF record, with those of its includes."""
+        total = 0
+        for term in mechanisms(spf):
+            total += 1
+            word, _, domain = term.replace("=", ":").partition(":")
+            if word.lower() in ("include", "redirect") and depth:
+                inner = next((t for t in self.look(domain, "TXT") if t.startswith("v=spf1")), "")
+                total += self.spf_lookups(inner, depth - 1)
+        return total

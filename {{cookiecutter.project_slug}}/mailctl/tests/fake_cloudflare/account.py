@@ -1,0 +1,167 @@
+"""What belongs to the account: Workers, tunnels, Access."""
+
+import secrets
+
+from fake_cloudflare.state import ACCOUNT, WHEN, Json, Refusal, State, new_id
+
+BINDINGS = {"plain_text": {"type", "name", "text"}, "secret_text": {"type", "name", "text"}}
+
+
+def upload(state: State, name: str, metadata: Json, files: dict[str, tuple[str, bytes]]) -> Json:
+    """A Worker of modules: the main one must be among the files, with its media type."""
+    unknown = set(metadata) - {"main_module", "compatibility_date", "bindings"}
+    if unknown:
+        raise Refusal(400, 10021, f"unknown metadata: {sorted(unknown)}")
+    kind, code = files.get(metadata["main_module"], ("", b""))
+    if kind != "application/javascript+module":
+        raise Refusal(400, 10021, "No such module")
+    for binding in metadata["bindings"]:
+        if set(binding) != BINDINGS.get(binding["type"], set()):
+            raise Refusal(400, 10021, "a binding is malformed")
+    old = state.scripts.get(name, {})
+    dev = old.get("workers_dev", False)
+    state.scripts[name] = {"code": code, "metadata": metadata, "workers_dev": dev}
+    return {
+        "id": name,
+        "etag": secrets.token_hex(8),
+        "startup_time_ms": 1,
+        "has_modules": True,
+        "tag": new_id(),
+    }
+
+
+def script(state: State, name: str) -> Json:
+    if name not in state.scripts:
+        raise Refusal(404, 10007, "This Worker does not exist on your account.")
+    return state.scripts[name]
+
+
+def script_settings(state: State, name: str) -> Json:
+    """Bindings as the API shows them: never the value of a secret."""
+    metadata = script(state, name)["metadata"]
+    shown = [
+        binding if binding["type"] == "plain_text" else {"type": binding["type"], "name": binding["name"]}
+        for binding in metadata["bindings"]
+    ]
+    return {
+        "bindings": shown,
+        "compatibility_date": metadata["compatibility_date"],
+        "compatibility_flags": [],
+    }
+
+
+def script_content(state: State, name: str) -> tuple[str, bytes]:
+    """The modules as a form, as content/v2 answers."""
+    found = script(state, name)
+    main = found["metadata"]["main_module"]
+    head = f'--edge\r\nContent-Disposition: form-data; name="{main}"; filename="{main}"\r\n'
+    head += "Content-Type: application/javascript+module\r\n\r\n"
+    return "multipart/form-data; boundary=edge", head.encode() + found["code"] + b"\r\n--edge--\r\n"
+
+
+def subdomain(state: State, name: str) -> Json:
+    return {"enabled": script(state, name)["workers_dev"], "previews_enabled": False}
+
+
+def set_subdomain(state: State, name: str, body: Json) -> Json:
+    script(state, name)["workers_dev"] = body["enabled"]
+    return subdomain(state, name)
+
+
+def tunnels(state: State, query: Json) -> list[Json]:
+    found = [_shown(t) for t in state.tunnels.values()]
+    return [t for t in found if query.get("name") in (None, t["name"])]
+
+
+def create_tunnel(state: State, body: Json) -> Json:
+    if any(t["name"] == body["name"] for t in state.tunnels.values()):
+        raise Refusal(409, 1013, "You already have a tunnel with this name.")
+    raw = new_id()
+    tunnel = "-".join([raw[:8], raw[8:12], raw[12:16], raw[16:20], raw[20:]])
+    state.tunnels[tunnel] = {
+        "id": tunnel,
+        "name": body["name"],
+        "secret": secrets.token_hex(32),
+        "config": None,
+    }
+    return _shown(state.tunnels[tunnel])
+
+
+def tunnel(state: State, tunnel_id: str) -> Json:
+    if tunnel_id not in state.tunnels:
+        raise Refusal(404, 1003, "Tunnel not found")
+    return state.tunnels[tunnel_id]
+
+
+def configuration(state: State, tunnel_id: str) -> Json:
+    config = tunnel(state, tunnel_id)["config"]
+    return {"tunnel_id": tunnel_id, "version": 1 if config else 0, "config": config, "source": "cloudflare"}
+
+
+def configure(state: State, tunnel_id: str, body: Json) -> Json:
+    rows = body["config"]["ingress"]
+    if not rows or "hostname" in rows[-1] or any("hostname" not in row for row in rows[:-1]):
+        raise Refusal(400, 1056, "Bad Configuration: the last ingress rule must match everything")
+    tunnel(state, tunnel_id)["config"] = body["config"]
+    return configuration(state, tunnel_id)
+
+
+def _shown(tunnel: Json) -> Json:
+    return {
+        "id": tunnel["id"],
+        "name": tunnel["name"],
+        "account_tag": ACCOUNT,
+        "created_at": WHEN,
+        "status": "inactive",
+    }
+
+
+def team(state: State) -> Json:
+    if state.team is None:
+        raise Refusal(
+            403, 9999, "access.api.error.not_enabled: Access is not enabled. Visit the Access dashboard"
+        )
+    return state.team
+
+
+def create_team(state: State, body: Json) -> Json:
+    if state.team is not None:
+        raise Refusal(409, 12132, "access.api.error.organization_already_exists")
+    state.team = {"name": body["name"], "auth_domain": body["auth_domain"]}
+    return state.team
+
+
+def create_login(state: State, body: Json) -> Json:
+    login = {"id": new_id(), **body}
+    state.logins[login["id"]] = login
+    return login
+
+
+def create_application(state: State, body: Json) -> Json:
+    """Twice the same domain is allowed: nothing guards against a repeated call."""
+    return _put_application(state, new_id(), body)
+
+
+def update_application(state: State, app_id: str, body: Json) -> Json:
+    find_application(state, app_id)
+    return _put_application(state, app_id, body)
+
+
+def delete_application(state: State, app_id: str) -> Json:
+    del state.applications[find_application(state, app_id)["id"]]
+    return {"id": app_id}
+
+
+def find_application(state: State, app_id: str) -> Json:
+    if app_id not in state.applications:
+        raise Refusal(404, 11021, "access.api.error.unknown_application")
+    return state.applications[app_id]
+
+
+def _put_application(state: State, app_id: str, body: Json) -> Json:
+    team(state)
+    for policy in body["policies"]:
+        if set(policy) != {"name", "decision", "include", "precedence"}:
+            raise Refusal(400, 12130, "access.api.error.invalid_request: policies")
+    state.applications[app_id] = {"id": app_id, "aud": new_id(), **body}
+    return state.applications[app_id]

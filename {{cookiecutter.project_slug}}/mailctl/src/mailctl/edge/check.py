@@ -1,4 +1,4 @@
-"""`mailctl edge check`: what the world sees against the file and rspamd's keys, and one mail through it all."""
+"""`mailctl edge check`: what the world sees against the file and rspamd's keys, and a mail through it all."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

@@ -69,7 +69,7 @@ def _variables(session: Session) -> dict[str, str]:
 
 def _secrets(session: Session) -> dict[str, str]:
     """The values by binding. Raises Refused when one is empty: the Worker could deliver nothing."""
-    files: dict[str, str] = session.edge["worker"]["secrets"]
+    files = {row["binding"]: row["file"] for row in session.edge["worker"]["secrets"]}
     values = {binding: session.secrets.text(file) for binding, file in files.items()}
     missing = [files[binding] for binding, value in values.items() if not value]
     if missing:
@@ -118,7 +118,8 @@ def _said(*modules: bytes) -> str:
 def _missing_secrets(session: Session, settings: Any) -> dict[str, str]:
     """Secrets that were removed at Cloudflare; their values can never be read, only that they are there."""
     there = {b.name for b in settings.bindings or [] if b.type == "secret_text"}
-    return {name: "missing" for name in session.edge["worker"]["secrets"] if name not in there}
+    wanted = [row["binding"] for row in session.edge["worker"]["secrets"]]
+    return {name: "missing" for name in wanted if name not in there}
 
 
 def _upload(session: Session, name: str, code: bytes, date: str) -> None:

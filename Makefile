@@ -17,14 +17,21 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.new: requirements/new.txt
+	@echo "Preparing Python in $(VENV) (once, under a minute) …" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/new.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.new
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# The gate's environment for the repositories that are made here; `make new` runs their `make check` in it.
+.venv-gate/.done: policies/requirements.txt
+	@test -x .venv-gate/bin/pip || $(PYTHON) -m venv --clear .venv-gate
+	@.venv-gate/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement policies/requirements.txt
 	@touch $@
 
 $(TERRAFORM)/.done: requirements/terraform.txt

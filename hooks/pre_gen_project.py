@@ -39,6 +39,8 @@ FIELDS: dict = json.loads(
   "hdd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/mnt/backup-hdd/mailserver'"},
   "relay": {"enum": ["sendgrid", "ses", "smtp"], "x-why": "it is not one of the choices", "x-fix": "one of 'sendgrid', 'ses', 'smtp'"},
   "aws_region": {"type": "string", "pattern": "^[a-z]{2}(?:-[a-z]+)+-[0-9]$(?!\\n)", "x-why": "it is not the code of an AWS region", "x-fix": "a code such as 'ap-northeast-1' or 'eu-central-1'"},
+  "relay_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "the host name that your relay gives, such as 'smtp.acme.com'"},
+  "relay_port": {"type": "integer", "minimum": 1, "maximum": 65535, "x-why": "it is not a port number from 1 to 65535", "x-fix": "a port such as 587"},
   "backup_bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$(?!\\n)", "x-kind": "bucket", "x-why": "it is not 3 to 63 lower-case letters, digits and dashes that begin and end with a letter or digit", "x-fix": "a name such as 'acme-mail-backup'"},
   "state_bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$(?!\\n)", "x-kind": "bucket", "x-why": "it is not 3 to 63 lower-case letters, digits and dashes that begin and end with a letter or digit", "x-fix": "a name such as 'acme-mail-tfstate'"},
   "object_lock_days": {"type": "integer", "minimum": 1, "maximum": 36500, "x-why": "it is not a whole number of days from 1 to 36500", "x-fix": "a number such as 30"},
@@ -53,6 +55,8 @@ FACTS: dict = json.loads(
     r"""{
   "regions": {"names": ["af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"], "without_ses": ["ap-east-1"]},
   "private_names": {"names": ["alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "onion", "private", "test"]},
+  "public_mail": {"names": ["126.com", "163.com", "aol.com", "au.com", "daum.net", "docomo.ne.jp", "excite.co.jp", "ezweb.ne.jp", "fastmail.com", "fastmail.fm", "free.fr", "gmail.com", "gmx.", "goo.jp", "googlemail.com", "hanmail.net", "hotmail.", "hushmail.com", "i.softbank.jp", "icloud.com", "laposte.net", "libero.it", "live.", "mac.com", "mail.com", "mail.ru", "mailbox.org", "me.com", "msn.com", "naver.com", "onmicrosoft.com", "orange.fr", "outlook.", "pm.me", "posteo.de", "proton.me", "protonmail.com", "qq.com", "rambler.ru", "rediffmail.com", "rocketmail.com", "sina.com", "softbank.ne.jp", "t-online.de", "tuta.io", "tutanota.com", "uol.com.br", "wanadoo.fr", "web.de", "yahoo.", "yandex.", "ymail.com", "ymobile.ne.jp", "zoho.com", "zohomail.com"]},
+  "timezones": {"names": {"jst": "Asia/Tokyo", "jp": "Asia/Tokyo", "jpn": "Asia/Tokyo", "japan": "Asia/Tokyo", "\u65e5\u672c": "Asia/Tokyo", "\u6771\u4eac": "Asia/Tokyo", "kst": "Asia/Seoul", "kr": "Asia/Seoul", "korea": "Asia/Seoul", "cn": "Asia/Shanghai", "china": "Asia/Shanghai", "beijing": "Asia/Shanghai", "hk": "Asia/Hong_Kong", "hkt": "Asia/Hong_Kong", "tw": "Asia/Taipei", "taiwan": "Asia/Taipei", "sg": "Asia/Singapore", "sgt": "Asia/Singapore", "in": "Asia/Kolkata", "india": "Asia/Kolkata", "ict": "Asia/Bangkok", "th": "Asia/Bangkok", "vn": "Asia/Ho_Chi_Minh", "ph": "Asia/Manila", "id": "Asia/Jakarta", "wib": "Asia/Jakarta", "msk": "Europe/Moscow", "bst": "Europe/London", "uk": "Europe/London", "gb": "Europe/London", "england": "Europe/London", "ie": "Europe/Dublin", "ireland": "Europe/Dublin", "cest": "Europe/Berlin", "de": "Europe/Berlin", "germany": "Europe/Berlin", "fr": "Europe/Paris", "france": "Europe/Paris", "it": "Europe/Rome", "italy": "Europe/Rome", "es": "Europe/Madrid", "spain": "Europe/Madrid", "nl": "Europe/Amsterdam", "be": "Europe/Brussels", "ch": "Europe/Zurich", "at": "Europe/Vienna", "se": "Europe/Stockholm", "no": "Europe/Oslo", "dk": "Europe/Copenhagen", "fi": "Europe/Helsinki", "pl": "Europe/Warsaw", "cz": "Europe/Prague", "pt": "Europe/Lisbon", "gr": "Europe/Athens", "eest": "Europe/Athens", "tr": "Europe/Istanbul", "edt": "America/New_York", "et": "America/New_York", "cdt": "America/Chicago", "mdt": "America/Denver", "pst": "America/Los_Angeles", "pdt": "America/Los_Angeles", "brt": "America/Sao_Paulo", "aest": "Australia/Sydney", "aedt": "Australia/Sydney", "nz": "Pacific/Auckland", "nzst": "Pacific/Auckland", "nzdt": "Pacific/Auckland", "z": "UTC", "utc+0": "UTC"}},
   "folders": {"system": ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/lost+found", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var/cache", "/var/lib/containerd", "/var/lib/docker", "/var/run", "/var/tmp"], "shared": ["/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib", "/var/log", "/var/mail", "/var/spool"]},
   "buckets": {"prefixes": ["xn--", "sthree-", "amzn-s3-demo-"], "suffixes": ["-s3alias", "--ol-s3", "--x-s3", "--table-s3"], "environments": ["-staging", "-development"]},
   "reasons": {"text": [["[\\r\\n\\x85\\u2028\\u2029]", "it contains a line break"], ["[\\x00-\\x1f\\x7f-\\x9f]", "it contains a control character"], ["[\\xad\\u200b-\\u200f\\u202a-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff]", "it contains an invisible character"], ["[{}]", "it contains a brace, which templates interpret"], ["[$`\\\\\\\"']", "it contains a quote, dollar sign or backslash, which shells and YAML interpret"], ["^\\s|\\s$", "it begins or ends with a space"], ["^$", "it is empty"]], "label": [["[<>#%:;|&*!?@=\\[\\]~^]", "it contains a sign that YAML, shells or HTML interpret"]], "name": [["[/\\\\]|\\.\\.", "it would leave the folder it is made in"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["^[^a-z]", "it does not begin with a letter"], ["-$", "it ends with a dash"], ["--", "it has two dashes in a row"], ["_", "it has an underscore"]], "host": [["^[a-z]+://|/", "it is a web address, not a name"], ["@", "it is a mail address, not a name"], ["\\s", "it contains a space"], ["^\\[?[0-9a-fA-F]*:[0-9a-fA-F:.]*\\]?$|^[0-9]+(\\.[0-9]+){3}$", "it is an IP address, not a name"], [":", "it contains a port"], ["\\*", "it contains a wildcard"], ["[^\\x00-\\x7f]", "DNS and mail know it only by its ASCII form"], ["[A-Z]", "it has upper-case letters"], ["^\\.|\\.\\.", "it has an empty part before a dot"], ["\\.$", "it ends with a dot"], ["^[^.]*$", "it has no dot, so nobody outside this host can reach it"], ["_", "it has an underscore, which no host name may have"], ["(^|\\.)-|-(\\.|$)", "a part of it begins or ends with a dash"], ["[^.]{64}", "a part of it is longer than 63 characters"]], "email": [["[,;]|@.*@", "it is more than one address"], ["<|>", "it has a display name"], ["\\s", "it contains a space"], ["^[^@]*$", "it has no @"], ["^@", "it has nothing before the @"], ["[^\\x00-\\x7f]", "it has letters outside ASCII, which not every mail server takes"], ["[A-Z]", "it has upper-case letters"], ["\\.\\.|^\\.|\\.@", "it has a dot at the edge or two in a row"], ["@[^.]*$", "its domain has no dot"]], "path": [["^~", "it depends on who is logged in"], ["^[^/]", "it is not an absolute path"], ["(^|/)\\.\\.?(/|$)", "it has a part . or .. that leads elsewhere"], ["^/+$", "it is the root of the file system"], [":", "it has a colon, which Compose takes for the end of the path"], ["//", "it has two slashes in a row"], ["/$", "it ends with a slash"], ["\\s", "it contains a space"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["/[.-]", "a folder name in it begins with a dot or a dash"]], "bucket": [["^[0-9]+(\\.[0-9]+){3}$", "it looks like an IP address"], ["\\.\\.", "it has two dots in a row"], ["\\.", "it has dots, which break the TLS certificate of S3"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["_", "it has an underscore, which no bucket name may have"], ["[:/]", "it is an address of a bucket, not its name"], ["^-|-$", "it begins or ends with a dash"], ["^.{0,2}$", "it is shorter than 3 characters"]]}
@@ -62,12 +66,13 @@ FACTS: dict = json.loads(
 
 
 class Problem(NamedTuple):
-    """One wrong answer: which, why, and what to use instead."""
+    """One wrong answer: which, why, what to use instead, and the answer that was probably meant."""
 
     field: str
     value: object
     why: str
     fix: str
+    repair: str | int | None = None
 
     def __str__(self) -> str:
         """Say the problem in one line that a terminal can show whatever the value holds."""
@@ -134,7 +139,8 @@ def _candidates(kind: str, text: str) -> Iterator[str]:
     elif kind == "path":
         yield re.sub(r"\s+", "-", re.sub("/+", "/", posixpath.normpath(plain)))
     elif kind in ("name", "bucket"):
-        yield re.sub(r"-+", "-", re.sub(r"[\s._/]+", "-", plain.lower())).strip("-")
+        name = re.sub(r"-+", "-", re.sub(r"[\s._/]+", "-", plain.lower())).strip("-")
+        yield f"mail-{name}" if kind == "name" and name[:1].isdigit() else name
 
 
 def _nearest(word: str, choices: list[str], cutoff: float = 0.75) -> str | None:
@@ -158,22 +164,60 @@ def _choices(field: str) -> list[str]:
     return FIELDS[field].get("enum") or lists.get(field, [])
 
 
-def _instead(field: str, value: str) -> str:
-    """Return the choice or the repaired value that is most likely meant, or else an example."""
+def _zone(text: str) -> str | None:
+    """Return the time zone that an abbreviation, a country, a city or an offset such as UTC+9 stands for."""
+    offset = re.fullmatch(r"(?:utc|gmt)?([+-])0?([0-9]{1,2})(?::?00)?", text.strip().lower())
+    if offset:
+        # IANA counts from Greenwich the other way round.
+        named = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{offset[2]}"
+        return named if named in _timezones() else None
+    meant = FACTS["timezones"]["names"].get(text.strip().lower())
+    zones = [zone for zone in _timezones() if not zone.startswith("Etc/")]
+    return meant if meant in zones else _nearest(text, zones)
+
+
+def repaired(field: str, value: object) -> str | int | None:
+    """Return the good answer that a wrong one most likely meant, or None."""
+    if FIELDS[field].get("type") == "integer":
+        number = re.fullmatch(r"\D*([0-9]{1,9})\D*", value) if isinstance(value, str) else None
+        return int(number[1]) if number and not schema_errors(field, int(number[1])) else None
+    if not isinstance(value, str):
+        return None
+    if field == "timezone":
+        return _zone(value)
     if choices := _choices(field):
-        near = _nearest(value, choices, 0.75 if field == "timezone" else 0.6)
+        near = _nearest(value, choices, 0.6)
         # A region of another continent is no likely slip, however few letters differ.
         sure = near is not None and (field != "aws_region" or near[:2] == value[:2].lower())
-        return f"'{near}'" if sure else FIELDS[field]["x-fix"]
+        return near if sure else None
     tried = _candidates(FIELDS[field].get("x-kind", ""), value)
-    mended = next((c for c in tried if not schema_errors(field, c) and not _meaning(field, c)), None)
-    return f"'{mended}'" if mended else FIELDS[field]["x-fix"]
+    return next((c for c in tried if not schema_errors(field, c) and not _meaning(field, c)), None)
+
+
+def _problem(field: str, value: object, why: str) -> Problem:
+    """Return a problem whose fix is the repaired value, or else an example."""
+    repair = repaired(field, value)
+    fix = FIELDS[field]["x-fix"] if repair is None else repr(repair)
+    return Problem(field, value, why, fix, repair)
+
+
+def _is_public_mail(domain: str) -> bool:
+    """Tell whether a domain, or one that it lies in, is a public mail provider's."""
+    country = r"(?:com|net|[a-z]{2}|com?\.[a-z]{2}|ne\.[a-z]{2})"
+    names = (re.escape(name) + (country if name[-1] == "." else "") for name in FACTS["public_mail"]["names"])
+    return re.search(rf"(?:^|\.)(?:{'|'.join(names)})$", domain) is not None
 
 
 def _meaning(field: str, value: object) -> str | None:
     """Return why a value that fits the schema is wrong all the same."""
     kind, text = FIELDS[field].get("x-kind"), str(value)
     last = text.rpartition(".")[2]
+    if field == "mail_domain" and _is_public_mail(text):
+        return "it belongs to a mail provider, so you cannot set its DNS"
+    if field == "relay_port" and value == 465:
+        return "it speaks TLS from the first byte, and this server speaks STARTTLS"
+    if field == "relay_host" and last in FACTS["private_names"]["names"]:
+        return f"no public authority certifies names that end with .{last}, so the relay cannot be verified"
     if kind in ("host", "email") and last in FACTS["private_names"]["names"]:
         return f"no public DNS knows names that end with .{last}, so no mail arrives"
     if kind == "path" and text in FACTS["folders"]["shared"]:
@@ -218,17 +262,29 @@ def field_problem(field: str, value: object) -> Problem | None:
     why = _unfit(field, value, errors) if errors else _meaning(field, value)
     if why is None:
         return None
-    fix = _instead(field, value) if isinstance(value, str) else FIELDS[field]["x-fix"]
-    return Problem(field, value, why, fix)
+    return _problem(field, value, why)
 
 
 def _host_problem(field: str, host: str, domain: str) -> Iterator[Problem]:
     """Refuse a host outside the one zone whose DNS the edge keeps, and the zone's own name."""
-    fix = f"'{HOSTS[field]}.{domain}'"
+    repair = f"{HOSTS[field]}.{domain}"
     if host == domain:
-        yield Problem(field, host, "it is mail_domain itself, whose own name is for a web site", fix)
+        why = "it is mail_domain itself, whose own name is for a web site"
+        yield Problem(field, host, why, f"'{repair}'", repair)
     elif not host.endswith(f".{domain}"):
-        yield Problem(field, host, f"it is not inside mail_domain '{domain}', whose DNS is set up", fix)
+        why = f"it is not inside mail_domain '{domain}', whose DNS is set up"
+        yield Problem(field, host, why, f"'{repair}'", repair)
+
+
+def _completed(problem: Problem, given: Mapping[str, object], sound: frozenset[str]) -> Problem:
+    """Return the problem; a host of one's own domain that was given without the domain gets it as its fix."""
+    label = str(problem.value).strip().lower()
+    own = problem.field in HOSTS and label not in FACTS["private_names"]["names"]
+    if own and "." not in label and "mail_domain" in sound:
+        host = f"{label}.{given['mail_domain']}"
+        if field_problem(problem.field, host) is None:
+            return problem._replace(fix=f"'{host}'", repair=host)
+    return problem
 
 
 def _disk_problem(ssd: str, hdd: str) -> Iterator[Problem]:
@@ -251,7 +307,9 @@ def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[P
             yield from _host_problem(host, a[host], a["mail_domain"])
     for first, second in itertools.combinations((host for host in HOSTS if host in sound), 2):
         if a[first] == a[second]:
-            yield Problem(second, a[second], f"{first} has the same name", "a name of its own")
+            why, other = f"{first} has the same name", f"{HOSTS[second]}.{a.get('mail_domain', '')}"
+            taken = "mail_domain" not in sound or other in (a.get(host) for host in HOSTS)
+            yield Problem(second, a[second], why, "a name of its own", None if taken else other)
     if {"ssd_path", "hdd_path"} <= sound:
         yield from _disk_problem(a["ssd_path"], a["hdd_path"])
     if {"backup_bucket", "state_bucket"} <= sound and a["backup_bucket"] == a["state_bucket"]:
@@ -270,6 +328,7 @@ def problems(answers: Mapping[str, object]) -> list[Problem]:
     given = normalise(answers)
     alone = [problem for field, value in given.items() if (problem := field_problem(field, value))]
     sound = frozenset(given).difference(problem.field for problem in alone)
+    alone = [_completed(problem, given, sound) for problem in alone]
     first = {problem.field: problem for problem in reversed([*alone, *_relations(given, sound)])}
     order = [*FIELDS, *given]
     return sorted(first.values(), key=lambda problem: order.index(problem.field))

@@ -23,6 +23,8 @@ OTHER_TEXTS: Changes = {
     "ssd_path": "/var/lib/acme/ssd",
     "hdd_path": "/mnt/disk2/acme",
     "aws_region": "eu-central-1",
+    "relay_host": "smtp.acme.org",
+    "relay_port": 2525,
     "backup_bucket": "acme-mail-backup",
     "state_bucket": "acme-mail-state",
     "object_lock_days": 365,

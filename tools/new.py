@@ -10,15 +10,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from tools import next_steps
-from tools.answers import ROOT, Refusal, complete, problems, read, refuse
+from tools import drafts, machine, next_steps, repository
+from tools.answers import ROOT, Refusal, complete, problems, read, refuse, validator
+from tools.progress import Progress
 
 EXAMPLES = """\
 examples:
@@ -49,65 +50,100 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def collect(options: argparse.Namespace) -> dict[str, object]:
-    """Return one good answer to every question, or raise Refusal."""
+class Made(NamedTuple):
+    """A repository that was made: where, and what a person should know about its first commit."""
+
+    project: Path
+    notes: tuple[str, ...]
+
+
+def collect(options: argparse.Namespace, out: Path) -> dict[str, object]:
+    """Return one good answer to every question, or raise Refusal; an existing target comes first."""
+    repository.usable(out)
     if options.answers:
         given = read(Path(options.answers).expanduser())
+        refuse_target(given, out)
     elif options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         given = {}
+        refuse_target(given, out)
     else:
-        from tools.prompting import ask_until_good
-
-        given = ask_until_good()
+        given = ask(out)
     refuse(problems(given))
-    return complete(given)
+    return complete({**machine.defaults(), **given})
 
 
-def free_target(out: Path, slug: str) -> Path:
-    """Return the folder to make; Refusal if it exists or if `out` cannot hold it."""
-    target = out / slug
-    if target.exists() or target.is_symlink():
-        raise Refusal(f"{target} exists; choose another OUT or project_slug, or move it away")
-    if any(part.startswith("{{") for part in out.parts):
-        raise Refusal(f"{out} is part of the template; choose another OUT")
-    return target
+def refuse_target(given: Mapping[str, object], out: Path) -> None:
+    """Refuse an existing target as soon as its name is known, so that nobody answers in vain."""
+    named = {field: given[field] for field in ("project_name", "project_slug") if field in given}
+    if not validator().problems(named):
+        repository.free_target(out, str(complete(named)["project_slug"]))
 
 
-@contextmanager
-def staging(out: Path) -> Iterator[Path]:
-    """Give a folder beside the target to work in, and leave nothing that was not there if the work fails."""
-    new = next((folder for folder in reversed([out, *out.parents]) if not folder.exists()), None)
+def ask(out: Path) -> dict[str, object]:
+    """Ask at the terminal, and keep each answer for the next run in case this one is interrupted."""
+    from rich.console import Console
+
+    from tools import prompting
+
+    console, kept = Console(stderr=True), drafts.kept()
+
+    def check(given: Mapping[str, object], field: str) -> object:
+        wrong = prompting.problem(given, field)
+        return wrong if wrong or field != "project_slug" else occupied(out, str(given[field]))
+
+    if kept:
+        console.print(
+            f"The answers of the interrupted run ({drafts.place()}) are offered again.\n", markup=False
+        )
+    return prompting.Questions(console, {**machine.defaults(), **kept}, check, drafts.keep).ask()
+
+
+def occupied(out: Path, slug: str) -> object:
+    """Return the problem that a folder of this name exists, with a free name as its repair, or None."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=out) as stage:
-            yield Path(stage)
-    except BaseException:
-        if new is not None:
-            shutil.rmtree(new, ignore_errors=True)
-        raise
+        repository.free_target(out, slug)
+    except Refusal:
+        numbered = (f"{slug[:60].rstrip('-')}-{number}" for number in range(2, 1000))
+        free = next(name for name in numbered if not os.path.lexists(out / name))
+        return validator().Problem("project_slug", slug, f"{out / slug} exists", f"'{free}'", free)
+    return None
 
 
-def generate(given: Mapping[str, object], out: Path) -> Path:
-    """Write the repository for good answers into `out` and return its folder; whole or not at all."""
-    from cookiecutter.main import cookiecutter
-
-    target = free_target(out, str(given["project_slug"]))
+def generate(given: Mapping[str, object], out: Path) -> Made:
+    """Write and commit the repository for good answers in `out`; whole or not at all."""
+    target = repository.free_target(out, str(given["project_slug"]))
+    found = repository.source()
     try:
-        with staging(out) as stage:
-            config = stage / "config.yml"
-            private = {"cookiecutters_dir": str(stage / "cache"), "replay_dir": str(stage / "replay")}
-            config.write_text(json.dumps(private), encoding="utf-8")
-            made = cookiecutter(
-                str(ROOT),
-                no_input=True,
-                extra_context=dict(given),
-                output_dir=str(stage / "made"),
-                config_file=str(config),
-            )
+        with repository.staging(out) as stage:
+            made = repository.render(given, stage)
+            if found:
+                repository.note_source(made, given, found)
+            author = repository.commit(made, given)
             os.rename(made, target)
     except OSError as error:
         raise Refusal(f"{out}: {error.strerror}; choose another OUT") from error
-    return target
+    except subprocess.CalledProcessError as error:
+        raise Refusal(f"git {error.cmd[-1]}: {error.stderr.strip()}; fix that") from error
+    return Made(target, notes(found, author, given))
+
+
+def notes(
+    found: repository.Source | None, author: str | None, given: Mapping[str, object]
+) -> tuple[str, ...]:
+    """Return what is not as usual, and what to do about it."""
+    said = []
+    if found is None:
+        said.append("This template is not a git clone, so `make update` will not find newer versions of it.")
+    elif found.edited:
+        said.append("The template has uncommitted changes: `make update` will take them for edits of yours.")
+    if author is None:
+        said.append("git is not installed, so nothing is committed: git init && git add . && git commit")
+    elif author == f"{given['project_name']} <{given['admin_email']}>":
+        said.append(
+            f"git does not know your name, so the first commit is by {author}. To change that: git config"
+            " --global user.name and user.email, then git commit --amend --reset-author"
+        )
+    return tuple(said)
 
 
 def make_targets(project: Path) -> frozenset[str]:
@@ -117,24 +153,46 @@ def make_targets(project: Path) -> frozenset[str]:
     return frozenset(re.findall(r"^([a-z][a-z-]*):(?!=)", text, flags=re.MULTILINE))
 
 
-def check(project: Path) -> str:
-    """Run the repository's own gate and return passed or failed; its report goes to stderr."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "--no-print-directory", "-C", str(project), "check"]
-    done = subprocess.run(command, env=clean, stdout=sys.stderr, check=False)
-    return "passed" if done.returncode == 0 else "failed"
+def environment() -> dict[str, str]:
+    """Return the environment without what the calling make left in it."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
 
 
-def show(project: Path, verdict: str, found: list[next_steps.Step]) -> None:
+def make(folder: Path, *words: str) -> int:
+    """Run make in a folder, with its output on stderr; return its exit code."""
+    command = ["make", "--no-print-directory", "-C", str(folder), *words]
+    return subprocess.run(command, env=environment(), stdout=sys.stderr, check=False).returncode
+
+
+def check(project: Path, progress: Progress) -> str:
+    """Run the repository's own gate and return passed or failed; its report goes to stderr.
+
+    The gate's environment (hundreds of megabytes) stays with the template, for the next repository too.
+    """
+    gate = ROOT / ".venv-gate"
+    fresh = "" if (gate / ".done").exists() else " (once, about a minute)"
+    with progress.step(f"Prepare the gate's environment in {gate}{fresh}"):
+        prepared = make(ROOT, f"{gate.name}/.done")
+    with progress.step("Run the gate: make check"):
+        # Its requirements were just written, so their date says nothing about the environment.
+        failed = prepared or make(project, "check", f"GATE={gate}", "--old-file=policies/requirements.txt")
+    return "failed" if failed else "passed"
+
+
+def show(made: Made, verdict: str, found: list[next_steps.Step]) -> None:
     """Print where the repository is and what comes next; with colours on a terminal."""
-    head = f"{project} is ready" if verdict != "failed" else f"{project} is made, but its `make check` failed"
+    failed = verdict in ("failed", "interrupted")
+    head = f"{made.project} is made, but its `make check` {'was ' * (verdict == 'interrupted')}{verdict}"
+    head = head if failed else f"{made.project} is ready"
+    for note in made.notes:
+        print(f"Note: {note}", file=sys.stderr)
     if not sys.stdout.isatty():
         print(f"{head}\n\nNext:\n{next_steps.plain(found)}")
         return
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"\n{head}", style="bold red" if verdict == "failed" else "bold green", markup=False)
+    console.print(f"\n{head}", style="bold red" if failed else "bold green", markup=False)
     for number, step in enumerate(found, 1):
         console.print(f"\n{number}. {step.title}", style="bold", markup=False)
         for detail in step.details:
@@ -143,27 +201,37 @@ def show(project: Path, verdict: str, found: list[next_steps.Step]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line says; 0 when the repository is made and its check passed."""
-    given = collect(options)
-    project = generate(given, Path(options.out).expanduser().resolve())
-    targets = make_targets(project)
-    checked = options.check and "check" in targets and shutil.which("make")
-    verdict = check(project) if checked else "not run"
-    found = next_steps.steps(project, given, targets)
+    out = Path(options.out).expanduser().resolve()
+    given = collect(options, out)
+    checking = options.check and shutil.which("make") is not None
+    progress = Progress(3 if checking else 1)
+    with progress.step(f"Write and commit {out / str(given['project_slug'])}"):
+        made = generate(given, out)
+    drafts.forget()
+    targets, verdict = make_targets(made.project), "not run"
+    if checking and "check" in targets:
+        try:
+            verdict = check(made.project, progress)
+        except KeyboardInterrupt:
+            verdict = "interrupted"
+    found = next_steps.steps(made.project, given, targets)
     if options.json:
         listed = [step._asdict() for step in found]
-        print(
-            json.dumps(
-                {"project": str(project), "answers": given, "check": verdict, "next": listed}, indent=2
-            )
-        )
+        said = {"project": str(made.project), "answers": given, "check": verdict, "notes": made.notes}
+        print(json.dumps({**said, "next": listed}, indent=2))
     else:
-        show(project, verdict, found)
-    return 1 if verdict == "failed" else 0
+        show(made, verdict, found)
+    return 0 if verdict in ("passed", "not run") else 1
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
     wrong: list = []
     try:
         return run(options)
@@ -171,6 +239,8 @@ def main(arguments: list[str] | None = None) -> int:
         wrong = refusal.problems
         print(f"{refusal}\nnothing was generated", file=sys.stderr)
     except (KeyboardInterrupt, EOFError):
+        if drafts.kept():
+            print(f"\nyour answers are kept in {drafts.place()} for the next `make new`", file=sys.stderr)
         print("\nnothing was generated", file=sys.stderr)
     if options.json:
         print(

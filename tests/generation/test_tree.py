@@ -36,6 +36,12 @@ def test_exactly_the_approved_files(repositories, name):
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
+def test_the_answers_are_kept_as_a_file_that_gives_them_again(repositories, name):
+    kept = answers.read(repositories[name] / "answers.yml")
+    assert answers.validator().normalise(kept) == answers.complete(COMBINATIONS[name])
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
 def test_the_tree_is_the_template_less_what_the_table_prunes(repositories, name):
     given = answers.complete(COMBINATIONS[name])
     other_languages = {TEMPLATE / "_docs" / language for language in ("en", "ja")} - {

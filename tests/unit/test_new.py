@@ -1,6 +1,8 @@
 """`make new` without a terminal: what it reads, refuses, makes and says."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -23,6 +25,12 @@ def no_repository(monkeypatch):
     monkeypatch.setattr(new, "generate", fail)
 
 
+@pytest.fixture(autouse=True)
+def machine_in_utc(monkeypatch):
+    """The same machine everywhere."""
+    monkeypatch.setenv("TZ", "UTC")
+
+
 def run(*arguments, **options):
     command = [sys.executable, "-m", "tools.new", *map(str, arguments)]
     return subprocess.run(
@@ -42,6 +50,29 @@ def test_without_a_terminal_it_takes_the_defaults(tmp_path):
     assert done.stdout.startswith(f"{tmp_path}/mailserver is ready\n\nNext:\n1. ")
     assert [path.name for path in tmp_path.iterdir()] == ["mailserver"]
     assert "\x1b" not in done.stdout
+
+
+def test_each_step_has_a_line_and_only_the_repository_is_made(tmp_path):
+    """The gate's environment, hundreds of megabytes, stays with the template."""
+    done = run("--out", tmp_path, env={**os.environ, "PATH": f"{fake_make(tmp_path)}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^\[(\d/3)\] (Write|Prepare|Run)", done.stderr, re.MULTILINE) == [
+        ("1/3", "Write"),
+        ("2/3", "Prepare"),
+        ("3/3", "Run"),
+    ]
+    called = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    assert called[0].endswith(f"-C {answers.ROOT} .venv-gate/.done")
+    assert f"-C {tmp_path}/mailserver check GATE={answers.ROOT}/.venv-gate " in called[1]
+
+
+def fake_make(tmp_path):
+    """Return a folder with a make that only notes how it was called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "make").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/called\n', encoding="utf-8")
+    (folder / "make").chmod(0o755)
+    return folder
 
 
 def test_json_is_all_there_is_on_standard_output(tmp_path):
@@ -89,10 +120,20 @@ def test_what_exists_is_never_overwritten(kind, tmp_path, capsys):
     assert tree(tmp_path) == before
 
 
+@pytest.mark.usefixtures("no_repository")
+def test_an_existing_target_is_told_before_any_wrong_answer(tmp_path, capsys):
+    file = tmp_path / "answers.yml"
+    file.write_text("project_slug: acme\nmail_domain: gmail.com\n", encoding="utf-8")
+    (tmp_path / "acme").mkdir()
+    assert new.main(["--answers", str(file), "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/acme exists" in said and "gmail.com" not in said
+
+
 def test_a_file_in_the_way_of_the_folder_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     assert new.main(["--out", str(tmp_path / "file" / "deep"), "--json"]) == 1
-    assert capsys.readouterr().err.endswith("choose another OUT\nnothing was generated\n")
+    assert "file is not a folder; choose another OUT\nnothing was generated\n" in capsys.readouterr().err
     assert tree(tmp_path) == ["file"]
 
 
@@ -155,7 +196,9 @@ def test_the_gate_of_the_result_decides(recipe, code, verdict, tmp_path, monkeyp
     project = tmp_path / "made"
     project.mkdir()
     (project / "Makefile").write_text(f"check: ## gate\n\t{recipe}\nother:\nVAR := 1\n", encoding="utf-8")
-    monkeypatch.setattr(new, "generate", lambda *_arguments: project)
+    monkeypatch.setattr(new, "generate", lambda *_arguments: new.Made(project, ()))
+    monkeypatch.setattr(new, "ROOT", tmp_path)
+    (tmp_path / "Makefile").write_text(".venv-gate/.done:\n", encoding="utf-8")
     assert new.main(["--json", "--out", str(tmp_path)]) == code
     assert json.loads(capfd.readouterr().out)["check"] == verdict
     assert new.make_targets(project) == {"check", "other"}

@@ -1,6 +1,7 @@
 """The questions as a person sees them at a terminal."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -13,14 +14,15 @@ import termios
 import time
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
-from tools import answers, prompting
+from tools import answers, new, prompting
 
 PROMPTS = prompting.texts()
 QUESTIONS = answers.questions()
 # A person waits no longer than this for a command that asks nothing of a network.
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 120
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -72,18 +74,19 @@ def log_in():
 
 
 class Terminal:
-    """`make new` at a real terminal."""
+    """`make new` at a real terminal, with its kept answers in `home`."""
 
-    def __init__(self, out):
+    def __init__(self, out, home, **environment):
         self._ours, theirs = pty.openpty()
         self.shown, self._deadline = "", time.monotonic() + LIMIT_SECONDS
+        own = {"TERM": "vt100", "COLUMNS": "300", "ANSWERS": "", "TZ": "UTC", "XDG_STATE_HOME": str(home)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tools.new", "--out", str(out), "--no-check"],
             cwd=answers.ROOT,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "TERM": "vt100", "COLUMNS": "300", "ANSWERS": ""},
+            env={**os.environ, **own, **environment},
             start_new_session=True,
             preexec_fn=log_in,
         )
@@ -115,63 +118,133 @@ class Terminal:
         return code
 
 
-def at_a_terminal(lines, out):
-    """Type lines into `make new`; return its exit code and what the terminal showed."""
-    terminal = Terminal(out)
+def at_a_terminal(lines, tmp_path, **environment):
+    """Type lines into `make new` into tmp_path/out; return its exit code and what the terminal showed."""
+    terminal = Terminal(tmp_path / "out", tmp_path / "state", **environment)
     terminal.type("".join(f"{line}\n" for line in lines))
     return terminal.end(), terminal.shown
 
 
 def typed(**given):
-    """Return the lines a person types to the questions; an empty line takes the default."""
-    return [given.get(question, "") for question in QUESTIONS]
+    """Return the lines a person types to the questions; a list is typed one after the other."""
+    asked = [q for q in QUESTIONS if q not in prompting.ONLY_IF or given.get("relay") in ("smtp", "3")]
+    lines = []
+    for question in asked:
+        line = given.get(question, "")
+        lines += line if isinstance(line, list) else [line]
+    return lines
 
 
-def test_only_what_was_answered_wrongly_is_asked_again(tmp_path):
-    # The derived defaults follow from the wrong domain, so they are asked again too, now with good defaults.
-    again = ["acme.com", "", "", "", "", "", ""]
-    code, shown = at_a_terminal([*typed(mail_domain="Acme.com", relay="2", antivirus="n"), *again], tmp_path)
-    assert code == 0, shown
-    assert (
-        "mail_domain: 'Acme.com' is wrong because it has upper-case letters; use 'acme.com' instead" in shown
-    )
-    asked = [shown.count(words(question)[0]) for question in QUESTIONS]
+def made(tmp_path, slug="mailserver"):
+    """Return the answers that the generated repository keeps."""
+    return answers.read(tmp_path / "out" / slug / "answers.yml")
+
+
+def test_a_wrong_answer_is_refused_at_once_and_enter_takes_its_repair(tmp_path):
     wrong = {
-        "mail_domain",
-        "webmail_host",
-        "admin_host",
-        "api_host",
-        "admin_email",
-        "backup_bucket",
-        "state_bucket",
+        "project_name": "メールサーバー",
+        "mail_domain": ["https://Acme.com/", ""],
+        "webmail_host": ["Post", ""],
+        "timezone": ["jp", ""],
+        "ssd_path": ["/srv/my mail//ssd", ""],
+        "relay": ["SMTP", ""],
+        "relay_host": ["smtp.acme.com:587", ""],
+        "object_lock_days": ["90 days", ""],
+        "antivirus": "n",
     }
-    assert asked == [2 if question in wrong else 1 for question in QUESTIONS]
-    settings = (tmp_path / "mailserver" / ".env.example").read_text(encoding="utf-8")
-    assert "MAIL_DOMAIN=acme.com\n" in settings and "WEBMAIL_HOST=mail.acme.com\n" in settings
-    assert not (tmp_path / "mailserver" / "config" / "clamav").exists()
-
-
-def test_it_asks_until_the_answer_is_good(tmp_path):
-    code, shown = at_a_terminal([*typed(ssd_path="/etc"), "{{ 1 }}", "/", "/srv/acme"], tmp_path)
+    # The relay is typed as a word, so the helper cannot see that its two questions follow.
+    lines = typed(**{**wrong, "relay": "3"})
+    lines[lines.index("3") : lines.index("3") + 1] = ["SMTP", ""]
+    code, shown = at_a_terminal(lines, tmp_path)
     assert code == 0, shown
-    assert shown.count(" is wrong because ") == 3
-    assert "SSD_PATH=/srv/acme\n" in (tmp_path / "mailserver" / ".env.example").read_text(encoding="utf-8")
+    assert shown.count(" is wrong because ") == 7
+    kept = made(tmp_path)
+    wanted = {
+        "project_name": "メールサーバー",
+        "project_slug": "mailserver",
+        "mail_domain": "acme.com",
+        "webmail_host": "post.acme.com",
+        "admin_email": "admin@acme.com",
+        "timezone": "Asia/Tokyo",
+        "ssd_path": "/srv/my-mail/ssd",
+        "relay": "smtp",
+        "relay_host": "smtp.acme.com",
+        "object_lock_days": "90",
+        "antivirus": False,
+    }
+    assert {question: kept[question] for question in wanted} == wanted
+    assert [shown.count(words(question)[0]) for question in QUESTIONS] == [1] * len(QUESTIONS)
+    main = (tmp_path / "out" / "mailserver" / "config" / "postfix" / "main.cf").read_text(encoding="utf-8")
+    assert "relayhost = [smtp.acme.com]:587\n" in main
 
 
-def test_a_second_wrong_answer_is_not_rendered_into_the_next_default(tmp_path):
-    again = ["{{ oops", "/large", "/fast"]
-    code, shown = at_a_terminal([*typed(ssd_path="/etc", hdd_path="/usr"), *again], tmp_path)
-    assert code == 0, shown
-    settings = (tmp_path / "mailserver" / ".env.example").read_text(encoding="utf-8")
-    assert "SSD_PATH=/fast\n" in settings and "HDD_PATH=/large\n" in settings
+@pytest.fixture
+def answered(monkeypatch, tmp_path):
+    """Answers the questions with typed lines, in this process; returns the answers and what was shown."""
+
+    def run(lines, **machine):
+        shown, typing = io.StringIO(), iter(lines)
+        monkeypatch.setattr("builtins.input", lambda prompt: (shown.write(prompt), next(typing))[1])
+        monkeypatch.setattr(new.machine, "defaults", lambda: {"timezone": "UTC", **machine})
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        monkeypatch.setattr("rich.console.Console", lambda stderr: Console(file=shown, width=300))
+        return answers.complete(new.ask(tmp_path)), shown.getvalue()
+
+    return run
+
+
+def test_a_mail_providers_domain_is_refused_with_the_reason(answered):
+    given, shown = answered(typed(mail_domain=["gmail.com", "{{ oops", "acme.com"]))
+    assert "'gmail.com' is wrong because it belongs to a mail provider, so you cannot set its DNS" in shown
+    assert given["mail_domain"] == "acme.com"
+
+
+def test_a_sign_takes_the_person_back_one_question(answered):
+    given, _ = answered(typed(mail_domain="acne.com", webmail_host=["<", "acme.com", ""]))
+    assert given["webmail_host"] == "mail.acme.com"
+
+
+def test_the_relays_host_is_asked_only_where_it_does_not_follow(answered):
+    given, shown = answered(typed(relay="2"))
+    assert words("relay_host")[0] not in shown
+    assert given["relay_host"] == "email-smtp.ap-northeast-1.amazonaws.com"
+
+
+def test_the_machines_time_zone_is_offered(answered):
+    given, shown = answered(typed(), timezone="Asia/Tokyo")
+    assert "[Asia/Tokyo] >" in shown and given["timezone"] == "Asia/Tokyo"
+
+
+def test_an_existing_folder_is_refused_where_it_is_named(answered, tmp_path):
+    (tmp_path / "mailserver").mkdir()
+    given, shown = answered(typed(project_slug=["mailserver", ""]))
+    assert shown.index("mailserver exists") < shown.index(words("mail_domain")[0])
+    assert given["project_slug"] == "mailserver-2"
+
+
+def test_a_default_that_does_not_fit_is_offered_repaired(answered):
+    given, shown = answered(typed(project_name="2024 Mail"))
+    assert given["project_slug"] == "mail-2024-mail" and " is wrong " not in shown
+
+
+def test_a_folder_that_can_hold_nothing_is_refused_before_the_first_question(tmp_path):
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    code, shown = at_a_terminal([], tmp_path)
+    assert code == 1
+    assert "out is not a folder" in shown and words("project_name")[0] not in shown
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["interrupt", "end of input"])
-def test_a_person_who_leaves_leaves_nothing_behind(key, tmp_path):
-    terminal = Terminal(tmp_path / "out")
-    terminal.type("Acme\n")
-    terminal.until(words("project_slug")[0])
+def test_who_leaves_leaves_only_answers_and_finds_them_again(key, tmp_path):
+    terminal = Terminal(tmp_path / "out", tmp_path / "state")
+    terminal.type("Acme Mail\n\nacme.com\n")
+    terminal.until("[mail.acme.com] > ")
     terminal.type(key)
     assert terminal.end() == 1
     assert terminal.shown.rstrip().endswith("nothing was generated")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+    code, shown = at_a_terminal(typed(), tmp_path)
+    assert code == 0, shown
+    assert made(tmp_path, "acme-mail")["mail_domain"] == "acme.com"
+    assert list((tmp_path / "state" / "mailserver-template").iterdir()) == []

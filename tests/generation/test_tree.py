@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+from binaryornot.check import is_binary
 
 from tests.generation import golden
 from tests.generation.generate import config_file, render
@@ -152,3 +153,9 @@ def test_settling_takes_one_language_and_drops_leftovers_and_empty_folders(tmp_p
     assert golden.listed(tmp_path) == {"README.md", "docs/a.md", "app/a.py"}
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "_docs/ja/README.md"
     assert {path.name for path in tmp_path.rglob("*") if path.is_dir()} == {"docs", "app"}
+
+
+def test_no_text_of_the_template_is_taken_for_binary():
+    """cookiecutter judges the first 1024 bytes, and copies without rendering what it takes for binary."""
+    texts = [path for path in files(TEMPLATE) if not is_copied(path) and text(TEMPLATE / path) is not None]
+    assert [path for path in texts if is_binary(str(TEMPLATE / path))] == [], "reword its first lines a little"

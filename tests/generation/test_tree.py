@@ -158,4 +158,5 @@ def test_settling_takes_one_language_and_drops_leftovers_and_empty_folders(tmp_p
 def test_no_text_of_the_template_is_taken_for_binary():
     """cookiecutter judges the first 1024 bytes, and copies without rendering what it takes for binary."""
     texts = [path for path in files(TEMPLATE) if not is_copied(path) and text(TEMPLATE / path) is not None]
-    assert [path for path in texts if is_binary(str(TEMPLATE / path))] == [], "reword its first lines a little"
+    taken = [path for path in texts if is_binary(str(TEMPLATE / path))]
+    assert taken == [], "add or remove a character in its first lines"

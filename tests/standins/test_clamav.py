@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.hardened import Container, docker
+from tests.standins.hardened import Container, docker, wait_until
 
 OPTIONS = (
     *(
@@ -49,6 +49,14 @@ def test_it_passes_what_is_clean(clamav: Container) -> None:
 def test_it_runs_as_uid_1000_and_answers_on_3310(clamav: Container) -> None:
     assert clamav.execute("id", "-u").stdout.strip() == "1000"
     assert clamav.succeeds("nc", "-z", "127.0.0.1", "3310")
+
+
+def test_it_goes_on_waiting_when_the_daemon_has_died(start: Callable[..., Container]) -> None:
+    container = start("clamav", *OPTIONS)
+    container.wait_healthy("clamdcheck.sh")
+    assert container.succeeds("sh", "-c", "kill -9 $(pidof clamd)")
+    wait_until(lambda: not container.succeeds("clamdcheck.sh"), "a daemon that does not answer")
+    assert not container.exited()
 
 
 def test_a_freshclam_configuration_that_the_real_program_refuses_ends_the_container(

@@ -16,11 +16,12 @@ INIT_FILES = {
 set -eu
 code=0
 healthcheck.sh --connect || code=$?
-MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --user=root "$MARIADB_DATABASE" \
+MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --skip-ssl --user=root "$MARIADB_DATABASE" \
   --execute="CREATE TABLE health (code INT); INSERT INTO health VALUES ($code);
     CREATE USER reader@'%' IDENTIFIED BY 'readers-word'; GRANT SELECT ON $MARIADB_DATABASE.* TO reader@'%'"
 """,
     "15-sourced.sh": 'docker_process_sql <<<"CREATE TABLE sourced (i INT)"\n',
+    "17-without-tls.sql": "CREATE TABLE first_server SELECT @@have_ssl AS tls;\n",
     "20-schema.sql": "INSERT INTO sourced VALUES (42);\n",
 }
 
@@ -31,6 +32,7 @@ def options(folder: Path) -> list[str]:
     secrets, init = folder / "secrets", folder / "init"
     secrets.mkdir()
     init.mkdir()
+    (folder / "site.cnf").write_text("[mariadb]\nhost-cache-size = 7\n")
     (secrets / "root").write_text("roots-word")
     (secrets / "owner").write_text("owner's \\word")
     for name, text in INIT_FILES.items():
@@ -41,7 +43,7 @@ def options(folder: Path) -> list[str]:
         *(f"--volume={secrets}:/run/secrets:ro", f"--volume={init}:/docker-entrypoint-initdb.d:ro"),
         *("--env=MARIADB_ROOT_PASSWORD_FILE=/run/secrets/root", "--env=MARIADB_DATABASE=mailserver"),
         *("--env=MARIADB_USER=owner", "--env=MARIADB_PASSWORD_FILE=/run/secrets/owner"),
-        "--env=MARIADB_AUTO_UPGRADE=1",
+        *("--env=MARIADB_AUTO_UPGRADE=1", f"--volume={folder}/site.cnf:/etc/mysql/conf.d/site.cnf:ro"),
     ]
 
 
@@ -84,6 +86,14 @@ def test_init_files_ran_in_order_executed_sourced_and_fed_to_the_database(mariad
 
 def test_it_was_not_healthy_while_the_init_files_ran(mariadb: Container) -> None:
     assert ask(mariadb, "root", "roots-word", "SELECT code FROM health") == "1"
+
+
+def test_the_server_that_the_init_files_talk_to_has_no_tls(mariadb: Container) -> None:
+    assert ask(mariadb, "root", "roots-word", "SELECT tls FROM first_server") == "DISABLED"
+
+
+def test_the_operators_conf_d_has_the_last_word(mariadb: Container) -> None:
+    assert ask(mariadb, "root", "roots-word", "SELECT @@host_cache_size") == "7"
 
 
 def test_no_password_stays_in_the_servers_environment(mariadb: Container) -> None:

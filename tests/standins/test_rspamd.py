@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,21 @@ def test_it_logs_to_the_container(rspamd: Container) -> None:
 def test_only_its_data_folder_is_writable_and_belongs_to_it(rspamd: Container) -> None:
     assert rspamd.execute("id", "-u").stdout.strip() == "11333"
     assert rspamd.succeeds("bash", "-c", ": > /var/lib/rspamd/mine")
-    assert not rspamd.succeeds("bash", "-c", ": > /etc/rspamd/local.d/mine")
+    assert not rspamd.succeeds("bash", "-c", ": > /etc/rspamd/mine")
+
+
+def test_the_shipped_defaults_are_in_upstreams_folder_and_the_operators_is_empty(rspamd: Container) -> None:
+    assert rspamd.execute("sh", "-c", "ls -A /etc/rspamd").stdout == ""
+    assert rspamd.succeeds("test", "-f", "/usr/share/rspamd/config/modules.d/antivirus.conf")
+    assert rspamd.succeeds("rspamadm", "configtest")
+
+
+def test_the_operators_local_settings_are_merged(start: Callable[..., Container], folder: Path) -> None:
+    (folder / "actions.conf").write_text("reject = 77;\n")
+    mount = f"--volume={folder}:/etc/rspamd/local.d:ro"
+    container = start("rspamd", "--user=11333:11333", "--tmpfs=/tmp", "--volume=/var/lib/rspamd", mount)
+    container.wait_healthy("sh", "-c", own_probe(container))
+    assert "reject = 77;" in container.execute("rspamadm", "configdump", "actions").stdout
 
 
 @pytest.mark.parametrize("tool", ["curl", "wget", "nc", "perl", "python3"])

@@ -34,3 +34,9 @@ def test_a_configuration_file_sets_a_password_and_the_data_outlives_a_restart(
     docker("restart", container.name)
     container.wait_healthy("valkey-cli", "-a", "word", "ping")
     assert container.execute("valkey-cli", "-a", "word", "get", "key").stdout.strip() == "value"
+
+
+def test_a_data_folder_that_it_cannot_write_ends_it_with_the_reason(start: Callable[..., Container]) -> None:
+    container = start("valkey", "--user=999:1000", "--tmpfs=/data:ro")
+    docker("wait", container.name)
+    assert "not writable" in container.log()

@@ -64,11 +64,12 @@ docker_process_sql() {
 
 start_temporary_server() {
   note "starting a temporary server that only listens on its socket"
-  "$@" --skip-networking --socket="$socket" --expire-logs-days=0 --loose-innodb_buffer_pool_load_at_startup=0 &
+  "$@" --skip-networking --socket="$socket" --default-time-zone=SYSTEM --expire-logs-days=0 \
+    --loose-innodb_buffer_pool_load_at_startup=0 --skip-ssl &
   server_pid=$!
   local attempt
   for attempt in {1..300}; do
-    if mariadb-admin --no-defaults --socket="$socket" ping &>/dev/null; then
+    if mariadb-admin --no-defaults --skip-ssl --socket="$socket" ping &>/dev/null; then
       return
     fi
     kill -0 "$server_pid" 2>/dev/null || fail "the temporary server ended"
@@ -179,7 +180,7 @@ upgrade_if_needed() {
     return
   fi
   start_temporary_server "$@" --skip-grant-tables --loose-innodb_buffer_pool_dump_at_shutdown=0
-  mariadb-upgrade --upgrade-system-tables --socket="$socket"
+  mariadb-upgrade --upgrade-system-tables --skip-ssl --socket="$socket"
   { echo "FLUSH PRIVILEGES;" && health_user_sql; } |
     docker_process_sql --dont-use-mysql-root-password --binary-mode
   stop_temporary_server

@@ -34,6 +34,7 @@ dovecot_password=$(secret dovecot_db_password)
 usermgmt_password=$(secret usermgmt_db_password)
 roundcube_password=$(secret roundcube_db_password)
 
+# The image's first server has no TLS, and a socket needs none; without --skip-ssl the client insists on it.
 # printf is a shell builtin and the SQL goes through a pipe: no password is ever on a command line.
 {
   printf "CREATE USER '%s'@'%%' IDENTIFIED BY '%s';\n" \
@@ -44,4 +45,4 @@ roundcube_password=$(secret roundcube_db_password)
   printf "GRANT ALL ON %s.* TO '%s'@'%%' WITH GRANT OPTION;\n" "$database" "$owner"
   printf 'CREATE DATABASE roundcube CHARACTER SET utf8mb4;\n'
   printf "GRANT ALL ON roundcube.* TO 'roundcube'@'%%';\n"
-} | MYSQL_PWD=$root_password mariadb --protocol=socket --socket="$socket" --user=root
+} | MYSQL_PWD=$root_password mariadb --protocol=socket --socket="$socket" --skip-ssl --user=root

@@ -19,8 +19,8 @@ OTHER_LANGUAGES = (
     (r"^\.github/", r"\$\{\{[^{}]*\}\}"),  # GitHub Actions
     (r"^(docs/|README\.md)", r"--format '[^']*'"),  # what docker shall print
 )
-# The gate may read the answers that cruft keeps in .cruft.json, under cookiecutter's name.
-KNOWS_CRUFT = re.compile(r"^(policies/|schemas/answers\.schema\.json$)")
+# The gate may read the answers that cruft keeps, under cookiecutter's name; `make update` runs cruft.
+KNOWS_CRUFT = re.compile(r"^(policies/|requirements-update\.txt$|schemas/answers\.schema\.json$)")
 JINJA = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|^\s*#%", re.MULTILINE)
 
 

@@ -1,0 +1,129 @@
+"""`make update`: a newer template comes in, what was edited stays, and conflicts are shown."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.generation.test_cruft import PARTS, commit
+from tools import answers, repository
+
+NAME = "{{cookiecutter.project_slug}}"
+UPDATE = f"{NAME}/scripts/update.py"
+# A small template with the real questions and script: the whole one would take a minute for each test.
+MAIN = "".join(f"setting_{number} = {{{{ cookiecutter.mail_domain }}}}\n" for number in range(12))
+
+
+@pytest.fixture
+def template(tmp_path):
+    """A template of few files in a git repository; its questions, hooks and script are the real ones."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    for part in set(PARTS) - {NAME, "policies"}:
+        copy = shutil.copytree if (answers.ROOT / part).is_dir() else shutil.copy2
+        copy(answers.ROOT / part, folder / part)
+    (folder / UPDATE).parent.mkdir(parents=True)
+    shutil.copy2(answers.ROOT / UPDATE, folder / UPDATE)
+    shutil.copy2(answers.ROOT / NAME / "answers.yml", folder / NAME / "answers.yml")
+    for language in ("en", "ja"):
+        (folder / NAME / "_docs" / language).mkdir(parents=True)
+        (folder / NAME / "_docs" / language / "README.md").write_text("Read me\n", encoding="utf-8")
+    (folder / NAME / "main.cf").write_text(MAIN, encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(folder)], check=True)
+    commit(folder, "The template")
+    return folder
+
+
+@pytest.fixture
+def made(template, tmp_path, monkeypatch):
+    """A repository as `make new` makes it of that template."""
+    monkeypatch.setattr(repository, "ROOT", template)
+    given = answers.complete({"mail_domain": "acme.com"})
+    with repository.staging(tmp_path / "out") as stage:
+        project = repository.render(given, stage)
+        repository.note_source(project, given, repository.source(template))
+        repository.commit(project, given)
+        return project.rename(tmp_path / "acme")
+
+
+def update(project, *words):
+    command = [sys.executable, "scripts/update.py", *words]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
+def edit(folder, name, *change):
+    path = folder / name
+    path.write_text(path.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+
+
+def renew(template):
+    """Change one line at the end of main.cf, add a file and a derived value."""
+    edit(template, f"{NAME}/main.cf", "setting_11 =", "setting_eleven =")
+    (template / NAME / "new.cf").write_text("url = {{ cookiecutter.__webmail_url }}\n", encoding="utf-8")
+    edit(template, "cookiecutter.json", '"__webmail_url": "https://', '"__webmail_url": "https://www.')
+    commit(template, "Newer")
+    return repository.git(template, "rev-parse", "HEAD")
+
+
+def test_the_new_comes_in_and_the_edited_stays(template, made):
+    edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    (made / "own.cf").write_text("own\n", encoding="utf-8")
+    commit(made, "Edited")
+    newest = renew(template)
+    done = update(made)
+    assert done.returncode == 0, done.stderr
+    assert "are merged" in done.stdout
+    main = (made / "main.cf").read_text(encoding="utf-8")
+    assert "setting_1 = mine\n" in main and "setting_eleven = acme.com\n" in main
+    assert (made / "new.cf").read_text(encoding="utf-8") == "url = https://www.mail.acme.com\n"
+    assert (made / "own.cf").exists()
+    assert json.loads((made / ".cruft.json").read_text(encoding="utf-8"))["commit"] == newest
+
+
+def test_a_conflict_is_shown_and_the_edit_is_in_it(template, made):
+    edit(made, "main.cf", "setting_11 = acme.com", "setting_11 = mine")
+    commit(made, "Edited the same line")
+    renew(template)
+    done = update(made)
+    assert done.returncode == 1
+    assert "  main.cf: choose between the marks" in done.stderr
+    main = (made / "main.cf").read_text(encoding="utf-8")
+    assert "<<<<<<< ours\nsetting_11 = mine\n=======\nsetting_eleven = acme.com\n>>>>>>> theirs\n" in main
+
+
+def test_a_second_update_has_nothing_to_do_and_changes_nothing(template, made):
+    renew(template)
+    assert update(made).returncode == 0
+    commit(made, "Updated")
+    done = update(made)
+    assert (done.returncode, done.stdout) == (0, "nothing to merge: this repository is up to date\n")
+    assert repository.git(made, "status", "--porcelain") == ""
+
+
+def test_what_is_not_committed_is_never_touched(template, made):
+    renew(template)
+    edit(made, "main.cf", "setting_1 ", "setting_one ")
+    before = (made / "main.cf").read_bytes()
+    done = update(made)
+    assert done.returncode == 1 and "commit them first" in done.stderr
+    assert (made / "main.cf").read_bytes() == before and not (made / "new.cf").exists()
+
+
+def test_a_template_that_has_moved_is_named_and_can_be_given(template, made, tmp_path):
+    renew(template)
+    moved = template.rename(tmp_path / "moved")
+    done = update(made)
+    assert done.returncode == 1 and "make update TEMPLATE=" in done.stderr
+    assert repository.git(made, "status", "--porcelain") == ""
+    assert update(made, "--template", str(moved)).returncode == 0
+    assert (made / "new.cf").exists()
+
+
+def test_a_repository_of_unknown_origin_says_how_to_link_it(made):
+    (made / ".cruft.json").unlink()
+    done = update(made)
+    assert done.returncode == 1 and "cruft link TEMPLATE --checkout COMMIT" in done.stderr

@@ -10,7 +10,7 @@ from policies.shared.rule import Rule
 from policies.workflows.reader import Workflow
 
 
-class WorkflowRule(Rule):
+class ActionsRule(Rule):
     """Sees one workflow at a time (policies/workflows/reader.py)."""
 
     family = "actions"

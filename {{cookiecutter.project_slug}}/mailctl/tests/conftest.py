@@ -133,6 +133,8 @@ def cloudflare(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloudflare]:
     with FakeCloudflare("example.com") as fake:
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", fake.url)
         monkeypatch.setenv("CLOUDFLARE_API_TOKEN", fake.token)
+        for limit in ("INITIAL_RETRY_DELAY", "MAX_RETRY_DELAY"):
+            monkeypatch.setattr(f"cloudflare._base_client.{limit}", 0.001)
         yield fake
         assert fake.violations == []
 

@@ -1,22 +1,452 @@
 """`mailctl edge plan` and `apply` against a Cloudflare that remembers."""
 
+import base64
+import json
+import stat
+
+import pytest
 from conftest import Cli
-from edge_repo import EdgeRepo
+from edge_repo import OTHER_RECORD, RECORD, EdgeRepo
 from fake_cloudflare import FakeCloudflare
+from fake_cloudflare.state import ZONE_ID
+
+# So that the test of failing calls is known to try them.
+WRITES_AT_LEAST = 14
+# How a call fails, and which of the calls: each, or a sample of them where the SDK's own retry goes on.
+WAYS_TO_FAIL = {"refused": 1, "lost": 1, "500": 5, "429": 5, "down": 5}
+FOREIGN_MX = ("refuse", "replace", "keep")
 
 
-def done(cloudflare: FakeCloudflare, cli: Cli, *options: str) -> None:
+def apply(cli: Cli, *options: str) -> str:
     result = cli("edge", "apply", "--yes", *options)
     assert result.exit_code == 0, result.output
+    return result.output
+
+
+def assert_in_line(cli: Cli, *options: str) -> None:
+    """Nothing is left to do, and nothing of ours lies about."""
+    result = cli("edge", "plan", "--prune", *options)
+    assert result.exit_code == 0, result.output
+
+
+def document(cli: Cli, *words: str) -> dict:
+    return json.loads(cli("edge", *words, "--json").stdout)
+
+
+def record(cloudflare: FakeCloudflare, kind: str, name: str) -> dict:
+    found = [r for r in cloudflare.state.records.values() if (r["type"], r["name"]) == (kind, name)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_plan_changes_nothing_and_says_with_2_that_there_is_something_to_do(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    assert cli("edge", "plan").exit_code == 2
+    assert cloudflare.writes == []
 
 
 def test_from_an_empty_zone_to_done_and_then_nothing_to_do(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
-    assert cli("edge", "plan").exit_code == 2
+    apply(cli)
+    assert_in_line(cli)
+    state = cloudflare.state
+    assert state.routing and state.catch_all["enabled"]
+    assert state.catch_all["actions"] == [{"type": "worker", "value": ["shop-mail-mail"]}]
+    tunnel = next(iter(state.tunnels))
+    assert record(cloudflare, "CNAME", "mail.example.com")["content"] == f"{tunnel}.cfargotunnel.com"
+    assert state.tunnels[tunnel]["config"]["ingress"][-1] == {"service": "http_status:404"}
+    spf = record(cloudflare, "TXT", "example.com")["content"]
+    assert spf == '"v=spf1 include:_spf.mx.cloudflare.net include:sendgrid.net ~all"'
+    dkim = record(cloudflare, "TXT", "s1._domainkey.example.com")["content"]
+    assert dkim.replace('"', "").replace(" p=", "p=").replace(" ", "") == RECORD.replace(" ", "")
+
+
+def test_apply_does_exactly_the_changes_of_the_plan(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    planned = document(cli, "plan")
+    done = document(cli, "apply", "--plan", planned["plan"])
+    assert done["done"] == planned["changes"]
+
+
+def test_a_plan_that_is_another_one_by_now_is_not_done(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    planned = document(cli, "plan")["plan"]
+    edge_repo.edge["dns"][1]["content"] = "v=DMARC1; p=reject; rua=mailto:admin@example.com"
+    edge_repo.save()
+    assert cli("edge", "apply", "--plan", planned).exit_code == 1
     assert cloudflare.writes == []
-    done(cloudflare, cli)
+
+
+def test_without_a_terminal_and_without_a_plan_nothing_is_done(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    assert cli("edge", "apply").exit_code == 2
+    assert cloudflare.writes == []
+
+
+def test_the_log_in_page_is_guarded_before_it_can_be_reached_and_mail_is_carried_before_it_comes(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    done = [f"{change['kind']} {change['name']}" for change in document(cli, "apply", "--yes")["done"]]
+    order = [
+        "Access application admin.example.com",
+        "tunnel ingress shop-mail",
+        "DNS record CNAME admin.example.com",
+        "Worker shop-mail-mail",
+        "catch-all catch-all",
+        "Email Routing example.com",
+    ]
+    assert [step for step in done if step in order] == order
+
+
+def test_the_tunnels_token_lands_in_the_secrets_folder_only(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    said = cli("edge", "plan").output + apply(cli)
+    token = edge_repo.secret("cloudflared_token")
+    assert json.loads(base64.b64decode(token))["t"] == next(iter(cloudflare.state.tunnels))
+    path = edge_repo.root / "secrets/cloudflared_token"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert token not in said
+
+
+def test_no_secret_is_in_any_output_not_even_when_cloudflare_repeats_it(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    said = cli("edge", "plan", "--json").output
+    cloudflare.fail(1, "refused")  # its message holds the token
+    said += cli("edge", "plan").output
+    said += apply(cli)
+    edge_repo.set_secret("mailserver_api_tokens", "n" * 43 + "\n")
+    said += cli("edge", "plan").output + apply(cli) + cli("edge", "plan", "--json").output
+    for secret in (cloudflare.token, edge_repo.secret("cloudflared_token"), "n" * 43):
+        assert secret not in said
+
+
+def test_a_second_token_line_goes_to_the_worker_and_removing_the_first_changes_nothing(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    apply(cli)
+    old = edge_repo.secret("mailserver_api_tokens")
+    edge_repo.set_secret("mailserver_api_tokens", f"{old}\n{'n' * 43}\n")
+    assert [change["kind"] for change in document(cli, "plan")["changes"]] == ["Worker"]
+    apply(cli)
+    bindings = cloudflare.state.scripts["shop-mail-mail"]["metadata"]["bindings"]
+    assert {"type": "secret_text", "name": "API_TOKEN", "text": "n" * 43} in bindings
+    edge_repo.set_secret("mailserver_api_tokens", f"{'n' * 43}\n")
+    assert_in_line(cli)
+
+
+DRIFT = {
+    "a record changed": lambda s: _edit(s, "_dmarc.example.com", content='"v=DMARC1; p=none"'),
+    "a record deleted": lambda s: _delete(s, "_dmarc.example.com"),
+    "a proxied name made plain": lambda s: _edit(s, "admin.example.com", proxied=False),
+    "a second address beside the tunnel's": lambda s: _edit(
+        s, "mail.example.com", type="A", content="192.0.2.7"
+    ),
+    "the DKIM record of another key": lambda s: _edit(s, "s1._domainkey.example.com", content=OTHER_RECORD),
+    "SPF opened": lambda s: _edit(s, "example.com", kind="TXT", content='"v=spf1 +all"'),
+    "an MX record deleted": lambda s: _delete(s, "example.com", kind="MX"),
+    "Email Routing switched off": lambda s: setattr(s, "routing", False),
+    "the catch-all dropped": lambda s: s.catch_all.update(actions=[{"type": "drop"}]),
+    "the catch-all disabled": lambda s: s.catch_all.update(enabled=False),
+    "the code edited": lambda s: s.scripts["shop-mail-mail"].update(code=b"export default {}"),
+    "the code with an addition": lambda s: _append(s),
+    "a variable edited": lambda s: _bindings(s)[0].update(text="https://elsewhere.example"),
+    "the secret removed": lambda s: _bindings(s).pop(),
+    "an address on workers.dev": lambda s: s.scripts["shop-mail-mail"].update(workers_dev=True),
+    "another service behind a host name": lambda s: _ingress(s)[0].update(service="http://usermgmt:8080"),
+    "one more host name": lambda s: _ingress(s).insert(
+        0, {"hostname": "x.example.com", "service": "http://mariadb:3306"}
+    ),
+    "one more address let in": lambda s: _policy(s)["include"].append({"email": {"email": "m@example.net"}}),
+    "everybody let in": lambda s: _policy(s).update(include=[{"everyone": {}}]),
+    "a bypass": lambda s: _policy(s).update(decision="bypass"),
+    "the guard removed": lambda s: s.applications.clear(),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFT.values(), ids=list(DRIFT))
+def test_drift_by_hand_is_found_and_put_right(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, drift
+) -> None:
+    apply(cli)
+    before = cloudflare.state.public()
+    drift(cloudflare.state)
+    assert cli("edge", "plan").exit_code == 2
+    apply(cli)
+    assert_in_line(cli)
+    after = cloudflare.state.public()
+    assert {key: after[key] for key in after if key != "records"} == {
+        key: before[key] for key in before if key != "records"
+    }
+    assert {(r[0], r[1], r[2]) for r in after["records"]} == {(r[0], r[1], r[2]) for r in before["records"]}
+
+
+def test_a_lost_tunnel_token_is_fetched_again(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    apply(cli)
+    before = edge_repo.secret("cloudflared_token")
+    edge_repo.set_secret("cloudflared_token", "")
+    apply(cli)
+    assert edge_repo.secret("cloudflared_token") == before
+
+
+@pytest.mark.parametrize("how", WAYS_TO_FAIL)
+def test_whichever_call_fails_the_next_run_ends_right(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, how: str
+) -> None:
+    """The calls of a first apply, each in turn."""
+    template = cloudflare.state
+    apply(cli)
+    calls, wanted = len(cloudflare.calls), template.public()
+    assert len(cloudflare.writes) >= WRITES_AT_LEAST
+    for number in range(0, calls, WAYS_TO_FAIL[how]):
+        cloudflare.state = type(template)("example.com")
+        edge_repo.set_secret("cloudflared_token", "")
+        cloudflare.fail(number, how)
+        first = cli("edge", "apply", "--yes")
+        cloudflare.faults.clear()
+        assert first.exit_code in (0, 1), first.output
+        if first.exit_code:
+            assert "next" in first.output or "mend" in first.output
+            apply(cli)
+        assert_in_line(cli)
+        assert cloudflare.state.public() == wanted, f"call {number}"
+
+
+def test_a_call_that_fails_says_what_was_done_what_failed_and_what_is_left(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cli("edge", "plan")
+    cloudflare.fail(len(cloudflare.calls) + 3, "refused")
+    result = cli("edge", "apply", "--yes")
+    assert result.exit_code == 1
+    words = [line.split()[0] for line in result.stderr.splitlines() if line.split()]
+    assert {"done", "failed", "not"} <= set(words)
+    assert "make edge-apply (it goes on from here)" in " ".join(result.stderr.split())
+
+
+def test_foreign_records_survive_apply_and_prune(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    state = cloudflare.state
+    for number in range(130):  # more than a page
+        state.add_record(type="A", name=f"host{number}.example.com", content="192.0.2.1")
+    state.add_record(type="TXT", name="example.com", content='"google-site-verification=x"')
+    state.rules["x"] = {"id": "x", "name": "mine", "enabled": True, **_forward("sales@example.com")}
+    foreign = [dict(r) for r in state.records.values()]
     result = cli("edge", "plan")
-    assert result.exit_code == 0, result.output
-    assert "Nothing to do" in result.stdout
-    print(cli("edge", "plan").output)
+    assert "host0.example.com" in result.stdout and "more (--json lists them)" in result.stdout
+    apply(cli, "--prune")
+    assert [r for r in state.records.values() if r["comment"] is None and not r["meta"]] == foreign
+    assert "x" in state.rules
+    assert_in_line(cli)
+
+
+CONFLICTS = {
+    "an address record": (
+        "mail.example.com",
+        {"type": "A", "name": "mail.example.com", "content": "192.0.2.1"},
+    ),
+    "an SPF record": ("example.com", {"type": "TXT", "name": "example.com", "content": '"v=spf1 a -all"'}),
+    "a DMARC record": (
+        "_dmarc.example.com",
+        {"type": "TXT", "name": "_dmarc.example.com", "content": "v=DMARC1; p=none"},
+    ),
+    "an MX record": (
+        "example.com",
+        {"type": "MX", "name": "example.com", "content": "mx.example.net", "priority": 5},
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "fields"), CONFLICTS.values(), ids=list(CONFLICTS))
+def test_what_is_in_the_way_is_shown_and_taken_over_only_when_adopted(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, name: str, fields: dict
+) -> None:
+    cloudflare.state.add_record(**fields)
+    refused = cli("edge", "apply", "--yes")
+    assert refused.exit_code == 1 and cloudflare.writes == []
+    assert f"--adopt {name}" in " ".join(refused.stderr.split())
+    apply(cli, "--adopt", name)
+    assert_in_line(cli)
+
+
+@pytest.mark.parametrize("behaviour", FOREIGN_MX)
+def test_no_moment_is_without_mx_however_cloudflare_treats_mx_of_others(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, behaviour: str
+) -> None:
+    state = cloudflare.state
+    state.foreign_mx = behaviour
+    for number in (1, 5):
+        state.add_record(type="MX", name="example.com", content=f"mx{number}.example.net", priority=number)
+    state.mx_seen.clear()
+    state.saw_mx()
+    apply(cli, "--adopt", "example.com")
+    assert all(state.mx_seen), state.mx_seen
+    assert state.mx() == set(edge_repo.edge["email_routing"]["mx"])
+    assert_in_line(cli)
+
+
+def test_the_old_mx_come_back_when_routing_cannot_be_switched_on(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """Routing is refused beside them, and once more after they were exchanged."""
+    state = cloudflare.state
+    state.add_record(type="MX", name="example.com", content="mx.example.net", priority=5)
+    apply(cli, "--adopt", "example.com")
+    exchange = cloudflare.calls.index(("POST", f"/zones/{ZONE_ID}/dns_records/batch"))
+    cloudflare.state = state = type(state)("example.com")
+    edge_repo.set_secret("cloudflared_token", "")
+    state.add_record(type="MX", name="example.com", content="mx.example.net", priority=5)
+    cloudflare.fail(exchange + 1, "refused")
+    assert cli("edge", "apply", "--yes", "--adopt", "example.com").exit_code == 1
+    assert all(state.mx_seen[1:]), "a moment without MX"
+    assert state.mx() == {"mx.example.net"} and not state.routing
+    apply(cli, "--adopt", "example.com")
+    assert_in_line(cli)
+
+
+def test_routing_is_switched_on_by_the_newer_call_where_the_token_may(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cloudflare.state.routing_dns_allowed = True
+    apply(cli)
+    assert_in_line(cli)
+    assert not any(path.endswith(("/enable", "/unlock")) for _, path in cloudflare.calls)
+
+
+def test_a_catch_all_that_needs_routing_first_is_set_right_after(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cloudflare.state.rules_need_routing = True
+    apply(cli)
+    assert_in_line(cli)
+
+
+def test_what_left_the_file_is_deleted_with_prune_only(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    edge_repo.edge["email_routing"]["rules"] = [{"address": "sales@example.com", "forward": "s@example.net"}]
+    edge_repo.edge["dns"].append({"type": "TXT", "name": "x.example.com", "content": "hello"})
+    edge_repo.save()
+    apply(cli)
+    edge_repo.edge["email_routing"]["rules"] = []
+    edge_repo.edge["dns"].pop()
+    edge_repo.edge["tunnel"]["ingress"].pop(0)
+    edge_repo.save()
+    apply(cli)
+    assert record(cloudflare, "TXT", "x.example.com") and cloudflare.state.rules
+    assert {note["why"] for note in document(cli, "plan")["notes"]} == {"unneeded", "foreign"}
+    apply(cli, "--prune")
+    assert not cloudflare.state.rules
+    names = {r["name"] for r in cloudflare.state.records.values()}
+    assert not names & {"x.example.com", "mail.example.com"}
+
+
+SCOPES = {
+    "dns": "Zone > DNS > Edit",
+    "settings": "Zone > Zone Settings > Edit",
+    "rules": "Zone > Email Routing Rules > Edit",
+    "workers": "Account > Workers Scripts > Edit",
+    "tunnels": "Account > Cloudflare Tunnel > Edit",
+    "applications": "Account > Access: Apps and Policies > Edit",
+}
+
+
+def test_a_token_with_too_few_permissions_is_told_all_that_it_lacks_at_once(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    for lacking in ({"dns", "workers"}, set(SCOPES)):
+        cloudflare.scopes -= lacking
+        values = {problem["value"] for problem in document(cli, "plan")["problems"]}
+        assert values >= {f"lacks {SCOPES[scope]}" for scope in lacking - {"settings"}}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_each_missing_permission_is_named(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, scope: str
+) -> None:
+    cloudflare.scopes.discard(scope)
+    assert [p["value"] for p in document(cli, "plan")["problems"]] == [f"lacks {SCOPES[scope]}"]
+
+
+def test_a_token_for_another_zone_is_told_so(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cloudflare.state.zone = "example.net"
+    result = cli("edge", "plan")
+    assert result.exit_code == 1 and "sees no zone of that name" in " ".join(result.stderr.split())
+
+
+def test_a_wrong_token_is_refused_without_being_shown(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "wrong-token")
+    result = cli("edge", "plan")
+    assert result.exit_code == 1 and "does not accept the token" in result.stderr
+    assert "wrong-token" not in result.output
+
+
+def test_the_token_is_taken_from_the_secrets_folder(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
+    assert "make setup" in cli("edge", "plan").stderr
+    edge_repo.set_secret("cloudflare_api_token", cloudflare.token)
+    assert cli("edge", "plan").exit_code == 2
+
+
+def test_a_machine_without_secrets_and_docker_can_plan(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """As in a pull request: the rest is compared, and what only the host knows is said."""
+    apply(cli)
+    (edge_repo.root / "secrets").rename(edge_repo.root / "elsewhere")
+    (edge_repo.root / ".env").unlink()
+    edge_repo.docker.answer("list", code=1)
+    result = document(cli, "plan", "--prune")
+    assert result["changes"] == []
+    assert {note["kind"] for note in result["notes"] if note["why"] == "waiting"} == {
+        "DNS record",
+        "Worker",
+        "tunnel token",
+    }
+
+
+def _edit(state, name: str, kind: str | None = None, **fields) -> None:
+    found = next(r for r in state.records.values() if r["name"] == name and kind in (None, r["type"]))
+    found.update(fields)
+
+
+def _delete(state, name: str, kind: str | None = None) -> None:
+    found = next(r for r in state.records.values() if r["name"] == name and kind in (None, r["type"]))
+    del state.records[found["id"]]
+
+
+def _append(state) -> None:
+    state.scripts["shop-mail-mail"]["code"] += b"// more"
+
+
+def _bindings(state) -> list:
+    return state.scripts["shop-mail-mail"]["metadata"]["bindings"]
+
+
+def _ingress(state) -> list:
+    return next(iter(state.tunnels.values()))["config"]["ingress"]
+
+
+def _policy(state) -> dict:
+    return next(iter(state.applications.values()))["policies"][0]
+
+
+def _forward(address: str) -> dict:
+    matchers = [{"type": "literal", "field": "to", "value": address}]
+    return {"matchers": matchers, "actions": [{"type": "forward", "value": ["x@example.net"]}], "priority": 0}

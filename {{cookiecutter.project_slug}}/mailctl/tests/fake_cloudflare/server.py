@@ -4,7 +4,7 @@ import email.parser
 import email.policy
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +34,8 @@ class FakeCloudflare(ThreadingHTTPServer):
         self.calls: list[tuple[str, str]] = []
         self.violations: list[str] = []
         self.faults: dict[int, str] = {}
+        # (method, "before" or "after", what to call then): for the next change of that kind.
+        self.on_write: tuple[str, str, Callable[[], None]] | None = None
         self.lock = threading.Lock()
 
     @property
@@ -68,13 +70,19 @@ class FakeCloudflare(ThreadingHTTPServer):
                 return _refused(Refusal(400, 1004, f"refused as asked, for {headers.get('authorization')}"))
             if fault == "down":
                 return 0, {}, None
+            self._disturb(method, "before")
             try:
                 answer = self._work(
                     method, url.path.removeprefix(ROOT), dict(parse_qsl(url.query)), headers, body
                 )
             except Refusal as refusal:
                 answer = _refused(refusal)
+            self._disturb(method, "after")
             return (0, {}, None) if fault == "lost" else answer
+
+    def _disturb(self, method: str, when: str) -> None:
+        if self.on_write and self.on_write[:2] == (method, when):
+            self.on_write[2]()
 
     def _work(
         self, method: str, path: str, query: Json, headers: Any, body: bytes

@@ -1,0 +1,66 @@
+"""A DNS server on UDP that answers with what is at the fake Cloudflare."""
+
+import socketserver
+import threading
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rrset
+
+TUNNEL_ADDRESS = "192.0.2.10"
+
+
+class FakeDns(socketserver.ThreadingUDPServer):
+    """`hidden` are names that are not seen yet; `extra` are records of other zones: (type, name) to texts."""
+
+    daemon_threads = True
+
+    def __init__(self, state: Any) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.state = state
+        self.hidden: set[str] = set()
+        self.extra: dict[tuple[str, str], list[str]] = {}
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+    def __enter__(self) -> "FakeDns":
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def texts(self, kind: str, name: str) -> list[str]:
+        if name in self.hidden:
+            return []
+        records = [r for r in self.state.records.values() if r["name"] == name]
+        if kind == "A" and any(r["proxied"] for r in records):
+            return [TUNNEL_ADDRESS]
+        texts = [self._text(r) for r in records if r["type"] == kind]
+        return texts + self.extra.get((kind, name), [])
+
+    @staticmethod
+    def _text(record: dict[str, Any]) -> str:
+        content = record["content"]
+        if record["type"] == "MX":
+            return f"{record['priority']} {content}."
+        return content if record["type"] != "TXT" or content.startswith('"') else f'"{content}"'
+
+
+class _Handler(socketserver.DatagramRequestHandler):
+    server: FakeDns
+
+    def handle(self) -> None:
+        query = dns.message.from_wire(self.rfile.read())
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.AA | dns.flags.RA
+        question = query.question[0]
+        kind = dns.rdatatype.to_text(question.rdtype)
+        texts = self.server.texts(kind, question.name.to_text(omit_final_dot=True))
+        if texts:
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *texts))
+        self.wfile.write(answer.to_wire(max_size=65535))

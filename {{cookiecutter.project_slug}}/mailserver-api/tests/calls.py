@@ -10,7 +10,7 @@ import httpx
 from mailserver_api.app import create_app
 from mailserver_api.settings import Settings
 
-TOKEN = "token-number-one-of-the-tests"  # noqa: S105
+TOKEN = "token-number-one-of-all-the-tests"  # noqa: S105
 MAIL = b"From: a@sender.example\r\nTo: b@here.example\r\nSubject: hi\r\n\r\nhello\r\n"
 
 

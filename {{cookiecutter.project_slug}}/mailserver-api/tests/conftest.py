@@ -36,7 +36,9 @@ def settings(tmp_path: Path, smtp: SmtpServer) -> Settings:
         smtp_host="127.0.0.1",
         smtp_port=smtp.port,
         connect_timeout=1.0,
-        total_timeout=5.0,
+        receive_seconds=5.0,
+        answer_seconds=5.0,
+        submit_seconds=5.0,
         ready_cache_seconds=0.0,
     )
 

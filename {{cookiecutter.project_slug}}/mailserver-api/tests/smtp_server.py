@@ -8,17 +8,18 @@ from typing import Self
 HANG = "hang"
 HANG_UP = "hang up"
 DRIP = "drip"
-EXTENSIONS = ("SIZE 27262976", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING")
+EXTENSIONS = ("PIPELINING", "SIZE 27262976", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING")
+KEY = b"X-Mailserver-Delivery: "
 
 
 @dataclass
 class Delivered:
-    """A message the server said 250 to."""
+    """A message the server said 250 to: its envelope, its key and the rest, byte for byte."""
 
     mail: str
     rcpt: str
+    key: bytes
     content: bytes
-    way: str
 
 
 @dataclass
@@ -31,6 +32,7 @@ class SmtpServer:
     delivered: list[Delivered] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
+    held: int = 0
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
@@ -107,24 +109,20 @@ class SmtpServer:
                         writer.transport.abort()
                         raise EOFError
                     content = await reader.readexactly(int(rest.split()[0]))
-                    await self._take(writer, Delivered(mail, rcpt, content, "BDAT"))
-                case "DATA":
-                    if await self._say(writer, "data", "354 go"):
-                        content = await self._read_data(reader)
-                        await self._take(writer, Delivered(mail, rcpt, content, "DATA"))
+                    key, _, content = content.partition(b"\r\n")
+                    assert key.startswith(KEY)
+                    await self._take(writer, Delivered(mail, rcpt, key.removeprefix(KEY), content))
+                case "RSET":
+                    writer.write(b"250 2.0.0 Ok\r\n")
                 case "QUIT":
+                    writer.write(b"221 2.0.0 Bye\r\n")
                     return
                 case _:
                     writer.write(b"502 5.5.2 what?\r\n")
 
-    async def _read_data(self, reader: asyncio.StreamReader) -> bytes:
-        lines = []
-        while (line := await reader.readuntil(b"\r\n")) != b".\r\n":
-            lines.append(line.removeprefix(b"."))
-        return b"".join(lines)
-
     async def _take(self, writer: asyncio.StreamWriter, message: Delivered) -> None:
         self.waiting.set()
+        self.held += 1
         await self.hold.wait()
         queue_id = f"4XyZ{len(self.delivered) + 1:04d}"
         if self.answers.get("message", "2").startswith("2"):

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,9 +14,11 @@ from smtp_server import SmtpServer
 
 from mailserver_api.addresses import Envelope
 from mailserver_api.fingerprint import MAX_HEADER_BYTES, Fingerprint
-from mailserver_api.ledger import Ledger, LedgerError
+from mailserver_api.ledger import Ledger
+from mailserver_api.metrics import Metrics
 from mailserver_api.settings import Settings
 from mailserver_api.spool import Spool
+from mailserver_api.verdicts import Outcome, Verdict
 
 IDENTIFIED = b"Message-ID: <1@x>\r\nDate: Tue, 24 Nov 2026 00:00:00 +0000\r\n" + MAIL
 
@@ -97,19 +98,74 @@ async def test_equal_messages_at_the_same_moment_share_a_refusal(api, smtp: Smtp
     assert [answer.status_code for answer in await asyncio.gather(*posts)] == [422, 422]
 
 
-async def test_a_damaged_ledger_is_temporary_and_nothing_is_submitted(
-    api, settings: Settings, smtp: SmtpServer
+@pytest.mark.parametrize("step", ["before the caller gives up", "after it"])
+async def test_a_scan_slower_than_the_callers_time_gives_one_delivery(start, smtp: SmtpServer, step):
+    client = await start(answer_seconds=0.3)
+    smtp.hold.clear()
+    assert (await post(client)).status_code == 503
+    if step == "after it":
+        assert (await post(client)).status_code == 503
+    smtp.hold.set()
+    async with asyncio.timeout(5):
+        while (answer := await post(client)).status_code != 200:
+            pass
+    assert answer.json() == {"verdict": "accepted", "queue_id": "4XyZ0001", "duplicate": True}
+    assert (len(smtp.delivered), smtp.connections) == (1, 1)
+
+
+async def test_a_refusal_after_the_callers_time_is_told_to_the_retry_without_a_second_scan(
+    start, smtp: SmtpServer
 ):
-    (settings.state_dir / "state.db").write_bytes(b"this is no database " * 500)
-    assert (await post(api)).status_code == 503
-    assert smtp.connections == 0
-    (settings.state_dir / "state.db").unlink()
+    client = await start(answer_seconds=0.3)
+    smtp.answers["message"] = "554 5.7.1 virus"
+    smtp.hold.clear()
+    assert (await post(client)).status_code == 503
+    smtp.hold.set()
+    async with asyncio.timeout(5):
+        while (answer := await post(client)).status_code == 503:
+            pass
+    assert (answer.status_code, "virus" in answer.json()["detail"], smtp.held) == (422, True, 1)
+    smtp.answers.clear()
+    assert (await post(client)).status_code == 422
+
+
+async def test_a_refusal_in_time_is_not_remembered_so_a_mailbox_made_meanwhile_gets_the_retry(
+    api, smtp: SmtpServer
+):
+    smtp.answers["rcpt"] = "550 5.1.1 unknown"
+    assert (await post(api)).status_code == 404
+    smtp.answers.clear()
     assert (await post(api)).status_code == 200
 
 
-async def test_a_full_disk_under_the_ledger_is_temporary_and_nothing_is_submitted(
-    api, settings: Settings, smtp: SmtpServer, monkeypatch
+async def test_a_second_submission_after_an_unknown_outcome_has_the_same_key(api, smtp: SmtpServer):
+    smtp.answers["message"] = "lost"
+    assert (await post(api)).status_code == 503
+    smtp.answers.clear()
+    assert (await post(api)).status_code == 200
+    first, second = smtp.delivered
+    assert first.key == second.key
+
+
+@pytest.mark.parametrize("damage", ["no database", "torn pages"])
+async def test_a_damaged_ledger_is_set_aside_with_an_alarm_and_mail_goes_on(
+    start, settings: Settings, smtp: SmtpServer, damage, caplog
 ):
+    path = settings.state_dir / "outcomes.db"
+    async with running(settings) as client:
+        assert (await post(client)).status_code == 200
+    content = path.read_bytes()
+    spoiled = b"this is no database " * 500 if damage == "no database" else content[:100] + b"\xff" * 9000
+    path.write_bytes(spoiled)
+    client = await start()
+    assert (await post(client, MAIL + b"another")).status_code == 200
+    assert (await post(client, MAIL + b"another")).json()["duplicate"] is True
+    assert path.with_suffix(".damaged").read_bytes()[:5000] == spoiled[:5000]
+    assert 'ledger_errors_total{kind="damaged"} 1.0' in (await client.get("/metrics")).text
+    assert [record.levelname for record in caplog.records if record.getMessage() == "ledger"] == ["ERROR"]
+
+
+async def test_a_full_disk_under_the_ledger_stops_no_mail_and_is_counted(api, smtp: SmtpServer, monkeypatch):
     def small(self: Ledger) -> sqlite3.Connection:
         db = original(self)
         pages = db.execute("PRAGMA page_count").fetchone()[0]
@@ -119,14 +175,27 @@ async def test_a_full_disk_under_the_ledger_is_temporary_and_nothing_is_submitte
     original = Ledger._open
     monkeypatch.setattr(Ledger, "_open", small)
     statuses = [(await post(api, MAIL + b"%d" % number)).status_code for number in range(60)]
-    assert statuses[-1] == 503
-    assert len(smtp.delivered) == statuses.count(200) == smtp.connections
+    assert set(statuses) == {200}
+    assert 'ledger_errors_total{kind="unusable"} 0.0' not in (await api.get("/metrics")).text
+
+
+async def test_outcomes_that_come_together_share_a_commit(tmp_path, monkeypatch):
+    ledger, commits = Ledger(tmp_path / "outcomes.db", 100, Metrics().ledger_errors), []
+    insert = Ledger._insert
+    monkeypatch.setattr(
+        Ledger, "_insert", lambda self, db, rows: (commits.append(len(rows)), insert(self, db, rows))
+    )
+    accepted = Outcome(Verdict.ACCEPTED, None, "Q1")
+    await asyncio.gather(*(ledger.record(str(number), accepted) for number in range(50)))
+    assert sum(commits) == 50 and len(commits) < 10
+    assert all([await ledger.find(str(number)) for number in range(50)])
+    await ledger.close()
 
 
 async def test_a_full_disk_under_the_spool_is_temporary_and_nothing_is_submitted(
     api, smtp: SmtpServer, monkeypatch
 ):
-    def full(_: Spool) -> BinaryIO:
+    def full(_: Spool, memory_bytes: int = 0) -> BinaryIO:
         return Path("/dev/full").open("wb", buffering=0)
 
     monkeypatch.setattr(Spool, "open", full)
@@ -135,41 +204,18 @@ async def test_a_full_disk_under_the_spool_is_temporary_and_nothing_is_submitted
     assert "No space left" in response.json()["detail"]
 
 
-async def test_an_acceptance_that_cannot_be_recorded_is_still_answered_as_one(api, monkeypatch):
-    def fail(*_: object) -> None:
-        raise LedgerError("disk full")
-
-    monkeypatch.setattr(Ledger, "accept", fail)
-    assert (await post(api)).status_code == 200
-
-
-def test_a_message_is_forgotten_after_its_time_and_the_file_stays_small(tmp_path):
+async def test_a_message_is_forgotten_after_its_time_and_the_file_stays_small(tmp_path):
     now = 1_000_000.0
-    ledger = Ledger(tmp_path / "state.db", 100, lambda: now)
-    assert ledger.claim("a") == (False, None)
-    ledger.accept("a", "Q1")
-    assert ledger.claim("a") == (True, "Q1")
+    ledger = Ledger(tmp_path / "outcomes.db", 100, Metrics().ledger_errors, lambda: now)
+    assert await ledger.find("a") is None
+    await ledger.record("a", Outcome(Verdict.ACCEPTED, None, "Q1"))
+    assert (await ledger.find("a")).queue_id == "Q1"
     now += 4000
-    assert ledger.claim("b") == (False, None)
-    assert ledger.claim("a") == (False, None)
-    ledger.close()
-
-
-def test_a_claim_left_by_a_crash_does_not_hide_the_message(tmp_path):
-    crashed = Ledger(tmp_path / "state.db", 100)
-    crashed.claim("a")
-    crashed.close()
-    with closing(Ledger(tmp_path / "state.db", 100)) as restarted:
-        assert restarted.claim("a") == (False, None)
-
-
-def test_releasing_never_forgets_an_accepted_message(tmp_path):
-    ledger = Ledger(tmp_path / "state.db", 100)
-    ledger.claim("a")
-    ledger.accept("a", "Q1")
-    ledger.release("a")
-    assert ledger.claim("a") == (True, "Q1")
-    ledger.close()
+    assert await ledger.find("a") is None
+    await ledger.record("b", Outcome(Verdict.ACCEPTED, None, "Q2"))
+    await ledger.close()
+    keys = sqlite3.connect(tmp_path / "outcomes.db").execute("SELECT key FROM outcomes").fetchall()
+    assert keys == [("b",)]
 
 
 def test_new_trace_fields_of_a_senders_retry_do_not_hide_the_repeat():

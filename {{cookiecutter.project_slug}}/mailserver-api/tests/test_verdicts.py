@@ -21,6 +21,8 @@ ROWS = [
     ("mail", "552 5.3.4 Message size exceeds fixed limit", 413),
     ("mail", "452 4.3.1 Insufficient system storage", 503),
     ("mail", "550 5.7.1 go away", 503),
+    ("mail", "501 5.1.7 Bad sender address syntax", 422),
+    ("rcpt", "552 5.2.3 Message is larger than the mailbox", 413),
     ("mail", "530 5.7.0 Must issue a STARTTLS command first", 503),
     ("message", "552 5.3.4 Error: message file too big", 413),
     ("message", "552 5.2.2 Quota exceeded", 507),
@@ -59,7 +61,7 @@ async def test_an_accepted_message_is_answered_with_its_queue_id(api, smtp: Smtp
     response = await post(api)
     assert response.status_code == 200
     assert response.json() == {"verdict": "accepted", "queue_id": "4XyZ0001", "duplicate": False}
-    assert smtp.commands[1:3] == ["MAIL FROM:<a@sender.example> SIZE=66", "RCPT TO:<b@here.example>"]
+    assert smtp.commands[1:3] == ["MAIL FROM:<a@sender.example> SIZE=155", "RCPT TO:<b@here.example>"]
 
 
 async def test_an_acceptance_without_a_queue_id_is_still_an_acceptance(api, smtp: SmtpServer):
@@ -72,7 +74,7 @@ async def test_an_acceptance_without_a_queue_id_is_still_an_acceptance(api, smtp
 @pytest.mark.parametrize("how", [HANG, DRIP])
 async def test_a_server_that_never_finishes_an_answer_is_cut_off_in_time(start, smtp: SmtpServer, step, how):
     smtp.answers[step] = how
-    client = await start(total_timeout=0.4, connect_timeout=0.3)
+    client = await start(submit_seconds=0.4, connect_timeout=0.3)
     response = await post(client)
     assert response.status_code == 503
     assert response.elapsed.total_seconds() < 1.5
@@ -91,7 +93,7 @@ async def test_a_refusal_in_the_middle_of_the_content_is_never_an_acceptance(api
 
 
 @pytest.mark.parametrize("code", range(500, 560))
-@pytest.mark.parametrize("stage", [Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.DATA])
+@pytest.mark.parametrize("stage", [Stage.CONNECT, Stage.EHLO, Stage.STARTTLS])
 def test_no_refusal_before_the_recipient_or_content_bounces_mail(stage, code):
     assert classify(Reply(stage, code, "5.7.1 no")) is Verdict.TEMPORARY
 

@@ -41,15 +41,39 @@ async def test_ready_says_no_without_tokens_and_heals(api, settings: Settings):
     assert (await api.get("/ready")).status_code == 200
 
 
-@pytest.mark.parametrize("broken", ["spool", "ledger"])
-async def test_ready_says_no_when_the_state_cannot_be_written(api, settings: Settings, broken):
-    if broken == "spool":
-        settings.spool_dir.rmdir()
-    else:
-        (settings.state_dir / "state.db").write_bytes(b"this is no database " * 500)
+@pytest.mark.parametrize(
+    ("step", "answer", "status"),
+    [
+        ("mail", "451 4.7.1 Service unavailable", 503),
+        ("rcpt", "451 4.3.0 Temporary lookup failure", 503),
+        ("rcpt", "451 4.3.5 Quota service unavailable", 503),
+        ("rcpt", "554 5.7.1 Client host rejected", 503),
+        ("rcpt", "550 5.1.1 unknown", 200),
+    ],
+)
+async def test_ready_asks_whether_postfix_would_take_a_mail(start, smtp: SmtpServer, step, answer, status):
+    client = await start(ready_recipient="postmaster@here.example")
+    smtp.answers[step] = answer
+    assert (await client.get("/ready")).status_code == status
+    assert "RCPT TO:<postmaster@here.example>" in smtp.commands
+    assert not smtp.delivered
+
+
+async def test_ready_says_no_after_a_mail_that_the_filter_deferred_until_one_passes(api, smtp: SmtpServer):
+    smtp.answers["message"] = "451 4.7.1 Virus scanner is down"
+    await post(api)
+    response = await api.get("/ready")
+    assert (response.status_code, "scanner is down" in response.json()["reasons"][0]) == (503, True)
+    smtp.answers.clear()
+    await post(api)
+    assert (await api.get("/ready")).status_code == 200
+
+
+async def test_ready_says_no_when_the_spool_cannot_be_written(api, settings: Settings):
+    settings.spool_dir.rmdir()
     response = await api.get("/ready")
     assert response.status_code == 503
-    assert response.json()["reasons"][0].startswith(broken)
+    assert response.json()["reasons"][0].startswith("spool")
 
 
 async def test_ready_gives_no_reasons_without_a_token(start):
@@ -90,17 +114,14 @@ async def test_metrics_count_verdicts_bytes_duplicates_and_time(api, smtp: SmtpS
 
 async def test_a_message_is_one_json_line_with_its_verdict_but_no_content_or_token(api, caplog):
     with caplog.at_level(logging.INFO):
-        await post(api, MAIL + b"very private")
-        await post(api, to="evil\n@here.example".replace("\n", "\x0b"))
+        await post(api, b"Message-ID: <7@x>\r\n" + MAIL + b"very private", **{"CF-Ray": "8f2a-NRT"})
+        await post(api, to="evil @here.example".replace(" ", "\x0b"))
     lines = [JsonFormatter().format(record) for record in caplog.records if record.getMessage() == "message"]
     assert len(lines) == 2 and not any("\n" in line for line in lines)
     entry = json.loads(lines[0])
     assert (entry["event"], entry["verdict"], entry["queue_id"]) == ("message", "accepted", "4XyZ0001")
-    assert (entry["from"], entry["to"], entry["size"]) == (
-        "a@sender.example",
-        "b@here.example",
-        len(MAIL) + 12,
-    )
+    assert (entry["from"], entry["to"], entry["size"]) == ("a@sender.example", "b@here.example", len(MAIL) + 31)
+    assert (entry["cf_ray"], entry["message_id"]) == ("8f2a-NRT", "<7@x>")
     assert json.loads(lines[1])["verdict"] == "malformed"
     assert not any(secret in caplog.text + "".join(lines) for secret in (TOKEN, "very private"))
 

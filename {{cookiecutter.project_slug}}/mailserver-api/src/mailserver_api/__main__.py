@@ -8,8 +8,9 @@ import uvicorn
 from mailserver_api import logs
 from mailserver_api.app import create_app
 from mailserver_api.settings import Settings, SettingsError
+from mailserver_api.tokens import Tokens
 
-# Every message has its outcome within Settings.total_timeout (20 s); the container is killed after 30 s.
+# Every caller has an answer within Settings.answer_seconds (20 s) of its body; the container is killed after 30 s.
 GRACEFUL_SECONDS = 25
 # Longer than the tunnel keeps its idle connections (90 s), so that none is closed under a request.
 KEEP_ALIVE_SECONDS = 95
@@ -18,12 +19,15 @@ MAX_CONNECTIONS = 256
 
 
 def main() -> int:
-    """Serve until SIGTERM, then finish what is in flight. Exit 2 on a bad variable."""
+    """Serve until SIGTERM, then finish what is in flight. Exit 2 on a bad variable or token."""
     logs.configure()
     try:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         print(error, file=sys.stderr)
+        return 2
+    if problem := Tokens(settings.tokens_file).problem():
+        print(problem, file=sys.stderr)
         return 2
     uvicorn.run(
         create_app(settings),

@@ -1,18 +1,21 @@
 """Envelope addresses: the only text of a caller that reaches the SMTP command line.
 
-Accepted is what RFC 5321 calls a Mailbox, with three deliberate choices: dots may stand anywhere in a local
+Accepted is what RFC 5321 calls a Mailbox, with four deliberate choices: dots may stand anywhere in a local
 part (large Japanese providers issued such addresses), a sender's local part may be longer than 64 octets
-(bounce addresses of bulk senders are; the path limit still holds), and a quoted local part may hold neither
-blanks nor angle brackets.
+(bounce addresses of bulk senders are; the path limit still holds), a quoted local part may hold no angle
+brackets, and everything is ASCII: an international domain becomes its A-labels, and an international local part
+cannot be delivered, since Dovecot's LMTP does not take it (asking for SMTPUTF8 would bounce the mail after 200).
 """
 
 import ipaddress
 import re
 from dataclasses import dataclass
 
+import idna
 from starlette.datastructures import Headers
 
-from mailserver_api.problems import malformed
+from mailserver_api.problems import Problem, malformed
+from mailserver_api.verdicts import Verdict
 
 SENDER_FIELD = "X-Envelope-From"
 RECIPIENT_FIELD = "X-Envelope-To"
@@ -20,13 +23,11 @@ MAX_LOCAL = 64
 MAX_DOMAIN = 255
 MAX_ADDRESS = 254  # a path is at most 256 octets, angle brackets included
 
-_UTF8 = r"\u0080-\U0010ffff"  # narrowed to printable characters by parse_address
-_ATEXT = rf"A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-"
 _LOCAL = re.compile(
-    rf"""[{_ATEXT}.]+ | "(?: [!#-;=?-\[\]-~{_UTF8}] | \\[!-;=?-~] )*" """,
-    re.VERBOSE,
+    r"""[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+ | "(?: [ !#-;=?-\[\]-~] | \\[ !-;=?-~] )*" """, re.VERBOSE
 )
-_LABEL = re.compile(rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_{_UTF8}-]{{0,61}}[A-Za-z0-9_{_UTF8}])?")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LOOKS_LIKE_ONE = re.compile(r'<?(?:"[^"]*"|[^@"\s]+)@[^@\s]+>?')
 
 
 class AddressError(ValueError):
@@ -35,44 +36,42 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True)
 class Envelope:
-    """Sender (empty: the null sender) and the one recipient of a message."""
+    """Sender (empty: the null sender) and the one recipient of a message; `stated` is the sender as it was given."""
 
     sender: str
     recipient: str
-
-    @property
-    def needs_smtputf8(self) -> bool:
-        """Whether an address cannot be written in ASCII (RFC 6531)."""
-        return not (self.sender + self.recipient).isascii()
+    stated: str = ""
 
 
 def parse_address(text: str, *, max_local: int = MAX_LOCAL) -> str:
-    """Return the address, without angle brackets; raises AddressError.
+    """Return the address in ASCII, without angle brackets and final dot; raises AddressError.
 
     `max_local` is in octets, like all limits of RFC 5321.
     """
-    address = text[1:-1] if text.startswith("<") and text.endswith(">") else text
-    local, at, domain = address.rpartition("@")
+    local, at, domain = (text[1:-1] if text.startswith("<") and text.endswith(">") else text).rpartition("@")
     if not at:
         raise AddressError("has no @")
-    if not address.isprintable():
-        raise AddressError("has control or invisible characters")
-    if len(address.encode()) > MAX_ADDRESS:
-        raise AddressError(f"is longer than {MAX_ADDRESS} octets")
     if not _LOCAL.fullmatch(local):
         raise AddressError("has characters before the @ that are not allowed there")
-    if len(local.encode()) > max_local:
+    if len(local) > max_local:
         raise AddressError(f"has more than {max_local} octets before the @")
-    if not _is_domain(domain):
-        raise AddressError("has no valid domain after the @")
+    address = f"{local}@{_domain(domain)}"
+    if len(address) > MAX_ADDRESS:
+        raise AddressError(f"is longer than {MAX_ADDRESS} octets")
     return address
 
 
-def _is_domain(domain: str) -> bool:
-    if domain.startswith("["):
-        return _is_literal(domain)
-    labels = domain.split(".")
-    return len(domain.encode()) <= MAX_DOMAIN and all(_LABEL.fullmatch(label) for label in labels)
+def _domain(text: str) -> str:
+    if text.startswith("[") and _is_literal(text):
+        return text
+    text = text.removesuffix(".")
+    try:
+        name = text if text.isascii() else idna.encode(text, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        name = ""
+    if len(name) > MAX_DOMAIN or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise AddressError("has no valid domain after the @")
+    return name
 
 
 def _is_literal(domain: str) -> bool:
@@ -87,28 +86,35 @@ def _is_literal(domain: str) -> bool:
 
 
 def parse_envelope(headers: Headers) -> Envelope:
-    """Envelope out of the call's headers; raises a malformed Problem that names field, value and fix."""
-    sender = _only(headers, SENDER_FIELD)
-    recipient = _only(headers, RECIPIENT_FIELD)
-    if sender in ("", "<>"):
+    """Envelope out of the call's headers; raises a Problem: malformed, or unknown-recipient.
+
+    A sender that is no address (the world has `root` and worse) is taken as the null sender: refusing it for good
+    would lose mail, and answering 400 would have it tried again for days. Nothing bounces after 200, so nobody
+    needs the address.
+    """
+    stated, recipient = _only(headers, SENDER_FIELD), _only(headers, RECIPIENT_FIELD)
+    if recipient is None or not _LOOKS_LIKE_ONE.fullmatch(recipient):
+        fix = "send exactly one address in ASCII or UTF-8, such as name@example.com"
+        raise malformed(RECIPIENT_FIELD, recipient or "", "is not one address", fix)
+    try:
+        sender = "" if stated in (None, "", "<>") else parse_address(stated, max_local=MAX_ADDRESS)
+    except AddressError:
         sender = ""
-    else:
-        sender = _checked(SENDER_FIELD, sender, MAX_ADDRESS, "an address, or <> for the null sender")
-    return Envelope(sender, _checked(RECIPIENT_FIELD, recipient, MAX_LOCAL, "exactly one address"))
+    try:
+        return Envelope(sender, parse_address(recipient), stated or "")
+    except AddressError as error:
+        detail = f"{RECIPIENT_FIELD}: no mailbox here can have this address, it {error}"
+        raise Problem(
+            Verdict.UNKNOWN_RECIPIENT, detail, field=RECIPIENT_FIELD, value=recipient[:100]
+        ) from None
 
 
-def _only(headers: Headers, field: str) -> str:
+def _only(headers: Headers, field: str) -> str | None:
+    """The value of a header that must be there once; None if it is not UTF-8."""
     values = [value for name, value in headers.raw if name == field.lower().encode()]
     if len(values) != 1:
         raise malformed(field, "", f"given {len(values)} times", "send this header exactly once")
     try:
         return values[0].decode()
     except UnicodeDecodeError:
-        raise malformed(field, repr(values[0]), "is not UTF-8", "send ASCII or UTF-8") from None
-
-
-def _checked(field: str, value: str, max_local: int, wanted: str) -> str:
-    try:
-        return parse_address(value, max_local=max_local)
-    except AddressError as error:
-        raise malformed(field, value, str(error), f"send {wanted}, such as name@example.com") from None
+        return None

@@ -1,5 +1,6 @@
 """The application: puts the parts together and owns their lifetime."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,8 +8,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mailserver_api import routes
+from mailserver_api import openapi, routes
 from mailserver_api.delivery import Delivery
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
@@ -21,22 +23,48 @@ from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Verdict
 
 log = logging.getLogger(__name__)
+# Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
+LAST_SECONDS = 20.0
+
+
+class OnlyMessagesFromOutside:
+    """Through Cloudflare, which marks each call with CF-Ray, only /v1/messages is there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call from outside to another path as one to a path that does not exist."""
+        is_call = scope["type"] == "http" and scope["path"] != "/v1/messages"
+        if is_call and any(name == b"cf-ray" for name, _ in scope["headers"]):
+            await _stray(scope["method"], scope["path"], 400)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A new application. It serves no API description: the tunnel makes this port public."""
+    """A new application."""
     parts = _parts(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         _start(parts)
         yield
-        await parts.delivery.close()
-        parts.ledger.close()
+        await parts.delivery.close(LAST_SECONDS)
+        await parts.ledger.close()
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="mailserver-api",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.parts = parts
     app.include_router(routes.router)
+    app.openapi()["components"] = {"securitySchemes": openapi.SECURITY}
+    app.add_middleware(OnlyMessagesFromOutside)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_stray_call)
     return app
@@ -46,11 +74,12 @@ def _parts(settings: Settings) -> routes.Parts:
     server = Server(settings.smtp_host, settings.smtp_port, settings.connect_timeout, settings.smtp_ca_file)
     tokens = Tokens(settings.tokens_file)
     spool = Spool(settings.spool_dir, settings.max_message_bytes)
-    ledger = Ledger(settings.state_dir / "state.db", settings.remember_seconds)
     metrics = Metrics()
-    delivery = Delivery(server, ledger, metrics, settings.max_concurrent_messages)
-    readiness = Readiness(settings, server, tokens, spool, ledger)
-    return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness)
+    ledger = Ledger(settings.state_dir / "outcomes.db", settings.remember_seconds, metrics.ledger_errors)
+    delivery = Delivery(server, ledger, metrics, settings.max_concurrent_messages, settings.submit_seconds)
+    readiness = Readiness(settings, server, tokens, spool, delivery)
+    receiving = asyncio.Semaphore(settings.max_receiving)
+    return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness, receiving)
 
 
 def _start(parts: routes.Parts) -> None:
@@ -59,8 +88,6 @@ def _start(parts: routes.Parts) -> None:
         parts.spool.clean()
     except OSError as error:
         log.error("spool", extra={"fields": {"error": str(error)}})
-    if problem := parts.tokens.problem():
-        log.error("tokens", extra={"fields": {"error": problem}})
 
 
 async def _answer_problem(_: Request, error: Exception) -> JSONResponse:
@@ -70,8 +97,13 @@ async def _answer_problem(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_stray_call(request: Request, error: Exception) -> JSONResponse:
+    return _stray(
+        request.method, request.url.path, error.status_code if isinstance(error, HTTPException) else 400
+    )
+
+
+def _stray(method: str, path: str, status: int) -> JSONResponse:
     # Never 404 for a wrong path: the caller would take it for an unknown recipient and bounce the mail.
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    detail = f"There is no {request.method} {request.url.path}."
+    detail = f"There is no {method} {path}."
     fix = "use POST /v1/messages"
     return Problem(Verdict.MALFORMED, detail, status=405 if status == 405 else 400, fix=fix).response()

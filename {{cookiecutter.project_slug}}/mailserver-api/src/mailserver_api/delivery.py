@@ -1,93 +1,112 @@
-"""From a spooled message to a verdict: recognizes repeats, submits, remembers.
+"""From a spooled message to a verdict: recognizes repeats, waits for a slot, submits, remembers.
 
-Order of one submission: claim in the ledger (proves it can be written), SMTP conversation, then the claim
-becomes a memory or is dropped. It runs in a worker thread to its end even if the caller has gone, so an
-acceptance that came too late for the answer is still remembered for the retry. What can go wrong between
-postfix's 250 and the commit is described in ledger.py.
+The conversation with postfix outlives the HTTP call (the problem of RFC 1047: a caller that gives up between the end
+of the message and its answer cannot know whether it was taken). It runs to its own end, and the retry joins it while
+it runs, or is told its outcome from the ledger afterwards.
 """
 
 import asyncio
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from mailserver_api.addresses import Envelope
-from mailserver_api.ledger import Ledger, LedgerError
+from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
-from mailserver_api.smtp import Server, submit
+from mailserver_api.smtp import Content, Pool, Server
 from mailserver_api.spool import Message
-from mailserver_api.verdicts import Outcome, Reply, Stage, Verdict
+from mailserver_api.verdicts import PERMANENT, Outcome, Reply, Stage, Verdict
 
 log = logging.getLogger(__name__)
-# The conversation ends itself at the deadline; this is what the thread may need to say so.
-GRACE_SECONDS = 0.5
+#: Stands on top of every message that postfix gets; the last hop recognizes a message that comes twice by it.
+KEY_HEADER = "X-Mailserver-Delivery"
+# How long a message that the filter deferred speaks against being ready.
+TROUBLE_SECONDS = 60.0
 
 
 class Delivery:
-    """Submits messages, each key once at a time. Use it from one event loop."""
+    """Submits messages, `slots` at once and each key once at a time. Use it from one event loop.
 
-    def __init__(self, server: Server, ledger: Ledger, metrics: Metrics, workers: int) -> None:
-        self._server = server
+    A conversation may take `submit_seconds`, once it has a slot.
+    """
+
+    def __init__(
+        self, server: Server, ledger: Ledger, metrics: Metrics, slots: int, submit_seconds: float
+    ) -> None:
+        self._pool = Pool(server)
         self._ledger = ledger
         self._metrics = metrics
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="smtp")
-        self._running: dict[str, asyncio.Future[Outcome]] = {}
+        self._slots = asyncio.Semaphore(slots)  # first come, first served
+        self._seconds = submit_seconds
+        self._running: dict[str, asyncio.Task[Outcome]] = {}
+        self._trouble: tuple[float, str] | None = None
 
     async def deliver(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
-        """Outcome by `deadline` (time.monotonic() value), TEMPORARY if there is none by then.
+        """Outcome by `deadline` (time.monotonic() value): BUSY without a slot by then, TEMPORARY without an answer.
 
         Takes the message over and closes it. A call equal to a running one shares its outcome.
         """
         running = self._running.get(message.key)
+        is_repeat = running is not None
         if running is None:
-            running = self._start(envelope, message, deadline)
-            return await self._wait(running, deadline, message.key)
-        message.file.close()
-        outcome = await self._wait(running, deadline, message.key)
-        is_repeat = outcome.verdict is Verdict.ACCEPTED
-        return Outcome(outcome.verdict, outcome.reply, outcome.queue_id, duplicate=is_repeat)
+            running = asyncio.create_task(self._run(envelope, message, deadline))
+            self._running[message.key] = running
+            running.add_done_callback(lambda _: self._running.pop(message.key))
+        else:
+            message.file.close()
+        await asyncio.wait({running}, timeout=_until(deadline))
+        if running.done():
+            outcome = running.result()
+            return replace(outcome, duplicate=True) if is_repeat else outcome
+        log.warning("no outcome in time", extra={"fields": {"key": message.key}})
+        return Outcome(Verdict.TEMPORARY, Reply(Stage.MESSAGE, 0, "no outcome yet; a retry will be told it"))
 
-    async def close(self) -> None:
-        """Wait for the submissions that still run (each ends at its own deadline), then free the threads."""
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-        self._executor.shutdown()
+    async def refusal(self, envelope: Envelope, size: int | None) -> Outcome | None:
+        """Why postfix will never take a message with this envelope; None if it may."""
+        async with self._slots:
+            outcome = await self._pool.ask(envelope, size, self._seconds)
+        return outcome if outcome.verdict in PERMANENT else None
 
-    def _start(self, envelope: Envelope, message: Message, deadline: float) -> asyncio.Future[Outcome]:
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._executor, self._run, envelope, message, deadline)
-        self._running[message.key] = future
-        future.add_done_callback(lambda _: self._running.pop(message.key))
-        return future
+    def trouble(self) -> str | None:
+        """Why the newest message that came as far as the filter was deferred, None if it was not."""
+        at, text = self._trouble or (float("-inf"), "")
+        return text if time.monotonic() - at < TROUBLE_SECONDS else None
 
-    async def _wait(self, running: asyncio.Future[Outcome], deadline: float, key: str) -> Outcome:
-        seconds = max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
-        done, _ = await asyncio.wait({running}, timeout=seconds)
-        if done:
-            return running.result()
-        log.warning("no outcome in time", extra={"fields": {"key": key}})
-        return Outcome(Verdict.TEMPORARY, Reply(Stage.MESSAGE, 0, "no outcome in time"))
+    async def close(self, seconds: float) -> None:
+        """Wait for the conversations that still run, but not longer than that; then hang up."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=seconds)
+        await self._pool.close()
 
-    def _run(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
+    async def _run(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
         with message.file:
+            if known := await self._ledger.find(message.key):
+                return known
             try:
-                accepted, queue_id = self._ledger.claim(message.key)
-            except LedgerError as error:
-                log.error("ledger", extra={"fields": {"error": str(error)}})
-                return Outcome(Verdict.TEMPORARY, Reply(Stage.CONNECT, 0, "the ledger cannot be written"))
-            if accepted:
-                return Outcome(Verdict.ACCEPTED, None, queue_id, duplicate=True)
-            with self._metrics.submit_seconds.time():
-                outcome = submit(self._server, envelope, message, deadline)
-            self._remember(message.key, outcome)
-            return outcome
+                async with asyncio.timeout(_until(deadline)):
+                    await self._slots.acquire()
+            except TimeoutError:
+                return Outcome(Verdict.BUSY)
+            try:
+                outcome = await self._submit(envelope, message)
+            finally:
+                self._slots.release()
+        is_late_refusal = outcome.verdict in PERMANENT and time.monotonic() > deadline
+        if outcome.verdict is Verdict.ACCEPTED or (is_late_refusal and outcome.stage is Stage.MESSAGE):
+            await self._ledger.record(message.key, outcome)
+        return outcome
 
-    def _remember(self, key: str, outcome: Outcome) -> None:
-        try:
-            if outcome.verdict is Verdict.ACCEPTED:
-                self._ledger.accept(key, outcome.queue_id)
-            else:
-                self._ledger.release(key)
-        except LedgerError as error:
-            # The verdict stands: the message is in postfix's queue, or it is not.
-            fields = {"error": str(error), "key": key, "queue_id": outcome.queue_id}
-            log.error("ledger", extra={"fields": fields})
+    async def _submit(self, envelope: Envelope, message: Message) -> Outcome:
+        head = f"{KEY_HEADER}: {message.key}\r\n".encode()
+        with self._metrics.submit_seconds.time():
+            outcome = await self._pool.submit(
+                envelope, Content(message.file, message.size, message.is_8bit, head), self._seconds
+            )
+        if outcome.stage is Stage.MESSAGE:
+            is_deferred = outcome.verdict is Verdict.TEMPORARY
+            self._trouble = (time.monotonic(), f"postfix: {outcome.reply}") if is_deferred else None
+        return outcome
+
+
+def _until(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())

@@ -29,7 +29,7 @@ _TRACE_PREFIXES = (b"arc-", b"x-cf-")
 
 
 class Fingerprint:
-    """Fed with a message chunk by chunk; holds at most the header in memory."""
+    """Fed with a message chunk by chunk; holds at most the header in memory. `message_id` is for logs."""
 
     def __init__(self, envelope: Envelope) -> None:
         addresses = "\0".join((envelope.sender, envelope.recipient, "")).encode()
@@ -37,6 +37,7 @@ class Fingerprint:
         self._without_trace = hashlib.sha256(b"without trace\0" + addresses)
         self._header: bytearray | None = bytearray()
         self._is_identified = False
+        self.message_id: str | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the message."""
@@ -70,6 +71,8 @@ class Fingerprint:
         names = [name for name, _ in fields]
         self._is_identified = names.count(b"message-id") == 1 and names.count(b"date") == 1
         for name, field in fields:
+            if name == b"message-id":
+                self.message_id = field.partition(b":")[2].strip().decode("ascii", "replace")[:250]
             if name not in _TRACE_FIELDS and not name.startswith(_TRACE_PREFIXES):
                 self._without_trace.update(b"%d:%b" % (len(field), field))
         self._without_trace.update(b"body:" + body)

@@ -1,109 +1,127 @@
-"""Durable memory of accepted messages, so that a retry is answered and not delivered again.
+"""Durable memory of outcomes, so that a retry is told them and nothing is delivered twice.
 
-Delivery is at least once. What remains: postfix has the message on disk, and this process dies (or the
-connection breaks) after postfix's 250 left postfix and before the row below is committed. Then the outcome
-is not known here, the caller is told 503 or nothing, and the retry is delivered a second time. No row can
-close that window, because postfix and this file do not share a transaction. Everything else is covered:
-answers lost on the way back, callers that gave up, restarts, and equal calls at one moment (delivery.py).
+Remembered is every acceptance, and a refusal of the content that came when the caller had already been told to
+try again. What cannot be remembered: this process or postfix dies after the end of the message was sent and before
+the row is committed. Nobody here knows then whether postfix has the message, so the retry is submitted again,
+under the same key (delivery.py puts it on top of the message), by which the last hop recognizes it.
+
+Nor does mail stop when this file fails: a damaged one is set aside, and all else is logged and counted.
 """
 
+import asyncio
+import logging
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+from prometheus_client import Counter
+
+from mailserver_api.verdicts import Outcome, Reply, Stage, Verdict
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 PRUNE_EVERY_SECONDS = 3600
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS messages(
-    key TEXT PRIMARY KEY, accepted INTEGER NOT NULL, queue_id TEXT, at INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS outcomes(
+    key TEXT PRIMARY KEY, verdict TEXT NOT NULL, queue_id TEXT, code INTEGER, text TEXT, at INTEGER NOT NULL
 ) WITHOUT ROWID
 """
-
-
-class LedgerError(Exception):
-    """The ledger cannot be read or written (disk full, damaged, no rights); nothing was changed."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Ledger:
-    """One SQLite file. Thread-safe; opened on first use and again after an error, so it heals with the disk.
+    """One SQLite file, used by one thread. What comes while a commit is written goes into the next one together.
 
-    `remember_seconds` is how long an accepted message is recognized; `clock` gives seconds since the epoch.
+    `remember_seconds` is how long an outcome is known; `errors` counts, by kind, what went wrong with the file;
+    `clock` gives seconds since the epoch. Opened on first use, and again after an error, so it heals with the disk.
     """
 
-    def __init__(self, path: Path, remember_seconds: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, remember_seconds: int, errors: Counter, clock: Callable[[], float] = time.time
+    ) -> None:
         self._path = path
         self._remember = remember_seconds
+        self._errors = errors
         self._clock = clock
-        self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._waiting: deque[tuple[str | int | None, ...]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._pruned_at = float("-inf")
 
-    def claim(self, key: str) -> tuple[bool, str | None]:
-        """Return (accepted before?, its queue id), and leave a written claim if it was not.
+    async def find(self, key: str) -> Outcome | None:
+        """The outcome of the message with this key; None if there is none, or the file cannot be read."""
+        row = await self._in_thread(lambda: self._try(lambda db: self._select(db, key)))
+        if row is None:
+            return None
+        verdict, queue_id, code, text = row
+        return Outcome(Verdict.named(verdict), Reply(Stage.MESSAGE, code, text), queue_id, duplicate=True)
 
-        The claim proves that the ledger can be written before anything is handed to postfix. A claim that
-        an earlier process left says nothing, so it is simply taken over. Raises LedgerError.
-        """
-        with self._transaction() as db:
-            self._prune(db)
-            db.execute(
-                "INSERT OR IGNORE INTO messages VALUES (?, 0, '----------------', ?)",
-                (key, int(self._clock())),
-            )
-            accepted, queue_id = db.execute(
-                "SELECT accepted, queue_id FROM messages WHERE key = ?", (key,)
-            ).fetchone()
-        return (True, queue_id) if accepted else (False, None)
+    async def record(self, key: str, outcome: Outcome) -> None:
+        """Write an outcome: it is on disk afterwards, or the failure was logged and counted."""
+        code, text = (outcome.reply.code, outcome.reply.text) if outcome.reply else (0, "")
+        self._waiting.append((key, outcome.verdict.label, outcome.queue_id, code, text, int(self._clock())))
+        await self._in_thread(self._flush)
 
-    def accept(self, key: str, queue_id: str | None) -> None:
-        """Turn the claim into the memory of an accepted message. Raises LedgerError."""
-        with self._transaction() as db:
-            db.execute(
-                "REPLACE INTO messages VALUES (?, 1, ?, ?)",
-                (key, queue_id, int(self._clock())),
-            )
+    async def close(self) -> None:
+        """Close the file, for good."""
+        await self._in_thread(self._drop)
+        self._thread.shutdown()
 
-    def release(self, key: str) -> None:
-        """Drop the claim of a message that was not accepted. Raises LedgerError."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM messages WHERE key = ? AND accepted = 0", (key,))
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def check(self) -> None:
-        """Raise LedgerError unless a write transaction can be opened."""
-        with self._transaction():
-            pass
+    def _select(self, db: sqlite3.Connection, key: str) -> tuple[str, str | None, int, str] | None:
+        since = int(self._clock()) - self._remember
+        found = "SELECT verdict, queue_id, code, text FROM outcomes WHERE key = ? AND at >= ?"
+        return db.execute(found, (key, since)).fetchone()
 
-    def close(self) -> None:
-        """Close the file; using the ledger again opens it again."""
-        with self._lock:
-            self._drop()
+    def _flush(self) -> None:
+        rows = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if rows:
+            self._try(lambda db: self._insert(db, rows))
 
-    def _prune(self, db: sqlite3.Connection) -> None:
+    def _insert(self, db: sqlite3.Connection, rows: list[tuple[str | int | None, ...]]) -> None:
         now = self._clock()
-        if now - self._pruned_at >= PRUNE_EVERY_SECONDS:
-            db.execute("DELETE FROM messages WHERE at < ?", (int(now) - self._remember,))
-            self._pruned_at = now
+        with db:
+            if now - self._pruned_at >= PRUNE_EVERY_SECONDS:
+                db.execute("DELETE FROM outcomes WHERE at < ?", (int(now) - self._remember,))
+                self._pruned_at = now
+            db.executemany("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+    def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What the work returns; None if it failed twice, the second time on a new file if the old is damaged."""
+        for _ in range(2):
             try:
-                db = self._db = self._db or self._open()
-                db.execute("BEGIN IMMEDIATE")
-                yield db
-                db.execute("COMMIT")
+                self._db = self._db or self._open()
+                return work(self._db)
             except (sqlite3.Error, OSError) as error:
                 self._drop()
-                raise LedgerError(f"{self._path}: {error}") from error
-            except BaseException:
-                self._drop()
-                raise
+                is_damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+                self._errors.labels("damaged" if is_damaged else "unusable").inc()
+                log.error(
+                    "ledger", extra={"fields": {"error": f"{self._path}: {error}", "damaged": is_damaged}}
+                )
+                if not is_damaged or not self._set_aside():
+                    return None
+        return None
+
+    def _set_aside(self) -> bool:
+        try:
+            self._path.replace(self._path.with_suffix(".damaged"))
+            for companion in ("-wal", "-shm"):
+                Path(f"{self._path}{companion}").unlink(missing_ok=True)
+        except OSError as error:
+            log.error("ledger", extra={"fields": {"error": str(error)}})
+            return False
+        return True
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        db = sqlite3.connect(self._path, timeout=2, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=2, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")

@@ -26,6 +26,11 @@ class Metrics:
         self.submit_seconds = Histogram(
             "mailserver_api_submit_seconds",
             "Duration of an SMTP conversation",
-            buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
+            buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300),
             registry=self.registry,
         )
+        self.ledger_errors = Counter(
+            "mailserver_api_ledger_errors", "Failures of the ledger's file", ["kind"], registry=self.registry
+        )
+        for kind in ("damaged", "unusable"):
+            self.ledger_errors.labels(kind)

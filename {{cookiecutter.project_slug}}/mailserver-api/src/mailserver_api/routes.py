@@ -1,5 +1,7 @@
 """The four addresses of the service."""
 
+import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -9,24 +11,27 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import ClientDisconnect
 
+from mailserver_api import openapi
 from mailserver_api.addresses import Envelope, parse_envelope
 from mailserver_api.delivery import Delivery
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
-from mailserver_api.problems import VERDICT_HEADER, Problem, from_outcome
+from mailserver_api.problems import VERDICT_HEADER, Problem, from_outcome, malformed
 from mailserver_api.readiness import Readiness
 from mailserver_api.settings import Settings
-from mailserver_api.spool import Spool
+from mailserver_api.spool import Message, Spool
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Outcome, Verdict
 
 log = logging.getLogger(__name__)
 router = APIRouter()
+# A body that is not complete by then is large or its line slow: the recipient is asked about meanwhile.
+AT_ONCE_SECONDS = 0.1
 
 
 @dataclass
 class Parts:
-    """What the routes work with; one set for each application."""
+    """What the routes work with; one set for each application. `receiving` holds a place for each body."""
 
     settings: Settings
     tokens: Tokens
@@ -35,16 +40,17 @@ class Parts:
     metrics: Metrics
     delivery: Delivery
     readiness: Readiness
-    busy: int = 0
+    receiving: asyncio.Semaphore
 
 
 @dataclass
 class Record:
-    """What the log line of one call will say."""
+    """What the log line of one call will say. `ray` is Cloudflare's name of the call."""
 
+    ray: str | None = None
     started: float = field(default_factory=time.monotonic)
     envelope: Envelope | None = None
-    size: int | None = None
+    message: Message | None = None
     outcome: Outcome | None = None
 
     def write(self, verdict: Verdict, status: int, detail: str) -> None:
@@ -55,24 +61,26 @@ class Record:
             "status": status,
             "queue_id": outcome.queue_id,
             "duplicate": outcome.duplicate,
-            "from": self.envelope and self.envelope.sender,
+            "from": self.envelope and (self.envelope.sender or self.envelope.stated),
             "to": self.envelope and self.envelope.recipient,
-            "size": self.size,
+            "message_id": self.message and self.message.message_id,
+            "size": self.message and self.message.size,
+            "cf_ray": self.ray,
             "seconds": round(time.monotonic() - self.started, 3),
             "detail": detail,
         }
         log.info("message", extra={"fields": fields})
 
 
-@router.post("/v1/messages")
+@router.post("/v1/messages", **openapi.MESSAGES)
 async def post_message(request: Request) -> Response:
-    """Take one raw message and answer with postfix's verdict (see verdicts.py)."""
+    """Take one raw message and answer with postfix's verdict."""
     parts: Parts = request.app.state.parts
-    record = Record()
+    record = Record((request.headers.get("cf-ray") or "")[:64] or None)
     with parts.metrics.in_flight.track_inprogress():
         try:
             outcome = await _take(request, parts, record)
-            verdict, status, detail = Verdict.ACCEPTED, 200, str(outcome.reply or "accepted before")
+            verdict, status, detail = Verdict.ACCEPTED, 200, str(outcome.reply)
             response: Response = _accepted(outcome)
         except Problem as problem:
             verdict, status, detail = problem.verdict, problem.status, problem.detail
@@ -91,24 +99,64 @@ async def post_message(request: Request) -> Response:
 
 async def _take(request: Request, parts: Parts, record: Record) -> Outcome:
     parts.tokens.require(request.headers.get("authorization"))
+    _refuse_odd_framing(request)
     envelope = record.envelope = parse_envelope(request.headers)
     parts.spool.refuse_early(request.headers.get("content-length"))
-    if parts.busy >= parts.settings.max_concurrent_messages:
-        raise Problem(Verdict.BUSY, f"{parts.busy} messages are being taken; that is the limit.")
-    parts.busy += 1
-    try:
-        deadline = record.started + parts.settings.total_timeout
-        message = await parts.spool.receive(request.stream(), envelope, deadline - time.monotonic())
-        record.size = message.size
+    deadline = record.started + parts.settings.answer_seconds
+    async with _place(parts, deadline):
+        began = time.monotonic()
+        message = record.message = await _receive(request, parts, envelope)
         parts.metrics.bytes.inc(message.size)
+        deadline += time.monotonic() - began  # the time for the body is counted apart
         outcome = record.outcome = await parts.delivery.deliver(envelope, message, deadline)
-    finally:
-        parts.busy -= 1
     if outcome.duplicate:
         parts.metrics.duplicates.inc()
     if outcome.verdict is not Verdict.ACCEPTED:
         raise from_outcome(outcome)
     return outcome
+
+
+def _refuse_odd_framing(request: Request) -> None:
+    headers = request.headers
+    if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("identity", ""):
+        raise malformed("Content-Encoding", coding, "is not supported", "send the message as it is")
+    if "content-length" in headers and "transfer-encoding" in headers:
+        fix = "send one of them: both together are how requests are smuggled"
+        raise malformed("Content-Length", headers["content-length"], "comes with Transfer-Encoding", fix)
+
+
+@contextlib.asynccontextmanager
+async def _place(parts: Parts, deadline: float):
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            await parts.receiving.acquire()
+    except TimeoutError:
+        raise Problem(Verdict.BUSY, "Too many messages are being received.") from None
+    try:
+        yield
+    finally:
+        parts.receiving.release()
+
+
+async def _receive(request: Request, parts: Parts, envelope: Envelope) -> Message:
+    """The whole message; raises Problem as soon as postfix says that it will never take it."""
+    seconds = parts.settings.receive_seconds
+    receiving = asyncio.create_task(parts.spool.receive(request.stream(), envelope, seconds))
+    asking = None
+    try:
+        await asyncio.wait({receiving}, timeout=AT_ONCE_SECONDS)
+        if not receiving.done():
+            length = request.headers.get("content-length")
+            asking = asyncio.create_task(parts.delivery.refusal(envelope, int(length) if length else None))
+            await asyncio.wait({receiving, asking}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done() and (refusal := asking.result()):
+                raise from_outcome(refusal)
+        return await receiving
+    finally:
+        for task in (receiving, asking):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait({task})
 
 
 def _accepted(outcome: Outcome) -> JSONResponse:
@@ -120,15 +168,15 @@ def _accepted(outcome: Outcome) -> JSONResponse:
     return JSONResponse(body, headers={VERDICT_HEADER: Verdict.ACCEPTED.label})
 
 
-@router.get("/health")
+@router.get("/health", **openapi.HEALTH)
 async def health() -> dict[str, str]:
     """Whether the process answers at all."""
     return {"status": "alive"}
 
 
-@router.get("/ready")
+@router.get("/ready", **openapi.READY)
 async def ready(request: Request) -> JSONResponse:
-    """Whether a message could be taken now; the reasons only for callers with a token."""
+    """Whether a message could be delivered now; the reasons only for callers with a token."""
     parts: Parts = request.app.state.parts
     reasons = await parts.readiness.reasons()
     body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -137,7 +185,7 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse(body, 503 if reasons else 200)
 
 
-@router.get("/metrics")
+@router.get("/metrics", **openapi.METRICS)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics, only with a token."""
     parts: Parts = request.app.state.parts

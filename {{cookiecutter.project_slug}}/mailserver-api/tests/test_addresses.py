@@ -140,7 +140,9 @@ async def test_anything_but_one_recipient_is_malformed_with_field_value_and_fix(
     assert body["fix"] and (isinstance(to, bytes) or body["value"] == to)
 
 
-@pytest.mark.parametrize("to", ["名前@here.example", "x" * 65 + "@here.example", "a@-x.example", "a,b@here.example"])
+@pytest.mark.parametrize(
+    "to", ["名前@here.example", "x" * 65 + "@here.example", "a@-x.example", "a,b@here.example"]
+)
 async def test_a_recipient_that_no_mailbox_can_have_is_unknown(api, smtp: SmtpServer, to):
     response = await post(api, to=to.encode())
     assert (response.status_code, smtp.connections) == (404, 0)

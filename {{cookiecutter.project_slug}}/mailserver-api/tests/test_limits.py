@@ -118,7 +118,9 @@ async def test_slow_bodies_take_no_slot_from_others(start, smtp: SmtpServer):
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_an_unknown_recipient_is_told_while_the_body_is_still_being_sent(start, smtp: SmtpServer, known):
+async def test_an_unknown_recipient_is_told_while_the_body_is_still_being_sent(
+    start, smtp: SmtpServer, known
+):
     client = await start(receive_seconds=3600, answer_seconds=1.0)
     smtp.answers["rcpt"] = "250 2.1.5 Ok" if known else "550 5.1.1 unknown"
     go_on = asyncio.Event()
@@ -183,7 +185,14 @@ async def test_two_tokens_are_valid_while_one_replaces_the_other(api, settings: 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "\n \n", "x" * 31, "a" * 40 + "\n" + "b" * 31, "a" * 40 + "\n" + "b" * 40 + "\n" + "c" * 40, "naïve" * 9],
+    [
+        "",
+        "\n \n",
+        "x" * 31,
+        "a" * 40 + "\n" + "b" * 31,
+        "a" * 40 + "\n" + "b" * 40 + "\n" + "c" * 40,
+        "naïve" * 9,
+    ],
 )
 async def test_a_tokens_file_without_valid_tokens_lets_nobody_in(api, settings: Settings, content):
     settings.tokens_file.write_text(content)
@@ -220,7 +229,8 @@ async def test_a_wrong_method_is_told_so(api):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SMTP_PORT", "0"), ("SMTP_PORT", "smtp"), ("MAX_MESSAGE_BYTES", "25M"), ("ANSWER_SECONDS", "0")]
+    ("name", "value"),
+    [("SMTP_PORT", "0"), ("SMTP_PORT", "smtp"), ("MAX_MESSAGE_BYTES", "25M"), ("ANSWER_SECONDS", "0")],
 )
 def test_a_bad_variable_is_refused_by_name_value_and_fix(name, value):
     with pytest.raises(SettingsError, match=rf"{name}: '{value}' is not accepted; use a whole number"):

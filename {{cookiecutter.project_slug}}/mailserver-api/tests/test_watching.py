@@ -26,7 +26,7 @@ async def test_ready_says_yes_when_a_message_could_be_taken(api):
 
 @pytest.mark.parametrize("answer", ["554 broken", "421 busy", HANG])
 async def test_ready_says_no_when_postfix_does_not_greet(start, smtp: SmtpServer, answer):
-    client = await start(connect_timeout=0.3)
+    client = await start(ready_timeout=0.3)
     smtp.answers["connect"] = answer
     response = await client.get("/ready")
     assert response.status_code == 503
@@ -120,7 +120,11 @@ async def test_a_message_is_one_json_line_with_its_verdict_but_no_content_or_tok
     assert len(lines) == 2 and not any("\n" in line for line in lines)
     entry = json.loads(lines[0])
     assert (entry["event"], entry["verdict"], entry["queue_id"]) == ("message", "accepted", "4XyZ0001")
-    assert (entry["from"], entry["to"], entry["size"]) == ("a@sender.example", "b@here.example", len(MAIL) + 31)
+    assert (entry["from"], entry["to"], entry["size"]) == (
+        "a@sender.example",
+        "b@here.example",
+        len(MAIL) + 31,
+    )
     assert (entry["cf_ray"], entry["message_id"]) == ("8f2a-NRT", "<7@x>")
     assert json.loads(lines[1])["verdict"] == "malformed"
     assert not any(secret in caplog.text + "".join(lines) for secret in (TOKEN, "very private"))

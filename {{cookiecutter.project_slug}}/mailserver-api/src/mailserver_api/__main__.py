@@ -10,7 +10,7 @@ from mailserver_api.app import create_app
 from mailserver_api.settings import Settings, SettingsError
 from mailserver_api.tokens import Tokens
 
-# Every caller has an answer within Settings.answer_seconds (20 s) of its body; the container is killed after 30 s.
+# Every caller has an answer within Settings.answer_seconds (20 s); the container is killed after 30 s.
 GRACEFUL_SECONDS = 25
 # Longer than the tunnel keeps its idle connections (90 s), so that none is closed under a request.
 KEEP_ALIVE_SECONDS = 95

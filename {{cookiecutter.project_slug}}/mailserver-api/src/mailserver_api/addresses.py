@@ -3,8 +3,8 @@
 Accepted is what RFC 5321 calls a Mailbox, with four deliberate choices: dots may stand anywhere in a local
 part (large Japanese providers issued such addresses), a sender's local part may be longer than 64 octets
 (bounce addresses of bulk senders are; the path limit still holds), a quoted local part may hold no angle
-brackets, and everything is ASCII: an international domain becomes its A-labels, and an international local part
-cannot be delivered, since Dovecot's LMTP does not take it (asking for SMTPUTF8 would bounce the mail after 200).
+brackets, and all is ASCII: an international domain becomes its A-labels, and an international local part does
+not pass, since Dovecot's LMTP would not take it (the mail would bounce after 200).
 """
 
 import ipaddress
@@ -36,7 +36,7 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True)
 class Envelope:
-    """Sender (empty: the null sender) and the one recipient of a message; `stated` is the sender as it was given."""
+    """Sender (empty: the null sender) and the one recipient of a message; `stated` is the sender as given."""
 
     sender: str
     recipient: str
@@ -88,9 +88,8 @@ def _is_literal(domain: str) -> bool:
 def parse_envelope(headers: Headers) -> Envelope:
     """Envelope out of the call's headers; raises a Problem: malformed, or unknown-recipient.
 
-    A sender that is no address (the world has `root` and worse) is taken as the null sender: refusing it for good
-    would lose mail, and answering 400 would have it tried again for days. Nothing bounces after 200, so nobody
-    needs the address.
+    A sender that is no address (the world has `root` and worse) is taken as the null sender: a refusal would
+    lose mail, and 400 would have it tried again for days. Nothing bounces after 200, so nobody needs it.
     """
     stated, recipient = _only(headers, SENDER_FIELD), _only(headers, RECIPIENT_FIELD)
     if recipient is None or not _LOOKS_LIKE_ONE.fullmatch(recipient):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -97,13 +97,12 @@ async def _answer_problem(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_stray_call(request: Request, error: Exception) -> JSONResponse:
-    return _stray(
-        request.method, request.url.path, error.status_code if isinstance(error, HTTPException) else 400
-    )
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (400, None)
+    return _stray(request.method, request.url.path, status, headers)
 
 
-def _stray(method: str, path: str, status: int) -> JSONResponse:
+def _stray(method: str, path: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
     # Never 404 for a wrong path: the caller would take it for an unknown recipient and bounce the mail.
-    detail = f"There is no {method} {path}."
-    fix = "use POST /v1/messages"
-    return Problem(Verdict.MALFORMED, detail, status=405 if status == 405 else 400, fix=fix).response()
+    detail, fix = f"There is no {method} {path}.", "use POST /v1/messages"
+    status = 405 if status == 405 else 400
+    return Problem(Verdict.MALFORMED, detail, status=status, headers=headers, fix=fix).response()

@@ -1,8 +1,8 @@
 """From a spooled message to a verdict: recognizes repeats, waits for a slot, submits, remembers.
 
-The conversation with postfix outlives the HTTP call (the problem of RFC 1047: a caller that gives up between the end
-of the message and its answer cannot know whether it was taken). It runs to its own end, and the retry joins it while
-it runs, or is told its outcome from the ledger afterwards.
+The conversation with postfix outlives the HTTP call (RFC 1047: who gives up between the end of a message and
+its answer cannot know whether it was taken). It runs to its own end; a retry joins it while it runs, or is
+told its outcome from the ledger afterwards.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from mailserver_api.verdicts import PERMANENT, Outcome, Reply, Stage, Verdict
 log = logging.getLogger(__name__)
 #: Stands on top of every message that postfix gets; the last hop recognizes a message that comes twice by it.
 KEY_HEADER = "X-Mailserver-Delivery"
+# What the end of the wait for a slot may need to say so.
+GRACE_SECONDS = 0.5
 # How long a message that the filter deferred speaks against being ready.
 TROUBLE_SECONDS = 60.0
 
@@ -42,7 +44,7 @@ class Delivery:
         self._trouble: tuple[float, str] | None = None
 
     async def deliver(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
-        """Outcome by `deadline` (time.monotonic() value): BUSY without a slot by then, TEMPORARY without an answer.
+        """Outcome by `deadline` (time.monotonic() value): BUSY without a slot, TEMPORARY without an answer.
 
         Takes the message over and closes it. A call equal to a running one shares its outcome.
         """
@@ -54,7 +56,7 @@ class Delivery:
             running.add_done_callback(lambda _: self._running.pop(message.key))
         else:
             message.file.close()
-        await asyncio.wait({running}, timeout=_until(deadline))
+        await asyncio.wait({running}, timeout=_until(deadline) + GRACE_SECONDS)
         if running.done():
             outcome = running.result()
             return replace(outcome, duplicate=True) if is_repeat else outcome

@@ -1,9 +1,9 @@
 """Durable memory of outcomes, so that a retry is told them and nothing is delivered twice.
 
-Remembered is every acceptance, and a refusal of the content that came when the caller had already been told to
-try again. What cannot be remembered: this process or postfix dies after the end of the message was sent and before
-the row is committed. Nobody here knows then whether postfix has the message, so the retry is submitted again,
-under the same key (delivery.py puts it on top of the message), by which the last hop recognizes it.
+Remembered is every acceptance, and a refusal of the content that came after the caller was told to try again.
+Not remembered is what happens if this process or postfix dies between the end of a message and the commit
+of its row: nobody here knows then whether postfix has it. The retry is submitted again, under the same key
+(delivery.py puts it on top of the message), by which the last hop recognizes it.
 
 Nor does mail stop when this file fails: a damaged one is set aside, and all else is logged and counted.
 """
@@ -34,10 +34,10 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Ledger:
-    """One SQLite file, used by one thread. What comes while a commit is written goes into the next one together.
+    """One SQLite file, used by one thread. What comes while a commit is written shares the next one.
 
-    `remember_seconds` is how long an outcome is known; `errors` counts, by kind, what went wrong with the file;
-    `clock` gives seconds since the epoch. Opened on first use, and again after an error, so it heals with the disk.
+    `remember_seconds` is how long an outcome is known; `errors` counts, by kind, what went wrong with the
+    file; `clock` gives seconds since the epoch. Opened on first use and again after an error.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Ledger:
             db.executemany("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """What the work returns; None if it failed twice, the second time on a new file if the old is damaged."""
+        """What the work returns, None if it failed; a damaged file is replaced by a new one first."""
         for _ in range(2):
             try:
                 self._db = self._db or self._open()

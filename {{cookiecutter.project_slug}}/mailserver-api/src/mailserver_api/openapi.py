@@ -1,4 +1,4 @@
-"""What the API description says beyond what FastAPI reads from the routes: the headers, the raw body, the answers."""
+"""What the API description says beyond what FastAPI reads from the routes: headers, raw body, answers."""
 
 from fastapi.responses import JSONResponse, PlainTextResponse
 

@@ -1,5 +1,7 @@
 """Answers that are not 200, as problem+json (RFC 9457)."""
 
+from collections.abc import Mapping
+
 from fastapi.responses import JSONResponse
 
 from mailserver_api.verdicts import Outcome, Verdict
@@ -21,7 +23,7 @@ class Problem(Exception):
         detail: str,
         *,
         status: int | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         **members: object,
     ) -> None:
         super().__init__(detail)

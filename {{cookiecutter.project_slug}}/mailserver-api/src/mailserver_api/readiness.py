@@ -46,7 +46,7 @@ class Readiness:
     async def _check_smtp(self) -> str | None:
         pool = Pool(self._server)
         envelope = Envelope("", self._settings.ready_recipient or "postmaster@localhost.invalid")
-        outcome = await pool.ask(envelope, None, self._settings.connect_timeout)
+        outcome = await pool.ask(envelope, None, self._settings.ready_timeout)
         await pool.close()
         # That the address does not exist is an answer as good as any other.
         if outcome.verdict in (Verdict.ACCEPTED, Verdict.UNKNOWN_RECIPIENT):

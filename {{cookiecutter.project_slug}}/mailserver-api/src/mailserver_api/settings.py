@@ -15,9 +15,9 @@ class Settings:
     """Typed settings. Sizes are in bytes, times in seconds.
 
     A caller's time has two parts: `receive_seconds` for sending the body (25 MiB over a slow line), and
-    `answer_seconds` for waiting, first for a slot and then for postfix's verdict. `submit_seconds` is how long a
-    conversation may go on when the caller has been told to try again; the filter's own limit is 120 s. One slot is
-    one SMTP session of `max_concurrent_messages`, and /ready uses one more: together they must stay within
+    `answer_seconds` for waiting, for a slot and then for postfix's verdict. A conversation may go on for
+    `submit_seconds`, also when the caller was told to try again; the filter's own limit is 120 s.
+    `max_concurrent_messages` SMTP sessions and one more for /ready must stay within
     smtpd_client_connection_count_limit in config/postfix/master.cf. /ready asks for `ready_recipient`.
     """
 
@@ -29,7 +29,8 @@ class Settings:
     max_message_bytes: int = 25 * 1024 * 1024
     max_concurrent_messages: int = 16
     max_receiving: int = 64
-    connect_timeout: float = 5.0
+    connect_timeout: float = 10.0
+    ready_timeout: float = 5.0
     receive_seconds: float = 600.0
     answer_seconds: float = 20.0
     submit_seconds: float = 300.0

@@ -1,8 +1,7 @@
 """SMTP with postfix: sessions that are used again, one write a step, nothing at risk on a stale connection.
 
-The message goes over as one BDAT (RFC 3030), so every byte stays as it came and no end of a line is looked for.
-MAIL and RCPT are answered before a byte of it is sent: a connection that broke while it was idle shows itself
-there, and a new one takes its place.
+The message goes over as one BDAT (RFC 3030), so every byte stays as it came. MAIL and RCPT come before
+any of it is sent: one that broke while it was idle is noticed there, and a new one replaces it.
 """
 
 import asyncio
@@ -36,7 +35,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Content:
-    """What is sent: an open file of `size` bytes behind a few bytes of our own; whether a byte is above 127."""
+    """What is sent: `head`, then an open file of `size` bytes; whether a byte of it is above 127."""
 
     file: BinaryIO
     size: int
@@ -57,7 +56,7 @@ BREAKS = (OSError, EOFError, ValueError)
 
 
 class Session:
-    """One connection. Every step raises ConversationError or one of BREAKS; `stage` then says which step it was."""
+    """One connection. Every step raises ConversationError or one of BREAKS; `stage` says which."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -130,7 +129,7 @@ class Session:
         return self._reader.at_eof() or time.monotonic() - self._idle_since > IDLE_SECONDS
 
     async def close(self) -> None:
-        """Say QUIT and hang up. Waits shortly for postfix to do so first: it counts the sessions that are open."""
+        """Say QUIT and hang up, shortly waiting for postfix to do so first: it counts open sessions."""
         if self._writer is None:
             return
         with contextlib.suppress(*BREAKS):

@@ -1,4 +1,4 @@
-"""The spool: where a message lies while it is received and handed on: small ones in memory, larger ones on disk."""
+"""Where a message lies while it is received and handed on: a small one in memory, a larger one on disk."""
 
 import asyncio
 import tempfile
@@ -40,7 +40,7 @@ class Spool:
             leftover.unlink()
 
     def open(self, memory_bytes: int = MEMORY_BYTES) -> BinaryIO:
-        """A new file, on disk once it is larger than that; writing to it raises OSError when the disk is full."""
+        """A new file, on disk once it is larger than that; then writing to it may raise OSError."""
         return tempfile.SpooledTemporaryFile(memory_bytes, buffering=0, dir=self._folder)
 
     def refuse_early(self, content_length: str | None) -> None:

@@ -39,7 +39,7 @@ def url(tmp_path_factory) -> Iterator[str]:
             subprocess.Popen(
                 [sys.executable, "-m", "mailserver_api"], env=environment, stdout=log
             ) as process,
-        ):  # noqa: S603
+        ):
             try:
                 _until_alive(f"http://127.0.0.1:{port}")
                 yield f"http://127.0.0.1:{port}"
@@ -76,7 +76,14 @@ def test_every_call_that_the_description_suggests_has_an_answer_of_the_descripti
         "--seed=1",
         "--max-examples=40",
     ]
-    command += ["--checks", ",".join(CHECKS), "--header", f"Authorization: Bearer {TOKEN}", "--no-color"]
+    command += [
+        "--max-examples=40",
+        "--checks",
+        ",".join(CHECKS),
+        "--header",
+        f"Authorization: Bearer {TOKEN}",
+        "--no-color",
+    ]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "raw_bodies", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(  # noqa: S603
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -84,18 +91,18 @@ def test_every_call_that_the_description_suggests_has_an_answer_of_the_descripti
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
+CALL = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"
+AUTHORIZED = (
+    CALL + f"Authorization: Bearer {TOKEN}\r\nX-Envelope-From:\r\nX-Envelope-To: b@here.example\r\n".encode()
+)
 ATTACKS = {
     "no request at all": b"\0\xff\r\n\r\n",
     "a bare LF in a header": b"POST /v1/messages HTTP/1.1\nHost: x\nX-Envelope-To: a@b\rX: y\n\n",
-    "10,000 headers": b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 10_000 + b"\r\n",
-    "a length below zero": b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "two lengths": b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-    "a length and chunks": b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-    + TOKEN.encode()
-    + b"\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a chunk that is none": b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-    + TOKEN.encode()
-    + b"\r\nX-Envelope-From:\r\nX-Envelope-To: b@here.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "10,000 headers": CALL + b"X-A: b\r\n" * 10_000 + b"\r\n",
+    "a length below zero": CALL + b"Content-Length: -1\r\n\r\n",
+    "two lengths": CALL + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+    "a length and chunks": AUTHORIZED + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a chunk that is none": AUTHORIZED + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
 }
 
 

@@ -30,7 +30,8 @@ def _settings(answers: Mapping[str, object]) -> Step:
     details = [
         "cp .env.example .env",
         _relay(answers),
-        f"CLOUDFLARED_TOKEN: of a Cloudflare Tunnel that serves {answers['webmail_host']} (to http://nginx:80)"
+        f"CLOUDFLARED_TOKEN: of a Cloudflare Tunnel that serves {answers['webmail_host']},"
+        f" {answers['admin_host']} (both to http://nginx:80)"
         f" and {answers['api_host']} (to http://mailserver-api:8000); and COMPOSE_PROFILES=edge",
     ]
     if answers["client_access"] == "lan":
@@ -63,7 +64,7 @@ def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str])
         Step("Look around and keep it in git", (f"cd {shlex.quote(str(project))}", "git init && git add ."))
     )
     found += [_settings(answers), _start(answers, targets)]
-    people = f"https://{answers['webmail_host']}/admin/ as {answers['admin_email']}"
+    people = f"https://{answers['admin_host']}/ as {answers['admin_email']}"
     return [
         *found,
         Step(

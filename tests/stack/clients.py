@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+from playwright.sync_api import Page
 
 from tests.stack.stack import eventually
 
@@ -80,11 +81,21 @@ class Edge:
         return httpx.post(f"{self.info['api']}/v1/messages", content=body, headers=headers, timeout=60)
 
 
+def log_in_to_webmail(page: Page, webmail: str, address: str, password: str) -> None:
+    """Fill in Roundcube's log-in page."""
+    page.goto(webmail)
+    page.get_by_label("Username").fill(address)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Login").click()
+
+
 class Accounts:
     """usermgmt's pages, as an administrator's browser uses them."""
 
-    def __init__(self, info: dict[str, str]) -> None:
-        self.http = httpx.Client(base_url=info["admin_page"], follow_redirects=True, timeout=30)
+    def __init__(self, info: dict[str, str], headers: dict[str, str] | None = None) -> None:
+        self.http = httpx.Client(
+            base_url=info["admin_page"], headers=headers, follow_redirects=True, timeout=30
+        )
         answer = self.submit("login", "login", email=info["admin"], password=info["admin_password"])
         assert "/login" not in str(answer.url), "the administrator could not log in"
 

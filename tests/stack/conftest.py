@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.stack.clients import Accounts, Mailboxes
 from tests.stack.stack import Stack
@@ -17,6 +18,12 @@ TEMPLATE = Path(__file__).resolve().parents[2]
 # Two test runs on one machine must not share ports or project names: the second sets both.
 FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000"))
 PREFIX = os.environ.get("STACK_PREFIX", "stack")
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
 FLAVOURS = {
     "default answers": {"project_slug": f"{PREFIX}-default"},
@@ -79,6 +86,15 @@ def scanned(stack) -> Stack:
 def accounts(stack) -> Accounts:
     """usermgmt, used by its web pages as an administrator does."""
     return Accounts(stack.info)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, the one of Debian."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER_FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ def test_up_ends_with_addresses_and_passwords(repo: Path, cli: Cli, free_ports: 
     kept = json.loads((repo / ".local/info.json").read_text())
     admin = (repo / ".local/secrets/usermgmt_admin_password").read_text()
     for text in (
-        f"http://127.0.0.1:{free_ports['LOCAL_WEB_PORT']}/admin/",
+        f"http://127.0.0.1:{free_ports['LOCAL_WEB_PORT']}/",
+        f"http://localhost:{free_ports['LOCAL_WEB_PORT']}/",
         f"me@example.com  {kept['password']}",
         f"admin@example.com  {admin}",
         f"http://127.0.0.1:{free_ports['LOCAL_SINK_PORT']}/",

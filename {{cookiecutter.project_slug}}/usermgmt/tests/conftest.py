@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, Directory, MakeApp, Server, mariadb_server
+from support import ADMIN_EMAIL, ADMIN_PASSWORD, PROXY, Browser, Directory, MakeApp, Server, mariadb_server
 
 from usermgmt.app import create_app
 from usermgmt.database import Database
@@ -65,6 +65,8 @@ def settings() -> Settings:
     return Settings(
         database_url="sqlite://",
         session_key="k" * 64,
+        admin_host="localhost",
+        proxy_host=PROXY,
         admin_email=ADMIN_EMAIL,
         admin_password=ADMIN_PASSWORD,
         cookie_secure=False,

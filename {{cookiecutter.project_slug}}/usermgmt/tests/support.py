@@ -34,15 +34,17 @@ ADMIN_PASSWORD = "correct-horse-9-battery"
 ACCOUNTS = ("postfix", "dovecot", "usermgmt", "roundcube", "mailserver")
 START_SECONDS = 60
 PASSWORD = "correct horse battery"
+#: Where requests come from: an address that stands for nginx, and resolves to itself.
+PROXY = "192.0.2.1"
 
 
 class Browser:
     """Keeps cookies, follows no redirects and sends the CSRF token of the page it saw last."""
 
-    def __init__(self, app: Flask, prefix: str = "", **environ: str) -> None:
+    def __init__(self, app: Flask, **environ: str) -> None:
         self.client = app.test_client()
-        self.environ = {"REMOTE_ADDR": "192.0.2.1", **environ}
-        self.headers = {"X-Forwarded-Prefix": prefix} if prefix else {}
+        self.environ = {"REMOTE_ADDR": PROXY, **environ}
+        self.headers: dict[str, str] = {}
         self.token = ""
 
     def get(self, path: str, **headers: str) -> TestResponse:

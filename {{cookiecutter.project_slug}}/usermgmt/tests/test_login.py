@@ -139,9 +139,9 @@ def test_a_parallel_guess_counts_before_its_password_is_checked(database: Databa
 def test_a_session_that_somebody_planted_is_not_continued(app: Flask) -> None:
     attacker, victim = Browser(app), Browser(app)
     attacker.get("/login")
-    planted = attacker.client.get_cookie("usermgmt_session")
+    planted = attacker.client.get_cookie("usermgmt")
     assert planted
-    victim.client.set_cookie("usermgmt_session", planted.value)
+    victim.client.set_cookie("usermgmt", planted.value)
     victim.token = attacker.token
     assert victim.post("/login", email=ADMIN_EMAIL, password=ADMIN_PASSWORD).status_code == 303
     assert attacker.get("/").status_code == 302
@@ -150,12 +150,12 @@ def test_a_session_that_somebody_planted_is_not_continued(app: Flask) -> None:
 
 def test_a_copied_cookie_is_worthless_after_the_log_out(app: Flask, browser: Browser) -> None:
     thief = Browser(app)
-    cookie = browser.client.get_cookie("usermgmt_session")
+    cookie = browser.client.get_cookie("usermgmt")
     assert cookie
-    thief.client.set_cookie("usermgmt_session", cookie.value)
+    thief.client.set_cookie("usermgmt", cookie.value)
     assert thief.get("/").status_code == 200
     assert browser.post("/logout").headers["Location"] == "/login"
-    thief.client.set_cookie("usermgmt_session", cookie.value)
+    thief.client.set_cookie("usermgmt", cookie.value)
     assert thief.get("/").status_code == 302
 
 

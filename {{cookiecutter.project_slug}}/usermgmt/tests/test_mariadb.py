@@ -207,6 +207,7 @@ def test_a_person_administers_through_the_pages(make_app: MakeApp, mariadb: Serv
     settings = Settings(
         database_url=mariadb.url("usermgmt"),
         session_key="k" * 64,
+        admin_host="localhost",
         admin_email=ADMIN_EMAIL,
         admin_password=ADMIN_PASSWORD,
         cookie_secure=False,

@@ -29,7 +29,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     secrets["ADMIN_PASSWORD_FILE"] = ADMIN_PASSWORD
     for name, value in secrets.items():
         (tmp_path / name).write_text(value)
-    return {"ADMIN_EMAIL": ADMIN_EMAIL, **{name: str(tmp_path / name) for name in secrets}}
+    return {
+        "ADMIN_EMAIL": ADMIN_EMAIL,
+        "ADMIN_HOST": "admin.example.org",
+        **{name: str(tmp_path / name) for name in secrets},
+    }
 
 
 def test_settings_come_from_the_environment_and_files(environment: dict[str, str]) -> None:
@@ -37,6 +41,7 @@ def test_settings_come_from_the_environment_and_files(environment: dict[str, str
     url = str(settings.database_url)
     assert url == "mariadb+pymysql://usermgmt:***@mariadb:3306/mailserver?charset=utf8mb4"
     assert settings.cookie_secure and settings.admin_password == ADMIN_PASSWORD
+    assert (settings.admin_host, settings.proxy_host) == ("admin.example.org", "nginx")
 
 
 def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:
@@ -49,6 +54,9 @@ def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:
     ("name", "value", "message"),
     [
         ("COOKIE_SECURE", "maybe", "COOKIE_SECURE='maybe' is neither true nor false"),
+        ("ADMIN_HOST", "", "ADMIN_HOST='' is not a host name"),
+        ("ADMIN_HOST", "https://admin.example.org/", "ADMIN_HOST='https://admin.example.org/' is not a host"),
+        ("ADMIN_HOST", ".example.org", "ADMIN_HOST='.example.org' is not a host name"),
         ("DB_PORT", "mysql", "DB_PORT='mysql' is not a port"),
         ("DB_PORT", "70000", "DB_PORT='70000' is not a port"),
         ("SESSION_KEY_FILE", "/nonexistent", "SESSION_KEY_FILE=/nonexistent cannot be read"),

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from flask import Flask, has_request_context, request
 from sqlalchemy.exc import DBAPIError
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from usermgmt.addresses import readable_domain
 from usermgmt.database import Database
@@ -17,10 +16,13 @@ from usermgmt.services.admins import create_first_admin
 from usermgmt.settings import Settings
 from usermgmt.web import aliases, auth, domains, errors, headers, health, i18n, mailboxes, overview
 from usermgmt.web.context import EXTENSION, Parts
-from usermgmt.web.sessions import IDLE, PrefixSessionInterface, csrf, csrf_field
+from usermgmt.web.proxy import OnlyNginx
+from usermgmt.web.sessions import IDLE, csrf, csrf_field
 
 log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
+#: The name that the container's own health check uses; nginx never passes it on to here.
+HEALTH_CHECK = "127.0.0.1"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -28,10 +30,16 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("usermgmt.web")
     app.config.update(
         SECRET_KEY=settings.session_key,
-        SESSION_COOKIE_NAME="usermgmt_session",
+        # With the prefix, browsers take this cookie only from this very host: no other one of the domain,
+        # the webmail included, can plant a session here. Plain http has no such cookies.
+        SESSION_COOKIE_NAME="__Host-usermgmt" if settings.cookie_secure else "usermgmt",
         SESSION_COOKIE_SECURE=settings.cookie_secure,
         SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_PATH="/",
+        # Not Strict: whoever arrives from Cloudflare Access or by a link would seem logged out. Nothing is
+        # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
+        TRUSTED_HOSTS=[settings.admin_host, HEALTH_CHECK],
         PERMANENT_SESSION_LIFETIME=IDLE,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,
@@ -39,7 +47,6 @@ def create_app(settings: Settings) -> Flask:
     )
     parts = Parts(settings, Database(settings.database_url), Hasher(settings.bcrypt_rounds))
     app.extensions[EXTENSION] = parts
-    app.session_interface = PrefixSessionInterface()
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
@@ -49,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     for module in (i18n, headers, errors):
         module.init_app(app)
     prepare_first_admin(app, parts)
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)  # type: ignore[method-assign]
+    app.wsgi_app = OnlyNginx(app.wsgi_app, settings.proxy_host)  # type: ignore[method-assign]
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import URL
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 class SettingsError(Exception):
@@ -41,6 +43,16 @@ def read_switch(env: Mapping[str, str], name: str, default: bool) -> bool:
     raise SettingsError(f"{name}={word!r} is neither true nor false: use `true` or `false`")
 
 
+def read_host(env: Mapping[str, str], name: str) -> str:
+    """A host name without scheme, port and path; a leading dot would trust every name below it."""
+    host = env.get(name, "").strip().lower()
+    if not HOST.fullmatch(host):
+        raise SettingsError(
+            f"{name}={host!r} is not a host name: use the one in the address bar, like admin.acme.com"
+        )
+    return host
+
+
 def database_url(env: Mapping[str, str]) -> URL:
     """The database that DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD_FILE describe."""
     port = env.get("DB_PORT", "3306")
@@ -63,9 +75,11 @@ class Settings:
 
     database_url: URL | str
     session_key: str = field(repr=False)
+    admin_host: str
     admin_email: str = ""
     admin_password: str = field(default="", repr=False)
     cookie_secure: bool = True
+    proxy_host: str = "nginx"
     bcrypt_rounds: int = 12
 
     @classmethod
@@ -80,6 +94,7 @@ class Settings:
         return cls(
             database_url=database_url(env),
             session_key=session_key,
+            admin_host=read_host(env, "ADMIN_HOST"),
             admin_email=admin_email,
             admin_password=read_secret(env, "ADMIN_PASSWORD_FILE") if admin_email else "",
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),

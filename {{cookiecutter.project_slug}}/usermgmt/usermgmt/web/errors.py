@@ -8,7 +8,7 @@ from flask import Flask, Response, make_response, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from usermgmt.problems import Missing
 
@@ -49,10 +49,16 @@ def on_http_error(error: HTTPException) -> Response | HTTPException:
     return error if status < 400 else error_page(status)
 
 
+def on_foreign_host(error: SecurityError) -> Response:
+    """The Host header is not ours: plain words, since no link can be made for a host that is not trusted."""
+    return Response("This host name is not served here.\n", error.code, mimetype="text/plain")
+
+
 def init_app(app: Flask) -> None:
     """Register the pages."""
     app.register_error_handler(DBAPIError, on_database_error)
     app.register_error_handler(PoolTimeout, on_database_error)
+    app.register_error_handler(SecurityError, on_foreign_host)
     app.register_error_handler(CSRFError, lambda error: error_page(400))
     app.register_error_handler(Missing, lambda error: error_page(404))
     app.register_error_handler(HTTPException, on_http_error)

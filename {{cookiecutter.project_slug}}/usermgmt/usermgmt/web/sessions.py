@@ -6,8 +6,7 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from flask import Blueprint, Flask, current_app, g, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Blueprint, current_app, g, redirect, session, url_for
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
@@ -20,14 +19,6 @@ IDLE = timedelta(minutes=30)
 LONGEST = timedelta(hours=10)
 
 csrf = CSRFProtect()
-
-
-class PrefixSessionInterface(SecureCookieSessionInterface):
-    """Keeps the cookie to the prefix of the application: webmail on the same host never sees it."""
-
-    def get_cookie_path(self, app: Flask) -> str:
-        """`/admin` behind nginx, `/` without a prefix."""
-        return request.script_root or "/"
 
 
 def csrf_field() -> Markup:

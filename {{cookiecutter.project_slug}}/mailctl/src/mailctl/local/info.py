@@ -8,6 +8,8 @@ from mailctl.local.stack import LocalStack
 from mailctl.output import Output
 
 HOST = "127.0.0.1"
+# Another name is another origin with cookies of its own; nginx tells the two sites apart by it.
+ADMIN_HOST = "localhost"
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ def read_info(stack: LocalStack) -> Info:
             )
         )
     ports = stack.ports
-    web = f"http://{HOST}:{ports['LOCAL_WEB_PORT']}"
+    web = ports["LOCAL_WEB_PORT"]
     return Info(
         mailbox=kept.email,
         mailbox_password=kept.password,
         admin=stack.context.setting("ADMIN_EMAIL"),
         admin_password=admin_password.read_text("utf-8").strip(),
-        webmail=f"{web}/",
-        admin_page=f"{web}/admin/",
+        webmail=f"http://{HOST}:{web}/",
+        admin_page=f"http://{ADMIN_HOST}:{web}/",
         sink=f"http://{HOST}:{ports['LOCAL_SINK_PORT']}/",
         imaps=f"{HOST}:{ports['LOCAL_IMAPS_PORT']}",
         submission=f"{HOST}:{ports['LOCAL_SUBMISSION_PORT']}",

@@ -1,0 +1,45 @@
+"""Whom to believe about the client: nginx, and nobody else who reaches this port."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: A container that was recreated has another address; the name is looked up again after this time.
+FRESH_SECONDS = 10.0
+
+
+class OnlyNginx:
+    """Applies X-Forwarded-For and X-Forwarded-Proto to requests that come from the proxy itself.
+
+    Others on the network are served as the clients that they are: they cannot pass as somebody else to guess
+    passwords without the limit for one address, nor write a false address into the audit log.
+    """
+
+    def __init__(self, app: WSGIApplication, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._plain, self._behind_proxy = app, ProxyFix(app, x_for=1, x_proto=1)
+        self._name, self._clock = name, clock
+        self._known: tuple[float, frozenset[str]] | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        forwarded = "HTTP_X_FORWARDED_FOR" in environ and environ.get("REMOTE_ADDR") in self._addresses()
+        return (self._behind_proxy if forwarded else self._plain)(environ, start_response)
+
+    def _addresses(self) -> frozenset[str]:
+        """The proxy's addresses; none while its name is unknown, so that nobody is believed by mistake."""
+        now = self._clock()
+        if self._known is None or now - self._known[0] > FRESH_SECONDS:
+            try:
+                found = frozenset(socket.gethostbyname_ex(self._name)[2])
+            except OSError:
+                found = frozenset()
+            self._known = (now, found)
+        return self._known[1]

@@ -16,6 +16,7 @@ from policies.shared.repository import Repository
 #: The second one is the host's own and never in git; its secrets are never shown.
 ENVIRONMENTS = (".env.example", ".env")
 ANSWERS = ".cruft.json"
+EDGE = "edge/edge.yml"
 MEANT = "did you mean "
 
 
@@ -31,6 +32,11 @@ def _environments(repository: Repository) -> Iterator[tuple[Any, Place]]:
             for name, (value, line) in env_file(repository.text(file)).items():
                 values.put(name, value, Place(file, line))
             yield values, Place(file)
+
+
+def _edge(repository: Repository) -> Iterator[tuple[Any, Place]]:
+    for document in repository.yaml(EDGE) if repository.has(EDGE) else ():
+        yield document, Place(EDGE)
 
 
 def _answers(repository: Repository) -> Iterator[tuple[Any, Place]]:
@@ -55,6 +61,7 @@ DOCUMENTS = (
     ("compose", _projects),
     ("environment", _environments),
     ("answers", _answers),
+    ("edge", _edge),
 )
 
 

@@ -128,6 +128,27 @@ def test_stored_answers_are_judged(repository):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" ~all", " +all"),
+        (" ~all", " all"),
+        (" ~all", ""),
+        ("p=quarantine", "p=none"),
+        ("; rua=mailto:admin@example.com", ""),
+        ("route3.mx.cloudflare.net", "mx.example.net"),
+        ("    - {service: \"http_status:404\"}\n", ""),
+        ("http://nginx:80", "http://192.0.2.1:80"),
+        ("emails: [\"admin@example.com\"]", "emails: []"),
+        ("emails: [\"admin@example.com\"]", "emails: [everyone]"),
+        ("dkim:\n  domain: \"example.com\"\n", ""),
+    ],
+)
+def test_what_would_open_the_edge_is_found(repository, old, new):
+    change(repository, "edge/edge.yml", old, new)
+    assert said(repository, "SCHEMA_EDGE")
+
+
+@pytest.mark.parametrize(
     ("rule", "file", "old", "new", "mend"),
     [
         ("SCHEMA_COMPOSE", "docker-compose.yml", "interval: 30s", "interval: 30 seconds",

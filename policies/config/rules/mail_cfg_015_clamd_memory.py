@@ -16,9 +16,9 @@ class MAIL_CFG_015(ConfigurationRule):
 
     name = "clamd fits into its memory: ConcurrentDatabaseReload no, and no scan without an end"
     severity = Severity.MEDIUM
-    fix = "Write ConcurrentDatabaseReload no, and MaxScanTime below the 15 seconds that rspamd waits"
+    fix = "Write ConcurrentDatabaseReload no, and MaxScanTime below the 60 seconds that rspamd waits"
     bad = "ConcurrentDatabaseReload yes\n"
-    good = "ConcurrentDatabaseReload no\nMaxScanTime 12000\n"
+    good = "ConcurrentDatabaseReload no\nMaxScanTime 30000\n"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at both, if ClamAV is part of the stack."""
@@ -32,9 +32,9 @@ class MAIL_CFG_015(ConfigurationRule):
                 where, f"ConcurrentDatabaseReload is {reload_}", "ConcurrentDatabaseReload no", "clamav"
             )
         longest = clamd.get("maxscantime", "120000")
-        if not longest.isdigit() or not 0 < int(longest) <= 15000:
+        if not longest.isdigit() or not 0 < int(longest) <= 50000:
             yield Found(
-                clamd.where("maxscantime"), f"a scan may take {longest} ms", "MaxScanTime 12000", "clamav"
+                clamd.where("maxscantime"), f"a scan may take {longest} ms", "MaxScanTime 30000", "clamav"
             )
 
 

@@ -1,5 +1,5 @@
 # Runs before any rule of the user's: a repeated delivery is dropped, spam goes to Junk.
-require ["date", "duplicate", "environment", "fileinto", "index", "mailbox", "regex", "variables",
+require ["duplicate", "environment", "fileinto", "index", "mailbox", "regex", "variables",
   "vnd.dovecot.environment", "vnd.dovecot.execute"];
 
 # The key of a delivery: what mailserver-api put on top of an inbound mail, else Postfix's queue id. Only the topmost of
@@ -20,15 +20,11 @@ if not string :is "${key}" "" {
     stop;
   }
   # A look into the mailbox closes that gap. It costs a process, so it is taken only when this may be a second attempt:
-  # when Postfix accepted the mail before the present ten seconds began.
-  if date :index 2 :zone "+0000" :matches "Received" "julian" "*" {
-    set "day" "${1}";
+  # when the time of Postfix's Received line, to ten seconds, is not that of Dovecot's. (date ignores :index.)
+  if header :index 2 :regex "Received" "; .*( [A-Z][a-z][a-z] [0-9]{4} [0-9][0-9]:[0-9][0-9]:[0-9])[0-9] " {
+    set "moment" "${1}";
   }
-  if date :index 2 :zone "+0000" :matches "Received" "time" "??:??:??" {
-    set "time" "${1}${2}:${3}${4}:${5}";
-  }
-  if not allof (currentdate :zone "+0000" :is "julian" "${day}",
-                currentdate :zone "+0000" :matches "time" "${time}?") {
+  if not allof (not string :is "${moment}" "", header :index 1 :contains "Received" "${moment}") {
     if environment :matches "vnd.dovecot.username" "*" {
       set "user" "${1}";
     }

@@ -28,7 +28,7 @@ from policies.shared.rule import Rule
 #: What a row must have besides its demand.
 PROSE = ("name", "severity", "why", "fix", "bad", "good")
 #: Yields the breaches of one demand in one subject.
-Check = Callable[[dict[str, Any], Any], Iterator[Found]]
+Check = Callable[[Any, Any], Iterator[Found]]
 
 
 def read(file: Path) -> Any:

@@ -1,27 +1,18 @@
-"""Jobs that change the host, whatever stands between the workflow and the command that does it."""
+"""Jobs that change the host, and what must guard them."""
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from policies.shared.located import Map, dig, mapping, sequence
-from policies.shared.shell import FOLDER, commands
-from policies.shared.tables import table
-from policies.workflows.called import Called, commands_of, everything
-from policies.workflows.expressions import expressions
+from policies.model import Found
+from policies.shared.located import dig, mapping, sequence
+from policies.shared.shell import commands
+from policies.workflows.expressions import KNOWN, expressions
+from policies.workflows.jobs import hosted, labels
 from policies.workflows.reader import Job, Workflow
-from policies.workflows.runners import chosen, hosted, labels
 
-NAMED = re.compile(r"(?:^|[^a-z])(?:deploy|deployment|rollback|release-to-host)(?:$|[^a-z])", re.IGNORECASE)
-#: Docker's own way to be told of another machine.
-REMOTE = re.compile(r"\bDOCKER_(?:HOST|CONTEXT)[=:]\s*[\"']?\S")
-#: A list of words in another language, which it may give to another program.
-LISTED = re.compile(r"[(\[]\s*((?:[furb]?(?:\"[^\"\n]*\"|'[^'\n]*')\s*,?\s*)+)")
-#: Actions in actions: no honest repository goes deeper.
-DEEPEST = 4
+NAMED = re.compile(r"(?:^|[^a-z])(?:deploy|deployment|rollback)(?:$|[^a-z])", re.IGNORECASE)
 #: What in an `if` leaves pull requests out.
 AFTER_MERGE = re.compile(
     r"event_name\s*==\s*'(?:push|schedule|workflow_dispatch|release)'|github\.ref\s*==\s*'refs/heads/|"
@@ -29,108 +20,72 @@ AFTER_MERGE = re.compile(
 )
 
 
-def steps_of(job: Job, workflow: Workflow) -> Iterator[Map]:
-    """Yield the steps of a job, and those of this repository's actions that it uses."""
-    waiting = [(step, 0) for step in job.steps()]
-    while waiting:
-        step, depth = waiting.pop(0)
-        yield step
-        uses = str(step.get("uses") or "")
-        if uses.startswith("./") and workflow.repository and depth < DEEPEST:
-            folder = posixpath.normpath(uses)
-            for each in workflow.repository.workflows:
-                if each.is_action and posixpath.dirname(each.file) == folder:
-                    waiting += [(inner, depth + 1) for called in each.jobs() for inner in called.steps()]
-
-
-def _lines(script: Called) -> Iterator[str]:
-    if script.shell:
-        yield from commands(script.text)
-        yield from (FOLDER.sub("", each) for each in commands_of(script.text))
-    else:
-        for listed in LISTED.findall(script.text):
-            words = re.findall(r"\"([^\"\n]*)\"|'([^'\n]*)'", listed)
-            yield " ".join("".join(each) for each in words)
-
-
-def _runs(text: Any, workflow: Workflow, folder: str, patterns: list[str]) -> bool:
-    if not isinstance(text, str):
-        return False
-    scripts = everything(text, workflow.repository, folder) if workflow.repository else [Called("", text)]
-    lines = (re.sub(r"[\"']", "", line) for script in scripts for line in _lines(script))
-    return any(re.match(each, line) for line in lines for each in patterns)
+def deployments(workflow: Workflow) -> Iterator[Found]:
+    """Look at every job that deploys; one that calls a workflow of this repository is looked at there."""
+    for job in workflow.jobs():
+        called = str(job.get("uses") or "").startswith("./")
+        if not workflow.is_action and not called and deploys(job, workflow):
+            yield from _environment(job)
+            yield from _start(job, workflow)
+            yield from _group(job, workflow)
 
 
 def deploys(job: Job, workflow: Workflow) -> bool:
-    """Tell whether a job changes the host: by its name, by what it runs, or by what that calls."""
-    known = table("actions")
+    """Tell whether a job changes the host: by its name, or by what its steps run."""
     if NAMED.search(job.name) or NAMED.search(str(job.get("name") or "")):
         return True
-    if re.search(known["deploying_workflows"], str(job.get("uses") or "").partition("@")[0].lower()):
-        return True
-    patterns = list(known["deploys"])
-    if not all(hosted(label) for label in labels(job)):
-        patterns += known["deploys_here"]
-    steps = list(steps_of(job, workflow))
-    for step in steps:
-        folder = str(step.get("working-directory") or job.get("defaults", "run", "working-directory") or ".")
+    own = not all(hosted(label, workflow) for label in labels(job))
+    patterns = [*KNOWN["deploys"], *(KNOWN["deploys_here"] if own else ())]
+    for step in job.steps():
         texts = [step.get("run"), *mapping(step.get("with")).values()]
-        if any(_runs(text, workflow, folder, patterns) for text in texts) or REMOTE.search(
-            str(step.get("run"))
-        ):
+        lines = (line for text in texts if isinstance(text, str) for line in commands(text))
+        if any(re.match(each, line) for line in lines for each in patterns):
             return True
-        if re.search(known["deploying_actions"], str(step.get("uses") or "").partition("@")[0].lower()):
+        if re.search(KNOWN["deploying_actions"], str(step.get("uses") or "").partition("@")[0].lower()):
             return True
-    environments = (workflow.data.get("env"), job.get("env"), *(step.get("env") for step in steps))
-    return any(
-        REMOTE.match(f"{name}: {value}") for env in environments for name, value in mapping(env).items()
-    )
+    owners = (workflow.data, job.data, *job.steps())
+    return any("DOCKER_HOST" in mapping(each.get("env")) for each in owners)
 
 
-def from_pull_requests(job: Job, workflow: Workflow) -> bool:
-    """Tell whether somebody without the right to write can start a job."""
-    called = "workflow_call" in workflow.started_by() and workflow.repository
-    callers = [
-        (other, caller)
-        for caller in (workflow.repository.workflows if called else ())
-        for other in caller.jobs()
-        if posixpath.normpath(str(other.get("uses") or "")) == workflow.file and caller.file != workflow.file
-    ]
-    if any(from_pull_requests(*each) for each in callers):
-        return True
-    if not workflow.started_by() - {*table("actions")["trusted"], "workflow_call"}:
-        return False
+def _environment(job: Job) -> Iterator[Found]:
+    given = job.get("environment")
+    name = dig(given, "name") if isinstance(given, dict) else given
+    chosen = [each for each in expressions(str(name or "")) if not each.startswith("matrix.")]
+    if not name or chosen:
+        what = f"which environment {job.name} has shows only when it runs" if chosen else "no environment"
+        entity = f"{job.name}/environment"
+        yield Found(job.where("environment"), what, "an environment with a plain name", entity)
+
+
+def _start(job: Job, workflow: Workflow) -> Iterator[Found]:
     jobs = {each.name: each for each in workflow.jobs()}
     before = [jobs[str(name)] for name in sequence(job.get("needs")) if str(name) in jobs]
-    return not any(AFTER_MERGE.search(str(each.get("if") or "")) for each in (job, *before))
+    guarded = any(AFTER_MERGE.search(str(each.get("if") or "")) for each in (job, *before))
+    if workflow.open_to_strangers and not guarded:
+        what = f"a pull request or another stranger starts {job.name}"
+        yield Found(job.place, what, "a workflow that only a push to main starts", f"{job.name}/on")
 
 
-def fixed(text: Any, job: Job, workflow: Workflow) -> bool:
-    """Tell whether a text is the same in every run, so that runs wait for each other by it."""
-    push = next((value for name, value in workflow.triggers.items() if str(name).lower() == "push"), None)
-    branches = sequence(dig(push, "branches"))
-    one_branch = (
-        workflow.started_by() <= {"push", "schedule"}
-        and len(branches) == 1
-        and not re.search(r"[*?!+\[]", str(branches[0]))
-        and "tags" not in mapping(push)
-    )
-    kept = [
-        *table("actions")["same_in_every_run"],
-        *(table("actions")["same_on_a_branch"] if one_branch else ()),
-    ]
-    return all(
-        any(re.fullmatch(pattern, each.lower()) for pattern in kept) for each in expressions(str(text))
-    )
+def _group(job: Job, workflow: Workflow) -> Iterator[Found]:
+    entity, names = f"{job.name}/concurrency", []
+    for data, at in ((job.data, job.where), (workflow.data, workflow.where)):
+        group = data.get("concurrency")
+        names.append(str((dig(group, "group") if isinstance(group, dict) else group) or ""))
+        if isinstance(group, dict) and group.get("cancel-in-progress", False) is not False:
+            what = f"{job.name} may be cancelled half-way"
+            yield Found(at("concurrency"), what, "cancel-in-progress: false", f"{entity}/cancel-in-progress")
+    if not any(names):
+        what = f"{job.name} may run twice at once"
+        yield Found(job.where("concurrency"), what, "a concurrency group", entity)
+    elif not any(name and _fixed(name, workflow) for name in names):
+        place = job.where("concurrency") if names[0] else workflow.where("concurrency")
+        what = f"two runs of {job.name} may have two groups"
+        yield Found(place, what, "a group with a fixed name", f"{entity}/group")
 
 
-def unguarded(environment: Any, job: Job) -> str:
-    """Say what is wrong with the environment of a job that deploys; nothing if it is a plain name."""
-    name = dig(environment, "name") if isinstance(environment, dict) else environment
-    if not name:
-        return f"{job.name} has no environment"
-    return (
-        ""
-        if all(each and not expressions(str(each)) for each in chosen(job, name))
-        else (f"which environment {job.name} has shows only when it runs")
-    )
+def _fixed(text: str, workflow: Workflow) -> bool:
+    """Tell whether a group's name is the same in every run; the branch is, where only one branch counts."""
+    branches = [str(each) for each in sequence(dig(mapping(workflow.triggers.get("push")), "branches"))]
+    one = workflow.started_by() <= {"push", "schedule"} and len(branches) == 1 and "*" not in branches[0]
+    kept = [*KNOWN["same_in_every_run"], *([r"github\.ref(?:_name)?"] if one else [])]
+    return all(any(re.fullmatch(each, inside.lower()) for each in kept) for inside in expressions(text))

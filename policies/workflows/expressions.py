@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from policies.shared.located import mapping
-from policies.shared.tables import table
+from policies.shared.table import read
 
 EXPRESSION = re.compile(r"\$\{\{(?P<inside>(?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
 #: secrets.X, secrets['X'], all of them, or the token of the run.
@@ -22,7 +23,8 @@ KEPT = (
     "true", "false", "null", "format", "join", "tojson", "contains", "startswith", "endswith", "hashfiles",
     "always", "success", "failure", "cancelled",
 )  # fmt: skip
-MATRIX = re.compile(r"\bmatrix\b", re.IGNORECASE)
+#: What the rules of workflows know: runners, triggers, commands that deploy.
+KNOWN = read(Path(__file__).with_name("known.yml"))
 
 
 def expressions(text: Any) -> list[str]:
@@ -46,23 +48,17 @@ def harmless(expression: str, inputs: Collection[str] = ()) -> bool:
     All that it names must be known as harmless, or be one of `inputs`; what it compares with and joins by
     adds no text.
     """
-    plain, known = LITERAL.sub("''", expression), table("actions")
+    plain = LITERAL.sub("''", expression)
     names = [INPUT.sub("inputs.", each.lower()) for each in NAME.findall(plain)]
-    kept = (*known["harmless"], *KEPT, *(f"inputs.{each.lower()}" for each in inputs))
+    kept = (*KEPT, *(f"inputs.{each.lower()}" for each in inputs))
     return "[" not in plain and all(
-        name in kept or any(re.fullmatch(each, name) for each in known["harmless_like"]) for name in names
+        name in kept or any(re.fullmatch(each, name) for each in KNOWN["harmless"]) for name in names
     )
 
 
 def foreign(text: Any, inputs: Collection[str] = ()) -> bool:
     """Tell whether strangers may have put text of theirs into a value; what is in the settings is ours."""
     return any(not harmless(OURS.sub("''", each), inputs) for each in expressions(text))
-
-
-def foreign_names(owners: Iterable[Any]) -> set[str]:
-    """Return the variables of jobs, workflows and steps whose text strangers may write."""
-    variables = [item for owner in owners for item in mapping(mapping(owner).get("env")).items()]
-    return {str(name) for name, value in variables if foreign(value)}
 
 
 def secret_names(env: Any) -> set[str]:

@@ -1,175 +1,94 @@
-"""The job that runs this gate on pull requests: known steps, then the gate alone."""
+"""The job that runs the gate: that it is there, and that its failure counts.
+
+Plain accidents only: whoever wants
+to take the gate away edits the gate, and against that there are CODEOWNERS and a protected branch.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from policies.model import Found, Place
-from policies.shared.located import Map, dig, mapping, sequence, where
-from policies.shared.tables import table
-from policies.workflows.pipelines import pipelines
+from policies.shared.located import Map, mapping, sequence, where
+from policies.shared.repository import Repository
 from policies.workflows.reader import Job, Workflow
 
-#: What looks as if it ran the gate: a make target of this repository, or the program itself.
-GATE = re.compile(
-    r"^(?:\S*/)?(?:make\s(?:.*\s)?check(?:-report)?(?=\s|$)|\S*python[\d.]*\s.*\bpolicies(?:/__main__\.py)?\s+check\b)"
+RUNS = re.compile(r"\bmake\b[^\n;&|]*\bcheck(?:-report)?(?![\w-])|\bpolicies(?:/__main__\.py)?\s+check\b")
+#: What behind or around the command lets its failure pass, or lets it look at less.
+FORGIVES = re.compile(
+    r"\bset\s+\+e\b|[;|]|(?<!&)&(?!&)|\bif\b|--only|--families|\s-[ikn]\b|--(?:dry-run|just-print|ignore-errors)"
 )
-PULL_REQUEST = {"pull_request", "pull_request_target"}
-TYPES = {"opened", "synchronize", "reopened"}
-BRANCHES = {"main", "master", "*", "**"}
+#: Conditions under which the gate runs whatever happened before.
+ALWAYS = re.compile(r"(?:\$\{\{)?\s*(?:always\(\)|!\s*cancelled\(\)|success\(\)|true)\s*(?:\}\})?")
+#: Filters of pull_request, and what must be among the entries of those that may be there.
+FILTERS = {
+    "paths": {""},
+    "paths-ignore": {""},
+    "branches-ignore": {""},
+    "branches": {"main"},
+    "types": {"synchronize"},
+}
+#: A target of the Makefile that runs the gate, with its recipe.
+RECIPE = re.compile(r"(?m)^(?P<target>check(?:-report)?):[^\n]*\n(?P<recipe>(?:\t[^\n]*\n)*)")
 
 
-def gate_steps(workflow: Workflow) -> Iterator[tuple[Job, int, Map]]:
-    """Yield every step that runs the gate, with its number in its job."""
-    for job in workflow.jobs() if not workflow.is_action else ():
-        for number, step in enumerate(job.steps()):
-            run = step.get("run")
-            if isinstance(run, str) and any(
-                GATE.match(part) for each in pipelines(run) for part in each.stages
-            ):
-                yield job, number, step
+def gate(repository: Repository) -> Iterator[Found]:
+    """Look for the step that runs the gate on pull requests; one that nothing softens is enough."""
+    workflows = [each for each in repository.workflows if not each.is_action]
+    asked = [each for each in workflows if each.started_by() & {"pull_request", "pull_request_target"}]
+    runs = [list(_weaknesses(workflow, job, step)) for workflow in asked for job, step in _steps(workflow)]
+    if workflows and not runs:
+        files = [each.file for each in workflows]
+        place = Place(next((file for file in files if "pull" in file), files[0]))
+        yield Found(place, "no workflow runs the gate on pull requests", "make check-report", "gate")
+    elif runs and all(runs):
+        yield from (each for weak in runs for each in weak)
+    text = repository.text("Makefile") if "Makefile" in repository.files else ""
+    for matched in RECIPE.finditer(text) if workflows else ():
+        yield from _recipe(text, matched)
 
 
-def on_pull_requests(workflow: Workflow) -> bool:
-    """Tell whether a pull request starts a workflow; MAIL_GHA_003 judges in which way."""
-    return bool(PULL_REQUEST & workflow.started_by())
+def _steps(workflow: Workflow) -> Iterator[tuple[Job, Map]]:
+    for job in workflow.jobs():
+        for step in job.steps():
+            if RUNS.search(_commands(step)):
+                yield job, step
 
 
-def weaknesses(workflow: Workflow, job: Job, number: int, step: Map) -> Iterator[Found]:
-    """Yield everything that is not known to leave the gate's result as it is."""
-    for found in _weaknesses(workflow, job, number, step):
-        yield Found(*found, job.name)
+def _commands(step: Map) -> str:
+    lines = str(step.get("run") or "").splitlines()
+    said = (line for line in lines if not re.match(r"\s*(?:#|echo\b|printf\b)", line))
+    return "\n".join(said).replace("\\\n", " ")
 
 
-def imitations(workflows: list[Workflow], hard: list[Job]) -> Iterator[Found]:
-    """Yield jobs that a protected branch would take for the gate by their name; `hard` are the gate's own."""
-    names = {table("gate_job")["workflow"]["name"], *map(_shown, hard)}
-    known = {job.place for job in hard}
-    for workflow in workflows:
-        # Where no job is hard, what softens one is already said.
-        said = known or {job.place for job, *_ in gate_steps(workflow)}
-        for job in workflow.jobs():
-            if _shown(job) in names and job.place not in said:
-                what = f"another job is called {_shown(job)}: a protected branch takes it for the gate"
-                yield Found(job.where("name"), what, "a name of its own", job.name)
+def _weaknesses(workflow: Workflow, job: Job, step: Map) -> Iterator[Found]:
+    """Yield what lets a pull request pass although the gate would stop it."""
+    should, trigger = "the gate on every pull request", workflow.triggers.get("pull_request")
+    for name, needed in FILTERS.items():
+        if name in mapping(trigger) and not needed <= {
+            str(each) for each in sequence(mapping(trigger)[name])
+        }:
+            on = workflow.data["on" if "on" in workflow.data else True]
+            place = where(on, "pull_request", name)
+            yield Found(place, f"{name} leaves pull requests out", should, f"pull_request/{name}")
+    for owner, data in ((job.name, job.data), (f"{job.name}/gate", step)):
+        condition = data.get("if")
+        if condition is not None and not ALWAYS.fullmatch(str(condition)):
+            yield Found(where(data, "if"), f"it runs only if {condition}", should, f"{owner}/if")
+        if data.get("continue-on-error") not in (None, False):
+            place = where(data, "continue-on-error")
+            yield Found(place, "its failure counts for nothing", "leave it out", f"{owner}/continue-on-error")
+    if job.get("needs") and not ALWAYS.fullmatch(str(job.get("if"))):
+        yield Found(job.where("needs"), "it is skipped when another job fails", should, f"{job.name}/needs")
+    if FORGIVES.search(_commands(step).strip()):
+        what = "its failure counts for nothing, or it looks at less"
+        yield Found(where(step, "run"), what, "make check-report alone", f"{job.name}/gate/run")
 
 
-def _shown(job: Job) -> str:
-    return str(job.get("name") or job.name).strip()
-
-
-def _weaknesses(workflow: Workflow, job: Job, number: int, step: Map) -> Iterator[tuple[Place, str, str]]:
-    known = table("gate_job")["workflow"]
-    yield from _trigger(workflow)
-    if _words(step["run"]) not in known["gate"]:
-        yield (
-            where(step, "run"),
-            "more than the gate, or less of it, decides how the step ends",
-            "make check-report",
-        )
-    yield from _keys(step, known["step"], where(step, "run"))
-    yield from _keys(job.data, known["job"], job.place)
-    yield from _defaults(workflow.data)
-    yield from _environment(workflow.data)
-    before = [each for each in job.steps()][:number]
-    for each in before:
-        yield from _before(each)
-    if not any(_action(each) == "actions/checkout" for each in before):
-        yield where(step, "run"), "nothing was checked out before it", "actions/checkout as a step before"
-
-
-def _trigger(workflow: Workflow) -> Iterator[tuple[Place, str, str]]:
-    """Yield the filters by which a pull request does not start the workflow."""
-    settings = next(
-        (value for name, value in workflow.triggers.items() if str(name).strip().lower() in PULL_REQUEST),
-        None,
-    )
-    for name in mapping(settings):
-        if name not in ("branches", "types"):
-            yield where(settings, name), f"{name} leaves pull requests out", f"no {name}"
-    branches = [str(each) for each in sequence(dig(settings, "branches"))]
-    if "branches" in mapping(settings) and (
-        not BRANCHES & set(branches) or any(each.startswith("!") for each in branches)
-    ):
-        yield where(settings, "branches"), "branches leaves pull requests out", "no branches, or main"
-    types = {str(each) for each in sequence(dig(settings, "types"))}
-    if "types" in mapping(settings) and not types >= TYPES:
-        yield where(settings, "types"), "types leaves pull requests out", ", ".join(sorted(TYPES))
-
-
-def _keys(data: Map, allowed: list[str], place: Place) -> Iterator[tuple[Place, str, str]]:
-    """Yield the keys of a job or a step that are not known, and those whose values are not."""
-    known = table("gate_job")["workflow"]
-    for key, value in data.items():
-        if key == "if":
-            if not re.fullmatch(known["conditions"], str(value).strip()):
-                yield where(data, key), "the gate runs under a condition only", "no if"
-        elif key == "needs":
-            if not re.fullmatch(known["conditions"], str(data.get("if", "")).strip()):
-                yield where(data, key), "the gate is skipped if another job fails", "no needs"
-        elif key == "defaults":
-            yield from _defaults(data)
-        elif key not in (*allowed, *known["values"], "env"):
-            yield where(data, key), f"nobody knows what {key} makes of the gate", f"no {key}"
-    yield from _values(data)
-    yield from _environment(data)
-
-
-def _values(data: Map) -> Iterator[tuple[Place, str, str]]:
-    for key, allowed in table("gate_job")["workflow"]["values"].items():
-        value = str(data.get(key, allowed[0])).strip()
-        if value.lower() not in allowed:
-            yield where(data, key), f"{key}: {value} takes the gate's result back", f"no {key}"
-
-
-def _environment(data: Map) -> Iterator[tuple[Place, str, str]]:
-    allowed = table("gate_job")["workflow"]["environment"]
-    value = data.get("env")
-    if value is not None and not isinstance(value, dict):
-        yield where(data, "env"), "nobody knows which variables these are", "names and values"
-    for name in mapping(value):
-        if name not in allowed:
-            what = f"{name} may make another gate of it"
-            yield where(data, "env", name), what, f"{name} at the step that needs it, behind the gate"
-
-
-def _defaults(data: Map) -> Iterator[tuple[Place, str, str]]:
-    run = dig(data, "defaults", "run")
-    if isinstance(run, Map):
-        yield from _values(run)
-
-
-def _before(step: Map) -> Iterator[tuple[Place, str, str]]:
-    """Judge a step that runs before the gate."""
-    known = table("gate_job")["workflow"]
-    if "uses" in step:
-        name, place = _action(step), where(step, "uses")
-        if name not in known["actions"]:
-            yield (
-                place,
-                f"{name} runs before the gate: it may change what is judged",
-                "that step behind the gate",
-            )
-        for key in mapping(step.get("with")) if name in known["actions"] else ():
-            if key not in known["actions"][name]:
-                yield where(step, "with", key), f"{key}: the gate may judge something else", f"no {key}"
-    elif _words(step.get("run")) not in (*known["before"], *known["gate"]):
-        yield (
-            where(step, "run"),
-            "it runs before the gate: it may change what is judged",
-            "that step behind the gate",
-        )
-    yield from _keys(step, known["step"], where(step))
-
-
-def _action(step: Map) -> str:
-    """Return the name of the action that a step uses, without its version."""
-    return str(step.get("uses", "")).strip().lower().partition("@")[0]
-
-
-def _words(run: Any) -> str:
-    """Return a script without comments and with single blanks."""
-    lines = (line.strip() for line in str(run).split("\n"))
-    return " ; ".join(" ".join(line.split()) for line in lines if line and not line.startswith("#"))
+def _recipe(text: str, matched: re.Match[str]) -> Iterator[Found]:
+    first = text.count("\n", 0, matched.start("recipe")) + 1
+    for number, line in enumerate(matched["recipe"].splitlines(), first):
+        if "policies" in line and (re.match(r"\t[@+]*-", line) or re.search(r"[;|]|--only", line)):
+            what = f"make {matched['target']} does not fail with the gate"
+            yield Found(Place("Makefile", number), what, "the command alone", f"Makefile/{matched['target']}")

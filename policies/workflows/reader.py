@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
 from policies.shared.located import List, Map, dig, mapping, sequence, where
+from policies.workflows.expressions import KNOWN
 
 if TYPE_CHECKING:
     from policies.shared.repository import Repository
@@ -62,6 +63,11 @@ class Workflow:
         """What starts the workflow, by name."""
         on = self.data.get("on", self.data.get(True))
         return mapping(on) or {str(name): None for name in sequence(on)}
+
+    @property
+    def open_to_strangers(self) -> bool:
+        """Whether somebody without the right to write can start it."""
+        return not self.is_action and bool(self.started_by() - {*KNOWN["trusted"], "workflow_call"})
 
     def started_by(self) -> set[str]:
         """Return the names of the triggers, in the one way in which tables write them."""

@@ -10,7 +10,7 @@ from policies.shared.rule import Rule
 from policies.workflows.reader import Workflow
 
 
-class ActionsRule(Rule):
+class WorkflowRule(Rule):
     """Sees one workflow at a time (policies/workflows/reader.py)."""
 
     family = "actions"

@@ -1,1 +1,0 @@
-"""Rules about actions files, one a file; checkov wants this file to be here."""

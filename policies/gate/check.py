@@ -10,19 +10,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from policies.gate import catalogue, changes, coverage, documents, own_checks, patience, waivers
+from policies.gate import catalogue, changes, coverage, documents, own_checks, waivers
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import POLICIES, Loaded, load
-from policies.gate.repeats import without_repeats
 from policies.gate.run import Report, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
-from policies.model import Place, Problem
+from policies.model import Finding, Place, Problem
 from policies.readers import Repository
 
+#: Rules that judge a whole made of several files: when one of the files cannot be read, nothing they say of the others
+#: can be trusted.
+DEPEND = {
+    "MAIL_CMP": ("*compose*.y*ml", ".env.example"),
+    "compose": ("*compose*.y*ml",),
+    "MAIL_CFG": ("*compose*.y*ml", "config/*"),
+    "MAIL_TF_": ("*.tf",),
+    "terraform": ("*.tf",),
+}
 FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
 
 
@@ -37,7 +46,6 @@ class Options:
     images: Mapping[str, str] = field(default_factory=dict)
     rules: Path = POLICIES
     today: datetime.date = field(default_factory=datetime.date.today)
-    time_limit: float = patience.STEP
 
     def wants(self, rule: str) -> bool:
         """Tell whether a rule is asked for."""
@@ -86,21 +94,16 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, root: P
             report.notes.append(f"{tool.title} did not run: {outcome.absent}")
 
 
-def _attempt(
-    repository: Repository, options: Options, report: Report, what: str, step: Callable[[], None]
-) -> None:
-    """Run a step; one that raises or does not end is a problem: nobody knows what it would have found."""
+def _attempt(report: Report, what: str, step: Callable[[], None]) -> None:
+    """Run a step; one that raises is a problem: nobody knows what it would have found."""
     try:
-        with patience.within(options.time_limit):
-            step()
-    except patience.TooLong:
-        report.problems.append(patience.problem(what, options.time_limit, repository.last))
+        step()
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = Place(f"policies/gate/{Path(frame.filename).name}", frame.lineno or 1)
         message = f"{what}: {type(error).__name__}: {error}"
         report.problems.append(
-            Problem("gate-failed", place, message, "mend the gate: this is its own mistake")
+            Problem("gate-failed", place, message, "fix the gate: this is its own mistake")
         )
 
 
@@ -127,9 +130,28 @@ def _schemas(repository: Repository, options: Options, report: Report) -> None:
     report.ran += wanted
 
 
+def _without_what_follows(repository: Repository, report: Report) -> list[Finding]:
+    """Return the findings without those in files that cannot be read, and without what a schema says of a
+    variable that a rule of ours names as well.
+    """
+    unreadable = {each.place.file for each in repository.problems if each.kind == "unreadable"}
+    named = {each.entity for each in report.findings if each.rule in ("MAIL_REP_004", "MAIL_REP_005")}
+    kinds = {kind for kind, patterns in DEPEND.items() for file in unreadable if _fits(file, patterns)}
+    return [
+        each
+        for each in report.findings
+        if each.place.file not in unreadable
+        and (OTHERS[each.rule].judges if each.rule in OTHERS else each.rule[:8]) not in kinds
+        and not (each.rule == "SCHEMA_ENVIRONMENT" and each.entity in named)
+    ]
+
+
+def _fits(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(file, pattern) for pattern in patterns)
+
+
 def _coverage(repository: Repository, options: Options) -> None:
     coverage.must_exist(repository, options.families)
-    coverage.inline_skips(repository, options.families)
     coverage.links(repository)
     if "configuration" in options.families:
         coverage.everything_parses(repository)
@@ -146,16 +168,16 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
         for rule in loaded.rules.values()
         if rule.family in options.families and options.wants(rule.rule_id)
     ]
-    attempt = partial(_attempt, repository, options, report)
+    attempt = partial(_attempt, report)
     with ThreadPoolExecutor(max_workers=4) as pool:
         running: dict[Tool, Future[Outcome]] = {}
         if tools:
             attempt("checkers", lambda: running.update(_start_tools(repository, options, pool)))
-        run_rules(repository, wanted, loaded, report, options.time_limit)
+        run_rules(repository, wanted, loaded, report)
         attempt("schemas", lambda: _schemas(repository, options, report))
         attempt("checkov", lambda: _own_checks(repository, options, result))
         _collect_tools(running, report, repository.root, options.require_tools)
-    report.findings = without_repeats(report.findings)
+    report.findings = _without_what_follows(repository, report)
     attempt("coverage", lambda: _coverage(repository, options))
     report.problems += repository.problems
     return result

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 
-from policies.gate import catalogue, check, explain, formats, misuse, patience, wording
+from policies.gate import catalogue, check, explain, formats, misuse, wording
 
 MISUSE = 2
 PAGE = Path(__file__).parent.parent / "RULES.md"
@@ -46,18 +46,12 @@ def _families(text: str) -> tuple[str, ...]:
     return names
 
 
-def _seconds(text: str) -> float:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text}: name a number of seconds above 0")
-    return float(text)
-
-
 EXAMPLES = """\
 examples:
   make check                                        everything
   make check CHECK="--only MAIL_CMP,SHELLCHECK"     some rules
   make check CHECK="--changed-since origin/main"    what this branch brings
-  make check CHECK="--explain MAIL_CMP_001"         why, and how to mend it
+  make check CHECK="--explain MAIL_CMP_001"         why, and how to fix it
   make check CHECK="--list --json"                  every rule, for programs
   make check CHECK="--list --only MAIL_TF"          some of them
   python -m policies check --families compose FOLDER    another compose project
@@ -82,11 +76,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"type": _pairs, "action": "append", "default": [], "metavar": "SERVICE=IMAGE"},
         "the image whose checker judges a service's files",
     ),
-    (
-        "--time-limit",
-        {"type": _seconds, "default": patience.STEP, "metavar": "SECONDS"},
-        f"the longest that one rule or step may take (default: {patience.STEP:.0f})",
-    ),
+    ("--all", {"action": "store_true"}, "show every finding, not the worst twenty only"),
     ("--json", {"action": "store_true"}, "the report, or the list, as JSON on standard output"),
     ("--sarif", {"type": Path, "metavar": "FILE"}, "write the report as SARIF as well"),
     ("--junit", {"type": Path, "metavar": "FILE"}, "write the report as JUnit XML as well"),
@@ -179,7 +169,6 @@ def _options(given: argparse.Namespace) -> check.Options:
         changed_since=given.changed_since or "",
         require_tools=given.require_tools,
         images=dict(given.image),
-        time_limit=given.time_limit,
     )
 
 
@@ -203,7 +192,7 @@ def _check(given: argparse.Namespace, console: Console) -> int:
     if given.json:
         print(formats.as_json(result))
     else:
-        formats.plain(result, console)
+        formats.plain(result, console, given.all)
     return result.report.exit_code
 
 

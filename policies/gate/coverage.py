@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from policies.gate import hidden, switches
+from policies.gate import hidden
 from policies.model import Place
 from policies.shared.repository import Repository
 from policies.terraform import reader as terraform
@@ -32,12 +32,6 @@ def must_exist(repository: Repository, families: Iterable[str]) -> None:
             repository.problem(
                 "nothing-to-look-at", Place("."), f"there is not one file of the kind {kind}: {words}", fix
             )
-
-
-def inline_skips(repository: Repository, families: Iterable[str]) -> None:
-    """Note everything that switches a check of these families off where nobody sees it."""
-    switches.comments(repository, families)
-    switches.settings(repository, families)
 
 
 def everything_parses(repository: Repository) -> None:
@@ -68,7 +62,7 @@ def unread(repository: Repository) -> None:
     """Note configuration files that no parser knows."""
     for file in repository.matching("config/*"):
         if file not in repository.configuration.known:
-            fix = f"say what it is in policies/data/configuration.yml, such as {file}: text"
+            fix = f"say what it is below files: in policy.yml, such as {file}: text"
             repository.problem(
                 "not-looked-at", Place(file), "nothing here knows this kind of configuration file", fix
             )

@@ -20,8 +20,8 @@ TITLES = {
 HEAD = """\
 # The rules of the gate
 
-Made from the code by `make policies-docs`; a test compares the two. How to add a rule: policies/README.md.
-An exception is a waiver in `policy.yml`, never a comment.
+Made from the rules by `make policies-docs`. `make check CHECK="--explain RULE"` shows examples as well. A decision of your
+host, or an exception for a time, goes into `policy.yml`.
 """
 
 
@@ -32,7 +32,7 @@ def in_order(infos: Iterable[Info]) -> list[Info]:
 
 
 def explained(info: Info) -> str:
-    """Return one rule with why, how to mend it, and both examples, as Markdown."""
+    """Return one rule with why, how to fix it, and both examples, as Markdown."""
     parts = [
         f"### {info.id}",
         "",
@@ -40,7 +40,7 @@ def explained(info: Info) -> str:
         "",
         info.why,
         "",
-        f"Mend: {info.fix}",
+        f"Fix: {info.fix}",
         "",
     ]
     for title, example in (("Bad", info.bad), ("Good", info.good)):
@@ -57,12 +57,20 @@ def as_data(info: Info) -> dict[str, str]:
 
 
 def page(infos: Mapping[str, Info]) -> str:
-    """Return the page with every rule."""
-    parts = [HEAD]
-    for family, members in groupby(in_order(infos.values()), key=lambda info: info.family):
-        parts.append(f"## {TITLES[family]}\n")
-        parts += [explained(info) for info in members]
+    """Return the page with every rule: a table of all, then one short section each."""
+    rules = in_order(infos.values())
+    parts = [HEAD, "| rule | severity | what it demands |\n|---|---|---|"]
+    parts += [
+        f"| [{each.id}](#{each.id.lower()}) | {each.severity.word} | {_cell(each.name)} |" for each in rules
+    ]
+    for family, members in groupby(rules, key=lambda info: info.family):
+        parts.append(f"\n## {TITLES[family]}")
+        parts += [f"\n### {each.id}\n\n{' '.join(each.why.split())} **Fix:** {each.fix}" for each in members]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def show(infos: Iterable[Info], console: Console) -> None:
@@ -73,4 +81,4 @@ def show(infos: Iterable[Info], console: Console) -> None:
         for info in members:
             rows.add_row(info.id, f"[{COLOURS[info.severity]}]{info.severity.word}[/]", escape(info.name))
         console.print(rows, soft_wrap=False)
-    console.print("\n[dim]--explain RULE says why, and how to mend it[/]")
+    console.print("\n[dim]--explain RULE says why, and how to fix it[/]")

@@ -23,7 +23,7 @@ def junit(result: Result) -> str:
         family = result.infos[rule].family if rule in result.infos else "checkov"
         case = ElementTree.SubElement(suite, "testcase", {"classname": f"gate.{family}", "name": rule})
         lines = [
-            f"{shown(each.place)}: {with_entity(each)}; should be: {each.should}; mend: {each.fix}"
+            f"{shown(each.place)}: {with_entity(each)}; should be: {each.should}; fix: {each.fix}"
             for each in found
         ]
         if found:
@@ -32,9 +32,7 @@ def junit(result: Result) -> str:
             _child(case, "skipped", "it was not at hand", [])
     case = ElementTree.SubElement(suite, "testcase", {"classname": "gate", "name": "the gate did its job"})
     if report.problems:
-        lines = [
-            f"{each.kind} {shown(each.place)}: {each.what}; mend: {each.fix}" for each in report.problems
-        ]
+        lines = [f"{each.kind} {shown(each.place)}: {each.what}; fix: {each.fix}" for each in report.problems]
         _child(case, "error", count(report.problems, "problem"), lines)
     for name, tag in (
         ("tests", "testcase"),

@@ -62,7 +62,7 @@ def load(folder: Path = POLICIES) -> Loaded:
             module = _import(path, f"policies.{path.parent.parent.name}.rules.{path.stem}")
         except Exception as error:
             what = f"it does not load: {type(error).__name__}: {error}"
-            wrong(path, what, "mend the file", _error_line(error, path))
+            wrong(path, what, "fix the file", _error_line(error, path))
             continue
         rule = getattr(module, "check", None)
         if not isinstance(rule, Rule):
@@ -110,7 +110,7 @@ def _promised(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def _complaints(rule: Rule, path: Path, loaded: Loaded) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a rule, and how to mend it."""
+    """Yield what is wrong with a rule, and how to fix it."""
     if not path.stem.startswith(rule.rule_id.lower() + "_"):
         yield f"its rule is called {rule.rule_id}", f"call the file {rule.rule_id.lower()}_….py"
     for complaint in complaints(rule):

@@ -41,9 +41,9 @@ def markdown(result: Result) -> str:
     notes = [f"- {_text(note)}" for note in report.notes]
     mends = [f"- {each}" for each in dict.fromkeys(_mend(found) for found in report.findings)]
     room = MOST - sum(len(line.encode()) + 1 for line in notes)
-    room = _table(lines, ("problem", "place", "is", "mend"), problems, room)
+    room = _table(lines, ("problem", "place", "is", "fix"), problems, room)
     room = _table(lines, ("severity", "place", "rule", "is", "should be"), findings, room)
-    room = _folded(lines, f"How to mend ({command('--explain RULE')} says more)", mends, room)
+    room = _folded(lines, f"How to fix ({command('--explain RULE')} says more)", mends, room)
     if waived:
         lines += [f"<details><summary>Waived: {len(waived)}</summary>", ""]
         _table(lines, ("place", "rule", "is", "waiver"), waived, room)

@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from policies.gate import cache
 from policies.gate.info import Info
 from policies.model import Finding, Place, Problem, Severity
 from policies.shared.repository import Repository
@@ -113,11 +115,24 @@ class Said:
             if place.file in tracked:
                 what = f"checkov cannot read it ({framework})"
                 self.problems.append(Problem("unreadable", place, what, "write it validly"))
+        for record in report.skipped_checks:
+            place = Place(repository.relative(Path(record.file_abs_path or record.file_path)))
+            if record.check_result.get("suppress_comment") is not None and place.file in tracked:
+                what = f"a comment switches {record.check_id} off"
+                fix = "remove it; if it must be, write a waiver with reason and end in policy.yml"
+                self.problems.append(Problem("inline-skip", place, what, fix))
         for record in report.failed_checks:
             finding = _finding(repository, record)
             if finding.place.file in tracked:
                 self.findings.append(finding)
                 self.infos[finding.rule] = _info(record, framework)
+
+
+def _said(repository: Repository, framework: str, leave_out: dict[str, set[str]]) -> Said:
+    said = Said()
+    for report in _report(repository, framework, leave_out[framework]):
+        said.take(repository, framework, report)
+    return said
 
 
 def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
@@ -127,10 +142,13 @@ def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
     logging.getLogger().addHandler(heard)
     try:
         for framework in frameworks:
-            if _files(repository, framework):
+            if files := _files(repository, framework):
                 said.frameworks.append(framework)
-                for report in _report(repository, framework, leave_out[framework]):
-                    said.take(repository, framework, report)
+                inputs = (part for file in files for part in (file, repository.text(file)))
+                one = cache.remembered(framework, inputs, partial(_said, repository, framework, leave_out))
+                said.findings += one.findings
+                said.problems += one.problems
+                said.infos |= one.infos
     finally:
         logging.getLogger().removeHandler(heard)
     left_out = sum(len(leave_out[framework]) for framework in frameworks)

@@ -27,7 +27,7 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def _descriptor(info: Info) -> dict[str, object]:
-    help_text = f"{info.why}\n\nMend: {info.fix}"
+    help_text = f"{info.why}\n\nFix: {info.fix}"
     more = "".join(
         f"\n\n{title}:\n\n```{info.language}\n{example.rstrip()}\n```"
         for title, example in (("Bad", info.bad), ("Good", info.good))
@@ -89,7 +89,7 @@ def sarif(result: Result) -> str:
             "ruleId": each.rule,
             "ruleIndex": ids.index(each.rule),
             "level": LEVELS[each.severity],
-            "message": _message(f"{with_entity(each)}. It should be: {each.should}. Mend: {each.fix}"),
+            "message": _message(f"{with_entity(each)}. It should be: {each.should}. Fix: {each.fix}"),
             "locations": _locations(each),
             "partialFingerprints": {"primaryLocationLineHash": fingerprint, "gate/v1": fingerprint},
         }
@@ -101,7 +101,7 @@ def sarif(result: Result) -> str:
     notifications = [
         {
             "level": "error",
-            "message": _message(f"{each.kind}: {each.what}. Mend: {each.fix}"),
+            "message": _message(f"{each.kind}: {each.what}. Fix: {each.fix}"),
             "locations": _locations(each),
         }
         for each in report.problems

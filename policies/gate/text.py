@@ -4,29 +4,50 @@ whatever shows it.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from policies.gate.check import Result
 from policies.gate.info import COLOURS
-from policies.gate.wording import headline, missing, next_steps, shown, together, unspoken, with_entity
+from policies.gate.wording import (
+    command,
+    headline,
+    missing,
+    next_steps,
+    shown,
+    together,
+    unspoken,
+    visible,
+    with_entity,
+)
+
+#: How many findings are shown unless somebody asks for all.
+MOST = 20
 
 
-def plain(result: Result, console: Console) -> None:
-    """Write the report to a terminal or a file."""
+def plain(result: Result, console: Console, everything: bool = False) -> None:
+    """Write the report to a terminal or a file: what could not be judged comes first, then the worst."""
     report = result.report
-    for finding in together(report.findings):
+    for problem in report.problems:
+        _line(console, (problem.kind, "bold magenta"), (shown(problem.place), ""))
+        _rows(console, ("is", problem.what), ("fix", problem.fix))
+    findings = together(report.findings)
+    for finding in findings if everything else findings[:MOST]:
         words = (
             (finding.severity.word, COLOURS[finding.severity]),
             (shown(finding.place), ""),
             (finding.rule, "bold"),
         )
         _line(console, *words)
-        _rows(console, ("is", with_entity(finding)), ("should be", finding.should), ("mend", finding.fix))
-    for problem in report.problems:
-        _line(console, (problem.kind, "bold magenta"), (shown(problem.place), ""))
-        _rows(console, ("is", problem.what), ("mend", problem.fix))
+        _rows(console, ("is", with_entity(finding)), ("should be", finding.should), ("fix", finding.fix))
+        _paste(console, finding.row)
+    if not everything and (left := findings[MOST:]):
+        counts = Counter(each.severity for each in left)
+        words = ", ".join(f"{counts[each]} {each.word}" for each in sorted(counts, reverse=True))
+        _line(console, (f"{len(left)} more: {words}; all of them: {command('--all')}", "bold"))
     for finding in report.waived:
         said = f"waived {shown(finding.place)} {finding.rule}: {with_entity(finding)}; {finding.waived}"
         _line(console, (said, "dim"))
@@ -35,6 +56,14 @@ def plain(result: Result, console: Console) -> None:
     _line(console, (headline(result), "bold" if report.exit_code else "green"))
     for step in next_steps(report):
         _line(console, (step, ""))
+
+
+def _paste(console: Console, row: str) -> None:
+    """Write a row for policy.yml as it can be pasted: its lines, and nothing before them."""
+    if row:
+        _rows(console, ("or allow", "by this row, if you decide so"))
+        for line in row.splitlines():
+            console.print(Text(visible(line)))
 
 
 def _line(console: Console, *words: tuple[str, str]) -> None:

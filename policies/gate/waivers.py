@@ -19,7 +19,7 @@ from policies.shared.repository import Repository
 FILE = "policy.yml"
 #: Names under which somebody may look for the file; nothing reads them.
 MISTAKEN = ("policies?waiver*.y*ml", ".policies?waiver*.y*ml", "policies?waiver*.json")
-#: An exception is looked at anew at least once a year.
+#: An exception is looked at again at least once a year.
 LONGEST = datetime.timedelta(days=366)
 #: How many places a hint names.
 MOST = 3
@@ -91,7 +91,7 @@ def _too_long(waiver: Waiver, at: Place, today: datetime.date) -> Iterator[Probl
         what = (
             f"the waiver of {waiver.rule} at {waiver.place} ends on {waiver.expires}, more than a year ahead"
         )
-        yield Problem("waiver-too-long", at, what, f"name a day up to {last}; then somebody decides anew")
+        yield Problem("waiver-too-long", at, what, f"name a day up to {last}; then somebody decides again")
 
 
 def _twice(waivers: list[Waiver]) -> Iterator[Problem]:
@@ -128,7 +128,7 @@ def apply(
             problem = "waiver-unknown", waiver.at, f"there is no rule {waiver.rule}", fix
         elif waiver.expires < today:
             text = f"the waiver of {what} ended on {waiver.expires}"
-            problem = "waiver-expired", waiver.at, text, "mend the finding, or decide anew with a new end"
+            problem = "waiver-expired", waiver.at, text, "fix the finding, or decide again, with a new end"
         elif waiver.rule in ran and waiver not in used:
             problem = "waiver-unused", waiver.at, f"nothing to waive: {what}", _instead(waiver, found)
         else:

@@ -49,7 +49,7 @@ def command(arguments: str = "") -> str:
 def next_steps(report: Report) -> list[str]:
     """Return what to type next about the worst finding."""
     rules = [finding.rule for finding in report.findings[:1]]
-    return [f"why, and how to mend it: {command(f'--explain {rule}')}" for rule in rules]
+    return [f"why, and how to fix it: {command(f'--explain {rule}')}" for rule in rules]
 
 
 def missing(report: Report) -> list[str]:

@@ -1,0 +1,76 @@
+"""What an earlier run found out about the same inputs, kept beside the gate's Python, in a folder that git ignores.
+
+A key holds the content of everything that a result depends on, the gate's own files and versions among them, so
+nothing here can be out of date; an entry that cannot be read is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+POLICIES = Path(__file__).parent.parent
+FOLDER = Path(sys.prefix) / "gate-cache"
+#: Entries that nobody asked for that long, in seconds, are removed.
+OLD = 14 * 86400
+MOST = 2000
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """Return one digest of several texts."""
+    whole = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape")
+        whole.update(len(data).to_bytes(8, "big") + data)
+    return whole.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def gate() -> str:
+    """Return what stands for the gate itself: its files, its schemas, and the versions of what it runs with."""
+    files = [
+        file
+        for folder in (POLICIES, POLICIES.parent / "schemas")
+        for file in sorted(folder.rglob("*"))
+        if file.suffix in (".py", ".yml", ".json") and file.is_file()
+    ]
+    versions = sorted(f"{each.metadata['Name']} {each.version}" for each in distributions())
+    return digest(
+        [sys.version, *versions, *(part for file in files for part in (str(file), file.read_bytes()))]
+    )
+
+
+def remembered(kind: str, parts: Iterable[str | bytes], compute: Callable[[], Any], keep: Any = None) -> Any:
+    """Return what `compute` returns, from an earlier run if there was one with the same parts.
+
+    `keep(value)` tells whether a value may be remembered; by default every one may.
+    """
+    path = FOLDER / f"{kind}-{digest([gate(), *parts])[:40]}"
+    with suppress(Exception):
+        value = pickle.loads(path.read_bytes())  # noqa: S301  # written by this program, in its own environment
+        path.touch()
+        return value
+    value = compute()
+    if keep is None or keep(value):
+        with suppress(OSError):
+            FOLDER.mkdir(exist_ok=True)
+            part = path.with_name(f".{path.name}.{time.monotonic_ns()}")
+            part.write_bytes(pickle.dumps(value))
+            part.replace(path)
+    return value
+
+
+def tidy() -> None:
+    """Remove what nobody asked for in a while."""
+    with suppress(OSError):
+        entries = sorted((path.stat().st_mtime, path) for path in FOLDER.iterdir())
+        for age, path in entries[:-MOST] + [each for each in entries[-MOST:] if each[0] < time.time() - OLD]:
+            path.unlink(missing_ok=True)

@@ -36,8 +36,8 @@ class Found:
     """One breach of one rule, as the rule states it.
 
     `what` says what is there, `should` what must be there instead; both are sentences without a full stop.
-    `entity` names the one setting that is wrong, such as `postfix/always_bcc` or `dovecot/cap_add/NET_ADMIN`: a
-    waiver covers it and nothing beside it. `row` is the row for policy.yml that would allow it, if it is a
+    `entity` names the one setting that is wrong, such as `postfix/always_bcc` or `dovecot/cap_add/NET_ADMIN`:
+    a waiver covers it and nothing beside it. `row` is the row for policy.yml that would allow it, if it is a
     matter of taste or of the host (`repository.policy.row(…)` writes it).
     """
 

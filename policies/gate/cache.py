@@ -1,6 +1,6 @@
-"""What an earlier run found out about the same inputs, kept beside the gate's Python, in a folder that git ignores.
+"""What an earlier run found out about the same inputs, kept beside the gate's Python.
 
-A key holds the content of everything that a result depends on, the gate's own files and versions among them, so
+A key holds the content of everything that a result depends on, the gate's own files and versions too, so
 nothing here can be out of date; an entry that cannot be read is made again.
 """
 
@@ -35,7 +35,7 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 @lru_cache(maxsize=1)
 def gate() -> str:
-    """Return what stands for the gate itself: its files, its schemas, and the versions of what it runs with."""
+    """Return what stands for the gate itself: its files, its schemas, and the versions of packages."""
     files = [
         file
         for folder in (POLICIES, POLICIES.parent / "schemas")
@@ -72,5 +72,5 @@ def tidy() -> None:
     """Remove what nobody asked for in a while."""
     with suppress(OSError):
         entries = sorted((path.stat().st_mtime, path) for path in FOLDER.iterdir())
-        for age, path in entries[:-MOST] + [each for each in entries[-MOST:] if each[0] < time.time() - OLD]:
+        for _, path in entries[:-MOST] + [each for each in entries[-MOST:] if each[0] < time.time() - OLD]:
             path.unlink(missing_ok=True)

@@ -23,8 +23,7 @@ from policies.gate.tools.base import Settings, Tool
 from policies.model import Finding, Place, Problem
 from policies.readers import Repository
 
-#: Rules that judge a whole made of several files: when one of the files cannot be read, nothing they say of the others
-#: can be trusted.
+#: Rules that judge a whole of several files: when one cannot be read, nothing is said of the others.
 DEPEND = {
     "MAIL_CMP": ("*compose*.y*ml", ".env.example"),
     "compose": ("*compose*.y*ml",),

@@ -20,8 +20,8 @@ TITLES = {
 HEAD = """\
 # The rules of the gate
 
-Made from the rules by `make policies-docs`. `make check CHECK="--explain RULE"` shows examples as well. A decision of your
-host, or an exception for a time, goes into `policy.yml`.
+Made from the rules by `make policies-docs`. `make check CHECK="--explain RULE"` shows examples as well.
+A decision of your host, or an exception for a time, goes into `policy.yml`.
 """
 
 

@@ -27,8 +27,8 @@ MOST = 3
 
 @dataclass(frozen=True)
 class Waiver:
-    """One exception. `place` is file#entity for one setting, for instance docker-compose.yml#postfix/memory, or a
-    file for what has no entity.
+    """One exception. `place` is file#entity for one setting, for instance docker-compose.yml#postfix/memory,
+    or a file for what has no entity.
     """
 
     rule: str

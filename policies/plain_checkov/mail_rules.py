@@ -1,8 +1,7 @@
 """The door for plain checkov: checkov -d . --external-checks-dir policies/plain_checkov.
 
 Makes a custom check of each rule and puts it into the register of its runner. checkov asks once an entity (a
-service, a resource, a file) and gets one verdict; the gate calls the rules itself and gets every breach. Both see
-the same resolved data.
+service, a resource, a file) and gets one verdict; the gate calls the rules itself and gets every breach.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def _repository(root: Path) -> Repository:
 
 
 def breaches(rule: Rule, entity_path: str, first: int, last: int) -> list[Finding]:
-    """Return the breaches in the entity `file:type:name` that checkov asks about, which stands on these lines."""
+    """Return the breaches in the entity `file:type:name` that checkov asks about, on these lines."""
     root = Path.cwd()
     named, _, name = entity_path.split(":", 2)
     for path in (root / named, root / named.lstrip("/")):

@@ -1,4 +1,4 @@
-"""policy.yml: what the operator of a repository decides about it, and the rows that messages suggest for it."""
+"""policy.yml: what the operator of a repository decides, and the rows that messages suggest for it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Policy:
 
 
 class _Edit:
-    """The change of a text that puts a value at a path: `rows` replace its lines from `first` up to `last`."""
+    """The change of a text that puts a value at a path: `rows` replace its lines `first` up to `last`."""
 
     def __init__(self, lines: list[str], root: yaml.Node | None, path: list[Any], value: Any) -> None:
         self.lines, self.path, self.value = lines, path, value

@@ -76,7 +76,7 @@ def test_json_says_all_there_is_to_say(repository, capsys):
         "critical",
         "config/postfix/main.cf",
     )
-    assert "10.0.0.0/8" in first["is"] and first["should_be"] and first["mend"] and first["line"] > 1
+    assert "10.0.0.0/8" in first["is"] and first["should_be"] and first["fix"] and first["line"] > 1
 
 
 def test_plain_text_shows_place_is_should_be_and_how_to_mend(repository, capsys):
@@ -86,7 +86,7 @@ def test_plain_text_shows_place_is_should_be_and_how_to_mend(repository, capsys)
         "critical config/postfix/main.cf:",
         "is mynetworks trusts",
         "should be loopback",
-        "mend Write",
+        "fix Write",
     ):
         assert part in " ".join(said.split())
 
@@ -108,7 +108,7 @@ def test_the_text_ends_with_what_to_type_next(repository, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(wording, "ROOT", repository)
         assert main(arguments) == 1
-    assert capsys.readouterr().out.endswith('mend it: make check CHECK="--explain MAIL_CFG_001"\n')
+    assert capsys.readouterr().out.endswith('fix it: make check CHECK="--explain MAIL_CFG_001"\n')
     assert main(arguments) == 1
     assert capsys.readouterr().out.endswith("python -m policies check --explain MAIL_CFG_001\n")
 
@@ -161,7 +161,7 @@ def test_sarif_has_help_for_every_rule_and_a_place_for_every_result(written):
     for result in run["results"]:
         rule = rules[result["ruleIndex"]]
         assert rule["id"] == result["ruleId"]
-        assert rule["help"]["text"] and "Mend:" in rule["help"]["markdown"]
+        assert rule["help"]["text"] and "Fix:" in rule["help"]["markdown"]
         assert result["locations"][0]["physicalLocation"]["region"]["startLine"] >= 1
 
 
@@ -259,7 +259,7 @@ def test_list_names_every_rule(capsys):
 def test_explain_says_why_how_and_shows_both_examples(capsys):
     assert main(["check", "--explain", "MAIL_CMP_009"]) == 0
     said = capsys.readouterr().out
-    for part in ("root on the host", "Mend:", "Bad:", "docker.sock", "Good:"):
+    for part in ("root on the host", "Fix:", "Bad:", "docker.sock", "Good:"):
         assert part in said
 
 

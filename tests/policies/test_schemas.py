@@ -149,7 +149,7 @@ def test_what_would_open_the_edge_is_found(repository, old, new):
 
 
 @pytest.mark.parametrize(
-    ("rule", "file", "old", "new", "mend"),
+    ("rule", "file", "old", "new", "fix"),
     [
         ("SCHEMA_COMPOSE", "docker-compose.yml", "interval: 30s", "interval: 30 seconds",
          "Write interval as a duration such as 30s or 1m30s"),
@@ -159,10 +159,10 @@ def test_what_would_open_the_edge_is_found(repository, old, new):
         ("SCHEMA_ENVIRONMENT", ".env.example", "TZ=UTC\n", "TZ=UTC\nZZZ=1\n", "Remove ZZZ, or correct it"),
     ],
 )  # fmt: skip
-def test_what_to_type_is_said(repository, rule, file, old, new, mend):
+def test_what_to_type_is_said(repository, rule, file, old, new, fix):
     change(repository, file, old, new)
     found = check(repository, Options(only=(rule,))).report.findings
-    assert any(each.fix.startswith(mend) for each in found), [each.fix for each in found]
+    assert any(each.fix.startswith(fix) for each in found), [each.fix for each in found]
 
 
 def test_one_line_that_many_services_share_is_told_once_to_people(repository, capsys):

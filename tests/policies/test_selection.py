@@ -88,7 +88,7 @@ def test_a_check_of_checkov_says_what_to_change(repository, capsys):
     assert main(["check", str(repository), "--only", "CKV_DOCKER_9"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "is Dockerfile.RUN fails a check of checkov should be APT isn't used" in said
-    assert "mend Change Dockerfile.RUN so that APT isn't used" in said
+    assert "fix Change Dockerfile.RUN so that APT isn't used" in said
 
 
 LEAK = "password = hunter2hunter2hunter2\n"

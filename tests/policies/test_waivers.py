@@ -59,14 +59,14 @@ def test_a_waived_finding_is_shown_in_every_run(repository, capsys):
         ({"rule": "MAIL_REP_999"}, "waiver-unknown", 2),
         ({"place": ".gitignore#*.pem"}, "waiver-unused", 2),
         ({"place": "docker-compose.yml"}, "waiver-unused", 2),
-        ({"reason": "because"}, "waiver-invalid", 2),
-        ({"expires": "soon"}, "waiver-invalid", 2),
+        ({"reason": "because"}, "policy-invalid", 2),
+        ({"expires": "soon"}, "policy-invalid", 2),
         ({"expires": "2027-02-30"}, "waiver-invalid", 2),
         ({"expires": "2028-01-17"}, "waiver-too-long", 2),
-        ({"place": "./.gitignore"}, "waiver-invalid", 2),
+        ({"place": "./.gitignore"}, "policy-invalid", 2),
         ({"place": ".gitignore:1"}, "waiver-unused", 2),
         ({"rule": "CKV_DOCKER_99999"}, "waiver-unknown", 2),
-        ({"colour": "red"}, "waiver-invalid", 2),
+        ({"colour": "red"}, "policy-invalid", 2),
     ],
 )
 def test_a_waiver_that_is_no_good_stops_the_gate(repository, change, kind, code):

@@ -11,7 +11,7 @@ POLICIES := .venv-policies
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: help new demo demo-down test test-fast policies-test policies-docs terraform-test lint lock hooks system benchmarks
+.PHONY: check help new demo demo-down test test-fast policies-test policies-docs terraform-test lint lock hooks system benchmarks
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ test-fast: $(VENV)/.dev ## Everything that needs no Docker, in under two minutes
 
 policies-test: $(POLICIES)/.done ## The gate: rules, fixtures, mutations, reports
 	@$(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
+
+check: $(POLICIES)/.done ## The gate over a repository of the defaults, in build/check
+	@rm -rf build/check && $(POLICIES)/bin/cookiecutter --no-input --output-dir build/check . >/dev/null
+	@$(POLICIES)/bin/python -P policies/__main__.py check build/check/mailserver $(CHECK)
 
 policies-docs: $(POLICIES)/.done ## policies/RULES.md anew, after a change of a rule
 	@$(POLICIES)/bin/python -m policies docs

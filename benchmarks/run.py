@@ -1,26 +1,33 @@
 """Measures what users wait for and what the stack uses, and writes the figures into benchmarks/README.md.
 
-python -m benchmarks.run [new] [gate] [stack]        all by default
+python -m benchmarks.run [new] [gate] [stack] [inbound]        all by default
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
+
+if TYPE_CHECKING:
+    from tests.stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 README = Path(__file__).with_name("README.md")
 REPEATS = 5
+# As for the stack tests: a second run on one machine sets another.
+FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "22000"))
 # Longest first answer of a container's counters after the stack is idle.
 IDLE_SAMPLES = 5
 #: The services whose own checkers the gate asks.
@@ -72,9 +79,9 @@ def bench_new() -> list[Row]:
     ]
 
 
-def bench_stack() -> list[Row]:
-    """From `up` to all healthy, and the idle memory of each service against its limit."""
-    sys.path.insert(0, str(ROOT))
+@contextmanager
+def local_stack(prepare: Callable[[Path], None] = lambda _: None) -> Iterator[tuple[Stack, str]]:
+    """A generated repository's local stack, not started yet, and what its images are."""
     from cookiecutter.main import cookiecutter
 
     from tests.stack.stack import Stack
@@ -89,19 +96,46 @@ def bench_stack() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         answers = {"project_slug": "bench"}
         project = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=folder))
+        prepare(project)
         overrides = (standins.override(project, files),) if choice.standins else ()
-        stack = Stack(project, "bench-local", overrides, 22000)
+        stack = Stack(project, "bench-local", overrides, FIRST_PORT)
         try:
-            stack.up()
-            stack.mailctl("local", "down")
-            start = perf_counter()
-            stack.up()
-            seconds = perf_counter() - start
-            kind = "stand-ins" if choice.standins else "upstream images"
-            rows = [Row(f"`make local`, images built, {kind}", f"{seconds:.0f} s", "none", "")]
-            return rows + [memory(stack, service) for service in stack.services()]
+            yield stack, "stand-ins" if choice.standins else "upstream images"
         finally:
             stack.down()
+
+
+def bench_stack() -> list[Row]:
+    """From `up` to all healthy, and the idle memory of each service against its limit."""
+    with local_stack() as (stack, kind):
+        stack.up()
+        stack.mailctl("local", "down")
+        start = perf_counter()
+        stack.up()
+        rows = [Row(f"`make local`, images built, {kind}", f"{perf_counter() - start:.0f} s", "none", "")]
+        return rows + [memory(stack, service) for service in stack.services()]
+
+
+def bench_inbound() -> list[Row]:
+    """Mails a second through mailserver-api into the mailbox, against smtp-source into the same Postfix."""
+    from benchmarks import inbound
+
+    with local_stack(inbound.prepare) as (stack, _), tempfile.TemporaryDirectory() as folder:
+        stack.up()
+        resolver = inbound.start_resolver(stack)
+        try:
+            measured = inbound.rates(stack, Path(folder))
+        finally:
+            subprocess.run(["docker", "rm", "--force", resolver], check=True, capture_output=True)
+    return [
+        Row(
+            f"API → mailbox, {at_once} at once, {mailboxes:,} mailboxes in the database",
+            f"{ours:.1f} mails/s",
+            f"smtp-source {theirs:.1f} mails/s",
+            f"{ours / theirs:.2f}",
+        )
+        for mailboxes, at_once, ours, theirs in measured
+    ]
 
 
 def bench_gate() -> list[Row]:
@@ -219,7 +253,7 @@ def write(name: str, rows: list[Row]) -> None:
     README.write_text(text)
 
 
-BENCHMARKS = {"new": bench_new, "gate": bench_gate, "stack": bench_stack}
+BENCHMARKS = {"new": bench_new, "gate": bench_gate, "stack": bench_stack, "inbound": bench_inbound}
 
 
 def main(words: list[str]) -> int:

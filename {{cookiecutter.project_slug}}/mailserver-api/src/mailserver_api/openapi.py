@@ -1,67 +1,44 @@
 """What the API description says beyond what FastAPI reads from the routes: headers, raw body, answers."""
 
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 
 from mailserver_api.problems import VERDICT_HEADER
 from mailserver_api.verdicts import Verdict
 
-_TEXT = {"type": "string"}
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "verdict"],
-    "properties": {
-        **dict.fromkeys(("type", "title", "detail"), _TEXT),
-        "status": {"type": "integer"},
-        "verdict": {"enum": [verdict.label for verdict in Verdict]},
-        "smtp": {"type": "object", "description": "Step, code and text of postfix's answer, if it was asked"},
-    },
-}
-_ACCEPTED = {
-    "type": "object",
-    "required": ["verdict", "queue_id", "duplicate"],
-    "properties": {
-        "verdict": {"const": Verdict.ACCEPTED.label},
-        "queue_id": {"type": ["string", "null"]},
-        "duplicate": {"type": "boolean", "description": "It was accepted before and not delivered again"},
-    },
-}
-_STATUS = {
-    "type": "object",
-    "required": ["status"],
-    "properties": {"status": _TEXT, "reasons": {"type": "array", "items": _TEXT}},
-}
+_TEXT, _WHETHER = {"type": "string"}, {"type": "boolean"}
 
 
-def _answer(title: str, schema: dict, media: str = "application/json") -> dict:
+def _answer(title: str, media: str = "application/json", /, **properties: dict) -> dict:
+    """An answer that is an object; its properties are required, but for those with a default."""
+    required = [name for name, schema in properties.items() if "default" not in schema]
+    schema = {"type": "object", "required": required, "properties": properties}
     return {"description": title, "content": {media: {"schema": schema}}}
 
 
 def _problem(verdict: Verdict) -> dict:
+    labels = {"enum": [verdict.label for verdict in Verdict]}
+    texts = dict.fromkeys(("type", "title", "detail"), _TEXT)
+    body = _answer(
+        verdict.title, "application/problem+json", **texts, status={"type": "integer"}, verdict=labels
+    )
     names = [VERDICT_HEADER] + ["Retry-After"] * (verdict in (Verdict.TEMPORARY, Verdict.BUSY))
-    headers = {name: {"schema": _TEXT, "required": True} for name in names}
-    return {**_answer(verdict.title, _PROBLEM, "application/problem+json"), "headers": headers}
+    return {**body, "headers": {name: {"schema": _TEXT, "required": True} for name in names}}
 
 
 def _header(name: str, text: str, example: str) -> dict:
-    schema = {"type": "string", "minLength": 1}
-    return {
-        "name": name,
-        "in": "header",
-        "required": True,
-        "description": text,
-        "schema": schema,
-        "example": example,
-    }
+    schema = {"type": "string", "minLength": 1, "example": example}
+    return {"name": name, "in": "header", "required": True, "description": text, "schema": schema}
 
 
+_STATUS = {"status": _TEXT, "reasons": {"type": "array", "items": _TEXT, "default": []}}
 _TOKEN = {"security": [{"bearer": []}]}
-_OPEN = {"security": []}
 SECURITY = {"bearer": {"type": "http", "scheme": "bearer", "description": "A line of the tokens file"}}
 MESSAGES: dict = {
-    "response_class": JSONResponse,
     "responses": {
-        200: _answer(Verdict.ACCEPTED.title, _ACCEPTED),
-        **{v.status: _problem(v) for v in Verdict if v is not Verdict.ACCEPTED},
+        **{verdict.status: _problem(verdict) for verdict in Verdict},
+        200: _answer(
+            Verdict.ACCEPTED.title, verdict=_TEXT, queue_id={"type": ["string", "null"]}, duplicate=_WHETHER
+        ),
     },
     "openapi_extra": {
         **_TOKEN,
@@ -76,11 +53,8 @@ MESSAGES: dict = {
         },
     },
 }
-HEALTH: dict = {"responses": {200: _answer("Alive", _STATUS)}, "openapi_extra": _OPEN}
-READY: dict = {
-    "responses": {200: _answer("Ready", _STATUS), 503: _answer("Not ready", _STATUS)},
-    "openapi_extra": {"security": [{}, {"bearer": []}]},
-}
+HEALTH: dict = {"responses": {200: _answer("Alive", **_STATUS)}}
+READY: dict = {"responses": {200: _answer("Ready", **_STATUS), 503: _answer("Not ready", **_STATUS)}}
 METRICS: dict = {
     "response_class": PlainTextResponse,
     "responses": {401: _problem(Verdict.UNAUTHORIZED), 503: _problem(Verdict.TEMPORARY)},

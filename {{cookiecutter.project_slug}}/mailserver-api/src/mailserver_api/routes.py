@@ -80,21 +80,22 @@ async def post_message(request: Request) -> Response:
     with parts.metrics.in_flight.track_inprogress():
         try:
             outcome = await _take(request, parts, record)
-            verdict, status, detail = Verdict.ACCEPTED, 200, str(outcome.reply)
-            response: Response = _accepted(outcome)
-        except Problem as problem:
-            verdict, status, detail = problem.verdict, problem.status, problem.detail
-            response = problem.response()
-        except ClientDisconnect:
-            verdict, status, detail = Verdict.TEMPORARY, 503, "the caller hung up"
-            response = Problem(verdict, detail).response()
-        except Exception:
-            log.exception("unexpected error")
-            verdict, status, detail = Verdict.TEMPORARY, 503, "Unexpected error; see the log."
-            response = Problem(verdict, detail).response()
-    parts.metrics.requests.labels(verdict.label).inc()
-    record.write(verdict, status, detail)
+            response, ended = _accepted(outcome), (Verdict.ACCEPTED, 200, str(outcome.reply))
+        except Exception as error:
+            problem = _problem_of(error)
+            response, ended = problem.response(), (problem.verdict, problem.status, problem.detail)
+    parts.metrics.requests.labels(ended[0].label).inc()
+    record.write(*ended)
     return response
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ClientDisconnect):
+        return Problem(Verdict.TEMPORARY, "the caller hung up")
+    log.error("unexpected error", exc_info=error)
+    return Problem(Verdict.TEMPORARY, "Unexpected error; see the log.")
 
 
 async def _take(request: Request, parts: Parts, record: Record) -> Outcome:

@@ -91,7 +91,7 @@ class Session:
         if "PIPELINING" not in self._extensions:
             await self._command(Stage.MAIL, mail)
             return await self._command(Stage.RCPT, recipient)
-        self._write(f"{mail}\r\n{recipient}\r\n".encode("ascii"))
+        self._writer.write(f"{mail}\r\n{recipient}\r\n".encode("ascii"))
         await self._expect(Stage.MAIL)
         return await self._expect(Stage.RCPT)
 
@@ -105,7 +105,7 @@ class Session:
             block = f"BDAT {len(content.head) + content.size} LAST\r\n".encode() + content.head
             block += content.file.read(READ_BYTES)
             while block and not answer.done():
-                self._write(block)
+                self._writer.write(block)
                 await self._writer.drain()
                 block = content.file.read(READ_BYTES)
         except ConnectionError:
@@ -140,7 +140,7 @@ class Session:
         self._writer.transport.abort()
 
     async def _ehlo(self) -> None:
-        self._write(f"EHLO {EHLO_NAME}\r\n".encode())
+        self._writer.write(f"EHLO {EHLO_NAME}\r\n".encode())
         reply = await self._expect(Stage.EHLO)
         lines = [line.partition(" ") for line in reply.text.split("\n")[1:]]
         self._extensions = {name.upper(): value for name, _, value in lines}
@@ -160,11 +160,8 @@ class Session:
 
     async def _command(self, stage: Stage, line: str, wanted: int = 250) -> Reply:
         self.stage = stage
-        self._write(f"{line}\r\n".encode("ascii"))
+        self._writer.write(f"{line}\r\n".encode("ascii"))
         return await self._expect(stage, wanted)
-
-    def _write(self, data: bytes) -> None:
-        self._writer.write(data)
 
     async def _expect(self, stage: Stage, wanted: int = 250) -> Reply:
         self.stage, lines, line = stage, [], b"-"

@@ -60,6 +60,17 @@ async def test_a_body_that_does_not_arrive_in_time_is_temporary(start, smtp: Smt
     assert (response.status_code, smtp.delivered) == (503, [])
 
 
+async def test_the_time_for_the_body_is_not_taken_from_the_time_for_the_answer(start, smtp: SmtpServer):
+    client = await start(answer_seconds=0.4)
+
+    async def slow():
+        for _ in range(8):
+            yield MAIL
+            await asyncio.sleep(0.1)
+
+    assert (await post(client, slow())).status_code == 200
+
+
 async def _busy(client, smtp: SmtpServer, slots: int) -> list[asyncio.Task]:
     """As many posts as there are slots, all waiting for postfix's verdict."""
     smtp.hold.clear()

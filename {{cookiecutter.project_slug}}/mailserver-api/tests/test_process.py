@@ -5,10 +5,10 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 import trustme
 from calls import TOKEN, post
+from real_postfix import free_port
 from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings
@@ -36,11 +37,10 @@ class Running:
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
-@pytest.fixture
-async def service(settings: Settings) -> AsyncIterator[Running]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+@asynccontextmanager
+async def launched(settings: Settings) -> AsyncIterator[Running]:
+    """The real process with these settings; it is killed at the end of the block."""
+    port = free_port()
     environment = {
         "PYTHONPATH": str(SOURCE),
         "TOKENS_FILE": str(settings.tokens_file),
@@ -59,6 +59,12 @@ async def service(settings: Settings) -> AsyncIterator[Running]:
     if process.returncode is None:
         process.kill()
     await process.communicate()
+
+
+@pytest.fixture
+async def service(settings: Settings) -> AsyncIterator[Running]:
+    async with launched(settings) as running:
+        yield running
 
 
 async def _until_alive(client: httpx.AsyncClient) -> None:
@@ -138,6 +144,32 @@ async def test_sigterm_lets_a_message_in_flight_finish(service: Running, smtp: S
     assert await asyncio.wait_for(service.process.wait(), 5) in (0, -signal.SIGTERM)
 
 
+async def test_after_a_sudden_death_the_retry_goes_out_under_the_same_key(
+    settings: Settings, smtp: SmtpServer
+):
+    """Nobody can know then whether postfix has the message: the last hop recognizes it by its key."""
+    smtp.hold.clear()
+    async with launched(settings) as first:
+        unanswered = asyncio.create_task(post(first.client))
+        await asyncio.wait_for(smtp.waiting.wait(), 5)
+        first.process.kill()
+        assert isinstance((await asyncio.gather(unanswered, return_exceptions=True))[0], httpx.TransportError)
+    smtp.hold.set()
+    async with launched(settings) as second:
+        assert (await post(second.client)).status_code == 200
+        assert (await post(second.client)).json()["duplicate"] is True
+    assert len({message.key for message in smtp.delivered}) == 1
+
+
+async def test_an_outcome_is_known_after_a_sudden_death_too(settings: Settings, smtp: SmtpServer):
+    async with launched(settings) as first:
+        assert (await post(first.client)).status_code == 200
+        first.process.kill()
+    async with launched(settings) as second:
+        assert (await post(second.client)).json()["duplicate"] is True
+    assert len(smtp.delivered) == 1
+
+
 async def _line(service: Running, text: bytes) -> bytes:
     async with asyncio.timeout(5):
         while line := await service.process.stdout.readline():
@@ -146,17 +178,24 @@ async def _line(service: Running, text: bytes) -> bytes:
     raise AssertionError(f"{text!r} was never logged")
 
 
-async def test_a_bad_variable_ends_the_process_with_a_clear_line():
+@pytest.mark.parametrize(
+    ("variable", "tokens", "said"),
+    [
+        ("x", TOKEN, b"SMTP_PORT: 'x' is not accepted"),
+        ("25", "t" * 31, b"a token is not 32 to 512 printable ASCII characters"),
+        ("25", "", b"holds 0 tokens"),
+    ],
+    ids=["a bad variable", "a short token", "no token"],
+)
+async def test_a_bad_setting_ends_the_process_with_a_clear_line(tmp_path, variable, tokens, said):
+    (tmp_path / "tokens").write_text(tokens)
+    given = {"PYTHONPATH": str(SOURCE), "SMTP_PORT": variable, "TOKENS_FILE": str(tmp_path / "tokens")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "mailserver_api",
-        env=os.environ | {"PYTHONPATH": str(SOURCE), "SMTP_PORT": "x"},
-        stderr=asyncio.subprocess.PIPE,
+        *(sys.executable, "-m", "mailserver_api"), env=os.environ | given, stderr=asyncio.subprocess.PIPE
     )
     _, errors = await process.communicate()
     assert (process.returncode, errors.count(b"\n")) == (2, 1)
-    assert errors.startswith(b"SMTP_PORT: 'x' is not accepted")
+    assert said in errors
 
 
 async def test_leftovers_in_the_spool_are_removed_at_start(start, settings: Settings):

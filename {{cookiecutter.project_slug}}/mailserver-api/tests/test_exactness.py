@@ -4,7 +4,7 @@ import re
 
 import pytest
 from calls import post
-from smtp_server import SmtpServer
+from smtp_server import EXTENSIONS, SmtpServer
 
 HEAD = b"Subject: x\r\n\r\n"
 BODIES = {
@@ -28,11 +28,12 @@ async def test_every_byte_is_delivered_as_it_was_posted(api, smtp: SmtpServer, b
     assert message.content == HEAD + body
 
 
-async def test_without_chunking_nothing_is_sent(api, smtp: SmtpServer):
-    smtp.extensions = ("SIZE", "8BITMIME")
+@pytest.mark.parametrize("missing", ["CHUNKING", "PIPELINING"])
+async def test_without_what_our_postfix_offers_nothing_is_sent(api, smtp: SmtpServer, missing):
+    smtp.extensions = tuple(name for name in EXTENSIONS if name != missing)
     response = await post(api)
     assert (response.status_code, smtp.delivered) == (503, [])
-    assert "CHUNKING is not offered" in response.json()["detail"]
+    assert f"{missing} is not offered" in response.json()["detail"]
 
 
 async def test_8bit_content_is_announced_and_7bit_is_not(api, smtp: SmtpServer):

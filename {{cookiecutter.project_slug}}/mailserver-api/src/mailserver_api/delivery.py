@@ -13,7 +13,7 @@ from dataclasses import replace
 from mailserver_api.addresses import Envelope
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
-from mailserver_api.smtp import Content, Pool, Server
+from mailserver_api.smtp import Pool, Server
 from mailserver_api.spool import Message
 from mailserver_api.verdicts import PERMANENT, Outcome, Reply, Stage, Verdict
 
@@ -101,9 +101,7 @@ class Delivery:
     async def _submit(self, envelope: Envelope, message: Message) -> Outcome:
         head = f"{KEY_HEADER}: {message.key}\r\n".encode()
         with self._metrics.submit_seconds.time():
-            outcome = await self._pool.submit(
-                envelope, Content(message.file, message.size, message.is_8bit, head), self._seconds
-            )
+            outcome = await self._pool.submit(envelope, head, message, self._seconds)
         if outcome.stage is Stage.MESSAGE:
             is_deferred = outcome.verdict is Verdict.TEMPORARY
             self._trouble = (time.monotonic(), f"postfix: {outcome.reply}") if is_deferred else None

@@ -1,7 +1,7 @@
 """SMTP with postfix: sessions that are used again, one write a step, nothing at risk on a stale connection.
 
 The message goes over as one BDAT (RFC 3030), so every byte stays as it came. MAIL and RCPT come before
-any of it is sent: one that broke while it was idle is noticed there, and a new one replaces it.
+any of it: a session that broke while it was idle is noticed there, and a new one replaces it.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from mailserver_api.addresses import Envelope
+from mailserver_api.spool import Message
 from mailserver_api.verdicts import Outcome, Reply, Stage, Verdict, classify
 
 EHLO_NAME = "mailserver-api.internal"
@@ -33,16 +33,6 @@ class Server:
     ca_file: Path | None = None
 
 
-@dataclass(frozen=True)
-class Content:
-    """What is sent: `head`, then an open file of `size` bytes; whether a byte of it is above 127."""
-
-    file: BinaryIO
-    size: int
-    is_8bit: bool
-    head: bytes = b""
-
-
 class ConversationError(Exception):
     """Postfix gave an unwanted answer."""
 
@@ -60,7 +50,7 @@ class Session:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._extensions: dict[str, str] = {}
+        self._extensions: set[str] = set()
         self._idle_since = 0.0
         self.stage = Stage.CONNECT
         self._reader: asyncio.StreamReader
@@ -77,8 +67,9 @@ class Session:
                 await self._command(Stage.STARTTLS, "STARTTLS", 220)
                 await self._encrypt(server.ca_file)
                 await self._ehlo()
-        if "CHUNKING" not in self._extensions:
-            raise ConversationError(Reply(Stage.EHLO, 0, "CHUNKING is not offered"))
+        for needed in ("CHUNKING", "PIPELINING"):
+            if needed not in self._extensions:
+                raise ConversationError(Reply(Stage.EHLO, 0, f"{needed} is not offered"))
 
     async def begin(self, envelope: Envelope, size: int | None, is_8bit: bool) -> Reply:
         """MAIL and RCPT; `size` in bytes, None if it is not known."""
@@ -88,26 +79,24 @@ class Session:
         if is_8bit and "8BITMIME" in self._extensions:
             mail += " BODY=8BITMIME"
         recipient = f"RCPT TO:<{envelope.recipient}>"
-        if "PIPELINING" not in self._extensions:
-            await self._command(Stage.MAIL, mail)
-            return await self._command(Stage.RCPT, recipient)
+        # Both in one write (RFC 2920), as our Postfix offers it.
         self._writer.write(f"{mail}\r\n{recipient}\r\n".encode("ascii"))
         await self._expect(Stage.MAIL)
         return await self._expect(Stage.RCPT)
 
-    async def send(self, content: Content) -> Reply:
-        """Hand over the content, byte for byte. An answer that comes early ends the sending."""
+    async def send(self, head: bytes, message: Message) -> Reply:
+        """Hand over a line of our own and the message, byte for byte. An early answer ends the sending."""
         self.stage = Stage.MESSAGE
         answer = asyncio.create_task(self._expect(Stage.MESSAGE))
         try:
-            content.file.seek(0)
+            message.file.seek(0)
             # One write for the command and the first block: most mails are one segment.
-            block = f"BDAT {len(content.head) + content.size} LAST\r\n".encode() + content.head
-            block += content.file.read(READ_BYTES)
+            command = f"BDAT {len(head) + message.size} LAST\r\n".encode()
+            block = command + head + message.file.read(READ_BYTES)
             while block and not answer.done():
                 self._writer.write(block)
                 await self._writer.drain()
-                block = content.file.read(READ_BYTES)
+                block = message.file.read(READ_BYTES)
         except ConnectionError:
             pass  # a server that refuses early may hang up; what it said is in the answer
         try:
@@ -142,8 +131,7 @@ class Session:
     async def _ehlo(self) -> None:
         self._writer.write(f"EHLO {EHLO_NAME}\r\n".encode())
         reply = await self._expect(Stage.EHLO)
-        lines = [line.partition(" ") for line in reply.text.split("\n")[1:]]
-        self._extensions = {name.upper(): value for name, _, value in lines}
+        self._extensions = {line.partition(" ")[0].upper() for line in reply.text.split("\n")[1:]}
 
     async def _encrypt(self, ca_file: Path) -> None:
         context = ssl.create_default_context(cafile=str(ca_file))
@@ -189,12 +177,12 @@ class Pool:
         self._server = server
         self._idle: list[Session] = []
 
-    async def submit(self, envelope: Envelope, content: Content, seconds: float) -> Outcome:
+    async def submit(self, envelope: Envelope, head: bytes, message: Message, seconds: float) -> Outcome:
         """Hand a message over; what postfix said. Raises nothing, whatever the server does."""
-        size = len(content.head) + content.size
+        size = len(head) + message.size
         return await self._converse(
-            lambda session: session.begin(envelope, size, content.is_8bit),
-            lambda session: session.send(content),
+            lambda session: session.begin(envelope, size, message.is_8bit),
+            lambda session: session.send(head, message),
             seconds,
         )
 

@@ -124,10 +124,22 @@ class Accounts:
         )
 
     def change_password(self, address: str, password: str) -> None:
+        page = self._page(address)
+        self.submit(page, f"{page}/password", **{"password_kind": "chosen", "password": password})
+
+    def switch(self, address: str, active: str) -> None:
+        page = self._page(address)
+        self.submit(page, f"{page}/active", active=active)
+
+    def change_quota(self, address: str, quota: str) -> None:
+        page = self._page(address)
+        self.submit(page, page, quota=quota, display_name="")
+
+    def _page(self, address: str) -> str:
         listed = self.http.get("mailboxes", params={"q": address}).text
         found = re.search(r'href="[^"]*?(mailboxes/\d+)"[^>]*>' + re.escape(address), listed)
         assert found, f"{address} is not on the page of mailboxes"
-        self.submit(found[1], f"{found[1]}/password", **{"password_kind": "chosen", "password": password})
+        return found[1]
 
     def add_alias(self, source: str, *destinations: str) -> None:
         self.submit("aliases/new", "aliases", source=source, destinations="\n".join(destinations))
@@ -162,6 +174,17 @@ class Mailbox:
         """The newest mail with that subject, byte for byte, once it is there."""
         numbers = eventually(lambda: self.find(subject, folder), limit)
         return self.imap.fetch(numbers[-1], "(RFC822)")[1][0][1]
+
+    def all(self) -> list[bytes]:
+        """Every mail in INBOX and Junk, byte for byte."""
+        found: list[bytes] = []
+        for folder in ("INBOX", "Junk"):
+            if self.imap.select(folder)[0] == "OK" and (
+                numbers := self.imap.search(None, "ALL")[1][0].split()
+            ):
+                parts = self.imap.fetch(b",".join(numbers), "(BODY.PEEK[])")[1]
+                found += [part[1] for part in parts if isinstance(part, tuple)]
+        return found
 
     def move(self, subject: str, source: str, target: str) -> None:
         number = eventually(lambda: self.find(subject, source))[-1]
@@ -233,5 +256,9 @@ class Sink:
         return httpx.get(f"{self.info['sink']}api/v1/message/{number}/raw", timeout=10).content
 
     def has(self, subject: str) -> bool:
+        return subject in self.subjects()
+
+    def subjects(self) -> list[str]:
+        """Subjects of the mails that reached the relay, the newest first."""
         listed = httpx.get(f"{self.info['sink']}api/v1/messages", params={"limit": 200}, timeout=10).json()
-        return any(m["Subject"] == subject for m in listed["messages"])
+        return [m["Subject"] for m in listed["messages"]]

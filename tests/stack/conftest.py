@@ -10,8 +10,13 @@ import pytest
 from cookiecutter.main import cookiecutter
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.stack import breaker as breaking
+from tests.stack import worker as working
+from tests.stack.breaker import Breaker
 from tests.stack.clients import Accounts, Mailboxes
+from tests.stack.scenes import Scene
 from tests.stack.stack import Stack
+from tests.stack.worker import Worker, install
 from tools import engine, standins
 
 TEMPLATE = Path(__file__).resolve().parents[2]
@@ -101,3 +106,27 @@ def browser() -> Iterator[Browser]:
 def mailboxes(stack, accounts) -> Mailboxes:
     """Makes mailboxes in usermgmt and opens them over IMAP."""
     return Mailboxes(stack.info, accounts)
+
+
+@pytest.fixture(scope="session")
+def workerd(tmp_path_factory) -> Path:
+    """The program that runs Workers, installed once."""
+    return install(tmp_path_factory.mktemp("workerd"))
+
+
+@pytest.fixture(scope="session")
+def worker(stack, workerd, tmp_path_factory) -> Iterator[Worker]:
+    """The repository's Email Worker in workerd, connected to the stack's mailserver-api."""
+    yield from working.running(stack, workerd, tmp_path_factory.mktemp("worker"))
+
+
+@pytest.fixture(scope="session")
+def breaker(stack) -> Iterator[Breaker]:
+    """Breaks parts of the stack: crashes, full disks, cut networks, hanging services."""
+    yield from breaking.running(stack)
+
+
+@pytest.fixture
+def scene(stack, worker, breaker, accounts, mailboxes) -> Scene:
+    """All that a test of the inbound path needs, with a new reader."""
+    return Scene(stack, worker, breaker, accounts, mailboxes, mailboxes.new())

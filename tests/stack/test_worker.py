@@ -1,0 +1,37 @@
+"""From Cloudflare's side to the mailbox: the Email Worker in workerd, the API, the filter, Dovecot, IMAP."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stack import mails
+from tests.stack.stack import eventually
+
+pytestmark = pytest.mark.parametrize("stack", ["default answers"], indirect=True)
+
+
+@pytest.mark.parametrize("mail", mails.EXACT.values(), ids=mails.EXACT)
+def test_a_mail_arrives_byte_for_byte(worker, mailboxes, mail):
+    reader = mailboxes.new()
+    raw = mail(reader.address)
+    assert str(worker.send(raw, reader.address)) == "accepted"
+    (arrived,) = eventually(reader.all, limit=90)
+    assert arrived.endswith(raw), differs(raw, arrived)
+
+
+def differs(raw: bytes, arrived: bytes) -> str:
+    """Where the two part, for the message of a failure: whole mails of 25 MiB help nobody."""
+    rest = arrived[max(arrived.find(raw[:60]), 0) :]
+    at = next((n for n, (one, other) in enumerate(zip(raw, rest, strict=False)) if one != other), len(rest))
+    return f"{len(raw)} bytes became {len(rest)}; at {at} {raw[at:][:60]!r} became {rest[at:][:60]!r}"
+
+
+def test_the_clients_address_in_cloudflares_header_is_the_one_that_is_judged(worker, mailboxes, stack):
+    reader = mailboxes.new()
+    raw = mails.plain(reader.address)
+    message_id = raw.partition(b"Message-ID: ")[2].partition(b"\r\n")[0].decode()
+    assert str(worker.send(raw, reader.address)) == "accepted"
+    line = eventually(
+        lambda: next((ln for ln in stack.logs("rspamd").splitlines() if message_id in ln), None)
+    )
+    assert "ip: 203.0.113.7" in line

@@ -11,7 +11,7 @@ POLICIES := .venv-policies
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast policies-test policies-docs terraform-test lint lock hooks system benchmarks
+.PHONY: check help new demo demo-down test test-fast policies-test policies-docs terraform-test soak lint lock hooks system benchmarks
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ policies-docs: $(POLICIES)/.done ## policies/RULES.md anew, after a change of a 
 
 terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Terraform modules on Terraform's real core, with an AWS in memory
 	@CHECKOV=$(CURDIR)/$(CHECKOV)/bin/checkov $(TERRAFORM)/bin/python -m pytest -c tests/terraform/pytest.ini tests/terraform
+
+soak: $(VENV)/.dev system ## The long series at full size: 5,000 mails while everything is killed and cut (MAILS=, SEED=)
+	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 
 lint: $(VENV)/.dev ## Formatting and common mistakes
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

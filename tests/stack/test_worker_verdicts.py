@@ -61,8 +61,10 @@ TABLE = {
     # rspamd judges by its rules alone, without what it learned; the scanner still scans.
     "valkey down": Row("accepted", 1, scenes.down("valkey")),
     "mailserver-api down": Row("thrown", 1, scenes.down("mailserver-api")),
-    "disk of the API's spool full": Row("thrown", 1, scenes.full("mailserver-api", SPOOL)),
-    "disk of the queue full": Row("thrown", 1, scenes.full("postfix", QUEUE)),
+    "disk of the API's spool full": Row(
+        "thrown", 1, scenes.full("mailserver-api", SPOOL), scenes.sized(5 * mails.MIB)
+    ),
+    "disk of the queue full": Row("thrown", 1, scenes.full("postfix", QUEUE), bindings=LATE),
     # The mail is safe in the queue, and must neither bounce nor be lost there.
     "disk of the mailboxes full": Row("accepted", 1, scenes.full("dovecot", STORE)),
     "wrong token": Row("thrown: HTTP 401", 1, bindings={"API_TOKEN": "w" * 43}),

@@ -41,8 +41,10 @@ class Breaker:
         """Start the container that reaches into the others; it uses an image of the stack that has Python."""
         image = self.stack.inspect("mailserver-api")["Image"]
         rights = ("--privileged", "--pid=host", "--network=none", "--user=0", "--entrypoint=sleep")
+        # The image's own label would make it one of the project's containers.
+        label = "--label=com.docker.compose.project="
         self.stop()
-        self._docker("run", "--detach", "--rm", f"--name={self.name}", *rights, image, "infinity")
+        self._docker("run", "--detach", "--rm", f"--name={self.name}", label, *rights, image, "infinity")
 
     def stop(self) -> None:
         subprocess.run(["docker", "rm", "--force", self.name], capture_output=True, timeout=60, check=False)

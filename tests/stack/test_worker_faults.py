@@ -58,11 +58,16 @@ class Sender:
     lock: Lock = field(default_factory=Lock)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
 
-    def send(self, number: int) -> Future[str]:
-        """Begin with one mail; the future gives its Message-ID once it is accepted."""
-        return self.pool.submit(self._until_accepted, number)
+    def send(self, numbers: range) -> list[Future[str]]:
+        """Begin with these mails, spread over the time of a fault; each future ends with a Message-ID."""
+        pauses = (CUT * place / len(numbers) for place in range(len(numbers)))
+        return [
+            self.pool.submit(self._until_accepted, number, monotonic() + pause)
+            for number, pause in zip(numbers, pauses, strict=True)
+        ]
 
-    def _until_accepted(self, number: int) -> str:
+    def _until_accepted(self, number: int, start: float) -> str:
+        Event().wait(max(0, start - monotonic()))
         to = self.readers[number % len(self.readers)].address
         raw = mails.plain(to, f"mail {number}", mails.PROSE * random.Random(number).randint(1, 200))  # noqa: S311
         began, pause = monotonic(), Event()
@@ -104,9 +109,8 @@ def test_no_accepted_mail_is_lost_doubled_or_bounced(scene, figures):
     sender, rows = Sender(scene, readers), faults(scene)
     sent: list[Future[str]] = []
     for n, (name, fault, where) in enumerate(rows):
-        # The share of this fault: sent when it begins, so that mail is at every place when it strikes.
-        share = range(MAILS * n // len(rows), MAILS * (n + 1) // len(rows))
-        sent += [sender.send(number) for number in share]
+        # The share of this fault: mail is at every place before it strikes, while it lasts, and when it ends.
+        sent += sender.send(range(MAILS * n // len(rows), MAILS * (n + 1) // len(rows)))
         with figures.row(name, sender):
             fault(*where)
             for future in sent:

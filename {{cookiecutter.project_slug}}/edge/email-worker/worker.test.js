@@ -106,8 +106,9 @@ for (const [status, verdict] of [
   });
 }
 
-test("a redirect is not followed, so the token goes nowhere else", async () => {
-  answer = says(307, "accepted", { Location: `${url}/elsewhere` });
+test("a redirect is not followed: the token goes nowhere else, and nobody there can accept the mail", async () => {
+  const elsewhere = says(303, "accepted", { Location: `${url}/elsewhere` });
+  answer = (response) => (call.path === "/elsewhere" ? says(200, "accepted") : elsewhere)(response);
   assert.equal((await deliver()).did, "deferred");
   assert.equal(call.path, "/v1/messages");
 });

@@ -6,18 +6,16 @@ import copy
 import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from policies.compose import merge as compose_merge
 from policies.compose.files import environment
+from policies.compose.merge import SERVICE, merge
 from policies.model import Place
 from policies.shared import shape as compose_shape
 from policies.shared.interpolation import Variables, interpolated
 from policies.shared.limits import MOST_EXTENDS, MOST_INCLUDES
 from policies.shared.located import Map, Unreadable, mapping, sequence, where
-
-if TYPE_CHECKING:
-    from policies.shared.repository import Repository
+from policies.shared.repository import Repository
 
 SECTIONS = ("networks", "volumes", "secrets", "configs")
 REMOTE = ("oci:", "git@", "github.com/", "$")
@@ -54,13 +52,13 @@ class Files:
                 self.repository.problem("unreadable", Place(file), str(error), "write the values themselves")
                 continue
             for included in self._includes(document, base, variables, open_files):
-                result = compose_merge.merge_files(result, included)
+                result = merge(result, included)
             services = document.get("services")
             if isinstance(services, Map):
                 for name in list(services):
                     services[name] = self._extended(services, name, file, base, ())
             _shaped(document, base)
-            result = compose_merge.merge_files(result, document)
+            result = merge(result, document)
         return result
 
     def _there(self, file: str, open_files: tuple[Place, ...]) -> bool:
@@ -99,7 +97,7 @@ class Files:
                     inner = self._folder(item, base, target)
                     own = replace(variables, values=self._values(item, base, inner) | dict(variables.values))
                 loaded = self.load(target, inner, own, (*open_files, place))
-                merged = loaded if merged is None else compose_merge.merge_files(merged, loaded)
+                merged = loaded if merged is None else merge(merged, loaded)
             if merged is not None:
                 yield merged
 
@@ -145,7 +143,7 @@ class Files:
             self._cannot(place, what, "name a service that exists in this repository")
             return node
         under = self._extended(under_services, wanted, file, base, chain)
-        return compose_merge.merge(under, node) if isinstance(under, Map) else node
+        return merge(under, node, SERVICE) if isinstance(under, Map) else node
 
     def _services_of(self, file: str, place: Place) -> Any:
         if is_remote(file) or not self.repository.has(file):
@@ -159,7 +157,7 @@ class Files:
                 except Unreadable as error:
                     self.repository.problem("unreadable", Place(file), str(error), "write the values out")
                     continue
-                result = compose_merge.merge_files(result, document)
+                result = merge(result, document)
         return result.get("services")
 
 

@@ -22,38 +22,9 @@ CONDITION = re.compile(r"^\s*(?P<name>\w+)\s*(?P<sign>[?:])(?P<rest>.*)$", re.DO
 BRANCHES = re.compile(r"^\s*\{(?P<first>[^{}]*)\}\s*(?::\s*\{(?P<second>[^{}]*)\})?\s*$", re.DOTALL)
 
 
-#: Versions of TLS by name and by number, and what excludes all older ones.
-NEW_TLS = ("tlsv1.2", "tlsv1.3", "0303", "0304")
-NO_OLD_TLS = {"!sslv3", "!tlsv1", "!tlsv1.1"}
-
-
 def split(text: str) -> list[str]:
     """Return a list of Postfix: words with commas or spaces between them."""
     return [word for word in re.split(r"[,\s]+", text) if word]
-
-
-def logical(text: str) -> Iterator[tuple[int, str]]:
-    """Yield number and text of each line of a map; a blank at its begin: it goes on with the one before."""
-    entry: list[str] = []
-    first = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if entry and not line[0].isspace():
-            yield first, " ".join(entry)
-            entry = []
-        first = first if entry else number
-        entry.append(line.strip())
-    if entry:
-        yield first, " ".join(entry)
-
-
-def is_modern(protocols: str) -> bool:
-    """Tell whether a list of protocols begins at TLS 1.2."""
-    words = split(re.sub(r">=\s*", ">=", protocols.lower()))
-    named = [word for word in words if word[0] not in "!<>"]
-    floor = any(word.removeprefix(">=") in NEW_TLS for word in words if word.startswith(">="))
-    return floor or set(words) >= NO_OLD_TLS or bool(named and all(word in NEW_TLS for word in named))
 
 
 class Parameters(Settings):
@@ -217,11 +188,3 @@ def processes(text: str, file: str) -> list[Process]:
         place = Place(file, parts[0][1])
         found.append(Process(words[0][0], words[1][0], command, place, options, following))
     return found
-
-
-def views(main: Parameters, master: list[Process]) -> Iterator[tuple[str, Parameters]]:
-    """Yield main.cf, and main.cf as each process sees that takes mail over the network."""
-    yield "main.cf", main
-    for process in master:
-        if process.command == "smtpd":
-            yield process.name, process.view(main)

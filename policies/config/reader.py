@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fnmatch import fnmatch
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from policies.config import braces, php, postfix
 from policies.config.braces import Block
 from policies.config.postfix import Parameters, Process
 from policies.config.settings import Settings, ini, option, words_file
-from policies.shared import tables
 from policies.shared.located import Unreadable
+from policies.shared.table import read
 
 if TYPE_CHECKING:
-    from policies.compose.project import Service
     from policies.shared.repository import Repository
 
+#: A service of a Compose project, from `repository.compose`.
+Service = Any
+
+KINDS = read(Path(__file__).with_name("files.yml"))
 MAIN, MASTER = "config/postfix/main.cf", "config/postfix/master.cf"
 READERS = {"words": words_file, "ini": ini, "php": php.assignments, "postfix parameters": postfix.parameters}
 TREES = {"nginx": braces.nginx, "dovecot": braces.dovecot}
@@ -28,10 +33,25 @@ class Configuration:
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
         self._blocks: dict[str, Block | None] = {}
+        self._remembered: dict[str, Any] = {}
+
+    def remember(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` makes, made once."""
+        if name not in self._remembered:
+            self._remembered[name] = make()
+        return self._remembered[name]
+
+    def lines(self, file: str) -> list[tuple[int, str]]:
+        """Return the logical lines of a map of Postfix with their numbers."""
+        return [(parts[0][1], line) for line, parts in postfix.logical_lines(self.text(file) or "")]
+
+    def has(self, file: str) -> bool:
+        """Tell whether there is such a file."""
+        return file in self.repository.files
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """The kind of each file below config/, as policies/data/configuration.yml names it."""
+        """The kind of each file below config/, as files.yml or policy.yml names it."""
         found = {}
         for file in self.repository.matching("config/*"):
             if kind := self.kind(file):
@@ -40,13 +60,8 @@ class Configuration:
 
     def kind(self, file: str) -> str | None:
         """Return the kind that a file of this name has, or None if there is none."""
-        patterns = tables.table("configuration").items()
-        return next((kind for pattern, kind in patterns if fnmatch(file, pattern)), None)
-
-    @property
-    def known(self) -> set[str]:
-        """The files below config/ whose kind is known."""
-        return set(self.kinds)
+        patterns = {**self.repository.policy.section("files"), **KINDS}
+        return next((kind for pattern, kind in patterns.items() if fnmatch(file, pattern)), None)
 
     def files(self, kind: str, folder: str = "config/") -> list[str]:
         """Return the files of a kind below a folder."""
@@ -127,7 +142,7 @@ class Configuration:
 
     def in_force(self, file: str, service: str, bare: bool = False) -> list[Settings]:
         """Return a flat file with the options of the service's command laid over it, for each project."""
-        settings = self.flat(file) if file in self.known else None
+        settings = self.flat(file) if file in self.kinds else None
         found = []
         for each in (self.running(service) or [None]) if settings else ():
             given = self.arguments(each, bare) if each else Settings(file)
@@ -137,16 +152,23 @@ class Configuration:
 
     def source(self, service: Service, path: str) -> str | None:
         """Return the repository's file that a service sees under a path: the deepest mount counts."""
-        found, depth = None, -1
-        for laid in service.laid():
-            target = laid.target.rstrip("/")
-            if target and len(target) >= depth and (path == target or path.startswith(f"{target}/")):
-                # A volume that is called config is no folder of this repository.
-                ours = laid.source if laid.kind in ("bind", "configs") else None
-                here = str(ours or "").removeprefix("./").rstrip("/")
-                found, depth = f"{here}{path.removeprefix(target)}" if here else None, len(target)
-        return found if found in self.repository.files else None
+        over = [
+            (len(target), source, path.removeprefix(target))
+            for target, source, _ in service.mounts()
+            if path == target or path.startswith(f"{target.rstrip('/')}/")
+        ]
+        # A volume over the path has no source.
+        _, source, rest = max(over, default=(0, None, ""), key=lambda each: each[0])
+        found = f"{(source or '').rstrip('/')}{rest}"
+        return found if source and found in self.repository.files else None
+
+    def smtpd(self) -> list[tuple[Process, Parameters]]:
+        """Return each process that takes mail over the network, with main.cf as it sees it."""
+        main = self.postfix_main
+        takers = [each for each in self.postfix_master if each.command == "smtpd"] if main else []
+        return [(process, process.view(main)) for process in takers]
 
     def views(self) -> list[tuple[str, Parameters]]:
-        """Return main.cf, and main.cf as each process sees that takes mail over the network."""
-        return list(postfix.views(self.postfix_main, self.postfix_master)) if self.postfix_main else []
+        """Return main.cf, and main.cf as each process sees it that takes mail over the network."""
+        main = [("main.cf", self.postfix_main)] if self.postfix_main else []
+        return main + [(process.name, view) for process, view in self.smtpd()]

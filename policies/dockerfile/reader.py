@@ -7,31 +7,23 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
 from policies.model import Place
 from policies.shared.interpolation import Variables, interpolate
 from policies.shared.located import Unreadable, mapping
+from policies.shared.repository import Repository
 
-if TYPE_CHECKING:
-    from policies.compose.project import Service
-    from policies.shared.repository import Repository
+#: A service of a Compose project, from `repository.compose`.
+Service = Any
 
 #: Names that builders know, and nothing that is code or text about one.
 NAME = re.compile(r"^(.+[._-])?(dockerfile|containerfile)([._-].*)?$", re.IGNORECASE)
 NOT_ONE = (".py", ".md", ".dockerignore", ".j2", ".sh", ".yml", ".yaml", ".json", ".txt", ".hcl", ".sql")
-#: What begins like a Dockerfile is one, whatever it is called.
-BEGINS = re.compile(
-    r"\A(?:[ \t]*(?:#.*|ARG[ \t].*)?\n)*[ \t]*FROM[ \t]+\S.*\n"
-    r"(?:.*\n)*?[ \t]*(?:RUN|COPY|ADD|CMD|ENTRYPOINT|USER|WORKDIR)[ \t]",
-    re.IGNORECASE,
-)
-#: Longer texts are no Dockerfiles.
-LONGEST = 50_000
-#: A line before everything else that names the program which reads the file.
-DIRECTIVE = re.compile(r"^#\s*(?P<name>\w+)\s*=\s*(?P<value>\S+)\s*$")
+#: Lines before everything else that name the program to read it with, or the sign of a line that goes on.
+DIRECTIVE = re.compile(r"\A(?:#.*\n)*?#\s*(?P<name>syntax|escape)\s*=\s*(?P<value>\S+)", re.IGNORECASE)
 
 #: A here document: RUN <<EOF, COPY <<"EOF" /file.
 HEREDOC = re.compile(r"^\s*(?:RUN|COPY|ADD)\b", re.IGNORECASE)
@@ -131,7 +123,8 @@ def _without_heredocs(text: str) -> str:
     """
     lines: list[str] = []
     closing: list[str] = []
-    sign = "`" if (name := _directives(text).get("escape")) and name[0] == "`" else "\\"
+    matched = DIRECTIVE.match(text)
+    sign = matched["value"] if matched and matched["name"].lower() == "escape" else "\\"
     for line in text.splitlines():
         if closing:
             last = line.strip() == closing[0]
@@ -143,17 +136,6 @@ def _without_heredocs(text: str) -> str:
         if HEREDOC.match(line):
             closing = [matched["end"] for matched in ENDING.finditer(line)]
     return "\n".join(lines) + "\n"
-
-
-def _directives(text: str) -> dict[str, tuple[str, int]]:
-    """Return the parser directives with their lines: they stand before everything else."""
-    found: dict[str, tuple[str, int]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        matched = DIRECTIVE.match(line)
-        if not matched:
-            break
-        found.setdefault(matched["name"].lower(), (matched["value"], number))
-    return found
 
 
 def _learn(values: dict[str, str], variables: Variables, instruction: Instruction) -> None:
@@ -192,8 +174,10 @@ def read(
     """Return one Dockerfile; one without FROM is a problem."""
     repository.seen.add(file)
     result = Dockerfile(file, posixpath.dirname(file), target=target, given=dict(given or {}))
-    if directive := _directives(repository.text(file)).get("syntax"):
-        result.syntax = Instruction("SYNTAX", directive[0], Place(file, directive[1]))
+    directive = DIRECTIVE.match(repository.text(file))
+    if directive and directive["name"].lower() == "syntax":
+        line = directive.group().count("\n") + 1
+        result.syntax = Instruction("SYNTAX", directive["value"], Place(file, line))
     try:
         _fill(result, _instructions(repository, file))
     except Unreadable as error:
@@ -231,15 +215,10 @@ def _stage(instruction: Instruction, values: dict[str, str]) -> Stage:
     return Stage(image, alias, instruction.place, "".join(flags), [instruction])
 
 
-def _is_one(repository: Repository, file: str) -> bool:
-    """Tell by name or content whether a file is a Dockerfile."""
+def _is_one(file: str) -> bool:
+    """Tell by its name whether a file is a Dockerfile."""
     name = posixpath.basename(file)
-    if name.lower().endswith(NOT_ONE):
-        return False
-    if NAME.match(name):
-        return True
-    text = repository.text(file)
-    return len(text) < LONGEST and "FROM" in text.upper() and bool(BEGINS.match(text))
+    return bool(NAME.match(name)) and not name.lower().endswith(NOT_ONE)
 
 
 def _variants(repository: Repository, file: str, services: list[Service]) -> Iterator[Dockerfile]:
@@ -262,10 +241,8 @@ def _variants(repository: Repository, file: str, services: list[Service]) -> Ite
 
 
 def dockerfiles(repository: Repository) -> list[Dockerfile]:
-    """Return every Dockerfile: those called so, those that begin like one, and those that a Compose file
-    builds.
-    """
-    files = {file for file in repository.files if _is_one(repository, file)}
+    """Return every Dockerfile: those called so, and those that a Compose file builds."""
+    files = {file for file in repository.files if _is_one(file)}
     built: dict[str, list[Service]] = {}
     for project in repository.compose:
         for service in project.services.values():

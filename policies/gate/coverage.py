@@ -61,7 +61,7 @@ def links(repository: Repository) -> None:
 def unread(repository: Repository) -> None:
     """Note configuration files that no parser knows."""
     for file in repository.matching("config/*"):
-        if file not in repository.configuration.known:
+        if file not in repository.configuration.kinds:
             fix = f"say what it is below files: in policy.yml, such as {file}: text"
             repository.problem(
                 "not-looked-at", Place(file), "nothing here knows this kind of configuration file", fix

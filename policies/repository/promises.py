@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from policies.config.scripts import Command, commands, logical
 from policies.model import Place
+from policies.shared.scripts import Command, commands, logical
 
 if TYPE_CHECKING:
     from policies.shared.repository import Repository

@@ -13,7 +13,8 @@ from policies.shared.secrets import HARMLESS, is_named
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 REQUIRED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\?")
-ALTERNATIVE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\+")
+#: Files whose values stand for those of the host, the nearest to it first.
+EXAMPLES = (".env", ".env.example", ".env.sample", ".env.template", "env.example")
 #: A line of an env file; Compose takes a colon as well.
 ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*[=:](?P<value>.*)$")
 MOST_NESTED = 20
@@ -26,20 +27,18 @@ class Variables:
 
     `defaults_first` asks for the default even where a value is given: what runs if the example is not
     followed. `required` are variables that the project refuses to run without; without a value they stay as
-    they are written. `alternatives` are variables that count as given, with a value that nobody knows.
+    they are written.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     defaults_first: bool = False
     required: frozenset[str] = frozenset()
-    alternatives: frozenset[str] = frozenset()
     #: How much was written with them so far: variables that hold each other must not fill the memory.
     spent: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
 
     def given(self, name: str) -> str | None:
         """Return a value if there is one."""
-        value = self.values.get(name)
-        return f"${{{name}}}" if not value and name in self.alternatives else value
+        return self.values.get(name)
 
     def get(self, name: str) -> str:
         """Return a value. One that is unknown and required, or a secret, stays as it is written; others are

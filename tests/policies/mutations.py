@@ -2,12 +2,13 @@
 none may.
 
 An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), `answers` if they are not the
-defaults, and `refused: true` if `docker compose config` does not take the project either. Or a group: `rule`
-and `file`, and `each: {id: edit}`.
+defaults, and `refused: true` if `docker compose config` does not take the project either. `policy: true`:
+it is harmless once the rows that its findings quote are in policy.yml (test_policy_rows.py). Or a group:
+`rule` and `file`, and `each: {id: edit}`.
 
-Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its whole lines
-go), `append: text`, `content: text` (a new file or all of an old one), `delete: true`,
-`executable: true|false`. `also: [{file: …, …}]` are edits of other files that belong to the same mutation.
+Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its whole
+lines go), `append: text`, `content: text` (a new file or all of an old one), `delete: true`, `executable:
+true|false`. `also: [{file: …, …}]` are edits of other files that belong to the same mutation.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Mutation:
     edits: tuple[dict[str, Any], ...]
     answers: dict[str, Any] = field(default_factory=dict)
     refused: bool = False
+    policy: bool = False
 
     def __str__(self) -> str:
         return self.id
@@ -53,6 +55,7 @@ def read(name: str) -> list[Mutation]:
             (each, *each.get("also", ())),
             each.get("answers", {}),
             each.get("refused", False),
+            each.get("policy", False),
         )
         for each in entries
     ]

@@ -9,6 +9,8 @@ from policies.readers import Repository
 
 LOADED = load()
 FIXTURES = fixtures()
+#: Rules that are rows of a table: their examples and their mutations take the place of fixtures.
+ROWS = {name for name, file in LOADED.files.items() if file.name == "table.py"}
 #: What the template decides counts for a fixture without a policy.yml of its own.
 POLICY = (TEMPLATE / "{{cookiecutter.project_slug}}/policy.yml").read_text(encoding="utf-8")
 
@@ -17,14 +19,14 @@ def test_every_rule_loads():
     assert [str(problem.place) + " " + problem.what for problem in LOADED.problems] == []
 
 
-@pytest.mark.parametrize("rule", LOADED.rules)
+@pytest.mark.parametrize("rule", sorted(LOADED.rules.keys() - ROWS))
 @pytest.mark.parametrize("kind", ["pass", "fail"])
 def test_every_rule_has_a_fixture_that_passes_and_one_that_fails(rule, kind):
     assert [each for each in FIXTURES if each.rule == rule and each.name.startswith(f"{kind}_")]
 
 
 def test_every_fixture_belongs_to_a_rule():
-    assert {folder.name for folder in FOLDER.iterdir()} == set(LOADED.rules)
+    assert {folder.name for folder in FOLDER.iterdir()} <= set(LOADED.rules)
 
 
 @pytest.mark.parametrize("fixture", FIXTURES, ids=str)

@@ -18,7 +18,7 @@ from policies.gate.tools.orchestration import ComposeConfig
 
 LOADED = load()
 MUTATIONS = read("mutations")
-HARMLESS = read("harmless")
+HARMLESS = [each for each in read("harmless") if not each.policy]
 
 
 def git(root, *words):

@@ -84,8 +84,8 @@ def test_plain_text_shows_place_is_should_be_and_how_to_mend(repository, capsys)
     said = capsys.readouterr().out
     for part in (
         "critical config/postfix/main.cf:",
-        "is mynetworks trusts",
-        "should be loopback",
+        "is postfix/mynetworks: mynetworks is 10.0.0.0/8",
+        "should be mynetworks = 127.0.0.0/8",
         "fix Write",
     ):
         assert part in " ".join(said.split())
@@ -216,7 +216,7 @@ def test_services_that_share_a_line_are_told_together_for_people_and_apart_for_m
     summary = tmp_path / "gate.md"
     assert main(["check", str(root), "--only", "MAIL_CMP_013", "--markdown", str(summary)]) == 1
     said = capsys.readouterr().out
-    assert said.count("high docker-compose.yml:") == 1 and "clamav, cloudflared, dovecot, " in said
+    assert said.count("high docker-compose.yml:") == 1 and "clamav/read_only, cloudflared/read_only, dovecot/read_only, " in said
     assert summary.read_text(encoding="utf-8").count("| MAIL_CMP_013 |") == 1
     assert main(["check", str(root), "--only", "MAIL_CMP_013", "--json"]) == 1
     assert len(json.loads(capsys.readouterr().out)["findings"]) > 5

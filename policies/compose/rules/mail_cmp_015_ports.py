@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 from policies.compose.project import Service
 from policies.compose.rule import ComposeRule
-from policies.model import Found, Place, Severity
-from policies.shared import tables
+from policies.model import Found, Severity
 from policies.shared.located import mapping
 
-LAN = "${LAN_ADDRESS}"
-WRITTEN = re.compile(r"\$\{?LAN_ADDRESS\b")
+#: How the address for mail programs is written, whatever the example says that it is.
+LAN = re.compile(r"\$\{?LAN_ADDRESS\b")
+#: Addresses that are all of them.
+EVERY = ("", "0.0.0.0", "::")  # noqa: S104
 
 
 def _loopback(address: str) -> bool:
@@ -23,56 +24,45 @@ class MAIL_CMP_015(ComposeRule):
     """The server has no open port: mail and browsers come in through the tunnel.
 
     A published port without an address listens on every one of them, the public one included, and Docker
-    opens it past the host's firewall. The few ports for mail clients on the LAN are data, in
-    policies/data/ports.yml.
+    opens it past the host's firewall. The few ports for mail programs on the LAN are data, in policy.yml.
     """
 
-    name = (
-        "No published port but those of policies/data/ports.yml, never on every address: "
-        'write "${LAN_ADDRESS}:993:31993"'
-    )
+    name = "No published port but those of policy.yml, never on every address: write ${LAN_ADDRESS}:993:31993"
     severity = Severity.CRITICAL
-    fix = (
-        "Remove the port: the tunnel reaches every service by its name; or bind it to "
-        "LAN_ADDRESS or 127.0.0.1"
-    )
+    fix = "Remove the port, since the tunnel reaches services by name; or bind it to LAN_ADDRESS or 127.0.0.1"
     bad = 'services:\n  mariadb:\n    ports: ["3306:3306"]\n'
     good = 'services:\n  dovecot:\n    ports: ["${LAN_ADDRESS:?}:993:31993"]\n'
 
     def check_service(self, service: Service) -> Iterator[Found]:
         """Look at address and port of each."""
-        rules = tables.table("ports")
+        policy = service.project.policy
         for item, place in service.items("ports"):
             port = mapping(item)
-            address, published = str(port.get("host_ip", "")), str(port.get("published", ""))
-            # Whatever the example says: on the server this is the address that mail clients connect to.
-            if _loopback(address) and self._names_the_lan(service, place):
-                address = LAN
-            if _loopback(address):
-                allowed = service.name in rules["loopback"]
-            elif address == LAN:
-                inside = {
-                    str(outer): str(inner) for outer, inner in rules["lan"].get(service.name, {}).items()
-                }
-                allowed = inside.get(published) == str(port.get("target"))
-            else:
-                where = f"the address {address}" if address else "every address"
-                should = "an address in front: ${LAN_ADDRESS} or 127.0.0.1"
-                yield Found(
-                    place,
-                    f"port {published or port.get('target')} is published on {where}",
-                    should,
-                    service.name,
+            address, target = str(port.get("host_ip") or ""), str(port.get("target"))
+            published = str(port.get("published") or target)
+            entity = f"{service.name}/ports/{published}"
+            lan = policy.section("ports", "lan", service.name)
+            # A default may leave the variable empty, and that is every address.
+            if address not in EVERY and LAN.search(service.project.written(place) + address):
+                allowed = {str(outer): str(inner) for outer, inner in lan.items()}.get(published) == target
+                number = int(published) if published.isdigit() else published
+                path, value = (
+                    ("ports", "lan", service.name, number),
+                    int(target) if target.isdigit() else target,
                 )
+            elif _loopback(address):
+                allowed = service.name in policy.values("ports", "loopback")
+                path, value = ("ports", "loopback"), service.name
+            else:
+                on = f"the address {address}" if address else "every address"
+                what = f"port {published} is published on {on}"
+                yield Found(place, what, "an address in front: ${LAN_ADDRESS} or 127.0.0.1", entity)
                 continue
             if not allowed:
-                what = f"port {published or port.get('target')} is published, and not on the list"
-                yield Found(place, what, "no port, or one of policies/data/ports.yml", service.name)
-
-    def _names_the_lan(self, service: Service, place: Place) -> bool:
-        repository = service.project.repository
-        lines = repository.text(place.file).splitlines() if repository else []
-        return place.line <= len(lines) and bool(WRITTEN.search(lines[place.line - 1]))
+                what = f"port {published} is published, and not in policy.yml"
+                yield Found(
+                    place, what, "no port, or one of policy.yml", entity, policy.row(*path, value=value)
+                )
 
 
 check = MAIL_CMP_015()

@@ -1,7 +1,6 @@
 import re
 from collections.abc import Iterator
 
-from policies.config.postfix import Parameters
 from policies.config.reader import Configuration
 from policies.config.rule import ConfigurationRule
 from policies.model import Found, Severity
@@ -9,11 +8,9 @@ from policies.model import Found, Severity
 LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 DEFAULTS = {LISTS[0]: "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"}
 GUARDS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
-#: These let nobody through but those who proved who they are.
-PROVEN = ("permit_sasl_authenticated",)
 #: This lets mail to our own domains through: whoever asks whether we relay may say so before the refusal.
 OWN = "permit_auth_destination"
-#: What reject_unauth_destination takes for our own.
+#: What reject_unauth_destination takes for our own; names of domains, or the database, may stand there.
 OURS = (
     "relay_domains",
     "mydestination",
@@ -39,38 +36,39 @@ class MAIL_CFG_002(ConfigurationRule):
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at main.cf, then at each process that takes mail, with its options laid over it."""
-        seen = set()
+        found = {}
         for who, view in subject.views():
-            for found in (*self._lists(who, view), *self._destinations(view)):
-                if (found.place, found.should) not in seen:
-                    seen.add((found.place, found.should))
-                    yield found
-
-    def _lists(self, who: str, view: Parameters) -> Iterator[Found]:
-        for name in LISTS:
-            words = view.restrictions(name, DEFAULTS.get(name, ""))
-            if wrong := self._wrong(words, name == LISTS[0]):
-                should = "reject_unauth_destination before any permit"
-                yield Found(view.where(name), f"{who}: {name} {wrong}", should, name)
+            for name in LISTS:
+                words = view.restrictions(name, DEFAULTS.get(name, ""))
+                if wrong := self._wrong(words, name == LISTS[0]):
+                    should = "reject_unauth_destination before any permit"
+                    at = view.where(name)
+                    found.setdefault(
+                        (at, name), Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
+                    )
+            for name in OURS:
+                for word in view.words(name):
+                    if not OURS_ONLY.match(word):
+                        what, at = f"{name} has {word}, which may match any domain", view.where(name)
+                        should = "names of domains, or the database"
+                        found.setdefault((at, word), Found(at, what, should, f"postfix/{name}/{word}"))
+        yield from found.values()
 
     def _wrong(self, words: list[str], relays: bool) -> str:
         for word in words:
             if word in GUARDS:
                 return ""
-            if word.startswith("permit") and word not in PROVEN and not (relays and word == OWN):
+            if (
+                word.startswith("permit")
+                and word != "permit_sasl_authenticated"
+                and not (relays and word == OWN)
+            ):
                 return f"says {word} first"
             if word.startswith("check_") and (relays or word.endswith("_access")):
                 return f"asks {word} first, and that may permit"
             if "$" in word:
                 return f"begins with {word}, and nobody knows what that is"
         return "refuses nobody" if relays else ""
-
-    def _destinations(self, view: Parameters) -> Iterator[Found]:
-        for name in OURS:
-            for word in view.words(name):
-                if not OURS_ONLY.match(word):
-                    what = f"{name} has {word}, which may match any domain"
-                    yield Found(view.where(name), what, "names of domains, or the database", name)
 
 
 check = MAIL_CFG_002()

@@ -1,7 +1,6 @@
 import re
 from collections.abc import Iterator
 
-from policies.config.postfix import Parameters
 from policies.config.reader import Configuration
 from policies.config.rule import ConfigurationRule
 from policies.model import Found, Severity
@@ -19,15 +18,9 @@ class MAIL_CFG_006(ConfigurationRule):
     login.
     """
 
-    name = (
-        "Users send under their own names only: reject_sender_login_mismatch first, with "
-        "smtpd_sender_login_maps"
-    )
+    name = "Users send under their own names: reject_sender_login_mismatch and smtpd_sender_login_maps"
     severity = Severity.HIGH
-    fix = (
-        "Put reject_sender_login_mismatch before any permit in the sender restrictions "
-        "of each submission port"
-    )
+    fix = "Put reject_sender_login_mismatch before any permit in each submission port's sender restrictions"
     bad = "submission_sender_restrictions = permit_sasl_authenticated, reject\n"
     good = (
         "submission_sender_restrictions = reject_sender_login_mismatch, permit_sasl_authenticated, reject\n"
@@ -35,36 +28,31 @@ class MAIL_CFG_006(ConfigurationRule):
 
     def check(self, subject: Configuration) -> Iterator[Found]:
         """Look at each process that offers AUTH."""
-        main, seen = subject.postfix_main, set()
-        for process in subject.postfix_master if main else ():
-            view = process.view(main)
-            if process.command != "smtpd" or view.says("smtpd_sasl_auth_enable", "no") == "no":
+        for process, view in subject.smtpd():
+            if view.says("smtpd_sasl_auth_enable", "no") == "no":
                 continue
-            name = "smtpd_sender_restrictions"
-            if not self._asks(view.restrictions(name)):
-                place = process.options.get(name, ("", process.place))[1]
+            if not self._asks(view.restrictions("smtpd_sender_restrictions")):
+                place = process.options.get("smtpd_sender_restrictions", ("", process.place))[1]
                 what = f"{process.name} takes any sender from whoever has logged in"
-                yield Found(place, what, "reject_sender_login_mismatch before any permit", process.name)
-            for what in self._maps(view):
-                place = view.where("smtpd_sender_login_maps")
-                if place not in seen:
-                    seen.add(place)
-                    yield Found(place, what, "the map of logins and senders, in the database", process.name)
-
-    def _maps(self, view: Parameters) -> Iterator[str]:
-        words = view.words("smtpd_sender_login_maps")
-        if not words:
-            yield "smtpd_sender_login_maps is not set"
-        for word in words:
-            if not MAPS.match(word):
-                yield f"smtpd_sender_login_maps has {word}, which may give everybody every address"
+                should = "reject_sender_login_mismatch before any permit"
+                yield Found(place, what, should, f"postfix/{process.name}/smtpd_sender_restrictions")
+            name = "smtpd_sender_login_maps"
+            wrong = [word for word in view.words(name) or ["nothing"] if not MAPS.match(word)]
+            for word in wrong:
+                what = f"{name} has {word}, and so nobody, or everybody, owns an address"
+                yield Found(
+                    view.where(name),
+                    what,
+                    "the map of logins and senders, in the database",
+                    f"postfix/{name}",
+                )
 
     def _asks(self, words: list[str]) -> bool:
         for word in words:
-            if word in DEMAND:
+            if word in DEMAND or word == "reject":
                 return True
-            if word.startswith(("permit", "check_")) or "$" in word or word == "reject":
-                return word == "reject"
+            if word.startswith(("permit", "check_")) or "$" in word:
+                return False
         return False
 
 

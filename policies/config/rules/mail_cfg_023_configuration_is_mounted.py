@@ -1,58 +1,46 @@
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 
-from policies.compose.project import Service
-from policies.config import overlays
 from policies.config.reader import Configuration
 from policies.config.rule import ConfigurationRule
 from policies.model import Found, Severity
-from policies.shared import tables
+from policies.shared.table import read
+
+MOUNTS = read(Path(__file__).parents[1] / "mounts.yml")
 
 
 class MAIL_CFG_023(ConfigurationRule):
     """A file that its service does not see protects nobody, however right it is.
 
     Without its mount, or under another file laid over it, the service runs with what nobody reviewed: a
-    rspamd without a virus scanner, a Dovecot that lets any user in. A config is laid over a file as well.
+    rspamd without a virus scanner, a Dovecot that lets any user in.
     """
 
     name = "Every configuration file is mounted where its service reads it, and nothing is mounted over it"
     severity = Severity.CRITICAL
-    fix = "Mount the file, or its folder, at the place that is named (policies/data/mounts.yml has them all)"
+    fix = "Mount the file, or its folder, at the place that is named"
     bad = "services:\n  rspamd:\n    image: rspamd\n"
     good = "services:\n  rspamd:\n    volumes:\n      - ./config/rspamd/local.d:/etc/rspamd/local.d:ro\n"
     language = "yaml"
 
     def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look for each file in each service that should read it, then at what lies over its other files."""
+        """Look for each file in each service that should read it."""
         for file, kind in subject.kinds.items():
-            row = next((each for each in tables.table("mounts") if fnmatch(file, each["files"])), None)
+            row = next((each for each in MOUNTS if fnmatch(file, each["files"])), None)
             for service in subject.running(row["service"]) if row and kind != "text" else ():
-                if not self._seen(subject, service, file, row):
+                place = row.get("path") or row["folder"] + "/" + file.removeprefix(
+                    row["files"].partition("*")[0]
+                )
+                paths = [place]
+                if row.get("any"):  # the service reads every file of that folder, whatever it is called
+                    ending = f".{file.rpartition('.')[2]}"
+                    mounts = service.mounts()
+                    inside = (each for each, source, _ in mounts if source == file and each.endswith(ending))
+                    paths += [each for each in inside if each.rpartition("/")[0] == row["folder"]]
+                if not any(subject.source(service, path) == file for path in paths):
                     what = f"{service.name} does not see {file}"
-                    yield Found(service.where("volumes"), what, self._place(file, row), service.name)
-        for project in subject.repository.compose:
-            for service in project.services.values():
-                for laid, what in overlays.unreviewed(subject, service):
-                    should = "the image's own file, or a file of the service below config/"
-                    yield Found(laid.place, f"{what} lies over {laid.target}", should, service.name)
-
-    def _place(self, file: str, row: dict) -> str:
-        """Return the path that the service reads: below its folder as below ours."""
-        ours = row["files"].partition("*")[0]
-        return row.get("path") or f"{row['folder']}/{file.removeprefix(ours)}"
-
-    def _seen(self, subject: Configuration, service: Service, file: str, row: dict) -> bool:
-        if subject.source(service, self._place(file, row)) == file:
-            return True
-        targets = [laid.target for laid in service.laid() if laid.source == file]
-        ending = "." + file.rpartition(".")[2]
-        return bool(row.get("any")) and any(
-            target.rpartition("/")[0] == row["folder"]
-            and target.endswith(ending)
-            and subject.source(service, target) == file
-            for target in targets
-        )
+                    yield Found(service.where("volumes"), what, place, f"{service.name}/volumes/{file}")
 
 
 check = MAIL_CFG_023()

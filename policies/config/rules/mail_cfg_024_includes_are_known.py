@@ -12,8 +12,8 @@ from policies.model import Found, Place, Severity
 MADE = re.compile(r"^/run/(?:secrets|rspamd)/[\w.-]+$")
 #: Files of an image that hold no decisions.
 HARMLESS = ("/etc/nginx/mime.types", "mime.types", "/etc/nginx/fastcgi_params", "/etc/nginx/proxy_params")
-FLAT = ("include", "!include", "!includedir")
 PHP = re.compile(r"\b(?:include|require)(?:_once)?\b\s*\(?\s*(?P<what>[^;)]*)")
+#: Our folder for each kind of file, and where its service sees it.
 FOLDERS = {
     "dovecot": ("config/dovecot", "/etc/dovecot"),
     "nginx": ("config/nginx", "/etc/nginx/conf.d"),
@@ -41,8 +41,10 @@ class MAIL_CFG_024(ConfigurationRule):
         """Look at the includes of every kind of file."""
         for file, kind in subject.kinds.items():
             for what, place in self._includes(subject, file, kind):
-                if not self._known(subject, file, kind, what):
-                    yield Found(place, f"{what} is read by no rule", "a file of this repository", kind)
+                if not (MADE.match(what) or what in HARMLESS or self._ours(subject, file, kind, what)):
+                    yield Found(
+                        place, f"{what} is read by no rule", "a file of this repository", f"{file}/{what}"
+                    )
 
     def _includes(self, subject: Configuration, file: str, kind: str) -> Iterator[tuple[str, Place]]:
         if kind in ("nginx", "dovecot", "ucl"):
@@ -56,22 +58,18 @@ class MAIL_CFG_024(ConfigurationRule):
                 for matched in PHP.finditer(statement):
                     words = php.literals(matched["what"])
                     yield (words[0] if len(words) == 1 else matched["what"]), Place(file, line)
-        elif kind in ("ini", "words"):
-            settings = subject.flat(file)
-            for name, value in settings.values.items() if settings else ():
-                if name.split()[0] in FLAT:
+        elif kind in ("ini", "words") and (settings := subject.flat(file)):
+            for name, value in settings.values.items():
+                if name.split()[0] in ("include", "!include", "!includedir"):
                     yield value, settings.where(name)
 
-    def _known(self, subject: Configuration, file: str, kind: str, what: str) -> bool:
-        if MADE.match(what) or what in HARMLESS or (kind == "dovecot" and "conf.d" in what):
-            return True  # the last one belongs to MAIL_CFG_009
+    def _ours(self, subject: Configuration, file: str, kind: str, what: str) -> bool:
         here, inside = FOLDERS[kind]
-        if what.startswith(f"{inside}/"):
-            path = here + what.removeprefix(inside)
+        if what.startswith("/"):
+            path = here + what.removeprefix(inside) if what.startswith(f"{inside}/") else ""
         else:
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(file), what.lstrip("/")))
-        found = [each for each, its in subject.kinds.items() if its == kind and fnmatch(each, path)]
-        return bool(found) and not (what.startswith("/") and not what.startswith(f"{inside}/"))
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(file), what))
+        return any(its == kind and fnmatch(each, path) for each, its in subject.kinds.items())
 
 
 check = MAIL_CFG_024()

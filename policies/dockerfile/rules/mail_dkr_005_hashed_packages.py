@@ -1,30 +1,23 @@
 import re
 from collections.abc import Iterator
 
-from policies.dockerfile.reader import Dockerfile, Instruction, Stage, assignments
+from policies.dockerfile.reader import Dockerfile, Instruction, assignments
 from policies.dockerfile.rule import DockerfileRule
 from policies.model import Found, Severity
 from policies.shared.shell import commands
 
-#: What may run another command.
-RUNNER = r"(?:(?:timeout|xargs|nohup|nice|gosu|su-exec|chroot|setpriv|runuser|time)\s(?:.*\s)?)?"
 PIP = re.compile(
-    rf"^{RUNNER}(?:(?:python[\d.]*|py)\s+(?:-(?!\w*m\b)\S+\s+)*-\w*m\s+pip\b|pip[\d.]*\b|uv\s+pip\b)(?P<rest>.*)$"
+    r"^(?:(?:python[\d.]*|py)\s+(?:-\S+\s+)*-m\s+pip\b|pip[\d.]*\b|uv\s+pip\b)(?P<rest>.*\b(?:install|download|wheel)\b.*)$"
 )
 #: Installers that know no hashes, or only with a lock file that they may not change.
 OTHERS = re.compile(
-    r"^(?:pipx\s+(?:install|run)|uvx\s|uv\s+(?:tool|add|run)\b|poetry\s+add|pdm\s+add|easy_install\b|"
-    r"python[\d.]*\s+\S*setup\.py\s+(?:install|develop)|(?:conda|mamba|micromamba)\s+install)"
+    r"^(?:pipx\s+(?:install|run)|uvx\s|uv\s+(?:tool|add|run)\b|uv\s+sync\b(?!.*\s--(?:frozen|locked)\b)|poetry\s+add|pdm\s+add"
+    r"|easy_install\b|python[\d.]*\s+\S*setup\.py\s+(?:install|develop)|(?:conda|mamba|micromamba)\s+install)"
 )
-LOCKED = re.compile(r"^uv\s+sync\b(?!.*\s--(?:frozen|locked)\b)")
-VARIABLE = re.compile(r"^\$\{?\w+\}?\s+install\b")
-UNSET = re.compile(r"\b(?:PIP|UV)_REQUIRE_HASHES=[\"']?(?:0|false|no|off)?[\"']?(?:\s|;|$)", re.IGNORECASE)
 SETTING = ("PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES")
 #: Wheels only: what is compiled runs its own setup while the image is built.
-BINARY = re.compile(r"--(?:only-binary|no-build|no-binary)\b")
-WHEELS = ("PIP_ONLY_BINARY", "UV_NO_BUILD")
-AWAY = re.compile(r"(?:-r|-c|--requirements?|--constraints?)[=\s]*[\"']?\w+://")
-REQUIREMENTS = re.compile(r"(?:^|\s)(?:-r|--requirement|--requirements)(?:[=\s]|(?=\S))")
+BINARY = re.compile(r"--(?:only-binary|no-build)\b|PIP_ONLY_BINARY|UV_NO_BUILD")
+REQUIREMENTS = re.compile(r"(?:^|\s)(?:-r|--requirements?)(?:[=\s]|(?=\S))(?![\"']?\w+://)")
 
 
 class MAIL_DKR_005(DockerfileRule):
@@ -42,54 +35,29 @@ class MAIL_DKR_005(DockerfileRule):
 
     def check(self, subject: Dockerfile) -> Iterator[Found]:
         """Look at every pip of every stage."""
+        settings = [each for each in subject.instructions if each.name in ("ENV", "ARG")]
+        wheels = any(BINARY.search(each.value) for each in settings)
         for stage in subject.stages:
-            always = self._inherited(subject, stage)
+            hashed = False
             for instruction in stage.instructions:
                 if instruction.name in ("ENV", "ARG"):
-                    always = self._setting(instruction, always)
-                elif instruction.name == "RUN":
-                    hashed = always and not UNSET.search(instruction.value)
-                    wheels = self._wheels(subject, instruction)
-                    for what in filter(
-                        None, (self._wrong(each, hashed, wheels) for each in commands(instruction.value))
-                    ):
-                        yield Found(
-                            instruction.place, what, "--require-hashes -r requirements.txt", subject.file
-                        )
+                    hashed = self._setting(instruction, hashed)
+                for command in commands(instruction.value) if instruction.name == "RUN" else ():
+                    if what := self._wrong(command, hashed, wheels or bool(BINARY.search(instruction.value))):
+                        entity = f"{subject.file}/{' '.join(command.split()[:3])}"
+                        yield Found(instruction.place, what, "--require-hashes -r requirements.txt", entity)
 
-    def _wrong(self, command: str, always: bool, wheels: bool) -> str:
-        if OTHERS.match(command) or LOCKED.match(command) or VARIABLE.match(command):
+    def _wrong(self, command: str, hashed: bool, wheels: bool) -> str:
+        if OTHERS.match(command):
             return f"`{' '.join(command.split()[:2])}` installs without hashes"
         matched = PIP.match(command)
-        words = matched["rest"].split() if matched else []
-        if not {"install", "download", "wheel"} & set(words):
+        if not matched:
             return ""
-        if not (always or "--require-hashes" in [word.strip("\"'") for word in words]):
+        if not (hashed or "--require-hashes" in matched["rest"]):
             return "pip installs without hashes"
-        named = REQUIREMENTS.search(matched["rest"]) if matched else None
-        if not named:
-            return "pip installs what no requirements file names"
-        if AWAY.search(matched["rest"]):
-            return "pip installs what a file elsewhere names"
-        return (
-            "" if wheels or BINARY.search(matched["rest"]) else "pip compiles packages, and runs their code"
-        )
-
-    def _wheels(self, subject: Dockerfile, instruction: Instruction) -> bool:
-        """Tell whether a variable asks for wheels only."""
-        settings = [each.value for each in subject.instructions if each.name in ("ENV", "ARG")]
-        return any(name in text for name in WHEELS for text in (instruction.value, *settings))
-
-    def _inherited(self, subject: Dockerfile, stage: Stage) -> bool:
-        """Tell whether a stage under this one asks for hashes."""
-        earlier = subject.stages[: subject.stages.index(stage)]
-        under = next((each for each in reversed(earlier) if each.alias.lower() == stage.image.lower()), None)
-        if under is None:
-            return False
-        always = self._inherited(subject, under)
-        for instruction in under.named("ENV"):
-            always = self._setting(instruction, always)
-        return always
+        if not REQUIREMENTS.search(matched["rest"]):
+            return "pip installs what no requirements file of this repository names"
+        return "" if wheels else "pip compiles packages, and runs their code"
 
     def _setting(self, instruction: Instruction, before: bool) -> bool:
         pairs = dict(assignments(instruction.value))

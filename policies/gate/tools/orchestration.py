@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from policies.compose.project import EXAMPLES, sets_of_files
+from policies.compose.files import sets_of_files
 from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
 from policies.model import Finding, Place
-from policies.shared.interpolation import REQUIRED, env_file
+from policies.shared.interpolation import EXAMPLES, REQUIRED, env_file
 from policies.shared.repository import Repository
 
 #: Given to required variables that the example leaves empty; fits addresses and names alike.

@@ -2,11 +2,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
 
-from policies.compose.project import EXAMPLES
 from policies.model import Found, Place, Severity
 from policies.repository.rule import RepositoryRule
 from policies.repository.tracked import added_lines, messages, tracked
 from policies.shared import leaks
+from policies.shared.interpolation import EXAMPLES
 from policies.shared.repository import Repository
 
 #: Files of which MAIL_CMP_017, MAIL_DKR_006 and MAIL_REP_005 judge the settings.

@@ -1,10 +1,10 @@
 import re
 from collections.abc import Iterator
 
-from policies.config.scripts import script_files
 from policies.model import Found, Place, Severity
 from policies.repository.rule import RepositoryRule
 from policies.shared.repository import Repository
+from policies.shared.scripts import script_files
 
 #: What deletes volumes: in one line, whatever stands between the words.
 ENGINE = r"\b(?:docker|podman|nerdctl)(?:[-\s]compose)?\b"

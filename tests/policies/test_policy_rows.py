@@ -1,5 +1,6 @@
-"""What is a matter of taste or of the host is no dead end: the finding quotes the row for policy.yml, and with
-it pasted where the row says the same change is clean.
+"""What is a matter of taste or of the host is no dead end: the finding quotes the row for policy.yml.
+
+With it pasted where the row says, the same change is clean.
 """
 
 import re

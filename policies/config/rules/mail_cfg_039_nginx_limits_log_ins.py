@@ -23,7 +23,8 @@ class MAIL_CFG_039(ConfigurationRule):
     bad = "server {\n  location / {\n    proxy_pass http://roundcube:8000;\n  }\n}\n"
     good = (
         "limit_req_zone $binary_remote_addr zone=login:5m rate=30r/m;\nserver {\n"
-        "  limit_req zone=login burst=20 nodelay;\n  location / {\n    proxy_pass http://roundcube:8000;\n  }\n}\n"
+        "  limit_req zone=login burst=20 nodelay;\n"
+        "  location / {\n    proxy_pass http://roundcube:8000;\n  }\n}\n"
     )
     language = "nginx"
 

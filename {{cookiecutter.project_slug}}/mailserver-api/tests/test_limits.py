@@ -71,6 +71,16 @@ async def test_the_time_for_the_body_is_not_taken_from_the_time_for_the_answer(s
     assert (await post(client, slow())).status_code == 200
 
 
+async def test_a_large_message_has_more_time_as_its_scan_takes_longer(start, smtp: SmtpServer):
+    client = await start(answer_seconds=0.3)
+    smtp.hold.clear()
+    large = asyncio.create_task(post(client, MAIL + b"x" * 4 * 1024 * 1024))
+    await _until(lambda: smtp.held == 1)
+    assert (await post(client)).status_code == 503
+    smtp.hold.set()
+    assert (await large).status_code == 200
+
+
 async def _busy(client, smtp: SmtpServer, slots: int) -> list[asyncio.Task]:
     """As many posts as there are slots, all waiting for postfix's verdict."""
     smtp.hold.clear()

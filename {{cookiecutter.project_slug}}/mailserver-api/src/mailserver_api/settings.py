@@ -15,7 +15,7 @@ class Settings:
     """Typed settings. Sizes are in bytes, times in seconds.
 
     A caller's time has two parts: `receive_seconds` for sending the body (25 MiB over a slow line), and
-    `answer_seconds` for waiting, for a slot and then for postfix's verdict. A conversation may go on for
+    `answer_seconds` (one more a MiB) for waiting, for a slot and the verdict. A conversation may go on for
     `submit_seconds`, also when the caller was told to try again; the filter's own limit is 120 s.
     `max_concurrent_messages` SMTP sessions and one more for /ready must stay within
     smtpd_client_connection_count_limit in config/postfix/master.cf. /ready asks for `ready_recipient`.

@@ -101,7 +101,7 @@ def by_api(stack, reader: Mailbox, at_once: int) -> float:
                 raise RuntimeError(f"{answer.status}: {text!r}")
         connection.close()
 
-    before, start = _count(reader), time.perf_counter()
+    before, start = _count(reader), time.time()
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(post, (mails[first::at_once] for first in range(at_once))))
     return _until(reader, before, start)
@@ -119,12 +119,15 @@ def by_smtp(stack, reader: Mailbox, at_once: int, folder: Path) -> float:
         "--volume",
         f"{folder}:/bench:ro",
     ]
-    command += ["--entrypoint", "smtp-source", stack.inspect("postfix")["Image"], "-F", "/bench/mail"]
-    command += ["-s", str(at_once), "-m", str(MAILS), "-f", "writer@sender.example", "-t", reader.address]
+    image = stack.inspect("postfix")["Image"]
+    # The clock starts when the container has: its start is no part of the comparison.
+    command += ["--entrypoint", "sh", image, "-c", 'date +%s.%N; exec smtp-source "$@"', "smtp-source"]
+    command += ["-F", "/bench/mail", "-s", str(at_once), "-m", str(MAILS)]
+    command += ["-f", "writer@sender.example", "-t", reader.address]
     address = stack.inspect("postfix")["NetworkSettings"]["Networks"][f"{stack.project}_mail"]["IPAddress"]
-    before, start = _count(reader), time.perf_counter()
-    subprocess.run([*command, f"{address}:25"], check=True, capture_output=True)
-    return _until(reader, before, start)
+    before = _count(reader)
+    done = subprocess.run([*command, f"{address}:25"], check=True, capture_output=True, text=True)
+    return _until(reader, before, float(done.stdout.split()[0]))
 
 
 def _mail(to: str) -> bytes:
@@ -144,4 +147,4 @@ def _until(reader: Mailbox, before: int, start: float) -> float:
         if time.monotonic() > end:
             raise RuntimeError(f"only {_count(reader) - before} of {MAILS} mails arrived")
         time.sleep(0.05)
-    return MAILS / (time.perf_counter() - start)
+    return MAILS / (time.time() - start)

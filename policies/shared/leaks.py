@@ -1,16 +1,13 @@
-"""Secrets in any text, line by line: by shape, by name, by chance; whole, in pieces, or in base64."""
+"""Secrets in any text, line by line: by shape, by name, by chance; plain or in base64."""
 
 from __future__ import annotations
 
 import re
-import string
-from bisect import bisect_right
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
-from itertools import accumulate
 
-from policies.shared.secrets import HARMLESS, REFERENCE, SHORTEST_BASE64, URL, random_looking, shape
+from policies.shared.secrets import HARMLESS, REFERENCE, URL, random_looking, shape
 
 # Each expression here reads a line once: none may begin with, or hold, a run of signs that may begin
 # anywhere, or a long line would take hours (tests/policies/test_hostile_files.py).
@@ -69,18 +66,9 @@ PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.svg", "*.
 PROGRAMS = ("*.py", "*.js", "*.mjs", "*.ts", "*.rb", "*.go")
 #: Where rules of the configuration know each name.
 OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
-PIECE = re.compile(r"[\"']\s*(?:[+.,&\\]\s*)?[\"']")
 WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-#: The signs of base64.
-SIGNS = string.ascii_letters + string.digits + "+/=_-"
-BASE64_LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
-#: What tells in a text without line ends that one of the shapes may be in it.
-PERHAPS = re.compile(
-    r"AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|PRIVATE ?KEY|\$2[aby]\$|glpat-"
-    r"|AGE-SECRET|hooks\.slack"
-)
 HASHES = re.compile(r"sha-?(?:1|256|384|512)\b|integrity|\sh1:", re.IGNORECASE)
 #: What is public by its nature, and pictures: never judged by chance.
 PUBLIC = re.compile(
@@ -110,7 +98,6 @@ LOCKED = re.compile(
     r"\"(?:(?:\^|~|[<>]=?)? ?\d{1,4}(?:\.(?:\d{1,4}|x)){1,2}(?: \|\| |$|(?=\"))){1,4}\",?)$"
 )
 BY_CHANCE = "a long random text"
-WINDOW = 4
 ALPHABET = 40
 SHORTEST = 6
 LONG = 1000
@@ -122,8 +109,6 @@ def _by_shape(line: str, tests: bool) -> str:
         password = URL.search(line)
         example = EXAMPLE.search(line) or (password and NO_VALUE.search(password["password"]))
         return "" if tests or example else found
-    if not found and PIECE.search(line):
-        found = shape(PIECE.sub("", line))
     if not found:
         found = next((what for blob in BLOB.findall(line) if (what := shape(blob))), "")
     return found
@@ -208,7 +193,7 @@ def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, s
         if found and not ((public or record) and found == BY_CHANCE):
             whole.append((number, found))
         record = record and ")" not in line
-    return (*whole, *split(text))
+    return tuple(whole)
 
 
 @lru_cache(maxsize=4096)
@@ -220,56 +205,3 @@ def _kind(file: str) -> tuple[bool, bool]:
 
 def _one_of(file: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(file, pattern) for pattern in patterns)
-
-
-def _pieces(lines: list[str]) -> list[str]:
-    return [line.strip().removeprefix("- ").strip("\"'+\\,() \t") for line in lines]
-
-
-def split(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line and kind of each secret that only shows when the lines after it are joined to it."""
-    pieces = _pieces(text.splitlines())
-    suspicious = _suspicious(pieces)
-    skip = 0
-    for number in range(len(pieces) - 1):
-        if number < skip or not pieces[number]:
-            continue
-        found, size = _joined(pieces[number : number + WINDOW], number in suspicious)
-        if found:
-            yield number + 1, found
-            skip = number + size
-
-
-def _suspicious(pieces: list[str]) -> set[int]:
-    """Return the pieces that may show one of the shapes together with those after them."""
-    ends = list(accumulate(map(len, pieces)))
-    found: set[int] = set()
-    for matched in PERHAPS.finditer("".join(pieces)):
-        last = bisect_right(ends, matched.start())
-        found.update(range(last - WINDOW + 1, last + 1))
-    return found
-
-
-def _joined(pieces: list[str], suspicious: bool) -> tuple[str, int]:
-    """Return what the first piece shows together with those after it, but neither without the other."""
-    for size in range(2, len(pieces) + 1):
-        first, rest = pieces[0], pieces[1:size]
-        if suspicious and (found := _across([first, *rest])):
-            return f"{found}, split over lines", size
-        if not BASE64_LINE.fullmatch(rest[-1]):
-            if suspicious:
-                continue
-            break
-        tail = first[len(first.rstrip(SIGNS)) :]
-        long = len(tail) + sum(map(len, rest)) >= SHORTEST_BASE64
-        blob = tail and long and all(BASE64_LINE.fullmatch(piece) for piece in rest)
-        if blob and (found := _across([tail, *rest])):
-            return f"{found}, split over lines", size
-    return "", 0
-
-
-def _across(pieces: list[str]) -> str:
-    found = shape("".join(pieces))
-    if not found or any(shape(piece) for piece in pieces) or shape("".join(pieces[1:])):
-        return ""
-    return found

@@ -136,11 +136,11 @@ def test_stored_answers_are_judged(repository):
         ("p=quarantine", "p=none"),
         ("; rua=mailto:admin@example.com", ""),
         ("route3.mx.cloudflare.net", "mx.example.net"),
-        ("    - {service: \"http_status:404\"}\n", ""),
+        ('    - {service: "http_status:404"}\n', ""),
         ("http://nginx:80", "http://192.0.2.1:80"),
-        ("emails: [\"admin@example.com\"]", "emails: []"),
-        ("emails: [\"admin@example.com\"]", "emails: [everyone]"),
-        ("dkim:\n  domain: \"example.com\"\n", ""),
+        ('emails: ["admin@example.com"]', "emails: []"),
+        ('emails: ["admin@example.com"]', "emails: [everyone]"),
+        ('dkim:\n  domain: "example.com"\n', ""),
     ],
 )
 def test_what_would_open_the_edge_is_found(repository, old, new):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -92,7 +93,7 @@ def spoken(value: str, **console) -> dict[str, str]:
     place = Place(f"a {value}.yml", 3)
     finding = Finding("MAIL_REP_001", Severity.HIGH, place, value, value, value, value)
     problem = Problem("unreadable", place, value, value)
-    report = Report([finding], [Finding(*[*vars(finding).values()][:-1], waived=value)], [problem], [value])
+    report = Report([finding], [replace(finding, waived=value)], [problem], [value])
     result = Result(report, INFOS)
     formats.plain(result, Console(file=stream, highlight=False, soft_wrap=True, **console))
     files = {name: getattr(formats, name)(result) for name in ("sarif", "junit", "markdown")}

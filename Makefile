@@ -11,7 +11,7 @@ POLICIES := .venv-policies
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast policies-test policies-docs terraform-test soak lint lock hooks system benchmarks
+.PHONY: check help new demo demo-down test test-fast policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,7 +78,7 @@ check: $(POLICIES)/.done ## The gate over a repository of the defaults, in build
 	@rm -rf build/check && $(POLICIES)/bin/cookiecutter --no-input --output-dir build/check . >/dev/null
 	@$(POLICIES)/bin/python -P policies/__main__.py check build/check/mailserver $(CHECK)
 
-policies-docs: $(POLICIES)/.done ## policies/RULES.md anew, after a change of a rule
+policies-docs: $(POLICIES)/.done ## Regenerates policies/RULES.md, after a change of a rule
 	@$(POLICIES)/bin/python -m policies docs
 
 terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Terraform modules on Terraform's real core, with an AWS in memory
@@ -86,6 +86,9 @@ terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Ter
 
 soak: $(VENV)/.dev system ## The long series at full size: 5,000 mails while everything is killed and cut (MAILS=, SEED=)
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
+
+screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)
+	@SCREENSHOTS=1 $(RUN) -m pytest tests/stack/test_screenshots.py
 
 lint: $(VENV)/.dev ## Formatting and common mistakes
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
@@ -97,5 +100,5 @@ lock: $(VENV)/.dev ## Newest versions of everything that is pinned with hashes
 hooks: $(VENV)/.new ## Puts schemas/answers.schema.json into the hook again, after an edit
 	@$(RUN) -m tools.embed_schema
 
-benchmarks: $(VENV)/.dev ## The measured figures in benchmarks/, made anew
+benchmarks: $(VENV)/.dev ## The measured figures in benchmarks/, measured again
 	@$(RUN) -m benchmarks.run

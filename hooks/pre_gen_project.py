@@ -335,7 +335,7 @@ def problems(answers: Mapping[str, object]) -> list[Problem]:
 
 
 def report(found: list[Problem]) -> str:
-    """Return the block that tells a person what to mend; its last line says that nothing happened."""
+    """Return the block that tells a person what to fix; its last line says that nothing happened."""
     count = "1 answer is wrong" if len(found) == 1 else f"{len(found)} answers are wrong"
     return "\n".join([f"{count}:", *(f"  {problem}" for problem in found), "nothing was generated"])
 

@@ -21,7 +21,7 @@ COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
 
 
 def repository() -> Path:
-    """The demo's repository, made anew from today's template; the state of an earlier demo is kept."""
+    """The demo's repository, made again from today's template; the state of an earlier demo is kept."""
     from cookiecutter.main import cookiecutter
 
     HOME.mkdir(parents=True, exist_ok=True)

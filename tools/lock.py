@@ -1,4 +1,4 @@
-"""`make lock`: compiles every requirements file anew, with hashes and without naming an index.
+"""`make lock`: compiles every requirements file again, with hashes and without naming an index.
 
 A row is a file, the Python it is for, a file whose versions it must share, and whether it is taken alone.
 """

@@ -19,9 +19,8 @@ def _relay(answers: Mapping[str, object]) -> str:
     """Return which log-in of the relay goes into .env."""
     return {
         "sendgrid": "SENDGRID_API_KEY: a SendGrid API key that may send mail, and nothing else",
-        "ses": f"RELAY_USERNAME, SENDGRID_API_KEY: log-in and password of SES in {answers['aws_region']}",
-        "smtp": "RELAY_USERNAME, SENDGRID_API_KEY: log-in and password at your relay;"
-        " its host stands in config/postfix/main.cf (relayhost)",
+        "ses": f"RELAY_USERNAME, SENDGRID_API_KEY: SMTP user and password of SES in {answers['aws_region']}",
+        "smtp": f"RELAY_USERNAME, SENDGRID_API_KEY: user name and password at {answers['relay_host']}",
     }[str(answers["relay"])]
 
 
@@ -30,25 +29,19 @@ def _settings(answers: Mapping[str, object]) -> Step:
     details = [
         "cp .env.example .env",
         _relay(answers),
-        f"CLOUDFLARED_TOKEN: of a Cloudflare Tunnel that serves {answers['webmail_host']},"
-        f" {answers['admin_host']} (both to http://nginx:80)"
-        f" and {answers['api_host']} (to http://mailserver-api:8000); and COMPOSE_PROFILES=edge",
+        "CLOUDFLARE_API_TOKEN: a token from Cloudflare's pages; the guide lists its permissions",
     ]
     if answers["client_access"] == "lan":
         details.append("LAN_ADDRESS: the address of this host on which mail programs reach 993, 465 and 587")
-    return Step("Fill in .env, which never goes into git", tuple(details))
+    return Step("On the host, fill in .env, which never goes into git", tuple(details))
 
 
 def _start(answers: Mapping[str, object], targets: frozenset[str]) -> Step:
     """Say how the stack starts on the host for the first time."""
-    folders = f"mkdir -p {answers['ssd_path']}/mariadb {answers['hdd_path']}/{{mailboxes,daily,weekly}}"
+    folders = f"mkdir -p {answers['ssd_path']}/mariadb {answers['hdd_path']}/mailboxes"
     setup = ("make setup",) if "setup" in targets else ()
-    start = (
-        "docker compose config -q",
-        "docker compose pull --ignore-buildable",
-        "docker compose up -d --build",
-    )
-    return Step("Start it on the host", (folders, *setup, *start, "docker compose ps"))
+    start = ("docker compose pull", "docker compose build", "docker compose up -d --wait --wait-timeout 1200")
+    return Step("Start it", (folders, *setup, *start))
 
 
 def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str]) -> list[Step]:
@@ -60,17 +53,15 @@ def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str])
     if answers["mail_domain"] == "example.com":
         note = "write your answers into a file and run: make new ANSWERS=answers.yml OUT=somewhere"
         return [*found, Step("example.com is only for a trial: choose your own domain", (note,))]
-    found.append(
-        Step("Look around and keep it in git", (f"cd {shlex.quote(str(project))}", "git init && git add ."))
-    )
+    guide = f"{project / 'docs' / 'first-mail.md'}"
+    found.append(Step("Read the guide, whose steps these are in short", (guide,)))
     found += [_settings(answers), _start(answers, targets)]
+    if "edge-apply" in targets:
+        tunnel = "put COMPOSE_PROFILES=edge into .env, then: docker compose up -d --wait"
+        found.append(Step("Set up DNS, Email Routing and the tunnel", ("make edge-apply", tunnel)))
     people = f"https://{answers['admin_host']}/ as {answers['admin_email']}"
-    return [
-        *found,
-        Step(
-            "Add people, who then read mail in the browser", (people, f"https://{answers['webmail_host']}/")
-        ),
-    ]
+    webmail = f"https://{answers['webmail_host']}/"
+    return [*found, Step("Add people, who then read their mail in the browser", (people, webmail))]
 
 
 def plain(found: list[Step]) -> str:

@@ -1,7 +1,7 @@
 """The stand-in images: the table of what replaces what, and building what is missing.
 
 A tag carries the hash of everything that went into the image, so an unchanged one is there at once and a
-changed one is built anew. Beside it, a tag that people can remember points at the newest build.
+changed one is rebuilt. Beside it, a tag that people can remember points at the newest build.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def plain_reference(reference: str) -> str:
 
 
 def _bundle() -> bytes:
-    """The machine's certificates: the base image hands them on, so it changes with them."""
+    """The machine's certificates: the base image passes them on, so it changes with them."""
     path = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
     return path.read_bytes() if path.is_file() else b""
 

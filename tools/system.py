@@ -64,7 +64,7 @@ def install(tools: list[Tool]) -> None:
         )
         if done.returncode:
             print(done.stdout[-3000:], file=sys.stderr)
-            raise SystemExit(f"apt-get {words[0]} failed: mend what it says above, then run this again")
+            raise SystemExit(f"apt-get {words[0]} failed: fix what it says above, then run this again")
 
 
 def main() -> int:

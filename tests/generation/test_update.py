@@ -123,6 +123,18 @@ def test_a_template_that_has_moved_is_named_and_can_be_given(template, made, tmp
     assert (made / "new.cf").exists()
 
 
+def test_an_answer_can_be_changed(made):
+    done = update(made, "--answer", "antivirus=false", "--answer", "object_lock_days=7")
+    assert done.returncode == 0, done.stderr
+    kept = answers.read(made / "answers.yml")
+    assert (kept["antivirus"], kept["object_lock_days"], kept["mail_domain"]) == (False, "7", "acme.com")
+
+
+def test_a_wrong_answer_changes_nothing(made):
+    assert update(made, "--answer", "ssd_path=/etc").returncode == 1
+    assert repository.git(made, "status", "--porcelain") == ""
+
+
 def test_a_repository_of_unknown_origin_says_how_to_link_it(made):
     (made / ".cruft.json").unlink()
     done = update(made)

@@ -31,19 +31,28 @@ def test_steps_are_numbered_in_order():
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_nobody_is_sent_to_a_page_before_there_is_a_way_to_it():
+    text = told()
+    assert text.index("make edge-apply") < text.index("https://")
+
+
 def test_hosts_folders_and_addresses_are_those_of_the_answers():
     text = told(webmail_host="post.acme.com", ssd_path="/fast", hdd_path="/large", admin_email="ada@acme.org")
     assert "https://post.acme.com/" in text and "ada@acme.org" in text
-    assert "/fast/mariadb" in text and "/large/{mailboxes,daily,weekly}" in text
+    assert "/fast/mariadb" in text and "/large/mailboxes" in text
 
 
 def test_folders_with_spaces_are_quoted():
-    assert f"cd '{PROJECT}'" in told()
+    assert f"make -C '{PROJECT}' local" in told()
 
 
 @pytest.mark.parametrize(
     ("relay", "hint"),
-    [("sendgrid", "SendGrid API key"), ("ses", "SES in ap-northeast-1"), ("smtp", "config/postfix/main.cf")],
+    [
+        ("sendgrid", "SendGrid API key"),
+        ("ses", "SES in ap-northeast-1"),
+        ("smtp", "password at smtp.acme.com"),
+    ],
 )
 def test_the_relay_says_which_log_in_it_needs(relay, hint):
     assert hint in told(relay=relay)

@@ -38,14 +38,18 @@ def refused() -> str | None:
     return None
 
 
-def merge(template: str | None, version: str | None) -> bool:
-    """Let cruft apply the difference; the derived answers are derived again by the newer version."""
+def merge(template: str | None, version: str | None, changed: dict[str, str]) -> bool:
+    """Let cruft apply the difference, also of changed answers; derived values are derived again."""
     import cruft
 
     # What cruft has to say is for people; the result is said by report().
     with contextlib.redirect_stdout(sys.stderr):
         return cruft.update(
-            template_path=template, checkout=version, refresh_private_variables=True, skip_apply_ask=True
+            template_path=template,
+            checkout=version,
+            extra_context=changed,
+            refresh_private_variables=True,
+            skip_apply_ask=True,
         )
 
 
@@ -81,6 +85,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--template", help="path or URL of the template, if it has moved")
     parser.add_argument("--version", help="its branch, tag or commit (default: the newest)")
+    parser.add_argument(
+        "--answer", action="append", default=[], metavar="QUESTION=ANSWER", help="an answer to change"
+    )
     options = parser.parse_args()
     if why := refused():
         print(f"nothing is changed: {why}", file=sys.stderr)
@@ -88,7 +95,7 @@ def main() -> int:
     template, before = commits()
     print(f"comparing with {options.template or template} …", file=sys.stderr, flush=True)
     try:
-        merged = merge(options.template, options.version)
+        merged = merge(options.template, options.version, dict(a.split("=", 1) for a in options.answer))
     except Exception as error:  # Whatever cruft, git or the template's own checks had to say.
         print(f"nothing is changed: {error}", file=sys.stderr)
         print("Has the template moved? make update TEMPLATE=path-or-URL", file=sys.stderr)

@@ -118,7 +118,7 @@ def deployment(images, tmp_path_factory) -> Iterator[Deployment]:
 
 def test_the_guide_ends_with_nothing_left_to_do_at_cloudflare(deployment):
     said = next(output for block, output in deployment.said.items() if block == "make edge-plan\n")
-    assert "nothing to do" in said
+    assert "Nothing to do" in said
     assert (deployment.repository / "secrets" / "cloudflared_token").stat().st_size
 
 

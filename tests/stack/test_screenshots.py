@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from tests.stack.clients import Edge, message
 from tests.stack.conftest import TEMPLATE
@@ -53,7 +53,7 @@ def test_the_pictures_of_the_guide(page, stack, mailboxes, scanned):
     page.locator("input[name=email]").fill(stack.info["admin"])
     page.locator("input[name=password]").fill(stack.info["admin_password"])
     page.keyboard.press("Enter")
-    expect(page.locator("a[href*=mailboxes]").first).to_be_attached()
+    page.locator("a[href*=mailboxes]").first.wait_for(state="attached")
     take(page, "administration")
 
     reader, subject = mailboxes.new(), SUBJECTS[page.language]
@@ -64,7 +64,7 @@ def test_the_pictures_of_the_guide(page, stack, mailboxes, scanned):
     page.locator("input[name=_pass]").fill(reader.password)
     page.locator("#rcmloginsubmit").click()
     page.locator("#messagelist").get_by_text(subject).first.click()
-    expect(page.frame_locator("#messagecontframe").get_by_text(subject).first).to_be_visible()
+    page.frame_locator("#messagecontframe").get_by_text(subject).first.wait_for()
     take(page, "inbox")
 
     page.goto(f"{stack.info['webmail']}?_task=mail&_action=compose&_to=writer@sender.example")

@@ -15,7 +15,6 @@ from playwright.sync_api import Page
 from tests.stack.clients import Edge, message
 from tests.stack.conftest import TEMPLATE
 from tests.stack.stack import ARTIFACTS
-from tests.stack.test_webmail import browser  # noqa: F401 - a fixture
 
 LANGUAGES = {"en": "en-US", "ja": "ja-JP"}
 SUBJECTS = {"en": "Your first mail", "ja": "最初のメール"}
@@ -31,7 +30,7 @@ def folder(language: str) -> Path:
 
 
 @pytest.fixture(params=LANGUAGES)
-def page(request, browser, stack) -> Iterator[Page]:  # noqa: F811
+def page(request, browser, stack) -> Iterator[Page]:
     context = browser.new_context(viewport=SIZE, locale=LANGUAGES[request.param])
     context.set_default_timeout(60_000)
     page = context.new_page()

@@ -65,7 +65,7 @@ def test_the_default_ports_are_those_of_the_compose_file() -> None:
 def test_info_before_the_first_up_names_the_command(cli: Cli) -> None:
     result = cli("local", "info")
     assert result.exit_code == 1
-    assert "mailctl local up" in result.stderr
+    assert "make local" in result.stderr
 
 
 def test_down_removes_the_containers_and_keeps_the_state(repo: Path, cli: Cli, docker: FakeDocker) -> None:

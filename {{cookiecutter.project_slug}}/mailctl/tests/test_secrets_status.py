@@ -39,7 +39,7 @@ def test_a_missing_file_fails_and_the_mending_command_is_named(secrets: Path, cl
     (secrets / name).unlink()
     result = cli("secrets", "status")
     assert result.exit_code == 1
-    assert f"{name}: mailctl secrets init" in " ".join(result.stdout.split())
+    assert f"{name}: make setup" in " ".join(result.stdout.split())
 
 
 def test_a_needed_file_that_is_empty_fails(secrets: Path, cli: Cli) -> None:
@@ -95,7 +95,7 @@ def test_a_certificate_is_judged_by_what_is_left_of_it(
 def test_without_a_folder_the_next_command_is_named(repo: Path, cli: Cli) -> None:
     result = cli("secrets", "status")
     assert result.exit_code == 1
-    assert "mailctl secrets init" in result.stderr
+    assert "make setup" in result.stderr
 
 
 @pytest.mark.parametrize("width", [44, 80, 120])

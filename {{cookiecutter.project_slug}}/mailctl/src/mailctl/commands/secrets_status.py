@@ -38,7 +38,7 @@ def _show(context: Context, inspection: "Inspection") -> None:
         return
     out.show(_table(inspection.findings, out.console.width))
     if not inspection.folder_ok:
-        out.warn(f"{inspection.folder} must have mode 0700: mailctl secrets init")
+        out.warn(f"{inspection.folder} must have mode 0700: make setup")
     todo: dict[str, list[str]] = {}
     for finding in inspection.findings:
         if finding.todo:

@@ -77,7 +77,7 @@ def _not_made(setting: str, path: Path, error: OSError) -> Problem:
         value=str(path),
         wrong=f"the folder cannot be made: {error.strerror}",
         mend=f'mount the disk or name another folder; or: sudo mkdir -p {path} && sudo chown "$USER" {path}',
-        next="mailctl setup",
+        next="make setup",
     )
 
 

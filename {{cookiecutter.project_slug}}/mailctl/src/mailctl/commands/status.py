@@ -83,7 +83,7 @@ def _show(
     if all(state.container for state in states):
         out.item("next", f"docker compose{option} logs --tail=50 {' '.join(bad)}")
     else:
-        out.item("next", "mailctl local up" if local else "docker compose up -d")
+        out.item("next", "make local" if local else "docker compose up -d")
 
 
 def _show_disk(context: Context, disk: "Disk") -> None:

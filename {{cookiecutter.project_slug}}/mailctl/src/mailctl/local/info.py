@@ -43,7 +43,7 @@ def read_info(stack: LocalStack) -> Info:
                 value=stack.project,
                 wrong="has not been started yet, or not to its end",
                 mend="start it",
-                next="mailctl local up",
+                next="make local",
             )
         )
     ports = stack.ports
@@ -80,7 +80,7 @@ def show_info(out: Output, info: Info) -> None:
         ("API", info.api),
         ("", info.api_token_file),
         ("CA", info.ca_file),
-        ("end", "mailctl local down   (make local-down)"),
+        ("end", "make local-down"),
     )
     for label, text in rows:
         out.row(label, text)

@@ -62,13 +62,13 @@ def refuse_busy(wanted: Iterable[tuple[str, int]], own: Iterable[int], names: Ma
 
 def _busy(address: str, port: int, reason: str, names: Mapping[str, int]) -> Problem:
     variable = next((name for name, number in names.items() if number == port), None)
-    free = f"use another port, e.g. {variable}={_suggestion(port)} mailctl local up; or " if variable else ""
+    free = f"use another port, e.g. {variable}={_suggestion(port)} make local; or " if variable else ""
     return Problem(
         field=variable or "port",
         value=f"{address or '*'}:{port}",
         wrong=f"{reason}; nothing has been started",
         mend=f"{free}end what uses it (ss -ltnp 'sport = :{port}')",
-        next="mailctl local up",
+        next="make local",
     )
 
 

@@ -33,7 +33,7 @@ def load(path: Path) -> Seed | None:
                 field="local state",
                 value=str(path),
                 wrong=f"cannot be read: {type(error).__name__}",
-                mend="mailctl local down --volumes removes the local stack with its state; then start anew",
+                mend="remove the local stack with its state: .venv/bin/mailctl local down --volumes",
             )
         ) from None
 
@@ -52,7 +52,7 @@ def seed(stack: LocalStack) -> Seed:
                 value="(empty)",
                 wrong="the first mailbox needs a domain",
                 mend=f"set it in {stack.context.env_path}",
-                next="mailctl local up",
+                next="make local",
             )
         )
     kept = load(seed_path(stack)) or Seed(f"{FIRST_MAILBOX}@{domain}", readable(PASSWORD_LENGTH).decode())

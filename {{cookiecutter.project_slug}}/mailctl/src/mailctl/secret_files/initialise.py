@@ -96,7 +96,7 @@ def _unusable_source(store: Store, name: str, content: bytes) -> Problem | None:
         value=f"{store.path / name} (content not shown)",
         wrong=f"does not hold {kind}; other files are made from it",
         mend="put the right one back from a backup, or empty the file to get a new one",
-        next="mailctl secrets init",
+        next="make setup",
     )
 
 
@@ -148,7 +148,7 @@ def _uncovered(entry: Derived, content: bytes, names: tuple[str, ...]) -> list[s
     missing = sorted(set(names) - covered_names(certificate)) if certificate else []
     if not missing:
         return []
-    mend = f"for a new one empty {entry.file} and run mailctl secrets init"
+    mend = f"for a new one empty {entry.file} and run make setup"
     return [f"{entry.file} does not carry {', '.join(missing)}; {mend}"]
 
 

@@ -12,7 +12,7 @@ from mailctl.secret_files.table import SOURCES, Source
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}", re.IGNORECASE)
-NEXT = "mailctl secrets init (nothing has been written yet)"
+NEXT = "make setup (nothing has been written yet)"
 
 
 @dataclass(frozen=True)

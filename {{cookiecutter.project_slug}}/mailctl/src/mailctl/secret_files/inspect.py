@@ -12,7 +12,7 @@ from mailctl.secret_files.table import DERIVED, SOURCES, Derived, Source
 PRESENT, EMPTY, MISSING = "present", "empty", "missing"
 CERTIFICATE_WARNING_DAYS = 30
 SECONDS_A_DAY = 86400
-INIT = "mailctl secrets init"
+INIT = "make setup"
 
 
 @dataclass(frozen=True)
@@ -123,4 +123,4 @@ def rotation(source: Source) -> str:
     """How this secret is changed: by the command where this mailctl has it, else by hand."""
     from mailctl.registry import exists
 
-    return f"mailctl secrets rotate {source.file}" if exists("secrets rotate") else source.replace
+    return f".venv/bin/mailctl secrets rotate {source.file}" if exists("secrets rotate") else source.replace

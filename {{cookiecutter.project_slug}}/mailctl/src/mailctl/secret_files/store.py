@@ -179,7 +179,7 @@ def _folder_problem(path: Path, error: OSError) -> Problem:
     if path.is_symlink():
         wrong, mend = "is a symlink", "use a real folder; set SECRETS_DIR in .env if it lies elsewhere"
     elif isinstance(error, FileNotFoundError):
-        wrong, mend = "does not exist", "mailctl secrets init"
+        wrong, mend = "does not exist", "make setup"
     elif isinstance(error, (FileExistsError, NotADirectoryError)):
         wrong, mend = "is not a folder", f"move it away: mv {path} {path}.old"
     else:

@@ -107,7 +107,7 @@ def _certificate(service: str) -> Derived:
     return Derived(f"{service}_tls.crt", (service,), sources, _certificate_of(service), certificate=True)
 
 
-_EMPTY_AND_AGAIN = "empty the file, put the new value into .env and run mailctl secrets init"
+_EMPTY_AND_AGAIN = "empty the file, put the new value into .env and run make setup"
 
 SOURCES: tuple[Source, ...] = (
     _password("mariadb_root_password", ("mariadb",), "root", "MYSQL_ROOT_PASSWORD"),

@@ -16,7 +16,7 @@ from tests.stack.clients import Edge, message
 from tests.stack.conftest import TEMPLATE
 from tests.stack.stack import ARTIFACTS
 
-# Both guides show the English pages: a picture of Japanese ones needs fonts that a bare machine does not have.
+# Both guides show the English pages: pictures of Japanese ones need fonts that a bare machine lacks.
 LANGUAGES, SUBJECT = ("en", "ja"), "Your first mail"
 # Small enough for a repository, large enough to read.
 SIZE, QUALITY, LARGEST = {"width": 1100, "height": 680}, 60, 90_000

@@ -82,8 +82,10 @@ def test_every_field_of_a_waiver_is_needed(repository, key):
 
 
 def test_a_date_without_quotes_is_a_date(repository):
-    text = "waivers:\n  - rule: MAIL_REP_001\n    place: .gitignore#*.key\n"
+    text = (
+        "waivers:\n  - rule: MAIL_REP_001\n    place: .gitignore#*.key\n"
         "    reason: Keys of the test are public.\n"
+    )
     (repository / "policy.yml").write_text(text + "    owner: admin\n    expires: 2027-01-31\n")
     assert check(repository, Options(only=("MAIL_REP_001",), today=TODAY)).report.exit_code == 0
 

@@ -29,7 +29,7 @@ class Settings:
     max_message_bytes: int = 25 * 1024 * 1024
     max_concurrent_messages: int = 16
     max_receiving: int = 64
-    connect_timeout: float = 10.0
+    connect_timeout: float = 30.0
     ready_timeout: float = 5.0
     receive_seconds: float = 600.0
     answer_seconds: float = 20.0

@@ -20,6 +20,8 @@ EHLO_NAME = "mailserver-api.internal"
 # Postfix closes an idle session after 300 s, and after 10 s when it is short of processes.
 IDLE_SECONDS = 8.0
 CLOSE_SECONDS = 0.5
+# How long an idle session may take to show that it still works, before a new one is tried.
+BEGIN_SECONDS = 8.0
 READ_BYTES = 64 * 1024
 
 
@@ -222,7 +224,7 @@ class Pool:
     async def _begins(self, session: Session, begin: Step) -> bool:
         """Whether an idle session still works. If not, all go, as they probably share its fate."""
         try:
-            async with asyncio.timeout(self._server.connect_timeout):
+            async with asyncio.timeout(BEGIN_SECONDS):
                 if not session.is_stale:
                     await begin(session)
                     return True

@@ -10,7 +10,18 @@ from conftest import Cli
 
 from mailctl import __version__, registry
 
-HEAVY = ("docker", "cryptography", "yaml", "rich", "requests", "dotenv")
+HEAVY = (
+    "cloudflare",
+    "dns",
+    "httpx",
+    "jsonschema",
+    "docker",
+    "cryptography",
+    "yaml",
+    "rich",
+    "requests",
+    "dotenv",
+)
 
 
 def test_help_loads_nothing_heavy() -> None:

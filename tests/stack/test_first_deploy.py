@@ -142,8 +142,9 @@ def test_the_edge_delivers_with_the_operators_token(deployment):
     eventually(lambda: set(deployment.states().values()) == {"healthy"}, limit=300)
     script = POST.format(token=SECRETS["MAILSERVER_API_TOKEN"])
     assert deployment.shell(f'docker compose exec -T mailserver-api python -c "{script}"').strip() == "200"
-    mailbox = Path(deployment.env_value("HDD_PATH")) / "mailboxes" / "example.com" / "me" / "mail" / "new"
-    mails = eventually(lambda: list(mailbox.iterdir()) if mailbox.is_dir() else [])
+    mailbox = Path(deployment.env_value("HDD_PATH")) / "mailboxes" / "example.com" / "me" / "mail"
+    # A Sieve rule that sets a flag files it below cur, all others below new.
+    mails = eventually(lambda: [*mailbox.glob("new/*"), *mailbox.glob("cur/*")])
     assert b"first mail" in mails[0].read_bytes()
 
 

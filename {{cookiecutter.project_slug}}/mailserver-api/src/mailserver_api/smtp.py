@@ -125,9 +125,10 @@ class Session:
             return
         with contextlib.suppress(*BREAKS):
             async with asyncio.timeout(CLOSE_SECONDS):
-                self._writer.write(b"QUIT\r\n")
-                while await self._reader.read(READ_BYTES):
-                    pass
+                if self._extensions:  # earlier it would be a command out of turn
+                    self._writer.write(b"QUIT\r\n")
+                    while await self._reader.read(READ_BYTES):
+                        pass
         self._writer.transport.abort()
 
     async def _ehlo(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.stack import breaker as breaking
 from tests.stack import worker as working
@@ -29,6 +29,8 @@ BROWSER_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# A busy machine takes longer for a page than the five seconds that playwright waits.
+expect.set_options(timeout=60_000)
 COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
 FLAVOURS = {
     "default answers": {"project_slug": f"{PREFIX}-default"},

@@ -62,7 +62,7 @@ def reader(stack, accounts) -> Mailbox:
 def session(browser, stack, reader) -> Iterator[Watched]:
     """A browser in which the reader has logged in to webmail; every frame of it reports to us."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     seen = Watched(context.new_page(), stack.info["webmail"])
     context.expose_function("violated", lambda what: seen.violations.append(what))
     context.expose_function("ran", lambda what: seen.ran.append(what))

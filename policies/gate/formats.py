@@ -23,7 +23,7 @@ def as_json(result: Result) -> str:
         found = {
             "rule": each.rule, "severity": each.severity.word,
             "file": each.place.file, "line": each.place.line,
-            "entity": each.entity, "is": each.what, "should_be": each.should, "mend": each.fix,
+            "entity": each.entity, "is": each.what, "should_be": each.should, "fix": each.fix,
         }  # fmt: skip
         return found | ({"waiver": each.waived} if each.waived else {})
 
@@ -33,7 +33,7 @@ def as_json(result: Result) -> str:
             "file": each.place.file,
             "line": each.place.line,
             "is": each.what,
-            "mend": each.fix,
+            "fix": each.fix,
         }
 
     body = {

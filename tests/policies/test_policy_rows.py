@@ -29,7 +29,8 @@ def pasted(text: str, row: str) -> str:
 
 
 def findings(root):
-    return [each for rule in RULES for each in rule.findings(Repository(root))]
+    repository = Repository(root)
+    return [each for rule in RULES for each in rule.findings(repository)]
 
 
 @pytest.mark.parametrize("case", [each for each in read("harmless") if each.policy], ids=str)

@@ -79,7 +79,7 @@ def test_json_says_all_there_is_to_say(repository, capsys):
     assert "10.0.0.0/8" in first["is"] and first["should_be"] and first["fix"] and first["line"] > 1
 
 
-def test_plain_text_shows_place_is_should_be_and_how_to_mend(repository, capsys):
+def test_plain_text_shows_place_is_should_be_and_how_to_fix(repository, capsys):
     assert main(["check", str(repository), "--only", "MAIL_CFG_001"]) == 1
     said = capsys.readouterr().out
     for part in (

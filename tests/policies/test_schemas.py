@@ -215,8 +215,8 @@ def test_every_pattern_is_explained_in_words(file):
         ("answers", "object_lock_days: 0", "object_lock_days is 0", "at least 1"),
         ("answers", "{}", "the file: api_host is missing", "api_host: a host of your domain, such as"),
         ("answers", f"project_name: {'a' * 90}", "project_name has 90 letters", "a plain name such as"),
-        ("waivers", "waivers: {}", "waivers is a mapping", "a list"),
-        ("waivers", "waivers: [{place: ' '}]", 'waivers[0].place is " "', "a path from the root such as"),
+        ("policy", "waivers: {}", "waivers is a mapping", "a list"),
+        ("policy", "waivers: [{place: ' '}]", 'waivers[0].place is " "', "a path from the root such as"),
     ],
     ids=lambda value: value if " is " in value or " has " in value else "",
 )

@@ -101,6 +101,24 @@ def _change(path: Path, edit: dict[str, Any]) -> None:
         path.write_text(after, encoding="utf-8")
 
 
+def in_memory(root: Path, mutation: Mutation) -> tuple[dict[str, str | None], dict[str, bool]]:
+    """Return the texts and the modes of files that a mutation of a repository changes; None: it is gone."""
+    texts: dict[str, str | None] = {}
+    modes: dict[str, bool] = {}
+    for edit in mutation.edits:
+        file = edit["file"]
+        path = root / file
+        if "executable" in edit:
+            modes[file] = edit["executable"]
+            assert modes[file] != bool(path.stat().st_mode & 0o100), "the mutation changes nothing"
+            continue
+        before = texts[file] if file in texts else path.read_text("utf-8") if path.is_file() else None
+        assert before is not None or not edit.get("delete"), f"there is no {file}"
+        texts[file] = None if edit.get("delete") else _edited(before or "", edit)
+        assert texts[file] != before, "the mutation changes nothing"
+    return texts, modes
+
+
 def mutate(root: Path, mutation: Mutation) -> None:
     """Change a git repository as the mutation says; git takes the files even where it would ignore them."""
     for edit in mutation.edits:

@@ -1,106 +1,134 @@
 """Each single mutation of a generated repository is caught by the rule it names and by no other: neither rule
 nor schema nor one of checkov's own checks nor the checker of what was changed.
+
+The edits stand in for files in memory. Families of rules that an edit cannot reach were silent before it and
+are not asked again; checkov and the checkers are asked only where an edit touches their files, on disk.
 """
 
-import hashlib
 import re
 import shutil
-import subprocess
 
 import pytest
-from mutations import mutate, read
+from mutations import in_memory, read
 
-from policies.gate import check, own_checks
-from policies.gate.check import Options, judge
+from policies.gate import check, documents, own_checks
+from policies.gate.info import OTHERS
 from policies.gate.loading import load
+from policies.gate.run import Report, run_rules
+from policies.gate.tools.base import Settings
 from policies.gate.tools.linters import Shellcheck, Zizmor
 from policies.gate.tools.orchestration import ComposeConfig
+from policies.readers import Repository
 
 LOADED = load()
 MUTATIONS = read("mutations")
 HARMLESS = [each for each in read("harmless") if not each.policy]
+FEWEST = 900
+SCHEMAS = [name for name, info in OTHERS.items() if info.family == "schema"]
 
-
-def git(root, *words):
-    who = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    subprocess.run(["git", "-C", str(root), *who, *words], check=True, capture_output=True)
+#: Folders whose files are looked at by these families only; the others never look there.
+APART = {
+    "terraform/": ("terraform", "repository"),
+    ".github/": ("actions", "repository"),
+}
+#: Files of checkov's frameworks, and of checkers that need no image.
+FRAMEWORKS = {
+    "dockerfile": re.compile(r"(?:.*/)?Dockerfile[^/]*$"),
+    "github_actions": re.compile(r"\.github/workflows/"),
+    "terraform": re.compile(r".*\.tf$"),
+}
+CHECKERS = {
+    Zizmor(): re.compile(r"\.github/"),
+    Shellcheck(): re.compile(r".*(?:\.sh|/bin/[^/]+)$"),
+    ComposeConfig(): re.compile(r"[^/]*compose[^/]*$|\.env"),
+}
 
 
 @pytest.fixture(scope="module")
-def committed(generate, tmp_path_factory):
-    """Return a function that gives a generated repository with one commit, as it was generated."""
-    made = {}
+def written(generate, tmp_path_factory):
+    """Return a function that calls another one with a repository on disk that has some changes."""
+    copies = {}
 
-    def repository(answers):
-        key = str(sorted(answers.items()))
-        if key not in made:
-            made[key] = tmp_path_factory.mktemp("committed") / "repository"
-            shutil.copytree(generate(answers), made[key], symlinks=True)
-            git(made[key], "init", "-q")
-            git(made[key], "add", "--all")
-            git(made[key], "commit", "-q", "-m", "first")
-        git(made[key], "reset", "-q", "--hard")
-        git(made[key], "clean", "-q", "-f", "-f", "-d", "-x")
-        return made[key]
+    def asked(root, texts, modes, ask):
+        if root not in copies:
+            copies[root] = shutil.copytree(
+                root, tmp_path_factory.mktemp("copy") / "repository", symlinks=True
+            )
+        copy = copies[root]
+        try:
+            for file, text in texts.items():
+                (copy / file).unlink(missing_ok=True)
+                if text is not None:
+                    (copy / file).parent.mkdir(parents=True, exist_ok=True)
+                    (copy / file).write_text(text, encoding="utf-8")
+            for file in {*texts, *modes}:
+                if (copy / file).exists():
+                    executable = modes.get(file, (root / file).exists() and Repository(root).executable(file))
+                    (copy / file).chmod(0o755 if executable else 0o644)
+            return ask(Repository(copy))
+        finally:
+            for file in {*texts, *modes}:
+                (copy / file).unlink(missing_ok=True)
+                if (root / file).exists():
+                    shutil.copy2(root / file, copy / file)
 
-    return repository
-
-
-@pytest.fixture(scope="module", autouse=True)
-def checkov_runs_once_for_the_same_files():
-    """Let checkov judge a kind of files again only when one of them is another than before."""
-    run, known = own_checks._report, {}
-
-    def remembered(repository, framework, leave_out):
-        digest = hashlib.sha256(str(repository.root).encode())
-        for file in sorted(own_checks._files(repository, framework)):
-            digest.update(f"\0{file}\0{repository.text(file)}".encode())
-        key = framework, digest.hexdigest()
-        if key not in known:
-            known[key] = list(run(repository, framework, leave_out))
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(own_checks, "_report", remembered)
-        yield
+    return asked
 
 
-#: Checkers that need no image, and the files that they look at.
-CHECKERS = (
-    (Zizmor(), re.compile(r"\.github/")),
-    (Shellcheck(), re.compile(r".*(?:\.sh|/bin/[^/]+)$")),
-    (ComposeConfig(), re.compile(r"[^/]*compose[^/]*$|\.env")),
-)
+def families(files):
+    """Return the families that may see edits of some files."""
+    reach = {APART.get(next((each for each in APART if file.startswith(each)), "")) for file in files}
+    if len(reach) == 1 and None not in reach:
+        return reach.pop()
+    near = [each for each in check.FAMILIES if each != "terraform"]
+    apart = not any(file.endswith((".tf", ".hcl", "policy.yml")) or "terraform" in file for file in files)
+    return near if apart else check.FAMILIES
 
 
-def judged(root, mutation=None):
+def programs(repository, frameworks, checkers):
+    """Return what checkov and the checkers say."""
+    said = own_checks.run(repository, frameworks)
+    outcomes = [each.run(repository, Settings()) for each in checkers if each.needed(repository)]
+    found = [*said.findings, *(each for outcome in outcomes for each in outcome.findings)]
+    return found, [*said.problems, *(each for outcome in outcomes for each in outcome.problems)]
+
+
+def judged(root, written, mutation):
     """Return the rules that speak, checkers of the changed files among them, and what stopped the gate."""
-    files = [edit["file"] for edit in mutation.edits] if mutation else []
-    chosen = tuple(tool for tool, names in CHECKERS if any(names.match(file) for file in files))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "TOOLS", chosen)
-        report = judge(root, Options(), LOADED).report
-    return sorted({each.rule for each in report.findings}), [each.what for each in report.problems]
+    texts, modes = in_memory(root, mutation)
+    files = {*texts, *modes}
+    repository, report, seen = Repository(root, texts, modes), Report(), families(files)
+    run_rules(repository, [each for each in LOADED.rules.values() if each.family in seen], LOADED, report)
+    report.findings += documents.findings(repository, SCHEMAS)
+    frameworks = tuple(name for name, names in FRAMEWORKS.items() if any(map(names.match, files)))
+    checkers = [tool for tool, names in CHECKERS.items() if any(map(names.match, files))]
+    if frameworks or checkers:
+        found, problems = written(root, texts, modes, lambda on_disk: programs(on_disk, frameworks, checkers))
+        report.findings += found
+        report.problems += problems
+    findings = check._without_what_follows(repository, report)
+    return {each.rule for each in findings}, [each.what for each in (*report.problems, *repository.problems)]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
-def test_a_mutation_is_caught_by_exactly_its_rule(committed, mutation):
-    root = committed(mutation.answers)
-    mutate(root, mutation)
-    found, problems = judged(root, mutation)
-    assert set(found) - ({"SYNTAX_COMPOSE"} if mutation.refused else set()) == {mutation.rule}
+def test_a_mutation_is_caught_by_exactly_its_rule(generate, written, mutation):
+    found, problems = judged(generate(mutation.answers), written, mutation)
+    assert found - ({"SYNTAX_COMPOSE"} if mutation.refused else set()) == {mutation.rule}
     assert problems == []
 
 
 @pytest.mark.parametrize("mutation", HARMLESS, ids=str)
-def test_a_harmless_change_raises_nothing(committed, mutation):
-    root = committed(mutation.answers)
-    mutate(root, mutation)
-    assert judged(root, mutation) == ([], [])
+def test_a_harmless_change_raises_nothing(generate, written, mutation):
+    assert judged(generate(mutation.answers), written, mutation) == (set(), [])
 
 
-def test_the_generated_repository_is_clean(committed):
-    assert judged(committed({})) == ([], [])
+def test_the_generated_repository_is_clean(generate):
+    report = check.judge(generate(), check.Options(), LOADED, tools=False).report
+    assert (report.findings, report.problems) == ([], [])
+
+
+def test_there_are_enough_mutations():
+    assert len(MUTATIONS) >= FEWEST, f"{len(MUTATIONS)} mutations are left, {FEWEST} are asked for"
 
 
 def test_no_two_mutations_have_one_name():

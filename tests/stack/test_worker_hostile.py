@@ -88,7 +88,9 @@ TABLE = {
     "a second mail behind CRLF.CRLF": Row("accepted", 1, body=smuggled(b"\r\n.\r\n")),
     # ---- Quantity
     "10,000 header fields": Row("accepted", 1, tuple(f"X-Field-{n}: {n}" for n in range(10_000))),
-    "a header field of 100 kB": Row("accepted", 1, ("X-Long: " + "x" * 100_000,)),
+    "a header field of 58 kB": Row("accepted", 1, ("X-Long: " + "x" * 58_000,)),
+    # Postfix would cut it at 60,000 bytes, so the filter refuses it (header_length.lua).
+    "a header field of 100 kB": Row(REFUSED, 0, ("X-Long: " + "x" * 100_000,)),
     # ---- Marks that are ours to set
     "a forged mark of the filter": Row("accepted", 1, ("X-Spam: No",), becomes=(b"X-Spam: No\r\n", b"")),
     "a forged mark of the API": Row("accepted", 1, top=b"X-Mailserver-Delivery: " + b"0" * 64 + b"\r\n"),

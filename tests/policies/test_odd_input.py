@@ -227,7 +227,7 @@ def test_no_rule_raises_on_a_damaged_module(generate, data, file):
 
 
 @CALM
-@given(body=SHAPES, name=st.sampled_from(["compose", "waivers", "environment", "answers"]))
+@given(body=SHAPES, name=st.sampled_from(["compose", "policy", "environment", "answers"]))
 def test_every_schema_error_is_a_sentence(body, name):
     for place, what, should, *_ in errors(name, json.loads(json.dumps(body)), Place("x")):
         assert what and isinstance(should, str) and place.line >= 1

@@ -46,7 +46,7 @@ NO_VALUE = re.compile(
 SETTINGS = (
     "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua",
     "*.service", "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
-    "*.env", "*.sql", "*Makefile", "*.hcl",
+    "*.env", "*.sql", "*Makefile", "*.hcl", "*.tfvars.example", "*.terraformrc", "*.tfrc",
 )  # fmt: skip
 #: Where others look (their own rules), or where secrets are made up on purpose.
 ELSEWHERE = (

@@ -110,7 +110,8 @@ def in_memory(root: Path, mutation: Mutation) -> tuple[dict[str, str | None], di
         path = root / file
         if "executable" in edit:
             modes[file] = edit["executable"]
-            assert modes[file] != bool(path.stat().st_mode & 0o100), "the mutation changes nothing"
+            before = path.is_file() and bool(path.stat().st_mode & 0o100)
+            assert modes[file] != before, "the mutation changes nothing"
             continue
         before = texts[file] if file in texts else path.read_text("utf-8") if path.is_file() else None
         assert before is not None or not edit.get("delete"), f"there is no {file}"

@@ -5,6 +5,7 @@ checkov lives in an environment of its own (requirements/checkov.txt); CHECKOV n
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -68,8 +69,11 @@ def plan(cloud: Cloud, workspace: MakeWorkspace) -> dict[str, Any]:
 
 
 def skipped() -> set[str]:
-    """The checks for whose absence a reason is given."""
+    """The checks for whose absence a reason is given; what a rule of ours says is not among them."""
     reasons = yaml.safe_load(REASONS.read_text())["terraform"]
+    reasons = {
+        name: reason for name, reason in reasons.items() if not re.fullmatch(r"MAIL_\w+ says it\.", reason)
+    }
     assert all(len(reason) > 30 for reason in reasons.values())
     return set(reasons)
 

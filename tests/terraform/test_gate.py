@@ -82,12 +82,10 @@ def test_the_modules_of_a_generated_repository_are_clean(gate: Gate) -> None:
     assert (code, report["findings"], report["problems"], report["notes"]) == (0, [], [], [])
 
 
-@pytest.mark.parametrize("file", ["locals.tf", "terraform.tfvars", "tests/variables.tftest.hcl"])
+@pytest.mark.parametrize("file", ["locals.tf", "tests/variables.tftest.hcl"])
 def test_a_badly_formatted_file_is_found(gate: Gate, repository: Path, file: str) -> None:
     path = repository / "terraform" / "s3-backup" / file
-    path.write_text(
-        (path.read_text() if path.exists() else 'owner = "me"\n') + "\n\n#   x\n".replace("#", "  #")
-    )
+    path.write_text(path.read_text() + "\n\n#   x\n".replace("#", "  #"))
     code, report = gate()
     assert code == 1
     assert places(report) == [f"terraform/s3-backup/{file}:1"]

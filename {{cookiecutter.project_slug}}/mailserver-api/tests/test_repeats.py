@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -214,7 +215,8 @@ async def test_a_message_is_forgotten_after_its_time_and_the_file_stays_small(tm
     assert await ledger.find("a") is None
     await ledger.record("b", Outcome(Verdict.ACCEPTED, None, "Q2"))
     await ledger.close()
-    keys = sqlite3.connect(tmp_path / "outcomes.db").execute("SELECT key FROM outcomes").fetchall()
+    with closing(sqlite3.connect(tmp_path / "outcomes.db")) as written:
+        keys = written.execute("SELECT key FROM outcomes").fetchall()
     assert keys == [("b",)]
 
 

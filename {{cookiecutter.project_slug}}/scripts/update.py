@@ -18,6 +18,10 @@ STATE = Path(".cruft.json")
 NEXT = "Look at it (git diff HEAD), run make check, commit it, and deploy it as any other change."
 
 
+class NotMerged(Exception):
+    """The template could not be rendered or its difference not be applied; nothing is changed."""
+
+
 def git(*words: str) -> list[str]:
     """Return the lines that git prints."""
     done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)
@@ -39,18 +43,27 @@ def refused() -> str | None:
 
 
 def merge(template: str | None, version: str | None, changed: dict[str, str]) -> bool:
-    """Let cruft apply the difference, also of changed answers; derived values are derived again."""
-    import cruft
+    """Let cruft apply the difference, also of changed answers; derived values are derived again.
 
+    Raises NotMerged with what cruft, git or the template's own checks had to say.
+    """
+    import click
+    import cruft
+    from cookiecutter.exceptions import CookiecutterException
+
+    failures = (click.ClickException, CookiecutterException, subprocess.CalledProcessError, OSError, ValueError)
     # What cruft has to say is for people; the result is said by report().
     with contextlib.redirect_stdout(sys.stderr):
-        return cruft.update(
-            template_path=template,
-            checkout=version,
-            extra_context=changed,
-            refresh_private_variables=True,
-            skip_apply_ask=True,
-        )
+        try:
+            return cruft.update(
+                template_path=template,
+                checkout=version,
+                extra_context=changed,
+                refresh_private_variables=True,
+                skip_apply_ask=True,
+            )
+        except failures as error:
+            raise NotMerged(str(error)) from error
 
 
 def commits() -> tuple[str, str]:
@@ -96,7 +109,7 @@ def main() -> int:
     print(f"comparing with {options.template or template} …", file=sys.stderr, flush=True)
     try:
         merged = merge(options.template, options.version, dict(a.split("=", 1) for a in options.answer))
-    except Exception as error:  # Whatever cruft, git or the template's own checks had to say.
+    except NotMerged as error:
         print(f"nothing is changed: {error}", file=sys.stderr)
         print("Has the template moved? make update TEMPLATE=path-or-URL", file=sys.stderr)
         return 1

@@ -51,7 +51,13 @@ def merge(template: str | None, version: str | None, changed: dict[str, str]) ->
     import cruft
     from cookiecutter.exceptions import CookiecutterException
 
-    failures = (click.ClickException, CookiecutterException, subprocess.CalledProcessError, OSError, ValueError)
+    failures = (
+        click.ClickException,
+        CookiecutterException,
+        subprocess.CalledProcessError,
+        OSError,
+        ValueError,
+    )
     # What cruft has to say is for people; the result is said by report().
     with contextlib.redirect_stdout(sys.stderr):
         try:

@@ -22,6 +22,7 @@ GROUPS: dict[str, str] = {
 APPS: dict[str, str] = {
     "edge": "mailctl.edge.cli",
     "dkim": "mailctl.edge.dkim_cli",
+    "host": "mailctl.host.cli",
 }
 
 

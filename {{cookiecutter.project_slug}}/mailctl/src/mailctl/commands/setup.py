@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mailctl.commands import secrets_init
 from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
 
 # Folders that compose binds volumes to and backups are written to, by the setting they lie below.
@@ -46,10 +47,13 @@ def _copy_example(context: Context) -> bool:
 
 
 def _make_folders(context: Context) -> list[Path]:
-    """Make what is missing and return it. Raises Refused, naming every folder that cannot be made."""
+    """Make what is missing and return it. Raises Refused, naming every disk and folder that is not there."""
+    roots = {setting: folder_of(context, setting) for setting in FOLDERS}
+    if missing := [problem for setting, root in roots.items() if (problem := unmounted(setting, root))]:
+        raise Refused(*missing)
     made, problems = [], []
     for setting, names in FOLDERS.items():
-        root = _root(context, setting)
+        root = roots[setting]
         for path in (root / name for name in names):
             if path.is_dir():
                 continue
@@ -62,13 +66,6 @@ def _make_folders(context: Context) -> list[Path]:
     if problems:
         raise Refused(*problems)
     return made
-
-
-def _root(context: Context, setting: str) -> Path:
-    if not context.setting(setting):
-        mend = f"write {setting}=/absolute/path into .env; .env.example shows one"
-        raise Refused(Problem(field=setting, wrong="is not set", mend=mend))
-    return context.folder(setting, "")
 
 
 def _not_made(setting: str, path: Path, error: OSError) -> Problem:

@@ -1,0 +1,150 @@
+"""The systemd units of this server as text, from one table of jobs. Nothing here touches the host."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# Jobs take turns: the next one waits this long for the one before, as the first upload may take many hours.
+TURN_SECONDS = 12 * 3600
+
+
+@dataclass(frozen=True)
+class Job:
+    """One timer: `words` of mailctl at `calendar` (systemd.time(7)), at most `delay` later."""
+
+    name: str
+    title: str
+    words: str
+    calendar: str
+    delay: str
+
+
+JOBS = (
+    Job("backup", "daily snapshot", "backup --daily", "Mon..Sat *-*-* 02:30:00", "15min"),
+    Job("backup-weekly", "weekly snapshot", "backup --weekly", "Sun *-*-* 02:30:00", "15min"),
+    Job("sync", "upload of the snapshots to S3", "sync", "*-*-* 04:00:00", "30min"),
+    Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
+)
+
+# All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
+HARDENING = """\
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the units depend on: project name, repository, both disks, time zone of the timers."""
+
+    project: str
+    repo: Path
+    hdd: Path
+    ssd: Path
+    zone: str
+
+    @property
+    def mark(self) -> str:
+        """The first line of every file that belongs to this repository."""
+        return f"# Made by make setup-host of {self.repo}: it overwrites edits, but not systemctl edit."
+
+    def name(self, job: Job, kind: str) -> str:
+        return f"{self.project}-{job.name}.{kind}"
+
+
+def texts(place: Place, jobs: tuple[Job, ...]) -> dict[str, str]:
+    """Every unit by its file name: a service and a timer for each job, and the one that mails failures."""
+    units = {f"{place.project}-failed@.service": _failed(place)}
+    for job in jobs:
+        units[place.name(job, "service")] = _service(place, job)
+        units[place.name(job, "timer")] = _timer(place, job)
+    return units
+
+
+def wrapper(place: Place) -> str:
+    """A command for PATH that finds this repository from any folder."""
+    repo = str(place.repo).replace("'", r"'\''")
+    return (
+        f"#!/bin/sh\n{place.mark}\n"
+        f"repo='{repo}'\n"
+        'MAILCTL_REPO=${MAILCTL_REPO:-$repo} exec "$repo/.venv/bin/mailctl" "$@"\n'
+    )
+
+
+def quoted(path: Path) -> str:
+    """A path for a unit file, whose quotes, backslashes and specifiers (%) stay what they are."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def _mailctl(place: Place) -> str:
+    return quoted(place.repo / ".venv" / "bin" / "mailctl").replace("$", "$$")
+
+
+def _service(place: Place, job: Job) -> str:
+    disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
+    turn = f"/usr/bin/flock --wait {TURN_SECONDS} {quoted(place.hdd).replace('$', '$$')}"
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: {job.title}
+Wants=network-online.target
+After=network-online.target docker.service
+RequiresMountsFor={disks}
+OnFailure={place.project}-failed@%N.service
+
+[Service]
+Type=oneshot
+ExecStart={turn} {_mailctl(place)} {job.words}
+WorkingDirectory={str(place.repo).replace("%", "%%")}
+Environment=HOME=/root PYTHONUNBUFFERED=1
+SyslogIdentifier=%N
+ReadWritePaths={disks}
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+{HARDENING}"""
+
+
+def _timer(place: Place, job: Job) -> str:
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: {job.title}
+
+[Timer]
+OnCalendar={job.calendar} {place.zone}
+RandomizedDelaySec={job.delay}
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _failed(place: Place) -> str:
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: mail about the failure of %i
+After=docker.service
+
+[Service]
+Type=oneshot
+ExecStart={_mailctl(place)} host failed %i
+WorkingDirectory={str(place.repo).replace("%", "%%")}
+Environment=HOME=/root
+TimeoutStartSec=5min
+{HARDENING}"""

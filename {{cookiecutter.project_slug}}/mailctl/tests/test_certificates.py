@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import ENV, Cli
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from mailctl.secret_files.certificates import CA_DAYS, SERVICE_DAYS, covered_names, new_key
+from mailctl.secret_files.certificates import CA_DAYS, RENEW_DAYS, SERVICE_DAYS, covered_names, new_key
 
 
 @pytest.fixture
@@ -99,6 +100,45 @@ def test_a_lost_ca_key_makes_a_new_ca_and_new_certificates_for_the_same_keys(sec
     cli("secrets", "init")
     assert (secrets / "dovecot_tls.key").read_bytes() == before
     handshake(secrets, "dovecot", "dovecot")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that sets the clock of whatever makes certificates so many days ahead."""
+
+    def set_clock(days: int) -> None:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: object = None) -> datetime:
+                return datetime.now(UTC) + timedelta(days=days)
+
+        monkeypatch.setattr("mailctl.secret_files.certificates.datetime", Clock)
+
+    return set_clock
+
+
+@pytest.mark.parametrize(("left", "renewed"), [(-1, True), (RENEW_DAYS - 1, True), (RENEW_DAYS + 1, False)])
+def test_a_certificate_is_renewed_for_the_same_key_in_its_last_month(
+    secrets: Path, cli: Cli, later: Callable[[int], None], left: int, renewed: bool
+) -> None:
+    before, key = certificate(secrets, "dovecot_tls.crt"), (secrets / "dovecot_tls.key").read_bytes()
+    later(SERVICE_DAYS - left)
+    document = json.loads(cli("secrets", "init", "--json").stdout)
+    after = certificate(secrets, "dovecot_tls.crt")
+    assert (after.not_valid_after_utc - before.not_valid_after_utc > timedelta(days=700)) is renewed
+    assert ("dovecot" in document["restart"]) is renewed
+    assert (secrets / "dovecot_tls.key").read_bytes() == key
+
+
+def test_a_ca_that_ends_is_renewed_with_its_key_so_that_old_certificates_stay_good(
+    secrets: Path, cli: Cli, later: Callable[[int], None]
+) -> None:
+    old = (secrets / "dovecot_tls.crt").read_bytes()
+    later(CA_DAYS - 1)
+    cli("secrets", "init")
+    ca = certificate(secrets, "internal_ca.crt")
+    assert ca.not_valid_after_utc - datetime.now(UTC) > timedelta(days=2 * CA_DAYS - 2)
+    x509.load_pem_x509_certificate(old).verify_directly_issued_by(ca)
 
 
 def test_a_certificate_of_another_key_is_replaced(secrets: Path, cli: Cli) -> None:

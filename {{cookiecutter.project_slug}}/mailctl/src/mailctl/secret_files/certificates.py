@@ -12,6 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_DAYS = 3650
 SERVICE_DAYS = 825
+# `make setup` replaces a certificate that has fewer days left, and `secrets status` asks for it.
+RENEW_DAYS = 30
 # Clocks of containers and host may differ a little; a certificate must not be "not yet valid" for that.
 CLOCK_SLACK = timedelta(hours=1)
 
@@ -25,10 +27,13 @@ def new_key() -> bytes:
 
 
 def self_signed_ca(existing: bytes, key_pem: bytes, slug: str) -> bytes:
-    """The CA's certificate for this key: the existing one while it fits the key, else a new one."""
+    """The CA's certificate for this key: the existing one while it fits the key and is valid, else a new one.
+
+    What the old one signed stays good under the new one, which has the same key and name.
+    """
     key = _key(key_pem)
     found = parse(existing)
-    if found and found.public_key() == key.public_key():
+    if found and found.public_key() == key.public_key() and not ends_soon(found):
         return existing
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{slug} internal CA"[:64])])
     builder = (
@@ -42,8 +47,8 @@ def self_signed_ca(existing: bytes, key_pem: bytes, slug: str) -> bytes:
 def service_certificate(
     existing: bytes, key_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, names: Iterable[str]
 ) -> bytes:
-    """The existing certificate while it fits its key and this CA, else a new one for `names`."""
-    if fits(existing, key_pem, ca_pem):
+    """The existing certificate while it fits its key and this CA and is valid, else a new one for `names`."""
+    if (found := parse(existing)) and fits(existing, key_pem, ca_pem) and not ends_soon(found):
         return existing
     key, ca_key, ca = _key(key_pem), _key(ca_key_pem), x509.load_pem_x509_certificate(ca_pem)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
@@ -71,6 +76,11 @@ def fits(existing: bytes, key_pem: bytes, ca_pem: bytes) -> bool:
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True
+
+
+def ends_soon(certificate: x509.Certificate) -> bool:
+    """Whether it has expired, or will within RENEW_DAYS."""
+    return certificate.not_valid_after_utc - datetime.now(UTC) < timedelta(days=RENEW_DAYS)
 
 
 def parse(pem: bytes) -> x509.Certificate | None:

@@ -10,7 +10,6 @@ from mailctl.secret_files.store import FOLDER_MODE, Store, opened
 from mailctl.secret_files.table import DERIVED, SOURCES, Derived, Source
 
 PRESENT, EMPTY, MISSING = "present", "empty", "missing"
-CERTIFICATE_WARNING_DAYS = 30
 SECONDS_A_DAY = 86400
 INIT = "make setup"
 
@@ -105,12 +104,22 @@ def _todo(
         return _todo_empty(entry)
     if mode != entry.mode:
         return f"mode must be {entry.mode:04o}: {INIT}"
-    if expires is not None and expires < CERTIFICATE_WARNING_DAYS:
-        when = "has expired" if expires < 0 else f"expires in {expires} days"
-        return f"{when}: empty it, {INIT}, docker compose up -d --force-recreate {' '.join(entry.readers)}"
+    if expires is not None and (when := _ending(expires)):
+        return (
+            f"{when}: {INIT} renews it; then docker compose up -d --force-recreate {' '.join(entry.readers)}"
+        )
     if isinstance(entry, Source) and entry.rotate_days and age is not None and age > entry.rotate_days:
         return f"rotation is due: {rotation(entry)}"
     return None
+
+
+def _ending(days: int) -> str:
+    """What to say of a certificate with so few days left that it is renewed, else nothing."""
+    from mailctl.secret_files.certificates import RENEW_DAYS
+
+    if days >= RENEW_DAYS:
+        return ""
+    return "has expired" if days < 0 else f"expires in {days} days"
 
 
 def _todo_empty(entry: Source | Derived) -> str:

@@ -25,7 +25,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine the tests run on may reach mailctl; 80 columns as on a plain terminal."""
     for name in list(os.environ):
         if name.startswith(
-            ("CLOUDFLARE_", "COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")
+            ("BACKUP_", "CLOUDFLARE_", "COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")
         ) or name in (
             "SECRETS_DIR",
             "SSD_PATH",

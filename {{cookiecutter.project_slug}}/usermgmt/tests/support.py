@@ -108,7 +108,7 @@ def write_secrets(folder: Path) -> None:
     """The secret files that 10-accounts.sh reads."""
     folder.mkdir()
     (folder / "mariadb_root_password").write_text(password_of("root"))
-    for account in ACCOUNTS:
+    for account in (*ACCOUNTS, "backup"):
         (folder / f"{account}_db_password").write_text(password_of(account))
 
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Creates the database roundcube and one account per service; the next file grants them their rights.
+# The account backup reads everything, changes nothing, and only logs in over the socket inside this container.
 # The mariadb image runs it once, when the data folder is empty, while the server listens only on its socket.
 # It is executed, not sourced, so a failure here stops the first start instead of leaving half of it.
 set -euo pipefail
@@ -33,6 +34,7 @@ postfix_password=$(secret postfix_db_password)
 dovecot_password=$(secret dovecot_db_password)
 usermgmt_password=$(secret usermgmt_db_password)
 roundcube_password=$(secret roundcube_db_password)
+backup_password=$(secret backup_db_password)
 
 # The image's first server has no TLS, and a socket needs none; without --skip-ssl the client insists on it.
 # printf is a shell builtin and the SQL goes through a pipe: no password is ever on a command line.
@@ -45,4 +47,6 @@ roundcube_password=$(secret roundcube_db_password)
   printf "GRANT ALL ON %s.* TO '%s'@'%%' WITH GRANT OPTION;\n" "$database" "$owner"
   printf 'CREATE DATABASE roundcube CHARACTER SET utf8mb4;\n'
   printf "GRANT ALL ON roundcube.* TO 'roundcube'@'%%';\n"
+  printf "CREATE USER 'backup'@'localhost' IDENTIFIED BY '%s';\n" "$backup_password"
+  printf "GRANT SELECT, SHOW VIEW, TRIGGER ON %s.* TO 'backup'@'localhost';\n" "$database" roundcube
 } | MYSQL_PWD=$root_password mariadb --protocol=socket --socket="$socket" --skip-ssl --user=root

@@ -1,6 +1,7 @@
 """Puts the commands of the registry together. Command modules import their work lazily: --help stays fast."""
 
 import importlib
+from collections.abc import Callable
 
 import typer
 
@@ -34,12 +35,20 @@ def build() -> typer.Typer:
     for words, module in COMMANDS.items():
         *group, name = words.split()
         target = groups[group[0]] if group else app
-        target.command(name)(importlib.import_module(f"mailctl.commands.{module}").run)
+        target.command(name)(_function(module))
     for name, group in groups.items():
         app.add_typer(group, name=name)
     for name, module in APPS.items():
         app.add_typer(importlib.import_module(module).app, name=name)
     return app
+
+
+def _function(place: str) -> Callable[..., None]:
+    """What a row of COMMANDS names: a module of mailctl/commands, or `module:function` anywhere."""
+    module, _, name = place.rpartition(":")
+    if not module:
+        module, name = f"mailctl.commands.{place}", "run"
+    return getattr(importlib.import_module(module), name)
 
 
 def main() -> None:

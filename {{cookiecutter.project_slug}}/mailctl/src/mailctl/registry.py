@@ -1,6 +1,7 @@
 """The one list of commands. A new command is a row here and a module in mailctl/commands/ with a `run`.
 
-A capability with a folder of its own brings a Typer sub-app: a row in APPS.
+A capability with a folder of its own names its function as `module:function`, or brings a Typer sub-app: a
+row in APPS.
 """
 
 COMMANDS: dict[str, str] = {

@@ -86,6 +86,12 @@ def _new_key() -> bytes:
     return new_key()
 
 
+def _age_identity() -> bytes:
+    from mailctl.backup.crypt import new_identity
+
+    return new_identity()
+
+
 def _password(
     file: str,
     readers: tuple[str, ...],
@@ -116,6 +122,7 @@ SOURCES: tuple[Source, ...] = (
     _password("postfix_db_password", ("mariadb", "postfix"), "postfix"),
     _password("dovecot_db_password", ("mariadb", "dovecot"), "dovecot"),
     _password("roundcube_db_password", ("mariadb", "roundcube"), "roundcube"),
+    _password("backup_db_password", ("mariadb",), "backup@localhost"),
     Source(
         "relay_password",
         ("postfix",),
@@ -161,6 +168,8 @@ SOURCES: tuple[Source, ...] = (
     Source("roundcube_des_key", ("roundcube",), partial(rules.alphanumeric, 24)),
     Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
     Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),
+    # Decrypts snapshots, so that a drill needs nobody; it is never part of one.
+    Source("backup_age_identity", (), _age_identity, mode=OWNER_ONLY),
     _key("internal_ca.key", None, OWNER_ONLY),
     _key("dovecot_tls.key", "dovecot"),
     _key("postfix_tls.key", "postfix"),

@@ -1,0 +1,38 @@
+"""Which stack is meant, and where its disk and secrets are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailctl.context import Context
+from mailctl.errors import Problem, Refused
+
+LocalOption = Annotated[bool, typer.Option("--local", help="Of the stack of mailctl local up.")]
+
+
+def stack(context: Context, local: bool) -> Context:
+    """The context itself, or that of the local trial: paths, secrets and project name are the trial's."""
+    if not local:
+        return context
+    from mailctl.local.stack import LocalStack
+
+    trial = LocalStack.of(context)
+    trial.context.environ = {**trial.context.environ, "COMPOSE_PROJECT_NAME": trial.project}
+    return trial.context
+
+
+def hdd(context: Context) -> Path:
+    """HDD_PATH. Raises Refused when it is not set, or has no mailboxes: the disk is not mounted."""
+    if not context.setting("HDD_PATH"):
+        raise Refused(Problem("HDD_PATH", "is not set", "write HDD_PATH=/absolute/path into .env"))
+    path = context.folder("HDD_PATH", "")
+    if not (path / "mailboxes").is_dir():
+        wrong = "has no folder mailboxes: is the disk mounted?"
+        raise Refused(Problem("HDD_PATH", wrong, f"mount {path}; on a new host: make setup", value=str(path)))
+    return path
+
+
+def secrets(context: Context) -> Path:
+    """The folder of the secret files."""
+    return context.folder("SECRETS_DIR", "secrets")

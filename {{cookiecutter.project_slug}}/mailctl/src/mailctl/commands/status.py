@@ -1,4 +1,5 @@
-"""`mailctl status`: every service's state, health, memory, restarts and ports, and the room on both disks."""
+"""`mailctl status`: every service's state, health, memory, restarts and ports, the room on both
+disks, and how old the last good backup, upload and drill are."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 from mailctl.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
+    from mailctl.backup.ages import Age
     from mailctl.state import Disk, ServiceState
 
 # From which width the table has which columns; the rest is a phone.
@@ -27,15 +29,18 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
         with connected() as engine:
             expected = start_order(compose.config())
             states = measured(engine, services(engine, project, expected))
-        disks = _disks(folders)
+        disks, backups = _disks(folders), [] if local else _ages(context)
         ok = all(state.ok for state in states)
         _show(context, project, states, disks, local)
+        for age in backups:
+            _show_age(context, age)
         context.out.document(
             {
                 "ok": ok,
                 "project": project,
                 "services": [state.as_dict() for state in states],
                 "disks": [disk.as_dict() for disk in disks],
+                "backups": [age.as_dict() for age in backups],
             }
         )
         if not ok:
@@ -96,6 +101,24 @@ def _show_disk(context: Context, disk: "Disk") -> None:
     context.out.item(disk.setting, text)
     if disk.used_percent >= DISK_WARNING_PERCENT:
         context.out.warn(f"{disk.setting} is {disk.used_percent}% full")
+
+
+def _ages(context: Context) -> "list[Age]":
+    from mailctl.backup.ages import ages
+
+    return ages(context)
+
+
+def _show_age(context: Context, age: "Age") -> None:
+    from mailctl.format import duration
+
+    when = "never" if age.seconds is None else f"{duration(age.seconds)} ago"
+    context.out.item(f"last good {age.what}", when)
+    if age.failed:
+        context.out.warn(f"the last {age.what} failed; what went wrong: {age.limit.repair}")
+    elif age.late:
+        limit = duration(age.limit.seconds)
+        context.out.warn(f"the last good {age.what} should be at most {limit} old: {age.limit.repair}")
 
 
 def service_table(states: "list[ServiceState]", width: int, brief: bool = False) -> Any:

@@ -1,5 +1,6 @@
 """Tells the administrator that a unit failed: by mail through the running Postfix, else in the journal."""
 
+import platform
 import subprocess
 
 from mailctl.context import Context
@@ -15,7 +16,7 @@ def report(context: Context, unit: str) -> bool:
     """Mail the failure of `unit`; False when no mail could be sent, which the journal then says."""
     from mailctl.backup.notify import tell
 
-    subject = f"{unit} failed on {_output('hostname').strip() or 'the mail server'}"
+    subject = f"{unit} failed on {platform.node()}"
     log = f"The end of its log:\n\n{_log(unit)}"
     text = f"{subject}.\n\n{_properties(unit)}\n{log}\n{_what_to_do(context, unit)}"
     if tell(context, subject, text):

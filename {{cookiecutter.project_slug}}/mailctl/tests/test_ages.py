@@ -1,0 +1,70 @@
+"""`mailctl status`: how old the last good backup, upload and drill are."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ENV, Cli
+from fakes import FakeDocker, FakeEngine, container
+
+from mailctl.context import Context
+
+DAY = 86400
+
+
+@pytest.fixture(autouse=True)
+def one_service(repo: Path, docker: FakeDocker, engine: FakeEngine) -> None:
+    docker.configure(nginx={})
+    engine.containers = [container("nginx")]
+    (repo / "hdd/mailboxes").mkdir(parents=True)
+    (repo / ".env").write_text(f"{ENV}SSD_PATH=.\nHDD_PATH=./hdd\nBACKUP_BUCKET=b\n")
+
+
+def ran(context: Context, what: str, ago: float, ok: bool = True) -> None:
+    """A run of `what` that ended `ago` seconds before now."""
+    from mailctl.backup import state
+
+    state.record(context, what, ok, {})
+    path = context.repo / "hdd/.mailctl" / f"{what}.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    for run in (found, found["last_good"] if ok else None):
+        if run:
+            run["at"] = time.time() - ago
+    path.write_text(json.dumps(found))
+
+
+def test_what_ran_in_time_is_shown_without_a_warning(cli: Cli, context: Context) -> None:
+    for what, ago in (("backup", 3600), ("sync", 7200), ("drill", 20 * DAY)):
+        ran(context, what, ago)
+    result = cli("status")
+    assert "last good backup: 1h 0m ago" in result.stdout and "last good drill: 20d 0h ago" in result.stdout
+    assert "warning" not in result.stderr
+
+
+@pytest.mark.parametrize(("what", "ago"), [("backup", 27 * 3600), ("sync", 27 * 3600), ("drill", 36 * DAY)])
+def test_what_is_too_old_is_warned_about_with_its_repair(
+    cli: Cli, context: Context, what: str, ago: float
+) -> None:
+    for name in ("backup", "sync", "drill"):
+        ran(context, name, ago if name == what else 60)
+    result = cli("status")
+    assert result.exit_code == 0
+    assert f"make {what}" in result.stderr and result.stderr.count("warning") == 1
+    late = {one["what"]: one["late"] for one in json.loads(cli("status", "--json").stdout)["backups"]}
+    assert late == {name: name == what for name in late}
+
+
+def test_a_failed_run_after_a_good_one_is_told(cli: Cli, context: Context) -> None:
+    ran(context, "backup", 60)
+    ran(context, "backup", 30, ok=False)
+    result = cli("status")
+    assert "the last backup failed" in " ".join(result.stderr.split())
+    assert "last good backup: 1m 0s ago" in result.stdout
+
+
+def test_never_is_said_and_an_upload_without_a_bucket_is_not_missed(cli: Cli, repo: Path) -> None:
+    (repo / ".env").write_text((repo / ".env").read_text().replace("BACKUP_BUCKET=b", ""))
+    result = cli("status")
+    assert "last good backup: never" in result.stdout and "last good sync" not in result.stdout

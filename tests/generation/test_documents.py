@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from markdown_it import MarkdownIt
 
 TEMPLATE = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -14,7 +15,7 @@ LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 @pytest.mark.parametrize("antivirus", [True, False], ids=["antivirus", "no antivirus"])
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_every_link_of_the_documents_leads_somewhere(tmp_path, language, antivirus):
+def test_every_link_of_the_documents_leads_somewhere_and_no_mark_is_shown(tmp_path, language, antivirus):
     answers = {"language": language, "antivirus": antivirus}
     root = Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(tmp_path)))
     documents = [root / "README.md", *root.glob("docs/**/*.md")]
@@ -26,6 +27,15 @@ def test_every_link_of_the_documents_leads_somewhere(tmp_path, language, antivir
         if target and not (document.parent / target).exists()
     ]
     assert not broken
+    shown = [f"{each.relative_to(root)}: {mark}" for each in documents for mark in stray_marks(each)]
+    assert not shown, "`**` between punctuation and a letter closes nothing: move the punctuation"
+
+
+def stray_marks(document: Path) -> list[str]:
+    """Return the texts of a document in which a reader would see the marks of bold print."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(document.read_text(encoding="utf-8"))
+    texts = [part for token in tokens for part in token.children or [] if part.type == "text"]
+    return [part.content for part in texts if "**" in part.content]
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -114,6 +114,7 @@ class FakeEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.containers: list[dict[str, Any]] = []
         self.timeline: list[list[dict[str, Any]]] = []
         self.images: set[str] = set()
+        self.listing_fails_with: str | None = None
         super().__init__(str(path), _Handler)
 
     def __enter__(self) -> "FakeEngine":
@@ -145,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(b"OK")
         if path == "/version":
             return self._json({"ApiVersion": "1.44", "Version": "26.1"})
+        if path == "/containers/json" and self.server.listing_fails_with:
+            return self._send(json.dumps({"message": self.server.listing_fails_with}).encode(), 500)
         if path == "/containers/json":
             filters = json.loads(parse_qs(url.query).get("filters", ["{}"])[0])
             return self._json(self.server.listing(filters.get("label", [])))

@@ -82,6 +82,14 @@ def test_a_refusal_is_json_when_json_was_asked_for(repo: Path, cli: Cli) -> None
     assert json.loads(result.stdout)["problems"][0]["mend"] == "cp .env.example .env and fill it in"
 
 
+def test_what_the_system_refuses_is_told_with_its_place_and_no_traceback(repo: Path, cli: Cli) -> None:
+    (repo / ".local").write_text("a file where a folder belongs")
+    result = cli("local", "info", "--json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert problem["value"].startswith(str(repo / ".local")) and problem["wrong"] == "File exists"
+
+
 def test_off_a_terminal_nothing_is_coloured(repo: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR")
     cli("secrets", "init")

@@ -158,6 +158,17 @@ def test_an_engine_that_does_not_answer_is_a_clear_refusal(
     assert "Traceback" not in result.stderr
 
 
+def test_what_an_engine_that_answers_could_not_do_is_told_in_its_own_words(
+    cli: Cli, engine: FakeEngine
+) -> None:
+    engine.listing_fails_with = "layer does not exist"
+    result = cli("status", "--json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert problem["field"] == "docker engine" and "layer does not exist" in problem["wrong"]
+    assert "does not answer" not in problem["wrong"]
+
+
 def test_a_broken_compose_file_is_refused_with_composes_own_words(
     cli: Cli, engine: FakeEngine, docker: FakeDocker
 ) -> None:

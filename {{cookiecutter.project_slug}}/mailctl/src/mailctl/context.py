@@ -1,5 +1,6 @@
 """What every command shares: the repository, its settings and the two output streams."""
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -94,6 +95,24 @@ def named_repository(folder: Path) -> Path:
     )
 
 
+# What to do about a file or disk that the system refuses, by its error number.
+REMEDIES = {
+    errno.EACCES: "run it as the user who owns that, or with sudo",
+    errno.EPERM: "run it as the user who owns that, or with sudo",
+    errno.ENOSPC: "make room on that disk: docs/runbooks/disk-full.md",
+    errno.EDQUOT: "make room on that disk: docs/runbooks/disk-full.md",
+    errno.EROFS: "mount that disk writable; the kernel's log says whether it is failing: dmesg",
+    errno.EIO: "look after that disk: dmesg says whether it is failing",
+}
+
+
+def _failed(error: OSError) -> Problem:
+    """What the system refused, in its own words, and of which file."""
+    remedy = REMEDIES.get(error.errno or 0, "fix that, then run the same command again")
+    place = str(error.filename) if error.filename else None
+    return Problem("file" if place else "system", error.strerror or str(error), remedy, value=place)
+
+
 @contextmanager
 def command(repo: Path | None, as_json: bool) -> Iterator[Context]:
     """Run a command's body: find the repository, and turn every refusal into its message and exit code."""
@@ -103,6 +122,11 @@ def command(repo: Path | None, as_json: bool) -> Iterator[Context]:
     except Refused as refusal:
         out.refusal(refusal)
         raise typer.Exit(refusal.exit_code) from None
+    except BrokenPipeError:
+        raise  # whoever read the output has heard enough: no error to tell
+    except OSError as error:
+        out.refusal(Refused(_failed(error)))
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         out.note("interrupted; run the same command again to go on")
         raise typer.Exit(1) from None

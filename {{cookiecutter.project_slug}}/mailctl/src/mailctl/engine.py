@@ -122,7 +122,7 @@ class Engine:
 
 @contextmanager
 def connected() -> Iterator[Engine]:
-    """The engine the docker CLI would use. Raises Refused when it does not answer or fails on the way."""
+    """The engine the docker CLI would use. Raises Refused when it does not answer or cannot do its part."""
     import docker
     from docker.errors import DockerException
     from requests.exceptions import RequestException
@@ -131,12 +131,19 @@ def connected() -> Iterator[Engine]:
     try:
         client = _client(docker)
         client.ping()
-        yield Engine(client)
     except (DockerException, RequestException) as error:
-        raise Refused(_unreachable(client, error)) from None
-    finally:
         if client:
             client.close()
+        raise Refused(_unreachable(client, error)) from None
+    try:
+        yield Engine(client)
+    # First those of the engine: what it answers with is a RequestException as well.
+    except DockerException as error:
+        raise Refused(_failed(error)) from None
+    except RequestException as error:
+        raise Refused(_unreachable(client, error)) from None
+    finally:
+        client.close()
 
 
 def _client(docker: Any) -> "DockerClient":
@@ -160,6 +167,17 @@ def _unreachable(client: "DockerClient | None", error: Exception) -> Problem:
         wrong=f"does not answer: {error}"[:300],
         mend=mend,
         next="docker info",
+    )
+
+
+def _failed(error: Exception) -> Problem:
+    """It answers, but did not do what was asked: its own words, which name the container or image."""
+    said = getattr(error, "explanation", None) or str(error)
+    return Problem(
+        "docker engine",
+        f"could not do what was asked: {said}"[:300],
+        "fix what it names, then run the same command again",
+        next="docker ps --all",
     )
 
 

@@ -40,7 +40,7 @@ def stray_marks(document: Path) -> list[str]:
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_every_variable_of_the_workflows_is_explained(language):
-    """GitHub's variables stand in no file: who needs one finds it in the documents only."""
+    """GitHub's variables are in no file: who needs one finds it in the documents only."""
     generated = TEMPLATE / "{{cookiecutter.project_slug}}"
     workflows = "".join(path.read_text() for path in (generated / ".github/workflows").glob("*.yml"))
     documents = "".join(path.read_text() for path in (generated / "_docs" / language).rglob("*.md"))

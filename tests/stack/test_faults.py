@@ -1,4 +1,4 @@
-"""Parts fail while mail flows: nothing accepted is lost, nothing unchecked passes, and it mends itself."""
+"""Parts fail while mail flows: nothing accepted is lost, nothing unchecked passes, and it recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody changes by hand is found by the next plan and mended by the next apply."""
+"""What somebody changes by hand is found by the next plan and fixed by the next apply."""
 
 import json
 from collections.abc import Callable
@@ -161,7 +161,7 @@ DRIFTS = {
     "the budget is raised": Drift("aws_cloudwatch_metric_alarm.cost", raised_budget),
     "the alarm is removed": Drift("aws_cloudwatch_metric_alarm.cost", removed_alarm),
     "the topic is opened": Drift("aws_sns_topic_policy.cost", open_topic),
-    "nobody is told any more": Drift("aws_sns_topic_subscription.cost", removed_subscription),
+    "nobody is told": Drift("aws_sns_topic_subscription.cost", removed_subscription),
 }
 
 

@@ -1,4 +1,4 @@
--- No mail passes without a verdict of the virus scanner: it is put off with a temporary failure instead.
+-- No mail passes without a verdict of the virus scanner: it is deferred with a temporary failure instead.
 --
 -- rspamd by itself lets mail pass in three cases: the scanner does not answer (a symbol without a score), the rule was
 -- dropped because its configuration could not be used, and the scanner answers with an error of its own (the rule
@@ -43,7 +43,7 @@ rspamd_config:register_symbol({
     if task:get_mempool():get_variable(VERDICT) or REFUSED[task:get_metric_action("default")] then
       return
     end
-    logger.errx(task, "no verdict of the virus scanner: put off with a temporary failure")
+    logger.errx(task, "no verdict of the virus scanner: deferred")
     task:insert_result("VIRUS_SCAN_MISSING", 0.0)
     task:set_pre_result("soft reject", "The virus scanner does not answer, please try again later", "virus_scan")
   end,

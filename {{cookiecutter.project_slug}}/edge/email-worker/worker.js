@@ -21,7 +21,7 @@ const ACCEPTED = "accepted";
 // The mark of an answer that mailserver-api itself gave. A 404 of a proxy on the way does not carry it.
 const VERDICT_HEADER = "X-Mail-Verdict";
 
-// Permanent verdicts: HTTP status, the verdict that must stand in the header, and what a person reads in the bounce.
+// Permanent verdicts: HTTP status, the verdict that must be in the header, and what a person reads in the bounce.
 const REJECTIONS = new Map([
   [404, ["unknown-recipient", "There is no such mailbox here. Please check the address."]],
   [413, ["too-large", "Your message is too large. Please make its attachments smaller, or send a link instead."]],
@@ -119,7 +119,7 @@ function decide(message, status, verdict) {
   throw new Error(`HTTP ${status}, ${verdict ? `verdict ${verdict}` : "not an answer of mailserver-api"}`);
 }
 
-/** The address, if it may stand in an SMTP answer: one line of printable ASCII. */
+/** The address, if it may be part of an SMTP answer: one line of printable ASCII. */
 function shown(address) {
   return /^[!-~]{1,254}$/.test(address) ? ` (${address})` : "";
 }

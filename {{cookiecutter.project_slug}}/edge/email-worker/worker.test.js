@@ -162,7 +162,7 @@ test("a line break in the envelope never becomes a header", async () => {
   assert.equal(call, undefined);
 });
 
-test("an address that cannot stand in an SMTP answer is left out of the bounce", async () => {
+test("an address that cannot be part of an SMTP answer is left out of the bounce", async () => {
   answer = says(404, "unknown-recipient");
   assert.doesNotMatch((await deliver({ to: "a b@example.com" })).text, /\(/);
 });

@@ -79,7 +79,7 @@ def test_a_refusal_is_json_when_json_was_asked_for(repo: Path, cli: Cli) -> None
     (repo / ".env").unlink()
     result = cli("secrets", "init", "--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout)["problems"][0]["mend"] == "cp .env.example .env and fill it in"
+    assert json.loads(result.stdout)["problems"][0]["fix"] == "cp .env.example .env and fill it in"
 
 
 def test_what_the_system_refuses_is_told_with_its_place_and_no_traceback(repo: Path, cli: Cli) -> None:

@@ -215,7 +215,7 @@ def test_whichever_call_fails_the_next_run_ends_right(
         cloudflare.faults.clear()
         assert first.exit_code in (0, 1), first.output
         if first.exit_code:
-            assert "next" in first.output or "mend" in first.output
+            assert "next" in first.output or "fix" in first.output
             apply(cli)
         assert_in_line(cli)
         assert cloudflare.state.public() == wanted, f"call {number}"

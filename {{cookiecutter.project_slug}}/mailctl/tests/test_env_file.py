@@ -73,7 +73,7 @@ def test_no_text_at_all_makes_the_reader_fail_otherwise_than_by_refusing(
     try:
         read_env_file(path)
     except Refused as refusal:
-        assert all(problem.mend for problem in refusal.problems)
+        assert all(problem.fix for problem in refusal.problems)
 
 
 def test_every_broken_line_is_named_by_its_number_and_none_is_shown(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_every_broken_line_is_named_by_its_number_and_none_is_shown(tmp_path: Pa
 def test_a_missing_file_is_answered_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         read_env_file(tmp_path / ".env")
-    assert refused.value.problems[0].mend == "cp .env.example .env and fill it in"
+    assert refused.value.problems[0].fix == "cp .env.example .env and fill it in"
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_fresh_folder_is_in_order_although_the_optional_ones_are_empty(secrets
 @pytest.mark.parametrize(
     "name", ["mariadb_root_password", "valkey_auth.conf", "dovecot_tls.crt", "relay_password"]
 )
-def test_a_missing_file_fails_and_the_mending_command_is_named(secrets: Path, cli: Cli, name: str) -> None:
+def test_a_missing_file_fails_and_the_fix_is_named(secrets: Path, cli: Cli, name: str) -> None:
     (secrets / name).unlink()
     result = cli("secrets", "status")
     assert result.exit_code == 1

@@ -32,7 +32,7 @@ def test_all_healthy_is_exit_code_0_with_every_figure(cli: Cli, engine: FakeEngi
     document = json.loads(result.stdout)
     assert (document["ok"], document["project"]) == (True, "shop-mail")
     mariadb, nginx = document["services"]
-    assert mariadb["service"] == "mariadb", "services stand in the order in which they start"
+    assert mariadb["service"] == "mariadb", "services are in the order in which they start"
     assert nginx["uptime_seconds"] > 0
     del nginx["uptime_seconds"]
     assert nginx == {

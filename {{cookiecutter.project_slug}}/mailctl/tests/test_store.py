@@ -65,7 +65,7 @@ def test_a_folder_that_was_swapped_for_a_symlink_is_not_followed(tmp_path: Path)
 def test_a_missing_folder_is_answered_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused, opened(tmp_path / "s", create=False):
         pass
-    assert refused.value.problems[0].mend == "make setup"
+    assert refused.value.problems[0].fix == "make setup"
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
 
     filter {}
 
-    # Old states are the way back from a bad apply; they hold secrets, so they do not stay for ever.
+    # Old states allow a rollback of a bad apply; they hold secrets, so they do not stay for ever.
     noncurrent_version_expiration {
       noncurrent_days           = 90
       newer_noncurrent_versions = 10

@@ -41,7 +41,7 @@ def test_a_strangers_form_changes_nothing(stranger: Browser, web_database: Datab
 def test_the_right_password_opens_the_overview(stranger: Browser) -> None:
     answer = stranger.log_in()
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
-    assert "What happened lately" in stranger.get("/").text
+    assert "Recent activity" in stranger.get("/").text
 
 
 def test_the_address_is_accepted_in_any_case(stranger: Browser) -> None:

@@ -137,7 +137,7 @@ def alias() -> None:
 @click.argument("destination")
 @IF_MISSING
 def alias_add(source: str, destination: str, if_missing: bool) -> None:
-    """Hand on mail for SOURCE (or @domain for the rest of it) to DESTINATION (several with commas)."""
+    """Forward mail for SOURCE (or @domain for the rest of it) to DESTINATION (several with commas)."""
 
     def exists(session: Session) -> bool:
         present = directory.destinations_of(session, parse_alias_source(source))

@@ -56,7 +56,7 @@ class Compose:
                 Problem(
                     field="docker",
                     wrong="the docker command is not on PATH",
-                    mend="install Docker Engine with the compose plugin",
+                    fix="install Docker Engine with the compose plugin",
                     next="docker compose version",
                 )
             ) from None
@@ -68,7 +68,7 @@ def failure(arguments: Sequence[str], code: int) -> Problem:
     return Problem(
         field=f"docker compose {words}",
         wrong=f"failed with exit code {code}; what it said stands above",
-        mend="mend what it names, then run the same command again",
+        fix="fix what it names, then run the same command again",
     )
 
 

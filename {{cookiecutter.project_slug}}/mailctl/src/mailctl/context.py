@@ -75,7 +75,7 @@ def find_repository(start: Path) -> Path:
             field="repository",
             value=str(start),
             wrong="no docker-compose.yml with a mailctl/ folder here or in any folder above",
-            mend="change into the mail server's repository, or name it with --repo",
+            fix="change into the mail server's repository, or name it with --repo",
         )
     )
 
@@ -90,7 +90,7 @@ def named_repository(folder: Path) -> Path:
             field="--repo",
             value=str(folder),
             wrong="not a mail server repository: docker-compose.yml or mailctl/ is missing there",
-            mend="name the folder that holds docker-compose.yml",
+            fix="name the folder that holds docker-compose.yml",
         )
     )
 

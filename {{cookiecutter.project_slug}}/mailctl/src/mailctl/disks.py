@@ -17,8 +17,8 @@ ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\"}
 def folder_of(context: Context, setting: str) -> Path:
     """The absolute path of HDD_PATH or SSD_PATH. Raises Refused when it is not set."""
     if not context.setting(setting):
-        mend = f"write {setting}=/absolute/path into .env; .env.example shows one"
-        raise Refused(Problem(field=setting, wrong="is not set", mend=mend))
+        fix = f"write {setting}=/absolute/path into .env; .env.example shows one"
+        raise Refused(Problem(field=setting, wrong="is not set", fix=fix))
     return context.folder(setting, "")
 
 
@@ -29,15 +29,13 @@ def unmounted(setting: str, path: Path) -> Problem | None:
     place = _above(path, _mount_points(FSTAB, column=1))
     if place and place not in mounted:
         wrong = f"{FSTAB} lists a disk for {place}, and it is not mounted"
-        mend = f"mount it: sudo mount {place}"
+        fix = f"mount it: sudo mount {place}"
     elif not _above(path, mounted) and any(path.is_relative_to(folder) for folder in MOUNT_FOLDERS):
         wrong = "nothing is mounted at or above it: mail and backups would fill the system's own disk"
-        mend = f"mount the disk and list it in {FSTAB}; is there no other disk? set {setting}=/srv/…"
+        fix = f"mount the disk and list it in {FSTAB}; is there no other disk? set {setting}=/srv/…"
     else:
         return None
-    return Problem(
-        field=setting, value=str(path), wrong=wrong, mend=mend, next="findmnt --target " + str(path)
-    )
+    return Problem(field=setting, value=str(path), wrong=wrong, fix=fix, next="findmnt --target " + str(path))
 
 
 def _above(path: Path, places: Iterable[Path]) -> Path | None:

@@ -158,14 +158,14 @@ def _client(docker: Any) -> "DockerClient":
 def _unreachable(client: "DockerClient | None", error: Exception) -> Problem:
     address = client.api.base_url if client else "its default address"
     if "Permission denied" in str(error):
-        mend = "run as root, or: sudo usermod -aG docker $USER and log in again"
+        fix = "run as root, or: sudo usermod -aG docker $USER and log in again"
     else:
-        mend = "start it: sudo systemctl start docker; is it elsewhere? set DOCKER_HOST"
+        fix = "start it: sudo systemctl start docker; is it elsewhere? set DOCKER_HOST"
     return Problem(
         field="docker engine",
         value=address.replace("http+docker://localhost", "the local socket"),
         wrong=f"does not answer: {error}"[:300],
-        mend=mend,
+        fix=fix,
         next="docker info",
     )
 

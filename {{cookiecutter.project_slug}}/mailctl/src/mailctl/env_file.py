@@ -91,17 +91,17 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        wrong, mend = "the file does not exist", f"cp .env.example {path.name} and fill it in"
+        wrong, fix = "the file does not exist", f"cp .env.example {path.name} and fill it in"
     except UnicodeDecodeError as error:
-        wrong, mend = f"byte {error.start} is not UTF-8", "save the file as UTF-8 text"
+        wrong, fix = f"byte {error.start} is not UTF-8", "save the file as UTF-8 text"
     except OSError as error:
-        wrong, mend = f"cannot be read: {error.strerror}", f"make {path} a file that this user can read"
-    raise Refused(Problem(field=path.name, value=str(path), wrong=wrong, mend=mend))
+        wrong, fix = f"cannot be read: {error.strerror}", f"make {path} a file that this user can read"
+    raise Refused(Problem(field=path.name, value=str(path), wrong=wrong, fix=fix))
 
 
 def _broken_line(path: Path, line: int) -> Problem:
     return Problem(
         field=f"{path.name} line {line}",
         wrong="not of the form NAME=value (the line is not shown: it may hold a secret)",
-        mend="write NAME=value; close every quote; begin a comment with #",
+        fix="write NAME=value; close every quote; begin a comment with #",
     )

@@ -1,4 +1,4 @@
-"""The one way mailctl refuses: what is wrong with which field, how to mend it and what to do next."""
+"""The one way mailctl refuses: what is wrong with which field, how to fix it and what to do next."""
 
 from dataclasses import asdict, dataclass
 
@@ -9,7 +9,7 @@ class Problem:
 
     field: str
     wrong: str
-    mend: str
+    fix: str
     value: str | None = None
     next: str | None = None
 

@@ -87,7 +87,7 @@ class Output:
     def _problem(self, problem: Problem) -> None:
         value = f" = {problem.value}" if problem.value is not None else ""
         self._labelled("error:", "red", f"{problem.field}{value}")
-        for label, text in (("wrong", problem.wrong), ("mend", problem.mend), ("next", problem.next)):
+        for label, text in (("wrong", problem.wrong), ("fix", problem.fix), ("next", problem.next)):
             if text:
                 self._labelled(f"  {label:5}", "dim", text)
 

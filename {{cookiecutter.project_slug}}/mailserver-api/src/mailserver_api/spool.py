@@ -1,4 +1,4 @@
-"""Where a message lies while it is received and handed on: a small one in memory, a larger one on disk."""
+"""Where a message lies while it is received and forwarded: a small one in memory, a larger one on disk."""
 
 import asyncio
 import tempfile

@@ -18,7 +18,7 @@ run "bucket" {
 
   assert {
     condition     = aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled"
-    error_message = "old states are the way back from a bad apply"
+    error_message = "old states allow a rollback of a bad apply"
   }
 
   assert {

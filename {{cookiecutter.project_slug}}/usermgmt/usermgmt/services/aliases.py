@@ -104,7 +104,7 @@ def check_source(session: Session, source: str, entered: str) -> None:
 
 
 def add_alias(session: Session, actor: Actor, source: str, destinations: str) -> list[Alias]:
-    """Hand on mail for `source` to each destination; raises Refused with every problem."""
+    """Forward mail for `source` to each destination; raises Refused with every problem."""
     wrong = Collector()
     stored, addresses = "", []
     with wrong:

@@ -49,7 +49,7 @@ def destinations_of(session: Session, source: str) -> list[str]:
 
 
 def next_hops(session: Session, address: str) -> list[str]:
-    """The addresses that mail for `address` is handed on to, as postfix looks them up."""
+    """The addresses that mail for `address` is forwarded to, as postfix looks them up."""
     if mailbox_exists(session, address):
         return []
     found = destinations_of(session, address) or destinations_of(session, "@" + domain_of(address))

@@ -37,7 +37,7 @@ def error_page(status: int) -> Response:
 
 
 def on_database_error(error: Exception) -> Response:
-    """The database is away, overloaded or not set up yet; the log has one line, not a traceback."""
+    """The database is down, overloaded or not set up yet; the log has one line, not a traceback."""
     cause = getattr(error, "orig", None) or error
     log.error("the database did not answer: %s", str(cause).splitlines()[0] if str(cause) else type(cause))
     return error_page(503)

@@ -1,4 +1,4 @@
-"""The first page: what is there and what happened lately."""
+"""The first page: what is there and recent activity."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def stamp(admin: Admin) -> str:
 
 
 def start_session(login: Login) -> None:
-    """Begin anew: nothing that was in the cookie before the log-in, its CSRF token included, goes on."""
+    """Begin again: nothing that was in the cookie before the log-in, its CSRF token included, goes on."""
     session.clear()
     session.permanent = True
     session["admin"] = login.admin.id

@@ -46,7 +46,7 @@ def _confirm(context: Context, stack: "LocalStack") -> None:
             field="--volumes",
             value=str(stack.home),
             wrong="deleting all local mail and secrets was not confirmed; nothing was changed",
-            mend="add --yes",
+            fix="add --yes",
         )
     )
     if context.out.as_json or not sys.stdin.isatty():

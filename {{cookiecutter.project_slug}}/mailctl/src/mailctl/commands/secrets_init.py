@@ -51,8 +51,8 @@ def messages(report: "Report") -> list[str]:
     from mailctl.secret_files.inspect import rotation
 
     texts = list(report.warnings)
-    if report.mended_modes:
-        texts.append(f"the mode was wrong and is mended: {', '.join(report.mended_modes)}")
+    if report.fixed_modes:
+        texts.append(f"wrong modes were fixed: {', '.join(report.fixed_modes)}")
     for source in report.differing:
         kept = f"{source.variable} in .env differs from {source.file}; the file was kept"
         texts.append(f"{kept}. To change it: {rotation(source)}")
@@ -65,7 +65,7 @@ def advice(report: "Report") -> list[tuple[str, str]]:
     from mailctl.secret_files.table import SOURCES
 
     items = [
-        (f"empty {s.file}", f"{s.empty_means} until {s.variable} stands in .env and init runs again")
+        (f"empty {s.file}", f"{s.empty_means} until {s.variable} is in .env and init runs again")
         for s in SOURCES
         if report.actions[s.file] == EMPTY
     ]

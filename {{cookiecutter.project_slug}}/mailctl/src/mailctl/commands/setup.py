@@ -40,7 +40,7 @@ def _copy_example(context: Context) -> bool:
     example = context.repo / ".env.example"
     if not example.is_file():
         wrong = "neither it nor .env.example is there"
-        raise Refused(Problem(field=".env", wrong=wrong, mend="git checkout -- .env.example"))
+        raise Refused(Problem(field=".env", wrong=wrong, fix="git checkout -- .env.example"))
     context.env_path.touch(mode=0o600)
     shutil.copyfile(example, context.env_path)
     return True
@@ -73,7 +73,7 @@ def _not_made(setting: str, path: Path, error: OSError) -> Problem:
         field=setting,
         value=str(path),
         wrong=f"the folder cannot be made: {error.strerror}",
-        mend=f'mount the disk or name another folder; or: sudo mkdir -p {path} && sudo chown "$USER" {path}',
+        fix=f'mount the disk or name another folder; or: sudo mkdir -p {path} && sudo chown "$USER" {path}',
         next="make setup",
     )
 

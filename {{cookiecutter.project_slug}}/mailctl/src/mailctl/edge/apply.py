@@ -14,9 +14,9 @@ def refuse_conflicts(plan: Plan) -> None:
     """Nothing is begun while something of somebody else is in the way. Raises Refused, with what to paste."""
     conflicts = plan.noted(CONFLICT)
     names = " ".join(f"--adopt {name}" for name in dict.fromkeys(note.name for note in conflicts))
-    mend = f"remove or rename it at Cloudflare, or have it taken over: {AGAIN} ARGS='{names}'"
+    fix = f"remove or rename it at Cloudflare, or have it taken over: {AGAIN} ARGS='{names}'"
     if conflicts:
-        raise Refused(*(Problem(f"{note.kind} {note.name}", note.text, mend) for note in conflicts))
+        raise Refused(*(Problem(f"{note.kind} {note.name}", note.text, fix) for note in conflicts))
 
 
 def apply(plan: Plan, report: Callable[[Change], None]) -> list[Change]:
@@ -44,7 +44,7 @@ def stopped(plan: Plan, done: list[Change], refusal: Refused) -> Refused:
     )
     lines = [f"{word:8} {change.action} {change.kind} {change.name}" for word, change in rows]
     problems = [
-        Problem(p.field, p.wrong, p.mend, value=p.value, next=f"{AGAIN} (it goes on from here)")
+        Problem(p.field, p.wrong, p.fix, value=p.value, next=f"{AGAIN} (it goes on from here)")
         for p in refusal.problems
     ]
     return Refused(*problems, details="\n".join(lines))

@@ -124,4 +124,4 @@ def _failed(name: str, refusal: Refused) -> Result:
     problem = refusal.problems[0]
     details = (refusal.details or "").strip().splitlines()
     text = f"{problem.field} {problem.wrong}" + (f" ({details[-1][:200]})" if details else "")
-    return Result(name, False, text, problem.next or problem.mend)
+    return Result(name, False, text, problem.next or problem.fix)

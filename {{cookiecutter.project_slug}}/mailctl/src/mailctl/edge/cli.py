@@ -139,18 +139,18 @@ def _agree(context: Context, found: str, wanted: str | None, yes: bool) -> None:
     from mailctl.errors import Misuse, Problem, Refused
 
     if wanted and wanted != found:
-        wrong, mend = (
+        wrong, fix = (
             "Cloudflare or the file has changed since: the plan is another one",
             "look at it: make edge-plan",
         )
-        raise Refused(Problem("--plan", wrong, mend, value=wanted))
+        raise Refused(Problem("--plan", wrong, fix, value=wanted))
     if wanted or yes:
         return
     if context.out.as_json or not sys.stdin.isatty():
-        wrong, mend = (
+        wrong, fix = (
             "there is no terminal to ask on",
             f"make edge-apply ARGS='--plan {found}', or --yes for any plan",
         )
-        raise Misuse(Problem("apply", wrong, mend))
+        raise Misuse(Problem("apply", wrong, fix))
     if not typer.confirm("Do this?"):
         raise Refused(Problem("apply", "not confirmed; nothing was changed", "make edge-apply"))

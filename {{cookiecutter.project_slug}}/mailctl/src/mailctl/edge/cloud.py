@@ -57,8 +57,8 @@ def token(context: Context, secrets: Any) -> str:
     value = context.environ.get(TOKEN_VARIABLE) or secrets.text(TOKEN_FILE)
     if value:
         return value
-    mend = f"make one with these permissions: {'; '.join(SCOPES)}. Put it into .env as {TOKEN_VARIABLE}=…"
-    raise Refused(Problem(TOKEN_VARIABLE, "there is no Cloudflare API token", mend, next="make setup"))
+    fix = f"make one with these permissions: {'; '.join(SCOPES)}. Put it into .env as {TOKEN_VARIABLE}=…"
+    raise Refused(Problem(TOKEN_VARIABLE, "there is no Cloudflare API token", fix, next="make setup"))
 
 
 def connect(context: Context, secrets: Any, zone: str) -> Cloud:
@@ -70,10 +70,10 @@ def connect(context: Context, secrets: Any, zone: str) -> Cloud:
         found = list(client.zones.list(name=zone))
     if not found:
         wrong = "this token sees no zone of that name"
-        mend = (
+        fix = (
             f"add the domain at Cloudflare, or give the token {ZONE} for it; is zone in edge/edge.yml right?"
         )
-        raise Refused(Problem("zone", wrong, mend, value=zone))
+        raise Refused(Problem("zone", wrong, fix, value=zone))
     return Cloud(client, found[0].id, str(found[0].account.id))
 
 
@@ -134,14 +134,14 @@ def _problem(error: "APIError", what: str, scope: str) -> Problem:
     status, numbers = getattr(error, "status_code", None), codes(error)
     said = _said(error)
     if status == 401 or numbers & INVALID_TOKEN:
-        mend = f"make a new one and put it into secrets/{TOKEN_FILE} or {TOKEN_VARIABLE}"
-        return Problem(TOKEN_VARIABLE, f"Cloudflare does not accept the token ({said})", mend)
+        fix = f"make a new one and put it into secrets/{TOKEN_FILE} or {TOKEN_VARIABLE}"
+        return Problem(TOKEN_VARIABLE, f"Cloudflare does not accept the token ({said})", fix)
     if status == 403 and not numbers & MANAGED_BY_ROUTING:
-        mend = f"add this permission to the token at Cloudflare: {scope}"
-        return Problem(what, f"the token is not allowed to ({said})", mend, value=f"lacks {scope}")
+        fix = f"add this permission to the token at Cloudflare: {scope}"
+        return Problem(what, f"the token is not allowed to ({said})", fix, value=f"lacks {scope}")
     if status is None:
-        mend = "check this host's way to the internet, then run the same command again"
-        return Problem(what, f"Cloudflare cannot be reached: {error.message}", mend)
+        fix = "check this host's way to the internet, then run the same command again"
+        return Problem(what, f"Cloudflare cannot be reached: {error.message}", fix)
     if status == 429 or status >= 500:
         return Problem(
             what, f"Cloudflare has trouble or too much to do ({said})", "run the same command again later"

@@ -91,5 +91,5 @@ def _mail_by_meaning(edge: dict[str, Any]) -> Iterator[Problem]:
             yield _problem("dns", wrong, "remove an include", record["content"])
 
 
-def _problem(place: str, wrong: str, mend: str, value: str | None = None) -> Problem:
-    return Problem(f"{FILE}: {place}", wrong, mend, value=value, next="make edge-plan")
+def _problem(place: str, wrong: str, fix: str, value: str | None = None) -> Problem:
+    return Problem(f"{FILE}: {place}", wrong, fix, value=value, next="make edge-plan")

@@ -102,8 +102,8 @@ class Rotation:
         ]:
             if time.monotonic() > end:
                 wrong = f"is not seen by {', '.join(missing)} yet; {self.state.old} goes on signing"
-                mend = "wait some minutes, then run the same command again: it goes on from here"
-                raise Refused(Problem("DNS", wrong, mend, value=want.name, next="make dkim-rotate"))
+                fix = "wait some minutes, then run the same command again: it goes on from here"
+                raise Refused(Problem("DNS", wrong, fix, value=want.name, next="make dkim-rotate"))
             pause.wait(POLL_SECONDS)
         self._reached(SEEN, f"seen: DNS answers {want.name}")
 
@@ -136,7 +136,7 @@ def find(dkim: Dkim, selector: str) -> Key:
     key = next((key for key in dkim.keys if key.selector == selector), None)
     if key is None:
         wrong = "the key of the rotation that is under way is gone"
-        raise Refused(Problem("DKIM", wrong, f"remove secrets/{STATE_FILE} and begin anew", value=selector))
+        raise Refused(Problem("DKIM", wrong, f"remove secrets/{STATE_FILE} and begin again", value=selector))
     return key
 
 
@@ -148,8 +148,8 @@ def load(content: bytes | None, domain: str) -> State | None:
         state = State(**json.loads(content))
     except (ValueError, TypeError):
         wrong = "cannot be read; which step was reached is not known"
-        mend = "make dkim-status shows the keys; remove the file to begin anew"
-        raise Refused(Problem(f"secrets/{STATE_FILE}", wrong, mend)) from None
+        fix = "make dkim-status shows the keys; remove the file to begin again"
+        raise Refused(Problem(f"secrets/{STATE_FILE}", wrong, fix)) from None
     return state if state.domain == domain and state.step != DONE else None
 
 
@@ -160,11 +160,11 @@ def dump(state: State) -> bytes:
 def _new(dkim: Dkim) -> State:
     signing = next((key.selector for key in dkim.keys if key.signs), None)
     if signing is None:
-        wrong, mend = (
+        wrong, fix = (
             f"rspamd has no key that signs for {dkim.domain}",
             "docker compose restart rspamd makes one",
         )
-        raise Refused(Problem("DKIM", wrong, mend))
+        raise Refused(Problem("DKIM", wrong, fix))
     numbers = [int(match[1]) for key in dkim.keys if (match := re.fullmatch(r"s(\d+)", key.selector))]
     return State(dkim.domain, signing, f"s{max(numbers, default=0) + 1}")
 

@@ -52,8 +52,8 @@ class Probe:
         try:
             signature = json.loads(self.compose.run(*words, stdin=self.raw))["dkim-signature"]
         except (ValueError, KeyError):
-            wrong, mend = "rspamd does not sign for this address", "make dkim-status shows the domain's keys"
-            raise Refused(Problem("signature", wrong, mend, value=self.address)) from None
+            wrong, fix = "rspamd does not sign for this address", "make dkim-status shows the domain's keys"
+            raise Refused(Problem("signature", wrong, fix, value=self.address)) from None
         self.raw = f"DKIM-Signature: {signature}\r\n{self.raw}"
         tags = dict(part.strip().partition("=")[::2] for part in signature.split(";"))
         return tags.get("s", "")
@@ -72,14 +72,14 @@ class Probe:
         try:
             answer = httpx.post(url, content=self.raw.encode(), headers=headers, timeout=POST_TIMEOUT_SECONDS)
         except httpx.HTTPError as error:
-            mend = "does cloudflared run (make status), and is COMPOSE_PROFILES=edge in .env?"
-            raise Refused(Problem("front door", f"does not answer: {error}", mend, value=url)) from None
+            fix = "does cloudflared run (make status), and is COMPOSE_PROFILES=edge in .env?"
+            raise Refused(Problem("front door", f"does not answer: {error}", fix, value=url)) from None
         if answer.status_code != 200:
-            wrong, mend = (
+            wrong, fix = (
                 f"answers {answer.status_code}: {answer.text[:200]}",
                 ADVICE.get(answer.status_code, LOGS),
             )
-            raise Refused(Problem("front door", wrong, mend, value=url))
+            raise Refused(Problem("front door", wrong, fix, value=url))
         return answer.text.strip()
 
     def wait(self, seconds: float) -> float:

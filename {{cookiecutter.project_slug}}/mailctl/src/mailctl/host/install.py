@@ -60,15 +60,13 @@ def check_host() -> None:
     """Raises Refused: not root, or no systemd."""
     if os.geteuid() != 0:
         wrong = "units of the system can only be installed by root"
-        raise Refused(
-            Problem(field="user", value=str(os.geteuid()), wrong=wrong, mend="sudo make setup-host")
-        )
+        raise Refused(Problem(field="user", value=str(os.geteuid()), wrong=wrong, fix="sudo make setup-host"))
     if not BOOTED.is_dir():
         raise Refused(
             Problem(
                 field="systemd",
                 wrong="it does not run on this host",
-                mend="let another scheduler call scripts/backup-mailserver.sh and sync-to-s3.sh",
+                fix="let another scheduler call scripts/backup-mailserver.sh and sync-to-s3.sh",
             )
         )
 
@@ -95,7 +93,7 @@ def systemctl(*words: str) -> str:
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         wrong = f"failed with exit code {done.returncode}; what it said stands above"
-        problem = Problem(field=f"systemctl {words[0]}", wrong=wrong, mend="systemctl status shows more")
+        problem = Problem(field=f"systemctl {words[0]}", wrong=wrong, fix="systemctl status shows more")
         raise Refused(problem, details=done.stderr)
     return done.stdout
 
@@ -110,10 +108,8 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        mend = "look at what it is, and move it away"
-        raise Refused(
-            Problem(field=str(path), wrong=f"cannot be read: {error.strerror}", mend=mend)
-        ) from None
+        fix = "look at what it is, and move it away"
+        raise Refused(Problem(field=str(path), wrong=f"cannot be read: {error.strerror}", fix=fix)) from None
 
 
 def _write(path: Path, text: str) -> None:
@@ -125,8 +121,8 @@ def _write(path: Path, text: str) -> None:
         beside.chmod(MODES[path.parent])
         beside.replace(path)
     except OSError as error:
-        wrong, mend = (
+        wrong, fix = (
             f"cannot be written: {error.strerror}",
             "make room, or mount the file system for writing",
         )
-        raise Refused(Problem(field=str(path), wrong=wrong, mend=mend)) from None
+        raise Refused(Problem(field=str(path), wrong=wrong, fix=fix)) from None

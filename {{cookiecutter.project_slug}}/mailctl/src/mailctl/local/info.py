@@ -42,7 +42,7 @@ def read_info(stack: LocalStack) -> Info:
                 field="local stack",
                 value=stack.project,
                 wrong="has not been started yet, or not to its end",
-                mend="start it",
+                fix="start it",
                 next="make local",
             )
         )

@@ -67,7 +67,7 @@ def _busy(address: str, port: int, reason: str, names: Mapping[str, int]) -> Pro
         field=variable or "port",
         value=f"{address or '*'}:{port}",
         wrong=f"{reason}; nothing has been started",
-        mend=f"{free}end what uses it (ss -ltnp 'sport = :{port}')",
+        fix=f"{free}end what uses it (ss -ltnp 'sport = :{port}')",
         next="make local",
     )
 

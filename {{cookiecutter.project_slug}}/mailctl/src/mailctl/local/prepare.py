@@ -40,7 +40,7 @@ def sink_names(stack: LocalStack, config: dict[str, Any]) -> list[str]:
 
 
 def make_sink_certificate(stack: LocalStack, names: list[str]) -> None:
-    """A certificate of the internal CA for the sink, made anew when it lacks one of `names`."""
+    """A certificate of the internal CA for the sink, recreated when it lacks one of `names`."""
     with opened(stack.secrets, create=True) as store, store.locked():
         key = store.read("sink_tls.key")
         if not key:

@@ -33,7 +33,7 @@ def load(path: Path) -> Seed | None:
                 field="local state",
                 value=str(path),
                 wrong=f"cannot be read: {type(error).__name__}",
-                mend="remove the local stack with its state: .venv/bin/mailctl local down --volumes",
+                fix="remove the local stack with its state: .venv/bin/mailctl local down --volumes",
             )
         ) from None
 
@@ -51,7 +51,7 @@ def seed(stack: LocalStack) -> Seed:
                 field="MAIL_DOMAIN",
                 value="(empty)",
                 wrong="the first mailbox needs a domain",
-                mend=f"set it in {stack.context.env_path}",
+                fix=f"set it in {stack.context.env_path}",
                 next="make local",
             )
         )

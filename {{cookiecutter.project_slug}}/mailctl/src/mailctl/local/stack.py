@@ -79,6 +79,6 @@ def _overrides(context: Context, given: Sequence[Path]) -> tuple[Path, ...]:
     files = tuple(path.expanduser().absolute() for path in (*listed, *given))
     missing = [path for path in files if not path.is_file()]
     if missing:
-        mend = f"name existing compose files (--override, {OVERRIDES_VARIABLE})"
-        raise Misuse(*(Problem("--override", "there is no such file", mend, value=str(p)) for p in missing))
+        fix = f"name existing compose files (--override, {OVERRIDES_VARIABLE})"
+        raise Misuse(*(Problem("--override", "there is no such file", fix, value=str(p)) for p in missing))
     return files

@@ -134,7 +134,7 @@ def _failed(engine: Engine, stack: LocalStack, startup: Startup, ended: int | No
         field="local stack",
         value=stack.project,
         wrong=f"not healthy after {startup.seconds:.0f} s: {names}",
-        mend="fix what the output above names; if it was only slow: .venv/bin/mailctl local up --wait 1800",
+        fix="fix what the output above names; if it was only slow: .venv/bin/mailctl local up --wait 1800",
         next=logs,
     )
     return Refused(problem, details="\n".join(_last_words(engine, state) for state in causes) + f"\n{said}")

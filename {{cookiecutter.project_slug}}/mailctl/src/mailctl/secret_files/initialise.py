@@ -23,7 +23,7 @@ class Report:
     folder: Path
     actions: dict[str, str] = field(default_factory=dict)
     existed: set[str] = field(default_factory=set)
-    mended_modes: list[str] = field(default_factory=list)
+    fixed_modes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     differing: list[Source] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ def initialise(context: Context, folder: Path, extra: Mapping[str, bytes] | None
         values = {**(extra or {}), **given.values}
         secrets = _write_sources(store, existing, values, report)
         _write_derived(store, existing, Inputs(secrets, context.slug, given.host_names), report)
-        _mend_modes(store, report)
+        _fix_modes(store, report)
     _judge_env_file(context, given, report)
     _judge_database(context, report)
     return report
@@ -95,7 +95,7 @@ def _unusable_source(store: Store, name: str, content: bytes) -> Problem | None:
         field=name,
         value=f"{store.path / name} (content not shown)",
         wrong=f"does not hold {kind}; other files are made from it",
-        mend="put the right one back from a backup, or empty the file to get a new one",
+        fix="put the right one back from a backup, or empty the file to get a new one",
         next="make setup",
     )
 
@@ -148,16 +148,16 @@ def _uncovered(entry: Derived, content: bytes, names: tuple[str, ...]) -> list[s
     missing = sorted(set(names) - covered_names(certificate)) if certificate else []
     if not missing:
         return []
-    mend = f"for a new one empty {entry.file} and run make setup"
-    return [f"{entry.file} does not carry {', '.join(missing)}; {mend}"]
+    fix = f"for a new one empty {entry.file} and run make setup"
+    return [f"{entry.file} does not carry {', '.join(missing)}; {fix}"]
 
 
-def _mend_modes(store: Store, report: Report) -> None:
+def _fix_modes(store: Store, report: Report) -> None:
     for entry in (*SOURCES, *DERIVED):
         found = store.stat(entry.file)
         if found and stat.S_IMODE(found.st_mode) != entry.mode:
             store.set_mode(entry.file, entry.mode)
-            report.mended_modes.append(entry.file)
+            report.fixed_modes.append(entry.file)
 
 
 def _judge_env_file(context: Context, given: Given, report: Report) -> None:
@@ -173,7 +173,7 @@ def _judge_env_file(context: Context, given: Given, report: Report) -> None:
 
 
 def _judge_database(context: Context, report: Report) -> None:
-    """A password made anew does not open a database that was set up with the lost one."""
+    """A new password does not open a database that was set up with the lost one."""
     made = [n for n, action in report.actions.items() if n.endswith("_password") and action in (MADE, TAKEN)]
     affected = [s.file for s in SOURCES if s.file in made and "mariadb" in s.readers]
     data = context.folder("SSD_PATH", ".") / "mariadb" if context.setting("SSD_PATH") else None

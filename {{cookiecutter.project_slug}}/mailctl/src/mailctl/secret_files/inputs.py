@@ -44,15 +44,15 @@ def _secret_problem(env_file: EnvFile, source: Source) -> Problem | None:
     if entry is None or source.rule is None or not is_chosen(entry.value):
         return None
     wrong = source.rule.complaint(entry.value)
-    mend = f"use at least {source.rule.minimum} characters: {source.rule.words}"
+    fix = f"use at least {source.rule.minimum} characters: {source.rule.words}"
     if wrong is None and "$" in entry.value and not entry.literal:
-        wrong, mend = "holds a $, which compose would expand", "put the value in single quotes"
+        wrong, fix = "holds a $, which compose would expand", "put the value in single quotes"
     elif wrong and source.make:
-        mend += "; or leave it empty and a strong one is made"
+        fix += "; or leave it empty and a strong one is made"
     elif wrong:
-        mend += f"; or leave it empty for now ({source.empty_means})"
+        fix += f"; or leave it empty for now ({source.empty_means})"
     where = f"{source.variable} ({env_file.path.name} line {entry.line}, value not shown)"
-    return Problem(field=where, wrong=wrong, mend=mend, next=NEXT) if wrong else None
+    return Problem(field=where, wrong=wrong, fix=fix, next=NEXT) if wrong else None
 
 
 def _host_names(context: Context) -> tuple[tuple[str, ...], list[Problem]]:
@@ -67,7 +67,7 @@ def _host_names(context: Context) -> tuple[tuple[str, ...], list[Problem]]:
 
 def _host_problem(name: str, value: str, example: str) -> Problem:
     wrong = "is not a host name or address" if value else "is empty, and the certificates must carry it"
-    return Problem(field=name, value=value or "(empty)", wrong=wrong, mend=f"set it to {example}", next=NEXT)
+    return Problem(field=name, value=value or "(empty)", wrong=wrong, fix=f"set it to {example}", next=NEXT)
 
 
 def _is_address(text: str) -> bool:

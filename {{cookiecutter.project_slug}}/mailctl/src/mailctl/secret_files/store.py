@@ -65,7 +65,7 @@ class Store:
             return None
 
     def set_mode(self, name: str, mode: int) -> None:
-        """Mend the mode of a file that `read` has accepted."""
+        """Fix the mode of a file that `read` has accepted."""
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._fd)
         try:
             os.fchmod(fd, mode)
@@ -117,18 +117,18 @@ class Store:
                 field=name,
                 value=str(path),
                 wrong="is a symlink; mailctl neither reads nor writes secrets through one",
-                mend=f"replace it by the file it names: rm {path} and copy the file there",
+                fix=f"replace it by the file it names: rm {path} and copy the file there",
             )
         if error.errno == errno.EISDIR:
             return self._not_a_file(name)
         if error.errno not in (errno.EACCES, errno.EPERM):
-            mend = f"mend that for {self.path} and run the command again; nothing was lost"
-            return Problem(name, f"cannot be used: {error.strerror}", mend, value=str(path))
+            fix = f"make {self.path} usable and run the command again; nothing was lost"
+            return Problem(name, f"cannot be used: {error.strerror}", fix, value=str(path))
         return Problem(
             field=name,
             value=str(path),
             wrong=f"cannot be used: {error.strerror}",
-            mend=f"run as the owner of {self.path} (uid {os.fstat(self._fd).st_uid}, now uid {os.geteuid()})",
+            fix=f"run as the owner of {self.path} (uid {os.fstat(self._fd).st_uid}, now uid {os.geteuid()})",
         )
 
     def _not_a_file(self, name: str) -> Problem:
@@ -136,7 +136,7 @@ class Store:
             field=name,
             value=str(self.path / name),
             wrong="is not a file; Docker makes a folder where it is told to mount a file that is missing",
-            mend=f"docker compose down, then rmdir {self.path / name}",
+            fix=f"docker compose down, then rmdir {self.path / name}",
         )
 
 
@@ -169,7 +169,7 @@ def _wait_for_lock(fd: int, path: Path, limit: float) -> None:
                         field="secrets",
                         value=str(path),
                         wrong=f"another mailctl has been changing the secrets for {limit:.0f} seconds",
-                        mend="wait until it is done and run the command again",
+                        fix="wait until it is done and run the command again",
                     )
                 ) from None
             pause.wait(0.05)
@@ -177,14 +177,14 @@ def _wait_for_lock(fd: int, path: Path, limit: float) -> None:
 
 def _folder_problem(path: Path, error: OSError) -> Problem:
     if path.is_symlink():
-        wrong, mend = "is a symlink", "use a real folder; set SECRETS_DIR in .env if it lies elsewhere"
+        wrong, fix = "is a symlink", "use a real folder; set SECRETS_DIR in .env if it lies elsewhere"
     elif isinstance(error, FileNotFoundError):
-        wrong, mend = "does not exist", "make setup"
+        wrong, fix = "does not exist", "make setup"
     elif isinstance(error, (FileExistsError, NotADirectoryError)):
-        wrong, mend = "is not a folder", f"move it away: mv {path} {path}.old"
+        wrong, fix = "is not a folder", f"move it away: mv {path} {path}.old"
     else:
-        wrong, mend = (
+        wrong, fix = (
             f"cannot be used: {error.strerror}",
             f"run as the owner of {path}, or chown it to yourself",
         )
-    return Problem(field="secrets folder", value=str(path), wrong=wrong, mend=mend)
+    return Problem(field="secrets folder", value=str(path), wrong=wrong, fix=fix)

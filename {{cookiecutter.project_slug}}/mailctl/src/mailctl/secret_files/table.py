@@ -1,7 +1,7 @@
 """The one table of secret files: where each comes from, who reads it, and how often it is rotated.
 
 A `Source` holds something that exists nowhere else and is never overwritten. A `Derived` file follows from
-sources and is written anew whenever it no longer fits them.
+sources and is written again whenever it no longer fits them.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Source:
-    """A secret of its own. Without `make` it may stay empty; `empty_means` tells what then happens."""
+    """A secret of its own. Without `make` it is optional; `empty_means` says what then happens."""
 
     file: str
     readers: tuple[str, ...]

@@ -63,7 +63,7 @@ def test_another_key_and_a_changed_byte_are_refused(prepared: Context, tmp_path:
 def test_without_an_owners_key_nothing_is_encrypted(repo: Path) -> None:
     with pytest.raises(Refused, match="nobody could read") as refusal:
         crypt.recipients(Context(repo, Output(), environ={}))
-    assert "make backup-key" in refusal.value.problems[0].mend
+    assert "make backup-key" in refusal.value.problems[0].fix
 
 
 def test_a_wrong_key_is_named_and_a_secret_one_is_not_shown(prepared: Context, tmp_path: Path) -> None:

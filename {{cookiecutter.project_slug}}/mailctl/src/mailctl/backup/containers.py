@@ -19,8 +19,8 @@ def running(context: Context, service: str) -> str:
     found = all_of(context).get(service)
     if found is None or found.status != "running":
         wrong = f"does not run ({found.word})" if found else "has no container"
-        mend = f"docker compose up -d {service}; then: make status"
-        raise Refused(Problem(f"service {service}", wrong, mend, value=context.project_name))
+        fix = f"docker compose up -d {service}; then: make status"
+        raise Refused(Problem(f"service {service}", wrong, fix, value=context.project_name))
     return found.id
 
 

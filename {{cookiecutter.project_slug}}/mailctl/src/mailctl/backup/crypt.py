@@ -51,13 +51,13 @@ def identities(context: Context, file: Path | None = None) -> list[str]:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        mend = (
+        fix = (
             "name the owner's key with --identity FILE"
             if file is None
             else "name the file that holds the key"
         )
         wrong = f"the secret key cannot be read: {reason}"
-        raise Refused(Problem("age key", wrong, mend, value=str(path))) from None
+        raise Refused(Problem("age key", wrong, fix, value=str(path))) from None
     found = [line.strip() for line in lines if line.startswith("AGE-SECRET-KEY-")]
     if not found:
         wrong = "holds no line AGE-SECRET-KEY-…"
@@ -87,8 +87,8 @@ def decrypt(source: BinaryIO, target: BinaryIO, identities: list[str]) -> None:
         pyrage.decrypt_io(source, target, [_identity(key, "the key") for key in identities])
     except (pyrage.DecryptError, OSError) as error:
         wrong = f"cannot be decrypted: {error}"
-        mend = "use the key whose public half was in BACKUP_AGE_RECIPIENTS then: --identity FILE"
-        raise Refused(Problem(getattr(source, "name", "encrypted file"), wrong, mend)) from None
+        fix = "use the key whose public half was in BACKUP_AGE_RECIPIENTS then: --identity FILE"
+        raise Refused(Problem(getattr(source, "name", "encrypted file"), wrong, fix)) from None
 
 
 def _recipient(word: str) -> "x25519.Recipient":

@@ -37,8 +37,8 @@ def exclusive(context: Context, what: str) -> Iterator[None]:
 def _held(path: Path, content: bytes) -> Problem:
     pid, _, what = content.decode("utf-8", "replace").strip().partition(" ")
     holder = f"{what} (process {pid})" if what else "another mailctl"
-    mend = f"wait until it is done; to see it: ps -fp {pid}" if pid else "wait until it is done"
-    return Problem("backup lock", f"{holder} is working on the snapshots", mend, value=str(path))
+    fix = f"wait until it is done; to see it: ps -fp {pid}" if pid else "wait until it is done"
+    return Problem("backup lock", f"{holder} is working on the snapshots", fix, value=str(path))
 
 
 def _unusable(path: Path, error: OSError) -> Problem:

@@ -1,6 +1,7 @@
 """`mailctl status`: the truth about every service, from the real docker SDK and a fake engine."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mailctl.compose import start_order
 from mailctl.format import duration, image, size
+from mailctl.secret_files.certificates import SERVICE_DAYS
 
 SERVICES = {"nginx": {"depends_on": {"mariadb": {}}}, "mariadb": {}}
 
@@ -145,6 +147,24 @@ def test_no_line_is_wider_than_the_terminal(
     result = cli("status")
     assert max(len(line) for line in result.stdout.splitlines()) <= width
     assert ("1587" in result.stdout) is (width >= 80)
+
+
+def test_a_certificate_in_its_last_month_is_warned_about(
+    cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime.now(UTC) + timedelta(days=SERVICE_DAYS - 10)
+
+    engine.containers = healthy()
+    assert cli("secrets", "init").exit_code == 0
+    assert json.loads(cli("status", "--json").stdout)["certificates"] == {}
+    monkeypatch.setattr("mailctl.secret_files.inspect.datetime", Clock)
+    result = cli("status")
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert "dovecot_tls.crt expires in 9 days: make setup renews it" in said and "internal_ca.crt" not in said
 
 
 def test_an_engine_that_does_not_answer_is_a_clear_refusal(

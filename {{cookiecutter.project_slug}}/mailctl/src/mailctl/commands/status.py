@@ -1,5 +1,5 @@
-"""`mailctl status`: every service's state, health, memory, restarts and ports, the room on both
-disks, and how old the last good backup, upload and drill are."""
+"""`mailctl status`: every service's state, health, memory, restarts and ports, the room on both disks,
+how old the last good backup, upload and drill are, and which certificate ends soon."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +9,9 @@ from mailctl.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
     from mailctl.backup.ages import Age
+    from mailctl.secret_files.inspect import Finding
     from mailctl.state import Disk, ServiceState
 
-# From which width the table has which columns; the rest is a phone.
-FULL_WIDTH, USUAL_WIDTH = 118, 66
 DISK_WARNING_PERCENT = 85
 
 LocalOption = Annotated[bool, typer.Option("--local", help="Look at the stack of mailctl local up.")]
@@ -30,10 +29,13 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
             expected = start_order(compose.config())
             states = measured(engine, services(engine, project, expected))
         disks, backups = _disks(folders), [] if local else _ages(context)
+        ending = [] if local else _ending(context)
         ok = all(state.ok for state in states)
         _show(context, project, states, disks, local)
         for age in backups:
             _show_age(context, age)
+        for found in ending:
+            context.out.warn(f"{found.name} {found.todo}")
         context.out.document(
             {
                 "ok": ok,
@@ -41,6 +43,7 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
                 "services": [state.as_dict() for state in states],
                 "disks": [disk.as_dict() for disk in disks],
                 "backups": [age.as_dict() for age in backups],
+                "certificates": {found.name: found.expires_days for found in ending},
             }
         )
         if not ok:
@@ -69,6 +72,8 @@ def _disks(folders: dict[str, Any]) -> "list[Disk]":
 def _show(
     context: Context, project: str, states: "list[ServiceState]", disks: "list[Disk]", local: bool
 ) -> None:
+    from mailctl.service_table import FULL_WIDTH, USUAL_WIDTH, place_table, service_table
+
     out = context.out
     if out.as_json:
         return
@@ -109,6 +114,16 @@ def _ages(context: Context) -> "list[Age]":
     return ages(context)
 
 
+def _ending(context: Context) -> "list[Finding]":
+    """The certificates that `make setup` would renew, for those who may look into the folder of secrets."""
+    import os
+
+    from mailctl.secret_files.inspect import ending_soon
+
+    folder = context.folder("SECRETS_DIR", "secrets")
+    return ending_soon(folder) if os.access(folder, os.R_OK | os.X_OK) else []
+
+
 def _show_age(context: Context, age: "Age") -> None:
     from mailctl.format import duration
 
@@ -119,51 +134,3 @@ def _show_age(context: Context, age: "Age") -> None:
     elif age.late:
         limit = duration(age.limit.seconds)
         context.out.warn(f"the last good {age.what} should be at most {limit} old: {age.limit.repair}")
-
-
-def service_table(states: "list[ServiceState]", width: int, brief: bool = False) -> Any:
-    """The states as a table that fits `width`; `brief` leaves out what takes a measurement."""
-    names = ["service", "state", "memory"]
-    if brief:
-        names = ["service", "state", "up", "restarts"]
-    elif width >= USUAL_WIDTH:
-        names = ["service", "state", "up", "restarts", "memory", "cpu"]
-    names += ["image", "ports"] if width >= FULL_WIDTH and not brief else []
-    return _table(states, names)
-
-
-def place_table(states: "list[ServiceState]") -> Any:
-    """Images and published ports, which no terminal of 80 columns has room for beside the rest."""
-    return _table(states, ["service", "image", "ports"])
-
-
-def _table(states: "list[ServiceState]", names: list[str]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-    for name in names:
-        right = name in ("restarts", "memory", "cpu")
-        fold = name in ("service", "image", "ports")
-        table.add_column(name, justify="right" if right else "left", no_wrap=not fold, overflow="fold")
-    for state in states:
-        cells = _cells(state)
-        table.add_row(*(cells[name] for name in names), style="" if state.ok else "red")
-    return table
-
-
-def _cells(state: "ServiceState") -> dict[str, str]:
-    from mailctl.format import duration, image, size
-
-    found, usage = state.container, state.usage
-    limit = size(found.memory_limit) if found and found.memory_limit else "-"
-    return {
-        "service": state.service,
-        "state": state.word,
-        "up": duration(state.uptime_seconds),
-        "restarts": str(found.restarts) if found else "-",
-        "memory": f"{size(usage.memory)}/{limit}" if usage else f"-/{limit}",
-        "cpu": f"{usage.cpu_percent:.0f}%" if usage else "-",
-        "image": image(found.image) if found else "-",
-        "ports": "\n".join(found.ports) if found else "",
-    }

@@ -111,7 +111,7 @@ def _table(startup: Startup, width: int) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    from mailctl.commands.status import service_table
+    from mailctl.service_table import service_table
 
     if not startup.states:
         return Text("")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailctl.errors import Problem, Refused
@@ -106,6 +107,15 @@ class Engine:
         except NotFound:
             return False
         return True
+
+    def volume_path(self, name: str) -> Path | None:
+        """Where the engine keeps a volume's files on this host, None when there is no such volume."""
+        from docker.errors import NotFound
+
+        try:
+            return Path(self._client.volumes.get(name).attrs["Mountpoint"])
+        except NotFound:
+            return None
 
     def remove_below(self, folder: str, image: str) -> None:
         """Empty a host folder whose files belong to container users, as root inside `image`; no network."""

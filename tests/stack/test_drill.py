@@ -1,0 +1,67 @@
+"""The drill proves that mail comes back, finds what would not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.stack.clients import message
+from tests.stack.keeper import Keeper, end
+from tests.stack.stack import eventually
+
+DRILL = ("drill", "--local", "--local-only", "--json")
+
+
+@pytest.fixture
+def keeper(scanned) -> Keeper:
+    return Keeper(scanned)
+
+
+@pytest.fixture
+def snapshot(keeper, mailboxes):
+    """A snapshot with some mail in it."""
+    box = mailboxes.new("drilled")
+    for number in range(3):
+        box.imap.append("INBOX", "", "", message(f"drill {number}", to=box.address).as_bytes())
+    return keeper.backup()
+
+
+def test_a_drill_compares_every_mail_and_leaves_the_running_stack_alone(keeper, snapshot):
+    services = keeper.stack.services()
+    before = {name: keeper.stack.inspect(name)["State"]["StartedAt"] for name in services}
+    report = json.loads(keeper.stack.mailctl(*DRILL).partition("{")[2].join(["{", ""]))
+    [one] = report["drills"]
+    wanted = json.loads((snapshot / "manifest.json").read_text())["components"]["mail"]["mailboxes"]
+    assert one["compared"] == sum(box["messages"] for box in wanted.values()) >= 3
+    assert one["rto_seconds"] > 0 and one["rpo_seconds"] > 0 and not one["without_account"]
+    assert json.loads((keeper.hdd / ".mailctl" / "drill-report.json").read_text()) == report
+    assert "passed" in (keeper.hdd / ".mailctl" / "drill-report.txt").read_text()
+    assert keeper.leftovers("drill") == ""
+    assert before == {name: keeper.stack.inspect(name)["State"]["StartedAt"] for name in services}
+
+
+def test_a_drill_fails_by_name_when_a_mailbox_has_fewer_mails_than_the_manifest_counts(keeper, snapshot):
+    file = snapshot / "manifest.json"
+    document = json.loads(file.read_text())
+    address, counted = next(iter(document["components"]["mail"]["mailboxes"].items()))
+    counted["messages"] += 1
+    file.write_text(json.dumps(document))
+    process = keeper.start(*DRILL)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 1 and f"{address}: the manifest counts" in said
+    assert keeper.leftovers("drill") == ""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_drill_leaves_nothing_or_the_next_removes_it(keeper, snapshot, how):
+    process = keeper.start(*DRILL)
+    eventually(lambda: keeper.leftovers("drill"), limit=120)
+    assert process.poll() is None
+    end(process, how)
+    if how is signal.SIGKILL:
+        keeper.stack.mailctl(*DRILL)
+    assert keeper.leftovers("drill") == ""
+    assert subprocess.run(["true"], check=True)

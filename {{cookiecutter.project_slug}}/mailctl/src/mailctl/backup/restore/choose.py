@@ -1,0 +1,137 @@
+"""Which snapshot is meant, and whether it may be used: every byte as it was saved, and no virus in it."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+from mailctl.backup import snapshot as snapshots
+from mailctl.backup.restore.journal import remove
+from mailctl.backup.snapshot import COMPONENTS, Snapshot
+from mailctl.backup.where import hdd
+from mailctl.context import Context
+from mailctl.errors import Misuse, Problem, Refused
+
+SHOWN_PROBLEMS = 20
+ROOM_TO_SPARE = 64 << 20
+# A datadir with nothing in it, and what a line of a compressed dump grows to with its indexes.
+EMPTY_DATABASE, GROWTH = 300 << 20, 30
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a user names a snapshot; the key that opens it, a place for infected mails, and the way into S3."""
+
+    source: str | None
+    at: str | None = None
+    identity: Path | None = None
+    quarantine: Path | None = None
+    profile: str | None = None
+    role: str | None = None
+    mfa: str | None = None
+
+
+def components(word: str) -> tuple[str, ...]:
+    """The components a user names. Raises Misuse."""
+    if word == "all":
+        return COMPONENTS
+    if word in COMPONENTS:
+        return (word,)
+    raise Misuse(Problem("--component", "is none", f"one of: all, {', '.join(COMPONENTS)}", value=word))
+
+
+@contextmanager
+def found(
+    context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None = None
+) -> Iterator[Snapshot]:
+    """The snapshot that is meant, every file of it compared with its manifest. Raises Refused and Misuse.
+
+    From S3 only the parts that are needed are fetched, and removed again at the end.
+    """
+    if not (choice.source or "").startswith("s3://"):
+        snapshot = local(context, choice.source, choice.at)
+        check(context, snapshot, wanted)
+        yield snapshot
+        return
+    if choice.at:
+        mend = "name the snapshot: s3://bucket/prefix/daily/DATE"
+        raise Misuse(Problem("--at", "does not go with s3://", mend))
+    from mailctl.backup.offsite import Access, fetch
+
+    target = hdd(context) / ".mailctl" / "fetched"
+    remove([target])
+    try:
+        by = Access(choice.profile, choice.role, choice.mfa)
+        yield fetch(context, choice.source, target, wanted, mailbox, choice.identity, by=by)
+    finally:
+        remove([target])
+
+
+def local(context: Context, source: str | None, at: str | None) -> Snapshot:
+    """The snapshot in the folder `source`, or the newest good one that is not later than `at`."""
+    if source and not at:
+        return snapshots.read(Path(source))
+    disk = Path(source) if source else hdd(context)
+    limit = moment(at) if at else datetime.max.replace(tzinfo=UTC)
+    found = [one for one in snapshots.every(disk) if one.good and one.taken <= limit]
+    if found:
+        return found[-1]
+    have = ", ".join(f"{one.id} ({one.taken:%Y-%m-%d %H:%M} UTC)" for one in snapshots.every(disk)[-10:])
+    mend = f"name a later time; there are: {have}" if have else "name a folder with snapshots: --from DIR"
+    raise Refused(Problem("--at", f"no good snapshot so early in {disk}", mend, value=at))
+
+
+def moment(text: str) -> datetime:
+    """A time as people write it, in this host's time zone; a date alone is the end of that day."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        mend = 'write it as 2026-11-26, "2026-11-26 08:30" or 2026-11-26T08:30:00Z'
+        raise Misuse(Problem("--at", "is no time", mend, value=text)) from None
+    if re.fullmatch(r"\d{4}-?\d\d-?\d\d", text.strip()):
+        found = datetime.combine(found, time.max)
+    return found.astimezone(UTC)
+
+
+def check(context: Context, snapshot: Snapshot, wanted: Sequence[str]) -> None:
+    """Compare every file of the components with the manifest. Raises Refused, naming the files."""
+    context.out.note(f"comparing {snapshot.id} with its manifest")
+    missing = [name for name in wanted if name not in snapshot.manifest.components]
+    problems = [
+        Problem(f"{snapshot.id}/{name}", "is not in this snapshot", "use another one") for name in missing
+    ]
+    problems = problems or snapshots.verify(snapshot, wanted)
+    if len(problems) > SHOWN_PROBLEMS:
+        more = Problem(
+            snapshot.id, f"and {len(problems) - SHOWN_PROBLEMS} more files", "use another snapshot"
+        )
+        problems = [*problems[:SHOWN_PROBLEMS], more]
+    if problems:
+        raise Refused(*problems)
+
+
+def refuse_without_room(
+    context: Context, snapshot: Snapshot, wanted: Sequence[str], home: Path | None = None
+) -> None:
+    """What is restored lies beside what is live, or all of it in `home`. Raises Refused without the room."""
+    size = {name: snapshot.manifest.components[name]["bytes"] for name in wanted}
+    hdd_path, ssd_path = home or hdd(context), home or context.folder("SSD_PATH", "")
+    needs = {hdd_path: size.get("mail", 0)}
+    needs[ssd_path] = needs.get(ssd_path, 0) + (
+        EMPTY_DATABASE + GROWTH * size["mysql"] if "mysql" in size else 0
+    )
+    for path, need in needs.items():
+        path.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path).free
+        if need and free < need + ROOM_TO_SPARE:
+            wrong = f"has {free >> 20} MiB free and needs {need + ROOM_TO_SPARE >> 20} MiB"
+            mend = "make room there: what is restored lies beside what is there"
+            raise Refused(Problem("disk", wrong, mend, value=str(path)))
+
+
+def scan(context: Context, snapshot: Snapshot, quarantine: Path | None) -> list[str]:
+    """Look for viruses; returns what was set aside. Raises Refused when there are any."""
+    return []

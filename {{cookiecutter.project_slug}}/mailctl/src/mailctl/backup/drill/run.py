@@ -13,7 +13,7 @@ from mailctl.backup import crypt
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
 from mailctl.backup.restore import stage
-from mailctl.backup.restore.choose import check, refuse_without_room
+from mailctl.backup.restore.choose import check, refuse, refuse_without_room
 from mailctl.backup.restore.database import load, query
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.readback import read_back
@@ -117,7 +117,7 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
     refuse_without_room(context, snapshot, COMPONENTS, beside.home)
     _make_secrets(context, beside)
     beside.hdd.mkdir(parents=True)
-    stage.stage_mail(snapshot.path / "mail", beside.hdd / "mailboxes")
+    refuse(snapshot, stage.stage_mail(snapshot, beside.hdd / "mailboxes"))
     beside.up("mariadb")
     load(beside.compose, snapshot.path / "mysql")
     query(beside.compose, ACTIVATE, "mailserver")

@@ -103,7 +103,11 @@ def check(context: Context, snapshot: Snapshot, wanted: Sequence[str]) -> None:
     problems = [
         Problem(f"{snapshot.id}/{name}", "is not in this snapshot", "use another one") for name in missing
     ]
-    problems = problems or snapshots.verify(snapshot, wanted)
+    refuse(snapshot, problems or snapshots.verify(snapshot, wanted))
+
+
+def refuse(snapshot: Snapshot, problems: list[Problem]) -> None:
+    """Raises Refused with the first of the files that are not as they were saved, if there are any."""
     if len(problems) > SHOWN_PROBLEMS:
         more = Problem(
             snapshot.id, f"and {len(problems) - SHOWN_PROBLEMS} more files", "use another snapshot"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailctl.backup.restore import stage
+from mailctl.backup.restore.choose import refuse
 from mailctl.backup.restore.database import load, query
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
@@ -100,8 +101,7 @@ def prepare(
         )
     if "mail" in place:
         yield "mailboxes"
-        below = {name.removeprefix("mail/") for name in leave_out}
-        stage.stage_mail(snapshot.path / "mail", place["mail"].staged, below)
+        refuse(snapshot, stage.stage_mail(snapshot, place["mail"].staged, set(leave_out)))
 
 
 def _secrets(snapshot: Snapshot, components: set[str], place: Place, identities: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Prepares each component beside what is live: nothing here touches the running server."""
 
+import hashlib
 import io
 import os
 import re
@@ -8,6 +9,8 @@ import tarfile
 from collections.abc import Collection
 from pathlib import Path
 
+from mailctl.backup import snapshot as snapshots
+from mailctl.backup.snapshot import Snapshot
 from mailctl.errors import Problem, Refused
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
@@ -20,47 +23,50 @@ VMAIL = 1000
 _NEXT_UID = re.compile(rb"^(3 (?:\S+ )*?N)(\d+)")
 
 
-def stage_mail(source: Path, target: Path, leave_out: Collection[str] = ()) -> None:
-    """Copy the mailboxes below `source` for the user that Dovecot runs as; a file's time is IMAP's date.
+def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()) -> list[Problem]:
+    """Copy the mailboxes for the user that Dovecot runs as; returns what differs from the manifest.
 
-    Copied, not linked: a container that writes to a mail must not reach the snapshot. `leave_out` names
-    paths below `source`.
+    Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a mail
+    must not reach the snapshot. A file's time is IMAP's date. `leave_out` names paths below the snapshot.
     """
-    owner = (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
-    _make_folder(target, owner)
-    for folder, names, files in os.walk(source):
-        below = Path(folder).relative_to(source)
-        names.sort()
-        for name in (*names, *(["tmp"] if "cur" in names and "tmp" not in names else [])):
-            if not (Path(folder) / name).is_symlink():
-                _make_folder(target / below / name, owner)
-        links = [name for name in names if (Path(folder) / name).is_symlink()]
-        for name in (*files, *links):
-            if str(below / name) not in leave_out:
-                _copy(Path(folder) / name, target / below / name, owner)
+    root, owner = str(snapshot.path / "mail"), (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
+    for folder, names, _ in os.walk(root):
+        _make_folder(f"{target}{folder.removeprefix(root)}", owner)
+        if "cur" in names and "tmp" not in names:
+            _make_folder(f"{target}{folder.removeprefix(root)}/tmp", owner)
+    without = {str(snapshot.path / path) for path in leave_out}
+
+    def copy(path: Path) -> str:
+        source = str(path)
+        return _copy(source, "" if source in without else f"{target}{source.removeprefix(root)}", owner)
+
+    problems = snapshots.verify(snapshot, ["mail"], digest=copy)
+    for path, place in () if problems else snapshot.manifest.links.items():
+        link = f"{target}/{path.removeprefix('mail/')}"
+        os.symlink(place, link)
+        os.lchown(link, *owner)
+    return problems
 
 
-def _make_folder(path: Path, owner: tuple[int, int]) -> None:
-    path.mkdir(mode=0o700)
+def _make_folder(path: str, owner: tuple[int, int]) -> None:
+    os.mkdir(path, 0o700)
     os.chown(path, *owner)
 
 
-def _copy(source: Path, target: Path, owner: tuple[int, int]) -> None:
-    if source.is_symlink():
-        os.symlink(os.readlink(source), target)
-        os.lchown(target, *owner)
-        return
-    if source.name == "dovecot-uidlist":
-        content = with_gap(source.read_bytes())
-        if content is None:
-            return
-        target.write_bytes(content)
-    else:
-        shutil.copyfile(source, target)
-    os.chmod(target, 0o600)
-    os.chown(target, *owner)
-    status = source.stat()
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+def _copy(source: str, target: str, owner: tuple[int, int]) -> str:
+    """Copy a file, unless `target` is empty; returns the SHA-256 of what was read."""
+    with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+        status, content = os.fstat(file.fileno()), file.readall()
+    digest = hashlib.sha256(content).hexdigest()
+    new = with_gap(content) if target.endswith("/dovecot-uidlist") else content
+    if target and new is not None:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(new)
+            file.flush()
+            os.fchown(descriptor, *owner)
+            os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return digest
 
 
 def with_gap(uidlist: bytes) -> bytes | None:

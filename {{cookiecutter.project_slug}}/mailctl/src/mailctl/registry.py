@@ -9,6 +9,8 @@ COMMANDS: dict[str, str] = {
     "secrets init": "secrets_init",
     "secrets status": "secrets_status",
     "status": "status",
+    "restore": "mailctl.backup.restore.cli:run",
+    "drill": "mailctl.backup.drill.cli:run",
     "local up": "local_up",
     "local down": "local_down",
     "local info": "local_info",

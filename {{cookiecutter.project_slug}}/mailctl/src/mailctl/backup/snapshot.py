@@ -97,9 +97,15 @@ def order(found: Snapshot) -> tuple[bool, datetime, bool]:
 
 
 def verify(
-    snapshot: Snapshot, components: Iterable[str] = COMPONENTS, progress: Progress | None = None
+    snapshot: Snapshot,
+    components: Iterable[str] = COMPONENTS,
+    progress: Progress | None = None,
+    digest: Callable[[Path], str] = manifest.file_digest,
 ) -> list[Problem]:
-    """Compare every file with the manifest: missing, added, changed, cut, swapped. Empty: exactly right."""
+    """Compare every file with the manifest: missing, added, changed, cut, swapped. Empty: exactly right.
+
+    `digest` gives the SHA-256 of a file; a restore copies the file while it reads it for that.
+    """
     problems: list[Problem] = []
     chosen = list(components)
     for name in chosen:
@@ -107,10 +113,10 @@ def verify(
         if not component["ok"]:
             problems.append(_problem(snapshot, name, f"was not saved: {component['error']}"))
         elif name == "mail":
-            problems += _verify_mail(snapshot, progress)
+            problems += _verify_mail(snapshot, progress, digest)
         else:
             wanted = {path: entry["sha256"] for path, entry in component["list"].items()}
-            problems += _compare(snapshot, name, wanted, {}, progress)
+            problems += _compare(snapshot, name, wanted, {}, progress, digest)
     known = {FILE, MAIL_INDEX, *COMPONENTS}
     return problems + [
         _problem(snapshot, name, "does not belong to the snapshot")
@@ -119,7 +125,9 @@ def verify(
     ]
 
 
-def _verify_mail(snapshot: Snapshot, progress: Progress | None) -> list[Problem]:
+def _verify_mail(
+    snapshot: Snapshot, progress: Progress | None, digest: Callable[[Path], str]
+) -> list[Problem]:
     component = snapshot.manifest.components["mail"]
     try:
         if manifest.file_digest(snapshot.path / MAIL_INDEX) != component["index_sha256"]:
@@ -127,11 +135,16 @@ def _verify_mail(snapshot: Snapshot, progress: Progress | None) -> list[Problem]
     except OSError as error:
         return [_problem(snapshot, MAIL_INDEX, f"cannot be read: {error.strerror}")]
     wanted = dict(manifest.read_index(snapshot.path / MAIL_INDEX))
-    return _compare(snapshot, "mail", wanted, component["links"], progress)
+    return _compare(snapshot, "mail", wanted, component["links"], progress, digest)
 
 
 def _compare(
-    snapshot: Snapshot, name: str, wanted: dict[str, str], links: dict[str, str], progress: Progress | None
+    snapshot: Snapshot,
+    name: str,
+    wanted: dict[str, str],
+    links: dict[str, str],
+    progress: Progress | None,
+    digest: Callable[[Path], str],
 ) -> list[Problem]:
     """Every file of one component, hashed in parallel: SHA-256 and reading let other threads run."""
     found = set(_walk(snapshot.path, name))
@@ -145,7 +158,7 @@ def _compare(
             if path in links:
                 good = os.readlink(full) == links[path]
             else:
-                good = manifest.file_digest(full) == wanted[path]
+                good = digest(full) == wanted[path]
                 if progress:
                     progress(1, full.lstat().st_size)
         except OSError as error:

@@ -1,5 +1,6 @@
 """Which stack is meant, and where its disk and secrets are."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,13 @@ def stack(context: Context, local: bool) -> Context:
     from mailctl.local.stack import LocalStack
 
     trial = LocalStack.of(context)
-    trial.context.environ = {**trial.context.environ, "COMPOSE_PROJECT_NAME": trial.project}
+    # For `docker compose` as well: the trial is more files than the server.
+    trial.context.environ = {
+        **trial.context.environ,
+        "COMPOSE_PROJECT_NAME": trial.project,
+        "COMPOSE_FILE": os.pathsep.join(map(str, trial.files)),
+        "COMPOSE_ENV_FILES": str(trial.context.env_path),
+    }
     return trial.context
 
 

@@ -26,14 +26,15 @@ _NEXT_UID = re.compile(rb"^(3 (?:\S+ )*?N)(\d+)")
 def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()) -> list[Problem]:
     """Copy the mailboxes for the user that Dovecot runs as; returns what differs from the manifest.
 
-    Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a mail
-    must not reach the snapshot. A file's time is IMAP's date. `leave_out` names paths below the snapshot.
+    Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a
+    mail must not reach the snapshot. A file's time is IMAP's date. `leave_out` counts from the snapshot.
     """
     root, owner = str(snapshot.path / "mail"), (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
     for folder, names, _ in os.walk(root):
-        _make_folder(f"{target}{folder.removeprefix(root)}", owner)
+        place = Path(f"{target}{folder.removeprefix(root)}")
+        _make_folder(place, owner)
         if "cur" in names and "tmp" not in names:
-            _make_folder(f"{target}{folder.removeprefix(root)}/tmp", owner)
+            _make_folder(place / "tmp", owner)
     without = {str(snapshot.path / path) for path in leave_out}
 
     def copy(path: Path) -> str:
@@ -41,14 +42,14 @@ def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()
         return _copy(source, "" if source in without else f"{target}{source.removeprefix(root)}", owner)
 
     problems = snapshots.verify(snapshot, ["mail"], digest=copy)
-    for path, place in () if problems else snapshot.manifest.links.items():
+    for path, goal in () if problems else snapshot.manifest.links.items():
         link = f"{target}/{path.removeprefix('mail/')}"
-        os.symlink(place, link)
+        os.symlink(goal, link)
         os.lchown(link, *owner)
     return problems
 
 
-def _make_folder(path: str, owner: tuple[int, int]) -> None:
+def _make_folder(path: Path, owner: tuple[int, int]) -> None:
     os.mkdir(path, 0o700)
     os.chown(path, *owner)
 

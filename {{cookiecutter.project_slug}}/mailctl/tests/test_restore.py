@@ -237,7 +237,7 @@ def _killed(server: Server, after: float, *words: str) -> float:
 def test_killed_at_any_moment_the_old_or_the_new_state_is_there_and_the_next_call_ends_it(
     server: Server,
 ) -> None:
-    """Restore and undo, killed at seeded moments: never a mixture of both states, and nothing is left over."""
+    """Restore and undo, killed at seeded moments: never a mixture of states, and nothing is left over."""
     moments = random.Random(10)  # noqa: S311
     restore = ("restore", "--from", str(server.snapshot.path), "--component", "mail", "--yes")
     whole = _killed(server, 60, *restore)

@@ -57,8 +57,8 @@ def found(
         yield snapshot
         return
     if choice.at:
-        mend = "name the snapshot: s3://bucket/prefix/daily/DATE"
-        raise Misuse(Problem("--at", "does not go with s3://", mend))
+        fix = "name the snapshot: s3://bucket/prefix/daily/DATE"
+        raise Misuse(Problem("--at", "does not go with s3://", fix))
     from mailctl.backup.offsite import Access, fetch
 
     target = hdd(context) / ".mailctl" / "fetched"
@@ -80,8 +80,8 @@ def local(context: Context, source: str | None, at: str | None) -> Snapshot:
     if found:
         return found[-1]
     have = ", ".join(f"{one.id} ({one.taken:%Y-%m-%d %H:%M} UTC)" for one in snapshots.every(disk)[-10:])
-    mend = f"name a later time; there are: {have}" if have else "name a folder with snapshots: --from DIR"
-    raise Refused(Problem("--at", f"no good snapshot so early in {disk}", mend, value=at))
+    fix = f"name a later time; there are: {have}" if have else "name a folder with snapshots: --from DIR"
+    raise Refused(Problem("--at", f"no good snapshot so early in {disk}", fix, value=at))
 
 
 def moment(text: str) -> datetime:
@@ -89,8 +89,8 @@ def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
-        mend = 'write it as 2026-11-26, "2026-11-26 08:30" or 2026-11-26T08:30:00Z'
-        raise Misuse(Problem("--at", "is no time", mend, value=text)) from None
+        fix = 'write it as 2026-11-26, "2026-11-26 08:30" or 2026-11-26T08:30:00Z'
+        raise Misuse(Problem("--at", "is no time", fix, value=text)) from None
     if re.fullmatch(r"\d{4}-?\d\d-?\d\d", text.strip()):
         found = datetime.combine(found, time.max)
     return found.astimezone(UTC)
@@ -132,8 +132,8 @@ def refuse_without_room(
         free = shutil.disk_usage(path).free
         if need and free < need + ROOM_TO_SPARE:
             wrong = f"has {free >> 20} MiB free and needs {need + ROOM_TO_SPARE >> 20} MiB"
-            mend = "make room there: what is restored lies beside what is there"
-            raise Refused(Problem("disk", wrong, mend, value=str(path)))
+            fix = "make room there: what is restored lies beside what is there"
+            raise Refused(Problem("disk", wrong, fix, value=str(path)))
 
 
 def scan(context: Context, snapshot: Snapshot, quarantine: Path | None) -> list[str]:

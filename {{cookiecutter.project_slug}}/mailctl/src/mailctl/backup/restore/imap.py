@@ -133,13 +133,13 @@ class Mailbox:
         if status == "OK":
             return data
         said = b" ".join(part for part in data if isinstance(part, bytes)).decode("utf-8", "replace")
-        mend = (
+        fix = (
             "raise the mailbox's quota in usermgmt"
             if "OVERQUOTA" in said
             else "look at: make logs SERVICE=dovecot"
         )
         raise Refused(
-            Problem(f"{self.address}: {what}", said or status, f"{mend}; then run the same command again")
+            Problem(f"{self.address}: {what}", said or status, f"{fix}; then run the same command again")
         )
 
 
@@ -154,8 +154,8 @@ def opened(container: str, address: str) -> Iterator[Mailbox]:
         yield Mailbox(connection, address)
     except (imaplib.IMAP4.error, OSError) as error:
         wrong = f"cannot be read over IMAP: {error}"
-        mend = "is there an active account of that name? Make it in usermgmt, or restore the component mysql"
-        raise Refused(Problem(address, wrong, mend)) from None
+        fix = "is there an active account of that name? Make it in usermgmt, or restore the component mysql"
+        raise Refused(Problem(address, wrong, fix)) from None
     finally:
         if connection is not None:
             _close(connection)

@@ -45,8 +45,8 @@ class Journal:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
             wrong = f"cannot be read: {type(error).__name__}"
-            mend = "look at the folders …before-restore-… on the disks, then move this file away"
-            raise Refused(Problem("journal of the restore", wrong, mend, value=str(path))) from None
+            fix = "look at the folders …before-restore-… on the disks, then move this file away"
+            raise Refused(Problem("journal of the restore", wrong, fix, value=str(path))) from None
 
     def write(self) -> None:
         """On the disk before anything follows from it."""

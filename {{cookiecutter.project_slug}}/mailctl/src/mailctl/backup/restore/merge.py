@@ -34,14 +34,14 @@ class Part:
         root = self.below(snapshot.path / "mail")
         if self.address not in snapshot.mailboxes or not root.is_dir():
             near = get_close_matches(self.address, snapshot.mailboxes, n=3) or sorted(snapshot.mailboxes)[:10]
-            mend = f"it has: {', '.join(near)}" if near else "it has no mailbox at all; use another snapshot"
-            raise Misuse(Problem("--mailbox", f"is not in {snapshot.id}", mend, value=self.address))
+            fix = f"it has: {', '.join(near)}" if near else "it has no mailbox at all; use another snapshot"
+            raise Misuse(Problem("--mailbox", f"is not in {snapshot.id}", fix, value=self.address))
         found = imap.folders(root)
         if self.folder is not None:
             name = "INBOX" if self.folder.upper() == "INBOX" else imap.utf7(self.folder)
             if name not in found:
-                mend = f"it has: {', '.join(found)}"
-                raise Misuse(Problem("--folder", "is not in this mailbox", mend, value=self.folder))
+                fix = f"it has: {', '.join(found)}"
+                raise Misuse(Problem("--folder", "is not in this mailbox", fix, value=self.folder))
             found = {name: found[name]}
         without = {snapshot.path / path for path in leave_out}
         return {

@@ -54,9 +54,9 @@ def places(context: Context, components: Iterable[str], id: str) -> dict[str, Pl
         found["dkim"] = rspamd_folder(context) / "dkim"
     for live in found.values():
         if os.path.ismount(live):
-            mend = "mount the disk at the folder above, so that its content can change places"
+            fix = "mount the disk at the folder above, so that its content can change places"
             raise Refused(
-                Problem("restore", "is a mount point, which cannot be exchanged", mend, value=str(live))
+                Problem("restore", "is a mount point, which cannot be exchanged", fix, value=str(live))
             )
     return {name: Place(live, id) for name, live in found.items()}
 

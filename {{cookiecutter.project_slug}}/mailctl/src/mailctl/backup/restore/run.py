@@ -124,9 +124,9 @@ def refuse_pending(journal: Journal | None) -> None:
     if journal is None:
         return
     kept = ", ".join(str(path) for path in journal.kept)
-    mend = "make restore ARGS=--confirm deletes that for good, or ARGS=--undo puts it back"
+    fix = "make restore ARGS=--confirm deletes that for good, or ARGS=--undo puts it back"
     problem = Problem(
-        "restore", f"of {journal.snapshot} is {journal.phase}; the other state is kept: {kept}", mend
+        "restore", f"of {journal.snapshot} is {journal.phase}; the other state is kept: {kept}", fix
     )
     raise Refused(problem)
 

@@ -77,8 +77,8 @@ def _take_place(new: Path, live: Path, aside: Path) -> None:
         os.rename(new, live)
     except OSError as error:
         wrong = f"cannot change places with {new}: {error.strerror}"
-        mend = "it must be a folder of its disk, no mount point of its own; and run this command as root"
-        raise Refused(Problem("restore", wrong, mend, value=str(live))) from None
+        fix = "it must be a folder of its disk, no mount point of its own; and run this command as root"
+        raise Refused(Problem("restore", wrong, fix, value=str(live))) from None
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -9,14 +9,18 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
+from mailctl.backup.containers import all_of
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.snapshot import COMPONENTS, Snapshot
 from mailctl.backup.where import hdd
+from mailctl.compose import Compose
 from mailctl.context import Context
 from mailctl.errors import Misuse, Problem, Refused
 
 SHOWN_PROBLEMS = 20
 ROOM_TO_SPARE = 64 << 20
+SCANNER, SCANNER_SECONDS = "clamav", "1800"
+QUARANTINE = "leave it out, with a copy in a folder of yours: --quarantine DIR"
 # A datadir with nothing in it, and what a line of a compressed dump grows to with its indexes.
 EMPTY_DATABASE, GROWTH = 300 << 20, 30
 
@@ -137,5 +141,23 @@ def refuse_without_room(
 
 
 def scan(context: Context, snapshot: Snapshot, quarantine: Path | None) -> list[str]:
-    """Look for viruses; returns what was set aside. Raises Refused when there are any."""
-    return []
+    """Look for viruses; returns the paths that were set aside. Raises Refused when there are any otherwise.
+
+    A scanner that does not run, as on a new host, is started for it. A server without one is not scanned.
+    """
+    compose = Compose(context.repo, environ=context.environ)
+    if SCANNER not in compose.run("config", "--services").split():
+        context.out.warn("this server has no virus scanner: the snapshot was not scanned")
+        return []
+    from mailctl.backup.scan import scan as look
+
+    state = all_of(context).get(SCANNER)
+    if state is None or not state.ok:
+        context.out.note("starting the virus scanner (its first start fetches the signatures)")
+        compose.run("up", "--detach", "--wait", "--wait-timeout", SCANNER_SECONDS, "--no-deps", SCANNER)
+    context.out.note(f"scanning {snapshot.id}")
+    result = look(context, snapshot, quarantine)
+    if result.ok:
+        return [finding.path for finding in result.findings]
+    found = [Problem(one.path, f"holds {one.signature}", QUARANTINE) for one in result.findings]
+    raise Refused(*found[:SHOWN_PROBLEMS])

@@ -14,6 +14,9 @@ COMMANDS: dict[str, str] = {
     "local up": "local_up",
     "local down": "local_down",
     "local info": "local_info",
+    "backup": "mailctl.backup.cli:backup",
+    "backup-key": "mailctl.backup.cli:key",
+    "scan": "mailctl.backup.cli:scan",
 }
 
 GROUPS: dict[str, str] = {

@@ -1,0 +1,40 @@
+"""Progress bars on a terminal; nothing elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mailctl.output import Output
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Bars:
+    """One bar a task, on stderr, while `shown` lasts."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._display: Progress | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator["Bars"]:
+        if self._out.as_json or not self._out.side.is_terminal:
+            yield self
+            return
+        from rich import progress
+
+        columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
+        with progress.Progress(*columns, console=self._out.side) as self._display:
+            yield self
+        self._display = None
+
+    @contextmanager
+    def task(self, name: str, total: int = 1) -> Iterator[Callable[[int, int], None]]:
+        """Yields what is called with the files and bytes done since the last call."""
+        if self._display is None:
+            yield lambda files, size: None
+            return
+        display, task = self._display, self._display.add_task(name, total=total)
+        yield lambda files, size: display.advance(task, files)
+        display.update(task, completed=total)

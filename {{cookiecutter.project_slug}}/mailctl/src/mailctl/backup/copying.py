@@ -1,0 +1,81 @@
+"""Copies files between open folders: no path is resolved twice, and no symbolic link is followed."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mailctl.backup.maildir import open_directory
+
+CHUNK = 1 << 20
+
+
+class Folders:
+    """Open descriptors of the folders below `root`, by path; None for one that is missing."""
+
+    def __init__(self, root: int | None) -> None:
+        self.root = root
+        self._open: dict[str, int | None] = {}
+
+    def __enter__(self) -> "Folders":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Close all: a folder may have been renamed meanwhile."""
+        for fd in self._open.values():
+            if fd is not None:
+                os.close(fd)
+        self._open.clear()
+
+    def __getitem__(self, path: str) -> int | None:
+        if path not in self._open:
+            self._open[path] = None if self.root is None else open_directory(self.root, path)
+        return self._open[path]
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[int | None]:
+    """A descriptor of a folder of ours; None for None."""
+    if path is None:
+        yield None
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def copy_file(source: int | None, name: str, target: int, new_name: str) -> tuple[str, int] | None:
+    """Copy a file with its time; its SHA-256 and size, None when it is not there."""
+    if source is None:
+        return None
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(fd)
+        into = os.open(new_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+        try:
+            digest, size = _pour(fd, into, status.st_size)
+            os.utime(into, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        finally:
+            os.close(into)
+    finally:
+        os.close(fd)
+    return digest, size
+
+
+def _pour(fd: int, into: int, expected: int) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := os.read(fd, min(CHUNK, max(1, expected - size))):
+        digest.update(chunk)
+        size += len(chunk)
+        while chunk:
+            chunk = chunk[os.write(into, chunk) :]
+    return digest.hexdigest(), size

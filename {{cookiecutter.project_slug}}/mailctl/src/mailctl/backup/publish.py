@@ -1,0 +1,68 @@
+"""How a snapshot appears, is replaced and goes: each in one step, so that nobody meets half of one."""
+
+import ctypes
+import os
+import shutil
+from pathlib import Path
+
+from mailctl.backup.snapshot import KINDS
+
+PARTIAL, REMOVED = ".partial", ".removed"
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD, _EXCHANGE = -100, 2
+
+
+def partial(final: Path) -> Path:
+    """Where the snapshot is built: a hidden folder beside its place."""
+    return final.with_name(f".{final.name}{PARTIAL}")
+
+
+def clear_leftovers(hdd: Path) -> None:
+    """Remove what a killed run left: unfinished snapshots, and those that were being removed."""
+    for folder in (hdd / kind for kind in KINDS):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        for path in folder.glob(".*"):
+            if path.name.endswith((PARTIAL, REMOVED)):
+                shutil.rmtree(path)
+
+
+def publish(built: Path, final: Path) -> None:
+    """Put the finished snapshot in its place, on the disk for good; one that is there is exchanged."""
+    sync(built)
+    if final.exists():
+        _exchange(built, final)
+    else:
+        built.rename(final)
+    sync(final)
+    if built.exists():
+        shutil.rmtree(built)
+
+
+def remove(final: Path) -> None:
+    """Take a snapshot away: first its name, then its files."""
+    hidden = final.with_name(f".{final.name}{REMOVED}")
+    final.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """The same tree with hard links to the same files; symbolic links are made again."""
+    shutil.copytree(source, target, symlinks=True, copy_function=lambda a, b: os.link(a, b))
+
+
+def sync(path: Path) -> None:
+    """Bring everything on that file system to the disk, once, instead of file by file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(fd):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    finally:
+        os.close(fd)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders; every Linux file system for disks can (renameat2)."""
+    paths = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    if _libc.renameat2(*paths, _EXCHANGE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))

@@ -46,7 +46,7 @@ def backup(
             try:
                 outcome = take(context, weekly, bars)
             except Refused as refusal:
-                _failed(context, [f"{p.field}: {p.wrong}\nfix: {p.mend}" for p in refusal.problems])
+                _failed(context, [f"{p.field}: {p.wrong}\nfix: {p.fix}" for p in refusal.problems])
                 raise
             document = outcome.as_dict()
             if outcome.failed:

@@ -2,8 +2,8 @@
 
 Reading a folder while files in it are renamed may show a file twice or not at all, and a mail that moves
 between two folders may be met in both or in neither. A folder whose modification time is the same before and
-after was not touched in between: folders are listed again until one look over all of them finds that. What was
-listed is then what was there at one moment.
+after was not touched in between: folders are listed again until one look over all of them finds that. What
+was listed is then what was there at one moment.
 """
 
 import errno

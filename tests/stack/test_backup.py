@@ -1,4 +1,4 @@
-"""A backup of the running stack: taken while IMAP clients work, by an account that only reads; a virus is found."""
+"""A backup of the running stack: while IMAP clients work, by an account that only reads; a virus is found."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Client(threading.Thread):
     def __init__(self, mailbox: Mailbox, seed: int) -> None:
         super().__init__(daemon=True)
         self.session = Mailbox(mailbox.address, mailbox.info).imap
-        self.random, self.ended = random.Random(seed), threading.Event()
+        self.random, self.ended = random.Random(seed), threading.Event()  # noqa: S311
         self.gone: set[int] = set()
         self.error: BaseException | None = None
 

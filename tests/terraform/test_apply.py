@@ -93,25 +93,31 @@ def test_no_lifecycle_rule_ends_a_backup_before_its_lock(s3: Any) -> None:
         for rule in rules
         if "NoncurrentVersionExpiration" in rule
     ]
-    assert len(ages) == 2 and min(ages) >= ANSWERS["object_lock_days"]
+    assert len(ages) == 3 and min(ages) >= ANSWERS["object_lock_days"]
+
+
+def test_no_lifecycle_rule_hides_data_by_its_age(s3: Any) -> None:
+    """A mail of years ago is in yesterday's snapshot: a rule by age would hide it."""
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    expiring = {rule["Filter"]["Prefix"] for rule in rules if "Days" in rule.get("Expiration", {})}
+    assert expiring == {"mailserver/daily/", "mailserver/weekly/"}
 
 
 def test_lifecycle_rules_move_backups_and_clean_up(s3: Any) -> None:
     rules = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]}
-    assert rules["backups"]["Transitions"] == [{"Days": 30, "StorageClass": "STANDARD_IA"}]
+    assert rules["data"]["Transitions"] == [{"Days": 30, "StorageClass": "STANDARD_IA"}]
     assert rules["remains"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rules["remains"]["Expiration"]["ExpiredObjectDeleteMarker"] is True
     assert {rule["Status"] for rule in rules.values()} == {"Enabled"}
 
 
-def test_the_uploader_is_a_user_of_its_own_with_one_policy_and_one_key(iam: Any) -> None:
+def test_the_uploader_is_a_user_of_its_own_with_one_policy_and_no_key_yet(iam: Any) -> None:
     user = f"{NAME}-uploader"
     attached = iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]
     assert [policy["PolicyName"] for policy in attached] == [user]
     assert iam.list_user_policies(UserName=user)["PolicyNames"] == []
     assert iam.list_groups_for_user(UserName=user)["Groups"] == []
-    keys = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
-    assert [key["Status"] for key in keys] == ["Active"]
+    assert iam.list_access_keys(UserName=user)["AccessKeyMetadata"] == []
 
 
 def test_the_restore_role_asks_for_mfa_and_lasts_an_hour(iam: Any) -> None:
@@ -160,17 +166,15 @@ def test_github_gets_short_lived_roles_and_no_key(applied: Workspace, iam: Any) 
     assert users == [f"{NAME}-uploader"]
 
 
-def test_outputs_say_what_later_parts_need(applied: Workspace, iam: Any) -> None:
+def test_outputs_say_what_later_parts_need(applied: Workspace) -> None:
     outputs = applied.outputs()
-    key = iam.list_access_keys(UserName=f"{NAME}-uploader")["AccessKeyMetadata"][0]["AccessKeyId"]
     account = "arn:aws:iam::123456789012:role/mailserver-backup"
     expected = {
         "backup_bucket": BUCKET,
         "backup_region": ANSWERS["aws_region"],
         "backup_prefix": "mailserver/",
         "object_lock_days": ANSWERS["object_lock_days"],
-        "access_key_id": key,
-        "access_key_ids": {"first": key},
+        "uploader_user": f"{NAME}-uploader",
         "restore_role_arn": f"{account}/{NAME}-restore",
         "plan_role_arn": f"{account}/{NAME}-plan",
         "apply_role_arn": f"{account}/{NAME}-apply",

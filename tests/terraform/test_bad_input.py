@@ -34,7 +34,6 @@ CASES: Mapping[str, tuple[dict[str, str], tuple[str, ...]]] = {
         {"expire_after_days": "7"},
         ("expire_after_days", "above object_lock_days (30)", "for example 60"),
     ),
-    "no valid key": ({"access_keys": '{first="Inactive"}'}, ("access_keys", "Active for at least one")),
     "a repository with a wildcard": (
         {"github_repository": "example/*"},
         ("github_repository", "owner/name without wildcards"),

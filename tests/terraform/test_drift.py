@@ -88,12 +88,6 @@ def removed_subscription(cloud: Cloud) -> None:
         sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
 
 
-def disabled_key(cloud: Cloud) -> None:
-    client = cloud.client("iam")
-    key = client.list_access_keys(UserName=f"{NAME}-uploader")["AccessKeyMetadata"][0]["AccessKeyId"]
-    client.update_access_key(UserName=f"{NAME}-uploader", AccessKeyId=key, Status="Inactive")
-
-
 DRIFTS = {
     "the lock is shortened": Drift("aws_s3_bucket_object_lock_configuration.backup", shorter_lock),
     "the lock is weakened": Drift("aws_s3_bucket_object_lock_configuration.backup", weaker_lock),
@@ -131,7 +125,6 @@ DRIFTS = {
         "aws_iam_user_policy_attachment.uploader",
         iam("detach_user_policy", UserName=f"{NAME}-uploader", PolicyArn=POLICY),
     ),
-    "the uploader's key is disabled": Drift('aws_iam_access_key.uploader["first"]', disabled_key),
     "the restore role trusts anyone": Drift(
         "aws_iam_role.restore",
         iam(

@@ -162,8 +162,8 @@ def test_known_facts_about_the_provider_hold(recovered: dict[str, Any]) -> None:
     alarm = recovered["resource_schemas"]["aws_cloudwatch_metric_alarm"]["block"]["attributes"]
     assert alarm["alarm_actions"]["type"] == ["set", "string"]
     assert alarm["comparison_operator"] == {"type": "string", "required": True}
-    key = recovered["resource_schemas"]["aws_iam_access_key"]["block"]["attributes"]["secret"]
-    assert key == {"type": "string", "computed": True}
+    arn = recovered["resource_schemas"]["aws_iam_user"]["block"]["attributes"]["arn"]
+    assert arn == {"type": "string", "computed": True}
     assert "alias" not in recovered["provider"]["block"]["attributes"]
     tags = recovered["provider"]["block"]["block_types"]["default_tags"]["block"]["attributes"]["tags"]
     assert tags["type"] == ["map", "string"]

@@ -32,7 +32,22 @@ MUTATIONS = {
     "http": Mutation(
         "main.tf", '"aws:SecureTransport" = "false"', '"aws:SecureTransport" = "x"', "plain HTTP"
     ),
-    "plain": Mutation("main.tf", '"DenyUploadsThatDoNotAskForEncryption"', '"X"', "unencrypted uploads"),
+    "plain": Mutation("main.tf", '"DenyOtherEncryption"', '"X"', "other encryption"),
+    "own keys": Mutation("main.tf", '["SSE-C"]', '["NONE"]', "a key that only he has"),
+    "for a century": Mutation("main.tf", "NumericGreaterThan", "NumericEquals", "one without end"),
+    "data expires": Mutation(
+        "lifecycle.tf",
+        "    transition {",
+        "    expiration { days = 90 }\n    transition {",
+        "no data may expire",
+    ),
+    "locks anything": Mutation(
+        "uploader.tf",
+        "Resource  = local.arns.data\n        Condition",
+        "Resource  = local.arns.uploads\n        Condition",
+        "lock data only",
+        "identities",
+    ),
     "short": Mutation(
         "main.tf", 'NumericLessThan = { "s3:object', 'NumericEquals = { "s3:object', "weaker lock"
     ),

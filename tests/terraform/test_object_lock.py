@@ -73,8 +73,9 @@ def test_overwriting_a_backup_keeps_what_was_there(s3: Any) -> None:
     [
         {"ServerSideEncryption": "aws:kms"},
         {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": datetime(2099, 1, 1, tzinfo=UTC)},
+        {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime(2099, 1, 1, tzinfo=UTC)},
     ],
-    ids=["with another encryption", "with a weaker lock"],
+    ids=["with another encryption", "with a weaker lock", "with a lock for a century"],
 )
 def test_the_bucket_refuses_an_upload(options: dict[str, Any], s3: Any) -> None:
     with pytest.raises(ClientError) as caught:
@@ -82,10 +83,23 @@ def test_the_bucket_refuses_an_upload(options: dict[str, Any], s3: Any) -> None:
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def test_the_bucket_refuses_an_upload_that_does_not_ask_for_encryption(s3: Any) -> None:
-    with pytest.raises(ClientError) as caught:
-        s3.put_object(Bucket=BUCKET, Key="mailserver/plain", Body=b"plain")
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+def test_a_client_that_sends_no_encryption_header_is_let_in_and_encrypted(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="mailserver/plain", Body=b"plain")
+    assert s3.head_object(Bucket=BUCKET, Key="mailserver/plain")["ServerSideEncryption"] == "AES256"
+
+
+def test_an_upload_in_parts_is_let_in(s3: Any) -> None:
+    """The parts carry no header at all: a Deny of its absence would refuse each of them."""
+    place = {"Bucket": BUCKET, "Key": "mailserver/data/parts"}
+    upload = s3.create_multipart_upload(**place)["UploadId"]
+    bodies = [b"a" * 5 * 1024 * 1024, b"b"]
+    tags = [
+        s3.upload_part(**place, UploadId=upload, PartNumber=number, Body=body)["ETag"]
+        for number, body in enumerate(bodies, 1)
+    ]
+    parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+    s3.complete_multipart_upload(**place, UploadId=upload, MultipartUpload={"Parts": parts})
+    assert s3.head_object(**place)["ContentLength"] == len(bodies[0]) + 1
 
 
 def test_destroy_is_refused_before_anything_is_touched(applied: Workspace, version: str) -> None:

@@ -17,6 +17,8 @@ IAM = "arn:aws:iam::123456789012"
 TLS = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
 ENCRYPTED = {**TLS, "s3:x-amz-server-side-encryption": "AES256"}
 DAYS = ANSWERS["object_lock_days"]
+DATA = f"{BUCKET}/mailserver/data/0123"
+LOCKED = {"s3:object-lock-mode": "COMPLIANCE", "s3:object-lock-remaining-retention-days": str(2 * DAYS)}
 
 
 class Callers:
@@ -71,6 +73,10 @@ def callers(applied: Workspace, cloud: Cloud) -> Callers:
         ("s3:ListBucket", BUCKET, {**TLS, "s3:prefix": "mailserver/daily/"}),
         ("s3:GetBucketObjectLockConfiguration", BUCKET, TLS),
         ("s3:GetBucketVersioning", BUCKET, TLS),
+        ("s3:GetEncryptionConfiguration", BUCKET, TLS),
+        ("s3:PutObject", MINE, TLS),
+        ("s3:PutObject", DATA, {**TLS, **LOCKED}),
+        ("s3:PutObjectRetention", DATA, {**TLS, **LOCKED}),
     ],
 )
 def test_the_uploader_may(action: str, resource: str, context: dict[str, str], callers: Callers) -> None:
@@ -113,6 +119,16 @@ def test_the_uploader_is_explicitly_denied(action: str, resource: str, callers: 
     assert callers.uploader(action, resource, ENCRYPTED) is Decision.DENIED
 
 
+@pytest.mark.parametrize(
+    ("mode", "days"),
+    [("GOVERNANCE", 2 * DAYS), ("COMPLIANCE", DAYS - 1), ("COMPLIANCE", 36500)],
+    ids=["weaker", "shorter", "for a century"],
+)
+def test_the_uploader_cannot_lock_data(mode: str, days: int, callers: Callers) -> None:
+    lock = {"s3:object-lock-mode": mode, "s3:object-lock-remaining-retention-days": str(days)}
+    assert callers.uploader("s3:PutObjectRetention", DATA, {**TLS, **lock}) is Decision.DENIED
+
+
 def test_the_uploader_cannot_list_other_prefixes(callers: Callers) -> None:
     for prefix in ("", "another-host/", "mailserver"):
         decision = callers.uploader("s3:ListBucket", BUCKET, {**TLS, "s3:prefix": prefix})
@@ -125,7 +141,7 @@ def test_a_policy_that_is_added_by_hand_does_not_lift_the_uploader_over_its_boun
 ) -> None:
     everything: Document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     boundary = callers.managed("boundary")
-    for action in ("s3:DeleteObject", "s3:PutBucketPolicy", "s3:PutObjectRetention", "iam:CreateUser"):
+    for action in ("s3:DeleteObject", "s3:PutBucketPolicy", "s3:PutObjectLegalHold", "iam:CreateUser"):
         assert decide(Request(action, MINE, TLS), [everything], boundary) is Decision.NOT_ALLOWED
 
 
@@ -134,7 +150,6 @@ def test_a_policy_that_is_added_by_hand_does_not_lift_the_uploader_over_its_boun
     [
         ("plain HTTP", "s3:GetObject", {"aws:SecureTransport": "false"}),
         ("old TLS", "s3:GetObject", {**TLS, "s3:TlsVersion": "1.1"}),
-        ("no encryption asked for", "s3:PutObject", TLS),
         (
             "a key of someone else's",
             "s3:PutObject",
@@ -144,6 +159,11 @@ def test_a_policy_that_is_added_by_hand_does_not_lift_the_uploader_over_its_boun
             "a shorter retention",
             "s3:PutObject",
             {**ENCRYPTED, "s3:object-lock-remaining-retention-days": str(DAYS - 1)},
+        ),
+        (
+            "a retention for a century",
+            "s3:PutObject",
+            {**ENCRYPTED, "s3:object-lock-remaining-retention-days": "36500"},
         ),
         (
             "retention shortened later",
@@ -255,6 +275,8 @@ def test_the_apply_role_reaches_nothing_that_the_module_did_not_make(callers: Ca
         ("s3:PutBucketPolicy", "arn:aws:s3:::another-bucket"),
         ("iam:CreateUser", f"{IAM}:user/another"),
         ("iam:CreateAccessKey", f"{IAM}:user/administrator"),
+        ("iam:CreateAccessKey", f"{IAM}:user/mailserver-backup/{NAME}-uploader"),
+        ("iam:UpdateAssumeRolePolicy", f"{IAM}:role/mailserver-backup/{NAME}-restore"),
         ("sns:SetTopicAttributes", "arn:aws:sns:us-east-1:123456789012:another"),
         ("cloudwatch:PutMetricAlarm", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:another"),
         ("s3:PutObject", "arn:aws:s3:::another-bucket/state"),

@@ -1,6 +1,7 @@
 """An AWS in memory: moto's server, and boto3 clients that talk to it."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
@@ -54,6 +55,15 @@ class Cloud:
         self._patch.stop()
 
 
+def _remaining_days() -> dict[str, str]:
+    """What S3 makes of the date until which an upload is to be locked."""
+    until = flask.request.headers.get("x-amz-object-lock-retain-until-date")
+    if until is None:
+        return {}
+    left = datetime.fromisoformat(until.replace("Z", "+00:00")) - datetime.now(UTC)
+    return {"s3:object-lock-remaining-retention-days": str(left.days)}
+
+
 def _bucket_permission(bucket: Any, action: str, resource: str) -> Any:
     """What the bucket's policy says to the request that is being answered."""
     if bucket.policy is None:
@@ -61,7 +71,7 @@ def _bucket_permission(bucket: Any, action: str, resource: str) -> Any:
     headers = {
         key: flask.request.headers[name] for name, key in _HEADERS.items() if name in flask.request.headers
     }
-    request = Request(action, resource, {**_TRANSPORT, **headers})
+    request = Request(action, resource, {**_TRANSPORT, **headers, **_remaining_days()})
     decision = decide(request, [json.loads(bucket.policy)])
     return {
         Decision.DENIED: PermissionResult.DENIED,

@@ -88,6 +88,10 @@ def _below_any(values: Iterable[str], value: str) -> bool:
     return any(float(value) < float(limit) for limit in values)
 
 
+def _above_any(values: Iterable[str], value: str) -> bool:
+    return any(float(value) > float(limit) for limit in values)
+
+
 def _bool_equals(values: Iterable[str], value: str) -> bool:
     return value.lower() in {each.lower() for each in values}
 
@@ -98,6 +102,7 @@ _OPERATORS: Mapping[str, Callable[[Iterable[str], str], bool]] = {
     "ArnEquals": _matches_any,
     "ArnLike": _matches_any,
     "NumericLessThan": _below_any,
+    "NumericGreaterThan": _above_any,
     "Bool": _bool_equals,
 }
 _NEGATED = {"StringNotEquals": _equals_any, "StringNotLike": _matches_any}

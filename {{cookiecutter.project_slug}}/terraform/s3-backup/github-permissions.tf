@@ -21,7 +21,7 @@ locals {
       Effect = "Allow"
       Action = [
         "iam:GetOpenIDConnectProvider", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy",
-        "iam:GetUser", "iam:ListAccessKeys", "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies",
+        "iam:GetUser", "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies",
         "iam:ListOpenIDConnectProviderTags", "iam:ListPolicyTags", "iam:ListPolicyVersions", "iam:ListRolePolicies",
         "iam:ListRoleTags", "iam:ListUserTags",
       ]
@@ -78,9 +78,8 @@ locals {
       Sid    = "MaintainIdentities"
       Effect = "Allow"
       Action = [
-        "iam:CreateAccessKey", "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeleteAccessKey", "iam:DeletePolicyVersion",
-        "iam:TagPolicy", "iam:TagRole", "iam:TagUser", "iam:UntagPolicy", "iam:UntagRole", "iam:UntagUser",
-        "iam:UpdateAccessKey", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+        "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:TagRole",
+        "iam:TagUser", "iam:UntagPolicy", "iam:UntagRole", "iam:UntagUser", "iam:UpdateRole", "iam:UpdateRoleDescription",
       ]
       Resource = [local.arns.user, local.arns.restore, local.arns.policy]
     },

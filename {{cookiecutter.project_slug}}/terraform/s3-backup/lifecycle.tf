@@ -1,17 +1,10 @@
 locals {
   expire_after_days = coalesce(var.expire_after_days, var.object_lock_days + 30)
-
-  # A class is charged for at least minimum_days, so a backup that leaves earlier would cost more in it.
-  storage_classes = [
-    { name = "STANDARD_IA", after_days = 30, minimum_days = 30 },
-    { name = "GLACIER_IR", after_days = 90, minimum_days = 90 },
-  ]
-  transitions = [
-    for class in local.storage_classes : class
-    if class.after_days + class.minimum_days <= local.expire_after_days
-  ]
 }
 
+# A snapshot is a small manifest that names data of any age: yesterday's mail and that of years ago. So only manifests
+# expire by age. Age says nothing about whether data is needed, and a rule that went by it would hide mail that
+# yesterday's snapshot needs. What no manifest names any more an administrator may remove.
 resource "aws_s3_bucket_lifecycle_configuration" "backup" {
   bucket = aws_s3_bucket.backup.id
 
@@ -19,27 +12,43 @@ resource "aws_s3_bucket_lifecycle_configuration" "backup" {
   transition_default_minimum_object_size = "all_storage_classes_128K"
 
   rule {
-    id     = "backups"
+    id     = "daily"
     status = "Enabled"
 
-    filter {}
-
-    dynamic "transition" {
-      for_each = local.transitions
-
-      content {
-        days          = transition.value.after_days
-        storage_class = transition.value.name
-      }
+    filter {
+      prefix = "${var.backup_prefix}daily/"
     }
 
     expiration {
       days = local.expire_after_days
     }
+  }
 
-    # Counted from the day on which a version was replaced, so its own lock has always ended.
-    noncurrent_version_expiration {
-      noncurrent_days = var.object_lock_days
+  rule {
+    id     = "weekly"
+    status = "Enabled"
+
+    filter {
+      prefix = "${var.backup_prefix}weekly/"
+    }
+
+    expiration {
+      days = local.expire_after_days
+    }
+  }
+
+  rule {
+    id     = "data"
+    status = "Enabled"
+
+    filter {
+      prefix = "${var.backup_prefix}data/"
+    }
+
+    # No colder class: the monthly drill reads everything back, and each of them charges more for that than it saves.
+    transition {
+      days          = 30
+      storage_class = "STANDARD_IA"
     }
   }
 
@@ -48,6 +57,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "backup" {
     status = "Enabled"
 
     filter {}
+
+    # Counted from the day on which a version was replaced or hidden, so that there is time to notice. Its own lock
+    # holds beyond that.
+    noncurrent_version_expiration {
+      noncurrent_days = var.object_lock_days
+    }
 
     expiration {
       expired_object_delete_marker = true

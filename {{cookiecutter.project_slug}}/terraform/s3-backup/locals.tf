@@ -18,6 +18,10 @@ locals {
     part => "${var.name}-${var.environment}-${part}"
   }
 
+  # Data that a later snapshot needs as well is locked again for twice the time: that is all that mailctl asks for.
+  # One day more, because S3 rounds what is left of a day. It takes 100 years at most.
+  longest_lock_days = min(2 * var.object_lock_days, 36500) + 1
+
   # Written out rather than read from resources, so that a plan shows every policy in full
   # and the roles can be limited to resources that do not exist yet.
   iam_path   = "/mailserver-backup/"
@@ -26,6 +30,7 @@ locals {
     bucket   = "arn:aws:s3:::${var.backup_bucket}"
     objects  = "arn:aws:s3:::${var.backup_bucket}/*"
     uploads  = "arn:aws:s3:::${var.backup_bucket}/${var.backup_prefix}*"
+    data     = "arn:aws:s3:::${var.backup_bucket}/${var.backup_prefix}data/*"
     user     = "${local.iam_prefix}:user${local.iam_path}${local.names.uploader}"
     restore  = "${local.iam_prefix}:role${local.iam_path}${local.names.restore}"
     plan     = "${local.iam_prefix}:role${local.iam_path}${local.names.plan}"

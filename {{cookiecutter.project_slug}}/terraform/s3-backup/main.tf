@@ -64,6 +64,8 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "backup" {
     apply_server_side_encryption_by_default {
       sse_algorithm = "AES256"
     }
+    # With a customer's own key the host alone could read a backup. Left out, providers up to 6.39 change it at every apply.
+    blocked_encryption_types = ["SSE-C"]
   }
 }
 
@@ -105,12 +107,17 @@ resource "aws_s3_bucket_policy" "backup" {
         Condition = { NumericLessThan = { "s3:TlsVersion" = "1.2" } }
       },
       {
-        Sid       = "DenyUploadsThatDoNotAskForEncryption"
+        Sid       = "DenyOtherEncryption"
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = local.arns.objects
-        Condition = { StringNotEquals = { "s3:x-amz-server-side-encryption" = "AES256" } }
+        # A missing header is welcome: the default encryption then applies, and the parts of a multipart upload
+        # cannot carry one.
+        Condition = {
+          Null            = { "s3:x-amz-server-side-encryption" = "false" }
+          StringNotEquals = { "s3:x-amz-server-side-encryption" = "AES256" }
+        }
       },
       {
         Sid       = "DenyShorterRetention"
@@ -119,6 +126,15 @@ resource "aws_s3_bucket_policy" "backup" {
         Action    = ["s3:PutObject", "s3:PutObjectRetention"]
         Resource  = local.arns.objects
         Condition = { NumericLessThan = { "s3:object-lock-remaining-retention-days" = tostring(var.object_lock_days) } }
+      },
+      {
+        # Nobody can shorten a lock in COMPLIANCE mode, so a stolen key must not lock rubbish for a century.
+        Sid       = "DenyLongerRetention"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:PutObject", "s3:PutObjectRetention"]
+        Resource  = local.arns.objects
+        Condition = { NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = tostring(local.longest_lock_days) } }
       },
       {
         Sid       = "DenyWeakerLockMode"

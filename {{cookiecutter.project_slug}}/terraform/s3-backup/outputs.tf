@@ -1,8 +1,3 @@
-locals {
-  active_keys        = [for label, status in var.access_keys : label if status == "Active"]
-  current_access_key = var.current_access_key != null ? var.current_access_key : one(local.active_keys)
-}
-
 output "backup_bucket" {
   description = "Bucket that the host uploads to."
   value       = aws_s3_bucket.backup.id
@@ -23,20 +18,9 @@ output "object_lock_days" {
   value       = var.object_lock_days
 }
 
-output "access_key_id" {
-  description = "Id of the access key that the host is to use now."
-  value       = aws_iam_access_key.uploader[local.current_access_key].id
-}
-
-output "secret_access_key" {
-  description = "Secret of that key: terraform output -raw secret_access_key"
-  value       = aws_iam_access_key.uploader[local.current_access_key].secret
-  sensitive   = true
-}
-
-output "access_key_ids" {
-  description = "Ids of all access keys by label."
-  value       = { for label, key in aws_iam_access_key.uploader : label => key.id }
+output "uploader_user" {
+  description = "Name of the host's user: `mailctl secrets aws` makes its key, which never passes through here."
+  value       = aws_iam_user.uploader.name
 }
 
 output "uploader_user_arn" {

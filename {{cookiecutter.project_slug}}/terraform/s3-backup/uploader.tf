@@ -7,11 +7,15 @@ locals {
     "s3:AbortMultipartUpload",
     "s3:ListMultipartUploadParts",
   ]
+  # A later snapshot needs the data of an earlier one for longer. In COMPLIANCE mode retention only ever grows,
+  # and the bucket policy says how far.
+  uploader_data_actions = ["s3:PutObjectRetention"]
   # The host refuses to upload into a bucket that is not locked, so it must be able to look.
   uploader_bucket_actions = [
     "s3:GetBucketLocation",
     "s3:GetBucketObjectLockConfiguration",
     "s3:GetBucketVersioning",
+    "s3:GetEncryptionConfiguration",
   ]
 }
 
@@ -39,6 +43,13 @@ resource "aws_iam_policy" "uploader" {
         Resource = local.arns.uploads
       },
       {
+        Sid       = "LockDataForLonger"
+        Effect    = "Allow"
+        Action    = local.uploader_data_actions
+        Resource  = local.arns.data
+        Condition = { StringEquals = { "s3:object-lock-mode" = "COMPLIANCE" } }
+      },
+      {
         Sid       = "ListBackups"
         Effect    = "Allow"
         Action    = "s3:ListBucket"
@@ -54,7 +65,7 @@ resource "aws_iam_policy" "uploader" {
       {
         Sid       = "NeverDeleteUnlockOrConfigure"
         Effect    = "Deny"
-        NotAction = concat(local.uploader_object_actions, local.uploader_bucket_actions, ["s3:ListBucket"])
+        NotAction = concat(local.uploader_object_actions, local.uploader_data_actions, local.uploader_bucket_actions, ["s3:ListBucket"])
         Resource  = "*"
       },
       {
@@ -62,6 +73,12 @@ resource "aws_iam_policy" "uploader" {
         Effect      = "Deny"
         Action      = local.uploader_object_actions
         NotResource = local.arns.uploads
+      },
+      {
+        Sid         = "NeverLockAnythingElse"
+        Effect      = "Deny"
+        Action      = local.uploader_data_actions
+        NotResource = local.arns.data
       },
     ]
   })
@@ -87,7 +104,7 @@ resource "aws_iam_policy" "boundary" {
         Sid    = "ReadAndAddObjects"
         Effect = "Allow"
         Action = [
-          "s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion", "s3:PutObject",
+          "s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention",
           "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
         ]
         Resource = local.arns.objects
@@ -102,16 +119,4 @@ resource "aws_iam_policy" "boundary" {
   })
 
   depends_on = [aws_s3_bucket.backup]
-}
-
-# One key, or two while the host changes over: terraform/README.md has the steps.
-resource "aws_iam_access_key" "uploader" {
-  for_each = var.access_keys
-
-  user   = aws_iam_user.uploader.name
-  status = each.value
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }

@@ -105,7 +105,7 @@ variable "object_lock_days" {
 
 #% endfilter
 variable "expire_after_days" {
-  description = "Days after which a backup is removed; null means 30 days after its lock ended."
+  description = "Days after which a snapshot is no longer listed; null means 30 days after its lock ended. Whoever may read old versions finds it for object_lock_days more."
   type        = number
   default     = null
 
@@ -138,44 +138,6 @@ variable "admin_email" {
   validation {
     condition     = can(regex("^[^@[:space:]]+@[^@[:space:]]+[.][A-Za-z0-9-]{2,}$", var.admin_email))
     error_message = "admin_email: \"${var.admin_email}\" is not an e-mail address; use one that a person reads, for example \"admin@example.com\"."
-  }
-}
-
-variable "access_keys" {
-  description = "Access keys of the uploader: label to Active or Inactive. One, or two while rotating."
-  type        = map(string)
-  default     = { first = "Active" }
-  nullable    = false
-
-  validation {
-    condition     = length(var.access_keys) >= 1 && length(var.access_keys) <= 2
-    error_message = "access_keys: ${length(var.access_keys)} keys are not possible; use one, or two while rotating, for example { first = \"Active\", second = \"Active\" }."
-  }
-
-  validation {
-    condition     = alltrue([for status in values(var.access_keys) : contains(["Active", "Inactive"], status)])
-    error_message = "access_keys: use the status Active or Inactive, for example { first = \"Active\" }."
-  }
-
-  validation {
-    condition     = contains(values(var.access_keys), "Active")
-    error_message = "access_keys: no key would be valid and the host could not upload; use Active for at least one."
-  }
-}
-
-variable "current_access_key" {
-  description = "Label in access_keys of the key that the host is to use now; null means the only active one."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.current_access_key == null || try(var.access_keys[var.current_access_key] == "Active", false)
-    error_message = "current_access_key: use the label of an Active key in access_keys: ${join(", ", [for label, status in var.access_keys : label if status == "Active"])}."
-  }
-
-  validation {
-    condition     = var.current_access_key != null || length([for status in values(var.access_keys) : status if status == "Active"]) < 2
-    error_message = "current_access_key: two keys are active; use the label of the one that the host is to use, for example \"${keys(var.access_keys)[0]}\"."
   }
 }
 

@@ -22,6 +22,8 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
     apply_server_side_encryption_by_default {
       sse_algorithm = "AES256"
     }
+    # Left out, providers up to 6.39 change it at every apply.
+    blocked_encryption_types = ["SSE-C"]
   }
 }
 

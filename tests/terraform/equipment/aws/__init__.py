@@ -6,7 +6,6 @@ from equipment.resource import DataSource, Resource
 RESOURCES: dict[str, type[Resource]] = {
     "aws_cloudwatch_metric_alarm": alarms.MetricAlarm,
     "aws_dynamodb_table": dynamodb.Table,
-    "aws_iam_access_key": iam.AccessKey,
     "aws_iam_openid_connect_provider": iam.OpenIdConnectProvider,
     "aws_iam_policy": iam.Policy,
     "aws_iam_role": iam.Role,

@@ -1,4 +1,4 @@
-"""Users, keys, policies, roles and the identity provider for GitHub."""
+"""Users, policies, roles and the identity provider for GitHub."""
 
 from typing import Any, ClassVar
 
@@ -53,33 +53,6 @@ class User(IamResource):
 
     def delete(self, state: State) -> None:
         self.iam.delete_user(UserName=state["id"])
-
-
-class AccessKey(IamResource):
-    replaces = ("user", "pgp_key")
-    sensitive = ("secret", "ses_smtp_password_v4")
-    defaults: ClassVar = {"status": "Active"}
-
-    def create(self, planned: State) -> State:
-        key = self.iam.create_access_key(UserName=planned["user"])["AccessKey"]
-        made = {"id": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
-        return {**self.update(planned, {**planned, **made}), **made}
-
-    def read(self, state: State) -> State:
-        with gone_if("NoSuchEntity"):
-            keys = self.iam.list_access_keys(UserName=state["user"])["AccessKeyMetadata"]
-        found = next((key for key in keys if key["AccessKeyId"] == state["id"]), None)
-        if found is None:
-            raise Gone
-        return {"status": found["Status"], "create_date": found["CreateDate"].isoformat()}
-
-    def update(self, prior: State, planned: State) -> State:
-        key = {"UserName": planned["user"], "AccessKeyId": planned["id"]}
-        self.iam.update_access_key(**key, Status=planned["status"])
-        return self.read(planned)
-
-    def delete(self, state: State) -> None:
-        self.iam.delete_access_key(UserName=state["user"], AccessKeyId=state["id"])
 
 
 class Policy(IamResource):

@@ -93,8 +93,11 @@ class Encryption(BucketSetting):
     missing = ("ServerSideEncryptionConfigurationNotFoundError",)
 
     def put(self, state: State) -> None:
-        algorithm = state["rule"][0]["apply_server_side_encryption_by_default"][0]["sse_algorithm"]
-        rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+        rule = state["rule"][0]
+        algorithm = rule["apply_server_side_encryption_by_default"][0]["sse_algorithm"]
+        blocked = {"EncryptionType": list(rule["blocked_encryption_types"] or ["NONE"])}
+        default = {"SSEAlgorithm": algorithm}
+        rules = [{"ApplyServerSideEncryptionByDefault": default, "BlockedEncryptionTypes": blocked}]
         self.client(state).put_bucket_encryption(
             Bucket=state["bucket"], ServerSideEncryptionConfiguration={"Rules": rules}
         )
@@ -112,6 +115,13 @@ class Encryption(BucketSetting):
             "bucket_key_enabled": None,
         }
         return {"rule": [rule]}
+
+    def read(self, state: State) -> State:
+        found = super().read(state)
+        # moto forgets them, so what was put there is believed
+        for rule in state["rule"]:
+            found["rule"][0]["blocked_encryption_types"] = rule["blocked_encryption_types"]
+        return found
 
     def delete(self, state: State) -> None:
         self.client(state).delete_bucket_encryption(Bucket=state["id"])
@@ -172,7 +182,7 @@ class BucketPolicy(BucketSetting):
 
 
 class Lifecycle(BucketSetting):
-    """Understands filters for the whole bucket only, which is all that the modules use."""
+    """Understands filters by prefix only, which is all that the modules use."""
 
     missing = ("NoSuchLifecycleConfiguration",)
 
@@ -198,7 +208,7 @@ class Lifecycle(BucketSetting):
 
 
 def _rule_for_s3(rule: State) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"ID": rule["id"], "Status": rule["status"], "Filter": {"Prefix": ""}}
+    wanted: dict[str, Any] = {"ID": rule["id"], "Status": rule["status"], "Filter": {"Prefix": _prefix(rule)}}
     if rule["transition"]:
         wanted["Transitions"] = [
             {"Days": int(each["days"]), "StorageClass": each["storage_class"]} for each in rule["transition"]
@@ -221,15 +231,20 @@ def _rule_for_s3(rule: State) -> dict[str, Any]:
     return wanted
 
 
+def _prefix(rule: State) -> str:
+    return next((each["prefix"] for each in rule["filter"] if isinstance(each["prefix"], str)), "")
+
+
 def _rule_from_s3(rule: dict[str, Any]) -> State:
     expiration, old = rule.get("Expiration"), rule.get("NoncurrentVersionExpiration")
     upload = rule.get("AbortIncompleteMultipartUpload")
-    whole_bucket = {"object_size_greater_than": None, "object_size_less_than": None, "prefix": ""}
+    prefix = rule.get("Filter", {}).get("Prefix", "")
+    by_prefix = {"object_size_greater_than": None, "object_size_less_than": None, "prefix": prefix}
     return {
         "id": rule["ID"],
         "prefix": "",
         "status": rule["Status"],
-        "filter": [{**whole_bucket, "and": [], "tag": []}],
+        "filter": [{**by_prefix, "and": [], "tag": []}],
         "transition": [
             {"days": each["Days"], "date": None, "storage_class": each["StorageClass"]}
             for each in rule.get("Transitions", [])

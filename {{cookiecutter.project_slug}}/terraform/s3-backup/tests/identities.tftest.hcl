@@ -23,8 +23,8 @@ run "uploader" {
   command = plan
 
   assert {
-    condition     = toset(flatten([for statement in jsondecode(aws_iam_policy.uploader.policy).Statement : statement.Action if statement.Effect == "Allow"])) == toset(["s3:PutObject", "s3:GetObject", "s3:GetObjectRetention", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucket", "s3:GetBucketLocation", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning"])
-    error_message = "the uploader may put, get and list, and see that the lock is on; nothing else"
+    condition     = toset(flatten([for statement in jsondecode(aws_iam_policy.uploader.policy).Statement : statement.Action if statement.Effect == "Allow"])) == toset(["s3:PutObject", "s3:GetObject", "s3:GetObjectRetention", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucket", "s3:GetBucketLocation", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:PutObjectRetention"])
+    error_message = "the uploader may put, get and list, lock for longer, and see that the lock is on; nothing else"
   }
 
   assert {
@@ -37,6 +37,13 @@ run "uploader" {
 
   assert {
     condition = [
+      for statement in jsondecode(aws_iam_policy.uploader.policy).Statement : jsonencode([statement.Resource, statement.Condition]) if statement.Sid == "LockDataForLonger"
+    ] == [jsonencode(["arn:aws:s3:::example-com-mail-backup/mailserver/data/*", { StringEquals = { "s3:object-lock-mode" = "COMPLIANCE" } }])]
+    error_message = "the uploader may lock data only, and in COMPLIANCE mode only"
+  }
+
+  assert {
+    condition = [
       for statement in jsondecode(aws_iam_policy.uploader.policy).Statement : statement.Condition if statement.Sid == "ListBackups"
     ] == [{ StringLike = { "s3:prefix" = "mailserver/*" } }]
     error_message = "the uploader may list its own prefix only"
@@ -45,7 +52,7 @@ run "uploader" {
   assert {
     condition = [
       for statement in jsondecode(aws_iam_policy.uploader.policy).Statement : "${statement.Sid} ${statement.Effect}" if startswith(statement.Sid, "Never")
-    ] == ["NeverDeleteUnlockOrConfigure Deny", "NeverOutsideItsPrefix Deny"]
+    ] == ["NeverDeleteUnlockOrConfigure Deny", "NeverOutsideItsPrefix Deny", "NeverLockAnythingElse Deny"]
     error_message = "what the uploader must never do must be denied, not merely left out"
   }
 
@@ -55,8 +62,8 @@ run "uploader" {
   }
 
   assert {
-    condition     = keys(aws_iam_access_key.uploader) == ["first"] && aws_iam_access_key.uploader["first"].status == "Active"
-    error_message = "one active key must be there from the start"
+    condition     = output.uploader_user == "mailserver-production-uploader"
+    error_message = "mailctl must learn for whom to make a key"
   }
 }
 

@@ -53,6 +53,11 @@ run "bucket" {
   }
 
   assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.backup.rule).blocked_encryption_types == tolist(["SSE-C"])
+    error_message = "nobody may encrypt a backup with a key that only he has"
+  }
+
+  assert {
     condition = alltrue([
       aws_s3_bucket_public_access_block.backup.block_public_acls,
       aws_s3_bucket_public_access_block.backup.block_public_policy,
@@ -71,14 +76,15 @@ run "bucket" {
     condition = {
       for statement in jsondecode(aws_s3_bucket_policy.backup.policy).Statement : statement.Sid => jsonencode(try(statement.Condition, null))
       } == {
-      DenyPlainHttp                        = jsonencode({ Bool = { "aws:SecureTransport" = "false" } })
-      DenyOldTls                           = jsonencode({ NumericLessThan = { "s3:TlsVersion" = "1.2" } })
-      DenyUploadsThatDoNotAskForEncryption = jsonencode({ StringNotEquals = { "s3:x-amz-server-side-encryption" = "AES256" } })
-      DenyShorterRetention                 = jsonencode({ NumericLessThan = { "s3:object-lock-remaining-retention-days" = "40" } })
-      DenyWeakerLockMode                   = jsonencode({ Null = { "s3:object-lock-mode" = "false" }, StringNotEquals = { "s3:object-lock-mode" = "COMPLIANCE" } })
-      DenyBypassOfRetention                = "null"
+      DenyPlainHttp         = jsonencode({ Bool = { "aws:SecureTransport" = "false" } })
+      DenyOldTls            = jsonencode({ NumericLessThan = { "s3:TlsVersion" = "1.2" } })
+      DenyOtherEncryption   = jsonencode({ Null = { "s3:x-amz-server-side-encryption" = "false" }, StringNotEquals = { "s3:x-amz-server-side-encryption" = "AES256" } })
+      DenyShorterRetention  = jsonencode({ NumericLessThan = { "s3:object-lock-remaining-retention-days" = "40" } })
+      DenyLongerRetention   = jsonencode({ NumericGreaterThan = { "s3:object-lock-remaining-retention-days" = "81" } })
+      DenyWeakerLockMode    = jsonencode({ Null = { "s3:object-lock-mode" = "false" }, StringNotEquals = { "s3:object-lock-mode" = "COMPLIANCE" } })
+      DenyBypassOfRetention = "null"
     }
-    error_message = "the bucket policy must refuse plain HTTP, old TLS, unencrypted uploads and a weaker lock"
+    error_message = "the bucket policy must refuse plain HTTP, old TLS, other encryption, a weaker lock and one without end"
   }
 
   assert {
@@ -91,59 +97,43 @@ run "lifecycle" {
   command = plan
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[0].expiration[0].days == 70
-    error_message = "a backup must stay 30 days longer than its lock"
+    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[0].filter[0].prefix == "mailserver/daily/" && aws_s3_bucket_lifecycle_configuration.backup.rule[0].expiration[0].days == 70
+    error_message = "a daily snapshot must be listed 30 days longer than its lock"
   }
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[0].noncurrent_version_expiration[0].noncurrent_days == 40
+    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[1].filter[0].prefix == "mailserver/weekly/" && aws_s3_bucket_lifecycle_configuration.backup.rule[1].expiration[0].days == 70
+    error_message = "a weekly snapshot must be listed 30 days longer than its lock"
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[2].filter[0].prefix == "mailserver/data/" && length(aws_s3_bucket_lifecycle_configuration.backup.rule[2].expiration) == 0
+    error_message = "no data may expire by age"
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[3].noncurrent_version_expiration[0].noncurrent_days == 40
     error_message = "a replaced version must stay as long as its lock"
   }
 
   assert {
-    condition     = [for each in aws_s3_bucket_lifecycle_configuration.backup.rule[0].transition : "${each.storage_class} ${each.days}"] == ["STANDARD_IA 30"]
-    error_message = "a backup that is kept for 70 days moves to STANDARD_IA only: GLACIER_IR would be charged for 90 days"
+    condition     = [for each in aws_s3_bucket_lifecycle_configuration.backup.rule[2].transition : "${each.storage_class} ${each.days}"] == ["STANDARD_IA 30"]
+    error_message = "data must move to STANDARD_IA: the drill reads it back every month, which the colder classes charge for"
   }
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[1].abort_incomplete_multipart_upload[0].days_after_initiation == 7
+    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[3].abort_incomplete_multipart_upload[0].days_after_initiation == 7
     error_message = "abandoned uploads must be cleaned up"
   }
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[1].expiration[0].expired_object_delete_marker
+    condition     = aws_s3_bucket_lifecycle_configuration.backup.rule[3].expiration[0].expired_object_delete_marker
     error_message = "delete markers without versions must be cleaned up"
   }
 
   assert {
     condition     = aws_s3_bucket_lifecycle_configuration.backup.transition_default_minimum_object_size == "all_storage_classes_128K"
     error_message = "small objects must stay in STANDARD"
-  }
-}
-
-run "lifecycle_of_long_locks_reaches_the_cheapest_class" {
-  command = plan
-
-  variables {
-    object_lock_days = 365
-  }
-
-  assert {
-    condition     = toset([for each in aws_s3_bucket_lifecycle_configuration.backup.rule[0].transition : "${each.storage_class} ${each.days}"]) == toset(["STANDARD_IA 30", "GLACIER_IR 90"])
-    error_message = "a backup that is kept for a year must move to GLACIER_IR"
-  }
-}
-
-run "lifecycle_of_short_locks_stays_in_standard" {
-  command = plan
-
-  variables {
-    object_lock_days = 1
-  }
-
-  assert {
-    condition     = length(aws_s3_bucket_lifecycle_configuration.backup.rule[0].transition) == 0
-    error_message = "a backup that is kept for 31 days must not pay for a class with a minimum of 30 days after day 30"
   }
 }
 

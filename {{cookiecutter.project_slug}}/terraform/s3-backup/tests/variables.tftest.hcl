@@ -46,15 +46,6 @@ run "accepts_staging_with_a_bucket_of_its_own" {
   }
 }
 
-run "accepts_two_access_keys" {
-  command = plan
-
-  variables {
-    access_keys        = { a = "Active", b = "Active" }
-    current_access_key = "b"
-  }
-}
-
 run "refuses_name_in_capitals" {
   command = plan
 
@@ -313,78 +304,6 @@ run "refuses_e_mail_without_domain" {
   }
 
   expect_failures = [var.admin_email]
-}
-
-run "refuses_no_access_key" {
-  command = plan
-
-  variables {
-    access_keys = {}
-  }
-
-  expect_failures = [var.access_keys]
-}
-
-run "refuses_three_access_keys" {
-  command = plan
-
-  variables {
-    access_keys        = { a = "Active", b = "Active", c = "Active" }
-    current_access_key = "a"
-  }
-
-  expect_failures = [var.access_keys]
-}
-
-run "refuses_access_key_of_unknown_status" {
-  command = plan
-
-  variables {
-    access_keys = { a = "Active", b = "active" }
-  }
-
-  expect_failures = [var.access_keys]
-}
-
-run "refuses_no_active_access_key" {
-  command = plan
-
-  variables {
-    access_keys = { a = "Inactive", b = "Inactive" }
-  }
-
-  expect_failures = [var.access_keys]
-}
-
-run "refuses_current_access_key_that_is_not_there" {
-  command = plan
-
-  variables {
-    current_access_key = "second"
-  }
-
-  expect_failures = [var.current_access_key]
-}
-
-run "refuses_current_access_key_that_is_inactive" {
-  command = plan
-
-  variables {
-    access_keys        = { a = "Active", b = "Inactive" }
-    current_access_key = "b"
-  }
-
-  expect_failures = [var.current_access_key]
-}
-
-run "refuses_two_active_access_keys_and_no_word_on_which" {
-  command = plan
-
-  variables {
-    access_keys = { a = "Active", b = "Active" }
-  }
-
-  expect_failures = [var.current_access_key]
 }
 
 run "refuses_restore_by_a_wildcard" {

@@ -20,7 +20,7 @@ def prices(note: str) -> dict[str, float]:
 
 
 def amounts(note: str, gigabytes: int) -> dict[str, float]:
-    """In a month: what came within it is in STANDARD, the rest in STANDARD_IA, from where the drill reads it."""
+    """In a month: what came within it is in STANDARD, the rest in STANDARD_IA; the drill reads that back."""
     price, new = prices(note), gigabytes * NEW_IN_A_MONTH
     return {
         "STANDARD": new * price["STANDARD"],

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from edge_repo import EdgeRepo
@@ -16,6 +17,9 @@ from mailctl.cli import build
 from mailctl.context import Context
 from mailctl.output import Output
 
+if TYPE_CHECKING:
+    from s3 import Cloud
+
 ENV = "WEBMAIL_HOST=mail.example.com\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=admin@example.com\n"
 Cli = Callable[..., Result]
 
@@ -25,7 +29,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine the tests run on may reach mailctl; 80 columns as on a plain terminal."""
     for name in list(os.environ):
         if name.startswith(
-            ("BACKUP_", "CLOUDFLARE_", "COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")
+            ("AWS_", "BACKUP_", "CLOUDFLARE_", "COMPOSE_", "DOCKER_", "LOCAL_", "MAILCTL_", "MYSQL_")
         ) or name in (
             "SECRETS_DIR",
             "SSD_PATH",
@@ -145,3 +149,42 @@ def edge_repo(repo: Path, docker: FakeDocker, cli: Cli) -> EdgeRepo:
     edge = EdgeRepo(repo, docker)
     assert cli("secrets", "init").exit_code == 0
     return edge
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator["Cloud"]:
+    """An AWS account in memory with the backup bucket; boto3 finds no other."""
+    from s3 import Cloud
+
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    account = Cloud()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", account.endpoint)
+    yield account
+    account.stop()
+
+
+@pytest.fixture
+def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
+    """A host that may copy: settings, age key, access key and an empty disk; returns HDD_PATH."""
+    from s3 import BUCKET, PREFIX, REGION
+
+    from mailctl.backup import crypt
+
+    owner = crypt.new_identity()
+    (repo / "owner.key").write_bytes(owner)
+    settings = {
+        "HDD_PATH": str(repo / "hdd"),
+        "BACKUP_AGE_RECIPIENTS": owner.split()[3].decode(),
+        "BACKUP_BUCKET": BUCKET,
+        "BACKUP_PREFIX": PREFIX,
+        "BACKUP_REGION": REGION,
+    }
+    with (repo / ".env").open("a") as env:
+        env.writelines(f"{name}={value}\n" for name, value in settings.items())
+    (repo / "secrets").mkdir(mode=0o700, exist_ok=True)
+    (repo / "secrets" / "backup_age_identity").write_bytes(crypt.new_identity())
+    (repo / "secrets" / "aws_uploader_key").write_text("\n".join(cloud.uploader) + "\n")
+    (repo / "hdd" / "mailboxes").mkdir(parents=True)
+    return repo / "hdd"

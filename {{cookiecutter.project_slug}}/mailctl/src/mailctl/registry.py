@@ -8,6 +8,8 @@ COMMANDS: dict[str, str] = {
     "setup": "setup",
     "secrets init": "secrets_init",
     "secrets status": "secrets_status",
+    "secrets aws": "mailctl.backup.offsite.keys:aws",
+    "sync": "mailctl.backup.offsite.cli:sync",
     "status": "status",
     "restore": "mailctl.backup.restore.cli:run",
     "drill": "mailctl.backup.drill.cli:run",

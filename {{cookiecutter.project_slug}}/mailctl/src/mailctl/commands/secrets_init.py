@@ -10,6 +10,7 @@ from mailctl.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
     from mailctl.secret_files.initialise import Report
+    from mailctl.secret_files.table import Source
 
 DirOption = Annotated[
     Path | None,
@@ -65,7 +66,7 @@ def advice(report: "Report") -> list[tuple[str, str]]:
     from mailctl.secret_files.table import SOURCES
 
     items = [
-        (f"empty {s.file}", f"{s.empty_means} until {s.variable} is in .env and init runs again")
+        (f"empty {s.file}", f"{s.empty_means} until {_filled(s)}")
         for s in SOURCES
         if report.actions[s.file] == EMPTY
     ]
@@ -77,6 +78,10 @@ def advice(report: "Report") -> list[tuple[str, str]]:
     if readers := report.readers_to_restart():
         items.append(("next", f"docker compose up -d --force-recreate {' '.join(readers)}"))
     return items
+
+
+def _filled(source: "Source") -> str:
+    return f"{source.variable} is in .env and init runs again" if source.variable else source.replace
 
 
 def document(report: "Report") -> dict[str, object]:

@@ -129,6 +129,8 @@ def _ending(days: int) -> str:
 
 
 def _todo_empty(entry: Source | Derived) -> str:
+    if isinstance(entry, Source) and entry.make is None and entry.variable is None:
+        return f"{entry.empty_means}: {entry.replace}"
     if isinstance(entry, Source) and entry.make is None:
         return f"{entry.empty_means}: put {entry.variable} into .env, then {INIT}"
     return INIT

@@ -15,7 +15,7 @@ PUBLIC_IN_FOLDER = 0o444  # the folder is 0700: others on the host cannot enter,
 OWNER_ONLY = 0o400
 
 # The rotation table of the deployment strategy, in days.
-DATABASE_DAYS, PROVIDER_KEY_DAYS, API_TOKEN_DAYS = 90, 365, 90
+DATABASE_DAYS, PROVIDER_KEY_DAYS, API_TOKEN_DAYS, AWS_KEY_DAYS = 90, 365, 90, 90
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,17 @@ SOURCES: tuple[Source, ...] = (
     Source("roundcube_des_key", ("roundcube",), partial(rules.alphanumeric, 24)),
     Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
     Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),
+    Source(
+        "aws_uploader_key",
+        (),
+        None,
+        None,
+        None,
+        AWS_KEY_DAYS,
+        empty_means="nothing is copied to S3",
+        replace=".venv/bin/mailctl secrets aws",
+        mode=OWNER_ONLY,
+    ),
     # Decrypts snapshots, so that a drill needs nobody; it is never part of one.
     Source("backup_age_identity", (), _age_identity, mode=OWNER_ONLY),
     _key("internal_ca.key", None, OWNER_ONLY),

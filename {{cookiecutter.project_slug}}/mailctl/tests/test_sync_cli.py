@@ -1,0 +1,60 @@
+"""`mailctl sync` as a timer and a person run it: what it prints, keeps and tells."""
+
+import json
+from pathlib import Path
+
+import pytest
+import snapshots
+from conftest import Cli
+from s3 import BUCKET, PREFIX, Cloud
+
+from mailctl.backup import notify, state
+from mailctl.context import Context
+
+
+def test_it_copies_lists_and_verifies(offsite: Path, cli: Cli, context: Context) -> None:
+    snapshots.make(offsite)
+    done = cli("sync", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["copied"] == ["daily/2026-11-26"]
+    assert "0 snapshots copied" in cli("sync").stdout
+    assert "daily/2026-11-26" in cli("sync", "--list").stdout
+    assert "whole and locked" in cli("sync", "--verify").stdout
+    kept = state.last(context, "sync")
+    assert kept and kept["ok"] and kept["last_good"]["document"]["newest"] == "daily/2026-11-26"
+
+
+def test_a_failure_is_said_kept_and_mailed(
+    offsite: Path, cli: Cli, context: Context, cloud: Cloud, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots.make(offsite)
+    cli("sync")
+    (repo / "secrets" / "aws_uploader_key").write_text("\n".join(cloud.administrator))
+    told: list[str] = []
+    monkeypatch.setattr(notify, "tell", lambda context, subject, text: told.append(text))
+    failed = cli("sync", "--json")
+    assert failed.exit_code == 1 and "may delete" in json.loads(failed.stdout)["problems"][0]["wrong"]
+    assert "may delete" in told[0]
+    kept = state.last(context, "sync")
+    assert kept and not kept["ok"] and kept["last_good"]
+    metric = (offsite / ".mailctl" / "sync.prom").read_text()
+    assert "mailserver_sync_last_run_success 0" in metric
+
+
+def test_a_person_lists_with_a_profile_or_a_role(
+    offsite: Path, cli: Cli, cloud: Cloud, repo: Path, tmp_path: Path
+) -> None:
+    snapshots.make(offsite)
+    cli("sync")
+    (repo / "secrets" / "aws_uploader_key").unlink()
+    assert "there is no secrets/aws_uploader_key" in cli("sync", "--list").stderr
+    id, secret = cloud.administrator
+    (tmp_path / "aws-config").write_text(
+        f"[profile admin]\naws_access_key_id={id}\naws_secret_access_key={secret}\n"
+    )
+    role = cloud.restore_role()
+    assert "daily/2026-11-26" in cli("sync", "--list", "--profile", "admin").stdout
+    mfa = ("--role", role, "--mfa", "arn:aws:iam::123456789012:mfa/me")
+    by_role = cli("sync", "--list", "--versions", "--profile", "admin", *mfa, input="123456\n")
+    assert "?versionId=" in by_role.stdout and "Code of arn:aws" in by_role.stderr
+    assert f"s3://{BUCKET}/{PREFIX}" in cli("sync", "--list", "--json", "--profile", "admin").stdout

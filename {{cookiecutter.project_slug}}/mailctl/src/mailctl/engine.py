@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+VOLUME_LABEL = "com.docker.compose.volume"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 TIMEOUT_SECONDS = 20
 
@@ -108,14 +109,19 @@ class Engine:
             return False
         return True
 
-    def volume_path(self, name: str) -> Path | None:
-        """Where the engine keeps a volume's files on this host, None when there is no such volume."""
+    def volume_path(self, project: str, name: str) -> Path | None:
+        """Where the engine keeps a volume of a compose project on this host; None when there is none yet."""
         from docker.errors import NotFound
 
         try:
-            return Path(self._client.volumes.get(name).attrs["Mountpoint"])
+            return Path(self._client.volumes.get(f"{project}_{name}").attrs["Mountpoint"])
         except NotFound:
             return None
+
+    def make_volume(self, project: str, name: str) -> Path:
+        """A volume as compose makes it; returns where its files are."""
+        labels = {PROJECT_LABEL: project, VOLUME_LABEL: name}
+        return Path(self._client.volumes.create(f"{project}_{name}", labels=labels).attrs["Mountpoint"])
 
     def remove_below(self, folder: str, image: str) -> None:
         """Empty a host folder whose files belong to container users, as root inside `image`; no network."""

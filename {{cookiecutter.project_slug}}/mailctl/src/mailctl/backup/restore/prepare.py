@@ -148,18 +148,12 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 def rspamd_folder(context: Context) -> Path:
-    """The folder of the host in which the engine keeps rspamd's volume; made when it is missing."""
-    from mailctl.compose import Compose
-
-    name = f"{context.project_name}_rspamd_data"
+    """The folder of this host in which the engine keeps rspamd's volume; on a new host it is made."""
+    project, name = context.project_name, "rspamd_data"
     with connected() as engine:
-        found = engine.volume_path(name)
+        found = engine.volume_path(project, name)
         if found is None:
-            compose = Compose(context.repo, environ=context.environ)
-            compose.run("up", "--no-start", "--no-deps", "rspamd")
-            found = engine.volume_path(name)
-    if found is None:
-        raise Refused(
-            Problem("dkim", "rspamd's volume is not there", "docker compose up -d rspamd", value=name)
-        )
+            found = engine.make_volume(project, name)
+            # The engine gives a volume its owner at the first start only while it is empty.
+            os.chown(found, RSPAMD, RSPAMD)
     return found

@@ -1,6 +1,6 @@
 """Measures what users wait for and what the stack uses, and writes the figures into benchmarks/README.md.
 
-python -m benchmarks.run [new] [gate] [stack] [inbound]        all by default
+python -m benchmarks.run [new] [gate] [stack] [inbound] [backup]        all by default
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -138,6 +139,47 @@ def bench_inbound() -> list[Row]:
     ]
 
 
+def bench_backup() -> list[Row]:
+    """A daily snapshot, its restore and its upload against rsync, restic, cp and the mails' own size."""
+    from benchmarks import backup
+
+    if missing := [name for name in ("rsync", "restic") if not shutil.which(name)]:
+        raise RuntimeError(f"not installed: {' '.join(missing)}")
+    # Not below /tmp, which is memory on many machines.
+    with tempfile.TemporaryDirectory(dir=ROOT) as name:
+        folder, mailboxes = Path(name), Path(name) / "mailboxes"
+        backup.tree(mailboxes)
+        rows = [
+            Row(
+                f"snapshot of {backup.MAILS:,} mails, {day}",
+                f"{took['ours']:.1f} s",
+                f"{other} {took[other]:.1f} s",
+                f"{took['ours'] / took[other]:.2f}",
+            )
+            for day, took in backup.days(folder, mailboxes).items()
+            for other in (backup.RSYNC, backup.RESTIC)
+        ]
+        ours, copied = backup.restore(folder, mailboxes)
+        rows.append(
+            Row(
+                f"restore of {backup.MAILS:,} mails, each compared",
+                f"{ours:.1f} s",
+                f"cp -a {copied:.1f} s",
+                f"{ours / copied:.2f}",
+            )
+        )
+        return rows + uploads(backup.uploaded(folder, mailboxes))
+
+
+def uploads(sizes: tuple[int, int, int, int]) -> list[Row]:
+    """Bytes on S3 against those of the mails: first upload, then the day after."""
+    rows = []
+    for title, mails, objects in (("all of them", *sizes[:2]), ("the next day's 1 %", *sizes[2:])):
+        figure, baseline = f"{objects / 2**20:.1f} MiB", f"the mails {mails / 2**20:.1f} MiB"
+        rows.append(Row(f"bytes on S3, {title}", figure, baseline, f"{objects / mails:.2f}"))
+    return rows
+
+
 def bench_gate() -> list[Row]:
     """`make check` of a generated repository, as it is in git, against one bare `checkov -d .` of it: without
     and with the checkers of the services (in stand-ins where no registry answers).
@@ -253,7 +295,13 @@ def write(name: str, rows: list[Row]) -> None:
     README.write_text(text)
 
 
-BENCHMARKS = {"new": bench_new, "gate": bench_gate, "stack": bench_stack, "inbound": bench_inbound}
+BENCHMARKS = {
+    "new": bench_new,
+    "gate": bench_gate,
+    "stack": bench_stack,
+    "inbound": bench_inbound,
+    "backup": bench_backup,
+}
 
 
 def main(words: list[str]) -> int:

@@ -15,6 +15,7 @@ import pytest
 from cookiecutter.main import cookiecutter
 
 from tests.stack.conftest import PREFIX, TEMPLATE
+from tests.stack.documents import OF_THE_HOST, blocks
 from tests.stack.stack import eventually, run
 from tools import standins
 
@@ -60,11 +61,6 @@ class Deployment:
 
 
 GUIDE = "docs/first-mail.md"
-
-
-def blocks(text: str) -> list[str]:
-    """The commands of a document: its fenced blocks that are marked as shell."""
-    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -181,7 +177,7 @@ def test_every_document_with_commands_is_listed(deployment):
         for path in deployment.repository.glob("docs/**/*.md")
         if blocks(path.read_text())
     }
-    assert found == {*DOCUMENTS, GUIDE}
+    assert found == {*DOCUMENTS, GUIDE, *OF_THE_HOST}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -42,9 +42,9 @@ _moto_completes = S3Backend.complete_multipart_upload
 class Cloud:
     """One account. Every request must be signed by a key that may do what it asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         S3Backend.complete_multipart_upload = _complete  # type: ignore[method-assign]
-        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.endpoint = f"http://{host}:{port}"

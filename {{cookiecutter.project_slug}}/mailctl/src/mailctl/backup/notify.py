@@ -10,6 +10,8 @@ from mailctl.errors import Refused
 
 def tell(context: Context, subject: str, text: str) -> bool:
     """Send a mail to ADMIN_EMAIL; False, with a warning, when that was not possible."""
+    if context.environ.get("MAILCTL_FAILURE_MAIL") == "systemd":
+        return True  # the unit's OnFailure= mails as well, with the log: once is enough
     domain, admin = context.setting("MAIL_DOMAIN"), context.setting("ADMIN_EMAIL")
     if not domain or not admin:
         context.out.warn("no mail was sent: ADMIN_EMAIL and MAIL_DOMAIN must be set in .env")

@@ -111,7 +111,7 @@ OnFailure={place.project}-failed@%N.service
 Type=oneshot
 ExecStart={turn} {_mailctl(place)} {job.words}
 WorkingDirectory={str(place.repo).replace("%", "%%")}
-Environment=HOME=/root PYTHONUNBUFFERED=1
+Environment=HOME=/root PYTHONUNBUFFERED=1 MAILCTL_FAILURE_MAIL=systemd
 SyslogIdentifier=%N
 ReadWritePaths={disks}
 Nice=10

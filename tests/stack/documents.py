@@ -1,0 +1,19 @@
+"""The documents of the generated repository whose commands are executed, and where."""
+
+from __future__ import annotations
+
+import re
+
+# What tests/stack/test_host.py executes: on a host with systemd, and after its loss.
+OF_THE_HOST = (
+    "docs/backups.md",
+    "docs/runbooks/lost-one-mail.md",
+    "docs/runbooks/lost-one-mailbox.md",
+    "docs/runbooks/lost-the-host.md",
+    "docs/runbooks/lost-the-key.md",
+)
+
+
+def blocks(text: str) -> list[str]:
+    """The commands of a document: its fenced blocks that are marked as shell."""
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

@@ -21,7 +21,7 @@ from typer.testing import Result
 from mailctl.backup import crypt, publish, retention, snapshot, state, take
 
 Cli = Callable[..., Result]
-KILLS = int(os.environ.get("BACKUP_KILLS", "30"))
+KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
 
 
 @pytest.fixture

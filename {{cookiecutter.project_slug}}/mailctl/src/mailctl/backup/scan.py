@@ -20,6 +20,8 @@ PIPE = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3310; cat <&3 & cat >&3; wait"
 CHUNK = 1 << 18
 # Files sent before their answers are read: clamd answers while it goes on reading.
 AHEAD = 16
+# Below clamd's StreamMaxLength, beyond which it hangs up: of a larger file the beginning is scanned.
+LARGEST = 29 << 20
 LIST = "findings.json"
 
 
@@ -111,8 +113,10 @@ def _findings(
 
 def _send(clamd: IO[bytes], path: Path) -> None:
     clamd.write(b"zINSTREAM\0")
+    left = LARGEST
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(min(CHUNK, left)):
+            left -= len(chunk)
             clamd.write(struct.pack("!I", len(chunk)) + chunk)
     clamd.write(struct.pack("!I", 0))
     clamd.flush()

@@ -145,14 +145,13 @@ def test_everything_of_the_stack_is_in_it(stack, key: Path, mailboxes: Mailboxes
 )
 def test_the_account_that_dumps_changes_nothing(stack, statement: str) -> None:
     client = (
-        'MYSQL_PWD=$(cat /run/secrets/backup_db_password) mariadb --skip-ssl --user=backup mailserver -e "$1"'
+        "MYSQL_PWD=$(cat /run/secrets/backup_db_password) mariadb {} --user=backup mailserver --execute='{}'"
     )
+    socket = "--skip-ssl --socket=/run/mysqld/mysqld.sock"
     with pytest.raises(AssertionError, match="denied"):
-        stack.exec("mariadb", "sh", "-c", client, "sh", statement)
+        stack.exec("mariadb", "sh", "-c", client.format(socket, statement))
     with pytest.raises(AssertionError, match="Access denied for user 'backup'"):
-        stack.exec(
-            "mariadb", "sh", "-c", client.replace("--skip-ssl", "--skip-ssl --host=mariadb"), "sh", "SELECT 1"
-        )
+        stack.exec("mariadb", "sh", "-c", client.format("--host=mariadb", "SELECT 1"))
 
 
 def test_a_component_that_fails_is_told_by_mail_and_the_good_snapshot_stays(

@@ -40,7 +40,7 @@ def test_the_unit_tests_of_a_part_pass(repository, part, chosen):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=3600,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-5000:]

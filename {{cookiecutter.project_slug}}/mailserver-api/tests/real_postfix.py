@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 MASTER = Path(__file__).parents[2] / "config" / "postfix" / "master.cf"
+POSTFIX = "/usr/sbin/postfix"
 QUEUES = ("maildrop", "incoming", "active", "deferred")
 MAIN = """
 compatibility_level = 3.10
@@ -71,17 +72,28 @@ class Postfix:
         master = re.sub(r"^25 ", f"{self.port} ", MASTER.read_text(), flags=re.MULTILINE)
         master = re.sub(r"^(587|465) .*\n(\s.*\n|#.*\n)*", "", master, flags=re.MULTILINE)
         (self.folder / "etc" / "master.cf").write_text(master + "virtual unix - n n - - virtual\n")
+        self._guard = await self._guarded()
         await self.run("start")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.hold.set()
-        await self.run("abort")
+        self._guard.stdin.close()
+        await self._guard.wait()
         self._filter.close()
+
+    async def _guarded(self) -> asyncio.subprocess.Process:
+        """What ends Postfix, a daemon, when its pipe is closed: by us, or because the tests were killed."""
+        abort = f"trap '' INT TERM HUP; cat; {POSTFIX} -c {self.folder}/etc abort"
+        quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            "sh", "-c", abort, stdin=pipe, start_new_session=True, **quiet
+        )
 
     async def run(self, verb: str) -> None:
         """`postfix VERB`: start, stop (waits for what is under way), abort."""
-        command = ["/usr/sbin/postfix", "-c", str(self.folder / "etc"), verb]
+        command = [POSTFIX, "-c", str(self.folder / "etc"), verb]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}\n{self.log()}"
 

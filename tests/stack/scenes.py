@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from time import sleep
@@ -83,6 +84,20 @@ def full(service: str, folder: str) -> State:
 
 def frozen(service: str) -> State:
     return lambda scene: scene.breaker.frozen(service)
+
+
+def slow(service: str, seconds: float) -> State:
+    """The service is as busy as can be for some seconds, and then goes on."""
+
+    @contextmanager
+    def state(scene: Scene) -> Iterator[None]:
+        scene.stack.docker("pause", service)
+        with ThreadPoolExecutor(1) as pool:
+            over = pool.submit(lambda: (sleep(seconds), scene.stack.docker("unpause", service)))
+            yield
+            over.result()
+
+    return state
 
 
 @contextmanager

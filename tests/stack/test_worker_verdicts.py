@@ -72,6 +72,8 @@ TABLE = {
     "second token": Row("accepted", 1, scenes.second_token),
     "slow line": Row("accepted", 1, seconds=8),
     "line too slow": Row("thrown: no verdict", 1, seconds=8, bindings=LATE),
+    # A scanner that is merely busy is waited for: the mail is not turned away at the first slow scan.
+    "busy scanner": Row("accepted", 1, scenes.slow("clamav", 10)),
     # The scan ends after the Worker has given up: the mail is delivered then, and its retry is recognised.
     "slow scan": Row("thrown: no verdict", 1, scenes.frozen("clamav"), bindings=LATE),
     "slow filter": Row("thrown: no verdict", 1, scenes.frozen("rspamd"), bindings=LATE),

@@ -61,7 +61,10 @@ async def test_an_accepted_message_is_answered_with_its_queue_id(api, smtp: Smtp
     response = await post(api)
     assert response.status_code == 200
     assert response.json() == {"verdict": "accepted", "queue_id": "4XyZ0001", "duplicate": False}
-    assert smtp.commands[1:3] == ["MAIL FROM:<a@sender.example> SIZE=155", "RCPT TO:<b@here.example>"]
+    assert smtp.commands[1:3] == [
+        "MAIL FROM:<a@sender.example> SIZE=155",
+        "RCPT TO:<b@here.example> NOTIFY=NEVER",
+    ]
 
 
 async def test_an_acceptance_without_a_queue_id_is_still_an_acceptance(api, smtp: SmtpServer):

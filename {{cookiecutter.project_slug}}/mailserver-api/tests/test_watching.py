@@ -1,5 +1,6 @@
 """Health, readiness, metrics and logs."""
 
+import asyncio
 import json
 import logging
 
@@ -48,15 +49,52 @@ async def test_ready_says_no_without_tokens_and_heals(api, settings: Settings):
         ("rcpt", "451 4.3.0 Temporary lookup failure", 503),
         ("rcpt", "451 4.3.5 Quota service unavailable", 503),
         ("rcpt", "554 5.7.1 Client host rejected", 503),
-        ("rcpt", "550 5.1.1 unknown", 200),
+        ("rcpt", "552 5.2.2 Mailbox is full", 200),
     ],
 )
-async def test_ready_asks_whether_postfix_would_take_a_mail(start, smtp: SmtpServer, step, answer, status):
-    client = await start(ready_recipient="postmaster@here.example")
+async def test_ready_asks_whether_postfix_takes_another_mail(api, smtp: SmtpServer, step, answer, status):
+    await post(api)
     smtp.answers[step] = answer
-    assert (await client.get("/ready")).status_code == status
-    assert "RCPT TO:<postmaster@here.example>" in smtp.commands
-    assert not smtp.delivered
+    assert (await api.get("/ready")).status_code == status
+    assert smtp.commands.count("RCPT TO:<b@here.example> NOTIFY=NEVER") == 2
+    assert len(smtp.delivered) == 1
+
+
+async def test_ready_names_no_recipient_to_postfix_that_it_may_not_know(api, smtp: SmtpServer):
+    await api.get("/ready")
+    await post(api)
+    smtp.answers["rcpt"] = "550 5.1.1 unknown"
+    for _ in range(3):
+        assert (await api.get("/ready")).status_code == 200
+    assert len([command for command in smtp.commands if command.startswith("RCPT")]) == 2
+
+
+FILTER_ANSWERS = {
+    "clean": (b'{"action":"no action","symbols":{}}', 200),
+    "no scanner": (b'{"action":"soft reject","symbols":{"VIRUS_SCAN_MISSING":{}}}', 503),
+    "no verdict": (b'{"error":"invalid"}', 503),
+    "hangs up": (b"", 503),
+}
+
+
+@pytest.mark.parametrize(("answer", "status"), FILTER_ANSWERS.values(), ids=FILTER_ANSWERS)
+async def test_ready_asks_the_filter_whether_its_scanner_is_there(start, answer, status):
+    async def judge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert b"Log: no" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + answer)
+        writer.close()
+
+    async with await asyncio.start_server(judge, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = await start(filter_host="127.0.0.1", filter_port=port)
+        assert (await client.get("/ready")).status_code == status
+
+
+async def test_ready_says_no_when_the_filter_is_down(start):
+    client = await start(filter_host="127.0.0.1", filter_port=1)
+    response = await client.get("/ready")
+    assert response.status_code == 503
+    assert response.json()["reasons"][0].startswith("filter 127.0.0.1:1: ")
 
 
 async def test_ready_says_no_after_a_mail_that_the_filter_deferred_until_one_passes(api, smtp: SmtpServer):

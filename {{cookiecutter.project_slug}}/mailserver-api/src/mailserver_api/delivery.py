@@ -42,6 +42,8 @@ class Delivery:
         self._seconds = submit_seconds
         self._running: dict[str, asyncio.Task[Outcome]] = {}
         self._trouble: tuple[float, str] | None = None
+        #: The recipient of the newest message that postfix took; empty if there is none.
+        self.known_recipient = ""
 
     async def deliver(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
         """Outcome by `deadline` (time.monotonic() value): BUSY without a slot, TEMPORARY without an answer.
@@ -105,6 +107,8 @@ class Delivery:
         if outcome.stage is Stage.MESSAGE:
             is_deferred = outcome.verdict is Verdict.TEMPORARY
             self._trouble = (time.monotonic(), f"postfix: {outcome.reply}") if is_deferred else None
+        if outcome.verdict is Verdict.ACCEPTED:
+            self.known_recipient = envelope.recipient
         return outcome
 
 

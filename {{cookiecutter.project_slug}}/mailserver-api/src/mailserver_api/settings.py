@@ -18,7 +18,8 @@ class Settings:
     `answer_seconds` (one more a MiB) for waiting, for a slot and the verdict. A conversation may go on for
     `submit_seconds`, also when the caller was told to try again; the filter's own limit is 120 s.
     `max_concurrent_messages` SMTP sessions and one more for /ready must stay within
-    smtpd_client_connection_count_limit in config/postfix/master.cf. /ready asks for `ready_recipient`.
+    smtpd_client_connection_count_limit in config/postfix/master.cf. /ready has `filter_host`
+    (rspamd) scan a message of its own; empty: it does not.
     """
 
     tokens_file: Path
@@ -34,7 +35,8 @@ class Settings:
     receive_seconds: float = 600.0
     answer_seconds: float = 20.0
     submit_seconds: float = 300.0
-    ready_recipient: str | None = None
+    filter_host: str = ""
+    filter_port: int = 11333
     remember_seconds: int = 7 * 24 * 3600
     ready_cache_seconds: float = 2.0
 
@@ -55,7 +57,7 @@ class Settings:
             state_dir=Path(environ.get("STATE_DIR") or "/var/lib/mailserver-api"),
             smtp_host=environ.get("SMTP_HOST") or cls.smtp_host,
             smtp_ca_file=Path(ca_file) if ca_file else None,
-            ready_recipient=environ.get("READY_RECIPIENT") or None,
+            filter_host=environ.get("FILTER_HOST", ""),
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 

@@ -74,13 +74,18 @@ class Session:
                 raise ConversationError(Reply(Stage.EHLO, 0, f"{needed} is not offered"))
 
     async def begin(self, envelope: Envelope, size: int | None, is_8bit: bool) -> Reply:
-        """MAIL and RCPT; `size` in bytes, None if it is not known."""
+        """MAIL and RCPT; `size` in bytes, None if it is not known. Without a recipient, MAIL alone."""
         mail = f"MAIL FROM:<{envelope.sender}>"
         if size is not None and "SIZE" in self._extensions:
             mail += f" SIZE={size}"
         if is_8bit and "8BITMIME" in self._extensions:
             mail += " BODY=8BITMIME"
+        if not envelope.recipient:
+            return await self._command(Stage.MAIL, mail)
         recipient = f"RCPT TO:<{envelope.recipient}>"
+        if "DSN" in self._extensions:
+            # The sender was told 200: whatever happens later, no report goes to a stranger (RFC 3461).
+            recipient += " NOTIFY=NEVER"
         # Both in one write (RFC 2920), as our Postfix offers it.
         self._writer.write(f"{mail}\r\n{recipient}\r\n".encode("ascii"))
         await self._expect(Stage.MAIL)

@@ -29,6 +29,8 @@ README = Path(__file__).with_name("README.md")
 REPEATS = 5
 # As for the stack tests: a second run on one machine sets another.
 FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "22000"))
+# Two runs with one name would share their containers.
+SLUG = f"{os.environ.get('STACK_PREFIX', '')}-bench".strip("-")
 # Longest first answer of a container's counters after the stack is idle.
 IDLE_SAMPLES = 5
 #: The services whose own checkers the gate asks.
@@ -95,11 +97,11 @@ def local_stack(prepare: Callable[[Path], None] = lambda _: None) -> Iterator[tu
         if choice.standins:
             standins.build(progress)
     with tempfile.TemporaryDirectory() as folder:
-        answers = {"project_slug": "bench"}
+        answers = {"project_slug": SLUG}
         project = Path(cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=folder))
         prepare(project)
         overrides = (standins.override(project, files),) if choice.standins else ()
-        stack = Stack(project, "bench-local", overrides, FIRST_PORT)
+        stack = Stack(project, f"{SLUG}-local", overrides, FIRST_PORT)
         try:
             yield stack, "stand-ins" if choice.standins else "upstream images"
         finally:

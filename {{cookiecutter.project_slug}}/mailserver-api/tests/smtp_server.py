@@ -9,6 +9,8 @@ HANG = "hang"
 HANG_UP = "hang up"
 DRIP = "drip"
 EXTENSIONS = ("PIPELINING", "SIZE 27262976", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN")
+#: With every recipient: no report goes to a stranger.
+NEVER = " NOTIFY=NEVER"
 KEY = b"X-Mailserver-Delivery: "
 
 
@@ -101,7 +103,8 @@ class SmtpServer:
                 case "MAIL":
                     mail = rest if await self._say(writer, "mail", "250 2.1.0 Ok") else ""
                 case "RCPT":
-                    rcpt = rest if await self._say(writer, "rcpt", "250 2.1.5 Ok") else ""
+                    usual = "250 2.1.5 Ok"
+                    rcpt = rest.removesuffix(NEVER) if await self._say(writer, "rcpt", usual) else ""
                 case "BDAT":
                     if self.answers.get("message") == "hang up early":
                         writer.write(b"552 5.3.4 too big\r\n")

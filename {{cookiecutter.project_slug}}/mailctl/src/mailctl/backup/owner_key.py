@@ -24,8 +24,8 @@ def make(context: Context, out: Path | None, add: bool) -> OwnerKey:
     known = [word for word in re.split(r"[\s,]+", context.setting(crypt.SETTING)) if word]
     if known and not add:
         wrong = "names a key already; another one would be one more that can read every backup"
-        mend = "keep using it; if it is lost: make backup-key ARGS=--add, then remove the old one from .env"
-        raise Refused(Problem(crypt.SETTING, wrong, mend, value=", ".join(known)))
+        fix = "keep using it; if it is lost: make backup-key ARGS=--add, then remove the old one from .env"
+        raise Refused(Problem(crypt.SETTING, wrong, fix, value=", ".join(known)))
     secret = crypt.new_identity().decode()
     public = crypt.public(secret.splitlines()[-1])
     if out:
@@ -39,8 +39,8 @@ def _write_new(path: Path, text: str) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        mend = "name a file that does not exist yet, in a folder that does"
-        raise Refused(Problem("--out", f"cannot be made: {error.strerror}", mend, value=str(path))) from None
+        fix = "name a file that does not exist yet, in a folder that does"
+        raise Refused(Problem("--out", f"cannot be made: {error.strerror}", fix, value=str(path))) from None
     with os.fdopen(fd, "w") as file:
         file.write(text)
 

@@ -73,8 +73,8 @@ def _git(context: Context, *words: str) -> str:
     done = subprocess.run(command, capture_output=True, timeout=TIME_LIMIT_SECONDS, check=False)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()[-300:]
-        mend = f"the repository must be under git, with a commit: git -C {context.repo} log -1"
-        raise Refused(Problem(f"git {words[0]}", said or "failed", mend))
+        fix = f"the repository must be under git, with a commit: git -C {context.repo} log -1"
+        raise Refused(Problem(f"git {words[0]}", said or "failed", fix))
     return done.stdout.decode()
 
 

@@ -6,12 +6,12 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from policies.compose.shape import inside
 from policies.model import Place
 from policies.shared import located
 from policies.shared.interpolation import EXAMPLES, Variables, env_file, interpolate
 from policies.shared.located import Map, mapping
 from policies.shared.repository import Repository
-from policies.shared.shape import inside
 
 #: The names that Compose takes without being told, the preferred one first, and what it lays over them.
 MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from policies.compose import shape as compose_shape
 from policies.compose.files import environment
 from policies.compose.merge import SERVICE, merge
 from policies.model import Place
-from policies.shared import shape as compose_shape
 from policies.shared.interpolation import Variables, interpolated
 from policies.shared.limits import MOST_EXTENDS, MOST_INCLUDES
 from policies.shared.located import Map, Unreadable, mapping, sequence, where

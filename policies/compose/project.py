@@ -10,12 +10,12 @@ from typing import Any
 from policies.compose.files import environment, sets_of_files
 from policies.compose.load import Files
 from policies.compose.merge import merge, without_resets
+from policies.compose.shape import inside
 from policies.model import Place
 from policies.shared.interpolation import REQUIRED, Variables, env_file
 from policies.shared.located import Map, dig, mapping, sequence, where
 from policies.shared.policy import Policy
 from policies.shared.repository import Repository
-from policies.shared.shape import inside
 
 #: How variables are read: as the example says, or as if nobody followed it.
 EXAMPLE, DEFAULTS = "", "with every default"

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from policies.compose.project import Project, Service
-from policies.compose.rule import ComposeRule
 from policies.model import Found, Place
-from policies.shared import table, values
+from policies.shared import values
 from policies.shared.images import complaint
+from policies.shared.rule import Kind
 
 #: What the engine understands beside the words for values.
 WORDS = values.WORDS | {"key", "required", "absent", "has", "without", "when", "unless", "allow"}
@@ -170,4 +170,6 @@ def check(demand: dict[str, Any], subject: Project) -> Iterator[Found]:
         yield from Demand(demand, service).breaches()
 
 
-RULES = table.rules(Path(__file__).with_name("rules.yml"), ComposeRule, check)
+KIND = Kind(
+    "compose", "yaml", lambda repository: repository.compose, {Path(__file__).with_name("rules.yml"): check}
+)

@@ -13,7 +13,7 @@ from policies.config.braces import Block
 from policies.config.postfix import Parameters, Process
 from policies.config.settings import Settings, ini, option, words_file
 from policies.shared.located import Unreadable
-from policies.shared.table import read
+from policies.shared.rule import read
 
 if TYPE_CHECKING:
     from policies.shared.repository import Repository

@@ -11,7 +11,7 @@ another value. `why` says what a wrong value does, `should` what to write.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +20,9 @@ from typing import Any
 from policies.config.commands import check_commands
 from policies.config.given import GIVEN, NO_SETTINGS, WHOLE, Given
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
 from policies.model import Found, Place
-from policies.shared import table, values
+from policies.shared import values
+from policies.shared.rule import Kind
 
 HERE = Path(__file__).parent
 WORDS = values.WORDS | {"inside", "default", "needed", "beside", "host", "why", "should"}
@@ -87,15 +87,16 @@ class Judge:
         return Found(each.place, f"{each.name} is {written}: {row['why']}", should, entity, suggested)
 
 
-def _check(service: str) -> table.Check:
+def _check(service: str) -> Callable[[Any, Configuration], Iterator[Found]]:
     def check(demand: dict[str, dict[str, Any]], subject: Configuration) -> Iterator[Found]:
         yield from Judge(service, subject).breaches(demand)
 
     return check
 
 
-RULES = table.rules(HERE / "rules.yml", ConfigurationRule, check_commands) + [
-    rule
-    for service in GIVEN
-    for rule in table.rules(HERE / f"{service}.yml", ConfigurationRule, _check(service))
-]
+KIND = Kind(
+    "configuration",
+    "ini",
+    lambda repository: [repository.configuration],
+    {HERE / "rules.yml": check_commands} | {HERE / f"{service}.yml": _check(service) for service in GIVEN},
+)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import load
-from policies.gate.own_checks import FRAMEWORKS, mend, skipped_because
+from policies.gate.own_checks import FRAMEWORKS, how_to_fix, skipped_because
 from policies.model import Severity
 
 #: checkov's own ids begin so.
@@ -42,7 +42,7 @@ def _of_checkov(name: str, rows: list[tuple[str, ...]]) -> Info:
         about += f" The gate leaves it out: {reason}"
     link = link if link.startswith("https://") else ""
     judges = FRAMEWORKS[framework.lower()]
-    return Info(name, demand, Severity.MEDIUM, "checkov", about, mend(demand), link=link, judges=judges)
+    return Info(name, demand, Severity.MEDIUM, "checkov", about, how_to_fix(demand), link=link, judges=judges)
 
 
 def lookup(name: str) -> Info | None:
@@ -109,5 +109,5 @@ def _idle(named: Mapping[str, Info], families: Collection[str]) -> str:
         )
     reasons = [skipped_because(info.id) for info in judged]
     if all(reasons):
-        return f"the gate leaves it out (policies/data/checkov.yml): {reasons[0]}"
+        return f"the gate leaves it out (policies/gate/checkov.yml): {reasons[0]}"
     return ""

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
 from policies.gate import catalogue, changes, coverage, documents, own_checks, waivers
-from policies.gate.info import OTHERS, Info, of_rule
-from policies.gate.loading import POLICIES, Loaded, load
-from policies.gate.run import Report, run_rules
+from policies.gate.info import OTHERS, of_rule
+from policies.gate.loading import Loaded, load
+from policies.gate.run import FAMILIES, Options, Report, Result, run_rules
 from policies.gate.tools import TOOLS, Outcome
 from policies.gate.tools.base import Settings, Tool
 from policies.model import Finding, Place, Problem
 from policies.readers import Repository
 
+__all__ = ["FAMILIES", "Options", "Result", "check", "judge"]
 #: Rules that judge a whole of several files: when one cannot be read, nothing is said of the others.
 DEPEND = {
     "MAIL_CMP": ("*compose*.y*ml", ".env.example"),
@@ -31,46 +31,17 @@ DEPEND = {
     "MAIL_TF_": ("*.tf",),
     "terraform": ("*.tf",),
 }
-FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
+Running = dict[Tool, "Future[Outcome]"]
 
 
-@dataclass
-class Options:
-    """What the command line asks for. Empty `only` means everything."""
-
-    only: tuple[str, ...] = ()
-    families: tuple[str, ...] = FAMILIES
-    changed_since: str = ""
-    require_tools: bool = False
-    images: Mapping[str, str] = field(default_factory=dict)
-    rules: Path = POLICIES
-    today: datetime.date = field(default_factory=datetime.date.today)
-
-    def wants(self, rule: str) -> bool:
-        """Tell whether a rule is asked for."""
-        return not self.only or rule in self.only
-
-
-@dataclass
-class Result:
-    """The report of a run, what is known about every id that may stand in it, and which of checkov's
-    frameworks ran.
-    """
-
-    report: Report
-    infos: dict[str, Info]
-    frameworks: list[str] = field(default_factory=list)
-
-
-def _start_tools(
-    repository: Repository, options: Options, pool: ThreadPoolExecutor
-) -> dict[Tool, Future[Outcome]]:
+def _start_tools(repository: Repository, options: Options, pool: ThreadPoolExecutor) -> Running:
     settings = Settings(options.images)
     wanted = [tool for tool in TOOLS if tool.judges in options.families and options.wants(tool.rule)]
     return {tool: pool.submit(tool.run, repository, settings) for tool in wanted if tool.needed(repository)}
 
 
-def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, root: Path, required: bool) -> None:
+def _collect_tools(running: Running, result: Result, root: Path, required: bool) -> None:
+    report = result.report
     for tool, future in running.items():
         try:
             outcome = future.result()
@@ -82,13 +53,12 @@ def _collect_tools(running: dict[Tool, Future[Outcome]], report: Report, root: P
         ]
         report.problems += outcome.problems
         report.notes += outcome.notes
+        result.images += [outcome.image] if outcome.image else []
         (report.absent if outcome.absent else report.ran).append(tool.rule)
         report.partly += [tool.rule] if outcome.partly else []
         if outcome.absent and required:
-            fix = "install it, or pull or build the image"
-            report.problems.append(
-                Problem("tool-missing", Place("."), f"{tool.title}: {outcome.absent}", fix)
-            )
+            what, fix = f"{tool.title}: {outcome.absent}", "install it, or pull or build the image"
+            report.problems.append(Problem("tool-missing", Place("."), what, fix))
         elif outcome.absent:
             report.notes.append(f"{tool.title} did not run: {outcome.absent}")
 
@@ -101,15 +71,20 @@ def _attempt(report: Report, what: str, step: Callable[[], None]) -> None:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = Place(f"policies/gate/{Path(frame.filename).name}", frame.lineno or 1)
         message = f"{what}: {type(error).__name__}: {error}"
-        report.problems.append(
-            Problem("gate-failed", place, message, "fix the gate: this is its own mistake")
-        )
+        fix = "fix the gate: this is its own mistake"
+        report.problems.append(Problem("gate-failed", place, message, fix))
+
+
+def _frameworks(options: Options) -> tuple[str, ...]:
+    """Return checkov's frameworks that are asked for."""
+    if options.only and not any(rule.startswith("CKV") for rule in options.only):
+        return ()
+    return tuple(name for name, kind in own_checks.FRAMEWORKS.items() if kind in options.families)
 
 
 def _own_checks(repository: Repository, options: Options, result: Result) -> None:
-    if options.only and not any(rule.startswith("CKV") for rule in options.only):
+    if not (frameworks := _frameworks(options)):
         return
-    frameworks = tuple(name for name, kind in own_checks.FRAMEWORKS.items() if kind in options.families)
     said = own_checks.run(repository, frameworks)
     result.report.findings += [each for each in said.findings if options.wants(each.rule)]
     result.report.problems += said.problems
@@ -135,7 +110,11 @@ def _without_what_follows(repository: Repository, report: Report) -> list[Findin
     """
     unreadable = {each.place.file for each in repository.problems if each.kind == "unreadable"}
     named = {each.entity for each in report.findings if each.rule in ("MAIL_REP_004", "MAIL_REP_005")}
-    kinds = {kind for kind, patterns in DEPEND.items() for file in unreadable if _fits(file, patterns)}
+    kinds = {
+        kind
+        for kind, patterns in DEPEND.items()
+        if any(fnmatch(file, each) for file in unreadable for each in patterns)
+    }
     return [
         each
         for each in report.findings
@@ -143,18 +122,6 @@ def _without_what_follows(repository: Repository, report: Report) -> list[Findin
         and (OTHERS[each.rule].judges if each.rule in OTHERS else each.rule[:8]) not in kinds
         and not (each.rule == "SCHEMA_ENVIRONMENT" and each.entity in named)
     ]
-
-
-def _fits(file: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(file, pattern) for pattern in patterns)
-
-
-def _coverage(repository: Repository, options: Options) -> None:
-    coverage.must_exist(repository, options.families)
-    coverage.links(repository)
-    if "configuration" in options.families:
-        coverage.everything_parses(repository)
-        coverage.unread(repository)
 
 
 def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> Result:
@@ -169,15 +136,19 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
     ]
     attempt = partial(_attempt, report)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        running: dict[Tool, Future[Outcome]] = {}
+        running: Running = {}
+        # checkov takes as long as everything else: a process of its own finds out what is not known yet.
+        ahead = own_checks.ahead(repository, _frameworks(options))
         if tools:
             attempt("checkers", lambda: running.update(_start_tools(repository, options, pool)))
         run_rules(repository, wanted, loaded, report)
         attempt("schemas", lambda: _schemas(repository, options, report))
+        if ahead:
+            ahead.wait()
         attempt("checkov", lambda: _own_checks(repository, options, result))
-        _collect_tools(running, report, repository.root, options.require_tools)
+        _collect_tools(running, result, repository.root, options.require_tools)
     report.findings = _without_what_follows(repository, report)
-    attempt("coverage", lambda: _coverage(repository, options))
+    attempt("coverage", lambda: coverage.look(repository, options.families))
     report.problems += repository.problems
     return result
 
@@ -188,13 +159,11 @@ def _already_there(root: Path, options: Options, loaded: Loaded) -> Counter[chan
         return Counter(map(changes.key, judge(Path(folder), options, loaded).report.findings))
 
 
-def _checkovs(
-    result: Result, options: Options, exceptions: list[waivers.Waiver]
-) -> tuple[set[str], set[str]]:
+def _checkovs(result: Result, options: Options, waived: Iterable[str]) -> tuple[set[str], set[str]]:
     """Return the ids of checkov's own checks, and those of them that this run looked for; it asks checkov
     only if somebody named one.
     """
-    if not any(name.startswith("CKV") for name in (*options.only, *(each.rule for each in exceptions))):
+    if not any(name.startswith("CKV") for name in (*options.only, *waived)):
         return set(), set()
     known = catalogue.checkovs()
     kinds = [own_checks.FRAMEWORKS[name] for name in result.frameworks]
@@ -218,7 +187,7 @@ def check(root: Path, options: Options) -> Result:
     report = result.report
     exceptions, problems = waivers.read(Repository(root), options.today)
     report.problems += problems
-    checkovs, ran = _checkovs(result, options, exceptions)
+    checkovs, ran = _checkovs(result, options, (each.rule for each in exceptions))
     waivers.apply(report, exceptions, known | checkovs, {*report.ran, *ran}, options.today)
     if not (report.ran or report.partly or report.problems):
         fix = "get what is missing, or name other rules; silence of a rule that did not run is no pass"

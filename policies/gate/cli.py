@@ -1,9 +1,8 @@
-"""The command line: python -m policies check | docs."""
+"""The command line: python -m policies check | docs. A run that is remembered imports hardly anything."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import io
 import json
 import os
@@ -11,111 +10,32 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.markdown import Markdown
 
-from policies.gate import catalogue, check, explain, formats, misuse, wording
+from policies.gate import arguments, state
+from policies.gate.messages import quiet, unspoken
+from policies.gate.run import Options, Result
 
 MISUSE = 2
 PAGE = Path(__file__).parent.parent / "RULES.md"
 
 
-def _pairs(text: str) -> tuple[str, str]:
-    service, sign, image = text.partition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"{text}: write it as SERVICE=IMAGE")
-    return service, image
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.replace(",", " ").split())
-    if not names:
-        raise argparse.ArgumentTypeError("name at least one")
-    return names
-
-
-def _families(text: str) -> tuple[str, ...]:
-    names = _names(text)
-    for name in names:
-        if name not in check.FAMILIES:
-            near = difflib.get_close_matches(name, check.FAMILIES, 1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(check.FAMILIES)}{hint}")
-    return names
-
-
-EXAMPLES = """\
-examples:
-  make check                                        everything
-  make check CHECK="--only MAIL_CMP,SHELLCHECK"     some rules
-  make check CHECK="--changed-since origin/main"    what this branch brings
-  make check CHECK="--explain MAIL_CMP_001"         why, and how to fix it
-  make check CHECK="--list --json"                  every rule, for programs
-  make check CHECK="--list --only MAIL_TF"          some of them
-  python -m policies check --families compose FOLDER    another compose project
-"""
-
-#: Name, what argparse makes of it, and what it is for.
-OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    (
-        "--only",
-        {"type": _names, "default": (), "metavar": "RULES"},
-        "run these rules only, with commas; MAIL_CMP stands for all that begin so",
-    ),
-    (
-        "--families",
-        {"type": _families, "default": check.FAMILIES, "metavar": "KINDS"},
-        "judge these kinds only, with commas: " + ", ".join(check.FAMILIES),
-    ),
-    ("--changed-since", {"metavar": "REF"}, "leave out what was found at this git reference"),
-    ("--require-tools", {"action": "store_true"}, "a checker that is not at hand is a problem (for CI)"),
-    (
-        "--image",
-        {"type": _pairs, "action": "append", "default": [], "metavar": "SERVICE=IMAGE"},
-        "the image whose checker judges a service's files",
-    ),
-    ("--all", {"action": "store_true"}, "show every finding, not the worst twenty only"),
-    ("--json", {"action": "store_true"}, "the report, or the list, as JSON on standard output"),
-    ("--sarif", {"type": Path, "metavar": "FILE"}, "write the report as SARIF as well"),
-    ("--junit", {"type": Path, "metavar": "FILE"}, "write the report as JUnit XML as well"),
-    ("--markdown", {"type": Path, "metavar": "FILE"}, "write a summary for a pull request as well"),
-    ("--explain", {"metavar": "RULE"}, "say why a rule exists and how to follow it, and do nothing else"),
-    (
-        "--list",
-        {"action": "store_true"},
-        "name the rules (with --only or --families some of them), and do nothing else",
-    ),
-)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    top = argparse.ArgumentParser(prog="python -m policies", description="The gate of this repository.")
-    commands = top.add_subparsers(dest="command", required=True)
-    run = commands.add_parser(
-        "check",
-        help="judge a repository",
-        description="Judge a repository. Exit 0: clean. 1: findings. 2: the gate could not do its job.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    run.add_argument("root", nargs="?", type=Path, default=Path("."), help="the root (default: here)")
-    for name, settings, purpose in OPTIONS:
-        run.add_argument(name, help=purpose, **settings)
-    docs = commands.add_parser("docs", help="write policies/RULES.md from the rules")
-    docs.add_argument("--check", action="store_true", help="only compare: exit 1 if the page is out of date")
-    return top
-
-
 def _say(text: object) -> int:
     """Say why nothing was done, and return the exit code of that."""
-    print(f"gate: {wording.unspoken(str(text))}", file=sys.stderr)
+    print(f"gate: {unspoken(str(text))}", file=sys.stderr)
     return MISUSE
 
 
+def _dump(data: object) -> None:
+    print(quiet(json.dumps(data, indent=2, ensure_ascii=False)))
+
+
 def _explain(given: argparse.Namespace, console: Console) -> int:
+    from rich.markdown import Markdown
+
+    from policies.gate import catalogue, explain
+
     info = catalogue.lookup(given.explain)
     if info is None:
         hint = catalogue.meant(given.explain, catalogue.like(given.explain))
@@ -129,19 +49,18 @@ def _explain(given: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _dump(data: object) -> None:
-    print(wording.quiet(json.dumps(data, indent=2, ensure_ascii=False)))
-
-
 def _list(given: argparse.Namespace, console: Console) -> int:
+    from policies.gate import catalogue, explain
+
     infos = explain.in_order(catalogue.infos(given.only, given.families))
     if not infos:
         return _say("no rule is named by both --only and --families")
     if given.json:
+        rows = [explain.as_data(each) for each in infos]
         _dump(
             [
-                {"rule": each.id, "family": each.family, "severity": each.severity.word, "name": each.name}
-                for each in infos
+                {"rule": each["id"]} | {key: each[key] for key in ("family", "severity", "name")}
+                for each in rows
             ]
         )
     elif console.is_terminal:
@@ -162,14 +81,30 @@ def _write(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _options(given: argparse.Namespace) -> check.Options:
-    return check.Options(
-        only=catalogue.chosen(given.only, given.families),
-        families=given.families,
-        changed_since=given.changed_since or "",
-        require_tools=given.require_tools,
-        images=dict(given.image),
-    )
+def _options(given: argparse.Namespace) -> Options:
+    only: tuple[str, ...] = ()
+    if given.only:
+        from policies.gate import catalogue
+
+        only = catalogue.chosen(given.only, given.families)
+    if given.changed_since:
+        from policies.gate import changes
+
+        if wrong := changes.complaint(given.root, given.changed_since):
+            raise ValueError(f"--changed-since {given.changed_since}: {wrong}")
+    asked = (only, given.families, given.changed_since or "", given.require_tools, dict(given.image))
+    return Options(*asked)
+
+
+def _judge(given: argparse.Namespace) -> Result:
+    options = _options(given)
+
+    def judged() -> Result:
+        from policies.gate import check
+
+        return check.check(given.root, options)
+
+    return state.remembered(given.root, options, judged)
 
 
 def _check(given: argparse.Namespace, console: Console) -> int:
@@ -178,13 +113,15 @@ def _check(given: argparse.Namespace, console: Console) -> int:
             return _list(given, console)
         if given.explain is not None:
             return _explain(given, console)
-        if complaint := misuse.complaint(given):
+        if complaint := arguments.complaint(given):
             return _say(complaint)
-        result = check.check(given.root, _options(given))
+        result = _judge(given)
     except ValueError as error:
         return _say(error)
+    from policies.gate import formats
+
     try:
-        for name in misuse.REPORTS:
+        for name in arguments.REPORTS:
             if path := getattr(given, name):
                 _write(path, getattr(formats, name)(result))
     except OSError as error:
@@ -196,29 +133,36 @@ def _check(given: argparse.Namespace, console: Console) -> int:
     return result.report.exit_code
 
 
-def _docs(only_compare: bool) -> int:
+def _docs(given: argparse.Namespace) -> int:
+    from policies.gate import catalogue, explain
+
     wanted = explain.page(catalogue.ours())
-    if only_compare:
+    if given.check:
         same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted
-        print(
-            "policies/RULES.md is what the rules say"
-            if same
-            else "policies/RULES.md differs: make policies-docs"
-        )
+        print(f"policies/RULES.md {'is what the rules say' if same else 'differs: make policies-docs'}")
         return 0 if same else 1
     PAGE.write_text(wanted, encoding="utf-8")
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _ahead(given: argparse.Namespace) -> int:
+    from policies.gate import own_checks
+    from policies.readers import Repository
+
+    own_checks.run(Repository(given.root), tuple(given.frameworks))
+    return 0
+
+
+def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    given = parser().parse_args(arguments)
+    given = arguments.parser().parse_args(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     console = Console(highlight=False, soft_wrap=True)
     try:
-        code = _docs(given.check) if given.command == "docs" else _check(given, console)
+        other = {"docs": _docs, "checkov": _ahead}.get(given.command)
+        code = other(given) if other else _check(given, console)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads has enough; there is nobody left to tell, and no verdict that was read to its end.
@@ -226,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSE
     except Exception as error:
         for line in traceback.format_exc().splitlines():
-            print(f"  {wording.unspoken(line)}", file=sys.stderr)
+            print(f"  {unspoken(line)}", file=sys.stderr)
         return _say(f"it failed and knows nothing, by a mistake of its own: {type(error).__name__}: {error}")
     except KeyboardInterrupt:
         return _say("stopped before the end: nothing is known")

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
-from pathlib import Path
-
-import yaml
+from collections.abc import Collection
 
 from policies.gate import hidden
 from policies.model import Place
 from policies.shared.repository import Repository
 from policies.terraform import reader as terraform
 
-KINDS = Path(__file__).parent.parent / "data" / "kinds.yml"
+#: What a complete repository has at least one of; a gate that finds none has looked in the wrong place.
+KINDS = {
+    "compose": ("a Compose file, docker-compose.yml", lambda repository: repository.compose),
+    "dockerfile": ("a Dockerfile", lambda repository: repository.dockerfiles),
+    "terraform": ("a folder with .tf files", lambda repository: repository.modules),
+    "actions": ("a workflow, .github/workflows/", lambda repository: repository.workflows),
+    "configuration": ("config/", lambda repository: repository.matching("config/*")),
+}
 
 
-def must_exist(repository: Repository, families: Iterable[str]) -> None:
-    """Note each kind of file of which there is none."""
-    have = {
-        "compose": lambda: repository.compose,
-        "dockerfile": lambda: repository.dockerfiles,
-        "terraform": lambda: repository.modules,
-        "actions": lambda: repository.workflows,
-        "configuration": lambda: repository.matching("config/*"),
-    }
-    for kind, words in yaml.safe_load(KINDS.read_text(encoding="utf-8")).items():
-        if kind in families and not have[kind]():
+def look(repository: Repository, families: Collection[str]) -> None:
+    """Note everything that was not looked at although it counts."""
+    for kind, (words, have) in KINDS.items():
+        if kind in families and not have(repository):
+            what = f"there is not one file of the kind {kind}: {words}"
             fix = "run the gate in the repository's root, or name the kinds to check with --families"
-            repository.problem(
-                "nothing-to-look-at", Place("."), f"there is not one file of the kind {kind}: {words}", fix
-            )
+            repository.problem("nothing-to-look-at", Place("."), what, fix)
+    hidden.look(repository)
+    if "configuration" in families:
+        _everything_parses(repository)
+        for file in repository.matching("config/*"):
+            if file not in repository.configuration.kinds:
+                what = "nothing here knows this kind of configuration file"
+                fix = f"say what it is below files: in policy.yml, such as {file}: text"
+                repository.problem("not-looked-at", Place(file), what, fix)
 
 
-def everything_parses(repository: Repository) -> None:
+def _everything_parses(repository: Repository) -> None:
     """Read every file of a known syntax that nothing has read yet."""
     for file in repository.matching("*.yml", "*.yaml"):
         if file not in repository.seen:
@@ -51,18 +55,3 @@ def everything_parses(repository: Repository) -> None:
                 what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
                 fix = f"write it as valid {suffix[1:].upper()}"
                 repository.problem("unreadable", Place(file, line), what, fix)
-
-
-def links(repository: Repository) -> None:
-    """Note files that the gate would not see although they count."""
-    hidden.look(repository)
-
-
-def unread(repository: Repository) -> None:
-    """Note configuration files that no parser knows."""
-    for file in repository.matching("config/*"):
-        if file not in repository.configuration.kinds:
-            fix = f"say what it is below files: in policy.yml, such as {file}: text"
-            repository.problem(
-                "not-looked-at", Place(file), "nothing here knows this kind of configuration file", fix
-            )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from policies.gate.check import Result
 from policies.gate.junit import junit
 from policies.gate.markdown import markdown
+from policies.gate.messages import quiet
+from policies.gate.run import Result
 from policies.gate.sarif import sarif
 from policies.gate.text import plain
-from policies.gate.wording import quiet
 from policies.model import Finding, Problem
 
 __all__ = ["as_json", "junit", "markdown", "plain", "sarif"]

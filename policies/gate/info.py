@@ -5,10 +5,10 @@ documentation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from policies.model import Severity
-from policies.shared.rule import Rule
-from policies.shared.tables import table
+from policies.shared.rule import Rule, read
 
 COLOURS = {
     Severity.CRITICAL: "bold red",
@@ -38,36 +38,14 @@ class Info:
 
 def of_rule(rule: Rule) -> Info:
     """Return what a rule of ours says about itself."""
-    kind = type(rule)
-    return Info(
-        rule.rule_id,
-        kind.name,
-        kind.severity,
-        kind.family,
-        rule.why,
-        kind.fix,
-        kind.bad,
-        kind.good,
-        kind.language,
-        judges=kind.family,
-    )
+    prose = (rule.rule_id, rule.name, rule.severity, rule.family, rule.why, rule.fix)
+    return Info(*prose, rule.bad, rule.good, rule.language, judges=rule.family)
 
 
-def _others() -> dict[str, Info]:
-    rows = table("checkers").items()
-    return {
-        name: Info(
-            name,
-            row["name"],
-            Severity[row["severity"].upper()],
-            row["family"],
-            row["why"],
-            row["fix"],
-            judges=row.get("judges", ""),
-        )
-        for name, row in rows
-    }
+def _of_row(name: str, row: dict[str, str]) -> Info:
+    severity = Severity[row["severity"].upper()]
+    return Info(name, **(row | {"severity": severity}))
 
 
-#: Everything that is no rule of ours, from policies/data/checkers.yml.
-OTHERS = _others()
+#: Everything that is no rule of ours, from checkers.yml beside this file.
+OTHERS = {name: _of_row(name, row) for name, row in read(Path(__file__).with_name("checkers.yml")).items()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from policies.gate.check import Result
-from policies.gate.wording import count, shown, unspoken, with_entity
+from policies.gate.messages import count, shown, unspoken, with_entity
+from policies.gate.run import Result
 from policies.model import Finding
 
 

@@ -6,15 +6,17 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 from policies.model import Place, Problem
-from policies.shared.rule import Rule, complaints
+from policies.shared.rule import Kind, Rule, by_demands, read, rule
 
-PROMISED = re.compile(r"### (?P<id>MAIL_\w+)")
 POLICIES = Path(__file__).parent.parent
+ID = re.compile(r"MAIL_(?:CMP|DKR|TF|GHA|CFG|REP)_\d{3}")
+LISTED = re.compile(rf"### (?P<id>{ID.pattern})")
 
 
 @dataclass
@@ -25,8 +27,19 @@ class Loaded:
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
+    def broken(self, path: Path, error: Exception, folder: Path) -> None:
+        """Note that a file, or one row of it, does not load."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        own = last.lineno if last.filename == str(path) else getattr(error, "lineno", 1)
+        what = f"it does not load: {type(error).__name__}: {error}"
+        place = Place(path.relative_to(folder.parent).as_posix(), own or 1)
+        self.problems.append(Problem("policy-broken", place, what, "fix it; CONTRIBUTING shows how"))
 
-def _import(path: Path, name: str) -> object:
+
+def _import(path: Path, folder: Path) -> ModuleType:
+    name = ".".join(("policies", *path.relative_to(folder).with_suffix("").parts))
+    if name in sys.modules and sys.modules[name].__file__ == str(path):
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is no Python module")
@@ -36,84 +49,52 @@ def _import(path: Path, name: str) -> object:
     return module
 
 
-def _error_line(error: Exception, path: Path) -> int:
-    """Return the line of a file at which it failed."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    own = last.lineno if last.filename == str(path) else getattr(error, "lineno", 1)
-    return own or 1
-
-
 def load(folder: Path = POLICIES) -> Loaded:
-    """Load every rule: the files in the folder `rules` of each kind of file."""
+    """Load every rule: the rows of each kind's tables, and the functions that some of them name."""
     loaded = Loaded()
-
-    def wrong(path: Path, what: str, fix: str, line: int = 1) -> None:
-        place = Place(path.relative_to(folder.parent).as_posix(), line)
-        loaded.problems.append(Problem("policy-broken", place, what, fix))
-
     for path in sorted(folder.glob("*/table.py")):
-        if (path.parent / "rules.yml").is_file():
-            _rows(path, loaded, wrong)
-    paths = sorted(path for path in folder.glob("*/rules/*.py") if path.name != "__init__.py")
-    if not (paths or loaded.rules):
-        wrong(folder / "__init__.py", "there is no policy at all", "restore policies/ from git")
-    for path in paths:
         try:
-            module = _import(path, f"policies.{path.parent.parent.name}.rules.{path.stem}")
+            kind = _import(path, folder).KIND
         except Exception as error:
-            what = f"it does not load: {type(error).__name__}: {error}"
-            wrong(path, what, "fix the file", _error_line(error, path))
+            loaded.broken(path, error, folder)
             continue
-        rule = getattr(module, "check", None)
-        if not isinstance(rule, Rule):
-            wrong(path, "it holds no rule", "end it with: check = MAIL_…()")
-            continue
-        for complaint in _complaints(rule, path, loaded):
-            wrong(path, *complaint)
-        loaded.rules.setdefault(rule.rule_id, rule)
-        loaded.files.setdefault(rule.rule_id, path)
-    for line, rule_id in _promised(folder):
+        _load_kind(kind, path.parent / "rules", folder, loaded)
+    if not loaded.rules:
+        what, fix = "there is no policy at all", "restore policies/ from git"
+        loaded.problems.append(Problem("policy-broken", Place(f"{folder.name}/__init__.py"), what, fix))
+    for line, rule_id in _listed(folder):
         if rule_id not in loaded.rules:
-            what, fix = (
-                f"{rule_id} is gone, though this page promises it",
-                "restore it, or make policies-docs",
-            )
-            place = Place("policies/RULES.md", line)
+            what, fix = f"{rule_id} is gone, though this page has it", "restore it, or make policies-docs"
+            place = Place(f"{folder.name}/RULES.md", line)
             loaded.problems.append(Problem("policy-missing", place, what, fix))
     return loaded
 
 
-def _rows(path: Path, loaded: Loaded, wrong: Callable[..., None]) -> None:
-    """Load the rules that are rows of a table: `table.py` of a folder has them as `RULES`."""
-    try:
-        rows: list[Rule] = getattr(_import(path, f"policies.{path.parent.name}.table"), "RULES", [])
-    except Exception as error:
-        what = f"its rules.yml does not load: {type(error).__name__}: {error}"
-        wrong(path, what, "fix the row, or the file", _error_line(error, path))
-        return
-    for rule in rows:
-        for complaint in complaints(rule):
-            wrong(path.with_name("rules.yml"), complaint, "write it; CONTRIBUTING shows how")
-        if rule.rule_id in loaded.rules:
-            wrong(path.with_name("rules.yml"), f"{rule.rule_id} is taken", "take the next free number")
-        loaded.rules.setdefault(rule.rule_id, rule)
-        loaded.files.setdefault(rule.rule_id, path)
+def _load_kind(kind: Kind, functions: Path, folder: Path, loaded: Loaded) -> None:
+    code = {path.stem[: path.stem.index("_", 9)].upper(): path for path in functions.glob("mail_*_*_*.py")}
+    for file, check in kind.demands.items():
+        for rule_id, row in read(file).items():
+            path = file if "demand" in row else code.pop(rule_id, file)
+            try:
+                if not ID.fullmatch(rule_id) or rule_id in loaded.rules:
+                    raise ValueError(f"{rule_id} is no id such as MAIL_CMP_001, or another rule has it")
+                if "demand" in row:
+                    loaded.rules[rule_id] = rule(rule_id, row, kind, by_demands(row, check))
+                else:
+                    module = _import(path, folder)
+                    subjects = getattr(module, "subjects", kind.subjects)
+                    loaded.rules[rule_id] = rule(rule_id, row, replace(kind, subjects=subjects), module.check)
+                loaded.files[rule_id] = path
+            except Exception as error:
+                loaded.broken(path, error, folder)
+    for path in code.values():
+        loaded.broken(path, ValueError("no row of rules.yml has its id"), folder)
 
 
-def _promised(folder: Path) -> Iterator[tuple[int, str]]:
+def _listed(folder: Path) -> Iterator[tuple[int, str]]:
     """Yield the rules that the generated page has: one that is deleted is missed there."""
     page = folder / "RULES.md"
     lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
     for number, line in enumerate(lines, 1):
-        if matched := PROMISED.fullmatch(line):
+        if matched := LISTED.fullmatch(line):
             yield number, matched["id"]
-
-
-def _complaints(rule: Rule, path: Path, loaded: Loaded) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a rule, and how to fix it."""
-    if not path.stem.startswith(rule.rule_id.lower() + "_"):
-        yield f"its rule is called {rule.rule_id}", f"call the file {rule.rule_id.lower()}_….py"
-    for complaint in complaints(rule):
-        yield complaint, "write it; CONTRIBUTING shows how"
-    if rule.rule_id in loaded.files:
-        yield f"{rule.rule_id} is taken by {loaded.files[rule.rule_id].name}", "take the next free number"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from policies.gate.check import Result
-from policies.gate.wording import command, count, headline, one_line, shown, together, unspoken, with_entity
+from policies.gate.messages import command, count, headline, one_line, shown, together, unspoken, with_entity
+from policies.gate.run import Result
 from policies.model import Finding
 
 #: GitHub takes comments of 65,536 characters; what stands around the rows needs some as well.

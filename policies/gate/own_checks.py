@@ -1,50 +1,49 @@
-"""checkov's own checks, in this process and without the network."""
+"""checkov's own checks, without the network; what it said about the same files is remembered."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from policies.gate import cache
 from policies.gate.info import Info
 from policies.model import Finding, Place, Problem, Severity
+from policies.shared import cache
 from policies.shared.repository import Repository
-from policies.shared.tables import table
+from policies.shared.rule import read
 
 #: checkov's frameworks that the gate runs, and the kind of files of each, as --families names it.
 FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "actions", "terraform": "terraform"}
 #: How checkov begins the name of a check that states what should be.
 DEMANDS = re.compile(r"(?:Ensure|Make sure|Verify)\s+(?:that\s+)?(?=\S)")
 OURS = "MAIL_*"
+#: What is left out of each framework, with the reasons.
+SKIPPED: dict[str, dict[str, str]] = read(Path(__file__).with_name("checkov.yml"))
+RAISED = "Failed to run check"
 
 
 class Complaints(logging.Handler):
-    """Keeps what checkov only logs: a check that raised, a file that it could not read."""
+    """Keeps what checkov only logs: a check that raised."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
-def skipped() -> dict[str, set[str]]:
-    """Return the ids that are left out of each framework; policies/data/checkov.yml has the reasons."""
-    return {framework: set(table("checkov")[framework]) for framework in FRAMEWORKS}
+        if record.getMessage().startswith(RAISED):
+            self.messages.append(record.getMessage())
 
 
 def skipped_because(name: str) -> str:
     """Return why the gate leaves a check of checkov out; nothing if it does not."""
-    return next(
-        (str(table("checkov")[each][name]) for each in FRAMEWORKS if name in table("checkov")[each]), ""
-    )
+    return next((str(each[name]) for each in SKIPPED.values() if name in each), "")
 
 
 def demand(name: str) -> str:
@@ -52,7 +51,7 @@ def demand(name: str) -> str:
     return DEMANDS.sub("", name, count=1)
 
 
-def mend(name: str, entity: str = "it") -> str:
+def how_to_fix(name: str, entity: str = "it") -> str:
     """Return how to follow a check of checkov; its name is all that it says about that."""
     wanted = demand(name)
     so_that = f"so that {wanted}" if wanted != name else f"until checkov no longer says: {name}"
@@ -77,22 +76,19 @@ def _files(repository: Repository, framework: str) -> list[str]:
     return [file for module in repository.modules for file in module.files]
 
 
-def _report(repository: Repository, framework: str, leave_out: set[str]) -> Iterator[Any]:
+def _reports(repository: Repository, framework: str) -> Iterator[Any]:
     from checkov.runner_filter import RunnerFilter
 
     wanted = RunnerFilter(
         framework=[framework],
-        skip_checks=[OURS, *sorted(leave_out)],
+        skip_checks=[OURS, *sorted(SKIPPED[framework])],
         show_progress_bar=False,
         download_external_modules=False,
     )
-    root = str(repository.root)
+    root, files = str(repository.root), _files(repository, framework)
     arguments: dict[str, Any] = {"root_folder": root}
     if framework != "terraform":
-        arguments = {
-            "root_folder": None,
-            "files": [str(repository.root / file) for file in _files(repository, framework)],
-        }
+        arguments = {"root_folder": None, "files": [str(repository.root / file) for file in files]}
     reports = _runner(framework).run(external_checks_dir=None, runner_filter=wanted, **arguments)
     yield from reports if isinstance(reports, list) else [reports]
 
@@ -127,58 +123,68 @@ class Said:
                 self.findings.append(finding)
                 self.infos[finding.rule] = _info(record, framework)
 
+    def complete(self) -> bool:
+        """Tell whether every check could do its work."""
+        return not any(each.kind == "policy-raised" for each in self.problems)
 
-def _said(repository: Repository, framework: str, leave_out: dict[str, set[str]]) -> Said:
-    said = Said()
-    for report in _report(repository, framework, leave_out[framework]):
-        said.take(repository, framework, report)
+
+def _said(repository: Repository, framework: str) -> Said:
+    said, heard = Said(), Complaints()
+    logging.getLogger().addHandler(heard)
+    try:
+        for report in _reports(repository, framework):
+            said.take(repository, framework, report)
+    finally:
+        logging.getLogger().removeHandler(heard)
+    fix = "update checkov, or leave the check out with a reason in policies/gate/checkov.yml"
+    place = Place("policies/requirements.txt")
+    said.problems += [Problem("policy-raised", place, message, fix) for message in heard.messages]
     return said
+
+
+def _inputs(repository: Repository, framework: str) -> list[str]:
+    files = _files(repository, framework)
+    return [part for file in files for part in (file, repository.text(file))]
+
+
+def ahead(repository: Repository, frameworks: tuple[str, ...]) -> subprocess.Popen[bytes] | None:
+    """Start a process that finds out what is not known yet, so that `run` finds it remembered."""
+    inputs = {each: _inputs(repository, each) for each in frameworks}
+    unknown = [each for each, parts in inputs.items() if parts and not cache.entry(each, parts).exists()]
+    if not unknown:
+        return None
+    program = str(cache.POLICIES / "__main__.py")
+    command = [sys.executable, "-P", program, "checkov", str(repository.root), *unknown]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
     """Run checkov's own checks of these frameworks."""
     os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
-    heard, said, leave_out = Complaints(), Said(), skipped()
-    logging.getLogger().addHandler(heard)
-    try:
-        for framework in frameworks:
-            if files := _files(repository, framework):
-                said.frameworks.append(framework)
-                inputs = (part for file in files for part in (file, repository.text(file)))
-                one = cache.remembered(framework, inputs, partial(_said, repository, framework, leave_out))
-                said.findings += one.findings
-                said.problems += one.problems
-                said.infos |= one.infos
-    finally:
-        logging.getLogger().removeHandler(heard)
-    left_out = sum(len(leave_out[framework]) for framework in frameworks)
-    said.notes.append(f"{left_out} of checkov's own checks are left out: policies/data/checkov.yml says why")
-    fix = "update checkov, or leave the check out with a reason in policies/data/checkov.yml"
-    for message in heard.messages:
-        if message.startswith("Failed to run check"):
-            place = Place("policies/requirements.txt")
-            said.problems.append(Problem("policy-raised", place, message, fix))
+    said = Said()
+    for framework in frameworks:
+        if inputs := _inputs(repository, framework):
+            said.frameworks.append(framework)
+            one = cache.remembered(framework, inputs, partial(_said, repository, framework), Said.complete)
+            said.findings += one.findings
+            said.problems += one.problems
+            said.infos |= one.infos
+    left_out = sum(len(SKIPPED[framework]) for framework in frameworks)
+    said.notes.append(f"{left_out} of checkov's own checks are left out: policies/gate/checkov.yml says why")
     return said
 
 
 def _finding(repository: Repository, record: Any) -> Finding:
-    path = record.file_abs_path or record.file_path
-    file = repository.relative(Path(path))
+    file = repository.relative(Path(record.file_abs_path or record.file_path))
     line = max(record.file_line_range[0] if record.file_line_range else 1, 1)
     entity = str(record.resource).rpartition("/")[2]
-    return Finding(
-        record.check_id,
-        Severity.MEDIUM,
-        Place(file, line),
-        f"{entity} fails a check of checkov",
-        demand(record.check_name),
-        mend(record.check_name, entity),
-        entity,
-    )
+    what, should = f"{entity} fails a check of checkov", demand(record.check_name)
+    fix = how_to_fix(record.check_name, entity)
+    return Finding(record.check_id, Severity.MEDIUM, Place(file, line), what, should, fix, entity)
 
 
 def _info(record: Any, framework: str) -> Info:
     about = f"A check that comes with checkov ({framework})."
-    link, judges = record.guideline or "", FRAMEWORKS[framework]
-    name, fix = record.check_name, mend(record.check_name)
+    name, fix, link = record.check_name, how_to_fix(record.check_name), record.guideline or ""
+    judges = FRAMEWORKS[framework]
     return Info(record.check_id, name, Severity.MEDIUM, "checkov", about, fix, link=link, judges=judges)

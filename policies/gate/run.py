@@ -1,16 +1,42 @@
-"""Runs rules over a repository and gathers what they say."""
+"""What one run is asked for, what it found, and how rules are run."""
 
 from __future__ import annotations
 
+import datetime
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from policies.gate.loading import POLICIES, Loaded
 from policies.model import Finding, Place, Problem
 from policies.shared.located import Unreadable
-from policies.shared.repository import Repository
-from policies.shared.rule import Rule
+
+if TYPE_CHECKING:
+    from policies.gate.info import Info
+    from policies.gate.loading import Loaded
+    from policies.shared.repository import Repository
+    from policies.shared.rule import Rule
+
+POLICIES = Path(__file__).parent.parent
+FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
+
+
+@dataclass
+class Options:
+    """What the command line asks for. Empty `only` means everything."""
+
+    only: tuple[str, ...] = ()
+    families: tuple[str, ...] = FAMILIES
+    changed_since: str = ""
+    require_tools: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
+    rules: Path = POLICIES
+    today: datetime.date = field(default_factory=datetime.date.today)
+
+    def wants(self, rule: str) -> bool:
+        """Tell whether a rule is asked for."""
+        return not self.only or rule in self.only
 
 
 @dataclass
@@ -39,6 +65,18 @@ class Report:
         self.problems = sorted(set(self.problems), key=Problem.sort_key)
 
 
+@dataclass
+class Result:
+    """The report of a run, what is known about every id that may stand in it, which of checkov's frameworks
+    ran, and the images that were asked for.
+    """
+
+    report: Report
+    infos: dict[str, Info]
+    frameworks: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+
+
 def run_rules(repository: Repository, rules: Iterable[Rule], loaded: Loaded, report: Report) -> None:
     """Run each rule; one that raises is a problem: nobody knows what it would have found."""
     for rule in rules:
@@ -49,13 +87,10 @@ def run_rules(repository: Repository, rules: Iterable[Rule], loaded: Loaded, rep
             fix = "write it in a simpler way"
             report.problems.append(Problem("unreadable", error.place, str(error), fix))
         except Exception as error:
-            path = loaded.files.get(rule.rule_id)
+            path = loaded.files.get(rule.rule_id, POLICIES)
             frames = traceback.extract_tb(error.__traceback__)
-            line = next(
-                (frame.lineno for frame in reversed(frames) if path and frame.filename == str(path)), 1
-            )
-            place = Place(path.relative_to(POLICIES.parent).as_posix() if path else rule.rule_id, line or 1)
+            line = next((each.lineno for each in reversed(frames) if each.filename == str(path)), 1)
             what = f"{rule.rule_id} raised {type(error).__name__}: {error}"
-            report.problems.append(
-                Problem("policy-raised", place, what, "fix the policy: it must cope with any shape")
-            )
+            place = Place(path.relative_to(POLICIES.parent).as_posix(), line or 1)
+            fix = "fix the policy: it must cope with any shape"
+            report.problems.append(Problem("policy-raised", place, what, fix))

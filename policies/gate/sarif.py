@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from policies.gate.check import Result
 from policies.gate.info import Info
-from policies.gate.wording import WHOLE, one_line, quiet, with_entity
+from policies.gate.messages import WHOLE, one_line, quiet, with_entity
+from policies.gate.run import Result
 from policies.model import Finding, Problem, Severity
 
 LEVELS = {

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from policies.gate.check import Result
 from policies.gate.info import COLOURS
-from policies.gate.wording import (
+from policies.gate.messages import (
     command,
     headline,
     missing,
@@ -23,6 +22,7 @@ from policies.gate.wording import (
     visible,
     with_entity,
 )
+from policies.gate.run import Result
 
 #: How many findings are shown unless somebody asks for all.
 MOST = 20

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from policies.model import Place
 from policies.shared.limits import MOST_BYTES
+from policies.shared.repository import is_git
 
 if TYPE_CHECKING:
     from policies.shared.repository import Repository
@@ -20,17 +21,14 @@ LOG = (
     "log", "--all", "--patch", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames",
     "--text", "--diff-merges=first-parent", "--src-prefix=a/", "--dst-prefix=b/", "--format=commit:%H",
 )  # fmt: skip
+#: How much of a commit's name is shown.
+SHORT = 12
 HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
-
-
-def is_git(repository: Repository) -> bool:
-    """Tell whether the folder is the top of a git repository."""
-    return (repository.root / ".git").exists()
 
 
 def tracked(repository: Repository) -> list[str]:
     """Return the files that git has or would take; without git, those that .gitignore does not name."""
-    if is_git(repository) or ".gitignore" not in repository.files:
+    if is_git(repository.root) or ".gitignore" not in repository.files:
         return list(repository.files)
     lines = [line.strip() for line in repository.text(".gitignore").splitlines()]
     patterns = tuple(line for line in lines if line and not line.startswith("#"))
@@ -81,18 +79,29 @@ def _lines(repository: Repository, *words: str) -> Iterator[str]:
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
-def added_lines(repository: Repository) -> Iterator[tuple[str, Place, str]]:
+def commits(repository: Repository, *words: str) -> list[str]:
+    """Return the commits that git names; none where it cannot."""
+    try:
+        return _git(repository, *words).split() if is_git(repository.root) else []
+    except (OSError, subprocess.CalledProcessError):
+        return []
+
+
+def added_lines(repository: Repository, but: Collection[str] = ()) -> Iterator[tuple[str, Place, str]]:
     """Yield every line that a commit of any branch added: the commit, the place it had there, the line.
+
+    `but` are commits that are left out, with all before them.
 
     A history that is cut off (a shallow clone) is noted as a problem: nobody can look at what is not there.
     """
-    if not is_git(repository):
+    if not is_git(repository.root):
         return
     try:
         if _git(repository, "rev-parse", "--is-shallow-repository").strip() == "true":
             fix = "fetch it: git fetch --unshallow, or fetch-depth: 0 in the workflow"
             repository.problem("not-looked-at", Place("."), "git's history is cut off", fix)
-        yield from _added(_lines(repository, *LOG))
+        left_out = [f"^{each}" for each in but]
+        yield from _added(_lines(repository, *LOG, "--ignore-missing", *left_out))
     except (OSError, subprocess.CalledProcessError) as error:
         repository.problem("not-looked-at", Place("."), f"git's history: {error}", "repair the repository")
 
@@ -105,7 +114,7 @@ def _added(said: Iterable[str]) -> Iterator[tuple[str, Place, str]]:
             yield commit, Place(file, line), text[1:]
             line += 1
         elif text.startswith("commit:"):
-            commit, inside = text[7:19], False
+            commit, inside = text[7 : 7 + SHORT], False
         elif text.startswith("diff --git "):
             inside = False
         elif text.startswith("+++ "):
@@ -116,7 +125,7 @@ def _added(said: Iterable[str]) -> Iterator[tuple[str, Place, str]]:
 
 def messages(repository: Repository) -> Iterator[tuple[str, str]]:
     """Yield each line of every commit's and tag's message: where it stands, the line."""
-    if not is_git(repository):
+    if not is_git(repository.root):
         return
     commits = ("log", "--all", "--format=%x00commit %h%n%B")
     tags = ("for-each-ref", "refs/tags", "--format=%00tag %(refname:short)%0a%(contents)")

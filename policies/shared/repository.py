@@ -32,6 +32,16 @@ MADE = (
 )
 
 
+def is_git(root: Path) -> bool:
+    """Tell whether a folder is the top of a git repository."""
+    return (root / ".git").exists()
+
+
+def is_made(path: str) -> bool:
+    """Tell whether a path lies in a folder that tools make."""
+    return any(fnmatch(part, made) for part in path.split("/") for made in MADE)
+
+
 @lru_cache(maxsize=256)
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """Return one expression for several patterns of the shell: rules ask for files hundreds of times."""
@@ -94,7 +104,7 @@ class Repository:
 
     def _walked(self) -> Iterator[str]:
         for folder, folders, names in os.walk(self.root):
-            folders[:] = [name for name in folders if not any(fnmatch(name, made) for made in MADE)]
+            folders[:] = [name for name in folders if not is_made(name)]
             for name in names:
                 path = Path(folder, name)
                 if path.is_file():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ NAMES = (
 )
 #: Text for people, and the gate's own examples.
 LEFT_OUT = ("policies/*", "*.md", "*/tests/*", "tests/*")
+#: The line that begins or ends a block of Markdown.
+FENCE = re.compile(r"^\s*(?:```|~~~)\s*(?P<language>\w*)")
 SHELL = re.compile(r"^#!.*\b(?:ba|da|z|k)?sh\b")
 
 
@@ -67,6 +69,22 @@ def logical(text: str, file: str, first: int = 1) -> Iterator[Command]:
         whole, joined = " ".join((joined + re.sub(r"\s#\s.*$", "", stripped)).split()), ""
         if whole:
             yield Command(whole.replace('"', "").replace("'", ""), Place(file, start))
+
+
+def blocks(text: str, file: str, languages: Collection[str] = ()) -> Iterator[Command]:
+    """Yield the commands in the fenced blocks of a Markdown text; without `languages` in every one."""
+    block: list[str] | None = None
+    first, counts = 0, False
+    for number, line in enumerate(text.splitlines(), 1):
+        fence = FENCE.match(line)
+        if fence and block is not None:
+            yield from logical("\n".join(block), file, first) if counts else ()
+            block = None
+        elif fence:
+            block, first = [], number + 1
+            counts = not languages or fence["language"].lower() in languages
+        elif block is not None:
+            block.append(line.removeprefix("$ "))
 
 
 def script_files(repository: Repository) -> list[str]:

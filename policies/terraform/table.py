@@ -16,10 +16,9 @@ from typing import Any
 
 from policies.model import Found
 from policies.shared.located import mapping, sequence, where
-from policies.shared.table import rules
+from policies.shared.rule import Kind
 from policies.terraform.blocks import Block, Module
 from policies.terraform.buckets import BUCKET, holds_state, ignored
-from policies.terraform.rule import TerraformRule
 
 MISSING = object()
 
@@ -125,4 +124,6 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f'"{value}"'
 
 
-RULES = rules(Path(__file__).with_name("rules.yml"), TerraformRule, check)
+KIND = Kind(
+    "terraform", "hcl", lambda repository: repository.modules, {Path(__file__).with_name("rules.yml"): check}
+)

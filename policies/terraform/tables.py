@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.shared.located import sequence
-from policies.shared.table import read
+from policies.shared.rule import read
 from policies.terraform.blocks import Module
 
 HERE = Path(__file__).parent

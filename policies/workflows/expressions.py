@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.shared.located import mapping
-from policies.shared.table import read
+from policies.shared.rule import read
 
 EXPRESSION = re.compile(r"\$\{\{(?P<inside>(?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
 #: secrets.X, secrets['X'], all of them, or the token of the run.

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from policies.model import Found
-from policies.shared import table
+from policies.shared.rule import Kind
 from policies.workflows.deployments import deployments
 from policies.workflows.gate_job import gate
 from policies.workflows.jobs import images, permissions, runners, timeouts
-from policies.workflows.rule import WorkflowRule
 from policies.workflows.secrets import secrets
 from policies.workflows.strangers import strangers
 
@@ -28,4 +27,6 @@ def check(demand: str, subject: Any) -> Iterator[Found]:
         yield from gate(subject.repository)
 
 
-RULES = table.rules(Path(__file__).with_name("rules.yml"), WorkflowRule, check)
+KIND = Kind(
+    "actions", "yaml", lambda repository: repository.workflows, {Path(__file__).with_name("rules.yml"): check}
+)

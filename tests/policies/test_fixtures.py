@@ -10,7 +10,7 @@ from policies.readers import Repository
 LOADED = load()
 FIXTURES = fixtures()
 #: Rules that are rows of a table: their examples and their mutations take the place of fixtures.
-ROWS = {name for name, file in LOADED.files.items() if file.name == "table.py"}
+ROWS = {name for name, file in LOADED.files.items() if file.suffix == ".yml"}
 #: What the template decides counts for a fixture without a policy.yml of its own.
 POLICY = (TEMPLATE / "{{cookiecutter.project_slug}}/policy.yml").read_text(encoding="utf-8")
 

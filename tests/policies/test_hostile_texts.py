@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.config import braces, php, postfix
-from policies.shared import leaks, located, shell
+from policies.repository import leaks
+from policies.shared import located, shell
 from policies.shared.located import Unreadable
 from policies.terraform.hcl_tokens import Lexer
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from policies.gate import catalogue, cli, formats
 from policies.gate.check import Result
+from policies.gate.messages import unspoken
 from policies.gate.run import Report
-from policies.gate.wording import unspoken
 from policies.model import Finding, Place, Problem, Severity
 
 INFOS = catalogue.ours()

@@ -16,7 +16,7 @@ from policies.gate.info import OTHERS
 from policies.gate.loading import load
 from policies.gate.run import Report, run_rules
 from policies.gate.tools.base import Settings
-from policies.gate.tools.linters import Shellcheck, Zizmor
+from policies.gate.tools.linters import Hadolint, Shellcheck, Zizmor
 from policies.gate.tools.orchestration import ComposeConfig
 from policies.readers import Repository
 
@@ -38,6 +38,7 @@ FRAMEWORKS = {
     "terraform": re.compile(r".*\.tf$"),
 }
 CHECKERS = {
+    Hadolint(): FRAMEWORKS["dockerfile"],
     Zizmor(): re.compile(r"\.github/"),
     Shellcheck(): re.compile(r".*(?:\.sh|/bin/[^/]+)$"),
     ComposeConfig(): re.compile(r"[^/]*compose[^/]*$|\.env"),

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from conftest import TEMPLATE
 
-from policies.gate import catalogue, formats, wording
+from policies.gate import catalogue, formats, messages
 from policies.gate.check import FAMILIES, Options, Result, check
 from policies.gate.cli import main
 from policies.gate.run import Report
@@ -106,7 +106,7 @@ def test_json_is_what_its_schema_says(repository, capsys):
 def test_the_text_ends_with_what_to_type_next(repository, monkeypatch, capsys):
     arguments = ["check", str(repository), "--only", "MAIL_CFG_001"]
     with monkeypatch.context() as patch:
-        patch.setattr(wording, "ROOT", repository)
+        patch.setattr(messages, "ROOT", repository)
         assert main(arguments) == 1
     assert capsys.readouterr().out.endswith('fix it: make check CHECK="--explain MAIL_CFG_001"\n')
     assert main(arguments) == 1

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from policies.compose.project import resolve
-from policies.shared import units
+from policies.shared import values
 from policies.shared.located import mapping, sequence
 from policies.shared.repository import Repository
 
@@ -201,7 +201,7 @@ def essence(service: dict, root: str) -> dict:
         "networks": sorted(mapping(service.get("networks"))) or ["default"],
         "depends_on": {key: value["condition"] for key, value in mapping(service.get("depends_on")).items()},
         "test": texts(mapping(service.get("healthcheck")).get("test")),
-        "memory": units.size(limits.get("memory")),
+        "memory": values.amount(limits.get("memory"), "b"),
         "ports": sorted(
             (each.get("host_ip") or "", str(each.get("published") or ""), str(each["target"]))
             for each in service.get("ports") or ()

@@ -15,12 +15,18 @@ from policies.config.given import GIVEN
 from policies.gate.loading import load
 from policies.readers import Repository
 from policies.shared import values
-from policies.shared.table import read as read_table
+from policies.shared.rule import read as read_table
 
 POLICY = (TEMPLATE / "{{cookiecutter.project_slug}}/policy.yml").read_text(encoding="utf-8")
 RULES = load().rules
-COMPOSE = read_table(config.HERE.parent / "compose" / "rules.yml")
-COMMANDS = read_table(config.HERE / "rules.yml")
+COMPOSE, COMMANDS = (
+    {
+        rule: row
+        for rule, row in read_table(config.HERE.parent / kind / "rules.yml").items()
+        if "demand" in row
+    }
+    for kind in ("compose", "config")
+)
 SETTINGS = {
     rule: (service, row)
     for service in GIVEN

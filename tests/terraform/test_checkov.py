@@ -22,7 +22,7 @@ SETTINGS = TEMPLATE / "checkov.yaml"
 ALL_ON = (
     'github_repository = "example/mailserver"\ncreate_lock_table = true\nstate_lock_table = "state-lock"\n'
 )
-REASONS = ROOT / "policies" / "data" / "checkov.yml"
+REASONS = ROOT / "policies" / "gate" / "checkov.yml"
 
 
 def checkov(*arguments: str, folder: Path) -> dict[str, Any]:

@@ -1,10 +1,11 @@
+"""MAIL_CMP_015: no published port but those of policy.yml, never on every address."""
+
 import ipaddress
 import re
 from collections.abc import Iterator
 
-from policies.compose.project import Service
-from policies.compose.rule import ComposeRule
-from policies.model import Found, Severity
+from policies.compose.project import Project, Service
+from policies.model import Found
 from policies.shared.located import mapping
 
 #: How the address for mail programs is written, whatever the example says that it is.
@@ -20,49 +21,37 @@ def _loopback(address: str) -> bool:
         return address == "localhost"
 
 
-class MAIL_CMP_015(ComposeRule):
-    """The server has no open port: mail and browsers come in through the tunnel.
-
-    A published port without an address listens on every one of them, the public one included, and Docker
-    opens it past the host's firewall. The few ports for mail programs on the LAN are data, in policy.yml.
-    """
-
-    name = "No published port but those of policy.yml, never on every address: write ${LAN_ADDRESS}:993:31993"
-    severity = Severity.CRITICAL
-    fix = "Remove the port, since the tunnel reaches services by name; or bind it to LAN_ADDRESS or 127.0.0.1"
-    bad = 'services:\n  mariadb:\n    ports: ["3306:3306"]\n'
-    good = 'services:\n  dovecot:\n    ports: ["${LAN_ADDRESS:?}:993:31993"]\n'
-
-    def check_service(self, service: Service) -> Iterator[Found]:
-        """Look at address and port of each."""
-        policy = service.project.policy
-        for item, place in service.items("ports"):
-            port = mapping(item)
-            address, target = str(port.get("host_ip") or ""), str(port.get("target"))
-            published = str(port.get("published") or target)
-            entity = f"{service.name}/ports/{published}"
-            lan = policy.section("ports", "lan", service.name)
-            # A default may leave the variable empty, and that is every address.
-            if address not in EVERY and LAN.search(service.project.written(place) + address):
-                allowed = {str(outer): str(inner) for outer, inner in lan.items()}.get(published) == target
-                number = int(published) if published.isdigit() else published
-                path, value = (
-                    ("ports", "lan", service.name, number),
-                    int(target) if target.isdigit() else target,
-                )
-            elif _loopback(address):
-                allowed = service.name in policy.values("ports", "loopback")
-                path, value = ("ports", "loopback"), service.name
-            else:
-                on = f"the address {address}" if address else "every address"
-                what = f"port {published} is published on {on}"
-                yield Found(place, what, "an address in front: ${LAN_ADDRESS} or 127.0.0.1", entity)
-                continue
-            if not allowed:
-                what = f"port {published} is published, and not in policy.yml"
-                yield Found(
-                    place, what, "no port, or one of policy.yml", entity, policy.row(*path, value=value)
-                )
+def check(subject: Project) -> Iterator[Found]:
+    """Look at each service."""
+    for service in subject.services.values():
+        yield from _service(service)
 
 
-check = MAIL_CMP_015()
+def _service(service: Service) -> Iterator[Found]:
+    """Look at address and port of each."""
+    policy = service.project.policy
+    for item, place in service.items("ports"):
+        port = mapping(item)
+        address, target = str(port.get("host_ip") or ""), str(port.get("target"))
+        published = str(port.get("published") or target)
+        entity = f"{service.name}/ports/{published}"
+        lan = policy.section("ports", "lan", service.name)
+        # A default may leave the variable empty, and that is every address.
+        if address not in EVERY and LAN.search(service.project.written(place) + address):
+            allowed = {str(outer): str(inner) for outer, inner in lan.items()}.get(published) == target
+            number = int(published) if published.isdigit() else published
+            path, value = (
+                ("ports", "lan", service.name, number),
+                int(target) if target.isdigit() else target,
+            )
+        elif _loopback(address):
+            allowed = service.name in policy.values("ports", "loopback")
+            path, value = ("ports", "loopback"), service.name
+        else:
+            on = f"the address {address}" if address else "every address"
+            what = f"port {published} is published on {on}"
+            yield Found(place, what, "an address in front: ${LAN_ADDRESS} or 127.0.0.1", entity)
+            continue
+        if not allowed:
+            what = f"port {published} is published, and not in policy.yml"
+            yield Found(place, what, "no port, or one of policy.yml", entity, policy.row(*path, value=value))

@@ -1,10 +1,11 @@
+"""MAIL_CMP_017: no secret in environment, command, healthcheck, labels or build arguments."""
+
 import posixpath
 import re
 from collections.abc import Iterator
 
 from policies.compose.project import Project, Service
-from policies.compose.rule import ComposeRule
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.located import mapping, sequence
 from policies.shared.secrets import given, handed_over, is_named, shape
 
@@ -21,56 +22,34 @@ LOGIN = re.compile(
 SHOULD = "a file in /run/secrets"
 
 
-class MAIL_CMP_017(ComposeRule):
-    """What stands in the environment, a command or a healthcheck can be read with `docker inspect`, by every
-    process of the container, and in every log that prints them.
-
-    Secrets are files below /run/secrets: nothing but the service that needs one can read it, and it changes
-    without a change of the Compose file. A secret in this file is in git's history for good.
-    """
-
-    name = "No secret in environment, command, healthcheck, labels or build arguments: a file in /run/secrets"
-    severity = Severity.CRITICAL
-    fix = "Hand it over as a secret: NAME_FILE: /run/secrets/name; make a new one, git keeps the old"
-    bad = "services:\n  mariadb:\n    environment:\n      MARIADB_ROOT_PASSWORD: ${MYSQL_ROOT_PASSWORD}\n"
-    good = (
-        "services:\n  mariadb:\n    environment:\n      "
-        "MARIADB_ROOT_PASSWORD_FILE: /run/secrets/mariadb_root_password\n"
-        "    secrets: [mariadb_root_password]\n"
-    )
-
-    def check(self, subject: Project) -> Iterator[Found]:
-        """Look at the services, then at secrets and configs with a value in place."""
-        for service in subject.services.values():
-            yield from self._service(service)
-        for section in ("secrets", "configs"):
-            for name, node in subject.section(section).items():
-                for key in ("content", "environment"):
-                    value = str(mapping(node).get(key) or "")
-                    reference = key == "environment" and is_named(value)
-                    if value and (section == "secrets" or reference or shape(value) or given(value)):
-                        place, entity = subject.where(section, name, key), f"{section}/{name}/{key}"
-                        yield Found(
-                            place, f"{section} {name} has its value in {key}", f"file: {SHOULD}", entity
-                        )
-
-    def _service(self, service: Service) -> Iterator[Found]:
-        """Look at everything that `docker inspect` or the image's history shows."""
-        for path in NAMES:
-            for name, value, place in service.entries(*path):
-                if wrong := handed_over(name, value, path == ("environment",)):
-                    yield Found(place, f"{name} is {wrong}", SHOULD, f"{service.name}/{path[-1]}/{name}")
-        for path in COMMANDS:
-            words = " ".join(map(str, sequence(service.get(*path))))
-            login = "a log-in on a command line" if LOGIN.search(words) else ""
-            if wrong := shape(words) or given(words) or login:
-                what = f"{'.'.join(path)} has {wrong}"
-                yield Found(service.where(*path), what, SHOULD, f"{service.name}/{path[-1]}")
-        for item, place in service.items("env_file"):
-            name = str(mapping(item).get("path") if isinstance(item, dict) else item)
-            if posixpath.basename(name) == ".env" or name not in service.project.repository.files:
-                what = f"env_file {name} may hold any secret"
-                yield Found(place, what, f"environment:, and {SHOULD}", f"{service.name}/env_file/{name}")
+def check(subject: Project) -> Iterator[Found]:
+    """Look at the services, then at secrets and configs with a value in place."""
+    for service in subject.services.values():
+        yield from _service(service)
+    for section in ("secrets", "configs"):
+        for name, node in subject.section(section).items():
+            for key in ("content", "environment"):
+                value = str(mapping(node).get(key) or "")
+                reference = key == "environment" and is_named(value)
+                if value and (section == "secrets" or reference or shape(value) or given(value)):
+                    place, entity = subject.where(section, name, key), f"{section}/{name}/{key}"
+                    yield Found(place, f"{section} {name} has its value in {key}", f"file: {SHOULD}", entity)
 
 
-check = MAIL_CMP_017()
+def _service(service: Service) -> Iterator[Found]:
+    """Look at everything that `docker inspect` or the image's history shows."""
+    for path in NAMES:
+        for name, value, place in service.entries(*path):
+            if wrong := handed_over(name, value, path == ("environment",)):
+                yield Found(place, f"{name} is {wrong}", SHOULD, f"{service.name}/{path[-1]}/{name}")
+    for path in COMMANDS:
+        words = " ".join(map(str, sequence(service.get(*path))))
+        login = "a log-in on a command line" if LOGIN.search(words) else ""
+        if wrong := shape(words) or given(words) or login:
+            what = f"{'.'.join(path)} has {wrong}"
+            yield Found(service.where(*path), what, SHOULD, f"{service.name}/{path[-1]}")
+    for item, place in service.items("env_file"):
+        name = str(mapping(item).get("path") if isinstance(item, dict) else item)
+        if posixpath.basename(name) == ".env" or name not in service.project.repository.files:
+            what = f"env_file {name} may hold any secret"
+            yield Found(place, what, f"environment:, and {SHOULD}", f"{service.name}/env_file/{name}")

@@ -1,9 +1,10 @@
+"""MAIL_CFG_002: no open relay."""
+
 import re
 from collections.abc import Iterator
 
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
-from policies.model import Found, Severity
+from policies.model import Found
 
 LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 DEFAULTS = {LISTS[0]: "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination"}
@@ -21,54 +22,35 @@ OURS = (
 OURS_ONLY = re.compile(r"^(?:proxy:)?mysql:|^[\w-]+(?:\.[\w-]+)+$|^localhost$")
 
 
-class MAIL_CFG_002(ConfigurationRule):
-    """A server that takes mail from anybody to anybody is an open relay.
-
-    The restrictions are read from left to right: a permit before reject_unauth_destination, in main.cf or in
-    an option of master.cf, is all it takes. The domain is on every blocklist by the next morning.
-    """
-
-    name = "No open relay: smtpd_relay_restrictions refuses foreign destinations before anything permits"
-    severity = Severity.CRITICAL
-    fix = "Begin with permit_sasl_authenticated at most, and end with reject_unauth_destination or reject"
-    bad = "smtpd_relay_restrictions = permit_mynetworks, permit\n"
-    good = "smtpd_relay_restrictions = reject_unauth_destination\n"
-
-    def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at main.cf, then at each process that takes mail, with its options laid over it."""
-        found = {}
-        for who, view in subject.views():
-            for name in LISTS:
-                words = view.restrictions(name, DEFAULTS.get(name, ""))
-                if wrong := self._wrong(words, name == LISTS[0]):
-                    should = "reject_unauth_destination before any permit"
-                    at = view.where(name)
-                    found.setdefault(
-                        (at, name), Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
-                    )
-            for name in OURS:
-                for word in view.words(name):
-                    if not OURS_ONLY.match(word):
-                        what, at = f"{name} has {word}, which may match any domain", view.where(name)
-                        should = "names of domains, or the database"
-                        found.setdefault((at, word), Found(at, what, should, f"postfix/{name}/{word}"))
-        yield from found.values()
-
-    def _wrong(self, words: list[str], relays: bool) -> str:
-        for word in words:
-            if word in GUARDS:
-                return ""
-            if (
-                word.startswith("permit")
-                and word != "permit_sasl_authenticated"
-                and not (relays and word == OWN)
-            ):
-                return f"says {word} first"
-            if word.startswith("check_") and (relays or word.endswith("_access")):
-                return f"asks {word} first, and that may permit"
-            if "$" in word:
-                return f"begins with {word}, and nobody knows what that is"
-        return "refuses nobody" if relays else ""
+def check(subject: Configuration) -> Iterator[Found]:
+    """Look at main.cf, then at each process that takes mail, with its options laid over it."""
+    found = {}
+    for who, view in subject.views():
+        for name in LISTS:
+            words = view.restrictions(name, DEFAULTS.get(name, ""))
+            if wrong := _wrong(words, name == LISTS[0]):
+                should = "reject_unauth_destination before any permit"
+                at = view.where(name)
+                found.setdefault(
+                    (at, name), Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
+                )
+        for name in OURS:
+            for word in view.words(name):
+                if not OURS_ONLY.match(word):
+                    what, at = f"{name} has {word}, which may match any domain", view.where(name)
+                    should = "names of domains, or the database"
+                    found.setdefault((at, word), Found(at, what, should, f"postfix/{name}/{word}"))
+    yield from found.values()
 
 
-check = MAIL_CFG_002()
+def _wrong(words: list[str], relays: bool) -> str:
+    for word in words:
+        if word in GUARDS:
+            return ""
+        if word.startswith("permit") and word != "permit_sasl_authenticated" and not (relays and word == OWN):
+            return f"says {word} first"
+        if word.startswith("check_") and (relays or word.endswith("_access")):
+            return f"asks {word} first, and that may permit"
+        if "$" in word:
+            return f"begins with {word}, and nobody knows what that is"
+    return "refuses nobody" if relays else ""

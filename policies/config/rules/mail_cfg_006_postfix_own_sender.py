@@ -1,59 +1,42 @@
+"""MAIL_CFG_006: users send under their own names."""
+
 import re
 from collections.abc import Iterator
 
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
-from policies.model import Found, Severity
+from policies.model import Found
 
 DEMAND = ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch")
 #: Maps that say who owns an address, one by one; a pattern or a constant would give everybody all of them.
 MAPS = re.compile(r"^(?:proxy:)?mysql:\S+$")
 
 
-class MAIL_CFG_006(ConfigurationRule):
-    """Without this every user may send as any other: one stolen password writes mail from the chief's
-    address.
-
-    reject_sender_login_mismatch compares the sender with the names that smtpd_sender_login_maps gives the
-    login.
-    """
-
-    name = "Users send under their own names: reject_sender_login_mismatch and smtpd_sender_login_maps"
-    severity = Severity.HIGH
-    fix = "Put reject_sender_login_mismatch before any permit in each submission port's sender restrictions"
-    bad = "submission_sender_restrictions = permit_sasl_authenticated, reject\n"
-    good = (
-        "submission_sender_restrictions = reject_sender_login_mismatch, permit_sasl_authenticated, reject\n"
-    )
-
-    def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at each process that offers AUTH."""
-        for process, view in subject.smtpd():
-            if view.says("smtpd_sasl_auth_enable", "no") == "no":
-                continue
-            if not self._asks(view.restrictions("smtpd_sender_restrictions")):
-                place = process.options.get("smtpd_sender_restrictions", ("", process.place))[1]
-                what = f"{process.name} takes any sender from whoever has logged in"
-                should = "reject_sender_login_mismatch before any permit"
-                yield Found(place, what, should, f"postfix/{process.name}/smtpd_sender_restrictions")
-            name = "smtpd_sender_login_maps"
-            wrong = [word for word in view.words(name) or ["nothing"] if not MAPS.match(word)]
-            for word in wrong:
-                what = f"{name} has {word}, and so nobody, or everybody, owns an address"
-                yield Found(
-                    view.where(name),
-                    what,
-                    "the map of logins and senders, in the database",
-                    f"postfix/{name}",
-                )
-
-    def _asks(self, words: list[str]) -> bool:
-        for word in words:
-            if word in DEMAND or word == "reject":
-                return True
-            if word.startswith(("permit", "check_")) or "$" in word:
-                return False
-        return False
+def check(subject: Configuration) -> Iterator[Found]:
+    """Look at each process that offers AUTH."""
+    for process, view in subject.smtpd():
+        if view.says("smtpd_sasl_auth_enable", "no") == "no":
+            continue
+        if not _asks(view.restrictions("smtpd_sender_restrictions")):
+            place = process.options.get("smtpd_sender_restrictions", ("", process.place))[1]
+            what = f"{process.name} takes any sender from whoever has logged in"
+            should = "reject_sender_login_mismatch before any permit"
+            yield Found(place, what, should, f"postfix/{process.name}/smtpd_sender_restrictions")
+        name = "smtpd_sender_login_maps"
+        wrong = [word for word in view.words(name) or ["nothing"] if not MAPS.match(word)]
+        for word in wrong:
+            what = f"{name} has {word}, and so nobody, or everybody, owns an address"
+            yield Found(
+                view.where(name),
+                what,
+                "the map of logins and senders, in the database",
+                f"postfix/{name}",
+            )
 
 
-check = MAIL_CFG_006()
+def _asks(words: list[str]) -> bool:
+    for word in words:
+        if word in DEMAND or word == "reject":
+            return True
+        if word.startswith(("permit", "check_")) or "$" in word:
+            return False
+    return False

@@ -1,10 +1,11 @@
+"""MAIL_CFG_016: nginx sends its headers everywhere."""
+
 import re
 from collections.abc import Iterator
 
 from policies.config.braces import Block
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
-from policies.model import Found, Place, Severity
+from policies.model import Found, Place
 
 #: Each header, and what its value must look like.
 HEADERS = {
@@ -19,71 +20,47 @@ HEADERS = {
 REPLACED = ("add_header", "proxy_set_header")
 
 
-class MAIL_CFG_016(ConfigurationRule):
-    """These headers keep the webmail out of foreign frames, its addresses out of foreign logs, and browsers
-    on HTTPS; those to the services say who is asking.
-
-    nginx forgets them all in a block that has one of its own, and those of answers on error pages without
-    `always`.
-    """
-
-    name = (
-        "nginx sends its headers everywhere: at the top with always, or all of them again in a block with one"
-    )
-    severity = Severity.HIGH
-    fix = "Write the header at the top of the file, or repeat all that stand there in this block"
-    bad = "location / {\n  add_header X-Robots-Tag none;\n}\n"
-    good = (
-        "add_header Strict-Transport-Security max-age=31536000 always;\n"
-        "add_header X-Content-Type-Options nosniff always;\n"
-        "add_header X-Frame-Options DENY always;\nadd_header Referrer-Policy same-origin always;\n"
-    )
-    language = "nginx"
-
-    def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at the top of the files, then for blocks that lose what stands there."""
-        trees = [tree for tree in subject.blocks("nginx") if tree.place.file.endswith(".conf")]
-        blocks = [block for tree in trees for block in tree.walk()]
-        maps = {block.label.rpartition(" ")[2]: block for block in blocks if block.name == "map"}
-        tops = [next(iter(tree.inner("http")), tree) for tree in trees]
-        sent = {name for top in tops for name in self._names(top, "add_header")}
-        for name in HEADERS if trees else ():
-            if name not in sent:
-                place, title = Place(trees[0].place.file), name.title()
-                yield Found(place, f"{title} is not sent", f"add_header {title} … always;", f"nginx/{title}")
-        for block in blocks:
-            yield from self._values(block, maps)
-        for directive in REPLACED:
-            above = {name for top in tops for name in self._names(top, directive)}
-            needed = set(HEADERS) if directive == "add_header" else above
-            for block in (each for each in blocks if each not in tops):
-                lost = needed - set(self._names(block, directive))
-                if block.all(directive) and lost and block.get("add_header_inherit") != "merge":
-                    where = " ".join(f"{block.name} {block.label}".split())
-                    what = f"{where} has a {directive} of its own, and loses {', '.join(sorted(lost))}"
-                    should, entity = f"no {directive} here, or all of them", f"nginx/{where}/{directive}"
-                    yield Found(block.where(directive), what, should, entity)
-
-    def _names(self, block: Block, directive: str) -> Iterator[str]:
-        return (setting.value.partition(" ")[0].lower() for setting in block.all(directive))
-
-    def _values(self, block: Block, maps: dict[str, Block]) -> Iterator[Found]:
-        for setting in block.all("add_header"):
-            name, _, value = setting.value.lower().partition(" ")
-            if name not in HEADERS:
-                continue
-            entity = f"nginx/{block.label}/{name.title()}"
-            if not value.endswith(" always"):
-                yield Found(
-                    setting.place, f"{name.title()} is not sent with errors", "always at its end", entity
-                )
-            value = value.removesuffix(" always")
-            values = [value]
-            if value in maps:  # nothing is sent for an empty value: one of them must be right, none wrong
-                values = [each.value.lower() for each in maps[value].settings if each.value] or [""]
-            for wrong in (each for each in values if not HEADERS[name].search(each)):
-                what = f"{name.title()} is {wrong or 'empty'}"
-                yield Found(setting.place, what, "a value that protects", entity)
+def check(subject: Configuration) -> Iterator[Found]:
+    """Look at the top of the files, then for blocks that lose what stands there."""
+    trees = [tree for tree in subject.blocks("nginx") if tree.place.file.endswith(".conf")]
+    blocks = [block for tree in trees for block in tree.walk()]
+    maps = {block.label.rpartition(" ")[2]: block for block in blocks if block.name == "map"}
+    tops = [next(iter(tree.inner("http")), tree) for tree in trees]
+    sent = {name for top in tops for name in _names(top, "add_header")}
+    for name in HEADERS if trees else ():
+        if name not in sent:
+            place, title = Place(trees[0].place.file), name.title()
+            yield Found(place, f"{title} is not sent", f"add_header {title} … always;", f"nginx/{title}")
+    for block in blocks:
+        yield from _values(block, maps)
+    for directive in REPLACED:
+        above = {name for top in tops for name in _names(top, directive)}
+        needed = set(HEADERS) if directive == "add_header" else above
+        for block in (each for each in blocks if each not in tops):
+            lost = needed - set(_names(block, directive))
+            if block.all(directive) and lost and block.get("add_header_inherit") != "merge":
+                where = " ".join(f"{block.name} {block.label}".split())
+                what = f"{where} has a {directive} of its own, and loses {', '.join(sorted(lost))}"
+                should, entity = f"no {directive} here, or all of them", f"nginx/{where}/{directive}"
+                yield Found(block.where(directive), what, should, entity)
 
 
-check = MAIL_CFG_016()
+def _names(block: Block, directive: str) -> Iterator[str]:
+    return (setting.value.partition(" ")[0].lower() for setting in block.all(directive))
+
+
+def _values(block: Block, maps: dict[str, Block]) -> Iterator[Found]:
+    for setting in block.all("add_header"):
+        name, _, value = setting.value.lower().partition(" ")
+        if name not in HEADERS:
+            continue
+        entity = f"nginx/{block.label}/{name.title()}"
+        if not value.endswith(" always"):
+            yield Found(setting.place, f"{name.title()} is not sent with errors", "always at its end", entity)
+        value = value.removesuffix(" always")
+        values = [value]
+        if value in maps:  # nothing is sent for an empty value: one of them must be right, none wrong
+            values = [each.value.lower() for each in maps[value].settings if each.value] or [""]
+        for wrong in (each for each in values if not HEADERS[name].search(each)):
+            what = f"{name.title()} is {wrong or 'empty'}"
+            yield Found(setting.place, what, "a value that protects", entity)

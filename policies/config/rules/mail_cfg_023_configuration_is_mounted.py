@@ -1,46 +1,28 @@
+"""MAIL_CFG_023: every configuration file is mounted where its service reads it."""
+
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
-from policies.model import Found, Severity
-from policies.shared.table import read
+from policies.model import Found
+from policies.shared.rule import read
 
 MOUNTS = read(Path(__file__).parents[1] / "mounts.yml")
 
 
-class MAIL_CFG_023(ConfigurationRule):
-    """A file that its service does not see protects nobody, however right it is.
-
-    Without its mount, or under another file laid over it, the service runs with what nobody reviewed: a
-    rspamd without a virus scanner, a Dovecot that lets any user in.
-    """
-
-    name = "Every configuration file is mounted where its service reads it, and nothing is mounted over it"
-    severity = Severity.CRITICAL
-    fix = "Mount the file, or its folder, at the place that is named"
-    bad = "services:\n  rspamd:\n    image: rspamd\n"
-    good = "services:\n  rspamd:\n    volumes:\n      - ./config/rspamd/local.d:/etc/rspamd/local.d:ro\n"
-    language = "yaml"
-
-    def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look for each file in each service that should read it."""
-        for file, kind in subject.kinds.items():
-            row = next((each for each in MOUNTS if fnmatch(file, each["files"])), None)
-            for service in subject.running(row["service"]) if row and kind != "text" else ():
-                place = row.get("path") or row["folder"] + "/" + file.removeprefix(
-                    row["files"].partition("*")[0]
-                )
-                paths = [place]
-                if row.get("any"):  # the service reads every file of that folder, whatever it is called
-                    ending = f".{file.rpartition('.')[2]}"
-                    mounts = service.mounts()
-                    inside = (each for each, source, _ in mounts if source == file and each.endswith(ending))
-                    paths += [each for each in inside if each.rpartition("/")[0] == row["folder"]]
-                if not any(subject.source(service, path) == file for path in paths):
-                    what = f"{service.name} does not see {file}"
-                    yield Found(service.where("volumes"), what, place, f"{service.name}/volumes/{file}")
-
-
-check = MAIL_CFG_023()
+def check(subject: Configuration) -> Iterator[Found]:
+    """Look for each file in each service that should read it."""
+    for file, kind in subject.kinds.items():
+        row = next((each for each in MOUNTS if fnmatch(file, each["files"])), None)
+        for service in subject.running(row["service"]) if row and kind != "text" else ():
+            place = row.get("path") or row["folder"] + "/" + file.removeprefix(row["files"].partition("*")[0])
+            paths = [place]
+            if row.get("any"):  # the service reads every file of that folder, whatever it is called
+                ending = f".{file.rpartition('.')[2]}"
+                mounts = service.mounts()
+                inside = (each for each, source, _ in mounts if source == file and each.endswith(ending))
+                paths += [each for each in inside if each.rpartition("/")[0] == row["folder"]]
+            if not any(subject.source(service, path) == file for path in paths):
+                what = f"{service.name} does not see {file}"
+                yield Found(service.where("volumes"), what, place, f"{service.name}/volumes/{file}")

@@ -1,3 +1,5 @@
+"""MAIL_CFG_024: includes name files of this repository or of /run/secrets."""
+
 import posixpath
 import re
 from collections.abc import Iterator
@@ -5,8 +7,7 @@ from fnmatch import fnmatch
 
 from policies.config import php
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
-from policies.model import Found, Place, Severity
+from policies.model import Found, Place
 
 #: What only the running container has: secrets, and what a start script writes from them.
 MADE = re.compile(r"^/run/(?:secrets|rspamd)/[\w.-]+$")
@@ -24,52 +25,38 @@ FOLDERS = {
 }
 
 
-class MAIL_CFG_024(ConfigurationRule):
-    """An include can say the opposite of everything that stands in the file, and no rule has read it.
-
-    The images bring files with users that everybody knows and with modules that are off; who includes one of
-    them gets all of that.
-    """
-
-    name = "Includes name files of this repository or of /run/secrets, so that no setting comes in unread"
-    severity = Severity.HIGH
-    fix = "Copy what is needed from the included file into one of ours, and remove the include"
-    bad = "!include_try /usr/share/dovecot/conf.d/*.conf\n"
-    good = "!include /run/secrets/dovecot_db\n"
-
-    def check(self, subject: Configuration) -> Iterator[Found]:
-        """Look at the includes of every kind of file."""
-        for file, kind in subject.kinds.items():
-            for what, place in self._includes(subject, file, kind):
-                if not (MADE.match(what) or what in HARMLESS or self._ours(subject, file, kind, what)):
-                    yield Found(
-                        place, f"{what} is read by no rule", "a file of this repository", f"{file}/{what}"
-                    )
-
-    def _includes(self, subject: Configuration, file: str, kind: str) -> Iterator[tuple[str, Place]]:
-        if kind in ("nginx", "dovecot", "ucl"):
-            tree = subject.block(file)
-            for setting in (each for block in tree.walk() for each in block.settings) if tree else ():
-                macro = kind == "ucl" and setting.name.startswith(".") and "comment" not in setting.name
-                if macro or setting.name == "include" or setting.name.startswith("!include"):
-                    yield setting.value or setting.name, setting.place
-        elif kind == "php":
-            for statement, line in php.statements((subject.text(file) or "").removeprefix("<?php")):
-                for matched in PHP.finditer(statement):
-                    words = php.literals(matched["what"])
-                    yield (words[0] if len(words) == 1 else matched["what"]), Place(file, line)
-        elif kind in ("ini", "words") and (settings := subject.flat(file)):
-            for name, value in settings.values.items():
-                if name.split()[0] in ("include", "!include", "!includedir"):
-                    yield value, settings.where(name)
-
-    def _ours(self, subject: Configuration, file: str, kind: str, what: str) -> bool:
-        here, inside = FOLDERS[kind]
-        if what.startswith("/"):
-            path = here + what.removeprefix(inside) if what.startswith(f"{inside}/") else ""
-        else:
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(file), what))
-        return any(its == kind and fnmatch(each, path) for each, its in subject.kinds.items())
+def check(subject: Configuration) -> Iterator[Found]:
+    """Look at the includes of every kind of file."""
+    for file, kind in subject.kinds.items():
+        for what, place in _includes(subject, file, kind):
+            if not (MADE.match(what) or what in HARMLESS or _ours(subject, file, kind, what)):
+                yield Found(
+                    place, f"{what} is read by no rule", "a file of this repository", f"{file}/{what}"
+                )
 
 
-check = MAIL_CFG_024()
+def _includes(subject: Configuration, file: str, kind: str) -> Iterator[tuple[str, Place]]:
+    if kind in ("nginx", "dovecot", "ucl"):
+        tree = subject.block(file)
+        for setting in (each for block in tree.walk() for each in block.settings) if tree else ():
+            macro = kind == "ucl" and setting.name.startswith(".") and "comment" not in setting.name
+            if macro or setting.name == "include" or setting.name.startswith("!include"):
+                yield setting.value or setting.name, setting.place
+    elif kind == "php":
+        for statement, line in php.statements((subject.text(file) or "").removeprefix("<?php")):
+            for matched in PHP.finditer(statement):
+                words = php.literals(matched["what"])
+                yield (words[0] if len(words) == 1 else matched["what"]), Place(file, line)
+    elif kind in ("ini", "words") and (settings := subject.flat(file)):
+        for name, value in settings.values.items():
+            if name.split()[0] in ("include", "!include", "!includedir"):
+                yield value, settings.where(name)
+
+
+def _ours(subject: Configuration, file: str, kind: str, what: str) -> bool:
+    here, inside = FOLDERS[kind]
+    if what.startswith("/"):
+        path = here + what.removeprefix(inside) if what.startswith(f"{inside}/") else ""
+    else:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(file), what))
+    return any(its == kind and fnmatch(each, path) for each, its in subject.kinds.items())

@@ -1,66 +1,48 @@
+"""MAIL_CFG_039: nginx limits log-ins for each client wherever it forwards requests."""
+
 import re
 from collections.abc import Iterator
 
 from policies.config.braces import Block
 from policies.config.reader import Configuration
-from policies.config.rule import ConfigurationRule
-from policies.model import Found, Severity
+from policies.model import Found
 
 CLIENT = "$binary_remote_addr"
 ZONE = re.compile(r"\bzone=(\w+)")
 
 
-class MAIL_CFG_039(ConfigurationRule):
-    """Without a limit for each client, passwords are guessed as fast as the line is.
-
-    A limit of its own takes the place of those above it: a location with one for something else has none for
-    log-ins.
-    """
-
-    name = "nginx limits log-ins for each client wherever it forwards requests: limit_req zone=login"
-    severity = Severity.HIGH
-    fix = "Write limit_req zone=login burst=20 nodelay; into the server, and each location with a limit_req"
-    bad = "server {\n  location / {\n    proxy_pass http://roundcube:8000;\n  }\n}\n"
-    good = (
-        "limit_req_zone $binary_remote_addr zone=login:5m rate=30r/m;\nserver {\n"
-        "  limit_req zone=login burst=20 nodelay;\n"
-        "  location / {\n    proxy_pass http://roundcube:8000;\n  }\n}\n"
-    )
-    language = "nginx"
-
-    def check(self, subject: Configuration) -> Iterator[Found]:
-        """Find the zones that count clients, then look at what each server forwards."""
-        trees = subject.blocks("nginx")
-        blocks = [block for tree in trees for block in tree.walk()]
-        maps = {block.label.rpartition(" ")[2]: block for block in blocks if block.name == "map"}
-        zones = {
-            matched[1]: setting.value.split()[0]
-            for block in blocks
-            for setting in block.all("limit_req_zone")
-            if (matched := ZONE.search(setting.value))
-        }
-        counting = {zone for zone, key in zones.items() if key == CLIENT or self._counts(maps.get(key))}
-        needed = counting & {"login"} if "login" in zones else counting
-        for tree in trees:
-            for server in (each for each in tree.walk() if each.name == "server"):
-                yield from self._limited(server, needed, bool(tree.all("limit_req")))
-
-    def _counts(self, key: Block | None) -> bool:
-        """Tell whether a map counts clients for some requests at least."""
-        return key is not None and any(each.value == CLIENT for each in key.settings)
-
-    def _limited(self, block: Block, needed: set[str], above: bool) -> Iterator[Found]:
-        """Look at a server, and at each place in it: a limit of its own takes the place of those above."""
-        own = {matched[1] for each in block.all("limit_req") if (matched := ZONE.search(each.value))}
-        above = bool(own & needed) if own else above
-        if block.all("proxy_pass") and not above:
-            where = f"{block.name} {block.label}".strip()
-            what = f"{where} forwards log-ins without a limit for each client"
-            yield Found(
-                block.where("proxy_pass"), what, "limit_req zone=login burst=20 nodelay", f"nginx/{where}"
-            )
-        for inner in block.blocks:
-            yield from self._limited(inner, needed, above)
+def check(subject: Configuration) -> Iterator[Found]:
+    """Find the zones that count clients, then look at what each server forwards."""
+    trees = subject.blocks("nginx")
+    blocks = [block for tree in trees for block in tree.walk()]
+    maps = {block.label.rpartition(" ")[2]: block for block in blocks if block.name == "map"}
+    zones = {
+        matched[1]: setting.value.split()[0]
+        for block in blocks
+        for setting in block.all("limit_req_zone")
+        if (matched := ZONE.search(setting.value))
+    }
+    counting = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key))}
+    needed = counting & {"login"} if "login" in zones else counting
+    for tree in trees:
+        for server in (each for each in tree.walk() if each.name == "server"):
+            yield from _limited(server, needed, bool(tree.all("limit_req")))
 
 
-check = MAIL_CFG_039()
+def _counts(key: Block | None) -> bool:
+    """Tell whether a map counts clients for some requests at least."""
+    return key is not None and any(each.value == CLIENT for each in key.settings)
+
+
+def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:
+    """Look at a server, and at each place in it: a limit of its own takes the place of those above."""
+    own = {matched[1] for each in block.all("limit_req") if (matched := ZONE.search(each.value))}
+    above = bool(own & needed) if own else above
+    if block.all("proxy_pass") and not above:
+        where = f"{block.name} {block.label}".strip()
+        what = f"{where} forwards log-ins without a limit for each client"
+        yield Found(
+            block.where("proxy_pass"), what, "limit_req zone=login burst=20 nodelay", f"nginx/{where}"
+        )
+    for inner in block.blocks:
+        yield from _limited(inner, needed, above)

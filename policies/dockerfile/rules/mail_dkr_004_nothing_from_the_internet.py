@@ -1,9 +1,10 @@
+"""MAIL_DKR_004: nothing from an address."""
+
 import re
 from collections.abc import Iterator
 
 from policies.dockerfile.reader import Dockerfile, Instruction
-from policies.dockerfile.rule import DockerfileRule
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.shell import commands
 
 REMOTE = re.compile(r"(?:^|[\s\"'\[,])(?:(?:https?|ftp|git|ssh)://|git@)", re.IGNORECASE)
@@ -23,43 +24,28 @@ COMPARED = re.compile(r"\b[0-9a-f]{64}\b.*\bsha256sum\s+(?:-\S+\s+)*(?:-c|--chec
 COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 
 
-class MAIL_DKR_004(DockerfileRule):
-    """What comes from an address can be another file tomorrow, and nobody reviewed the one of today.
+def check(subject: Dockerfile) -> Iterator[Found]:
+    """Look at every ADD and RUN of every stage: what is in no image may still decide what is."""
+    for instruction in subject.instructions:
+        if what := _wrong(instruction):
+            should = "COPY of a file, or a pinned package"
+            entity = f"{subject.file}/{' '.join(instruction.value.split()[:3])}"
+            yield Found(instruction.place, what, should, entity)
 
-    ADD unpacks what it fetches and sets no limit; `curl | sh` runs it. Whoever holds that address holds the
-    image. Packages with hashes, files of this repository and images with a digest are the ways in.
-    """
 
-    name = "Nothing from an address: COPY files of this repository, no ADD of a URL and no curl | sh"
-    severity = Severity.HIGH
-    fix = "Put the file into the repository and COPY it, or install a package that is pinned with its hash"
-    bad = "FROM debian\nADD https://example.org/tool.tar.gz /opt/\n"
-    good = "FROM debian\nCOPY tool.conf /etc/tool.conf\n"
-
-    def check(self, subject: Dockerfile) -> Iterator[Found]:
-        """Look at every ADD and RUN of every stage: what is in no image may still decide what is."""
-        for instruction in subject.instructions:
-            if what := self._wrong(instruction):
-                should = "COPY of a file, or a pinned package"
-                entity = f"{subject.file}/{' '.join(instruction.value.split()[:3])}"
-                yield Found(instruction.place, what, should, entity)
-
-    def _wrong(self, instruction: Instruction) -> str:
-        text = " ".join(instruction.resolved.split())
-        if instruction.name == "ADD":
-            # A here document is text of this file, whatever addresses it holds.
-            return "ADD fetches from an address" if REMOTE.search(text.partition(";")[0]) else ""
-        if instruction.name != "RUN":
-            return ""
-        if RUN.search(text):
-            return "RUN executes what it fetches"
-        compared = COMPARED.search(text)
-        for command in commands(text):
-            if CLONED.match(command) and not COMMIT.search(text):
-                return "RUN fetches a repository without a commit"
-            if FETCHED.match(command) and not compared:
-                return "RUN fetches from an address"
+def _wrong(instruction: Instruction) -> str:
+    text = " ".join(instruction.resolved.split())
+    if instruction.name == "ADD":
+        # A here document is text of this file, whatever addresses it holds.
+        return "ADD fetches from an address" if REMOTE.search(text.partition(";")[0]) else ""
+    if instruction.name != "RUN":
         return ""
-
-
-check = MAIL_DKR_004()
+    if RUN.search(text):
+        return "RUN executes what it fetches"
+    compared = COMPARED.search(text)
+    for command in commands(text):
+        if CLONED.match(command) and not COMMIT.search(text):
+            return "RUN fetches a repository without a commit"
+        if FETCHED.match(command) and not compared:
+            return "RUN fetches from an address"
+    return ""

@@ -1,9 +1,10 @@
+"""MAIL_DKR_005: pip with hashes."""
+
 import re
 from collections.abc import Iterator
 
 from policies.dockerfile.reader import Dockerfile, Instruction, assignments
-from policies.dockerfile.rule import DockerfileRule
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.shell import commands
 
 PIP = re.compile(
@@ -20,49 +21,35 @@ BINARY = re.compile(r"--(?:only-binary|no-build)\b|PIP_ONLY_BINARY|UV_NO_BUILD")
 REQUIREMENTS = re.compile(r"(?:^|\s)(?:-r|--requirements?)(?:[=\s]|(?=\S))(?![\"']?\w+://)")
 
 
-class MAIL_DKR_005(DockerfileRule):
-    """A version is a name; only a hash says which bytes were reviewed.
-
-    Without hashes a stolen account at the package index, or a proxy in between, puts its own code into an
-    image that reads everybody's mail, and the build stays green.
-    """
-
-    name = "pip with hashes: write pip install --require-hashes --only-binary :all: -r requirements.txt"
-    severity = Severity.HIGH
-    fix = "Pin everything in requirements.txt with hashes (make lock) and install it with --require-hashes"
-    bad = "FROM python\nRUN pip install flask==3.1.0\n"
-    good = "FROM python\nRUN pip install --require-hashes --only-binary :all: -r requirements.txt\n"
-
-    def check(self, subject: Dockerfile) -> Iterator[Found]:
-        """Look at every pip of every stage."""
-        settings = [each for each in subject.instructions if each.name in ("ENV", "ARG")]
-        wheels = any(BINARY.search(each.value) for each in settings)
-        for stage in subject.stages:
-            hashed = False
-            for instruction in stage.instructions:
-                if instruction.name in ("ENV", "ARG"):
-                    hashed = self._setting(instruction, hashed)
-                for command in commands(instruction.value) if instruction.name == "RUN" else ():
-                    if what := self._wrong(command, hashed, wheels or bool(BINARY.search(instruction.value))):
-                        entity = f"{subject.file}/{' '.join(command.split()[:3])}"
-                        yield Found(instruction.place, what, "--require-hashes -r requirements.txt", entity)
-
-    def _wrong(self, command: str, hashed: bool, wheels: bool) -> str:
-        if OTHERS.match(command):
-            return f"`{' '.join(command.split()[:2])}` installs without hashes"
-        matched = PIP.match(command)
-        if not matched:
-            return ""
-        if not (hashed or "--require-hashes" in matched["rest"]):
-            return "pip installs without hashes"
-        if not REQUIREMENTS.search(matched["rest"]):
-            return "pip installs what no requirements file of this repository names"
-        return "" if wheels else "pip compiles packages, and runs their code"
-
-    def _setting(self, instruction: Instruction, before: bool) -> bool:
-        pairs = dict(assignments(instruction.value))
-        values = [str(pairs[name]).lower() for name in SETTING if name in pairs]
-        return any(value in ("1", "true", "yes", "on") for value in values) if values else before
+def check(subject: Dockerfile) -> Iterator[Found]:
+    """Look at every pip of every stage."""
+    settings = [each for each in subject.instructions if each.name in ("ENV", "ARG")]
+    wheels = any(BINARY.search(each.value) for each in settings)
+    for stage in subject.stages:
+        hashed = False
+        for instruction in stage.instructions:
+            if instruction.name in ("ENV", "ARG"):
+                hashed = _setting(instruction, hashed)
+            for command in commands(instruction.value) if instruction.name == "RUN" else ():
+                if what := _wrong(command, hashed, wheels or bool(BINARY.search(instruction.value))):
+                    entity = f"{subject.file}/{' '.join(command.split()[:3])}"
+                    yield Found(instruction.place, what, "--require-hashes -r requirements.txt", entity)
 
 
-check = MAIL_DKR_005()
+def _wrong(command: str, hashed: bool, wheels: bool) -> str:
+    if OTHERS.match(command):
+        return f"`{' '.join(command.split()[:2])}` installs without hashes"
+    matched = PIP.match(command)
+    if not matched:
+        return ""
+    if not (hashed or "--require-hashes" in matched["rest"]):
+        return "pip installs without hashes"
+    if not REQUIREMENTS.search(matched["rest"]):
+        return "pip installs what no requirements file of this repository names"
+    return "" if wheels else "pip compiles packages, and runs their code"
+
+
+def _setting(instruction: Instruction, before: bool) -> bool:
+    pairs = dict(assignments(instruction.value))
+    values = [str(pairs[name]).lower() for name in SETTING if name in pairs]
+    return any(value in ("1", "true", "yes", "on") for value in values) if values else before

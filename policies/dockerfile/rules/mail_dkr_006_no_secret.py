@@ -1,10 +1,11 @@
+"""MAIL_DKR_006: no secret in ARG, ENV, LABEL, RUN or COPY."""
+
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from policies.dockerfile.reader import Dockerfile, Instruction, assignments
-from policies.dockerfile.rule import DockerfileRule
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.secrets import complaint, given, is_named, shape
 
 #: Files that hold secrets and would stay in a layer, whatever a later step removes; and examples.
@@ -27,45 +28,29 @@ FOLDERS = {"secrets", ".ssh", ".aws", ".gnupg", ".docker"}
 SHORT = re.compile(r"(?<=\s)-p\S+|--(?:disabled|no|empty)-password\b")
 
 
-class MAIL_DKR_006(DockerfileRule):
-    """Everything an image is built with stays in it: `docker history` shows ARG and ENV, and layers keep
-    deleted files.
-
-    Whoever can pull the image, or read the build's cache, has the secret. Secrets are files that Compose
-    mounts when the service starts.
-    """
-
-    name = "No secret in ARG, ENV, LABEL, RUN or COPY: services read theirs from /run/secrets"
-    severity = Severity.CRITICAL
-    fix = "Take it out, let the service read /run/secrets/NAME, and make a new secret"
-    bad = "FROM debian\nARG DB_PASSWORD\nENV API_TOKEN=${DB_PASSWORD}\n"
-    good = "FROM debian\nENV DB_PASSWORD_FILE=/run/secrets/db_password\n"
-
-    def check(self, subject: Dockerfile) -> Iterator[Found]:
-        """Look at what is set, run and copied in every stage."""
-        for instruction in subject.instructions:
-            for name, what in self._complaints(instruction):
-                yield Found(instruction.place, what, "a file in /run/secrets", f"{subject.file}/{name}")
-
-    def _complaints(self, instruction: Instruction) -> Iterator[tuple[str, str]]:
-        if instruction.name in ("ARG", "ENV", "LABEL"):
-            for name, value in assignments(instruction.value):
-                if instruction.name == "ARG" and not value and is_named(name):
-                    yield name, f"{name} is a secret, by its name"
-                elif value is not None and (wrong := complaint(name, value)):
-                    yield name, f"{name} is {wrong}"
-            return
-        if instruction.name in ("COPY", "ADD"):
-            text = instruction.resolved.partition(";")[0]
-            words = [word for word in re.split(r"[\s\"',\[\]]+", text) if word and not word.startswith("--")]
-            for source in words[:-1]:
-                *folders, name = [part for part in source.split("/") if part not in EXAMPLES] or [""]
-                held = any(fnmatch(name, holder) for holder in HOLDERS)
-                if held or ("--from=" not in text and FOLDERS & set(folders)):
-                    yield source, f"{source} is copied into the image"
-        words = " ".join(re.split(r"[\[\]\",]+", instruction.value))
-        if wrong := shape(instruction.value) or given(SHORT.sub("", words)):
-            yield instruction.name, f"{instruction.name} has {wrong}"
+def check(subject: Dockerfile) -> Iterator[Found]:
+    """Look at what is set, run and copied in every stage."""
+    for instruction in subject.instructions:
+        for name, what in _complaints(instruction):
+            yield Found(instruction.place, what, "a file in /run/secrets", f"{subject.file}/{name}")
 
 
-check = MAIL_DKR_006()
+def _complaints(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    if instruction.name in ("ARG", "ENV", "LABEL"):
+        for name, value in assignments(instruction.value):
+            if instruction.name == "ARG" and not value and is_named(name):
+                yield name, f"{name} is a secret, by its name"
+            elif value is not None and (wrong := complaint(name, value)):
+                yield name, f"{name} is {wrong}"
+        return
+    if instruction.name in ("COPY", "ADD"):
+        text = instruction.resolved.partition(";")[0]
+        words = [word for word in re.split(r"[\s\"',\[\]]+", text) if word and not word.startswith("--")]
+        for source in words[:-1]:
+            *folders, name = [part for part in source.split("/") if part not in EXAMPLES] or [""]
+            held = any(fnmatch(name, holder) for holder in HOLDERS)
+            if held or ("--from=" not in text and FOLDERS & set(folders)):
+                yield source, f"{source} is copied into the image"
+    words = " ".join(re.split(r"[\[\]\",]+", instruction.value))
+    if wrong := shape(instruction.value) or given(SHORT.sub("", words)):
+        yield instruction.name, f"{instruction.name} has {wrong}"

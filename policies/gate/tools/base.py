@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from policies.gate.info import OTHERS
 from policies.model import Finding, Place, Problem
 from policies.shared.repository import Repository
 
-TIMEOUT = 120
 #: How much of a checker's last words is shown.
 LONGEST = 400
 
@@ -30,6 +25,8 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     absent: str = ""
     partly: bool = False
+    #: The image in which it runs.
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,25 +66,3 @@ class Tool:
         fix = "run it by hand to see what it lacks"
         what = textwrap.shorten(what.partition("Stack backtrace")[0], LONGEST, placeholder=" …")
         return Outcome(problems=[Problem("tool-failed", Place("."), f"{self.title}: {what}", fix)])
-
-
-def program(name: str) -> str | None:
-    """Return a program's path: beside this Python first, then on PATH."""
-    beside = Path(sys.executable).parent / name
-    return str(beside) if beside.is_file() else shutil.which(name)
-
-
-def execute(
-    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return what it said; never longer than TIMEOUT seconds."""
-    return subprocess.run(
-        list(command),
-        cwd=folder,
-        env=dict(env) if env else None,
-        capture_output=True,
-        encoding="utf-8",
-        errors="backslashreplace",
-        timeout=TIMEOUT,
-        check=False,
-    )

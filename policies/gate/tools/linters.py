@@ -1,101 +1,115 @@
-"""shellcheck and zizmor."""
+"""Linters that come as wheels with the gate: shellcheck, hadolint and zizmor."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
+from collections.abc import Iterator
+from typing import Any
 
-from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
-from policies.model import Place
+from policies.gate.tools.base import Outcome, Settings, Tool
+from policies.model import Finding, Place
+from policies.shared.programs import execute, program
 from policies.shared.repository import Repository
 
-#: Variables that hold options of a linter.
-LESS = ("SHELLCHECK_", "ZIZMOR_")
 SHEBANG = re.compile(r"#!\s*\S*/(?:env\s+(?:-\S+\s+)*(?:\w+=\S+\s+)*)?(?:\S*/)?(?:ba|da|k|a)?sh(?:\s|$)")
+SUFFIXES = (".sh", ".bash", ".dash", ".ksh")
 
 
-def _plain_environment() -> dict[str, str]:
-    """Return the environment without what would tell a linter to look at less."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(LESS)}
+class Linter(Tool):
+    """A program that says in JSON what it finds in some files."""
+
+    options: tuple[str, ...]
+
+    def files(self, repository: Repository) -> list[str]:
+        """Return the files to look at."""
+        raise NotImplementedError
+
+    def finding_of(self, said: dict[str, Any]) -> Finding:
+        """Return one thing that it says as a finding."""
+        raise NotImplementedError
+
+    def needed(self, repository: Repository) -> bool:
+        """Tell whether there are such files."""
+        return bool(self.files(repository))
+
+    def run(self, repository: Repository, settings: Settings) -> Outcome:
+        """Run it over all files at once."""
+        command = program(self.title)
+        if not command:
+            return Outcome(absent=f"{self.title} is not installed")
+        files = self.files(repository)
+        done = execute([command, *self.options, "--", *files], repository.root)
+        try:
+            said = json.loads(done.stdout)
+        except ValueError:
+            return self.broken(done.stderr.strip() or "no answer")
+        return Outcome(findings=[self.finding_of(each) for each in said])
 
 
-def shell_scripts(repository: Repository) -> list[str]:
-    """Return the scripts: by their name, or by the interpreter that their first line names."""
-    return [
-        file
-        for file in repository.files
-        if file.lower().endswith((".sh", ".bash", ".dash", ".ksh"))
-        or SHEBANG.match(repository.text(file)[:200])
-    ]
-
-
-OPTIONS = ("--norc", "--format=json", "--external-sources", "--exclude=SC1017,SC2148")
-
-
-class Shellcheck(Tool):
+class Shellcheck(Linter):
     """shellcheck over every script; a first line or line ends that are wrong are MAIL_REP_006's."""
 
-    rule = "SHELLCHECK"
-    title = "shellcheck"
+    rule, title = "SHELLCHECK", "shellcheck"
+    options = ("--norc", "--format=json", "--external-sources", "--exclude=SC1017,SC2148")
 
-    def needed(self, repository: Repository) -> bool:
-        """Tell whether there are scripts."""
-        return bool(shell_scripts(repository))
+    def files(self, repository: Repository) -> list[str]:
+        """Return the scripts: by their name, or by the interpreter that their first line names."""
+        return list(_scripts(repository))
 
-    def run(self, repository: Repository, settings: Settings) -> Outcome:
-        """Run it over all scripts at once."""
-        command = program("shellcheck")
-        if not command:
-            return Outcome(absent="shellcheck is not installed")
-        done = execute(
-            [command, *OPTIONS, "--", *shell_scripts(repository)],
-            repository.root,
-            env=_plain_environment(),
+    def finding_of(self, said: dict[str, Any]) -> Finding:
+        """Return one thing that it says as a finding."""
+        code = f"SC{said['code']}"
+        should = f"see https://www.shellcheck.net/wiki/{code}"
+        return self.finding(
+            Place(said["file"], said["line"]), f"{code}: {said['message'].rstrip('.')}", should, code
         )
-        try:
-            said = json.loads(done.stdout)
-        except ValueError:
-            return self.broken(done.stderr.strip() or "no answer")
-        outcome = Outcome()
-        for each in said:
-            link = f"https://www.shellcheck.net/wiki/SC{each['code']}"
-            what = f"SC{each['code']}: {each['message'].rstrip('.')}"
-            place, code = Place(each["file"], each["line"]), f"SC{each['code']}"
-            outcome.findings.append(self.finding(place, what, f"see {link}", code))
-        return outcome
 
 
-class Zizmor(Tool):
+def _scripts(repository: Repository) -> Iterator[str]:
+    for file in repository.files:
+        if file.lower().endswith(SUFFIXES) or SHEBANG.match(repository.text(file)[:200]):
+            yield file
+
+
+class Hadolint(Linter):
+    """hadolint over every Dockerfile; what a rule of ours or checkov says is left out."""
+
+    rule, title = "HADOLINT", "hadolint"
+    options = ("--no-color", "--format=json", "--config=/dev/null", "--disable-ignore-pragma")
+
+    def files(self, repository: Repository) -> list[str]:
+        """Return the Dockerfiles."""
+        return [each.file for each in repository.dockerfiles]
+
+    def finding_of(self, said: dict[str, Any]) -> Finding:
+        """Return one thing that it says as a finding."""
+        code = said["code"]
+        page = (
+            "https://www.shellcheck.net/wiki/"
+            if code.startswith("SC")
+            else "https://github.com/hadolint/hadolint/wiki/"
+        )
+        return self.finding(
+            Place(said["file"], said["line"]), f"{code}: {said['message']}", f"see {page}{code}", code
+        )
+
+
+class Zizmor(Linter):
     """zizmor over .github, without the network."""
 
-    rule = "ZIZMOR"
-    title = "zizmor"
+    rule, title = "ZIZMOR", "zizmor"
+    options = ("--offline", "--quiet", "--no-exit-codes", "--no-config", "--no-ignores", "--format=json")
 
-    def needed(self, repository: Repository) -> bool:
-        """Tell whether there are workflows."""
-        return bool(repository.workflows)
+    def files(self, repository: Repository) -> list[str]:
+        """Return the workflows."""
+        return [each.file for each in repository.workflows]
 
-    def run(self, repository: Repository, settings: Settings) -> Outcome:
-        """Run it over the workflows."""
-        command = program("zizmor")
-        if not command:
-            return Outcome(absent="zizmor is not installed")
-        files = [each.file for each in repository.workflows]
-        options = ("--offline", "--quiet", "--no-exit-codes", "--no-config", "--no-ignores", "--format=json")
-        done = execute([command, *options, "--", *files], repository.root, env=_plain_environment())
-        try:
-            said = json.loads(done.stdout)
-        except ValueError:
-            return self.broken(done.stderr.strip() or "no answer")
-        outcome = Outcome()
-        for each in said:
-            primary = next(
-                (at for at in each["locations"] if at["symbolic"]["kind"] == "Primary"), each["locations"][0]
-            )
-            file = primary["symbolic"]["key"]["Local"]["verbatim_path"]
-            line = primary["concrete"]["location"]["start_point"]["row"] + 1
-            what = f"{each['ident']}: {each['desc']}"
-            place = Place(file.removeprefix("./"), line)
-            outcome.findings.append(self.finding(place, what, f"see {each['url']}", each["ident"]))
-        return outcome
+    def finding_of(self, said: dict[str, Any]) -> Finding:
+        """Return one thing that it says as a finding."""
+        places = said["locations"]
+        primary = next((at for at in places if at["symbolic"]["kind"] == "Primary"), places[0])
+        file = primary["symbolic"]["key"]["Local"]["verbatim_path"].removeprefix("./")
+        line = primary["concrete"]["location"]["start_point"]["row"] + 1
+        what = f"{said['ident']}: {said['desc']}"
+        return self.finding(Place(file, line), what, f"see {said['url']}", said["ident"])

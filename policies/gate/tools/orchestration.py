@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from policies.compose.files import sets_of_files
-from policies.gate.tools.base import Outcome, Settings, Tool, execute, program
+from policies.gate.tools.base import Outcome, Settings, Tool
 from policies.model import Finding, Place
 from policies.shared.interpolation import EXAMPLES, REQUIRED, env_file
+from policies.shared.programs import execute, program
 from policies.shared.repository import Repository
 
 #: Given to required variables that the example leaves empty; fits addresses and names alike.
@@ -55,7 +56,7 @@ class ComposeConfig(Tool):
         stand_ins = {name: STAND_IN for name in needed if not values.get(name, ("",))[0]}
         arguments = [part for file in files for part in ("--file", file)]
         arguments += ["--env-file", example] if example else []
-        environment = {**os.environ, **stand_ins, "COMPOSE_DISABLE_ENV_FILE": "1"}
+        environment = {**stand_ins, "COMPOSE_DISABLE_ENV_FILE": "1"}
         done = execute([command, "compose", *arguments, "config", "--quiet"], repository.root, environment)
         return (done.stderr.strip() or "it refuses the project") if done.returncode else ""
 
@@ -98,7 +99,7 @@ class Terraform(Tool):
         return outcome
 
     def _ask(self, repository: Repository, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return execute([command, *arguments], repository.root, {**os.environ, **self.environment})
+        return execute([command, *arguments], repository.root, self.environment)
 
     def _formatted(self, repository: Repository, command: str) -> Outcome:
         files = repository.matching(*FORMATTED, *(TOFU if Path(command).name == "tofu" else ()))

@@ -9,11 +9,15 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from policies.compose.project import Service
-from policies.gate.tools.base import TIMEOUT, Outcome, Settings, Tool, execute, program
+from policies.gate.tools.base import Outcome, Settings, Tool
 from policies.model import Finding, Place, Problem
+from policies.shared import programs
+from policies.shared.programs import execute, program
 from policies.shared.repository import Repository
+from policies.shared.rule import read
 
 #: What a checker may do: read what is mounted and say what it thinks of it.
 CONFINED = (
@@ -57,22 +61,16 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 
 class ServiceTool(Tool):
-    """A checker inside a service's image. `script` is run by the image's shell; exit 0 and no complaint is
-    good.
-    """
+    """A checker inside a service's image, as services.yml beside this file says."""
 
-    service: str
-    #: The folder whose files it checks.
-    folder: str
-    script: str
-    #: How it complains: named groups `what`, and `file` and `line` where it says so.
-    complaint: str
-    #: Whether what it says counts although it exits with 0.
-    warns = False
-    #: Folders besides /tmp and /run that it must be able to write to; they are in memory.
-    writes: tuple[str, ...] = ()
-    #: Capabilities without which the kernel does not start its program.
-    needs: tuple[str, ...] = ()
+    def __init__(self, service: str, row: dict[str, Any]) -> None:
+        self.service, self.folder = service, f"config/{service}"
+        self.rule, self.title, self.script, self.complaint = (
+            row[key] for key in ("rule", "title", "script", "complaint")
+        )
+        self.warns, self.writes, self.needs = (
+            row.get(key, default) for key, default in (("warns", False), ("writes", ()), ("needs", ()))
+        )
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is such a service with files of ours."""
@@ -123,11 +121,12 @@ class ServiceTool(Tool):
             what = f"{self.title} was not run: {wrong}"
             return Outcome(problems=[Problem("tool-failed", Place(file), what, fix)])
         if not docker or execute([docker, "image", "inspect", image], repository.root).returncode:
-            return Outcome(absent=f"the image {image.partition('@')[0]} is not on this machine")
+            absent = f"the image {image.partition('@')[0]} is not on this machine"
+            return Outcome(absent=absent, image=image)
         with tempfile.TemporaryDirectory() as folder:
             done = self._started(repository, docker, image, Path(folder))
         if done is None:
-            return self.broken(f"no answer within {TIMEOUT} seconds")
+            return self.broken(f"no answer within {programs.TIMEOUT} seconds")
         if done.returncode in NOT_THE_CHECKER:
             return self.broken(
                 f"exit {done.returncode}: {ENDS.get(done.returncode, 'killed')}: {_last(done)}"
@@ -204,84 +203,6 @@ class ServiceTool(Tool):
         return Place(repository.matching(f"{self.folder}/*")[0], 1)
 
 
-class Postfix(ServiceTool):
-    """postconf warns about parameters and services that nobody reads."""
-
-    rule, title, service, folder = "SYNTAX_POSTFIX", "postconf", "postfix", "config/postfix"
-    warns = True
-    script = (
-        "mkdir -p /run/postfix && cp -r /etc/postfix/sql /run/postfix && postconf -n "
-        ">/dev/null && postconf -M >/dev/null && postconf -P >/dev/null"
-    )
-    complaint = (
-        r"^\S*postconf\S*: (?:warning|fatal): (?P<file>/[^:,\s]*)?(?:, line "
-        r"(?P<line>\d+))?[:,]?\s*(?P<what>.+)$"
-    )
-
-
-class Dovecot(ServiceTool):
-    """doveconf reads everything and names the line."""
-
-    rule, title, service, folder = "SYNTAX_DOVECOT", "doveconf", "dovecot", "config/dovecot"
-    warns = True
-    # Programs of the image carry this one in their files, and cannot be started where it is dropped.
-    needs = ("SYS_CHROOT",)
-    script = "doveconf -n >/dev/null"
-    complaint = (
-        r"^doveconf: (?:Fatal|Error|Warning): (?:Error in configuration file "
-        r"(?P<file>[^:\s]+?)(?: line (?P<line>\d+))?: )?(?P<what>.+)$"
-    )
-
-
-class Rspamd(ServiceTool):
-    """rspamadm configtest; its strict mode counts names that cannot be resolved without a network."""
-
-    rule, title, service, folder = "SYNTAX_RSPAMD", "rspamadm configtest", "rspamd", "config/rspamd"
-    writes = ("/var/lib/rspamd",)
-    script = (
-        "mkdir -p /run/rspamd && touch /run/rspamd/redis.inc /run/rspamd/controller.inc"
-        " && rspamadm configtest"
-    )
-    complaint = (
-        r"^(?:.*; )?(?P<what>(?!.*address resolution).*(?:cannot|error|failed|invalid|nested section).*)$"
-    )
-
-
-class Nginx(ServiceTool):
-    """nginx -t."""
-
-    rule, title, service, folder = "SYNTAX_NGINX", "nginx -t", "nginx", "config/nginx"
-    warns = True
-    writes = ("/var/cache/nginx", "/var/lib/nginx")
-    script = "nginx -t"
-    complaint = (
-        r"\[(?:emerg|alert|crit|error|warn)\](?!.* the \"user\" directive)(?: \d+#\d+:)? (?P<what>.+?)(?: in "
-        r"(?P<file>/[^:\s]+):(?P<line>\d+))?$"
-    )
-
-
-class Clamav(ServiceTool):
-    """clamconf reads clamd.conf and freshclam.conf as clamd and freshclam do; it always exits with 0."""
-
-    rule, title, service, folder = "SYNTAX_CLAMAV", "clamconf", "clamav", "config/clamav"
-    warns = True
-    script = "clamconf --config-dir=/etc/clamav >/dev/null"
-    complaint = r"^(?:ERROR|WARNING): (?:Parse error at (?P<file>/\S+?):(?P<line>\d+): )?(?P<what>.*)$"
-
-
-class Php(ServiceTool):
-    """php -l over Roundcube's configuration, and PHP's own reader over php.ini; that one exits with 0."""
-
-    rule, title, service, folder = "SYNTAX_PHP", "php -l", "roundcube", "config/roundcube"
-    warns = True
-    script = (
-        "for f in /var/roundcube/config/*.php; do php -l $f || bad=$?; done; "
-        "for f in /usr/local/etc/php/conf.d/*mailserver*.ini; do "
-        "[ ! -e $f ] || php -n -c $f -r '' || bad=$?; done; exit ${bad:-0}"
-    )
-    complaint = (
-        r"^(?:PHP (?:Parse|Fatal) error:|PHP:)\s+(?P<what>.+?) in (?P<file>/\S+) on line (?P<line>\d+)$"
-    )
-
-
-SERVICES: tuple[Tool, ...] = (Postfix(), Dovecot(), Rspamd(), Nginx(), Clamav(), Php())
+SERVICES: tuple[Tool, ...] = tuple(
+    ServiceTool(service, row) for service, row in read(Path(__file__).with_name("services.yml")).items()
+)

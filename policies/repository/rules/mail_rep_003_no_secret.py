@@ -1,16 +1,34 @@
+"""MAIL_REP_003: no secret in any file or in git's history."""
+
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
 
-from policies.model import Found, Place, Severity
-from policies.repository.rule import RepositoryRule
-from policies.repository.tracked import added_lines, messages, tracked
-from policies.shared import leaks
+from policies.model import Found, Place
+from policies.repository import leaks
+from policies.repository.tracked import SHORT, added_lines, commits, messages, tracked
+from policies.shared import cache
 from policies.shared.interpolation import EXAMPLES
 from policies.shared.repository import Repository
 
 #: Files of which MAIL_CMP_017, MAIL_DKR_006 and MAIL_REP_005 judge the settings.
 OTHERS = ("*ockerfile*", "*ontainerfile*", "*compose*.yml", "*compose*.yaml", *EXAMPLES)
+SHOULD = "a new secret, and a history without the old one"
+
+
+class Hit(NamedTuple):
+    """A line of the history that shows a secret; of the line itself only a digest is kept."""
+
+    commit: str
+    place: Place
+    digest: str
+    wrong: str
+
+
+#: What is remembered of a repository's files: where each kind of secret is in a text, by the text's digest.
+Known = dict[str, tuple[tuple[int, str], ...]]
 
 
 @lru_cache(maxsize=4096)
@@ -18,49 +36,50 @@ def _elsewhere(file: str) -> bool:
     return any(fnmatch(file.rpartition("/")[2], pattern) for pattern in OTHERS)
 
 
-class MAIL_REP_003(RepositoryRule):
-    """A secret in a file is known to everybody who ever clones the repository, and deleting it changes
-    nothing.
-
-    Robots find keys in public repositories within minutes. Cutting a key in two, or writing it in base64,
-    hides it from people only; and what one commit removes is still in the commit before.
-    """
-
-    name = "No secret in any file or in git's history: secrets live in secrets/, which git ignores"
-    severity = Severity.CRITICAL
-    fix = (
-        "Make a new secret first: this one is known. Then take it out of the file and of the history "
-        "(git filter-repo)"
-    )
-    bad = "password = hunter2hunter2\n"
-    good = "!include_try /run/secrets/dovecot_db\n"
-
-    def check(self, subject: Repository) -> Iterator[Found]:
-        """Look at the files as they are, then at every line that was ever added."""
-        for file in tracked(subject):
-            yield from self._file(subject, file)
-        now: dict[str, set[str]] = {}
-        for commit, place, line in added_lines(subject):
-            wrong = leaks.complaint(place.file, line, _elsewhere(place.file))
-            if wrong and place.file not in now:
-                here = place.file in subject.files
-                now[place.file] = set(subject.text(place.file).splitlines()) if here else set()
-            if wrong and line not in now[place.file]:
-                what = f"{wrong}, in the history (commit {commit})"
-                yield Found(place, what, "a new secret, and a history without the old one", place.file)
-
-        for name, line in messages(subject):
-            if wrong := leaks.complaint("message.md", line):
-                what = f"{wrong}, in the message of {name}"
-                yield Found(Place("."), what, "a new secret, and a history without the old one", name)
-
-    def _file(self, subject: Repository, file: str) -> Iterator[Found]:
-        for number, wrong in leaks.in_text(file, subject.text(file), _elsewhere(file)):
-            digest = (
-                "; before a digest the name of its kind, such as sha256:" if wrong == leaks.BY_CHANCE else ""
-            )
-            should = f"a file in secrets/, which git ignores{digest}"
-            yield Found(Place(file, number), wrong, should, file)
+def check(subject: Repository) -> Iterator[Found]:
+    """Look at the files as they are, then at every line that was ever added."""
+    yield from _files(subject)
+    now: dict[str, set[str]] = {}
+    for hit in _history(subject):
+        file = hit.place.file
+        if file not in now:
+            text = subject.text(file) if file in subject.files else ""
+            now[file] = {_digest(line) for line in text.splitlines()}
+        if hit.digest not in now[file]:
+            yield Found(hit.place, f"{hit.wrong}, in the history (commit {hit.commit})", SHOULD, file)
+    for name, line in messages(subject):
+        if wrong := leaks.complaint("message.md", line):
+            yield Found(Place("."), f"{wrong}, in the message of {name}", SHOULD, name)
 
 
-check = MAIL_REP_003()
+def _digest(line: str) -> str:
+    return sha256(line.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _files(subject: Repository) -> Iterator[Found]:
+    entry = cache.entry("secrets", [str(subject.root)])
+    known: Known = {} if subject.changes else cache.load(entry) or {}
+    seen: Known = {}
+    for file in tracked(subject):
+        text, elsewhere = subject.text(file), _elsewhere(file)
+        key = _digest(f"{leaks.kind(file)} {elsewhere} {text}")
+        seen[key] = known.get(key) if key in known else leaks.in_text(file, text, elsewhere)
+        for number, wrong in seen[key]:
+            by_chance = wrong == leaks.BY_CHANCE
+            hint = "; before a digest the name of its kind, such as sha256:" if by_chance else ""
+            yield Found(Place(file, number), wrong, f"a file in secrets/, which git ignores{hint}", file)
+    if not subject.changes and seen != known:
+        cache.save(entry, seen)
+
+
+def _history(subject: Repository) -> Iterator[Hit]:
+    """Yield what commits added: those that an earlier run looked at are remembered."""
+    entry = cache.entry("history", [str(subject.root)])
+    looked_at, hits = cache.load(entry) or ((), [])
+    reachable = {each[:SHORT] for each in commits(subject, "rev-list", "--all")}
+    for commit, place, line in added_lines(subject, looked_at):
+        if wrong := leaks.complaint(place.file, line, _elsewhere(place.file)):
+            hits.append(Hit(commit, place, _digest(line), wrong))
+    yield from (each for each in hits if each.commit in reachable)
+    if reachable and not subject.problems:
+        cache.save(entry, (commits(subject, "rev-parse", "--all"), hits))

@@ -1,28 +1,61 @@
+"""MAIL_REP_008: commands that are named exist."""
+
+import posixpath
+import re
 from collections.abc import Iterator
 
-from policies.model import Found, Severity
-from policies.repository.promises import missing
-from policies.repository.rule import RepositoryRule
+from policies.model import Found
 from policies.shared.repository import Repository
+from policies.shared.scripts import Command, blocks, commands
+
+SHELLS = ("sh", "bash", "shell", "console")
+#: `make` at the beginning of a command, with its words; in another folder it has another Makefile.
+MAKE = re.compile(r"(?:^|[;&|(]\s*|\bthen\s+|\bdo\s+|\bsudo\s+)make((?:\s+[^\s;&|)]+)*)")
+ELSEWHERE = re.compile(r"(?:^|\s)(?:-C|-f|--directory|--file|--makefile)")
+TARGET = re.compile(r"^(?P<names>[A-Za-z0-9_.%/ -]+?)\s*::?(?!=)", re.MULTILINE)
+#: A program of the repository by its path.
+PATH = re.compile(
+    r"(?:^|[;&|(]\s*|\bsudo\s+|ExecStart=|\b(?:ba)?sh\s+)(?P<path>\.?/?(?:scripts|bin|ops)/[\w./-]+\w)"
+)
 
 
-class MAIL_REP_008(RepositoryRule):
-    """A document that names a command which does not exist is worse than none: it is read at night, in a
-    hurry.
-
-    A weekly timer called a script by an option that it never had: every backup since then was on paper.
-    """
-
-    name = "Commands that are named exist: each make target and script of documents, timers and scripts"
-    severity = Severity.MEDIUM
-    fix = "Correct the name, or write what it promises"
-    bad = "```sh\nmake backups      # the Makefile has: backup\n```\n"
-    good = "```sh\nmake backup\n```\n"
-
-    def check(self, subject: Repository) -> Iterator[Found]:
-        """Look at commands in scripts, units, workflows and the shell blocks of documents."""
-        for place, name in missing(subject):
-            yield Found(place, f"{name} does not exist", "a target or a file of this repository", name)
+def check(subject: Repository) -> Iterator[Found]:
+    """Look at commands in scripts, units, workflows and the shell blocks of documents."""
+    known = _targets(subject)
+    for command in _commands(subject):
+        for name in (*(_make(command.text, known) if known else ()), *_programs(command.text, subject)):
+            should = "a target or a file of this repository"
+            yield Found(command.place, f"{name} does not exist", should, name)
 
 
-check = MAIL_REP_008()
+def _commands(repository: Repository) -> Iterator[Command]:
+    yield from commands(repository)
+    for file in repository.matching("*.md"):
+        if not file.startswith("policies/"):
+            yield from blocks(repository.text(file), file, SHELLS)
+
+
+def _targets(repository: Repository) -> set[str]:
+    """Return the targets of the Makefile in the root folder, and of what it may include."""
+    files = repository.matching("Makefile", "GNUmakefile", "*.mk")
+    if not {"Makefile", "GNUmakefile"} & set(files):
+        return set()
+    found = (matched for file in files for matched in TARGET.finditer(repository.text(file)))
+    return {name for matched in found for name in matched["names"].split()}
+
+
+def _make(text: str, known: set[str]) -> Iterator[str]:
+    """Yield the targets of make that are not there."""
+    for matched in MAKE.finditer(text):
+        for word in matched[1].split() if not ELSEWHERE.search(matched[1]) else ():
+            plain = re.fullmatch(r"[a-z][a-z0-9-]*", word)
+            if plain and word not in known and not any("%" in name for name in known):
+                yield f"make {word}"
+
+
+def _programs(text: str, repository: Repository) -> Iterator[str]:
+    """Yield the programs of this repository that are not there."""
+    for matched in PATH.finditer(text):
+        path = posixpath.normpath(matched["path"].lstrip("/"))
+        if not matched["path"].startswith("/") and not repository.has(path):
+            yield path

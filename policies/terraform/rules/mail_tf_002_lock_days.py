@@ -1,15 +1,14 @@
-"""MAIL_TF_002: how long backups are locked."""
+"""MAIL_TF_002: lock long enough."""
 
 import json
 from collections.abc import Iterable, Iterator
 
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.located import dig
 from policies.shared.repository import Repository
 from policies.terraform.blocks import Module
 from policies.terraform.buckets import LOCK, retention_days
 from policies.terraform.reader import parsed
-from policies.terraform.rule import TerraformRule
 from policies.terraform.values import number
 
 VARIABLE = "object_lock_days"
@@ -31,39 +30,25 @@ def answered(repository: Repository, folder: str) -> Iterator[tuple[int, str]]:
             yield int(days), source
 
 
-class MAIL_TF_002(TerraformRule):
-    """A lock shorter than what was decided ends before anybody notices that something is wrong.
-
-    Ransomware waits for weeks; a lock of a few days lets it delete the last clean backup legally.
-    """
-
-    name = "Lock long enough: default_retention takes var.object_lock_days, at least the days answered"
-    severity = Severity.CRITICAL
-    fix = "Write days = var.object_lock_days, and give that variable the number of days that was decided"
-    bad = 'rule {\n  default_retention {\n    mode = "COMPLIANCE"\n    days = 1\n  }\n}\n'
-    good = 'rule {\n  default_retention {\n    mode = "COMPLIANCE"\n    days = var.object_lock_days\n  }\n}\n'
-
-    def subjects(self, repository: Repository) -> Iterable[tuple[Module, int, str]]:
-        """Return every module with the most days that were decided, and the file that says so."""
-        return [
-            (module, *max(answered(repository, module.folder), key=lambda pair: pair[0]))
-            for module in repository.modules
-        ]
-
-    def check(self, subject: tuple[Module, int, str]) -> Iterator[Found]:
-        """Compare the days of each lock with those decided and with the variable."""
-        module, decided, source = subject
-        variable = number(module.evaluator.named(f"var.{VARIABLE}")) or 0
-        least = max(decided, variable)
-        source = source if least == decided else f"var.{VARIABLE}"
-        for configuration in module.resources(LOCK):
-            for days, place in retention_days(configuration):
-                known = number(days)
-                if known is None or known < least:
-                    should = f"at least {least} days, as {source} says"
-                    yield Found(
-                        place, f"backups are locked for {days} days", should, f"{configuration.address}/days"
-                    )
+def subjects(repository: Repository) -> Iterable[tuple[Module, int, str]]:
+    """Return every module with the most days that were decided, and the file that says so."""
+    return [
+        (module, *max(answered(repository, module.folder), key=lambda pair: pair[0]))
+        for module in repository.modules
+    ]
 
 
-check = MAIL_TF_002()
+def check(subject: tuple[Module, int, str]) -> Iterator[Found]:
+    """Compare the days of each lock with those decided and with the variable."""
+    module, decided, source = subject
+    variable = number(module.evaluator.named(f"var.{VARIABLE}")) or 0
+    least = max(decided, variable)
+    source = source if least == decided else f"var.{VARIABLE}"
+    for configuration in module.resources(LOCK):
+        for days, place in retention_days(configuration):
+            known = number(days)
+            if known is None or known < least:
+                should = f"at least {least} days, as {source} says"
+                yield Found(
+                    place, f"backups are locked for {days} days", should, f"{configuration.address}/days"
+                )

@@ -1,14 +1,13 @@
-"""MAIL_TF_009: what policies must refuse, whatever else they say."""
+"""MAIL_TF_009: refusals stand."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.located import mapping, sequence
 from policies.terraform.blocks import Block, Module
 from policies.terraform.iam import Statement, is_named, reaches, statements
-from policies.terraform.rule import TerraformRule
 from policies.terraform.tables import table
 from policies.terraform.values import number
 
@@ -63,70 +62,47 @@ def _on(statement: Statement, block: Block | None, end: str) -> bool:
     return any(is_named(each, block) for each in resources)
 
 
-class MAIL_TF_009(TerraformRule):
-    """A Deny beats every Allow, today's and tomorrow's: it is what holds when some other policy is wrong.
-
-    S3 and SNS answer over plain HTTP as well, so only a Deny keeps a wrong endpoint setting from sending
-    backups in the clear. Taken out, nothing looks different until it is needed.
-    """
-
-    name = (
-        "Refusals stand: each Deny that the backups rely on (plain HTTP, old TLS, shorter locks …) is there"
-    )
-    severity = Severity.HIGH
-    fix = "Restore the Deny statement, for everybody and without one more condition"
-    bad = 'resource "aws_s3_bucket" "backup" {\n  bucket = "acme-backup"\n}\n'
-    good = (
-        'Statement = [{\n  Effect    = "Deny"\n  Principal = "*"\n  Action    = "s3:*"\n'
-        '  Resource  = [aws_s3_bucket.backup.arn, "${aws_s3_bucket.backup.arn}/*"]\n'
-        '  Condition = { Bool = { "aws:SecureTransport" = "false" } }\n}]\n'
-    )
-
-    def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every bucket, topic and policy that must refuse something."""
-        said = list(statements(subject))
-        refusals = table("tables")["refusals"]
-        for target in [each for each in subject.blocks if each.type == "resource" and len(each.labels) == 2]:
-            wanted = [*refusals.get(target.labels[0], ()), *refusals.get(target.address, ())]
-            pointer = POLICIES.get(target.labels[0])
-            # Of several policies the one that is written last counts, and nobody knows which that is.
-            policies = (subject.pointing_at(target, *pointer) or [target]) if pointer and wanted else [target]
-            for policy in policies if wanted else ():
-                for refusal in wanted:
-                    yield from self._refusal(subject, target, policy, said, refusal)
-
-    def _refusal(
-        self, module: Module, target: Block, policy: Block, said: list[Statement], refusal: dict[str, Any]
-    ) -> Iterator[Found]:
-        own = [each for each in said if each.block is policy and policy.sure >= target.sure]
-        counting = [
-            each for each in own if each.data.get("Effect") == "Deny" and self._counts(module, each, refusal)
-        ]
-        blocks = {each.address: each for each in module.blocks} | {"self": target}
-        missing = [
-            action
-            for action in refusal["actions"]
-            for name, slash, rest in (at.partition("/") for at in refusal["at"])
-            if name in blocks or name == "*"
-            # What nobody may be allowed anywhere is reported where it is allowed.
-            if not (
-                name == "*"
-                and any(each.block is policy and each.allows and _acts(each, action) for each in said)
-            )
-            if not any(_acts(each, action) and _on(each, blocks.get(name), slash + rest) for each in counting)
-        ]
-        if missing:
-            what = f"{target.address} does not refuse {refusal['what']}: {', '.join(dict.fromkeys(missing))}"
-            place = target.place if policy is target and not policy.has("policy") else policy.where("policy")
-            should = f"a Deny of {refusal['what']}"
-            yield Found(place, what, should, f"{target.address}/{refusal['what']}")
-
-    def _counts(self, module: Module, statement: Statement, refusal: dict[str, Any]) -> bool:
-        """Tell whether a statement refuses, whoever asks, under no other condition than the wanted one."""
-        everybody = any(kind in ("*", "AWS") and name == "*" for kind, name, _ in statement.principals())
-        of_resource = statement.block.labels[0] in ("aws_s3_bucket_policy", "aws_sns_topic_policy")
-        asked = _condition(module, statement.data.get("Condition"))
-        return (everybody or not of_resource) and _asks(asked, _condition(module, refusal.get("when")))
+def check(subject: Module) -> Iterator[Found]:
+    """Look at every bucket, topic and policy that must refuse something."""
+    said = list(statements(subject))
+    refusals = table("tables")["refusals"]
+    for target in [each for each in subject.blocks if each.type == "resource" and len(each.labels) == 2]:
+        wanted = [*refusals.get(target.labels[0], ()), *refusals.get(target.address, ())]
+        pointer = POLICIES.get(target.labels[0])
+        # Of several policies the one that is written last counts, and nobody knows which that is.
+        policies = (subject.pointing_at(target, *pointer) or [target]) if pointer and wanted else [target]
+        for policy in policies if wanted else ():
+            for refusal in wanted:
+                yield from _refusal(subject, target, policy, said, refusal)
 
 
-check = MAIL_TF_009()
+def _refusal(
+    module: Module, target: Block, policy: Block, said: list[Statement], refusal: dict[str, Any]
+) -> Iterator[Found]:
+    own = [each for each in said if each.block is policy and policy.sure >= target.sure]
+    counting = [each for each in own if each.data.get("Effect") == "Deny" and _counts(module, each, refusal)]
+    blocks = {each.address: each for each in module.blocks} | {"self": target}
+    missing = [
+        action
+        for action in refusal["actions"]
+        for name, slash, rest in (at.partition("/") for at in refusal["at"])
+        if name in blocks or name == "*"
+        # What nobody may be allowed anywhere is reported where it is allowed.
+        if not (
+            name == "*" and any(each.block is policy and each.allows and _acts(each, action) for each in said)
+        )
+        if not any(_acts(each, action) and _on(each, blocks.get(name), slash + rest) for each in counting)
+    ]
+    if missing:
+        what = f"{target.address} does not refuse {refusal['what']}: {', '.join(dict.fromkeys(missing))}"
+        place = target.place if policy is target and not policy.has("policy") else policy.where("policy")
+        should = f"a Deny of {refusal['what']}"
+        yield Found(place, what, should, f"{target.address}/{refusal['what']}")
+
+
+def _counts(module: Module, statement: Statement, refusal: dict[str, Any]) -> bool:
+    """Tell whether a statement refuses, whoever asks, under no other condition than the wanted one."""
+    everybody = any(kind in ("*", "AWS") and name == "*" for kind, name, _ in statement.principals())
+    of_resource = statement.block.labels[0] in ("aws_s3_bucket_policy", "aws_sns_topic_policy")
+    asked = _condition(module, statement.data.get("Condition"))
+    return (everybody or not of_resource) and _asks(asked, _condition(module, refusal.get("when")))

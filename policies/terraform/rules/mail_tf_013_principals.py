@@ -1,14 +1,13 @@
-"""MAIL_TF_013: who may act."""
+"""MAIL_TF_013: only ours may act."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.located import where
 from policies.terraform.blocks import Module
 from policies.terraform.iam import is_vague, statements
-from policies.terraform.rule import TerraformRule
 from policies.terraform.tables import trusted
 from policies.terraform.values import Unknown
 
@@ -29,39 +28,21 @@ def is_ours(module: Module, kind: str, name: Any) -> bool:
     return kind in ("AWS", "Federated") and (isinstance(name, Unknown) or ours)
 
 
-class MAIL_TF_013(TerraformRule):
-    """A policy that allows something to * allows it to every AWS account of the world.
-
-    A condition beside it is one typing mistake away from a bucket that everybody may read. A stranger's
-    account or service in a policy needs no mistake at all: it may read now.
-    """
-
-    name = "Only ours may act: an Allow names this account's own, never *, NotPrincipal or a stranger"
-    severity = Severity.CRITICAL
-    fix = "Name a role of this account, or list the account or service in policy.yml"
-    bad = 'Effect    = "Allow"\nPrincipal = { AWS = "*" }\n'
-    good = 'Effect    = "Allow"\nPrincipal = { Service = "cloudwatch.amazonaws.com" }\n'
-
-    def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every principal of every Allow."""
-        for each in statements(subject):
-            address = each.block.address
-            if each.allows and "NotPrincipal" in each.data:
-                place = where(each.data, "NotPrincipal")
-                yield Found(
-                    place, "everybody but some may act", "Principal, by name", f"{address}/NotPrincipal"
-                )
-            for kind, name, place in each.principals() if each.allows else ():
-                entity = f"{address}/{name}"
-                if "*" in str(name):
-                    yield Found(place, f"{name} may act", "a principal by name", entity)
-                elif is_vague(name):
-                    yield Found(place, f"the principal is {name}", "one that can be read", entity)
-                elif not is_ours(subject, kind, name):
-                    section = "services" if kind == "Service" else "accounts"
-                    row = subject.policy.row("terraform", section, value=str(name))
-                    should = "this account, or one that policy.yml lists"
-                    yield Found(place, f"a stranger may act: {name}", should, entity, row)
-
-
-check = MAIL_TF_013()
+def check(subject: Module) -> Iterator[Found]:
+    """Look at every principal of every Allow."""
+    for each in statements(subject):
+        address = each.block.address
+        if each.allows and "NotPrincipal" in each.data:
+            place = where(each.data, "NotPrincipal")
+            yield Found(place, "everybody but some may act", "Principal, by name", f"{address}/NotPrincipal")
+        for kind, name, place in each.principals() if each.allows else ():
+            entity = f"{address}/{name}"
+            if "*" in str(name):
+                yield Found(place, f"{name} may act", "a principal by name", entity)
+            elif is_vague(name):
+                yield Found(place, f"the principal is {name}", "one that can be read", entity)
+            elif not is_ours(subject, kind, name):
+                section = "services" if kind == "Service" else "accounts"
+                row = subject.policy.row("terraform", section, value=str(name))
+                should = "this account, or one that policy.yml lists"
+                yield Found(place, f"a stranger may act: {name}", should, entity, row)

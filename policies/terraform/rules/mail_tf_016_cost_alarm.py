@@ -1,15 +1,14 @@
-"""MAIL_TF_016: the alarm about what the account costs."""
+"""MAIL_TF_016: cost alarm wired."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.located import sequence
 from policies.terraform.blocks import Block, Module
 from policies.terraform.buckets import buckets
 from policies.terraform.iam import statements
-from policies.terraform.rule import TerraformRule
 from policies.terraform.tables import table
 from policies.terraform.values import number, yes
 
@@ -28,100 +27,85 @@ def region(block: Block) -> Any:
     return next((each.value("region") for each in providers if each.value("alias") == named), None)
 
 
-class MAIL_TF_016(TerraformRule):
-    """Locked backups cannot be deleted to save money: only the alarm tells before the bill does.
-
-    AWS publishes charges in us-east-1 only; an alarm elsewhere, or without a subscribed topic, stays silent.
-    """
-
-    name = "Cost alarm wired: AWS/Billing EstimatedCharges in us-east-1, to a topic there that somebody reads"
-    severity = Severity.HIGH
-    fix = "Put alarm, topic and subscription into us-east-1 and name the topic in alarm_actions"
-    bad = f'resource "{ALARM}" "cost" {{\n  metric_name   = "EstimatedCharges"\n  alarm_actions = []\n}}\n'
-    good = 'region = "us-east-1"\nnamespace = "AWS/Billing"\nalarm_actions = [aws_sns_topic.cost.arn]\n'
-
-    def check(self, subject: Module) -> Iterator[Found]:
-        """Look at every module with a bucket for backups."""
-        alarms = [
-            each for each in subject.resources(ALARM) if each.value("metric_name") == "EstimatedCharges"
-        ]
-        kept = buckets(subject, with_state=False)
-        if kept and not any(each.sure or not kept[0].sure for each in alarms):
-            place = alarms[0].place if alarms else kept[0].place
-            yield Found(
-                place, "nobody watches the cost", f"an {ALARM} of EstimatedCharges", f"{subject.folder}/alarm"
-            )
-        for alarm in alarms:
-            yield from self._alarm(alarm)
-            yield from self._topics(subject, alarm)
-
-    def _alarm(self, alarm: Block) -> Iterator[Found]:
-        period, times = (number(alarm.value(name)) for name in ("period", "evaluation_periods"))
-        waits = period * times if period and times else 0
-        above = re.fullmatch(r"GreaterThan(OrEqualTo)?Threshold", str(alarm.value("comparison_operator")))
-        wanted: tuple[tuple[str, Any, str], ...] = (
-            ("namespace", alarm.value("namespace") == "AWS/Billing", '"AWS/Billing"'),
-            ("comparison_operator", above, '"GreaterThanThreshold"'),
-            ("actions_enabled", yes(alarm.value("actions_enabled", True)), "true"),
-            ("threshold", (number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
-            ("statistic", alarm.value("statistic", "Maximum") == "Maximum", '"Maximum"'),
-            (
-                "dimensions",
-                alarm.value("dimensions", {"Currency": "USD"}) == {"Currency": "USD"},
-                '{ Currency = "USD" }',
-            ),
-            ("evaluation_periods", waits <= LONGEST, f"at most {LONGEST} seconds in all"),
-            ("region", region(alarm) == table("tables")["billing_region"], "where AWS publishes the charges"),
+def check(subject: Module) -> Iterator[Found]:
+    """Look at every module with a bucket for backups."""
+    alarms = [each for each in subject.resources(ALARM) if each.value("metric_name") == "EstimatedCharges"]
+    kept = buckets(subject, with_state=False)
+    if kept and not any(each.sure or not kept[0].sure for each in alarms):
+        place = alarms[0].place if alarms else kept[0].place
+        yield Found(
+            place, "nobody watches the cost", f"an {ALARM} of EstimatedCharges", f"{subject.folder}/alarm"
         )
-        for name, right, should in wanted:
-            if not right:
-                what = f"the alarm's {name} is {alarm.value(name)}"
-                yield Found(alarm.where(name), what, f"{name} = {should}", f"{alarm.address}/{name}")
+    for alarm in alarms:
+        yield from _alarm(alarm)
+        yield from _topics(subject, alarm)
 
-    def _topics(self, module: Module, alarm: Block) -> Iterator[Found]:
-        topics = [each for each in module.resources("aws_sns_topic") if alarm.names("alarm_actions", each)]
-        if not topics or not sequence(alarm.value("alarm_actions")):
-            what = "the alarm tells no topic of this module"
+
+def _alarm(alarm: Block) -> Iterator[Found]:
+    period, times = (number(alarm.value(name)) for name in ("period", "evaluation_periods"))
+    waits = period * times if period and times else 0
+    above = re.fullmatch(r"GreaterThan(OrEqualTo)?Threshold", str(alarm.value("comparison_operator")))
+    wanted: tuple[tuple[str, Any, str], ...] = (
+        ("namespace", alarm.value("namespace") == "AWS/Billing", '"AWS/Billing"'),
+        ("comparison_operator", above, '"GreaterThanThreshold"'),
+        ("actions_enabled", yes(alarm.value("actions_enabled", True)), "true"),
+        ("threshold", (number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
+        ("statistic", alarm.value("statistic", "Maximum") == "Maximum", '"Maximum"'),
+        (
+            "dimensions",
+            alarm.value("dimensions", {"Currency": "USD"}) == {"Currency": "USD"},
+            '{ Currency = "USD" }',
+        ),
+        ("evaluation_periods", waits <= LONGEST, f"at most {LONGEST} seconds in all"),
+        ("region", region(alarm) == table("tables")["billing_region"], "where AWS publishes the charges"),
+    )
+    for name, right, should in wanted:
+        if not right:
+            what = f"the alarm's {name} is {alarm.value(name)}"
+            yield Found(alarm.where(name), what, f"{name} = {should}", f"{alarm.address}/{name}")
+
+
+def _topics(module: Module, alarm: Block) -> Iterator[Found]:
+    topics = [each for each in module.resources("aws_sns_topic") if alarm.names("alarm_actions", each)]
+    if not topics or not sequence(alarm.value("alarm_actions")):
+        what = "the alarm tells no topic of this module"
+        yield Found(alarm.where("alarm_actions"), what, "an aws_sns_topic", f"{alarm.address}/alarm_actions")
+    for topic in topics:
+        readers = module.pointing_at(topic, "topic_arn", "aws_sns_topic_subscription")
+        if not any(each.sure or not topic.sure for each in readers):
+            place = readers[0].place if readers else topic.place
             yield Found(
-                alarm.where("alarm_actions"), what, "an aws_sns_topic", f"{alarm.address}/alarm_actions"
+                place,
+                "nobody reads the topic",
+                "an aws_sns_topic_subscription",
+                f"{topic.address}/readers",
             )
-        for topic in topics:
-            readers = module.pointing_at(topic, "topic_arn", "aws_sns_topic_subscription")
-            if not any(each.sure or not topic.sure for each in readers):
-                place = readers[0].place if readers else topic.place
-                yield Found(
-                    place,
-                    "nobody reads the topic",
-                    "an aws_sns_topic_subscription",
-                    f"{topic.address}/readers",
-                )
-            for block in (topic, *readers):
-                yield from self._delivers(block)
-            yield from self._writers(module, topic)
-
-    def _delivers(self, block: Block) -> Iterator[Found]:
-        reader = block.labels[0] != "aws_sns_topic"
-        billing = table("tables")["billing_region"]
-        wrong = {
-            "region": (region(block) != billing, f'"{billing}", where the alarm is'),
-            "filter_policy": (
-                block.value("filter_policy") is not None,
-                "no filter, which keeps messages back",
-            ),
-            "endpoint": (reader and block.value("endpoint") in (None, ""), "an address that is read"),
-        }
-        for name, (is_wrong, should) in wrong.items():
-            if is_wrong:
-                what = f"{name} of {block.address} is {block.value(name)}"
-                yield Found(block.where(name), what, should, f"{block.address}/{name}")
-
-    def _writers(self, module: Module, topic: Block) -> Iterator[Found]:
-        """A topic without a policy takes what its account sends; one with a policy what that allows."""
-        policies = module.pointing_at(topic, "arn", "aws_sns_topic_policy")
-        said = [each for each in statements(module) if each.block in policies and each.allows]
-        if policies and not any(name in (SENDER, "*") for each in said for _, name, _ in each.principals()):
-            what, should = "the alarm may not write to the topic", f"an Allow of sns:Publish for {SENDER}"
-            yield Found(policies[0].where("policy"), what, should, f"{topic.address}/writers")
+        for block in (topic, *readers):
+            yield from _delivers(block)
+        yield from _writers(module, topic)
 
 
-check = MAIL_TF_016()
+def _delivers(block: Block) -> Iterator[Found]:
+    reader = block.labels[0] != "aws_sns_topic"
+    billing = table("tables")["billing_region"]
+    wrong = {
+        "region": (region(block) != billing, f'"{billing}", where the alarm is'),
+        "filter_policy": (
+            block.value("filter_policy") is not None,
+            "no filter, which keeps messages back",
+        ),
+        "endpoint": (reader and block.value("endpoint") in (None, ""), "an address that is read"),
+    }
+    for name, (is_wrong, should) in wrong.items():
+        if is_wrong:
+            what = f"{name} of {block.address} is {block.value(name)}"
+            yield Found(block.where(name), what, should, f"{block.address}/{name}")
+
+
+def _writers(module: Module, topic: Block) -> Iterator[Found]:
+    """A topic without a policy takes what its account sends; one with a policy what that allows."""
+    policies = module.pointing_at(topic, "arn", "aws_sns_topic_policy")
+    said = [each for each in statements(module) if each.block in policies and each.allows]
+    if policies and not any(name in (SENDER, "*") for each in said for _, name, _ in each.principals()):
+        what, should = "the alarm may not write to the topic", f"an Allow of sns:Publish for {SENDER}"
+        yield Found(policies[0].where("policy"), what, should, f"{topic.address}/writers")

@@ -1,13 +1,12 @@
-"""MAIL_TF_018: which Terraform and which providers run."""
+"""MAIL_TF_018: providers pinned."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.shared.located import mapping, sequence, where
 from policies.terraform.blocks import Block, Module
-from policies.terraform.rule import TerraformRule
 
 EXACT = re.compile(r"^=?\s*v?\d+\.\d+\.\d+$")
 MINOR = re.compile(r"^~>\s*v?\d+\.\d+(?:\.\d+)?$")
@@ -27,59 +26,45 @@ def bounded(constraint: Any) -> bool:
     return bool(upper and lower) and min(upper) - max(lower) <= 1
 
 
-class MAIL_TF_018(TerraformRule):
-    """A provider runs on the machine that holds the account's credentials, and plans what is deleted.
-
-    Without an upper bound the next `init` takes a major version that renames things.
-    """
-
-    name = "Providers pinned: required_version and every provider with an upper bound"
-    severity = Severity.MEDIUM
-    fix = 'Write version = "~> 6.25" and required_version = ">= 1.9.0, < 2.0.0"'
-    bad = 'required_providers {\n  aws = {\n    source  = "hashicorp/aws"\n    version = ">= 5"\n  }\n}\n'
-    good = 'required_providers {\n  aws = {\n    source  = "hashicorp/aws"\n    version = "~> 6.25"\n  }\n}\n'
-
-    def check(self, subject: Module) -> Iterator[Found]:
-        """Look at the settings of Terraform, at the providers in use and at the lock file."""
-        settings = [each for each in subject.own if each.type == "terraform"]
-        versions = [each for each in settings if each.has("required_version")]
-        if not versions:
-            place = settings[0].place if settings else subject.place
-            entity = f"{subject.folder}/required_version"
-            yield Found(place, "any Terraform will do", "required_version with an upper bound", entity)
-        for each in versions:
-            if not bounded(each.value("required_version")):
-                what = f"Terraform {each.value('required_version')} will do"
-                yield Found(
-                    each.where("required_version"),
-                    what,
-                    ">= 1.9.0, < 2.0.0",
-                    f"{subject.folder}/required_version",
-                )
-        yield from self._providers(subject, settings)
-        for lock in subject.locks:
-            if not sequence(lock.value("hashes")):
-                what = f"{lock.labels[0] if lock.labels else 'a provider'} is locked without hashes"
-                yield Found(lock.where("hashes"), what, "the hashes that terraform init writes", lock.address)
-
-    def _providers(self, module: Module, settings: list[Block]) -> Iterator[Found]:
-        named = {BUILT_IN}
-        for block in (inner for each in settings for inner in each.inner("required_providers")):
-            for name in block.attributes:
-                named.add(name)
-                entry = block.value(name)
-                version = mapping(entry).get("version")
-                if not bounded(version):
-                    at = where(entry, "version") if hasattr(entry, "places") else block.where(name)
-                    yield Found(at, f"{name} is {version}", '"~> 6.25" or exact', f"provider.{name}/version")
-        used: dict[str, Block] = {}
-        for block in module.blocks:
-            if block.type in ("resource", "data", "provider") and block.labels:
-                used.setdefault(block.labels[0].partition("_")[0], block)
-        for name, block in used.items():
-            if name not in named:
-                what = f"the provider {name} is not pinned"
-                yield Found(block.place, what, "an entry in required_providers", f"provider.{name}")
+def check(subject: Module) -> Iterator[Found]:
+    """Look at the settings of Terraform, at the providers in use and at the lock file."""
+    settings = [each for each in subject.own if each.type == "terraform"]
+    versions = [each for each in settings if each.has("required_version")]
+    if not versions:
+        place = settings[0].place if settings else subject.place
+        entity = f"{subject.folder}/required_version"
+        yield Found(place, "any Terraform will do", "required_version with an upper bound", entity)
+    for each in versions:
+        if not bounded(each.value("required_version")):
+            what = f"Terraform {each.value('required_version')} will do"
+            yield Found(
+                each.where("required_version"),
+                what,
+                ">= 1.9.0, < 2.0.0",
+                f"{subject.folder}/required_version",
+            )
+    yield from _providers(subject, settings)
+    for lock in subject.locks:
+        if not sequence(lock.value("hashes")):
+            what = f"{lock.labels[0] if lock.labels else 'a provider'} is locked without hashes"
+            yield Found(lock.where("hashes"), what, "the hashes that terraform init writes", lock.address)
 
 
-check = MAIL_TF_018()
+def _providers(module: Module, settings: list[Block]) -> Iterator[Found]:
+    named = {BUILT_IN}
+    for block in (inner for each in settings for inner in each.inner("required_providers")):
+        for name in block.attributes:
+            named.add(name)
+            entry = block.value(name)
+            version = mapping(entry).get("version")
+            if not bounded(version):
+                at = where(entry, "version") if hasattr(entry, "places") else block.where(name)
+                yield Found(at, f"{name} is {version}", '"~> 6.25" or exact', f"provider.{name}/version")
+    used: dict[str, Block] = {}
+    for block in module.blocks:
+        if block.type in ("resource", "data", "provider") and block.labels:
+            used.setdefault(block.labels[0].partition("_")[0], block)
+    for name, block in used.items():
+        if name not in named:
+            what = f"the provider {name} is not pinned"
+            yield Found(block.place, what, "an entry in required_providers", f"provider.{name}")

@@ -1,11 +1,10 @@
-"""MAIL_TF_021: what Terraform prints."""
+"""MAIL_TF_021: secrets marked."""
 
 import re
 from collections.abc import Iterator
 
-from policies.model import Found, Severity
+from policies.model import Found
 from policies.terraform.blocks import Module
-from policies.terraform.rule import TerraformRule
 from policies.terraform.values import yes
 
 SECRET = re.compile(r"password|passwd|passphrase|secret|token|private_key|api_?key|credential", re.IGNORECASE)
@@ -18,35 +17,20 @@ SOURCES = re.compile(
 )
 
 
-class MAIL_TF_021(TerraformRule):
-    """Terraform prints values that are not marked, into terminals, CI logs and the comments of pull requests.
-
-    A log is read by more people than the state, and nobody deletes it. A default is in git for ever.
-    """
-
-    name = "Secrets marked: sensitive = true on variables and outputs that hold one, and no default"
-    severity = Severity.HIGH
-    fix = "Add sensitive = true, and give the value by TF_VAR_… from a secret store"
-    bad = 'output "secret_access_key" {\n  value = aws_iam_access_key.uploader.secret\n}\n'
-    good = 'output "key" {\n  value     = aws_iam_access_key.uploader.secret\n  sensitive = true\n}\n'
-
-    def check(self, subject: Module) -> Iterator[Found]:
-        """Look at variables by their name and at outputs by name and value."""
-        marked = {
-            each.address for each in subject.all("variable") if each.labels and yes(each.value("sensitive"))
-        }
-        for block in [*subject.all("variable"), *subject.all("output")]:
-            name = block.labels[0] if block.labels else ""
-            secret = bool(SECRET.search(name)) and not NOT_SECRET.search(name)
-            if secret and isinstance(default := block.value("default"), str) and default:
-                what = f"{block.address} has a secret as its default"
-                yield Found(block.where("default"), what, "no default", f"{block.address}/default")
-            if not name or yes(block.value("sensitive")):
-                continue
-            used = block.references("value")
-            if secret or any(SOURCES.search(each) or each in marked for each in used):
-                where = block.where("sensitive")
-                yield Found(where, f"{block.address} is printed", "sensitive = true", block.address)
-
-
-check = MAIL_TF_021()
+def check(subject: Module) -> Iterator[Found]:
+    """Look at variables by their name and at outputs by name and value."""
+    marked = {
+        each.address for each in subject.all("variable") if each.labels and yes(each.value("sensitive"))
+    }
+    for block in [*subject.all("variable"), *subject.all("output")]:
+        name = block.labels[0] if block.labels else ""
+        secret = bool(SECRET.search(name)) and not NOT_SECRET.search(name)
+        if secret and isinstance(default := block.value("default"), str) and default:
+            what = f"{block.address} has a secret as its default"
+            yield Found(block.where("default"), what, "no default", f"{block.address}/default")
+        if not name or yes(block.value("sensitive")):
+            continue
+        used = block.references("value")
+        if secret or any(SOURCES.search(each) or each in marked for each in used):
+            where = block.where("sensitive")
+            yield Found(where, f"{block.address} is printed", "sensitive = true", block.address)

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sized
 from dataclasses import replace
 from pathlib import Path
 
-from policies.gate.check import Result
-from policies.gate.run import Report
+from policies.gate.run import Report, Result
 from policies.model import Finding, Place
 
 WORDS = {0: "clean", 1: "findings", 2: "the gate could not do its job"}

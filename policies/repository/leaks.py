@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import lru_cache
+from typing import NamedTuple
 
 from policies.shared.secrets import HARMLESS, REFERENCE, URL, random_looking, shape
 
 # Each expression here reads a line once: none may begin with, or hold, a run of signs that may begin
-# anywhere, or a long line would take hours (tests/policies/test_hostile_files.py).
+# anywhere, or a long line would take hours (tests/policies/test_hostile_texts.py).
 
 #: The end of a name, where it stands that it is a secret, and what is assigned to it.
 ASSIGNED = re.compile(
@@ -162,20 +163,19 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
     settings.
     """
     # Most lines of the history are those of today; long ones would fill the memory.
-    return (_remembered if len(line) < LONG else _complaint)(file, line, elsewhere)
+    return (_remembered if len(line) < LONG else _complaint)(kind(file), line, elsewhere)
 
 
-def _complaint(file: str, line: str, elsewhere: bool) -> str:
-    tests, settings = _kind(file)
+def _complaint(kind: Kind, line: str, elsewhere: bool) -> str:
     if len(line) < SHORTEST or LOCKED.match(line):
         return ""
-    if found := _by_shape(line, tests):
+    if found := _by_shape(line, kind.tests):
         return found
-    if settings and not elsewhere and (found := _by_name(line)):
+    if kind.settings and not elsewhere and (found := _by_name(line)):
         return found
-    if not tests and _one_of(file, PROGRAMS) and (found := _by_literal(line)):
+    if kind.program and (found := _by_literal(line)):
         return found
-    settled = tests or (elsewhere and not line.lstrip().startswith("#")) or _one_of(file, PICTURES)
+    settled = kind.tests or kind.picture or (elsewhere and not line.lstrip().startswith("#"))
     return "" if settled else _by_chance(line)
 
 
@@ -196,11 +196,23 @@ def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, s
     return tuple(whole)
 
 
+class Kind(NamedTuple):
+    """What decides how a file is looked at: whether other rules look there, whether a value next to a
+    secret's name is a setting, a program, a picture.
+    """
+
+    tests: bool
+    settings: bool
+    program: bool
+    picture: bool
+
+
 @lru_cache(maxsize=4096)
-def _kind(file: str) -> tuple[bool, bool]:
-    """Tell whether other rules look here, and whether a value next to a secret's name is a setting here."""
+def kind(file: str) -> Kind:
+    """Return how a file is looked at."""
     tests = _one_of(file, ELSEWHERE)
-    return tests, not (tests or _one_of(file, (*OWN_RULES, *TRANSLATIONS))) and _one_of(file, SETTINGS)
+    settings = not (tests or _one_of(file, (*OWN_RULES, *TRANSLATIONS))) and _one_of(file, SETTINGS)
+    return Kind(tests, settings, not tests and _one_of(file, PROGRAMS), _one_of(file, PICTURES))
 
 
 def _one_of(file: str, patterns: tuple[str, ...]) -> bool:

@@ -1,7 +1,7 @@
-"""What an earlier run found out about the same inputs, kept beside the gate's Python.
+"""What an earlier run found out about the same inputs, kept beside the gate's Python, never in git.
 
 A key holds the content of everything that a result depends on, the gate's own files and versions too, so
-nothing here can be out of date; an entry that cannot be read is made again.
+nothing here can be out of date; an entry that cannot be read is computed again.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 POLICIES = Path(__file__).parent.parent
 FOLDER = Path(sys.prefix) / "gate-cache"
-#: Entries that nobody asked for that long, in seconds, are removed.
+#: Entries that nobody asked for that long, in seconds, are removed, and all above that many.
 OLD = 14 * 86400
 MOST = 2000
 
@@ -42,10 +42,34 @@ def gate() -> str:
         for file in sorted(folder.rglob("*"))
         if file.suffix in (".py", ".yml", ".json") and file.is_file()
     ]
-    versions = sorted(f"{each.metadata['Name']} {each.version}" for each in distributions())
+    packages = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
+    versions = sorted(each.name for each in packages)
     return digest(
         [sys.version, *versions, *(part for file in files for part in (str(file), file.read_bytes()))]
     )
+
+
+def entry(kind: str, parts: Iterable[str | bytes]) -> Path:
+    """Return the file of an entry, whether it is there or not."""
+    return FOLDER / f"{kind}-{digest([gate(), *parts])[:40]}"
+
+
+def load(path: Path) -> Any:
+    """Return what an entry holds; None if there is none, or none that can be read."""
+    with suppress(Exception):
+        value = pickle.loads(path.read_bytes())  # noqa: S301  # written by this program, in its own environment
+        path.touch()
+        return value
+    return None
+
+
+def save(path: Path, value: Any) -> None:
+    """Keep a value, whole or not at all; where nothing can be written, nothing is remembered."""
+    with suppress(OSError):
+        FOLDER.mkdir(exist_ok=True)
+        part = path.with_name(f".{path.name}.{time.monotonic_ns()}")
+        part.write_bytes(pickle.dumps(value))
+        part.replace(path)
 
 
 def remembered(kind: str, parts: Iterable[str | bytes], compute: Callable[[], Any], keep: Any = None) -> Any:
@@ -53,18 +77,11 @@ def remembered(kind: str, parts: Iterable[str | bytes], compute: Callable[[], An
 
     `keep(value)` tells whether a value may be remembered; by default every one may.
     """
-    path = FOLDER / f"{kind}-{digest([gate(), *parts])[:40]}"
-    with suppress(Exception):
-        value = pickle.loads(path.read_bytes())  # noqa: S301  # written by this program, in its own environment
-        path.touch()
-        return value
-    value = compute()
-    if keep is None or keep(value):
-        with suppress(OSError):
-            FOLDER.mkdir(exist_ok=True)
-            part = path.with_name(f".{path.name}.{time.monotonic_ns()}")
-            part.write_bytes(pickle.dumps(value))
-            part.replace(path)
+    path = entry(kind, parts)
+    if (value := load(path)) is None:
+        value = compute()
+        if keep is None or keep(value):
+            save(path, value)
     return value
 
 

@@ -1,0 +1,11 @@
+"""The rules of the repository itself: each is a row of rules.yml and a function in rules/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from policies.shared.rule import Kind, no_demand
+
+KIND = Kind(
+    "repository", "text", lambda repository: [repository], {Path(__file__).with_name("rules.yml"): no_demand}
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ from policies.compose.merge import SERVICE, merge
 from policies.model import Place
 from policies.shared.interpolation import Variables, interpolated
 from policies.shared.limits import MOST_EXTENDS, MOST_INCLUDES
-from policies.shared.located import Map, Unreadable, mapping, sequence, where
+from policies.shared.located import Map, Unreadable, copied, mapping, sequence, where
 from policies.shared.repository import Repository
 
 SECTIONS = ("networks", "volumes", "secrets", "configs")
@@ -118,7 +117,7 @@ class Files:
         node = services.get(name)
         if not isinstance(node, Map):
             return node
-        node = compose_shape.service(copy.deepcopy(node), base)
+        node = compose_shape.service(copied(node), base)
         extends = node.get("extends")
         if extends is None:
             return node

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
 from typing import Any
 
 from policies.model import Place
-from policies.shared.located import List, Map, dig, sequence
+from policies.shared.located import List, Map
 
 TRUE = {"true", "yes", "y", "on", "1"}
 FALSE = {"false", "no", "n", "off", "0"}
 #: Service keys that may be a list of NAME=VALUE.
 NAMED = ("environment", "labels", "annotations", "sysctls")
 #: Service keys that are switches, which Compose also takes as words.
-SWITCHES = ("privileged", "read_only", "init", "tty", "stdin_open", "oom_kill_disable", "use_api_socket")
+SWITCHES = ("privileged", "read_only", "init", "oom_kill_disable", "use_api_socket")
 #: What a short mount may say about mounts made below it.
 PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 PORT = re.compile(
@@ -38,39 +39,33 @@ def known(value: Any) -> Any:
     return value
 
 
-def named(node: Any, separator: str = "=") -> Any:
-    """Return a list of NAME=VALUE as a mapping; anything else as it is."""
+def _keyed(node: Any, split: Callable[[str, Place], tuple[str, Any]]) -> Any:
+    """Return a list as a mapping: `split` makes name and value of each entry; anything else as it is."""
     if not isinstance(node, List):
         return node
     result = Map(node.place)
     for item, place in zip(node, node.places, strict=True):
         if isinstance(item, (str, int, float)):
-            name, sign, value = str(item).partition(separator)
-            result.put(name.strip(), value if sign else None, place)
+            name, value = split(str(item), place)
+            result.put(name.strip(), value, place)
     return result
 
 
-def hosts(node: Any) -> Any:
-    """Return a list of NAME=ADDRESS or NAME:ADDRESS as a mapping; anything else as it is."""
-    if not isinstance(node, List):
-        return node
-    result = Map(node.place)
-    for item, place in zip(node, node.places, strict=True):
-        if isinstance(item, str):
-            name, _, address = item.partition("=" if "=" in item else ":")
-            result.put(name.strip(), address.strip("[] "), place)
-    return result
+def _named(text: str, place: Place) -> tuple[str, str | None]:
+    """Split NAME=VALUE."""
+    name, sign, value = text.partition("=")
+    return name, value if sign else None
 
 
-def keyed(node: Any, value: Any = None) -> Any:
-    """Return a list of names as a mapping to `value`; anything else as it is."""
-    if not isinstance(node, List):
-        return node
-    result = Map(node.place)
-    for item, place in zip(node, node.places, strict=True):
-        if isinstance(item, (str, int)):
-            result.put(str(item), value(place) if callable(value) else value, place)
-    return result
+def named(node: Any) -> Any:
+    """Return a list of NAME=VALUE as a mapping; anything else as it is."""
+    return _keyed(node, _named)
+
+
+def _host(text: str, place: Place) -> tuple[str, str]:
+    """Split NAME=ADDRESS or NAME:ADDRESS."""
+    name, _, address = text.partition("=" if "=" in text else ":")
+    return name, address.strip("[] ")
 
 
 def made(place: Place, **entries: Any) -> Map:
@@ -143,15 +138,6 @@ def port(item: Any, place: Place) -> Any:
     return item
 
 
-def device(item: Any, place: Place) -> Any:
-    """Return a device in the long form."""
-    if isinstance(item, (str, int)):
-        source, _, rest = str(item).partition(":")
-        target, _, permissions = rest.partition(":")
-        return made(place, source=source, target=target or source, permissions=permissions or "rwm")
-    return item
-
-
 def handed(item: Any, place: Place) -> Any:
     """Return a secret or config of a service in the long form."""
     if isinstance(item, (str, int)):
@@ -191,51 +177,30 @@ def _build(node: Any, place: Place, base: str) -> Any:
         for key in ("args", "labels", "additional_contexts"):
             if key in node:
                 node[key] = named(node[key])
-        if "extra_hosts" in node:
-            node["extra_hosts"] = hosts(node["extra_hosts"])
     return node
-
-
-def _hook(node: Any) -> None:
-    """Turn a command that runs besides the service's own into the long form, in place."""
-    if isinstance(node, Map):
-        if "environment" in node:
-            node["environment"] = named(node["environment"])
-        if "privileged" in node:
-            node["privileged"] = known(node["privileged"])
 
 
 def service(node: Map, base: str) -> Map:
     """Turn a service of one file into the long form, in place; `base` is the folder its paths start from."""
-    for hook in (
-        *sequence(node.get("post_start")),
-        *sequence(node.get("pre_stop")),
-        *sequence(node.get("pre_start")),
-    ):
-        _hook(hook)
-    for watch in sequence(dig(node, "develop", "watch")):
-        _hook(dig(watch, "exec"))
     for key in list(node):
         value, place = node[key], node.places[key]
         if key == "extra_hosts":
-            value = hosts(value)
+            value = _keyed(value, _host)
         elif key in NAMED:
             value = named(value)
         elif key in SWITCHES:
             value = known(value)
         elif key == "depends_on":
-            value = keyed(value, lambda at: made(at, condition="service_started"))
+            value = _keyed(value, lambda name, at: (name, made(at, condition="service_started")))
         elif key == "networks":
-            value = keyed(value)
+            value = _keyed(value, lambda name, at: (name, None))
         elif key == "volumes":
             value = _each(value, lambda item, at: mount(item, at, base))
         elif key == "ports":
             value = _each(value, port)
-        elif key == "devices":
-            value = _each(value, device)
         elif key in ("secrets", "configs"):
             value = _each(value, handed)
-        elif key in ("tmpfs", "dns", "dns_search", "env_file", "label_file", "profiles"):
+        elif key in ("tmpfs", "dns", "dns_search", "env_file", "profiles"):
             value = as_list(value, place)
         elif key == "build":
             value = _build(value, place, base)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ WORDS = values.WORDS | {"inside", "default", "needed", "beside", "host", "why", 
 @lru_cache(maxsize=512)
 def _names(names: str) -> tuple[str, ...]:
     return tuple(re.split(r",\s*", names.lower()))
+
+
+@lru_cache(maxsize=512)
+def _fits(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Return one expression for all names of a row: each setting is compared with each row."""
+    return re.compile("|".join(map(translate, names)), re.IGNORECASE)
 
 
 class Judge:
@@ -55,9 +61,9 @@ class Judge:
                     yield self._found(each, row)
 
     def _matching(self, names: tuple[str, ...], row: dict[str, Any]) -> Iterator[Given]:
+        fits, inside = _fits(names).match, row.get("inside", "")
         for each in self.settings:
-            fits = any(fnmatchcase(each.name.lower(), name) for name in names)
-            if fits and re.search(row.get("inside", ""), each.inside):
+            if fits(each.name) and re.search(inside, each.inside):
                 yield each
 
     def _missing(self, names: tuple[str, ...], row: dict[str, Any]) -> Iterator[Given]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from policies.gate.info import OTHERS, Info, of_rule
 from policies.gate.loading import load
@@ -27,32 +27,26 @@ def checkovs() -> dict[str, Info]:
     logging.getLogger().setLevel(logging.ERROR)
     from checkov.docs_generator import get_checks
 
-    rows: dict[str, list[tuple[str, ...]]] = {}
-    for row in get_checks(list(FRAMEWORKS)):
-        rows.setdefault(str(row[0]), []).append(tuple(map(str, row)))
-    return {name: _of_checkov(name, about) for name, about in rows.items() if name.startswith(CHECKOV)}
+    rows = [tuple(map(str, row)) for row in get_checks(list(FRAMEWORKS))]
+    return {row[0]: _of_checkov(*row) for row in rows if row[0].startswith(CHECKOV)}
 
 
-def _of_checkov(name: str, rows: list[tuple[str, ...]]) -> Info:
-    """Return what checkov's rows about one check say: id, kind, entity, demand, framework, link."""
-    *_, demand, framework, link = rows[0]
-    entities = ", ".join(dict.fromkeys(row[2] for row in rows if row[2] != "*"))
-    about = f"A check that comes with checkov ({framework})" + (f", about {entities}." if entities else ".")
+def _of_checkov(name: str, kind: str, entity: str, demand: str, framework: str, link: str) -> Info:
+    about = f"A check that comes with checkov ({framework}), about {entity}."
     if reason := skipped_because(name):
         about += f" The gate leaves it out: {reason}"
-    link = link if link.startswith("https://") else ""
-    judges = FRAMEWORKS[framework.lower()]
+    link, judges = link if link.startswith("https://") else "", FRAMEWORKS[framework.lower()]
     return Info(name, demand, Severity.MEDIUM, "checkov", about, how_to_fix(demand), link=link, judges=judges)
-
-
-def lookup(name: str) -> Info | None:
-    """Return what is known about an id, in whatever letters it is written."""
-    return like(name).get(name.strip().upper())
 
 
 def like(name: str) -> dict[str, Info]:
     """Return all rules among which a name may be: checkov's, or ours."""
     return checkovs() if name.strip().upper().startswith(CHECKOV) else ours()
+
+
+def lookup(name: str) -> Info | None:
+    """Return what is known about an id, in whatever letters it is written."""
+    return like(name).get(name.strip().upper())
 
 
 def meant(name: str, known: Collection[str]) -> str:
@@ -67,8 +61,7 @@ def meant(name: str, known: Collection[str]) -> str:
 
 def _named(name: str) -> dict[str, Info]:
     """Return what a name stands for: an id, or the beginning of several (MAIL_CMP)."""
-    wanted = name.upper()
-    known = like(wanted)
+    wanted, known = name.upper(), like(name)
     beginning = wanted.rstrip("_*") + "_"
     found = {each: info for each, info in known.items() if each == wanted or each.startswith(beginning)}
     if not found:
@@ -78,9 +71,7 @@ def _named(name: str) -> dict[str, Info]:
 
 def infos(names: Iterable[str], families: Collection[str]) -> list[Info]:
     """Return what is known about the rules that names stand for (all of ours without one), of some kinds."""
-    found: dict[str, Info] = {}
-    for name in names:
-        found |= _named(name)
+    found = {each: info for name in names for each, info in _named(name).items()}
     return [info for info in (found or ours()).values() if info.judges in ("", *families)]
 
 
@@ -90,24 +81,16 @@ def chosen(names: Iterable[str], families: Collection[str]) -> tuple[str, ...]:
     Raises ValueError for a name that stands for none, or for none that would run: a gate that runs nothing
     must not look clean.
     """
-    found: list[str] = []
+    found: dict[str, Info] = {}
     for name in names:
         named = _named(name)
-        if complaint := _idle(named, families):
-            raise ValueError(f"--only {name}: {complaint}")
-        found += named
-    return tuple(dict.fromkeys(found))
-
-
-def _idle(named: Mapping[str, Info], families: Collection[str]) -> str:
-    """Return why not one of these rules would run; nothing if one would."""
-    judged = [info for info in named.values() if info.judges in ("", *families)]
-    if not judged:
-        kinds = ",".join(dict.fromkeys(info.judges for info in named.values()))
-        return (
-            f"it judges {kinds}, which --families {','.join(families)} leaves out: add it, or drop --families"
-        )
-    reasons = [skipped_because(info.id) for info in judged]
-    if all(reasons):
-        return f"the gate leaves it out (policies/gate/checkov.yml): {reasons[0]}"
-    return ""
+        judged = [info for info in named.values() if info.judges in ("", *families)]
+        if not judged:
+            kinds = ",".join(dict.fromkeys(info.judges for info in named.values()))
+            left = f"--families {','.join(families)} leaves out: add it, or drop --families"
+            raise ValueError(f"--only {name}: it judges {kinds}, which {left}")
+        if all(reasons := [skipped_because(info.id) for info in judged]):
+            reason = f"(policies/gate/checkov.yml): {reasons[0]}"
+            raise ValueError(f"--only {name}: the gate leaves it out {reason}")
+        found |= named
+    return tuple(found)

@@ -17,8 +17,6 @@ from policies.shared.located import dig, sequence, where
 from policies.shared.repository import Repository
 
 FILE = "policy.yml"
-#: Names under which somebody may look for the file; nothing reads them.
-MISTAKEN = ("policies?waiver*.y*ml", ".policies?waiver*.y*ml", "policies?waiver*.json")
 #: An exception is looked at again at least once a year.
 LONGEST = datetime.timedelta(days=366)
 #: How many places a hint names.
@@ -51,7 +49,7 @@ def place_of(finding: Finding) -> str:
 def read(repository: Repository, today: datetime.date) -> tuple[list[Waiver], list[Problem]]:
     """Return the waivers that can be read and hold, and why others do not."""
     found: list[Waiver] = []
-    problems = list(_elsewhere(repository))
+    problems: list[Problem] = []
     for document in repository.yaml(FILE) if FILE in repository.files else ():
         wrong = [] if document is None else errors("policy", document, Place(FILE))
         problems += [Problem("policy-invalid", each.place, each.what, each.should) for each in wrong]
@@ -67,7 +65,7 @@ def read(repository: Repository, today: datetime.date) -> tuple[list[Waiver], li
             late = list(_too_long(waiver, where(document, "waivers", number, "expires"), today))
             problems += late
             found += [] if late else [waiver]
-    return found, problems + list(_twice(found)) + repository.problems
+    return found, problems + repository.problems
 
 
 def _day(text: object) -> datetime.date:
@@ -77,14 +75,6 @@ def _day(text: object) -> datetime.date:
         raise ValueError(f"expires is {text}, and the calendar has no such day") from None
 
 
-def _elsewhere(repository: Repository) -> Iterator[Problem]:
-    """Yield files that somebody may take for the one of exceptions."""
-    for file in repository.matching(*MISTAKEN):
-        if file != FILE:
-            what = "nobody reads this file: its name is not the one of the exceptions"
-            yield Problem("waiver-invalid", Place(file), what, f"write them below waivers: in {FILE}")
-
-
 def _too_long(waiver: Waiver, at: Place, today: datetime.date) -> Iterator[Problem]:
     last = today + LONGEST
     if waiver.expires > last:
@@ -92,15 +82,6 @@ def _too_long(waiver: Waiver, at: Place, today: datetime.date) -> Iterator[Probl
             f"the waiver of {waiver.rule} at {waiver.place} ends on {waiver.expires}, more than a year ahead"
         )
         yield Problem("waiver-too-long", at, what, f"name a day up to {last}; then somebody decides again")
-
-
-def _twice(waivers: list[Waiver]) -> Iterator[Problem]:
-    first: dict[tuple[str, str], Waiver] = {}
-    for each in waivers:
-        other = first.setdefault((each.rule, each.place), each)
-        if other is not each:
-            what = f"{each.rule} at {each.place} is waived in line {other.at.line} already"
-            yield Problem("waiver-twice", each.at, what, "keep one of the two")
 
 
 def apply(

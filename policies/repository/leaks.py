@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from typing import NamedTuple
 
-from policies.shared.secrets import HARMLESS, REFERENCE, URL, random_looking, shape
+from policies.shared.secrets import HARMLESS, REFERENCE, TABLE, URL, random_looking, shape
 
 # Each expression here reads a line once: none may begin with, or hold, a run of signs that may begin
 # anywhere, or a long line would take hours (tests/policies/test_hostile_texts.py).
@@ -43,30 +43,6 @@ NO_VALUE = re.compile(
     r"^(?:read|write)$",
     re.IGNORECASE,
 )
-#: Where a value next to a secret's name is a setting, and not text about one or code that handles it.
-SETTINGS = (
-    "*.yml", "*.yaml", "*.toml", "*.ini", "*.cnf", "*.cf", "*.conf", "*.inc", "*.sh", "*.php", "*.lua",
-    "*.service", "*.timer", "*.properties", "*.cfg", "*.json", "config/*",
-    "*.env", "*.sql", "*Makefile", "*.hcl", "*.tfvars.example", "*.terraformrc", "*.tfrc",
-)  # fmt: skip
-#: Where others look (their own rules), or where secrets are made up on purpose.
-ELSEWHERE = (
-    "*/tests/*",
-    "tests/*",
-    "policies/*",
-    "schemas/*",
-    "*.tf",
-    "*.tfvars",
-    "*.schema.json",
-)
-#: Where a secret's name is a word for people, in their language.
-TRANSLATIONS = ("*/translations/*", "*/locale/*", "*/locales/*", "*/lang/*", "*/i18n/*")
-#: Where a long random text belongs to the format: the mark of a picture's metadata, for instance.
-PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.svg", "*.pdf", "*.woff2")
-#: Where it is one if it stands there as a literal.
-PROGRAMS = ("*.py", "*.js", "*.mjs", "*.ts", "*.rb", "*.go")
-#: Where rules of the configuration know each name.
-OWN_RULES = ("config/rspamd/*", "config/roundcube/*", "config/valkey/*")
 WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
 BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
@@ -210,10 +186,10 @@ class Kind(NamedTuple):
 @lru_cache(maxsize=4096)
 def kind(file: str) -> Kind:
     """Return how a file is looked at."""
-    tests = _one_of(file, ELSEWHERE)
-    settings = not (tests or _one_of(file, (*OWN_RULES, *TRANSLATIONS))) and _one_of(file, SETTINGS)
-    return Kind(tests, settings, not tests and _one_of(file, PROGRAMS), _one_of(file, PICTURES))
+    tests = _one_of(file, "elsewhere")
+    settings = not (tests or _one_of(file, "own_rules", "translations")) and _one_of(file, "settings")
+    return Kind(tests, settings, not tests and _one_of(file, "programs"), _one_of(file, "pictures"))
 
 
-def _one_of(file: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(file, pattern) for pattern in patterns)
+def _one_of(file: str, *lists: str) -> bool:
+    return any(fnmatch(file, pattern) for each in lists for pattern in TABLE["files"][each])

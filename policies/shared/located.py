@@ -74,6 +74,21 @@ def dig(node: Any, *path: Any) -> Any:
     return node
 
 
+def copied(node: Any) -> Any:
+    """Return a copy of located values, places and tags included; whoever turns one over needs its own."""
+    if isinstance(node, Map):
+        result = Map(node.place)
+        result.update({key: copied(value) for key, value in node.items()})
+        result.places, result.tags = dict(node.places), dict(node.tags)
+        return result
+    if isinstance(node, List):
+        items = List(node.place)
+        items.extend(map(copied, node))
+        items.places = list(node.places)
+        return items
+    return node
+
+
 def mapping(value: Any) -> dict:
     """Return the value if it is a mapping, otherwise an empty one: rules never trip over odd shapes."""
     return value if isinstance(value, dict) else {}

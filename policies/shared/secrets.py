@@ -7,8 +7,12 @@ import binascii
 import math
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from policies.shared.rule import read
+
+TABLE = read(Path(__file__).with_name("secrets.yml"))
 #: Names whose value is a secret, unless they say that it is a file or a path.
 NAMED = re.compile(
     r"(?:^|[_.\-])(?:pass|passwd|password|passphrase|pwd|secret|secrets|token|tokens|apikey|api_key|access_key|"
@@ -21,32 +25,7 @@ NOT_NAMED = re.compile(
     re.IGNORECASE,
 )
 #: Shapes that only secrets have, with the name of each.
-SHAPES = (
-    (re.compile(r"-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY"), "a private key"),
-    (re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"), "an AWS access key"),
-    (re.compile(r"(?<![\w.])SG\.[\w-]{16,}\.[\w-]{16,}"), "a SendGrid key"),
-    (re.compile(r"(?<!\w)gh[pousr]_[A-Za-z0-9]{36}"), "a GitHub token"),
-    (re.compile(r"(?<!\w)github_pat_\w{60,}"), "a GitHub token"),
-    (re.compile(r"(?<!\w)xox[abprs]-[\w-]{10,}"), "a Slack token"),
-    (re.compile(r"hooks\.slack\.com/services/T\w+/B\w+/\w{8,}"), "a Slack webhook"),
-    (re.compile(r"(?<![\w-])AIza[\w-]{35}(?![\w-])"), "a Google key"),
-    (re.compile(r"(?<!\w)glpat-[\w-]{20,}"), "a GitLab token"),
-    (re.compile(r"AGE-SECRET-KEY-1[A-Z0-9]{20,}"), "an age key"),
-    (re.compile(r"PuTTY-User-Key-File-\d"), "a private key"),
-    (re.compile(r"(?<!\w)v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}"), "a Cloudflare key"),
-    (
-        re.compile(r"(?i)authorization:\s*(?:bearer|basic)\s+(?=[^\s\"']*\d)[\w.~+/-]{16,}={0,2}"),
-        "a token in a header",
-    ),
-    (re.compile(r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"), "a signed token"),
-    (
-        re.compile(
-            r"(?<![\w$])\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"
-            r"|\$(?:5|6|y|apr1|argon2id?)\$\S{1,120}\$[./A-Za-z0-9+]{22,}"
-        ),
-        "a password hash",
-    ),
-)
+SHAPES = [(re.compile(pattern), what) for pattern, what in TABLE["shapes"]]
 #: One of these is part of every shape: without one there is no need to look closer.
 HINT = re.compile(
     r"PRIVATEKEY|AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|\$(?:2[aby]|5|6|y|apr1|argon)"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -92,30 +90,21 @@ def _replace(place: Place, text: str, old: str, new: str) -> str:
 #: Whatever is unknown inside stays unknown inside the result.
 STRUCTURAL = (
     "jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort",
-    "setunion", "values", "keys", "lookup", "length", "element", "one", "zipmap", "reverse", "slice",
+    "setunion", "values", "keys", "lookup", "length", "element", "one",
 )  # fmt: skip
 #: An unknown piece stays as ${…} in the text.
 TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
 
 #: Each takes the place of the call first. One that fails makes the value unknown.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": lambda place, number: abs(number),
-    "alltrue": lambda place, items: all(each in (True, "true") for each in items),
-    "anytrue": lambda place, items: any(each in (True, "true") for each in items),
-    "base64decode": lambda place, text: base64.b64decode(text, validate=True).decode(),
-    "base64encode": lambda place, text: base64.b64encode(text.encode()).decode(),
     "can": lambda place, value: True,
-    "ceil": lambda place, number: math.ceil(number),
-    "chomp": lambda place, text: text.rstrip("\r\n"),
     "coalesce": lambda place, *values: next(each for each in values if each not in (None, "")),
     "compact": lambda place, items: listed([each for each in items if each], place),
     "concat": _concat,
     "contains": lambda place, items, item: item in items,
     "distinct": _distinct,
     "element": lambda place, items, number: items[number % len(items)],
-    "endswith": lambda place, text, end: text.endswith(end),
     "flatten": _flatten,
-    "floor": lambda place, number: math.floor(number),
     "format": _format,
     "formatlist": _formatlist,
     "join": _join,
@@ -125,35 +114,19 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "length": lambda place, value: len(value),
     "lookup": _lookup,
     "lower": lambda place, text: text.lower(),
-    "max": lambda place, *numbers: max(numbers),
     "merge": _merge,
-    "min": lambda place, *numbers: min(numbers),
     "nonsensitive": _same,
     "one": lambda place, items: items[0] if items else None,
     "replace": _replace,
-    "reverse": lambda place, items: listed(list(reversed(items)), place),
     "sensitive": _same,
     "setunion": lambda place, *lists: _distinct(place, _concat(place, *lists)),
-    "setsubtract": lambda place, items, less: listed([each for each in items if each not in less], place),
-    "slice": lambda place, items, start, end: listed(items[start:end], place),
     "sort": lambda place, items: listed(sorted(items), place),
     "split": lambda place, sign, text: listed(text.split(sign), place),
-    "startswith": lambda place, text, start: text.startswith(start),
-    "strrev": lambda place, text: text[::-1],
-    "substr": lambda place, text, start, count: text[start:] if count < 0 else text[start : start + count],
-    "title": lambda place, text: text.title(),
-    "tobool": lambda place, value: {"true": True, "false": False}.get(value, value),
     "tolist": _same,
     "tomap": _same,
     "tonumber": lambda place, value: float(value) if "." in str(value) else int(value),
     "toset": lambda place, items: _distinct(place, items),
     "tostring": lambda place, value: str(value).lower() if isinstance(value, bool) else str(value),
-    "trim": lambda place, text, signs: text.strip(signs),
-    "trimprefix": lambda place, text, start: text.removeprefix(start),
-    "trimspace": lambda place, text: text.strip(),
-    "trimsuffix": lambda place, text, end: text.removesuffix(end),
     "try": lambda place, *values: values[0],
-    "upper": lambda place, text: text.upper(),
     "values": lambda place, values: listed([values[key] for key in sorted(values)], place),
-    "zipmap": lambda place, keys, values: _merge(place, dict(zip(keys, values, strict=True))),
 }

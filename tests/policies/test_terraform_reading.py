@@ -100,11 +100,6 @@ EXPRESSIONS = {
     'join("/", ["a", aws_x.y.id])': Partial("a/${aws_x.y.id}"),
     'replace("abc", "/b+/", "*")': "a*c",
     'formatlist("%s-%s", "a", ["x", "y"])': ["a-x", "a-y"],
-    'zipmap(["a"], [1])': {"a": 1},
-    'startswith("abc", "ab") && endswith("abc", "bc")': True,
-    "alltrue([true, 1 < 2])": True,
-    "slice([1, 2, 3], 0, 2)": [1, 2],
-    "floor(1.5) + ceil(1.5)": 3,
     "coalesce(null, aws_x.y.id)": Unknown("coalesce(null, aws_x.y.id)"),
 }
 

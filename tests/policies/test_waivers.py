@@ -143,13 +143,6 @@ def test_a_file_that_cannot_be_read_is_told_in_every_run(repository):
     assert [each.kind for each in report.problems] == ["unreadable"]
 
 
-@pytest.mark.parametrize("name", ["policies-waivers.yaml", "policies_waivers.yml", ".policies-waiver.yml"])
-def test_a_file_whose_name_nobody_reads_is_told(repository, name):
-    (repository / name).write_text(json.dumps({"waivers": [WAIVER]}))
-    report = check(repository, Options(only=("MAIL_REP_001",), today=TODAY)).report
-    assert [(each.kind, each.place.file) for each in report.problems] == [("waiver-invalid", name)]
-
-
 def test_a_place_with_spaces_and_signs_can_be_waived(repository):
     file = "docs/my notes #1.sh"
     (repository / file).write_text("#!/bin/sh\nrm -rf $1/old\n")
@@ -158,11 +151,6 @@ def test_a_place_with_spaces_and_signs_can_be_waived(repository):
         report = judge(repository, reason | {"place": place}, only=("SHELLCHECK",))
         assert [problem.what for problem in report.problems] == []
         assert "SC2086" in {found.entity for found in report.waived}
-
-
-def test_two_waivers_of_one_place_are_one_too_many(repository):
-    report = judge(repository, WAIVER, WAIVER | {"reason": "Another sentence about the same keys."})
-    assert [(kind, fix) for kind, _, _, fix in problems(report)] == [("waiver-twice", "keep one of the two")]
 
 
 @pytest.mark.parametrize(

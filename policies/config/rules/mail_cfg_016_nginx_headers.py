@@ -12,6 +12,7 @@ HEADERS = {
     "strict-transport-security": re.compile(r"max-age=(?:[1-9]\d{7,}|[5-9]\d{6})"),
     "x-content-type-options": re.compile(r"^nosniff$"),
     "x-frame-options": re.compile(r"^(?:deny|sameorigin)$"),
+    "content-security-policy": re.compile(r"\b(?:default-src|script-src|frame-ancestors)\s"),
     "referrer-policy": re.compile(
         r"^(?:no-referrer|same-origin|strict-origin|origin|strict-origin-when-cross-origin)$"
     ),
@@ -57,10 +58,19 @@ def _values(block: Block, maps: dict[str, Block]) -> Iterator[Found]:
         entity = f"nginx/{block.label}/{name.title()}"
         if not value.endswith(" always"):
             yield Found(setting.place, f"{name.title()} is not sent with errors", "always at its end", entity)
-        value = value.removesuffix(" always")
-        values = [value]
-        if value in maps:  # nothing is sent for an empty value: one of them must be right, none wrong
-            values = [each.value.lower() for each in maps[value].settings if each.value] or [""]
-        for wrong in (each for each in values if not HEADERS[name].search(each)):
+        sent = _sent(value.removesuffix(" always"), maps)
+        # Nothing is sent for an empty value: one of them must be right, and none wrong.
+        for wrong in (
+            each for each in [each for each in sent if each] or [""] if not HEADERS[name].search(each)
+        ):
             what = f"{name.title()} is {wrong or 'empty'}"
             yield Found(setting.place, what, "a value that protects", entity)
+
+
+def _sent(value: str, maps: dict[str, Block], depth: int = 3) -> list[str]:
+    """Return the values that a header may have: those of its map, and of a map that this one names."""
+    if value not in maps or not depth:
+        return [value]
+    return [
+        each for setting in maps[value].settings for each in _sent(setting.value.lower(), maps, depth - 1)
+    ]

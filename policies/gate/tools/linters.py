@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from policies.gate.tools.base import Outcome, Settings, Tool
@@ -73,10 +74,13 @@ def _scripts(repository: Repository) -> Iterator[str]:
 
 
 class Hadolint(Linter):
-    """hadolint over every Dockerfile; what a rule of ours or checkov says is left out."""
+    """hadolint over every Dockerfile; hadolint.yml beside this file has what it is not asked for."""
 
     rule, title = "HADOLINT", "hadolint"
-    options = ("--no-color", "--format=json", "--config=/dev/null", "--disable-ignore-pragma")
+    options = (
+        *("--no-color", "--format=json", "--disable-ignore-pragma"),
+        f"--config={Path(__file__).with_name('hadolint.yml')}",
+    )
 
     def files(self, repository: Repository) -> list[str]:
         """Return the Dockerfiles."""

@@ -57,17 +57,24 @@ def _digest(line: str) -> str:
 
 
 def _files(subject: Repository) -> Iterator[Found]:
+    for file, found in _looked_at(subject):
+        for number, wrong in found:
+            by_chance = wrong == leaks.BY_CHANCE
+            hint = "; before a digest the name of its kind, such as sha256:" if by_chance else ""
+            yield Found(Place(file, number), wrong, f"a file in secrets/, which git ignores{hint}", file)
+
+
+def _looked_at(subject: Repository) -> Iterator[tuple[str, tuple[tuple[int, str], ...]]]:
+    """Yield what each file shows; on disk, files with the content of an earlier run are not read again."""
     entry = cache.entry("secrets", [str(subject.root)])
     known: Known = {} if subject.changes else cache.load(entry) or {}
     seen: Known = {}
     for file in tracked(subject):
         text, elsewhere = subject.text(file), _elsewhere(file)
-        key = _digest(f"{leaks.kind(file)} {elsewhere} {text}")
-        seen[key] = known.get(key) if key in known else leaks.in_text(file, text, elsewhere)
-        for number, wrong in seen[key]:
-            by_chance = wrong == leaks.BY_CHANCE
-            hint = "; before a digest the name of its kind, such as sha256:" if by_chance else ""
-            yield Found(Place(file, number), wrong, f"a file in secrets/, which git ignores{hint}", file)
+        key = "" if subject.changes else _digest(f"{leaks.kind(file)} {elsewhere} {text}")
+        found = known[key] if key in known else leaks.in_text(file, text, elsewhere)
+        seen[key] = found
+        yield file, found
     if not subject.changes and seen != known:
         cache.save(entry, seen)
 

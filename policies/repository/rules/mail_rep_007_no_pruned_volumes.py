@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from policies.model import Found
 from policies.shared.repository import Repository
@@ -26,12 +27,14 @@ def check(subject: Repository) -> Iterator[Found]:
     """Look at every file that holds no scripts; of Markdown only at its blocks: sentences may warn of it."""
     apart = {*subject.matching(*APART), *script_files(subject)}
     for file in (each for each in subject.files if each not in apart):
-        text = subject.text(file)
-        if "volume" not in text and "down" not in text:
-            continue
-        for command in blocks(text, file) if file.endswith(".md") else logical(text, file):
-            line = QUOTED.sub(" ", command.text)
-            for what, pattern in PRUNES.items():
-                if re.search(pattern, line):
-                    yield Found(command.place, f"it runs {what}", "docker image prune", what)
-                    break
+        yield from _in_text(subject.text(file), file)
+
+
+@lru_cache(maxsize=4096)
+def _in_text(text: str, file: str) -> tuple[Found, ...]:
+    found = []
+    for command in blocks(text, file) if file.endswith(".md") else logical(text, file):
+        line = QUOTED.sub(" ", command.text)
+        if what := next((what for what, pattern in PRUNES.items() if re.search(pattern, line)), ""):
+            found.append(Found(command.place, f"it runs {what}", "docker image prune", what))
+    return tuple(found)

@@ -1,0 +1,139 @@
+"""A run is remembered only as long as nothing changed that could change it: no finding hides in the cache."""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+import pytest
+from gate_run import git
+
+from policies.gate import check, state
+from policies.gate.run import Options, Report, Result
+from policies.model import Place, Problem
+from policies.shared import cache
+
+ONLY = ("MAIL_REP_001", "MAIL_REP_003", "MAIL_REP_006", "SCHEMA_POLICY")
+OPTIONS = Options(only=ONLY, today=datetime.date(2027, 1, 15))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
+
+
+@pytest.fixture
+def runs(tracked):
+    """Return a function that runs the gate and tells how often it really did."""
+    made = []
+
+    def judged(options):
+        made.append(1)
+        return check.check(tracked, options)
+
+    def run(options=OPTIONS):
+        before = len(made)
+        report = state.remembered(tracked, options, lambda: judged(options)).report
+        return report, len(made) - before
+
+    return run
+
+
+def test_the_second_run_over_the_same_is_remembered(runs):
+    first, second = runs(), runs()
+    assert (first[1], second[1]) == (1, 0)
+    assert first[0] == second[0]
+
+
+CHANGES = {
+    "a tracked file": lambda root: (root / "README.md").write_text("password = hunter2hunter2\n"),
+    "a new file": lambda root: (root / "notes.txt").write_text("AKIAQZ7MNB3XW5T2KLPD\n"),
+    "the mode of a script": lambda root: (root / "scripts/update.py").chmod(0o600),
+    "an ignored file": lambda root: (root / ".env").write_text("TZ=UTC\n"),
+    "a decision": lambda root: (root / "policy.yml").write_text("waivers: []\n"),
+    "a link": lambda root: (root / "more").symlink_to("/etc/hostname"),
+    "the history": lambda root: git(root, "commit", "--quiet", "--allow-empty", "--message", "second"),
+    "a branch": lambda root: git(root, "branch", "other"),
+    "the index": lambda root: git(root, "rm", "--quiet", "--cached", "README.md"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whatever_changes_is_judged_again(runs, tracked, change):
+    runs()
+    change(tracked)
+    assert runs()[1] == 1
+
+
+def test_another_day_another_rule_and_another_image_are_judged_again(runs):
+    runs()
+    tomorrow = OPTIONS.today + datetime.timedelta(days=1)
+    assert runs(Options(only=ONLY, today=tomorrow))[1] == 1
+    assert runs(Options(only=ONLY[:1], today=OPTIONS.today))[1] == 1
+    assert runs(Options(only=ONLY, today=OPTIONS.today, images={"nginx": "nginx:1"}))[1] == 1
+
+
+def test_a_program_that_was_installed_meanwhile_is_asked(runs, tmp_path, monkeypatch):
+    runs()
+    program = tmp_path / "terraform"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert runs()[1] == 1
+
+
+def test_another_gate_judges_again(runs, monkeypatch):
+    runs()
+    monkeypatch.setattr(cache, "gate", lambda: "another one")
+    assert runs()[1] == 1
+
+
+def test_an_image_that_came_meanwhile_is_asked(tracked, monkeypatch):
+    known, result = [b""], Result(Report(), {}, images=["nginx:1"])
+    monkeypatch.setattr(state, "_ids", lambda images: known[0] if images else b"")
+    calls = []
+    for answer in (b"", b"", b"sha256:1"):
+        known[0] = answer
+        state.remembered(tracked, OPTIONS, lambda: calls.append(1) or result)
+    assert len(calls) == 2
+
+
+def test_a_run_that_could_not_do_its_job_is_never_remembered(tracked):
+    problem = Problem("tool-failed", Place("."), "no answer", "try again")
+    calls = []
+    for _ in range(2):
+        state.remembered(tracked, OPTIONS, lambda: calls.append(1) or Result(Report(problems=[problem]), {}))
+    assert len(calls) == 2
+
+
+def test_what_changes_during_a_run_is_not_remembered(tracked):
+    def judged():
+        (tracked / "README.md").write_text("changed while the gate was looking\n")
+        return Result(Report(), {})
+
+    state.remembered(tracked, OPTIONS, judged)
+    calls = []
+    state.remembered(tracked, OPTIONS, lambda: calls.append(1) or Result(Report(), {}))
+    assert calls
+
+
+def test_a_damaged_entry_is_computed_again(runs, tmp_path):
+    runs()
+    for entry in (tmp_path / "cache").iterdir():
+        entry.write_bytes(b"no pickle")
+    assert runs()[1] == 1
+
+
+def test_a_secret_in_an_old_commit_is_found_again_from_memory_and_a_new_one_too(tracked):
+    rule = Options(only=("MAIL_REP_003",), today=OPTIONS.today)
+    for key in ("AKIAQZ7MNB3XW5T2KLPD", "AKIAQZ7MNB3XW5T2KLPE"):
+        (tracked / "notes.txt").write_text(f"{key}\n")
+        git(tracked, "add", "--all")
+        git(tracked, "commit", "--quiet", "--message", "a key")
+        (tracked / "notes.txt").unlink()
+        git(tracked, "commit", "--quiet", "--all", "--message", "gone")
+        check.check(tracked, rule)
+    found = check.check(tracked, rule).report.findings
+    assert len({each.what for each in found}) == 2
+    git(tracked, "reset", "--quiet", "--hard", "HEAD~2")
+    assert len(check.check(tracked, rule).report.findings) == 1

@@ -138,6 +138,15 @@ def port(item: Any, place: Place) -> Any:
     return item
 
 
+def device(item: Any, place: Place) -> Any:
+    """Return a device in the long form."""
+    if isinstance(item, (str, int)):
+        source, _, rest = str(item).partition(":")
+        target, _, permissions = rest.partition(":")
+        return made(place, source=source, target=target or source, permissions=permissions or "rwm")
+    return item
+
+
 def handed(item: Any, place: Place) -> Any:
     """Return a secret or config of a service in the long form."""
     if isinstance(item, (str, int)):
@@ -177,6 +186,8 @@ def _build(node: Any, place: Place, base: str) -> Any:
         for key in ("args", "labels", "additional_contexts"):
             if key in node:
                 node[key] = named(node[key])
+        if "extra_hosts" in node:
+            node["extra_hosts"] = _keyed(node["extra_hosts"], _host)
     return node
 
 
@@ -198,9 +209,11 @@ def service(node: Map, base: str) -> Map:
             value = _each(value, lambda item, at: mount(item, at, base))
         elif key == "ports":
             value = _each(value, port)
+        elif key == "devices":
+            value = _each(value, device)
         elif key in ("secrets", "configs"):
             value = _each(value, handed)
-        elif key in ("tmpfs", "dns", "dns_search", "env_file", "profiles"):
+        elif key in ("tmpfs", "dns", "dns_search", "env_file", "label_file", "profiles"):
             value = as_list(value, place)
         elif key == "build":
             value = _build(value, place, base)

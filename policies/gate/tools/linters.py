@@ -14,6 +14,8 @@ from policies.shared.programs import execute, program
 from policies.shared.repository import Repository
 
 SHEBANG = re.compile(r"#!\s*\S*/(?:env\s+(?:-\S+\s+)*(?:\w+=\S+\s+)*)?(?:\S*/)?(?:ba|da|k|a)?sh(?:\s|$)")
+#: What hadolint says of a Dockerfile that it cannot read, such as one with a here document.
+UNREAD = "DL1000"
 SUFFIXES = (".sh", ".bash", ".dash", ".ksh")
 
 
@@ -45,7 +47,9 @@ class Linter(Tool):
             said = json.loads(done.stdout)
         except ValueError:
             return self.broken(done.stderr.strip() or "no answer")
-        return Outcome(findings=[self.finding_of(each) for each in said])
+        read = [each for each in said if each.get("code") != UNREAD]
+        notes = [f"hadolint cannot read {each['file']}" for each in said if each not in read]
+        return Outcome(findings=[self.finding_of(each) for each in read], notes=notes)
 
 
 class Shellcheck(Linter):

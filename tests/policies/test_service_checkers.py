@@ -6,9 +6,9 @@ tests/stack/test_syntax_checkers.py.
 
 import pytest
 
-from policies.gate.tools import base
 from policies.gate.tools.base import Settings
 from policies.gate.tools.services import SERVICES
+from policies.shared import programs
 from policies.shared.repository import Repository
 
 ENGINE = """#!/bin/sh
@@ -85,7 +85,7 @@ def test_a_checker_that_fails_without_a_word_is_a_problem(generate, engine, serv
 
 
 def test_a_checker_that_does_not_end_is_removed_and_is_a_problem(generate, engine, monkeypatch):
-    monkeypatch.setattr(base, "TIMEOUT", 0.5)
+    monkeypatch.setattr(programs, "TIMEOUT", 0.5)
     engine("exec tail -f /dev/null")
     said = outcome(generate, "nginx")
     assert [problem.kind for problem in said.problems] == ["tool-failed"]
@@ -107,3 +107,9 @@ def test_a_checker_that_does_not_end_is_removed_and_is_a_problem(generate, engin
 def test_a_warning_counts_although_the_checker_is_satisfied(generate, engine, service, said):
     engine(f"cat >&2 <<'END'\n{said}\nEND\nexit 0")
     assert len(outcome(generate, service).findings) == 1
+
+
+@pytest.mark.parametrize("answer", ["exit 0", "exit 127"])
+def test_the_image_that_was_asked_is_noted_for_the_cache(generate, engine, answer):
+    engine(answer)
+    assert outcome(generate, "nginx").image.startswith("nginx:")

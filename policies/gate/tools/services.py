@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,15 +115,18 @@ class ServiceTool(Tool):
         return [name for name in names if isinstance(name, str) and "/" not in name]
 
     def run(self, repository: Repository, settings: Settings) -> Outcome:
-        """Run it, if the image is on this machine."""
-        docker, image = program("docker"), self.image(repository, settings)
+        """Run it, if the image is on this machine; what it says depends on that image."""
+        image = self.image(repository, settings)
+        return replace(self._asked(repository, image), image=image)
+
+    def _asked(self, repository: Repository, image: str) -> Outcome:
+        docker = program("docker")
         for file, wrong in self._refused(repository, image):
             fix = "mount a file or a folder of this repository, and name an image"
             what = f"{self.title} was not run: {wrong}"
             return Outcome(problems=[Problem("tool-failed", Place(file), what, fix)])
         if not docker or execute([docker, "image", "inspect", image], repository.root).returncode:
-            absent = f"the image {image.partition('@')[0]} is not on this machine"
-            return Outcome(absent=absent, image=image)
+            return Outcome(absent=f"the image {image.partition('@')[0]} is not on this machine")
         with tempfile.TemporaryDirectory() as folder:
             done = self._started(repository, docker, image, Path(folder))
         if done is None:

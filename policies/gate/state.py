@@ -39,9 +39,12 @@ LARGE = 1 << 20
 
 def remembered(root: Path, options: Options, compute: Callable[[], Result]) -> Result:
     """Return the result of a run: of the one before if nothing changed that could change it."""
-    if options.changed_since:
+    try:
+        parts = [] if options.changed_since else list(_parts(root, options))
+    except (OSError, subprocess.CalledProcessError):
+        parts = []  # a repository that git does not read, for instance of somebody else
+    if not parts:
         return compute()
-    parts = list(_parts(root, options))
     images = cache.load(cache.entry("images", parts))
     result = cache.load(cache.entry("run", [*parts, _ids(images)])) if images is not None else None
     if result is None:

@@ -117,6 +117,11 @@ def test_what_changes_during_a_run_is_not_remembered(tracked):
     assert calls
 
 
+def test_a_repository_that_git_does_not_read_is_judged_each_time(runs, tracked):
+    (tracked / ".git/HEAD").write_text("damaged")
+    assert [runs()[1], runs()[1]] == [1, 1]
+
+
 def test_a_damaged_entry_is_computed_again(runs, tmp_path):
     runs()
     for entry in (tmp_path / "cache").iterdir():

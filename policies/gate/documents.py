@@ -74,13 +74,13 @@ def findings(repository: Repository, wanted: Collection[str]) -> Iterator[Findin
         for document, fallback in documents(repository):
             for wrong in schemas.errors(name, document, fallback):
                 if not (name == "environment" and _own_variable(repository, wrong)):
-                    fix = _mend(wrong, info)
+                    fix = _how_to_fix(wrong, info)
                     yield Finding(
                         info.id, info.severity, wrong.place, wrong.what, wrong.should, fix, wrong.key
                     )
 
 
-def _mend(wrong: schemas.Wrong, info: Info) -> str:
+def _how_to_fix(wrong: schemas.Wrong, info: Info) -> str:
     """Return what to type about one breach of a schema."""
     if wrong.should.startswith(MEANT):
         return f"Write {wrong.should.removeprefix(MEANT).rstrip('?')} instead of {wrong.key}"

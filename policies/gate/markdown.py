@@ -39,11 +39,11 @@ def markdown(result: Result) -> str:
         for each in report.waived
     ]
     notes = [f"- {_text(note)}" for note in report.notes]
-    mends = [f"- {each}" for each in dict.fromkeys(_mend(found) for found in report.findings)]
+    fixes = [f"- {each}" for each in dict.fromkeys(_fix(found) for found in report.findings)]
     room = MOST - sum(len(line.encode()) + 1 for line in notes)
     room = _table(lines, ("problem", "place", "is", "fix"), problems, room)
     room = _table(lines, ("severity", "place", "rule", "is", "should be"), findings, room)
-    room = _folded(lines, f"How to fix ({command('--explain RULE')} says more)", mends, room)
+    room = _folded(lines, f"How to fix ({command('--explain RULE')} says more)", fixes, room)
     if waived:
         lines += [f"<details><summary>Waived: {len(waived)}</summary>", ""]
         _table(lines, ("place", "rule", "is", "waiver"), waived, room)
@@ -52,7 +52,7 @@ def markdown(result: Result) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _mend(finding: Finding) -> str:
+def _fix(finding: Finding) -> str:
     return f"{_text(finding.rule)}: {_text(finding.fix)}"
 
 

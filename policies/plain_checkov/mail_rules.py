@@ -95,7 +95,7 @@ class TerraformCheck(BaseResourceCheck):
         return CheckResult.FAILED if breaches(self.rule, self.entity_path, *lines) else CheckResult.PASSED
 
     def scan_resource_conf(self, conf: Any) -> CheckResult:
-        """Stand in for checkov's own entrance, which this class goes around."""
+        """Stand in for checkov's own method, which this class goes around."""
         return self.scan_entity_conf(conf, self.entity_type)
 
 

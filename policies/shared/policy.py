@@ -97,7 +97,7 @@ class _Edit:
         self.where, self.rows = f"below line {self.first} (in {_path(below)})", rows
 
     def _replace(self, line: int, inner: yaml.Node, column: int, done: list[Any], left: list[Any]) -> None:
-        """Write one entry anew; what a flow mapping or a flow list already has stays."""
+        """Rewrite one entry; what a flow mapping or a flow list already has stays."""
         value = self.value
         for step in reversed(left[1:]):
             value = {step: value}

@@ -54,7 +54,7 @@ MIN_ENTROPY = 4.1
 
 
 def is_named(name: str) -> bool:
-    """Tell whether a name promises a secret."""
+    """Tell whether a name says that it holds a secret."""
     return bool(NAMED.search(name)) and not NOT_NAMED.search(name)
 
 

@@ -24,7 +24,7 @@ def check(subject: Repository) -> Iterator[Found]:
 
 
 def _start(subject: Repository, file: str) -> bytes:
-    """Return the first bytes as they are: reading text would mend the very mistakes."""
+    """Return the first bytes as they are: reading text would fix the very mistakes."""
     if file in subject.changes:
         return subject.text(file)[:200].encode("utf-8", "backslashreplace")
     with (subject.root / file).open("rb") as opened:

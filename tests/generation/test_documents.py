@@ -10,6 +10,10 @@ from cookiecutter.main import cookiecutter
 from markdown_it import MarkdownIt
 
 TEMPLATE = Path(__file__).resolve().parents[2]
+DOCUMENTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "_docs"
+ENGLISH = sorted(path.relative_to(DOCUMENTS / "en") for path in DOCUMENTS.glob("en/**/*.md"))
+BLOCK = re.compile(r"^```sh\n.*?^```", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"(?:^|\s+)# .*$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -36,6 +40,16 @@ def stray_marks(document: Path) -> list[str]:
     tokens = MarkdownIt("commonmark").enable("table").parse(document.read_text(encoding="utf-8"))
     texts = [part for token in tokens for part in token.children or [] if part.type == "text"]
     return [part.content for part in texts if "**" in part.content]
+
+
+@pytest.mark.parametrize("document", ENGLISH, ids=str)
+def test_both_languages_name_the_same_commands(document):
+    """The tests execute those of the English documents. Comments are translated."""
+    english, japanese = (
+        [COMMENT.sub("", block) for block in BLOCK.findall((DOCUMENTS / language / document).read_text())]
+        for language in ("en", "ja")
+    )
+    assert english == japanese
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +69,26 @@ def renew(template):
     edit(template, "cookiecutter.json", '"__webmail_url": "https://', '"__webmail_url": "https://www.')
     commit(template, "Newer")
     return repository.git(template, "rev-parse", "HEAD")
+
+
+def test_the_guides_update_runs_as_it_says(template, made):
+    """With its own environment, installed for real; the gate, which it ends with, is run by other tests."""
+    guide = (answers.ROOT / NAME / "_docs" / "en" / "docs" / "first-mail.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```(?:sh|text)\n(make update\n.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert "\nmake check\n" in block
+    for name in ("Makefile", "requirements-update.txt"):
+        shutil.copy2(answers.ROOT / NAME / name, made / name)
+    (made / ".gitignore").write_text(".venv-update/\n", encoding="utf-8")
+    commit(made, "With its Makefile")
+    renew(template)
+    command = ["bash", "-euo", "pipefail", "-c", block.replace("make check\n", "")]
+    who = {f"GIT_{role}_{what}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        command, cwd=made, env=os.environ | who, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "are merged" in done.stdout and "setting_eleven" in done.stdout
+    assert repository.git(made, "status", "--porcelain") == ""
 
 
 def test_the_new_comes_in_and_the_edited_stays(template, made):

@@ -26,7 +26,7 @@ from mailctl.context import Context
 from mailctl.errors import Refused
 
 DAY = "daily/2026-11-26"
-KILLS = int(os.environ.get("KILLS", "30"))
+KILLS = int(os.environ.get("SYNC_KILLS", "30"))
 
 
 def mails(count: int, size: int = 2000, seed: int = 0) -> dict[str, bytes]:

@@ -41,6 +41,15 @@ MUTATIONS = {
         "    expiration { days = 90 }\n    transition {",
         "no data may expire",
     ),
+    "lifecycle off": Mutation("lifecycle.tf", 'status = "Enabled"', 'status = "Disabled"', "rule may be off"),
+    "silence": Mutation("cost.tf", '= "missing"', '= "notBreaching"', "silence for good news"),
+    "half a day": Mutation(
+        "restore.tf",
+        "max_session_duration = 3600",
+        "max_session_duration = 43200",
+        "after an hour",
+        "identities",
+    ),
     "locks anything": Mutation(
         "uploader.tf",
         "Resource  = local.arns.data\n        Condition",

@@ -81,6 +81,11 @@ run "restore" {
   }
 
   assert {
+    condition     = aws_iam_role.restore.max_session_duration == 3600
+    error_message = "a session of the restore role must end after an hour"
+  }
+
+  assert {
     condition     = jsondecode(aws_iam_role.restore.assume_role_policy).Statement[0].Principal.AWS == ["arn:aws:iam::123456789012:root"]
     error_message = "without restore_principal_arns this account decides"
   }

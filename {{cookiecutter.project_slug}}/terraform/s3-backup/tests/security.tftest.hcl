@@ -132,6 +132,11 @@ run "lifecycle" {
   }
 
   assert {
+    condition     = [aws_s3_bucket_lifecycle_configuration.backup.rule[0].status, aws_s3_bucket_lifecycle_configuration.backup.rule[1].status, aws_s3_bucket_lifecycle_configuration.backup.rule[2].status, aws_s3_bucket_lifecycle_configuration.backup.rule[3].status] == ["Enabled", "Enabled", "Enabled", "Enabled"]
+    error_message = "no lifecycle rule may be off"
+  }
+
+  assert {
     condition     = aws_s3_bucket_lifecycle_configuration.backup.transition_default_minimum_object_size == "all_storage_classes_128K"
     error_message = "small objects must stay in STANDARD"
   }
@@ -156,6 +161,11 @@ run "cost_alarm" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.cost.threshold == 12.5 && aws_cloudwatch_metric_alarm.cost.comparison_operator == "GreaterThanThreshold"
     error_message = "the alarm must go off above the budget"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.cost.treat_missing_data == "missing" && aws_cloudwatch_metric_alarm.cost.actions_enabled
+    error_message = "the alarm must not take silence for good news, and must be on"
   }
 
   assert {

@@ -11,7 +11,7 @@ POLICIES := .venv-policies
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks
+.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,12 +61,17 @@ demo-down: $(VENV)/.new ## End the demo and remove what it made
 system: ## What the tests need from the system: linters, a browser, a Docker engine (Debian and Ubuntu, as root)
 	@$(PYTHON) -m tools.system
 
-# The quick ones first: a mistake shows before the stack is built.
+# The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile.
 test: $(VENV)/.dev system ## Everything, on real containers
-	@$(MAKE) --no-print-directory test-fast
-	@$(MAKE) --no-print-directory policies-test
-	@$(MAKE) --no-print-directory terraform-test
-	@$(RUN) -m pytest tests -m docker
+	@mkdir -p $(ARTIFACTS); $(RUN) -m tools.standins build >$(ARTIFACTS)/standins.log 2>&1 & \
+	trap "kill $$! 2>/dev/null || true" EXIT; $(MAKE) --no-print-directory test-fast \
+	  && $(MAKE) --no-print-directory policies-test \
+	  && $(MAKE) --no-print-directory terraform-test \
+	  && $(MAKE) --no-print-directory docker-test
+
+# Two at a time, each with stacks of its own: most of it waits for containers.
+docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the stack, the stand-ins, the workflows
+	@$(RUN) -m pytest tests -m docker -n 2 --dist loadgroup $(PYTEST)
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, in under two minutes (without Terraform)
 	@$(RUN) -m pytest tests -m "not docker"

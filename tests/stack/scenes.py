@@ -46,7 +46,7 @@ class Scene:
             return not queue.strip()
 
         try:
-            eventually(is_empty, limit, every=1)
+            eventually(is_empty, limit, every=0.3)
         except AssertionError as error:
             raise AssertionError(f"still queued: {self.stack.exec('postfix', 'postqueue', '-j')}") from error
 

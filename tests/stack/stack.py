@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,8 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 ARTIFACTS = Path(os.environ.get("ARTIFACTS", "artifacts")).absolute()
@@ -32,6 +35,20 @@ def eventually(look: Callable[[], T], limit: float = 30, every: float = 0.2) -> 
         if monotonic() > end:
             raise AssertionError(f"not within {limit:g} s; last: {last!r}")
         pause.wait(every)
+
+
+def speaker(config: pytest.Config) -> Callable[[str], None]:
+    """Return what writes a line past pytest's capturing; from a process of pytest-xdist that takes stderr."""
+    if reporter := config.pluginmanager.getplugin("terminalreporter"):
+        reporter.ensure_newline()
+        return reporter.write_line
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def write(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(line, file=sys.stderr, flush=True)
+
+    return write
 
 
 def run(*command: str, cwd: Path, env: Mapping[str, str] | None = None, limit: float = 900) -> str:
@@ -74,6 +91,9 @@ class Stack:
 
     def down(self) -> None:
         """Remove the containers and every state, so that nothing is left on the machine."""
+        # Nothing of it is looked at again: without this each service is given its time to end well.
+        containers = map(self.container, self.services())
+        subprocess.run(["docker", "kill", *containers], capture_output=True, timeout=60, check=False)
         self.mailctl("local", "down", "--volumes", "--yes")
 
     def mailctl(self, *words: str) -> str:

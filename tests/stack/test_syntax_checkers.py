@@ -25,21 +25,25 @@ RULES = {
     "clamav": "SYNTAX_CLAMAV",
     "roundcube": "SYNTAX_PHP",
 }
-# Service, file, the line that breaks it, and a word of the checker's complaint.
+# Service, file, the line that breaks it, a word of its checker's complaint: one of each service, then others.
 BROKEN = (
-    ("postfix", "config/postfix/main.cf", "smtpd_tls_levle = may", "smtpd_tls_levle"),
-    ("dovecot", "config/dovecot/dovecot.conf", "no_such_setting = 1", "no_such_setting"),
-    ("rspamd", "config/rspamd/local.d/actions.conf", "broken {", "actions.conf"),
-    ("nginx", "config/nginx/mailserver.conf", "no_such_directive;", "no_such_directive"),
     (
-        "nginx",
-        "config/nginx/mailserver.conf",
-        "server {\n  listen 80;\n  server_name localhost;\n}",
-        "conflicting server name",
+        ("postfix", "config/postfix/main.cf", "smtpd_tls_levle = may", "smtpd_tls_levle"),
+        ("dovecot", "config/dovecot/dovecot.conf", "no_such_setting = 1", "no_such_setting"),
+        ("rspamd", "config/rspamd/local.d/actions.conf", "broken {", "actions.conf"),
+        ("nginx", "config/nginx/mailserver.conf", "no_such_directive;", "no_such_directive"),
+        ("clamav", "config/clamav/clamd.conf", "NoSuchOption yes", "NoSuchOption"),
+        ("roundcube", "config/roundcube/mailserver.php", "if (", "("),
     ),
-    ("clamav", "config/clamav/clamd.conf", "NoSuchOption yes", "NoSuchOption"),
-    ("roundcube", "config/roundcube/mailserver.php", "if (", "("),
-    ("roundcube", "config/roundcube/php.ini", "broken = (1", "syntax error"),
+    (
+        (
+            "nginx",
+            "config/nginx/mailserver.conf",
+            "server {\n  listen 80;\n  server_name localhost;\n}",
+            "conflicting server name",
+        ),
+        ("roundcube", "config/roundcube/php.ini", "broken = (1", "syntax error"),
+    ),
 )
 
 
@@ -77,23 +81,24 @@ def test_every_checker_takes_the_generated_configuration(repository):
     assert set(report["ran"]) == set(RULES.values())
 
 
-@pytest.mark.parametrize(
-    ("service", "file", "line", "word"), BROKEN, ids=[f"{each[0]}-{each[3]}" for each in BROKEN]
-)
-def test_a_broken_line_is_found_by_its_service_s_own_checker(repository, service, file, line, word):
+@pytest.mark.parametrize("lines", BROKEN, ids=["one of each service", "names and settings"])
+def test_a_broken_line_is_found_by_its_service_s_own_checker_and_by_no_other(repository, lines):
     root, images = repository
-    path = root / file
-    before = path.read_text(encoding="utf-8")
+    before = {file: (root / file).read_text(encoding="utf-8") for _, file, _, _ in lines}
     try:
-        path.write_text(f"{before}{line}\n", encoding="utf-8")
-        code, report = gate(root, images, RULES[service])
+        for _, file, line, _ in lines:
+            (root / file).write_text(f"{before[file]}{line}\n", encoding="utf-8")
+        code, report = gate(root, images, *RULES.values())
     finally:
-        path.write_text(before, encoding="utf-8")
+        for file, text in before.items():
+            (root / file).write_text(text, encoding="utf-8")
     assert code == 1, report
     found = report["findings"]
-    assert {each["rule"] for each in found} == {RULES[service]}
-    assert any(word in each["is"] for each in found)
-    assert any(each["file"].startswith(f"config/{service}/") for each in found)
+    assert {each["rule"] for each in found} == {RULES[service] for service, _, _, _ in lines}
+    for service, _, _, word in lines:
+        own = [each for each in found if each["rule"] == RULES[service]]
+        assert any(word in each["is"] for each in own), f"{service}: {own}"
+        assert all(each["file"].startswith(f"config/{service}/") for each in own), own
 
 
 def test_an_image_without_the_program_is_a_problem_not_a_pass(repository):

@@ -21,6 +21,7 @@ import pytest
 from tests.stack import mails
 from tests.stack.clients import Mailbox, Sink
 from tests.stack.scenes import Scene, message_id
+from tests.stack.stack import speaker
 
 pytestmark = pytest.mark.parametrize("stack", ["default answers"], indirect=True)
 
@@ -158,9 +159,7 @@ class Figures:
 
 @pytest.fixture
 def figures(request) -> Figures:
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    reporter.ensure_newline()
-    return Figures(reporter.write_line)
+    return Figures(speaker(request.config))
 
 
 def test_a_burst_of_fifty_at_once_is_accepted_whole_and_in_order(scene, figures):

@@ -48,8 +48,8 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def step(script: str, folder: Path, environment: Mapping[str, str]) -> None:
-    """Run one script as GitHub does; fails with its output."""
+def step(script: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Run one script as GitHub does and return its output; a failure shows it."""
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         cwd=folder,
@@ -61,3 +61,4 @@ def step(script: str, folder: Path, environment: Mapping[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout[-6000:]}"
+    return done.stdout

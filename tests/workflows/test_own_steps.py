@@ -29,9 +29,9 @@ CHOSEN = {
     "make policies-test": "test_waivers",
     "make terraform-test": "test_front_door",
 }
-#: The demo of the tests has a name and ports of its own: somebody's demo may be running.
+#: The demo of the tests has a name and ports of its own: others may be running.
 DEMO = {"project_name": "Workflow demo"}
-FIRST_PORT = 23000
+FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000")) + 500
 PORTS = ("WEB", "SINK", "IMAPS", "SUBMISSION", "SUBMISSIONS", "API")
 
 

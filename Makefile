@@ -71,7 +71,9 @@ test: $(VENV)/.dev system ## Everything, on real containers
 
 # Two at a time, each with stacks of its own: most of it waits for containers.
 docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the stack, the stand-ins, the workflows
+	@rm -f $(ARTIFACTS)/said.log
 	@$(RUN) -m pytest tests -m docker -n 2 --dist loadgroup $(PYTEST)
+	@cat $(ARTIFACTS)/said.log 2>/dev/null || true
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, in under two minutes (without Terraform)
 	@$(RUN) -m pytest tests -m "not docker"

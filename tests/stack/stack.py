@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,8 @@ import pytest
 
 T = TypeVar("T")
 ARTIFACTS = Path(os.environ.get("ARTIFACTS", "artifacts")).absolute()
+# What tests have to say, such as figures: `make docker-test` shows it at its end.
+SAID = ARTIFACTS / "said.log"
 PORTS = ("WEB", "SINK", "IMAPS", "SUBMISSION", "SUBMISSIONS", "API")
 
 
@@ -38,17 +39,21 @@ def eventually(look: Callable[[], T], limit: float = 30, every: float = 0.2) -> 
 
 
 def speaker(config: pytest.Config) -> Callable[[str], None]:
-    """Return what writes a line past pytest's capturing; from a process of pytest-xdist that takes stderr."""
-    if reporter := config.pluginmanager.getplugin("terminalreporter"):
-        reporter.ensure_newline()
-        return reporter.write_line
+    """Return what writes a line past pytest's capturing: into a file from a process of pytest-xdist."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
 
-    def write(line: str) -> None:
+    def to_the_terminal(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(line, file=sys.stderr, flush=True)
+            reporter.ensure_newline()
+            reporter.write_line(line)
 
-    return write
+    def into_a_file(line: str) -> None:
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        with SAID.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    return into_a_file if hasattr(config, "workerinput") else to_the_terminal
 
 
 def run(*command: str, cwd: Path, env: Mapping[str, str] | None = None, limit: float = 900) -> str:

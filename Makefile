@@ -93,7 +93,7 @@ terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Ter
 
 soak: $(VENV)/.dev system ## The long series at full size: 5,000 mails while everything is killed and cut (MAILS=, SEED=)
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
-	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
+	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
 
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)

@@ -1,6 +1,9 @@
 """`mailctl sync` as a timer and a person run it: what it prints, keeps and tells."""
 
 import json
+import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -58,3 +61,23 @@ def test_a_person_lists_with_a_profile_or_a_role(
     by_role = cli("sync", "--list", "--versions", "--profile", "admin", *mfa, input="123456\n")
     assert "?versionId=" in by_role.stdout and "Code of arn:aws" in by_role.stderr
     assert f"s3://{BUCKET}/{PREFIX}" in cli("sync", "--list", "--json", "--profile", "admin").stdout
+
+
+def test_a_full_disk_is_said_and_the_next_run_copies(offsite: Path, cli: Cli) -> None:
+    snapshots.make(offsite, mails={"mail/example.com/ada/mail/cur/1.a:2,S": os.urandom(3_000_000)})
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        # A limit on the size of files is met like a full disk: by a write that fails.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        try:
+            failed = cli("sync", "--json")
+            os.write(writer, f"{failed.exit_code} {failed.stdout}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        code, _, said = pipe.read().partition(" ")
+    os.waitpid(child, 0)
+    assert code == "1" and json.loads(said)["problems"][0]["field"] == "disk"
+    assert cli("sync").exit_code == 0 and "whole and locked" in cli("sync", "--verify").stdout

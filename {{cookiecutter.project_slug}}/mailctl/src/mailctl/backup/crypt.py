@@ -1,5 +1,6 @@
 """Encryption with age: to the owner's key, which is kept offline, and to this host's own, for drills."""
 
+import errno
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -70,10 +71,13 @@ def identities(context: Context, file: Path | None = None) -> list[str]:
 
 
 def encrypt(source: BinaryIO, target: BinaryIO, recipients: list[str]) -> None:
-    """Stream `source` into `target`, readable by each of `recipients`."""
+    """Stream `source` into `target`, readable by each of `recipients`. Raises OSError, on a full disk too."""
     import pyrage
 
-    pyrage.encrypt_io(source, target, [_recipient(word) for word in recipients])
+    try:
+        pyrage.encrypt_io(source, target, [_recipient(word) for word in recipients])
+    except pyrage.EncryptError as error:  # it wraps what writing raised
+        raise OSError(errno.EIO, str(error)) from None
 
 
 def decrypt(source: BinaryIO, target: BinaryIO, identities: list[str]) -> None:

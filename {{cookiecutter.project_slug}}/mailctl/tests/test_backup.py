@@ -202,6 +202,7 @@ def small_disk(tmp_path: Path) -> Path:
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_disk_without_room_is_told_first_and_one_that_fills_up_leaves_nothing_half_done(
     repo: Path,
     engine: FakeEngine,

@@ -74,6 +74,7 @@ class MovingMail(threading.Thread):
         known, number = self._any()
         place = self._folder() / "cur" / f"{self._new_name()}:2,"
         os.link(known[number], place)
+        self._ended.wait(self.pause)
         known[number].unlink()
         known[number] = place
 

@@ -118,6 +118,7 @@ def test_a_component_that_fails_stops_no_other_and_the_run_fails_loudly(
 def test_a_dump_that_ends_early_is_no_dump(host: BackupHost, cli: Cli) -> None:
     host.docker.answer("sh", "CREATE TABLE mailboxes (\n")
     assert "ended before its last line" in backup(cli, code=1)["components"]["mysql"]["error"]
+    assert backup(cli, code=1)["new_messages"] == 0, "the mail of the failed snapshot is linked"
 
 
 def test_a_failed_run_leaves_the_good_snapshot_of_the_same_day(host: BackupHost, cli: Cli) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_mail import MovingMail, numbers, wait_for_steps
 
-from mailctl.backup import mailcopy
+from mailctl.backup import mailcopy, maildir
 from mailctl.backup.mailcopy import copy_tree
 from mailctl.backup.manifest import file_digest, read_index
 
@@ -104,6 +105,24 @@ def test_a_mail_that_was_changed_or_damaged_is_copied_again(box: Path, tmp_path:
     copied = copy_tree(tmp_path / "mailboxes", tmp_path / "two", tmp_path / "one")
     assert copied.new == 2
     assert not any(p.stat().st_size == 3 for p in (tmp_path / "two").rglob("1*"))
+
+
+def test_a_mail_on_its_way_between_two_folders_is_one_and_a_copy_that_stays_is_two(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dovecot's MOVE gives the file a second name and removes the first one when it is done."""
+    monkeypatch.setattr(maildir, "MOVE_SECONDS", 1)
+    first, other = list((box / "mail/.Sent").glob("*/1*"))[:2]
+    os.link(first, box / "mail/.Archive/cur/moved.host:2,")
+    os.link(other, box / "mail/.Archive/cur/copied.host:2,")
+    mover = threading.Timer(0.2, first.unlink)
+    mover.start()
+    copy_tree(tmp_path / "mailboxes", tmp_path / "one")
+    mover.join()
+    found = Counter(numbers(tmp_path / "one"))
+    assert found.total() == 41 and [n for n, times in found.items() if times == 2] == [
+        int(other.read_text().split("\n")[0].removeprefix("Subject: "))
+    ]
 
 
 def test_a_file_that_cannot_be_linked_is_copied(

@@ -21,6 +21,8 @@ MESSAGES = ("cur", "new")
 ROUNDS = 30
 # File systems write times with the kernel's tick, 10 ms at most: a younger time proves nothing.
 TICK_NS = 25_000_000
+# Within how many seconds Dovecot removes the first name of a mail that it moves.
+MOVE_SECONDS = 5
 _MISSING = -1
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -80,8 +82,10 @@ class Mailbox:
         """
         for _ in range(rounds):
             if not self.refresh():
-                return [m for listed in self._listed.values() for m in listed.messages], []
-        return self._in_motion()
+                messages = [m for listed in self._listed.values() for m in listed.messages]
+                return self._without_moves(messages), []
+        kept, missed = self._in_motion()
+        return self._without_moves(kept), missed
 
     def refresh(self) -> bool:
         """List again what changed; False when nothing has since the last call."""
@@ -134,6 +138,40 @@ class Mailbox:
                 except FileNotFoundError:
                     continue  # renamed this moment: the folder is listed again
                 yield Message(folder, name, inode, found.st_size, found.st_mtime_ns, found.st_nlink)
+
+    def _without_moves(self, messages: list[Message]) -> list[Message]:
+        """Dovecot moves a mail by a second name and removes the first one a moment later: that is one mail.
+
+        Names that are both still there after a while are copies that somebody made.
+        """
+        counted = Counter(m.inode for m in messages)
+        if len(counted) == len(messages):
+            return messages
+        several: dict[int, list[Message]] = {}
+        for message in (m for m in messages if counted[m.inode] > 1):
+            several.setdefault(message.inode, []).append(message)
+        gone: set[Message] = set()
+        for _ in range(MOVE_SECONDS * 10):
+            for inode, names in list(several.items()):
+                left = [age for m in names if (age := self._age(m)) is not None]
+                if len(left) < len(names):
+                    kept = next((m for m in names if self._age(m) is not None), names[-1])
+                    gone.update(m for m in names if m != kept and self._age(m) is None)
+                if len(left) < len(names) or min(left) > MOVE_SECONDS:
+                    del several[inode]
+            if not several:
+                break
+            Event().wait(0.1)
+        return [m for m in messages if m not in gone]
+
+    def _age(self, message: Message) -> float | None:
+        """Seconds since the file got or lost a name; None when it no longer has this one."""
+        with directory(self.home, message.folder) as fd:
+            try:
+                found = os.stat(message.name, dir_fd=fd, follow_symlinks=False) if fd is not None else None
+            except FileNotFoundError:
+                return None
+        return abs(time.time() - found.st_ctime) if found and found.st_ino == message.inode else None
 
     def _in_motion(self) -> tuple[list[Message], list[Message]]:
         """The last look, with a mail that was met in two places once, and those that it did not meet."""

@@ -16,7 +16,7 @@ from mailctl import __version__
 from mailctl.backup import containers, crypt, database, manifest, parts, publish, retention
 from mailctl.backup.bars import Bars
 from mailctl.backup.mailcopy import MailCopy, index_digest
-from mailctl.backup.snapshot import Snapshot, latest, read
+from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.backup.where import hdd
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
@@ -74,7 +74,7 @@ def take(context: Context, weekly: bool, bars: Bars) -> Outcome:
     final = root / "daily" / today(context)
     built = publish.partial(final)
     built.mkdir(mode=0o700)
-    run = Run(context, built, latest(root), recipients, bars)
+    run = Run(context, built, _with_mail(root), recipients, bars)
     try:
         outcome = _finish(run, final)
     except OSError as error:
@@ -186,6 +186,11 @@ def _finish(run: Run, final: Path) -> Outcome:
         return Outcome(Snapshot(final, saved), kept=False, new=run.new, new_bytes=run.new_bytes)
     publish.publish(run.folder, final)
     return Outcome(Snapshot(final, saved), new=run.new, new_bytes=run.new_bytes)
+
+
+def _with_mail(root: Path) -> Snapshot | None:
+    """The newest snapshot that has the mail, whatever else failed: only new mail is copied then too."""
+    return next((found for found in reversed(every(root)) if found.manifest.components["mail"]["ok"]), None)
 
 
 def _good(path: Path) -> bool:

@@ -73,21 +73,19 @@ class Client(threading.Thread):
     def _act(self) -> None:
         source, target = self.random.sample(FOLDERS, 2)
         self.session.select(source)
-        numbers = self.session.search(None, "ALL")[1][0].split()
-        if not numbers:
+        uids = self.session.uid("SEARCH", "ALL")[1][0].split()
+        if not uids:
             return
-        number = self.random.choice(numbers)
-        act = self.random.randrange(10)
+        uid, act = self.random.choice(uids), self.random.randrange(10)
         if act < 4:
-            self.session.store(number, self.random.choice(("+FLAGS", "-FLAGS")), r"(\Flagged \Seen)")
-        elif act < 9:
-            self.session.uid(
-                "MOVE", self.session.fetch(number, "(UID)")[1][0].split()[2].rstrip(b")"), target
-            )
+            self.session.uid("STORE", uid, self.random.choice(("+FLAGS", "-FLAGS")), r"(\Flagged \Seen)")
+        elif act < 9 or len(self.gone) > MAILS / 2:
+            self.session.uid("MOVE", uid, target)
         else:
-            subject = self.session.fetch(number, "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1][0][1]
-            self.gone.add(int(subject.split()[-1]))
-            self.session.store(number, "+FLAGS", r"(\Deleted)")
+            answer = self.session.uid("FETCH", uid, "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
+            found = [part[1] for part in answer if isinstance(part, tuple)]
+            self.gone.update(int(subject.split()[-1]) for subject in found)
+            self.session.uid("STORE", uid, "+FLAGS", r"(\Deleted)")
             self.session.expunge()
 
 

@@ -56,7 +56,7 @@ PINNED = {
 }
 #: Files for tests and stand-ins that pin nothing, or whose pins are what is tested.
 NOT_OURS = re.compile(
-    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/standins/[^/]+/Dockerfile"
+    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/(?:standins/[^/]+|stack/host)/Dockerfile"
 )
 
 

@@ -125,7 +125,7 @@ def _without_what_follows(repository: Repository, report: Report) -> list[Findin
 
 
 def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> Result:
-    """Judge one folder: everything but waivers and what changed."""
+    """Judge one folder: everything but waivers and what changed; without `tools` in this process alone."""
     repository = Repository(root)
     report = Report(problems=list(loaded.problems))
     result = Result(report, {rule.rule_id: of_rule(rule) for rule in loaded.rules.values()} | OTHERS)
@@ -138,7 +138,7 @@ def judge(root: Path, options: Options, loaded: Loaded, tools: bool = True) -> R
     with ThreadPoolExecutor(max_workers=4) as pool:
         running: Running = {}
         # checkov takes as long as everything else: a process of its own finds out what is not known yet.
-        ahead = own_checks.ahead(repository, _frameworks(options))
+        ahead = own_checks.ahead(repository, _frameworks(options)) if tools else None
         if tools:
             attempt("checkers", lambda: running.update(_start_tools(repository, options, pool)))
         run_rules(repository, wanted, loaded, report)

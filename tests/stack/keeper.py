@@ -92,7 +92,9 @@ def picture(box: Mailbox) -> dict[str, Any]:
     """All that a mail program sees of a mailbox: folders, mails, flags, dates, quota."""
     seen: dict[str, Any] = {"quota": box.imap.getquotaroot("INBOX")[1][1][0].split()[-1]}
     for line in box.imap.list()[1]:
-        folder = line.decode().rpartition('"/" ')[2]
+        flags, _, folder = line.decode().rpartition(' "/" ')
+        if "NoSelect" in flags or "NonExistent" in flags:
+            continue
         total = int(box.imap.select(folder, readonly=True)[1][0])
         parts = box.imap.fetch("1:*", "(UID FLAGS INTERNALDATE BODY.PEEK[])")[1] if total else []
         seen[folder] = sorted(_mail(head, body) for head, body in (p for p in parts if isinstance(p, tuple)))

@@ -88,7 +88,7 @@ class Mailbox:
         names = []
         for line in self._ok(self._imap.list('""', "*"), "LIST"):
             found = _LISTED.match(line if isinstance(line, bytes) else b"")
-            if found and b"\\NoSelect" not in found["flags"] and b"\\Noselect" not in found["flags"]:
+            if found and not {b"\\noselect", b"\\nonexistent"} & set(found["flags"].lower().split()):
                 names.append(found["name"].decode().strip('"'))
         return names
 

@@ -93,7 +93,7 @@ def picture(box: Mailbox) -> dict[str, Any]:
     seen: dict[str, Any] = {"quota": box.imap.getquotaroot("INBOX")[1][1][0].split()[-1]}
     for line in box.imap.list()[1]:
         flags, _, folder = line.decode().rpartition(' "/" ')
-        if "NoSelect" in flags or "NonExistent" in flags:
+        if "noselect" in flags.lower():
             continue
         total = int(box.imap.select(folder, readonly=True)[1][0])
         parts = box.imap.fetch("1:*", "(UID FLAGS INTERNALDATE BODY.PEEK[])")[1] if total else []

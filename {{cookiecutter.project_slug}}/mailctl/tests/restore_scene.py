@@ -66,7 +66,7 @@ def make_snapshot(
     _seal(path / "config" / "env.age", sealed.env, sealed)
     _seal(path / "config" / "secrets.tar.age", archive({"relay_password": b"restored relay\n"}), sealed)
     _seal(path / "ssl" / "tls.tar.age", archive({"dovecot_tls.key": b"restored key\n"}), sealed)
-    _seal(path / "dkim" / "keys.tar.age", archive({"example.com.s1.key": b"restored dkim\n"}), sealed)
+    _seal(path / "dkim" / "keys.tar.age", archive({"dkim/example.com.s1.key": b"restored dkim\n"}), sealed)
     started = started or f"{id.partition('/')[2]}T02:00:00Z"
     manifest.save(path, _manifest(path, id, started, mailboxes, sealed))
     return read(path)

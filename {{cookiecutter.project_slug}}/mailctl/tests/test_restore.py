@@ -19,7 +19,7 @@ from typer.testing import Result
 
 from mailctl.backup import crypt
 from mailctl.backup.restore.imap import folders, mails, shown, utf7
-from mailctl.backup.restore.stage import UID_GAP, with_gap
+from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.snapshot import Snapshot
 
 # How often it is killed; `make soak` asks for more.
@@ -122,6 +122,15 @@ def test_settings_and_certificates_come_back_and_this_hosts_own_stay(server: Ser
     assert (secrets / "backup_age_identity").is_file() and secrets.stat().st_mode & 0o777 == 0o700
     assert "ADMIN_EMAIL=old@example.com" in env and f"HDD_PATH={server.hdd}" in env
     assert (server.repo / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_dkim_keys_lie_in_a_folder_of_their_archive_as_docker_copies_them(
+    server: Server, tmp_path: Path
+) -> None:
+    sealed = server.snapshot.path / "dkim" / "keys.tar.age"
+    identity = (server.repo / "secrets" / "backup_age_identity").read_text().splitlines()[-1]
+    assert unpack(sealed, [identity], tmp_path) == ["example.com.s1.key"]
+    assert (tmp_path / "example.com.s1.key").read_bytes() == b"restored dkim\n"
 
 
 def test_a_key_that_does_not_fit_is_told_and_nothing_is_touched(server: Server, tmp_path: Path) -> None:

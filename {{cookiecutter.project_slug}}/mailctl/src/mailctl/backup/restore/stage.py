@@ -114,16 +114,14 @@ def unpack(
 ) -> list[str]:
     """Write the files of an encrypted archive into the folder `target`; returns their names.
 
-    Only plain files directly in `target` are taken. Raises Refused for anything else.
+    Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
     """
     names = []
     with tarfile.open(fileobj=io.BytesIO(unseal(sealed, identities))) as tar:
         for member in (one for one in tar if not one.isdir()):
-            name, content = (
-                member.name.removeprefix("./"),
-                tar.extractfile(member) if member.isreg() else None,
-            )
-            if content is None or "/" in name or name in ("", ".", ".."):
+            folder, _, name = member.name.rpartition("/")
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None or "/" in folder or name in ("", ".", ".."):
                 wrong = f"holds {member.name!r}, and only plain files are expected"
                 raise Refused(Problem(sealed.name, wrong, "use another snapshot", value=str(sealed)))
             _write(target / name, content.read(), member.mode & 0o777, owner)

@@ -70,14 +70,20 @@ def newest_or(hdd: Path, source: str) -> Snapshot:
 
 
 def scan(
-    context: Context, snapshot: Snapshot, quarantine: Path | None = None, progress: Progress | None = None
+    context: Context,
+    snapshot: Snapshot,
+    quarantine: Path | None = None,
+    progress: Progress | None = None,
+    below: str = "",
 ) -> ScanResult:
-    """Scan every file of the mail. Raises Refused: no scanner runs, or it gave no verdict about a file.
+    """Scan every file of the mail, or those whose path begins with `below`.
 
+    Raises Refused: no scanner runs, or it gave no verdict about a file.
     The snapshot itself is never changed: what is found is copied into `quarantine`, with a list, and whoever
     restores leaves these paths out.
     """
-    paths = [path for path, _ in read_index(snapshot.path / MAIL_INDEX)]
+    index = read_index(snapshot.path / MAIL_INDEX)
+    paths = [path for path, _ in index if path.startswith(below)]
     container = running(context, "clamav")
     with subprocess.Popen(
         ["docker", "exec", "-i", container, *PIPE], stdin=subprocess.PIPE, stdout=subprocess.PIPE

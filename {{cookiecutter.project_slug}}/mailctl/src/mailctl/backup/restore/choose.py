@@ -140,9 +140,10 @@ def refuse_without_room(
             raise Refused(Problem("disk", wrong, fix, value=str(path)))
 
 
-def scan(context: Context, snapshot: Snapshot, quarantine: Path | None) -> list[str]:
-    """Look for viruses; returns the paths that were set aside. Raises Refused when there are any otherwise.
+def scan(context: Context, snapshot: Snapshot, quarantine: Path | None, below: str = "") -> list[str]:
+    """Look for viruses in the mail, or in what is `below` a path; returns what was set aside.
 
+    Raises Refused when there are any and no folder for them.
     A scanner that does not run, as on a new host, is started for it. A server without one is not scanned.
     """
     compose = Compose(context.repo, environ=context.environ)
@@ -156,7 +157,7 @@ def scan(context: Context, snapshot: Snapshot, quarantine: Path | None) -> list[
         context.out.note("starting the virus scanner (its first start fetches the signatures)")
         compose.run("up", "--detach", "--wait", "--wait-timeout", SCANNER_SECONDS, "--no-deps", SCANNER)
     context.out.note(f"scanning {snapshot.id}")
-    result = look(context, snapshot, quarantine)
+    result = look(context, snapshot, quarantine, below=below)
     if result.ok:
         return [finding.path for finding in result.findings]
     found = [Problem(one.path, f"holds {one.signature}", QUARANTINE) for one in result.findings]

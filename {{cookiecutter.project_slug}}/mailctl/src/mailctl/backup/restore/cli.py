@@ -124,7 +124,7 @@ def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> di
     from mailctl.backup.restore.merge import merge
 
     with choose.found(context, choice, ("mail",), part.address) as snapshot:
-        left_out = choose.scan(context, snapshot, choice.quarantine)
+        left_out = choose.scan(context, snapshot, choice.quarantine, f"{part.below(Path('mail'))}/")
         result = merge(context, snapshot, part, left_out, dry_run)
     word = "would add" if dry_run else "added"
     for name, number in result["added"].items():

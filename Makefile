@@ -75,8 +75,8 @@ docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the s
 	@$(RUN) -m pytest tests -m docker -n 2 --dist loadgroup $(PYTEST)
 	@cat $(ARTIFACTS)/said.log 2>/dev/null || true
 
-test-fast: $(VENV)/.dev ## Everything that needs no Docker, in under two minutes (without Terraform)
-	@$(RUN) -m pytest tests -m "not docker"
+test-fast: $(VENV)/.dev ## Everything that needs no Docker, side by side (without Terraform and the gate)
+	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal
 
 policies-test: $(POLICIES)/.done ## The gate: rules, fixtures, mutations, reports
 	@$(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
@@ -91,7 +91,9 @@ policies-docs: $(POLICIES)/.done ## Regenerates policies/RULES.md, after a chang
 terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Terraform modules on Terraform's real core, with an AWS in memory
 	@CHECKOV=$(CURDIR)/$(CHECKOV)/bin/checkov $(TERRAFORM)/bin/python -m pytest -c tests/terraform/pytest.ini tests/terraform
 
-soak: $(VENV)/.dev system ## The long series at full size: 5,000 mails while everything is killed and cut (MAILS=, SEED=)
+# Of the gate: every rule, checker and check of checkov asked about every mutation, and all combinations of choices.
+soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: every mutation of the gate, 5,000 mails under faults (MAILS=, SEED=)
+	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies/test_mutations.py tests/policies/test_every_answer.py
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 from gate_run import git
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from policies.readers import Repository
 
-#: The same examples on every machine and in every run: what fails in CI fails here.
-settings.register_profile("gate", derandomize=True, deadline=None)
+#: The same examples on every machine and in every run: what fails in CI fails here. It may be busy.
+settings.register_profile(
+    "gate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("gate")
 
 TEMPLATE = Path(__file__).parents[2]

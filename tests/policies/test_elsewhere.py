@@ -70,85 +70,25 @@ def test_what_is_wrong_there_is_found(project, rule, place):
     assert place in {str(each.place) for each in found}
 
 
-KEYS = st.sampled_from(
-    [
-        "image",
-        "build",
-        "user",
-        "ports",
-        "volumes",
-        "networks",
-        "environment",
-        "healthcheck",
-        "deploy",
-        "logging",
-        "cap_add",
-        "cap_drop",
-        "command",
-        "entrypoint",
-        "security_opt",
-        "privileged",
-        "read_only",
-        "restart",
-        "init",
-        "depends_on",
-        "secrets",
-        "configs",
-        "devices",
-        "tmpfs",
-        "labels",
-        "env_file",
-        "extends",
-        "network_mode",
-        "stop_grace_period",
-        "stop_signal",
-        "pid",
-        "mem_limit",
-        "cpus",
-        "pids_limit",
-        "group_add",
-        "source",
-        "target",
-        "type",
-        "test",
-        "interval",
-        "retries",
-        "context",
-        "args",
-        "dockerfile",
-        "limits",
-        "resources",
-        "memory",
-        "options",
-        "driver",
-        "condition",
-        "published",
-        "host_ip",
-    ]
-)
+NAMES = """
+    image build user ports volumes networks environment healthcheck deploy logging cap_add cap_drop
+    command entrypoint security_opt privileged read_only restart init depends_on secrets configs
+    devices tmpfs labels env_file extends network_mode stop_grace_period stop_signal pid mem_limit
+    cpus pids_limit group_add source target type test interval retries context args dockerfile
+    limits resources memory options driver condition published host_ip
+"""
+KEYS = st.sampled_from(NAMES.split())
+ODD = [
+    "0:0", "80:80", "${A:-${B}}", "${", "$$", "a@sha256:x", "/:/", "1e400", "-1", "10m", "[::1]:1:2",
+    "!!x", ".",
+]  # fmt: skip
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
     st.floats(),
     st.text(max_size=12),
-    st.sampled_from(
-        [
-            "0:0",
-            "80:80",
-            "${A:-${B}}",
-            "${",
-            "$$",
-            "a@sha256:x",
-            "/:/",
-            "1e400",
-            "-1",
-            "10m",
-            "[::1]:1:2",
-            "!!x",
-            ".",
-        ]
-    ),
+    st.sampled_from(ODD),
 )
 VALUES = st.recursive(
     SCALARS,
@@ -179,40 +119,12 @@ def test_no_compose_rule_falls_on_any_shape(tmp_path, document, override):
     assert [problem.what for problem in report.problems] == []
 
 
-LINES = st.sampled_from(
-    [
-        "FROM",
-        "FROM a AS b",
-        "FROM b",
-        "FROM ${X}@",
-        "USER",
-        "USER ${U:-",
-        "ARG",
-        "ARG A=1 B",
-        "ENV A",
-        'ENV A="',
-        "ENV =",
-        "RUN",
-        "RUN <<E",
-        "E",
-        "RUN [",
-        'RUN ["a", 1]',
-        "COPY",
-        "COPY --from= a",
-        "ADD",
-        "ADD [",
-        "HEALTHCHECK",
-        "ONBUILD",
-        "ONBUILD USER",
-        "HEALTHCHECK CMD",
-        "\\",
-        "#",
-        "# syntax=x",
-        "CMD \\",
-        "pip install x",
-        "LABEL a b=c",
-    ]
-)
+LINES = st.sampled_from([
+    "FROM", "FROM a AS b", "FROM b", "FROM ${X}@", "USER", "USER ${U:-", "ARG", "ARG A=1 B", "ENV A",
+    'ENV A="', "ENV =", "RUN", "RUN <<E", "E", "RUN [", 'RUN ["a", 1]', "COPY", "COPY --from= a",
+    "ADD", "ADD [", "HEALTHCHECK", "ONBUILD", "ONBUILD USER", "HEALTHCHECK CMD", "\\", "#",
+    "# syntax=x", "CMD \\", "pip install x", "LABEL a b=c",
+])  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,12 +7,11 @@ from itertools import product
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from judging import LOADED, WHOLE
 
 from policies.gate.check import Options, judge
-from policies.gate.loading import load
-from tools import answers
+from tools import answers, covering
 
-LOADED = load()
 QUESTIONS = answers.questions()
 #: Each question with a fixed set of answers.
 CHOICES = {
@@ -20,7 +19,12 @@ CHOICES = {
     for question, default in QUESTIONS.items()
     if isinstance(default, bool | list)
 }
-COMBINATIONS = [dict(zip(CHOICES, values, strict=True)) for values in product(*CHOICES.values())]
+#: Each answer alone and each pair of answers; all combinations of choices in `make soak`.
+COMBINATIONS = (
+    [dict(zip(CHOICES, values, strict=True)) for values in product(*CHOICES.values())]
+    if WHOLE
+    else list(covering.combinations().values())
+)
 #: Answers at the edges of what is allowed, and those that could trip a rule that looks at names and numbers.
 EDGES = (
     {"object_lock_days": 1},

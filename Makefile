@@ -69,11 +69,8 @@ test: $(VENV)/.dev system ## Everything, on real containers
 	  && $(MAKE) --no-print-directory terraform-test \
 	  && $(MAKE) --no-print-directory docker-test
 
-# Two at a time, each with stacks of its own: most of it waits for containers.
 docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the stack, the stand-ins, the workflows
-	@rm -f $(ARTIFACTS)/said.log
-	@$(RUN) -m pytest tests -m docker -n 2 --dist loadgroup $(PYTEST)
-	@cat $(ARTIFACTS)/said.log 2>/dev/null || true
+	@$(RUN) -m pytest tests -m docker $(PYTEST)
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, side by side (without Terraform and the gate)
 	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal

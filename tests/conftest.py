@@ -20,18 +20,9 @@ settings.load_profile("busy")
 NEED_DOCKER = {"stack", "standins", "workflows"}
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of those folders, so that `make test-fast` leaves them out; say which stay together."""
+    """Mark the tests of those folders, so that `make test-fast` leaves them out."""
     here = Path(__file__).parent
     for item in items:
         if item.path.relative_to(here).parts[0] in NEED_DOCKER:
             item.add_marker(pytest.mark.docker)
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group(together(item)))
-
-
-def together(item: pytest.Item) -> str:
-    """What one process runs under `--dist loadgroup`: all tests on the same stack, else those of a file."""
-    parameters = getattr(item, "callspec", None)
-    return (parameters.params.get("stack") if parameters else None) or item.path.stem

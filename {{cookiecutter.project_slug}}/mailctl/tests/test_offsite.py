@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -14,8 +15,8 @@ import snapshots
 from botocore.exceptions import ClientError, EndpointConnectionError
 from s3 import BUCKET, DAYS, PREFIX, UPLOADER, Cloud
 
+from mailctl.backup import crypt, snapshot
 from mailctl.backup import offsite as package
-from mailctl.backup import snapshot
 from mailctl.backup.offsite import access, index, objects, packs
 from mailctl.backup.offsite import upload as uploading
 from mailctl.backup.offsite.objects import Bucket
@@ -80,6 +81,26 @@ def test_the_owner_s_key_alone_brings_it_back(
     (repo / "secrets" / "backup_age_identity").unlink()
     uri, key = f"s3://{BUCKET}/{PREFIX}{DAY}", repo / "owner.key"
     assert tree(package.fetch(context, uri, tmp_path / "back", identity=key).path) == tree(made.path)
+
+
+def test_a_new_owner_s_key_opens_the_next_copy_whole(
+    offsite: Path, context: Context, repo: Path, tmp_path: Path
+) -> None:
+    snapshots.make(offsite, "daily/2026-11-25")
+    upload(context)
+    key = crypt.new_identity()
+    (repo / "new.key").write_bytes(key)
+    public = crypt.public(key.decode().split()[-1])
+    text = (repo / ".env").read_text()
+    (repo / ".env").write_text(
+        re.sub("(?m)^BACKUP_AGE_RECIPIENTS=.*", f"BACKUP_AGE_RECIPIENTS={public}", text)
+    )
+    made = snapshots.make(offsite, DAY)
+    changed = Context(repo, context.out, context.environ)
+    upload(changed)
+    (repo / "secrets" / "backup_age_identity").unlink()
+    back = package.fetch(changed, DAY, tmp_path / "back", identity=repo / "new.key")
+    assert tree(back.path) == tree(made.path)
 
 
 def test_nothing_leaves_the_host_in_the_clear(made: Snapshot, context: Context, cloud: Cloud) -> None:

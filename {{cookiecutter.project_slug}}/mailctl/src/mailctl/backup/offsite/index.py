@@ -26,7 +26,8 @@ TOP = {"mail", "mysql", "config", "ssl", "dkim", "manifest.json", "mail.sha256"}
 class Remote:
     """The manifest in S3. `objects` is everything that the snapshot needs, packs and indexes, by name.
 
-    `snapshot` is the SHA-256 of the manifest.json inside; times are ISO 8601 in UTC.
+    `snapshot` is the SHA-256 of the manifest.json inside; times are ISO 8601 in UTC. Each of
+    `recipients` opens all of it.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Remote:
     bytes: int
     chain: list[str]
     objects: dict[str, Entry]
+    recipients: list[str] = field(default_factory=list)
 
     def text(self) -> bytes:
         document = {"version": 1, **asdict(self)}

@@ -113,6 +113,11 @@ class Upload:
             raise
         except Refused:
             return  # another host's, hidden or damaged: this run begins with a whole copy of its own
+        if not set(self.recipients) <= set(last.recipients):
+            self.index = Index()  # a new key opens none of the old packs, so it gets a whole copy
+            for path in self.folder.glob("[!.]*"):
+                path.unlink()
+            return
         sizes = {
             name.removeprefix("data/"): each["Size"] for name, each in self.bucket.objects("data/").items()
         }
@@ -171,6 +176,7 @@ class Upload:
             bytes=size,
             chain=self.chain,
             objects=self.objects,
+            recipients=self.recipients,
         )
         self.bucket.put_text(f"{found.id}/manifest.json", made.text())
         self.report.copied.append(found.id)

@@ -57,8 +57,8 @@ def drill(context: Context, wanted: list[str]) -> list[Drill]:
 @contextlib.contextmanager
 def _empty(beside: Scratch) -> Iterator[None]:
     """Nothing is there before, and nothing after, however it ends."""
-    _clear(beside)
     try:
+        _clear(beside)
         yield
     finally:
         _clear(beside)

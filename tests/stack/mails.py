@@ -40,6 +40,11 @@ def head(to: str, subject: str, *fields: str, sender: str = "writer@sender.examp
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
+def crlf(mail: bytes) -> bytes:
+    """A mail as it was sent: on disk, Dovecot ends lines as Unix does."""
+    return mail.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
 def plain(to: str, subject: str = "plain", text: bytes = b"Good morning.\r\n") -> bytes:
     return head(to, subject, "Content-Type: text/plain; charset=utf-8") + b"\r\n" + text
 

@@ -9,6 +9,11 @@ import dns.message
 import dns.rrset
 
 TUNNEL_ADDRESS = "192.0.2.10"
+#: What the includes of the SPF record say, by their names.
+INCLUDES = {
+    "_spf.mx.cloudflare.net": "v=spf1 ip4:192.0.2.0/24 -all",
+    "sendgrid.net": "v=spf1 ip4:192.0.2.9 ~all",
+}
 
 
 class FakeDns(socketserver.ThreadingUDPServer):
@@ -20,7 +25,7 @@ class FakeDns(socketserver.ThreadingUDPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.state = state
         self.hidden: set[str] = set()
-        self.extra: dict[tuple[str, str], list[str]] = {}
+        self.extra = {("TXT", name): [f'"{text}"'] for name, text in INCLUDES.items()}
 
     @property
     def address(self) -> str:

@@ -1,7 +1,9 @@
-"""Serve a fake Cloudflare until Ctrl-C; the first line printed is what a shell evaluates to use it."""
+"""Serve a fake Cloudflare, and DNS with its records, until Ctrl-C; a shell evaluates the line printed."""
 
 import argparse
 import threading
+
+from fake_dns import FakeDns
 
 from fake_cloudflare.server import FakeCloudflare
 
@@ -11,8 +13,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--zone", default="example.com")
     options = parser.parse_args()
-    with FakeCloudflare(options.zone, options.port) as fake:
-        print(f"export CLOUDFLARE_BASE_URL={fake.url} CLOUDFLARE_API_TOKEN={fake.token}", flush=True)
+    with FakeCloudflare(options.zone, options.port) as fake, FakeDns(fake.state) as dns:
+        account = f"CLOUDFLARE_BASE_URL={fake.url} CLOUDFLARE_API_TOKEN={fake.token}"
+        print(f"export {account} FAKE_DNS={dns.address}", flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -7,8 +7,9 @@ import boto3
 import requests
 from botocore.config import Config
 from moto import settings
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.s3.models import S3Backend
+from moto.s3.models import S3Backend, s3_backends
 from moto.server import ThreadedMotoServer
 
 BUCKET, PREFIX, REGION, USER = "example-com-mail-backup", "mailserver/", "ap-northeast-1", "host-uploader"
@@ -99,6 +100,11 @@ class Cloud:
             rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
             s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
         return name
+
+    def end_lock(self, name: str) -> None:
+        """As if the days had passed for which the newest version of an object is locked."""
+        (backend,) = (each for each in s3_backends[ACCOUNT_ID].values() if BUCKET in each.buckets)
+        backend.get_object(BUCKET, f"{PREFIX}{name}").lock_until = "2026-01-01T00:00:00Z"
 
     def stop(self) -> None:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = self._before

@@ -20,6 +20,7 @@ from mailctl.backup import offsite as package
 from mailctl.backup.offsite import access, index, objects, packs
 from mailctl.backup.offsite import upload as uploading
 from mailctl.backup.offsite.objects import Bucket
+from mailctl.backup.offsite.prune import prune, remove
 from mailctl.backup.offsite.upload import manifests, read, upload
 from mailctl.backup.offsite.verify import verify
 from mailctl.backup.snapshot import Snapshot
@@ -253,6 +254,47 @@ def test_verify_finds_what_was_hidden_overwritten_or_locked_too_short(
     s3.delete_object(**where)
     assert "404" in verify(bucket).problems[0].wrong
     assert upload(context).copied == []
+
+
+def test_prune_removes_what_no_copy_needs_once_its_lock_has_ended(
+    made: Snapshot, offsite: Path, context: Context, cloud: Cloud
+) -> None:
+    upload(context)
+    snapshots.make(offsite, "daily/2026-11-27", mails(2))
+    upload(context)
+    bucket, s3 = remote(cloud, context), cloud.client()
+    everything = bucket.objects("data/").keys()
+    assert (prune(bucket).removed, prune(bucket).locked) == (0, 0)
+    s3.delete_object(Bucket=BUCKET, Key=f"{PREFIX}{DAY}/manifest.json")
+    locked = prune(bucket)
+    assert locked.removed == 0 and locked.locked > 0 and bucket.objects("data/").keys() == everything
+    for name in everything:
+        cloud.end_lock(name)
+    assert prune(bucket).removed == locked.locked
+    assert verify(bucket).problems == [p for p in verify(bucket).problems if "locked" in p.wrong]
+    package.fetch(context, "latest", offsite / "back")
+
+
+def test_prune_deletes_nothing_when_a_manifest_cannot_be_read_or_there_is_none(
+    made: Snapshot, context: Context, cloud: Cloud
+) -> None:
+    bucket = remote(cloud, context)
+    assert "nothing says what is needed" in refused(prune, bucket)
+    upload(context)
+    for name in bucket.objects("data/"):
+        cloud.end_lock(name)
+    before = bucket.objects("data/").keys()
+    bucket.put_text("daily/2026-11-27/manifest.json", b"{}")
+    refused(prune, bucket)
+    assert bucket.objects("data/").keys() == before
+
+
+def test_the_uploader_s_key_cannot_prune(made: Snapshot, context: Context, cloud: Cloud) -> None:
+    upload(context)
+    name = next(iter(remote(cloud, context).objects("data/")))
+    cloud.end_lock(name)
+    with pytest.raises(Refused, match="does not allow"):
+        remove(Bucket(cloud.client(key=cloud.uploader), access.place(context)), name)
 
 
 def test_what_is_hidden_in_s3_is_sent_again_with_the_next_snapshot(

@@ -33,6 +33,12 @@ def sync(
     versions: Annotated[
         bool, typer.Option("--versions", help="With --list: also overwritten and hidden ones (restore role).")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Remove data that no copy needs and no lock holds (an administrator's profile)."
+        ),
+    ] = False,
     profile: ProfileOption = None,
     role: RoleOption = None,
     mfa: MfaOption = None,
@@ -49,6 +55,8 @@ def sync(
             _list(context, by, versions)
         elif verify:
             _verify(context, by)
+        elif prune:
+            _prune(context, by)
         else:
             _sync(context)
 
@@ -115,6 +123,18 @@ def _verify(context: Context, by: "Access") -> None:
         f"{len(found.copies)} copies, {found.objects} objects, {size(found.bytes)}: whole and locked"
     )
     context.out.document({"ok": True, "copies": found.copies, "objects": found.objects, "bytes": found.bytes})
+
+
+def _prune(context: Context, by: "Access") -> None:
+    from mailctl.backup.offsite.prune import prune
+    from mailctl.format import size
+
+    with bar(context) as progress:
+        found = prune(_bucket(context, by), progress)
+    context.out.show(
+        f"{found.removed} objects removed, {size(found.bytes)}; {found.locked} more are not needed but locked"
+    )
+    context.out.document({"ok": True, "removed": found.removed, "bytes": found.bytes, "locked": found.locked})
 
 
 def _list(context: Context, by: "Access", versions: bool) -> None:

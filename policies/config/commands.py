@@ -1,6 +1,6 @@
 """Demands on commands, wherever a repository has some: `when` fits a command that matters, `unless` one that
 is fine, and `needs` has patterns each of which some command of the same file, or of one that it names, must
-fit.
+fit. `documents: true` looks at the blocks of documents instead, which people copy.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import Any
 
 from policies.config.reader import Configuration
 from policies.model import Found
-from policies.shared.scripts import Command, commands
+from policies.shared.scripts import Command, commands, documented
 
-WORDS = frozenset({"when", "unless", "needs", "why", "should"})
+WORDS = frozenset({"documents", "when", "unless", "needs", "why", "should"})
 #: What ends a command for good; what a pipe joins belongs together.
 ENDS = re.compile(r"&&|\|\||;")
 
 
 def check_commands(demand: dict[str, Any], subject: Configuration) -> Iterator[Found]:
-    """Yield the commands of scripts, Makefiles, timers and workflows that break one demand."""
-    found = subject.remember("commands", lambda: list(commands(subject.repository)))
+    """Yield the commands of scripts, Makefiles, timers and workflows, or of documents, that break it."""
+    name, source = ("documented", documented) if demand.get("documents") else ("commands", commands)
+    found = subject.remember(name, lambda: list(source(subject.repository)))
     when, unless = re.compile(demand["when"], re.IGNORECASE), re.compile(demand.get("unless", "(?!)"))
     for command in found:
         for part in (each.strip() for each in ENDS.split(command.text)):

@@ -1,4 +1,4 @@
-"""Secrets in any text, line by line: by shape, by name, by chance; plain or in base64."""
+"""Secrets in any text, line by line: by shape, by name, by chance."""
 
 from __future__ import annotations
 
@@ -45,7 +45,6 @@ NO_VALUE = re.compile(
 )
 WORD = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 PATH = re.compile(r"/[^/]+/[^/]+/[^/]+")
-BLOB = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 HASHES = re.compile(r"sha-?(?:1|256|384|512)\b|integrity|\sh1:", re.IGNORECASE)
 #: What is public by its nature, and pictures: never judged by chance.
 PUBLIC = re.compile(
@@ -86,8 +85,6 @@ def _by_shape(line: str, tests: bool) -> str:
         password = URL.search(line)
         example = EXAMPLE.search(line) or (password and NO_VALUE.search(password["password"]))
         return "" if tests or example else found
-    if not found:
-        found = next((what for blob in BLOB.findall(line) if (what := shape(blob))), "")
     return found
 
 

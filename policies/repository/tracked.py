@@ -121,20 +121,3 @@ def _added(said: Iterable[str]) -> Iterator[tuple[str, Place, str]]:
             file = text[4:].strip('"\t').removeprefix("b/")
         elif text.startswith("@@ ") and (matched := HUNK.match(text)):
             line, inside = int(matched[1]), True
-
-
-def messages(repository: Repository) -> Iterator[tuple[str, str]]:
-    """Yield each line of every commit's and tag's message: where it stands, the line."""
-    if not is_git(repository.root):
-        return
-    commits = ("log", "--all", "--format=%x00commit %h%n%B")
-    tags = ("for-each-ref", "refs/tags", "--format=%00tag %(refname:short)%0a%(contents)")
-    try:
-        for words in (commits, tags):
-            name = ""
-            for line in _lines(repository, *words):
-                # No message can hold a NUL.
-                name = line[1:] if line.startswith("\0") else name
-                yield from ((name, part) for part in line.splitlines() if not line.startswith("\0"))
-    except (OSError, subprocess.CalledProcessError) as error:
-        repository.problem("not-looked-at", Place("."), f"git's messages: {error}", "repair the repository")

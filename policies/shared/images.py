@@ -12,20 +12,10 @@ IMAGE = re.compile(
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$"
 )
 #: Tags that name no version, and the one word that no part of a tag may be.
-MOVING = {
-    "latest",
-    "stable",
-    "edge",
-    "main",
-    "master",
-    "nightly",
-    "dev",
-    "rolling",
-    "current",
-    "mainline",
-    "lts",
-}
-NEVER = re.compile(r"(?:^|[._-])latest(?:$|[._-])", re.IGNORECASE)
+MOVING = re.compile(
+    r"^(?:stable|edge|main|master|nightly|dev|rolling|current|mainline|lts)$|(?:^|[._-])latest(?:$|[._-])",
+    re.IGNORECASE,
+)
 
 
 def complaint(image: Any) -> str:
@@ -37,6 +27,6 @@ def complaint(image: Any) -> str:
         return f"{image} is no image name with tag and digest"
     if not matched["tag"]:
         return f"{image} has no tag"
-    if matched["tag"].lower() in MOVING or NEVER.search(matched["tag"]):
+    if MOVING.search(matched["tag"]):
         return f"{image} has the moving tag {matched['tag']}"
     return "" if matched["digest"] else f"{image} has no digest"

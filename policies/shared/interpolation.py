@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from policies.model import Place
 from policies.shared.limits import LONGEST_VALUE, MOST_VALUES
-from policies.shared.located import List, Map, Unreadable
+from policies.shared.located import Unreadable, copied
 from policies.shared.secrets import HARMLESS, is_named
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -122,18 +122,7 @@ def interpolate(text: str, variables: Variables) -> str:
 
 def interpolated(node: object, variables: Variables) -> object:
     """Return a copy of located values with every text interpolated; keys are left alone, as Compose does."""
-    if isinstance(node, Map):
-        copy = Map(node.place)
-        copy.tags = dict(node.tags)
-        for key, value in node.items():
-            copy.put(key, interpolated(value, variables), node.places[key])
-        return copy
-    if isinstance(node, List):
-        items = List(node.place)
-        for value, place in zip(node, node.places, strict=True):
-            items.add(interpolated(value, variables), place)
-        return items
-    return interpolate(node, variables) if isinstance(node, str) else node
+    return copied(node, lambda text: interpolate(text, variables))
 
 
 def env_file(text: str) -> dict[str, tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -74,19 +75,19 @@ def dig(node: Any, *path: Any) -> Any:
     return node
 
 
-def copied(node: Any) -> Any:
-    """Return a copy of located values, places and tags included; whoever turns one over needs its own."""
+def copied(node: Any, change: Callable[[str], Any] = str) -> Any:
+    """Return a copy of located values, places and tags included, with each text (but no key) changed."""
     if isinstance(node, Map):
         result = Map(node.place)
-        result.update({key: copied(value) for key, value in node.items()})
+        result.update({key: copied(value, change) for key, value in node.items()})
         result.places, result.tags = dict(node.places), dict(node.tags)
         return result
     if isinstance(node, List):
         items = List(node.place)
-        items.extend(map(copied, node))
+        items.extend(copied(value, change) for value in node)
         items.places = list(node.places)
         return items
-    return node
+    return change(node) if isinstance(node, str) else node
 
 
 def mapping(value: Any) -> dict:

@@ -20,16 +20,7 @@ from policies.shared.policy import Policy, policy
 #: What may be larger: only its beginning is searched.
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.pdf", "*.woff2")
 #: Folders that hold what tools made, in repositories that git does not know.
-MADE = (
-    ".git",
-    ".venv*",
-    "node_modules",
-    "__pycache__",
-    ".terraform",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".mypy_cache",
-)
+MADE = (".git", ".venv*", "node_modules", "__pycache__", ".terraform", ".*_cache")
 
 
 def is_git(root: Path) -> bool:
@@ -81,17 +72,9 @@ class Repository:
         return tuple(sorted(file for file in found if self.changes.get(file, "") is not None))
 
     def _git_files(self) -> list[str]:
-        command = [
-            "git",
-            "-C",
-            str(self.root),
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ]
-        top = ["git", "-C", str(self.root), "rev-parse", "--show-prefix"]
+        git = ["git", "-C", str(self.root)]
+        command = [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        top = [*git, "rev-parse", "--show-prefix"]
         try:
             prefix = subprocess.run(top, capture_output=True, check=True)
             if prefix.stdout.strip():

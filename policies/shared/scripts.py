@@ -1,46 +1,21 @@
-"""Commands, wherever a repository has some: scripts, Makefiles, workflows, systemd units, cron files,
-package.json.
-"""
+"""Commands, wherever a repository has some: scripts, Makefiles, workflows, systemd units, cron files."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policies.model import Place
 from policies.shared.located import where
+from policies.shared.rule import read
 
 if TYPE_CHECKING:
     from policies.shared.repository import Repository
 
-NAMES = (
-    "*.zsh",
-    "*.ksh",
-    "*.fish",
-    "*.bat",
-    "*.cmd",
-    "*.path",
-    "*/cron.daily/*",
-    "*/cron.weekly/*",
-    "*/cron.monthly/*",
-    "*/cron.hourly/*",
-    "*.sh",
-    "*.bash",
-    "*akefile",
-    "*.mk",
-    "*.service",
-    "*.timer",
-    "*crontab*",
-    "*/cron.d/*",
-    "*.cron",
-    "*.ps1",
-    "*justfile",
-)
-#: Text for people, and the gate's own examples.
-LEFT_OUT = ("policies/*", "*.md", "*/tests/*", "tests/*")
+NAMES = read(Path(__file__).with_name("scripts.yml"))
 #: The line that begins or ends a block of Markdown.
 FENCE = re.compile(r"^\s*(?:```|~~~)\s*(?P<language>\w*)")
 SHELL = re.compile(r"^#!.*\b(?:ba|da|z|k)?sh\b")
@@ -87,10 +62,17 @@ def blocks(text: str, file: str, languages: Collection[str] = ()) -> Iterator[Co
             block.append(line.removeprefix("$ "))
 
 
+def documented(repository: Repository, languages: Collection[str] = ()) -> Iterator[Command]:
+    """Yield the commands that documents show; sentences may warn of any."""
+    for file in repository.matching("*.md"):
+        if not file.startswith("policies/"):
+            yield from blocks(repository.text(file), file, languages)
+
+
 def script_files(repository: Repository) -> list[str]:
     """Return the files with commands, by name or by their first line."""
-    left_out = set(repository.matching(*LEFT_OUT))
-    named = set(repository.matching(*NAMES))
+    left_out = set(repository.matching(*NAMES["left_out"]))
+    named = set(repository.matching(*NAMES["scripts"]))
     plain = [file for file in repository.files if "." not in file.rpartition("/")[2] and file not in left_out]
     return sorted((named | {file for file in plain if SHELL.match(repository.text(file)[:100])}) - left_out)
 
@@ -108,10 +90,3 @@ def commands(repository: Repository) -> Iterator[Command]:
                         repository.text(workflow.file).splitlines()[place.line - 1].rstrip()[-1:] in "|>-+"
                     )
                     yield from logical(step["run"], workflow.file, place.line + block)
-    for file in repository.matching("*package.json"):
-        try:
-            scripts = json.loads(repository.text(file)).get("scripts", {})
-        except (ValueError, AttributeError, RecursionError):
-            continue
-        for text in scripts.values() if isinstance(scripts, dict) else ():
-            yield from (Command(each.text, Place(file)) for each in logical(str(text), file))

@@ -1,12 +1,11 @@
-"""What looks like a secret: by the name it has, by the shape of the value, or by what is hidden inside."""
+"""What looks like a secret: by the name it has, or by the shape of the value."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ SHAPES = [(re.compile(pattern), what) for pattern, what in TABLE["shapes"]]
 #: One of these is part of every shape: without one there is no need to look closer.
 HINT = re.compile(
     r"PRIVATEKEY|AKIA|ASIA|SG\.|gh[pousr]_|github_pat_|xox[abprs]-|eyJ|\$(?:2[aby]|5|6|y|apr1|argon)"
-    r"|hooks\.slack|AIza|glpat-|AGE-SECRET|PuTTY-User|v1\.0-|[Aa]uthorization:|AUTHORIZATION:"
+    r"|hooks\.slack|AIza|glpat-|AGE-SECRET|PuTTY-User|v1\.0-|[Aa]uthorization:|AUTHORIZATION:|LS0tLS1CRUdJTiB|QUdFLVNFQ1JFVC1LRVkt"
 )
 URL = re.compile(r"[a-z0-9+.-]://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECASE)
 #: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.
@@ -46,9 +45,6 @@ ANYWHERE = re.compile(r"\$\{?(?P<name>\w+)")
 #: Short numbers mean nothing as a rule, but a password may be one.
 NUMBER = re.compile(r"^\d{4,5}$")
 PASSWORD = re.compile(r"(?:pass|passwd|password|pwd)$", re.IGNORECASE)
-BASE64 = re.compile(r"^[A-Za-z0-9+/_-]{16,}={0,2}$")
-SHORTEST_BASE64 = 16
-HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){10,}")
 LONG = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 MIN_ENTROPY = 4.1
 
@@ -56,6 +52,12 @@ MIN_ENTROPY = 4.1
 def is_named(name: str) -> bool:
     """Tell whether a name says that it holds a secret."""
     return bool(NAMED.search(name)) and not NOT_NAMED.search(name)
+
+
+def is_holder(name: str) -> bool:
+    """Tell by its name whether a file is one that holds secrets; an example of one is not."""
+    examples = (".example", ".sample", ".template")
+    return any(fnmatch(name, each) for each in TABLE["holders"]) and not name.endswith(examples)
 
 
 def entropy(text: str) -> float:
@@ -66,25 +68,8 @@ def entropy(text: str) -> float:
     )
 
 
-def _decoded(text: str) -> str:
-    """Return what a base64 or hexadecimal text holds if that is text itself."""
-    squeezed = "".join(text.split())
-    if HEX.fullmatch(squeezed):
-        raw = bytes.fromhex(squeezed)
-        return raw.decode("ascii") if raw.isascii() else ""
-    if not BASE64.match(squeezed):
-        return ""
-    try:
-        raw = base64.b64decode(
-            squeezed.replace("-", "+").replace("_", "/") + "=" * (-len(squeezed) % 4), validate=True
-        )
-        return raw.decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
-def shape(text: str, depth: int = 2) -> str:
-    """Say which secret a text shows by its shape, base64 and line breaks notwithstanding; nothing if none."""
+def shape(text: str) -> str:
+    """Say which secret a text shows by its shape, line breaks notwithstanding; nothing if none."""
     squeezed = "".join(text.split())
     for candidate in {text, squeezed} if HINT.search(squeezed) else ():
         for pattern, what in SHAPES:
@@ -93,11 +78,6 @@ def shape(text: str, depth: int = 2) -> str:
     url = URL.search(text) if "://" in text else None
     if url and not HARMLESS.match(url["password"]) and not url["password"].startswith("$"):
         return "a password inside an address"
-    if depth:
-        for word in {squeezed, *text.split()}:
-            inner = _decoded(word) if len(word) >= SHORTEST_BASE64 else ""
-            if inner and (found := shape(inner, depth - 1) or given(inner)):
-                return f"{found}, in base64"
     return ""
 
 

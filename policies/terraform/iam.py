@@ -11,25 +11,14 @@ from typing import Any
 from policies.model import Place
 from policies.shared.located import List, Map, sequence, where
 from policies.terraform.blocks import Block, Module
+from policies.terraform.tables import table
 from policies.terraform.values import Json, Partial, Unknown, located_json
 
 #: Attributes that hold a policy, of whatever resource.
 ATTRIBUTES = ("policy", "assume_role_policy", "access_policy", "resource_policy")
 #: Their policy is about something else.
 OTHERS = ("aws_ecr_lifecycle_policy", "aws_dlm_lifecycle_policy", "aws_appautoscaling_policy")
-KEYS = set(
-    [
-        "Sid",
-        "Effect",
-        "Principal",
-        "NotPrincipal",
-        "Action",
-        "NotAction",
-        "Resource",
-        "NotResource",
-        "Condition",
-    ]
-)
+KEYS = table("tables")["statement"]
 #: An unknown piece in JSON that was written as text.
 PIECE = re.compile(r"^\$\{(?P<name>[^{}]*)\}$")
 #: What is known by name only is one thing: aws_s3_bucket.backup.arn.

@@ -1,7 +1,8 @@
-"""Terraform modules of a repository: each folder with .tf files, and which of them override others.
+"""Terraform modules of a repository: each folder with .tf files.
 
-Only plain .tf files are read. JSON syntax, OpenTofu's own files, values in tracked tfvars files and languages
-above Terraform are refused: a setting in one of them would decide, and nobody would review it here.
+Only plain .tf files are read. Files that override others, JSON syntax, OpenTofu's own files, values in
+tracked tfvars files and languages above Terraform are refused: a setting in one of them would decide, and
+nobody would review it here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ REFUSED = {
     ("*.tf.json", "*.tofu", "*.tofu.json", "*.tofutest.hcl"): "write it as .tf",
     ("*.tfvars", "*.tfvars.json"): "keep values out of git (.gitignore), or make them a variable's default",
     ("*.tfbackend",): "write it into the backend block",
+    ("override.tf", "*/override.tf", "*_override.tf"): "write it into the block that it overrides",
     (
         "*.tfstack.hcl",
         "*.tfdeploy.hcl",
@@ -33,12 +35,14 @@ REFUSED = {
 
 def modules(repository: Repository) -> list[Module]:
     """Return every module of a repository, and note the files that are refused."""
+    refused = set()
     for patterns, fix in REFUSED.items():
         for file in repository.matching(*patterns):
+            refused.add(file)
             what = "this kind of Terraform file is refused: nobody would review what it decides"
             repository.problem("not-looked-at", Place(file), what, fix)
     folders: dict[str, list[str]] = {}
-    for file in repository.matching("*.tf"):
+    for file in (each for each in repository.matching("*.tf") if each not in refused):
         folders.setdefault(posixpath.dirname(file), []).append(file)
     found = [_module(repository, folder, files) for folder, files in folders.items()]
     buckets = {module.folder: {str(each.value("bucket")) for each in module.backends()} for module in found}
@@ -63,12 +67,7 @@ def _module(repository: Repository, folder: str, files: Iterable[str]) -> Module
     module = Module(folder, tuple(files))
     module.evaluator = Evaluator(module)
     module.policy = repository.policy
-    for file in sorted(files, key=lambda name: (_is_override(name), name)):
-        for block in _blocks(repository, file, module):
-            if _is_override(file):
-                _override(module, block)
-            else:
-                module.own.append(block)
+    module.own = [block for file in sorted(files) for block in _blocks(repository, file, module)]
     lock = posixpath.join(folder, LOCK)
     module.locks = list(_blocks(repository, lock, module)) if lock in repository.files else []
     return module
@@ -86,43 +85,3 @@ def _block(raw: hcl.RawBlock, file: str, module: Module) -> Block:
     block.places = {name: Place(file, node.line) for name, node in raw.body.attributes.items()}
     block.nested = [_block(inner, file, module) for inner in raw.body.blocks]
     return block
-
-
-# ---- override files, which Terraform lays over the others
-
-
-def _is_override(file: str) -> bool:
-    name = posixpath.basename(file).removesuffix(".tf")
-    return name == "override" or name.endswith("_override")
-
-
-def _override(module: Module, over: Block) -> None:
-    """Lay a block of an override file over its namesakes; inner blocks replace those of their type."""
-    same = [each for each in module.own if (each.type, each.labels) == (over.type, over.labels)]
-    if over.type == "provider":
-        same = [each for each in same if each.value("alias") == over.value("alias")]
-    if over.type == "locals":
-        same = [each for each in same if set(over.attributes) & set(each.attributes)] or same
-    if not same:
-        module.own.append(over)
-    replaced = {_kind(inner) for inner in over.nested}
-    for block in same:
-        kept = [
-            inner for inner in block.nested if _kind(inner) == "lifecycle" or _kind(inner) not in replaced
-        ]
-        block.nested = kept
-        for name in over.attributes:
-            if block is same[0] or block.has(name):
-                block.attributes[name], block.places[name] = over.attributes[name], over.places[name]
-    for inner in over.nested if same else ():
-        own = next((each for each in same[0].nested if each.type == inner.type == "lifecycle"), None)
-        if own:
-            own.attributes.update(inner.attributes)
-            own.places.update(inner.places)
-        else:
-            same[0].nested.append(inner)
-
-
-def _kind(block: Block) -> str:
-    kind = block.labels[0] if block.is_dynamic else block.type
-    return "backend" if kind == "cloud" else kind

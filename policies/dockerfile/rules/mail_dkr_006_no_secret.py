@@ -2,27 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatch
 
 from policies.dockerfile.reader import Dockerfile, Instruction, assignments
 from policies.model import Found
-from policies.shared.secrets import complaint, given, is_named, shape
+from policies.shared.secrets import complaint, given, is_holder, is_named, shape
 
-#: Files that hold secrets and would stay in a layer, whatever a later step removes; and examples.
-HOLDERS = (
-    ".env",
-    ".env.*",
-    "*.key",
-    "*.pem",
-    "*.p12",
-    "id_rsa",
-    "id_ed25519",
-    ".netrc",
-    ".pypirc",
-    ".npmrc",
-    "secrets",
-)
-EXAMPLES = (".env.example", ".env.sample", ".env.template")
+#: Folders of secrets, which would stay in a layer whatever a later step removes.
 FOLDERS = {"secrets", ".ssh", ".aws", ".gnupg", ".docker"}
 #: `-pfoo` is a password to few programs and a switch to most that run while an image is built.
 SHORT = re.compile(r"(?<=\s)-p\S+|--(?:disabled|no|empty)-password\b")
@@ -47,9 +32,8 @@ def _complaints(instruction: Instruction) -> Iterator[tuple[str, str]]:
         text = instruction.resolved.partition(";")[0]
         words = [word for word in re.split(r"[\s\"',\[\]]+", text) if word and not word.startswith("--")]
         for source in words[:-1]:
-            *folders, name = [part for part in source.split("/") if part not in EXAMPLES] or [""]
-            held = any(fnmatch(name, holder) for holder in HOLDERS)
-            if held or ("--from=" not in text and FOLDERS & set(folders)):
+            *folders, name = source.split("/")
+            if is_holder(name) or name == "secrets" or ("--from=" not in text and FOLDERS & set(folders)):
                 yield source, f"{source} is copied into the image"
     words = " ".join(re.split(r"[\[\]\",]+", instruction.value))
     if wrong := shape(instruction.value) or given(SHORT.sub("", words)):

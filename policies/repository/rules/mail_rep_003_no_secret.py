@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from policies.model import Found, Place
 from policies.repository import leaks
-from policies.repository.tracked import SHORT, added_lines, commits, messages, tracked
+from policies.repository.tracked import SHORT, added_lines, commits, tracked
 from policies.shared import cache
 from policies.shared.interpolation import EXAMPLES
 from policies.shared.repository import Repository
@@ -47,9 +47,6 @@ def check(subject: Repository) -> Iterator[Found]:
             now[file] = {_digest(line) for line in text.splitlines()}
         if hit.digest not in now[file]:
             yield Found(hit.place, f"{hit.wrong}, in the history (commit {hit.commit})", SHOULD, file)
-    for name, line in messages(subject):
-        if wrong := leaks.complaint("message.md", line):
-            yield Found(Place("."), f"{wrong}, in the message of {name}", SHOULD, name)
 
 
 def _digest(line: str) -> str:

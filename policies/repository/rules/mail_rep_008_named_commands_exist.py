@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policies.model import Found
 from policies.shared.repository import Repository
-from policies.shared.scripts import Command, blocks, commands
+from policies.shared.scripts import commands, documented
 
 SHELLS = ("sh", "bash", "shell", "console")
 #: `make` at the beginning of a command, with its words; in another folder it has another Makefile.
@@ -22,17 +22,10 @@ PATH = re.compile(
 def check(subject: Repository) -> Iterator[Found]:
     """Look at commands in scripts, units, workflows and the shell blocks of documents."""
     known = _targets(subject)
-    for command in _commands(subject):
+    for command in (*commands(subject), *documented(subject, SHELLS)):
         for name in (*(_make(command.text, known) if known else ()), *_programs(command.text, subject)):
             should = "a target or a file of this repository"
             yield Found(command.place, f"{name} does not exist", should, name)
-
-
-def _commands(repository: Repository) -> Iterator[Command]:
-    yield from commands(repository)
-    for file in repository.matching("*.md"):
-        if not file.startswith("policies/"):
-            yield from blocks(repository.text(file), file, SHELLS)
 
 
 def _targets(repository: Repository) -> set[str]:

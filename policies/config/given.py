@@ -138,8 +138,6 @@ def roundcube(subject: Configuration) -> Iterator[Given]:
             for matched in INI_SET.finditer(statement):
                 value = matched["value"].strip(" '\"")
                 yield Given(matched["name"].replace("_", "-"), value, Place(file, line))
-        if "?" in (settings := php.assignments(subject.text(file) or "", file)).values:
-            yield Given("$config", "changed as a whole", settings.where("?"))
     for file in subject.files("ini", "config/roundcube/"):
         if settings := subject.flat(file):
             yield from _of_flat(settings)

@@ -16,13 +16,6 @@ ASSIGNED = re.compile(
     r"^\$(?:rcmail_)?config\s*\[\s*(?P<quote>['\"])(?P<name>\w+)(?P=quote)\s*\]\s*=(?!=)\s*(?P<value>.*)$",
     re.DOTALL,
 )
-#: $config as a whole, an entry whose name is not written out, or another way to its entries.
-UNKNOWN = re.compile(
-    r"\$(?:rcmail_)?config\s*(?:\+=|=(?![=>])|\[\s*[^'\"\s])|&\s*\$(?:rcmail_)?config\b|\bextract\s*\(|\bGLOBALS\b|\$\$"
-)
-#: A second assignment inside the value of the first.
-CHAINED = re.compile(r"\$(?:rcmail_)?config\s*\[[^\]]{0,300}\]\s*=(?![=>])")
-NONE_YET = re.compile(r"\$config\s*=\s*(?:\[\s*\]|array\(\s*\))")
 LITERAL = re.compile(r"'((?:\\.|[^'\\])*+)(?:'|\Z)|\"((?:\\.|[^\"\\])*+)(?:\"|\Z)", re.DOTALL)
 OFF = ("false", "0", "''", '""', "null", "!true", "!1", "(bool)0", "[]", "array()")
 ON = ("true", "1", "!false", "!0", "(bool)1", "'1'", '"1"')
@@ -62,15 +55,9 @@ def literals(value: str) -> list[str]:
 
 
 def assignments(text: str, file: str) -> Settings:
-    """Return the assignments to $config; what is not written out has the name `?`."""
+    """Return the assignments to $config."""
     result = Settings(file)
     for statement, line in statements(text.removeprefix("<?php")):
-        matched = ASSIGNED.match(statement)
-        if matched:
+        if matched := ASSIGNED.match(statement):
             result.put(matched["name"], matched["value"].strip(), line)
-        rest = matched["value"] if matched else statement
-        if (UNKNOWN.search(rest) or (CHAINED.search(rest) if matched else False)) and not NONE_YET.fullmatch(
-            rest
-        ):
-            result.put("?", statement, line)
     return result

@@ -17,9 +17,6 @@ WORD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|\S+")
 #: -o and what may stand in front of it in the same word: flags without a value.
 OVERRIDE = re.compile(r"^-[DlSuvVz]*o(?P<value>.*)$", re.DOTALL)
 NAME = re.compile(r"\w+")
-#: ${name?value}, ${name:value}, ${name?{value}:{other}}.
-CONDITION = re.compile(r"^\s*(?P<name>\w+)\s*(?P<sign>[?:])(?P<rest>.*)$", re.DOTALL)
-BRANCHES = re.compile(r"^\s*\{(?P<first>[^{}]*)\}\s*(?::\s*\{(?P<second>[^{}]*)\})?\s*$", re.DOTALL)
 
 
 def split(text: str) -> list[str]:
@@ -37,7 +34,7 @@ class Parameters(Settings):
         return self.expand(self.get(name, default), depth)
 
     def expand(self, text: str, depth: int = 10) -> str:
-        """Return a text with the $names in it replaced; a comparison stays as it is, and so visible.
+        """Return a text with the $names in it replaced.
 
         Raises Unreadable for one that grows beyond all measure.
         """
@@ -54,13 +51,8 @@ class Parameters(Settings):
     def _value(self, inner: str, depth: int) -> str:
         if NAME.fullmatch(inner.strip()):
             return self.expanded(inner.strip(), depth=depth)
-        condition = CONDITION.match(inner)
-        if not condition:
-            return "${" + inner + "}"
-        branches = BRANCHES.match(condition["rest"])
-        first, second = (branches["first"], branches["second"]) if branches else (condition["rest"], "")
-        holds = bool(self.expanded(condition["name"], depth=depth)) == (condition["sign"] == "?")
-        return self.expand((first if holds else second) or "", depth).strip()
+        # A condition or a comparison stays as it is, and so visible.
+        return "${" + inner + "}"
 
     def words(self, name: str, default: str = "") -> list[str]:
         """Return an expanded value split at commas and spaces."""

@@ -57,12 +57,6 @@ class Policy:
         edit = self._edit(path, value)
         return f"# {FILE}, {edit.where}\n" + "\n".join(edit.rows)
 
-    def with_row(self, *path: Any, value: Any) -> str:
-        """Return the text of policy.yml after that row was pasted where the comment says."""
-        edit = self._edit(path, value)
-        lines = self.text.splitlines()
-        return "\n".join([*lines[: edit.first], *edit.rows, *lines[edit.last :]]) + "\n"
-
     def _edit(self, path: tuple[Any, ...], value: Any) -> _Edit:
         root = None if self.broken else yaml.compose(self.text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return _Edit(self.text.splitlines(), root, list(path), value)

@@ -160,8 +160,6 @@ class Module:
     own: list[Block] = field(default_factory=list, repr=False)
     #: What the operator allows (policy.yml).
     policy: Policy = field(default_factory=Policy, repr=False)
-    #: What .terraform.lock.hcl says, one block a provider.
-    locks: list[Block] = field(default_factory=list, repr=False)
     #: Buckets that hold the state of another module of this repository.
     states: frozenset[str] = frozenset()
     evaluator: Evaluates = field(init=False, repr=False)

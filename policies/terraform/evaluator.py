@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from policies.model import Place
-from policies.shared.located import List, Map, mapping
+from policies.shared.located import List, Map
 from policies.terraform.blocks import Module
 from policies.terraform.functions import FUNCTIONS, STRUCTURAL, TEXTUAL
 from policies.terraform.hcl import Node
@@ -169,8 +169,6 @@ class Evaluator:
         while base.kind == "get":
             path.insert(0, base.parts[1])
             base = base.parts[0]
-        if base.kind == "index" and path in (["json"], ["minified_json"]):
-            return self._document(written(base.parts[0]), self.value(base.parts[1], file, scope), node)
         if base.kind != "name":
             value = self.value(base, file, scope)
             for step in path:
@@ -188,19 +186,6 @@ class Evaluator:
         for step in rest:
             value = self._step(value, step, node)
         return value
-
-    def _document(self, name: str, key: Any, node: Node) -> Any:
-        """Return the instance of a policy document that an index names."""
-        for block in self.module.own:
-            if block.type == "data" and block.labels[:1] == (DOCUMENT,):
-                for each in block.instances() if name == f"data.{'.'.join(block.labels)}" else ():
-                    keys = (
-                        mapping(each.scope.get("each")).get("key"),
-                        mapping(each.scope.get("count")).get("index"),
-                    )
-                    if key is not None and key in keys:
-                        return Json.of(policy_document(each))
-        return Unknown(written(node))
 
     def _step(self, value: Any, key: Any, node: Node) -> Any:
         try:

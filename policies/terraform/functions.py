@@ -77,10 +77,6 @@ def _same(place: Place, value: Any) -> Any:
     return value
 
 
-def _lookup(place: Place, values: Any, key: Any, *default: Any) -> Any:
-    return values[key] if key in values else default[0]
-
-
 def _replace(place: Place, text: str, old: str, new: str) -> str:
     if len(old) > 1 and old.startswith("/") and old.endswith("/"):
         return re.sub(old[1:-1], re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text)
@@ -89,8 +85,8 @@ def _replace(place: Place, text: str, old: str, new: str) -> str:
 
 #: Whatever is unknown inside stays unknown inside the result.
 STRUCTURAL = (
-    "jsonencode", "concat", "merge", "flatten", "distinct", "toset", "tolist", "tomap", "try", "sort",
-    "setunion", "values", "keys", "lookup", "length", "element", "one",
+    "jsonencode", "concat", "merge", "flatten", "toset", "tolist", "tomap", "try", "sort",
+    "values", "keys", "length", "one",
 )  # fmt: skip
 #: An unknown piece stays as ${…} in the text.
 TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
@@ -99,11 +95,8 @@ TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "can": lambda place, value: True,
     "coalesce": lambda place, *values: next(each for each in values if each not in (None, "")),
-    "compact": lambda place, items: listed([each for each in items if each], place),
     "concat": _concat,
     "contains": lambda place, items, item: item in items,
-    "distinct": _distinct,
-    "element": lambda place, items, number: items[number % len(items)],
     "flatten": _flatten,
     "format": _format,
     "formatlist": _formatlist,
@@ -112,19 +105,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "jsonencode": lambda place, value: Json.of(value),
     "keys": lambda place, values: listed(sorted(values), place),
     "length": lambda place, value: len(value),
-    "lookup": _lookup,
     "lower": lambda place, text: text.lower(),
     "merge": _merge,
-    "nonsensitive": _same,
     "one": lambda place, items: items[0] if items else None,
     "replace": _replace,
     "sensitive": _same,
-    "setunion": lambda place, *lists: _distinct(place, _concat(place, *lists)),
     "sort": lambda place, items: listed(sorted(items), place),
-    "split": lambda place, sign, text: listed(text.split(sign), place),
     "tolist": _same,
     "tomap": _same,
-    "tonumber": lambda place, value: float(value) if "." in str(value) else int(value),
     "toset": lambda place, items: _distinct(place, items),
     "tostring": lambda place, value: str(value).lower() if isinstance(value, bool) else str(value),
     "try": lambda place, *values: values[0],

@@ -118,14 +118,6 @@ class Lexer:
 
     def escape(self) -> str:
         letter = self.text[self.position + 1 : self.position + 2]
-        if letter in ("u", "U"):
-            width = 4 if letter == "u" else 8
-            digits = self.text[self.position + 2 : self.position + 2 + width]
-            self.position += 2 + width
-            try:
-                return chr(int(digits, 16))
-            except (ValueError, OverflowError):
-                raise self.fail("an escape \\u without its digits") from None
         self.position += 2
         return ESCAPES.get(letter, letter)
 

@@ -17,7 +17,6 @@ from policies.terraform import hcl
 from policies.terraform.blocks import Block, Module
 from policies.terraform.evaluator import Evaluator
 
-LOCK = ".terraform.lock.hcl"
 #: What is not read, and what to write instead.
 REFUSED = {
     ("*.tf.json", "*.tofu", "*.tofu.json", "*.tofutest.hcl"): "write it as .tf",
@@ -68,8 +67,6 @@ def _module(repository: Repository, folder: str, files: Iterable[str]) -> Module
     module.evaluator = Evaluator(module)
     module.policy = repository.policy
     module.own = [block for file in sorted(files) for block in _blocks(repository, file, module)]
-    lock = posixpath.join(folder, LOCK)
-    module.locks = list(_blocks(repository, lock, module)) if lock in repository.files else []
     return module
 
 

@@ -30,19 +30,20 @@ def test_a_project_is_read_with_the_example_and_with_every_default(tmp_path):
 @pytest.mark.parametrize(
     ("starter", "line"),
     [
-        ("Makefile", "up:\n\tdocker compose -f docker-compose.yml \\\n\t  -f deploy/more.tmpl up\n"),
-        ("up.sh", "docker compose --file docker-compose.yml --file=./deploy/more.tmpl up\n"),
-        ("up.sh", 'docker-compose -f "$HERE/docker-compose.yml" -f "$HERE/deploy/more.tmpl" up\n'),
-        ("up.sh", "export COMPOSE_FILE=docker-compose.yml:deploy/more.tmpl\n"),
-        ("Makefile", "up:\n\t$(COMPOSE) -f deploy/more.tmpl up\n"),
         (".env.example", "COMPOSE_FILE=docker-compose.yml:deploy/more.tmpl\n"),
         (".env.example", "COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=docker-compose.yml,deploy/more.tmpl\n"),
     ],
 )
-def test_files_that_are_named_where_it_is_started_are_laid_over_the_main_one(tmp_path, starter, line):
+def test_files_that_the_example_names_are_laid_over_the_main_one(tmp_path, starter, line):
     main, more = "services:\n  web: {image: 'nginx:1'}\n", "services:\n  web: {image: 'nginx:2'}\n"
     found = readings(tmp_path, {MAIN: main, "deploy/more.tmpl": more, starter: line})
     assert (f"{MAIN} + deploy/more.tmpl", "nginx:2") in found
+
+
+def test_a_file_of_a_folder_without_a_main_file_is_laid_over_the_one_in_the_root(tmp_path):
+    main, more = "services:\n  web: {image: 'nginx:1'}\n", "services:\n  web: {image: 'nginx:2'}\n"
+    found = readings(tmp_path, {MAIN: main, "deploy/more.yml": more})
+    assert (f"{MAIN} + deploy/more.yml", "nginx:2") in found
 
 
 def test_a_file_that_the_example_names_and_nobody_has_is_a_problem(tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from policies.model import Found
-from policies.shared.located import mapping, sequence, where
+from policies.shared.located import mapping, where
 from policies.terraform.blocks import Block, Module
 
 EXACT = re.compile(r"^=?\s*v?\d+\.\d+\.\d+$")
@@ -27,7 +27,7 @@ def bounded(constraint: Any) -> bool:
 
 
 def check(subject: Module) -> Iterator[Found]:
-    """Look at the settings of Terraform, at the providers in use and at the lock file."""
+    """Look at the settings of Terraform, and at the providers in use."""
     settings = [each for each in subject.own if each.type == "terraform"]
     versions = [each for each in settings if each.has("required_version")]
     if not versions:
@@ -44,10 +44,6 @@ def check(subject: Module) -> Iterator[Found]:
                 f"{subject.folder}/required_version",
             )
     yield from _providers(subject, settings)
-    for lock in subject.locks:
-        if not sequence(lock.value("hashes")):
-            what = f"{lock.labels[0] if lock.labels else 'a provider'} is locked without hashes"
-            yield Found(lock.where("hashes"), what, "the hashes that terraform init writes", lock.address)
 
 
 def _providers(module: Module, settings: list[Block]) -> Iterator[Found]:

@@ -11,26 +11,15 @@ SECRET = re.compile(r"password|passwd|passphrase|secret|token|private_key|api_?k
 #: The id of an access key, or the path of a password, is no secret.
 NOT_SECRET = re.compile(r"_(?:id|ids|arn|arns|name|names|label|path|file|length|days)$", re.IGNORECASE)
 
-#: Attributes of resources that hold a secret, whatever the output is called.
-SOURCES = re.compile(
-    r"(?:\.|\[')(?:secret|ses_smtp_password_v4|private_key_pem|secret_string|encrypted_secret)(?:'\])?$"
-)
-
 
 def check(subject: Module) -> Iterator[Found]:
-    """Look at variables by their name and at outputs by name and value."""
-    marked = {
-        each.address for each in subject.all("variable") if each.labels and yes(each.value("sensitive"))
-    }
+    """Look at variables and outputs by their names; Terraform itself follows the values of marked ones."""
     for block in [*subject.all("variable"), *subject.all("output")]:
         name = block.labels[0] if block.labels else ""
         secret = bool(SECRET.search(name)) and not NOT_SECRET.search(name)
         if secret and isinstance(default := block.value("default"), str) and default:
             what = f"{block.address} has a secret as its default"
             yield Found(block.where("default"), what, "no default", f"{block.address}/default")
-        if not name or yes(block.value("sensitive")):
-            continue
-        used = block.references("value")
-        if secret or any(SOURCES.search(each) or each in marked for each in used):
+        if secret and not yes(block.value("sensitive")):
             where = block.where("sensitive")
             yield Found(where, f"{block.address} is printed", "sensitive = true", block.address)

@@ -22,8 +22,8 @@ Service = Any
 #: Names that builders know, and nothing that is code or text about one.
 NAME = re.compile(r"^(.+[._-])?(dockerfile|containerfile)([._-].*)?$", re.IGNORECASE)
 NOT_ONE = (".py", ".md", ".dockerignore", ".j2", ".sh", ".yml", ".yaml", ".json", ".txt", ".hcl", ".sql")
-#: Lines before everything else that name the program to read it with, or the sign of a line that goes on.
-DIRECTIVE = re.compile(r"\A(?:#.*\n)*?#\s*(?P<name>syntax|escape)\s*=\s*(?P<value>\S+)", re.IGNORECASE)
+#: A line before everything else that names the program to read it with.
+DIRECTIVE = re.compile(r"\A(?:#.*\n)*?#\s*syntax\s*=\s*(?P<value>\S+)", re.IGNORECASE)
 
 #: A here document: RUN <<EOF, COPY <<"EOF" /file.
 HEREDOC = re.compile(r"^\s*(?:RUN|COPY|ADD)\b", re.IGNORECASE)
@@ -53,7 +53,6 @@ class Stage:
     image: str
     alias: str
     place: Place
-    platform: str = ""
     instructions: list[Instruction] = field(default_factory=list)
 
     def named(self, *names: str) -> list[Instruction]:
@@ -123,14 +122,12 @@ def _without_heredocs(text: str) -> str:
     """
     lines: list[str] = []
     closing: list[str] = []
-    matched = DIRECTIVE.match(text)
-    sign = matched["value"] if matched and matched["name"].lower() == "escape" else "\\"
     for line in text.splitlines():
         if closing:
             last = line.strip() == closing[0]
             closing = closing[1:] if last else closing
-            lines[-1] += f" {sign}"
-            lines.append(" ;" if last else f"; {line.rstrip().removesuffix(sign)}")
+            lines[-1] += " \\"
+            lines.append(" ;" if last else "; " + line.rstrip().removesuffix("\\"))
             continue
         lines.append(line)
         if HEREDOC.match(line):
@@ -175,7 +172,7 @@ def read(
     repository.seen.add(file)
     result = Dockerfile(file, posixpath.dirname(file), target=target, given=dict(given or {}))
     directive = DIRECTIVE.match(repository.text(file))
-    if directive and directive["name"].lower() == "syntax":
+    if directive:
         line = directive.group().count("\n") + 1
         result.syntax = Instruction("SYNTAX", directive["value"], Place(file, line))
     try:
@@ -208,11 +205,10 @@ def _fill(result: Dockerfile, instructions: Iterator[Instruction]) -> None:
 
 def _stage(instruction: Instruction, values: dict[str, str]) -> Stage:
     words = instruction.value.split()
-    flags = [word for word in words if word.startswith("--")]
     words = [word for word in words if not word.startswith("--")]
     alias = words[2] if len(words) > 2 and words[1].lower() == "as" else ""
     image = interpolate(words[0], Variables(values)).strip("\"'") if words else ""
-    return Stage(image, alias, instruction.place, "".join(flags), [instruction])
+    return Stage(image, alias, instruction.place, [instruction])
 
 
 def _is_one(file: str) -> bool:

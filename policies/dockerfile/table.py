@@ -6,7 +6,7 @@ from pathlib import Path
 
 from policies.dockerfile.reader import Dockerfile
 from policies.shared.repository import Repository
-from policies.shared.rule import Kind, no_demand
+from policies.shared.rule import Kind
 
 
 def _subjects(repository: Repository) -> list[Dockerfile]:
@@ -14,4 +14,4 @@ def _subjects(repository: Repository) -> list[Dockerfile]:
     return [each for file in repository.dockerfiles for each in (file, *file.variants)]
 
 
-KIND = Kind("dockerfile", "dockerfile", _subjects, {Path(__file__).with_name("rules.yml"): no_demand})
+KIND = Kind("dockerfile", "dockerfile", _subjects, {Path(__file__).with_name("rules.yml"): None})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from policies.shared.rule import Kind, no_demand
+from policies.shared.rule import Kind
 
 KIND = Kind(
-    "repository", "text", lambda repository: [repository], {Path(__file__).with_name("rules.yml"): no_demand}
+    "repository", "text", lambda repository: [repository], {Path(__file__).with_name("rules.yml"): None}
 )

@@ -36,16 +36,12 @@ class Variables:
     #: How much was written with them so far: variables that hold each other must not fill the memory.
     spent: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
 
-    def given(self, name: str) -> str | None:
-        """Return a value if there is one."""
-        return self.values.get(name)
-
     def get(self, name: str) -> str:
         """Return a value. One that is unknown and required, or a secret, stays as it is written; others are
         empty.
         """
         stays = name in self.required or is_named(name)
-        return self.given(name) or (f"${{{name}}}" if stays else "")
+        return self.values.get(name) or (f"${{{name}}}" if stays else "")
 
 
 def _closing(text: str, start: int) -> int:
@@ -72,7 +68,7 @@ def _expression(body: str, variables: Variables) -> str | None:
     if not matched:
         return None
     name, rest = matched.group(), body[matched.end() :]
-    value = variables.given(name)
+    value = variables.values.get(name)
     if not rest:
         return variables.get(name)
     operator = next((each for each in OPERATORS if rest.startswith(each)), None)

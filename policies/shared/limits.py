@@ -11,8 +11,3 @@ MOST_VALUES = 16 * 1024 * 1024
 #: Files that one Compose project includes, counted as often as they are read, and services over each other.
 MOST_INCLUDES = 500
 MOST_EXTENDS = 50
-#: What a Terraform expression may come to, in signs and entries; all named values of a module together.
-MOST_WEIGHT = 200_000
-MOST_NAMED = 20_000_000
-#: Modules that call each other, counted as often as they are called.
-MOST_MODULES = 500

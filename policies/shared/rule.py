@@ -45,13 +45,13 @@ class Kind:
     """One kind of file that is judged: what its rules are called with, and what a demand of its tables means.
 
     `demands` has the tables with rows, and for each the function that yields the breaches of one demand in
-    one subject.
+    one subject; None where every row has its function.
     """
 
     family: str
     language: str
     subjects: Callable[[Repository], Iterable[Any]]
-    demands: dict[Path, Callable[[Any, Any], Iterator[Found]]]
+    demands: dict[Path, Callable[[Any, Any], Iterator[Found]] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +108,3 @@ def by_demands(row: dict[str, Any], check: Callable[[Any, Any], Iterator[Found]]
     """Return what judges a subject by the demands of a row."""
     demands = row["demand"] if isinstance(row["demand"], list) else [row["demand"]]
     return lambda subject: (found for demand in demands for found in check(demand, subject))
-
-
-def no_demand(demand: Any, subject: Any) -> Iterator[Found]:
-    """Refuse a demand in a table whose rules all have functions."""
-    raise ValueError(f"{demand}: rows of this table have no demand, but a function in rules/")

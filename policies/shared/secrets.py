@@ -63,9 +63,7 @@ def is_holder(name: str) -> bool:
 def entropy(text: str) -> float:
     """Return the bits of information a character."""
     counts = Counter(text)
-    return (
-        -sum(count / len(text) * math.log2(count / len(text)) for count in counts.values()) if text else 0.0
-    )
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in counts.values())
 
 
 def shape(text: str) -> str:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
 from policies.shared.located import Map
@@ -14,20 +14,13 @@ from policies.shared.policy import Policy
 from policies.terraform.hcl import Node
 from policies.terraform.values import number, written
 
+if TYPE_CHECKING:
+    from policies.terraform.evaluator import Evaluator
+
 #: Blocks that Terraform can make many times.
 REPEATED = ("resource", "data", "module")
 #: More instances of one block say nothing new.
 MOST = 20
-
-
-class Evaluates(Protocol):
-    """What a module needs to know what its expressions come to (policies/terraform/evaluator.py)."""
-
-    def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any: ...
-
-    def named(self, name: str) -> Any: ...
-
-    def references(self, node: Any) -> Iterator[str]: ...
 
 
 def _pair(key: Any, value: Any, place: Place) -> Map:
@@ -48,7 +41,6 @@ class Block:
     type: str
     labels: tuple[str, ...]
     place: Place
-    end: int
     module: Module = field(repr=False)
     attributes: dict[str, Node] = field(repr=False, default_factory=dict)
     places: dict[str, Place] = field(repr=False, default_factory=dict)
@@ -162,7 +154,7 @@ class Module:
     policy: Policy = field(default_factory=Policy, repr=False)
     #: Buckets that hold the state of another module of this repository.
     states: frozenset[str] = frozenset()
-    evaluator: Evaluates = field(init=False, repr=False)
+    evaluator: Evaluator = field(init=False, repr=False)
 
     @cached_property
     def blocks(self) -> list[Block]:

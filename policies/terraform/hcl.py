@@ -32,7 +32,6 @@ class RawBlock:
     labels: tuple[str, ...]
     body: Body
     line: int
-    end: int
 
 
 BINARY = ({"||"}, {"&&"}, {"==", "!="}, {"<", ">", "<=", ">="}, {"+", "-"}, {"*", "/", "%"})
@@ -113,8 +112,7 @@ class Parser:
         self.lines_matter.append(True)
         body = self.body("}")
         self.lines_matter.pop()
-        end = self.stream[self.at - 1].line
-        return RawBlock(head.value, tuple(labels), body, head.line, end)
+        return RawBlock(head.value, tuple(labels), body, head.line)
 
     # ---- expressions
 

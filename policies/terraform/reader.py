@@ -77,7 +77,7 @@ def _blocks(repository: Repository, file: str, module: Module) -> Iterator[Block
 
 
 def _block(raw: hcl.RawBlock, file: str, module: Module) -> Block:
-    block = Block(raw.type, raw.labels, Place(file, raw.line), raw.end, module)
+    block = Block(raw.type, raw.labels, Place(file, raw.line), module)
     block.attributes = {name: node.parts[0] for name, node in raw.body.attributes.items()}
     block.places = {name: Place(file, node.line) for name, node in raw.body.attributes.items()}
     block.nested = [_block(inner, file, module) for inner in raw.body.blocks]

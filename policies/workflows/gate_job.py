@@ -29,8 +29,6 @@ FILTERS = {
     "branches": {"main"},
     "types": {"synchronize"},
 }
-#: A target of the Makefile that runs the gate, with its recipe.
-RECIPE = re.compile(r"(?m)^(?P<target>check(?:-report)?):[^\n]*\n(?P<recipe>(?:\t[^\n]*\n)*)")
 
 
 def gate(repository: Repository) -> Iterator[Found]:
@@ -44,9 +42,6 @@ def gate(repository: Repository) -> Iterator[Found]:
         yield Found(place, "no workflow runs the gate on pull requests", "make check-report", "gate")
     elif runs and all(runs):
         yield from (each for weak in runs for each in weak)
-    text = repository.text("Makefile") if "Makefile" in repository.files else ""
-    for matched in RECIPE.finditer(text) if workflows else ():
-        yield from _recipe(text, matched)
 
 
 def _steps(workflow: Workflow) -> Iterator[tuple[Job, Map]]:
@@ -84,11 +79,3 @@ def _weaknesses(workflow: Workflow, job: Job, step: Map) -> Iterator[Found]:
     if FORGIVES.search(_commands(step).strip()):
         what = "its failure counts for nothing, or it looks at less"
         yield Found(where(step, "run"), what, "make check-report alone", f"{job.name}/gate/run")
-
-
-def _recipe(text: str, matched: re.Match[str]) -> Iterator[Found]:
-    first = text.count("\n", 0, matched.start("recipe")) + 1
-    for number, line in enumerate(matched["recipe"].splitlines(), first):
-        if "policies" in line and (re.match(r"\t[@+]*-", line) or re.search(r"[;|]|--only", line)):
-            what = f"make {matched['target']} does not fail with the gate"
-            yield Found(Place("Makefile", number), what, "the command alone", f"Makefile/{matched['target']}")

@@ -49,7 +49,6 @@ class Workflow:
 
     file: str
     data: Map
-    files: frozenset[str] = frozenset()
     #: Where it stands: rules follow what its steps call.
     repository: Repository | None = field(default=None, repr=False, compare=False)
 
@@ -115,13 +114,12 @@ def _odd(workflow: Workflow) -> Iterator[tuple[Place, str]]:
 def workflows(repository: Repository) -> list[Workflow]:
     """Return every workflow and action; one that is no mapping is a problem."""
     found = []
-    files = frozenset(repository.files)
     for file in repository.matching(*PATTERNS, *ACTIONS):
         before = len(repository.problems)
         documents = repository.yaml(file)
         for document in documents:
             if isinstance(document, Map):
-                found.append(Workflow(file, document, files, repository))
+                found.append(Workflow(file, document, repository))
                 for place, should in _odd(found[-1]):
                     repository.problem("unreadable", place, "it has not the shape of a workflow", should)
             else:

@@ -20,7 +20,7 @@ def check(subject: Project) -> Iterator[Found]:
 
 def _service(service: Service) -> Iterator[Found]:
     """A service without networks is in the default one together with everything else."""
-    policy, others = service.project.policy, set(service.project.services) - {service.name}
+    policy = service.project.policy
     networks = mapping(service.get("networks"))
     if (not networks and service.get("network_mode") is None) or "default" in networks:
         where, should = service.where("networks"), "the networks that it needs"
@@ -32,9 +32,6 @@ def _service(service: Service) -> Iterator[Found]:
             should = f"only {', '.join(row.get('members', ()))} are"
             suggested = policy.row("networks", name, "members", value=service.name)
             yield Found(where, f"it is in the network {name}", should, entity, suggested)
-        for alias in map(str, sequence(service.get("networks", name, "aliases"))):
-            if alias in others:
-                yield Found(where, f"it answers for {alias} in {name}", "an alias of its own", entity)
     for name, value, place in service.entries("extra_hosts"):
         if name in service.project.services or "host-gateway" in map(str, sequence(value)):
             what = f"{name} leads to {', '.join(map(str, sequence(value)))}"

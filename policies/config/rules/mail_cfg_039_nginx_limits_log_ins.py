@@ -24,13 +24,6 @@ def check(subject: Configuration) -> Iterator[Found]:
     }
     counting = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key))}
     needed = counting & {"login"} if "login" in zones else counting
-    for block in blocks:
-        for setting in block.all("limit_req"):
-            zone = ZONE.search(setting.value)
-            if not zone or zone[1] not in zones:
-                what = f"no limit_req_zone makes the zone of {setting.value}, so nginx does not start"
-                should = "limit_req_zone $binary_remote_addr zone=login:5m rate=30r/m"
-                yield Found(setting.place, what, should, f"nginx/limit_req/{zone[1] if zone else ''}")
     for tree in trees:
         for server in (each for each in tree.walk() if each.name == "server"):
             yield from _limited(server, needed, bool(tree.all("limit_req")))

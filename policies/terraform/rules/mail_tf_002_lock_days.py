@@ -1,10 +1,8 @@
 """MAIL_TF_002: lock long enough."""
 
-import json
 from collections.abc import Iterable, Iterator
 
 from policies.model import Found
-from policies.shared.located import dig
 from policies.shared.repository import Repository
 from policies.terraform.blocks import Module
 from policies.terraform.buckets import LOCK, retention_days
@@ -12,30 +10,21 @@ from policies.terraform.reader import parsed
 from policies.terraform.values import number
 
 VARIABLE = "object_lock_days"
-ANSWERS, EXAMPLE = ".cruft.json", "terraform.tfvars.example"
+EXAMPLE = "terraform.tfvars.example"
 
 
-def answered(repository: Repository, folder: str) -> Iterator[tuple[int, str]]:
-    """Yield the days that were decided: in the answers, and in the example of the variables."""
-    yield 1, "the least that AWS takes"
-    try:
-        answers = json.loads(repository.text(ANSWERS)) if repository.has(ANSWERS) else None
-    except ValueError:
-        answers = None  # reported by whoever reads that file as what it is
-    body = parsed(repository, f"{folder}/{EXAMPLE}") if repository.has(f"{folder}/{EXAMPLE}") else None
+def answered(repository: Repository, folder: str) -> tuple[int, str]:
+    """Return the days that the example of the variables decides, or the least that AWS takes."""
+    example = f"{folder}/{EXAMPLE}"
+    body = parsed(repository, example) if repository.has(example) else None
     node = body.attributes.get(VARIABLE) if body else None
-    example = node.parts[0].parts[0] if node and node.parts[0].parts else None
-    for value, source in ((dig(answers, "context", "cookiecutter", VARIABLE), ANSWERS), (example, EXAMPLE)):
-        if (days := number(value)) is not None:
-            yield int(days), source
+    days = number(node.parts[0].parts[0]) if node and node.parts[0].parts else None
+    return (1, "the least that AWS takes") if days is None else (int(days), EXAMPLE)
 
 
 def subjects(repository: Repository) -> Iterable[tuple[Module, int, str]]:
     """Return every module with the most days that were decided, and the file that says so."""
-    return [
-        (module, *max(answered(repository, module.folder), key=lambda pair: pair[0]))
-        for module in repository.modules
-    ]
+    return [(module, *answered(repository, module.folder)) for module in repository.modules]
 
 
 def check(subject: tuple[Module, int, str]) -> Iterator[Found]:

@@ -45,24 +45,29 @@ def _alarm(alarm: Block) -> Iterator[Found]:
     period, times = (number(alarm.value(name)) for name in ("period", "evaluation_periods"))
     waits = period * times if period and times else 0
     above = re.fullmatch(r"GreaterThan(OrEqualTo)?Threshold", str(alarm.value("comparison_operator")))
-    wanted: tuple[tuple[str, Any, str], ...] = (
-        ("namespace", alarm.value("namespace") == "AWS/Billing", '"AWS/Billing"'),
-        ("comparison_operator", above, '"GreaterThanThreshold"'),
-        ("actions_enabled", yes(alarm.value("actions_enabled", True)), "true"),
-        ("threshold", (number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
-        ("statistic", alarm.value("statistic", "Maximum") == "Maximum", '"Maximum"'),
-        (
-            "dimensions",
-            alarm.value("dimensions", {"Currency": "USD"}) == {"Currency": "USD"},
-            '{ Currency = "USD" }',
-        ),
-        ("evaluation_periods", waits <= LONGEST, f"at most {LONGEST} seconds in all"),
-        ("region", region(alarm) == table("tables")["billing_region"], "where AWS publishes the charges"),
+    dimensions = alarm.value("dimensions", {"Currency": "USD"})
+    yield from _compared(
+        alarm,
+        {
+            "namespace": (alarm.value("namespace") == "AWS/Billing", '= "AWS/Billing"'),
+            "comparison_operator": (above, '= "GreaterThanThreshold"'),
+            "actions_enabled": (yes(alarm.value("actions_enabled", True)), "= true"),
+            "threshold": ((number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
+            "statistic": (alarm.value("statistic", "Maximum") == "Maximum", '= "Maximum"'),
+            "dimensions": (dimensions == {"Currency": "USD"}, '= { Currency = "USD" }'),
+            "evaluation_periods": (waits <= LONGEST, f"at most {LONGEST} seconds in all"),
+        },
     )
-    for name, right, should in wanted:
+
+
+def _compared(block: Block, wanted: dict[str, tuple[Any, str]]) -> Iterator[Found]:
+    """Yield each attribute that is wrong; `wanted` says whether it is right, and what to write."""
+    billing = table("tables")["billing_region"]
+    wanted["region"] = (region(block) == billing, f'= "{billing}", where AWS publishes the charges')
+    for name, (right, should) in wanted.items():
         if not right:
-            what = f"the alarm's {name} is {alarm.value(name)}"
-            yield Found(alarm.where(name), what, f"{name} = {should}", f"{alarm.address}/{name}")
+            what = f"{name} of {block.address} is {block.value(name)}"
+            yield Found(block.where(name), what, f"{name} {should}", f"{block.address}/{name}")
 
 
 def _topics(module: Module, alarm: Block) -> Iterator[Found]:
@@ -80,26 +85,16 @@ def _topics(module: Module, alarm: Block) -> Iterator[Found]:
                 "an aws_sns_topic_subscription",
                 f"{topic.address}/readers",
             )
-        for block in (topic, *readers):
-            yield from _delivers(block)
+        yield from _compared(topic, {})
+        for reader in readers:
+            unfiltered = reader.value("filter_policy") is None
+            addressed = reader.value("endpoint") not in (None, "")
+            wanted = {
+                "filter_policy": (unfiltered, "out: a filter keeps messages back"),
+                "endpoint": (addressed, "= an address that is read"),
+            }
+            yield from _compared(reader, wanted)
         yield from _writers(module, topic)
-
-
-def _delivers(block: Block) -> Iterator[Found]:
-    reader = block.labels[0] != "aws_sns_topic"
-    billing = table("tables")["billing_region"]
-    wrong = {
-        "region": (region(block) != billing, f'"{billing}", where the alarm is'),
-        "filter_policy": (
-            block.value("filter_policy") is not None,
-            "no filter, which keeps messages back",
-        ),
-        "endpoint": (reader and block.value("endpoint") in (None, ""), "an address that is read"),
-    }
-    for name, (is_wrong, should) in wrong.items():
-        if is_wrong:
-            what = f"{name} of {block.address} is {block.value(name)}"
-            yield Found(block.where(name), what, should, f"{block.address}/{name}")
 
 
 def _writers(module: Module, topic: Block) -> Iterator[Found]:

@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 Service = Any
 
 KINDS = read(Path(__file__).with_name("files.yml"))
+MOUNTS = read(Path(__file__).with_name("mounts.yml"))
 MAIN, MASTER = "config/postfix/main.cf", "config/postfix/master.cf"
 READERS = {"words": words_file, "ini": ini, "php": php.assignments, "postfix parameters": postfix.parameters}
 TREES = {"nginx": braces.nginx, "dovecot": braces.dovecot}
+
+
+def mount(file: str) -> dict[str, Any]:
+    """Return where a service reads a file of ours: the row of mounts.yml; an empty one if none does."""
+    return next((row for row in MOUNTS if fnmatch(file, row["files"])), {})
 
 
 class Configuration:
@@ -44,10 +50,6 @@ class Configuration:
     def lines(self, file: str) -> list[tuple[int, str]]:
         """Return the logical lines of a map of Postfix with their numbers."""
         return [(parts[0][1], line) for line, parts in postfix.logical_lines(self.text(file) or "")]
-
-    def has(self, file: str) -> bool:
-        """Tell whether there is such a file."""
-        return file in self.repository.files
 
     @cached_property
     def kinds(self) -> dict[str, str]:

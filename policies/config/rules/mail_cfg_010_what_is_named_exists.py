@@ -27,8 +27,8 @@ def check(subject: Configuration) -> Iterator[Found]:
     tree = subject.block(DOVECOT)
     for block in tree.walk() if tree else ():
         path = block.get("path")
-        file = "config/dovecot/" + path.removeprefix("/etc/dovecot/")
-        if block.name == "sieve_script" and path.startswith("/etc/dovecot/") and not subject.has(file):
+        file, ours = "config/dovecot/" + path.removeprefix("/etc/dovecot/"), path.startswith("/etc/dovecot/")
+        if block.name == "sieve_script" and ours and file not in subject.repository.files:
             yield Found(block.where("path"), f"there is no {file}", "the script", f"dovecot/{path}")
 
 

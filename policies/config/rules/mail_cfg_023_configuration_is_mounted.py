@@ -1,20 +1,15 @@
 """MAIL_CFG_023: every configuration file is mounted where its service reads it."""
 
 from collections.abc import Iterator
-from fnmatch import fnmatch
-from pathlib import Path
 
-from policies.config.reader import Configuration
+from policies.config.reader import Configuration, mount
 from policies.model import Found
-from policies.shared.rule import read
-
-MOUNTS = read(Path(__file__).parents[1] / "mounts.yml")
 
 
 def check(subject: Configuration) -> Iterator[Found]:
     """Look for each file in each service that should read it."""
     for file, kind in subject.kinds.items():
-        row = next((each for each in MOUNTS if fnmatch(file, each["files"])), None)
+        row = mount(file)
         for service in subject.running(row["service"]) if row and kind != "text" else ():
             place = row.get("path") or row["folder"] + "/" + file.removeprefix(row["files"].partition("*")[0])
             paths = [place]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from policies.config import php
-from policies.config.reader import Configuration
+from policies.config.reader import Configuration, mount
 from policies.model import Found, Place
 
 #: What only the running container has: secrets, and what a start script writes from them.
@@ -14,15 +14,6 @@ MADE = re.compile(r"^/run/(?:secrets|rspamd)/[\w.-]+$")
 #: Files of an image that hold no decisions.
 HARMLESS = ("/etc/nginx/mime.types", "mime.types", "/etc/nginx/fastcgi_params", "/etc/nginx/proxy_params")
 PHP = re.compile(r"\b(?:include|require)(?:_once)?\b\s*\(?\s*(?P<what>[^;)]*)")
-#: Our folder for each kind of file, and where its service sees it.
-FOLDERS = {
-    "dovecot": ("config/dovecot", "/etc/dovecot"),
-    "nginx": ("config/nginx", "/etc/nginx/conf.d"),
-    "ucl": ("config/rspamd", "/etc/rspamd"),
-    "ini": ("config/mariadb", "/etc/mysql/conf.d"),
-    "words": ("config/valkey", "/etc/valkey"),
-    "php": ("config/roundcube", "/var/roundcube/config"),
-}
 
 
 def check(subject: Configuration) -> Iterator[Found]:
@@ -54,9 +45,10 @@ def _includes(subject: Configuration, file: str, kind: str) -> Iterator[tuple[st
 
 
 def _ours(subject: Configuration, file: str, kind: str, what: str) -> bool:
-    here, inside = FOLDERS[kind]
+    row = mount(file)
     if what.startswith("/"):
-        path = here + what.removeprefix(inside) if what.startswith(f"{inside}/") else ""
+        here, inside = row.get("files", "").partition("*")[0], f"{row.get('folder')}/"
+        path = here + what.removeprefix(inside) if what.startswith(inside) else ""
     else:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(file), what))
     return any(its == kind and fnmatch(each, path) for each, its in subject.kinds.items())

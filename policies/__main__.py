@@ -1,15 +1,12 @@
 """Entry point of `python -m policies`, and of `python -P policies/__main__.py`, which is the same."""
 
-import os
 import sys
+from pathlib import Path
 
-# Nothing of the repository but this package may be imported: a yaml.py or a folder checkov/ at its root would
-# take the place of what the gate is made of. Only modules that are part of the interpreter stand above this.
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-OURS = {os.path.realpath(each) for each in (HERE, ROOT, os.getcwd())}
-sys.path[:] = [*(each for each in sys.path if os.path.realpath(each) not in OURS), ROOT]
+# Behind everything else: no file at the repository's root takes the place of a package.
+sys.path.append(str(Path(__file__).parent.parent))
 
-from policies.gate.cli import main  # noqa: E402
+from policies.gate.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

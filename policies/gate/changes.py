@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import subprocess
@@ -17,52 +16,33 @@ Key = tuple[str, str, str, str]
 
 
 def _git(root: Path, *words: str) -> str:
-    """Return what git says; raises ValueError with git's own words if it fails."""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)
-    except OSError:
-        raise ValueError("git is not installed: install it, or leave --changed-since out") from None
-    if done.returncode:
-        raise ValueError(f"--changed-since: {done.stderr.decode('utf-8', 'backslashreplace').strip()}")
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=True)
     return os.fsdecode(done.stdout).strip()
 
 
-def complaint(root: Path, reference: str) -> str:
-    """Return why a git reference cannot be compared with, and what to do about it; nothing if it can."""
+def commit(root: Path, reference: str) -> str:
+    """Return the commit of a git reference; raises ValueError with what to do if there is none."""
     if not is_git(root):
-        return f"{root} is not the top of a git repository: leave the option out to judge everything"
+        here = f"{root} is not the top of a git repository"
+        raise ValueError(f"--changed-since: {here}: leave the option out to judge everything")
     try:
-        _git(root, "rev-parse", "--is-inside-work-tree")
-    except ValueError as error:
-        return str(error)  # git's own words say what to type, for instance about safe.directory
-    try:
-        _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
-    except ValueError:
-        return _unknown(root, reference)
-    return ""
-
-
-def _unknown(root: Path, reference: str) -> str:
-    """Return what somebody can do about a reference that git does not know."""
-    said = "git knows no such commit, branch or tag here"
-    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
-        return f"{said}, and this clone is shallow: git fetch --unshallow (in a workflow: fetch-depth: 0)"
-    names = _git(root, "for-each-ref", "--format=%(refname:short)").split()
-    near = difflib.get_close_matches(reference, names, 1)
-    return f"{said}: " + (f"did you mean {near[0]}?" if near else "git fetch --all, then git branch --all")
+        return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
+    except subprocess.CalledProcessError:
+        fetch = "git fetch --all, with --unshallow in a shallow clone (in a workflow: fetch-depth: 0)"
+        said = f"git knows no such commit, branch or tag here: {fetch}"
+        raise ValueError(f"--changed-since {reference}: {said}") from None
 
 
 def at(root: Path, reference: str, folder: Path) -> None:
     """Check a reference out into a repository of its own, which borrows the objects and has no other branch:
     what a later commit brought is not in its history.
     """
-    commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}")
     _git(folder, "init", "--quiet")
     objects, shallow = (root / _git(root, "rev-parse", "--git-path", name) for name in ("objects", "shallow"))
     (folder / ".git/objects/info/alternates").write_text(f"{objects.resolve()}\n", encoding="utf-8")
     if shallow.is_file():
         shutil.copyfile(shallow, folder / ".git/shallow")
-    _git(folder, "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", "--detach", commit)
+    _git(folder, "-c", "core.hooksPath=/dev/null", "checkout", "--quiet", "--detach", commit(root, reference))
 
 
 def key(finding: Finding) -> Key:

@@ -31,73 +31,43 @@ def _dump(data: object) -> None:
     print(quiet(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
-def _explain(given: argparse.Namespace, console: Console) -> int:
-    from rich.markdown import Markdown
-
+def _explain(given: argparse.Namespace) -> int:
     from policies.gate import catalogue, explain
 
     info = catalogue.lookup(given.explain)
-    if info is None:
-        hint = catalogue.meant(given.explain, catalogue.like(given.explain))
-        return _say(f"--explain {given.explain}: there is no such rule; {hint}")
     if given.json:
         _dump(explain.as_data(info))
-    elif console.is_terminal:
-        console.print(Markdown(explain.explained(info)))
     else:
         print(explain.explained(info))
     return 0
 
 
-def _list(given: argparse.Namespace, console: Console) -> int:
+def _list(given: argparse.Namespace) -> int:
     from policies.gate import catalogue, explain
 
-    infos = explain.in_order(catalogue.infos(given.only, given.families))
-    if not infos:
-        return _say("no rule is named by both --only and --families")
+    infos = explain.in_order(catalogue.chosen(given.only, given.families).values())
     if given.json:
+        keys = {"rule": "id", "family": "family", "severity": "severity", "name": "name"}
         rows = [explain.as_data(each) for each in infos]
-        _dump(
-            [
-                {"rule": each["id"]} | {key: each[key] for key in ("family", "severity", "name")}
-                for each in rows
-            ]
-        )
-    elif console.is_terminal:
-        explain.show(infos, console)
+        _dump([{name: row[key] for name, key in keys.items()} for row in rows])
     else:
         for each in infos:
             print(f"{each.id:<20} {each.severity.word:<9} {each.name}")
     return 0
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a report whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _options(given: argparse.Namespace) -> Options:
+def _judge(given: argparse.Namespace) -> Result:
     only: tuple[str, ...] = ()
     if given.only:
         from policies.gate import catalogue
 
-        only = catalogue.chosen(given.only, given.families)
-    if given.changed_since:
+        only = tuple(catalogue.chosen(given.only, given.families))
+    if given.changed_since is not None:
         from policies.gate import changes
 
-        if wrong := changes.complaint(given.root, given.changed_since):
-            raise ValueError(f"--changed-since {given.changed_since}: {wrong}")
-    asked = (only, given.families, given.changed_since or "", given.require_tools, dict(given.image))
-    return Options(*asked)
-
-
-def _judge(given: argparse.Namespace) -> Result:
-    options = _options(given)
+        changes.commit(given.root, given.changed_since)
+    since = given.changed_since or ""
+    options = Options(only, given.families, since, given.require_tools, dict(given.image))
 
     def judged() -> Result:
         from policies.gate import check
@@ -107,49 +77,30 @@ def _judge(given: argparse.Namespace) -> Result:
     return state.remembered(given.root, options, judged)
 
 
-def _check(given: argparse.Namespace, console: Console) -> int:
-    try:
-        if given.list:
-            return _list(given, console)
-        if given.explain is not None:
-            return _explain(given, console)
-        if complaint := arguments.complaint(given):
-            return _say(complaint)
-        result = _judge(given)
-    except ValueError as error:
-        return _say(error)
+def _check(given: argparse.Namespace) -> int:
+    if given.list:
+        return _list(given)
+    if given.explain is not None:
+        return _explain(given)
+    if complaint := arguments.complaint(given):
+        return _say(complaint)
+    result = _judge(given)
     from policies.gate import formats
 
-    try:
-        for name in arguments.REPORTS:
-            if path := getattr(given, name):
-                _write(path, getattr(formats, name)(result))
-    except OSError as error:
-        return _say(f"a report cannot be written: {error}")
+    for name in arguments.REPORTS:
+        if path := getattr(given, name):
+            path.write_text(getattr(formats, name)(result), encoding="utf-8", errors="backslashreplace")
     if given.json:
         print(formats.as_json(result))
     else:
-        formats.plain(result, console, given.all)
+        formats.plain(result, Console(highlight=False, soft_wrap=True), given.all)
     return result.report.exit_code
 
 
 def _docs(given: argparse.Namespace) -> int:
     from policies.gate import catalogue, explain
 
-    wanted = explain.page(catalogue.ours())
-    if given.check:
-        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted
-        print(f"policies/RULES.md {'is what the rules say' if same else 'differs: make policies-docs'}")
-        return 0 if same else 1
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
-
-
-def _ahead(given: argparse.Namespace) -> int:
-    from policies.gate import own_checks
-    from policies.readers import Repository
-
-    own_checks.run(Repository(given.root), tuple(given.frameworks))
+    PAGE.write_text(explain.page(catalogue.ours()), encoding="utf-8")
     return 0
 
 
@@ -159,15 +110,15 @@ def main(words: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    console = Console(highlight=False, soft_wrap=True)
     try:
-        other = {"docs": _docs, "checkov": _ahead}.get(given.command)
-        code = other(given) if other else _check(given, console)
+        code = {"docs": _docs, "check": _check}[given.command](given)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads has enough; there is nobody left to tell, and no verdict that was read to its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MISUSE
+    except (ValueError, OSError) as error:
+        return _say(error)
     except Exception as error:
         for line in traceback.format_exc().splitlines():
             print(f"  {unspoken(line)}", file=sys.stderr)

@@ -52,6 +52,5 @@ def _everything_parses(repository: Repository) -> None:
                 read(repository.text(file))
             except (ValueError, RecursionError) as error:
                 line = getattr(error, "lineno", 1) or 1
-                what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
                 fix = f"write it as valid {suffix[1:].upper()}"
-                repository.problem("unreadable", Place(file, line), what, fix)
+                repository.problem("unreadable", Place(file, line), str(error), fix)

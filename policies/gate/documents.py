@@ -41,13 +41,12 @@ def _edge(repository: Repository) -> Iterator[tuple[Any, Place]]:
 
 def _answers(repository: Repository) -> Iterator[tuple[Any, Place]]:
     for document in repository.yaml(ANSWERS) if repository.has(ANSWERS) else ():
-        answers = Map(Place(ANSWERS))
-        for name, value in mapping(dig(document, "context", "cookiecutter")).items():
+        answers, path = Map(Place(ANSWERS)), ("context", "cookiecutter")
+        for name, value in mapping(dig(document, *path)).items():
             if not str(name).startswith("_"):
                 # cookiecutter stores every number as a text.
                 number = isinstance(value, str) and value.isdigit()
-                place = where(document, "context", "cookiecutter", name)
-                answers.put(name, int(value) if number else value, place)
+                answers.put(name, int(value) if number else value, where(document, *path, name))
         yield answers, Place(ANSWERS)
 
 

@@ -6,11 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from policies.gate.info import COLOURS, Info
+from policies.gate.info import Info
 
 TITLES = {
     "compose": "Compose", "dockerfile": "Dockerfiles", "terraform": "Terraform", "actions": "GitHub Actions",
@@ -60,25 +56,10 @@ def page(infos: Mapping[str, Info]) -> str:
     """Return the page with every rule: a table of all, then one short section each."""
     rules = in_order(infos.values())
     parts = [HEAD, "| rule | severity | what it demands |\n|---|---|---|"]
-    parts += [
-        f"| [{each.id}](#{each.id.lower()}) | {each.severity.word} | {_cell(each.name)} |" for each in rules
-    ]
+    for each in rules:
+        name = each.name.replace("|", "\\|")
+        parts.append(f"| [{each.id}](#{each.id.lower()}) | {each.severity.word} | {name} |")
     for family, members in groupby(rules, key=lambda info: info.family):
         parts.append(f"\n## {TITLES[family]}")
         parts += [f"\n### {each.id}\n\n{' '.join(each.why.split())} **Fix:** {each.fix}" for each in members]
     return "\n".join(parts).rstrip() + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def show(infos: Iterable[Info], console: Console) -> None:
-    """Write the rules to a terminal, by family."""
-    for family, members in groupby(infos, key=lambda info: info.family):
-        console.print(f"\n[bold]{TITLES[family]}[/]")
-        rows = Table.grid(padding=(0, 1))
-        for info in members:
-            rows.add_row(info.id, f"[{COLOURS[info.severity]}]{info.severity.word}[/]", escape(info.name))
-        console.print(rows, soft_wrap=False)
-    console.print("\n[dim]--explain RULE says why, and how to fix it[/]")

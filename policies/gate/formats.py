@@ -28,13 +28,8 @@ def as_json(result: Result) -> str:
         return found | ({"waiver": each.waived} if each.waived else {})
 
     def problem(each: Problem) -> dict[str, object]:
-        return {
-            "kind": each.kind,
-            "file": each.place.file,
-            "line": each.place.line,
-            "is": each.what,
-            "fix": each.fix,
-        }
+        place = {"file": each.place.file, "line": each.place.line}
+        return {"kind": each.kind, **place, "is": each.what, "fix": each.fix}
 
     body = {
         "exit_code": report.exit_code,

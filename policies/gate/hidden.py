@@ -9,14 +9,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from policies.model import Place
-from policies.shared.repository import Repository, is_git, is_made
+from policies.shared.repository import MADE, Repository, is_git
 from policies.shared.rule import read
 
 LINK, MODULE = "120000", "160000"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: What git ignores and the deployment reads, and what of it may be there.
 KNOWN = read(Path(__file__).with_name("hidden.yml"))
-IGNORED = ("--others", "--ignored", "--exclude-standard", "--directory")
 Said = Iterator[tuple[Place, str, str]]
 
 
@@ -33,16 +32,17 @@ def look(repository: Repository) -> None:
         repository.problem("not-looked-at", place, what, fix)
 
 
+def _staged(root: Path, mode: str) -> list[str]:
+    return [line.partition("\t")[2] for line in _git(root, "--stage") if line.startswith(mode)]
+
+
 def _inside(repository: Repository) -> Said:
     """Yield repositories inside this one, whose files git has not."""
     what = "a repository inside this one: its files were not judged"
-    for line in _git(repository.root, "--stage"):
-        if line.startswith(MODULE):
-            fix = "put its files here, or name an image or a release with its digest instead"
-            yield Place(line.partition("\t")[2]), what, fix
-    for name in _git(repository.root, "--others", "--exclude-standard"):
-        if name.endswith("/"):
-            yield Place(name.rstrip("/")), what, "remove its .git folder, or let .gitignore name it"
+    fix = "remove its .git folder and put its files here, or name an image or a release instead"
+    others = [name for name in _git(repository.root, "--others", "--exclude-standard") if name.endswith("/")]
+    for name in (*_staged(repository.root, MODULE), *others):
+        yield Place(name.rstrip("/")), what, fix
 
 
 def _ignored(repository: Repository) -> Said:
@@ -54,36 +54,22 @@ def _ignored(repository: Repository) -> Said:
             yield Place(file), what, "take it out of .gitignore and .git/info/exclude, or remove it"
 
 
-def ignored_files(root: Path) -> Iterator[str]:
-    """Yield what git ignores, without the folders that tools make: an environment has thousands of files."""
-    for name in _git(root, *IGNORED):
-        if is_made(name.rstrip("/")):
-            continue
-        if not name.endswith("/"):
-            yield name
-            continue
-        for folder, folders, names in os.walk(root / name):
-            folders[:] = sorted(each for each in folders if not is_made(each))
-            yield from (Path(folder, each).relative_to(root).as_posix() for each in sorted(names))
+def ignored_files(root: Path) -> list[str]:
+    """Return what git ignores, without the folders that tools make: an environment has thousands of files."""
+    made = (f":(exclude,glob)**/{each}/**" for each in MADE)
+    return _git(root, "--others", "--ignored", "--exclude-standard", "--", ".", *made)
 
 
 def _links(repository: Repository) -> Said:
     """Yield links to what is not in the repository: what they show is not what was reviewed."""
     files, root = set(repository.files), repository.root
-    links = [file for file in repository.files if (root / file).is_symlink()]
-    if is_git(root):  # links to a folder, or to nothing, are no files
-        links += [line.partition("\t")[2] for line in _git(root, "--stage") if line.startswith(LINK)]
-    for file in dict.fromkeys(links):
+    # Links to a folder, or to nothing, are no files.
+    staged = _staged(root, LINK) if is_git(root) else []
+    for file in sorted({*staged, *(file for file in files if (root / file).is_symlink())}):
         target = (root / file).resolve()
-        if not target.is_relative_to(root):
-            what = "a link that leads out of the repository"
-        elif not target.exists():
-            what = "a link that leads nowhere"
-        elif target.is_file() and repository.relative(target) not in files:
-            what = f"a link to {repository.relative(target)}, which is not in git"
-        else:
-            continue
-        yield Place(file), what, "put the file itself here"
+        inside = target.is_relative_to(root) and target.exists()
+        if not inside or (target.is_file() and repository.relative(target) not in files):
+            yield Place(file), "a link to what is not in this repository", "put the file itself here"
 
 
 def _contents(repository: Repository) -> Said:

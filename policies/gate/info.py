@@ -42,10 +42,8 @@ def of_rule(rule: Rule) -> Info:
     return Info(*prose, rule.bad, rule.good, rule.language, judges=rule.family)
 
 
-def _of_row(name: str, row: dict[str, str]) -> Info:
-    severity = Severity[row["severity"].upper()]
-    return Info(name, **(row | {"severity": severity}))
-
-
 #: Everything that is no rule of ours, from checkers.yml beside this file.
-OTHERS = {name: _of_row(name, row) for name, row in read(Path(__file__).with_name("checkers.yml")).items()}
+OTHERS = {
+    name: Info(name, **(row | {"severity": Severity[row["severity"].upper()]}))
+    for name, row in read(Path(__file__).with_name("checkers.yml")).items()
+}

@@ -6,10 +6,9 @@ import re
 
 from policies.gate.messages import command, count, headline, one_line, shown, together, unspoken, with_entity
 from policies.gate.run import Result
-from policies.model import Finding
 
-#: GitHub takes comments of 65,536 characters; what stands around the rows needs some as well.
-MOST = 60_000
+#: How much room each part has, in bytes: GitHub takes comments of 65,536 characters.
+PROBLEMS, FINDINGS, MORE = 20_000, 25_000, 5_000
 #: Begins the summary: `make check-comment` knows by it which comment to renew. Nobody sees it.
 MARK = "<!-- gate -->"
 SPECIAL = re.compile(r"([\\`*\[\]{}~#!|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -39,45 +38,36 @@ def markdown(result: Result) -> str:
         for each in report.waived
     ]
     notes = [f"- {_text(note)}" for note in report.notes]
-    fixes = [f"- {each}" for each in dict.fromkeys(_fix(found) for found in report.findings)]
-    room = MOST - sum(len(line.encode()) + 1 for line in notes)
-    room = _table(lines, ("problem", "place", "is", "fix"), problems, room)
-    room = _table(lines, ("severity", "place", "rule", "is", "should be"), findings, room)
-    room = _folded(lines, f"How to fix ({command('--explain RULE')} says more)", fixes, room)
-    if waived:
-        lines += [f"<details><summary>Waived: {len(waived)}</summary>", ""]
-        _table(lines, ("place", "rule", "is", "waiver"), waived, room)
-        lines += ["</details>", ""]
-    _folded(lines, count(notes, "note"), notes, MOST)
+    fixes = [
+        f"- {each}"
+        for each in dict.fromkeys(f"{_text(found.rule)}: {_text(found.fix)}" for found in report.findings)
+    ]
+    lines += _table(("problem", "place", "is", "fix"), problems, PROBLEMS)
+    lines += _table(("severity", "place", "rule", "is", "should be"), findings, FINDINGS)
+    lines += _folded(f"How to fix ({command('--explain RULE')} says more)", _within(fixes, MORE))
+    lines += _folded(f"Waived: {len(waived)}", _table(("place", "rule", "is", "waiver"), waived, MORE))
+    lines += _folded(count(notes, "note"), _within(notes, MORE))
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _fix(finding: Finding) -> str:
-    return f"{_text(finding.rule)}: {_text(finding.fix)}"
+def _folded(summary: str, inner: list[str]) -> list[str]:
+    """Return lines that open on a click."""
+    start, end = f"<details><summary>{_text(summary)}</summary>", "</details>"
+    return [start, "", *inner, "", end, ""] if inner else []
 
 
-def _folded(lines: list[str], summary: str, inner: list[str], room: int) -> int:
-    """Add a list that opens on a click, if there is room for it, and return the room that is left."""
-    needs = sum(len(line.encode()) + 1 for line in inner)
-    if not inner or needs > room:
-        return room
-    lines += [f"<details><summary>{_text(summary)}</summary>", "", *inner, "", "</details>", ""]
-    return room - needs
+def _table(head: tuple[str, ...], rows: list[str], room: int) -> list[str]:
+    return [_row(*head), "|---" * len(head) + "|", *_within(rows, room), ""] if rows else []
 
 
-def _table(lines: list[str], head: tuple[str, ...], rows: list[str], room: int) -> int:
-    """Add as many rows as there is room for, say how many are left out, and return the room that is left."""
-    if not rows:
-        return room
-    lines += [_row(*head), "|---" * len(head) + "|"]
+def _within(rows: list[str], room: int) -> list[str]:
+    """Return as many rows as there is room for, and how many are left out."""
     for number, row in enumerate(rows):
-        if len(row.encode()) > room:
-            lines += ["", f"{len(rows) - number} more are left out here: `{command()}` shows them.", ""]
-            return 0
-        lines.append(row)
         room -= len(row.encode()) + 1
-    lines.append("")
-    return room
+        if room < 0:
+            left_out = f"{len(rows) - number} more are left out here: `{command()}` shows them."
+            return [*rows[:number], "", left_out]
+    return rows
 
 
 def _row(*cells: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
-from pathlib import Path
 
-from policies.gate.run import Report, Result
+from policies.gate.run import Result
 from policies.model import Finding, Place
 
 WORDS = {0: "clean", 1: "findings", 2: "the gate could not do its job"}
@@ -16,7 +15,6 @@ WORDS = {0: "clean", 1: "findings", 2: "the gate could not do its job"}
 WHOLE = "."
 #: What a workflow's log takes for a command: ::name …:: at the start of a line, and the old forms anywhere.
 COMMAND = re.compile(r"::(?=[A-Za-z][\w-]*(?:\s.*?)?::)|##(?=\[|vso\[)")
-ROOT = Path(__file__).parents[2]
 
 
 def headline(result: Result) -> str:
@@ -32,28 +30,9 @@ def count(things: Sized, one: str, more: str = "") -> str:
     return f"{len(things)} {one if len(things) == 1 else more or one + 's'}"
 
 
-def _made() -> bool:
-    """Tell whether make runs the gate here, as in a generated repository."""
-    makefile, recipe = ROOT / "Makefile", "policies/__main__.py check $(CHECK)"
-    return makefile.is_file() and recipe in makefile.read_text(encoding="utf-8")
-
-
 def command(arguments: str = "") -> str:
     """Return what to type to run the gate with some arguments."""
-    if _made():
-        return f'make check CHECK="{arguments}"' if arguments else "make check"
-    return f"python -m policies check {arguments}".rstrip()
-
-
-def next_steps(report: Report) -> list[str]:
-    """Return what to type next about the worst finding."""
-    rules = [finding.rule for finding in report.findings[:1]]
-    return [f"why, and how to fix it: {command(f'--explain {rule}')}" for rule in rules]
-
-
-def missing(report: Report) -> list[str]:
-    """Return what to type to get the checkers that did not run."""
-    return ["what these need: make check-tools"] if report.absent and _made() else []
+    return f'make check CHECK="{arguments}"' if arguments else "make check"
 
 
 def with_entity(finding: Finding) -> str:
@@ -62,24 +41,19 @@ def with_entity(finding: Finding) -> str:
     return finding.what if known else f"{finding.entity}: {finding.what}"
 
 
-def together(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings for people: one where only the entity differs, as in services that share a setting, or
+def together(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings for people: one where only the entity differs, as in services that share a setting, or
     only the path to one line that a schema does not allow.
     """
     found: dict[Finding, list[Finding]] = {}
     for each in findings:
-        schema = each.rule.startswith("SCHEMA_")
-        alike = replace(each, what=each.what.partition(" is ")[2]) if schema else replace(each, entity="")
-        found.setdefault(alike, []).append(each)
-    return [_one_of(several) for several in found.values()]
-
-
-def _one_of(several: list[Finding]) -> Finding:
-    first, more = several[0], len(several) - 1
-    if not first.rule.startswith("SCHEMA_"):
-        names = [each.entity for each in several if each.entity]
-        return replace(first, entity=", ".join(names))
-    return replace(first, what=f"{first.what}, and {more} more by this line") if more else first
+        differs = "what" if each.rule.startswith("SCHEMA_") else "entity"
+        found.setdefault(replace(each, **{differs: ""}), []).append(each)
+    for alike, (first, *more) in found.items():
+        if alike.what:
+            yield replace(first, entity=", ".join(each.entity for each in (first, *more) if each.entity))
+        else:
+            yield replace(first, what=f"{first.what}, and {len(more)} more by this line") if more else first
 
 
 def shown(place: Place) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 
-from policies.gate.info import Info
 from policies.model import Finding, Place, Problem, Severity
 from policies.shared import cache
 from policies.shared.repository import Repository
@@ -29,18 +29,6 @@ SKIPPED: dict[str, dict[str, str]] = read(Path(__file__).with_name("checkov.yml"
 RAISED = "Failed to run check"
 
 
-class Complaints(logging.Handler):
-    """Keeps what checkov only logs: a check that raised."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage().startswith(RAISED):
-            self.messages.append(record.getMessage())
-
-
 def skipped_because(name: str) -> str:
     """Return why the gate leaves a check of checkov out; nothing if it does not."""
     return next((str(each[name]) for each in SKIPPED.values() if name in each), "")
@@ -53,19 +41,7 @@ def demand(name: str) -> str:
 
 def how_to_fix(name: str, entity: str = "it") -> str:
     """Return how to follow a check of checkov; its name is all that it says about that."""
-    wanted = demand(name)
-    so_that = f"so that {wanted}" if wanted != name else f"until checkov no longer says: {name}"
-    return f"Change {entity} {so_that}"
-
-
-def _runner(framework: str) -> Any:
-    if framework == "dockerfile":
-        from checkov.dockerfile.runner import Runner
-    elif framework == "github_actions":
-        from checkov.github_actions.runner import Runner
-    else:
-        from checkov.terraform.runner import Runner
-    return Runner()
+    return f"Change {entity} so that checkov no longer asks for it: {demand(name)}"
 
 
 def _files(repository: Repository, framework: str) -> list[str]:
@@ -89,19 +65,20 @@ def _reports(repository: Repository, framework: str) -> Iterator[Any]:
     arguments: dict[str, Any] = {"root_folder": root}
     if framework != "terraform":
         arguments = {"root_folder": None, "files": [str(repository.root / file) for file in files]}
-    reports = _runner(framework).run(external_checks_dir=None, runner_filter=wanted, **arguments)
+    reports = (
+        import_module(f"checkov.{framework}.runner")
+        .Runner()
+        .run(external_checks_dir=None, runner_filter=wanted, **arguments)
+    )
     yield from reports if isinstance(reports, list) else [reports]
 
 
 @dataclass
 class Said:
-    """What checkov finds, what it could not do, and what is known about each of its checks that spoke."""
+    """What checkov finds, and what it could not do."""
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    infos: dict[str, Info] = field(default_factory=dict)
-    frameworks: list[str] = field(default_factory=list)
 
     def take(self, repository: Repository, framework: str, report: Any) -> None:
         """Add one of checkov's reports; files that git does not know are not ours."""
@@ -121,7 +98,6 @@ class Said:
             finding = _finding(repository, record)
             if finding.place.file in tracked:
                 self.findings.append(finding)
-                self.infos[finding.rule] = _info(record, framework)
 
     def complete(self) -> bool:
         """Tell whether every check could do its work."""
@@ -129,7 +105,8 @@ class Said:
 
 
 def _said(repository: Repository, framework: str) -> Said:
-    said, heard = Said(), Complaints()
+    # checkov only logs that a check raised.
+    said, heard = Said(), BufferingHandler(sys.maxsize)
     logging.getLogger().addHandler(heard)
     try:
         for report in _reports(repository, framework):
@@ -138,7 +115,9 @@ def _said(repository: Repository, framework: str) -> Said:
         logging.getLogger().removeHandler(heard)
     fix = "update checkov, or leave the check out with a reason in policies/gate/checkov.yml"
     place = Place("policies/requirements.txt")
-    said.problems += [Problem("policy-raised", place, message, fix) for message in heard.messages]
+    logged = [record.getMessage() for record in heard.buffer]
+    raised = [message for message in logged if message.startswith(RAISED)]
+    said.problems += [Problem("policy-raised", place, message, fix) for message in raised]
     return said
 
 
@@ -147,30 +126,15 @@ def _inputs(repository: Repository, framework: str) -> list[str]:
     return [part for file in files for part in (file, repository.text(file))]
 
 
-def ahead(repository: Repository, frameworks: tuple[str, ...]) -> subprocess.Popen[bytes] | None:
-    """Start a process that finds out what is not known yet, so that `run` finds it remembered."""
-    inputs = {each: _inputs(repository, each) for each in frameworks}
-    unknown = [each for each, parts in inputs.items() if parts and not cache.entry(each, parts).exists()]
-    if not unknown:
-        return None
-    program = str(cache.POLICIES / "__main__.py")
-    command = [sys.executable, "-P", program, "checkov", str(repository.root), *unknown]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def run(repository: Repository, frameworks: tuple[str, ...]) -> Said:
     """Run checkov's own checks of these frameworks."""
     os.environ.setdefault("BC_SKIP_MAPPING", "TRUE")
     said = Said()
     for framework in frameworks:
         if inputs := _inputs(repository, framework):
-            said.frameworks.append(framework)
             one = cache.remembered(framework, inputs, partial(_said, repository, framework), Said.complete)
             said.findings += one.findings
             said.problems += one.problems
-            said.infos |= one.infos
-    left_out = sum(len(SKIPPED[framework]) for framework in frameworks)
-    said.notes.append(f"{left_out} of checkov's own checks are left out: policies/gate/checkov.yml says why")
     return said
 
 
@@ -181,10 +145,3 @@ def _finding(repository: Repository, record: Any) -> Finding:
     what, should = f"{entity} fails a check of checkov", demand(record.check_name)
     fix = how_to_fix(record.check_name, entity)
     return Finding(record.check_id, Severity.MEDIUM, Place(file, line), what, should, fix, entity)
-
-
-def _info(record: Any, framework: str) -> Info:
-    about = f"A check that comes with checkov ({framework})."
-    name, fix, link = record.check_name, how_to_fix(record.check_name), record.guideline or ""
-    judges = FRAMEWORKS[framework]
-    return Info(record.check_id, name, Severity.MEDIUM, "checkov", about, fix, link=link, judges=judges)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
 from urllib.parse import quote
 
 from policies.gate.info import Info
@@ -28,17 +25,16 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def _descriptor(info: Info) -> dict[str, object]:
     help_text = f"{info.why}\n\nFix: {info.fix}"
-    more = "".join(
-        f"\n\n{title}:\n\n```{info.language}\n{example.rstrip()}\n```"
-        for title, example in (("Bad", info.bad), ("Good", info.good))
-        if example
-    )
+    markdown = help_text
+    for title, example in (("Bad", info.bad), ("Good", info.good)):
+        if example:
+            markdown += f"\n\n{title}:\n\n```{info.language}\n{example.rstrip()}\n```"
     descriptor: dict[str, object] = {
         "id": info.id,
         "name": info.id,
         "shortDescription": {"text": info.name},
         "fullDescription": {"text": info.why},
-        "help": {"text": help_text, "markdown": help_text + more},
+        "help": {"text": help_text, "markdown": markdown},
         "defaultConfiguration": {"level": LEVELS[info.severity]},
         "properties": {
             "tags": ["security", info.family],
@@ -68,30 +64,19 @@ def _message(text: str) -> dict[str, str]:
     return {"text": one_line(text).replace("](", "] (")}
 
 
-def _fingerprints(findings: list[Finding]) -> Iterator[str]:
-    """Yield what a finding is known by when lines move: equal ones in one file are counted."""
-    seen: Counter[str] = Counter()
-    for each in findings:
-        said = "\0".join((each.rule, each.place.file, each.entity, each.what))
-        same = hashlib.sha256(said.encode("utf-8", "backslashreplace")).hexdigest()[:16]
-        seen[same] += 1
-        yield f"{same}:{seen[same]}"
-
-
 def sarif(result: Result) -> str:
     """Return the report as SARIF 2.1.0; problems are notifications that make the run unsuccessful."""
     report = result.report
     found = report.findings + report.waived
     ids = sorted({each.rule for each in found} | {info for info in result.infos if info in report.ran})
     results = []
-    for each, fingerprint in zip(found, _fingerprints(found), strict=True):
+    for each in found:
         entry: dict[str, object] = {
             "ruleId": each.rule,
             "ruleIndex": ids.index(each.rule),
             "level": LEVELS[each.severity],
             "message": _message(f"{with_entity(each)}. It should be: {each.should}. Fix: {each.fix}"),
             "locations": _locations(each),
-            "partialFingerprints": {"primaryLocationLineHash": fingerprint, "gate/v1": fingerprint},
         }
         if each.waived:
             entry["suppressions"] = [

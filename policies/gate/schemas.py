@@ -17,15 +17,16 @@ from policies.shared.located import Map, where
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 
-
 #: What jsonschema calls a key that the schema does not name.
 UNKNOWN = ("additionalProperties", "unevaluatedProperties")
-
 
 #: How the edges of a number are told.
 BOUNDS = {
     "minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "exclusiveMaximum": "below",
 }  # fmt: skip
+
+#: What is told by the value and what is allowed.
+PLAIN = ("type", "const", "anyOf", "oneOf", "pattern", "format", "minLength")
 
 
 class Wrong(NamedTuple):
@@ -55,22 +56,10 @@ def dotted(path: Any) -> str:
     return text or "the file"
 
 
-def _kind(value: Any) -> str:
-    names = {bool: "a switch", int: "a number", float: "a number", str: "a text", type(None): "nothing"}
-    return (
-        "a mapping"
-        if isinstance(value, dict)
-        else "a list"
-        if isinstance(value, list)
-        else names.get(type(value), "a value")
-    )
-
-
 TYPES = {
     "string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
     "object": "a mapping", "array": "a list", "null": "nothing",
 }  # fmt: skip
-
 
 #: How much of a value that is wrong a message shows.
 SHOWN = 60
@@ -78,7 +67,7 @@ SHOWN = 60
 
 def _shown(value: Any) -> str:
     if isinstance(value, (dict, list)):
-        return _kind(value)
+        return "a mapping" if isinstance(value, dict) else "a list"
     said = json.dumps(value, ensure_ascii=False, default=str)
     return said if len(said) <= SHOWN else f'{said[:SHOWN]}…"'
 
@@ -130,32 +119,23 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
     path, value = dotted(error.absolute_path), error.instance
     if isinstance(error.schema, dict) and error.schema.get("x-secret"):
         return f"{path} has a value that cannot be right", error.schema["x-allowed"]
-    shown, about = _shown(value), str(error.schema.get("description", "")).rstrip(".")
-    if error.validator == "type":
-        return f"{path} is {shown}", _allowed(error.schema)
-    if error.validator in ("enum", "const"):
-        near = difflib.get_close_matches(
-            str(value), [str(each) for each in error.validator_value] if error.validator == "enum" else [], 1
-        )
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{path} is {shown}", _allowed(error.schema) + hint
-    if error.validator == "anyOf" and all(set(each) == {"required"} for each in error.validator_value):
+    about, kind = str(error.schema.get("description", "")).rstrip("."), error.validator
+    what, allowed = f"{path} is {_shown(value)}", _allowed(error.schema) or about
+    if kind == "enum":
+        near = difflib.get_close_matches(str(value), map(str, error.validator_value), 1)
+        return what, allowed + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "anyOf" and all(set(each) == {"required"} for each in error.validator_value):
         keys = [key for each in error.validator_value for key in each["required"]]
         return f"{path} has no {', no '.join(keys)}", about
-    if error.validator in ("anyOf", "oneOf"):
-        return f"{path} is {shown}", _allowed(error.schema) or about
-    if error.validator == "maxLength":
+    if kind == "maxLength":
         most = f"at most {error.validator_value} letters"
-        return f"{path} has {len(value)} letters: {shown}", ", ".join(
-            filter(None, (_words(error.schema), most))
-        )
-    if error.validator in ("pattern", "format", "minLength"):
-        return f"{path} is {shown}", _words(error.schema) or about or "another form"
-    if error.validator == "minItems" or error.validator == "minProperties":
+        shown = f"{path} has {len(value)} letters: {_shown(value)}"
+        return shown, ", ".join(filter(None, (_words(error.schema), most)))
+    if kind in ("minItems", "minProperties"):
         return f"{path} is empty", "one entry at least"
-    if error.validator in BOUNDS:
-        return f"{path} is {shown}", f"{BOUNDS[error.validator]} {error.validator_value}"
-    return f"{path}: {error.message}", about
+    if kind in BOUNDS:
+        return what, f"{BOUNDS[kind]} {error.validator_value}"
+    return (what, allowed) if kind in PLAIN else (f"{path}: {error.message}", about)
 
 
 def _is_name(error: jsonschema.ValidationError) -> bool:

@@ -1,7 +1,5 @@
-"""Everything that a run depends on, so that a second run over the same need not be made.
-
-Two keys: what is in the repository, on the machine and on the command line; and which images of the services
-the engine has, since their checkers run in them. A run that could not do its job is never remembered.
+"""Everything that a run depends on, so that a second run over the same need not be made: what is in the
+repository, on the machine and on the command line. A run that could not do its job is never remembered.
 """
 
 from __future__ import annotations
@@ -19,19 +17,16 @@ from policies.shared.programs import PASSED_ON, program
 from policies.shared.repository import Repository, is_git
 
 PROGRAMS = ("git", "docker", "terraform", "tofu", "shellcheck", "hadolint", "zizmor")
-#: Where the engine's programs look for `docker compose`.
-PLUGINS = (
-    "~/.docker/cli-plugins",
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-)
 GIT = (
     ("rev-parse", "HEAD", "--is-shallow-repository"),
     ("for-each-ref",),
     ("ls-files", "-z", "-v", "--stage"),
     ("ls-files", "-z", "--others", "--exclude-standard"),
+)
+#: Compose comes as a plugin of docker, and the services' checkers run in images.
+DOCKER = (
+    ("compose", "version"),
+    ("image", "ls", "--no-trunc", "--digests", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}} {{.ID}}"),
 )
 #: Files that git ignores and that are larger are known by their size and dates, such as a database.
 LARGE = 1 << 20
@@ -45,14 +40,13 @@ def remembered(root: Path, options: Options, compute: Callable[[], Result]) -> R
         parts = []  # a repository that git does not read, for instance of somebody else
     if not parts:
         return compute()
-    images = cache.load(cache.entry("images", parts))
-    result = cache.load(cache.entry("run", [*parts, _ids(images)])) if images is not None else None
+    entry = cache.entry("run", parts)
+    result = cache.load(entry)
     if result is None:
         result = compute()
         # What a checker missed may have been in the way of the others: a problem is judged again each time.
         if not result.report.problems and parts == list(_parts(root, options)):
-            cache.save(cache.entry("images", parts), result.images)
-            cache.save(cache.entry("run", [*parts, _ids(result.images)]), result)
+            cache.save(entry, result)
             cache.tidy()
     return result
 
@@ -71,17 +65,18 @@ def _parts(root: Path, options: Options) -> Iterator[str | bytes]:
             yield _said("git", "-C", str(repository.root), *words)
         for file in ignored_files(repository.root):
             yield from _content(repository.root, file, large=LARGE)
+    for words in DOCKER if program("docker") else ():
+        yield from sorted(_said("docker", *words).splitlines())  # docker has no order of its own
     for path in _outside(repository):
         yield _stat(path)
 
 
 def _outside(repository: Repository) -> Iterator[Path]:
-    """Yield programs, their plugins, and what terraform init has fetched."""
+    """Yield programs, and what terraform init has fetched."""
     yield from (Path(program(each) or each) for each in PROGRAMS)
     folders = {(repository.root / file).parent for file in repository.matching("*.tf")}
-    fetched = [folder / os.environ.get("TF_DATA_DIR", ".terraform") for folder in sorted(folders)]
-    for folder in (*fetched, *(Path(each).expanduser() for each in PLUGINS)):
-        yield from sorted(folder.rglob("*"))
+    for folder in sorted(folders):
+        yield from sorted((folder / os.environ.get("TF_DATA_DIR", ".terraform")).rglob("*"))
 
 
 def _content(root: Path, file: str, large: int = 0) -> Iterator[str | bytes]:
@@ -102,17 +97,7 @@ def _stat(path: Path) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
-def _ids(images: list[str]) -> bytes:
-    """Return what the engine knows of the images; those that it lacks are missing from its answer."""
-    if not images or not program("docker"):
-        return b""
-    return _said("docker", "image", "inspect", "--format", "{{.Id}}", *images)
-
-
 def _said(*command: str) -> bytes:
     """Return what a program says, and how it ends."""
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError as error:
-        return str(error).encode()
+    done = subprocess.run(command, capture_output=True, check=False)
     return b"%d %b" % (done.returncode, done.stdout)

@@ -11,17 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from policies.gate.info import COLOURS
-from policies.gate.messages import (
-    command,
-    headline,
-    missing,
-    next_steps,
-    shown,
-    together,
-    unspoken,
-    visible,
-    with_entity,
-)
+from policies.gate.messages import command, headline, shown, together, unspoken, visible, with_entity
 from policies.gate.run import Result
 
 #: How many findings are shown unless somebody asks for all.
@@ -34,7 +24,7 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
     for problem in report.problems:
         _line(console, (problem.kind, "bold magenta"), (shown(problem.place), ""))
         _rows(console, ("is", problem.what), ("fix", problem.fix))
-    findings = together(report.findings)
+    findings = list(together(report.findings))
     for finding in findings if everything else findings[:MOST]:
         words = (
             (finding.severity.word, COLOURS[finding.severity]),
@@ -51,11 +41,12 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
     for finding in report.waived:
         said = f"waived {shown(finding.place)} {finding.rule}: {with_entity(finding)}; {finding.waived}"
         _line(console, (said, "dim"))
-    for note in (*report.notes, *missing(report)):
+    needed = ["what these need: make check-tools"] if report.absent else []
+    for note in (*report.notes, *needed):
         _line(console, (note, "dim"))
     _line(console, (headline(result), "bold" if report.exit_code else "green"))
-    for step in next_steps(report):
-        _line(console, (step, ""))
+    for worst in report.findings[:1]:
+        _line(console, (f"why, and how to fix it: {command(f'--explain {worst.rule}')}", ""))
 
 
 def _paste(console: Console, row: str) -> None:

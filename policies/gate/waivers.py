@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from policies.gate import catalogue
@@ -54,34 +54,23 @@ def read(repository: Repository, today: datetime.date) -> tuple[list[Waiver], li
         wrong = [] if document is None else errors("policy", document, Place(FILE))
         problems += [Problem("policy-invalid", each.place, each.what, each.should) for each in wrong]
         for number, entry in enumerate(sequence(dig(document, "waivers"))):
+            at = where(document, "waivers", number, "expires")
             try:
                 texts = [str(entry[key]) for key in ("rule", "place", "reason", "owner")]
-                waiver = Waiver(*texts, _day(entry["expires"]), where(document, "waivers", number))
-            except (KeyError, TypeError, ValueError) as error:
-                at = where(document, "waivers", number, "expires")
+                day = datetime.date.fromisoformat(str(entry["expires"]))
+            except (KeyError, TypeError, ValueError):
+                what = f"expires is {dig(entry, 'expires')}, and the calendar has no such day"
                 fix = "write a day that exists, as 2027-01-31"
-                problems += [] if wrong else [Problem("waiver-invalid", at, str(error), fix)]
+                problems += [] if wrong else [Problem("waiver-invalid", at, what, fix)]
                 continue
-            late = list(_too_long(waiver, where(document, "waivers", number, "expires"), today))
-            problems += late
-            found += [] if late else [waiver]
+            waiver = Waiver(*texts, day, where(document, "waivers", number))
+            if waiver.expires <= today + LONGEST:
+                found.append(waiver)
+                continue
+            said = f"the waiver ends on {waiver.expires}, more than a year ahead"
+            fix = f"name a day up to {today + LONGEST}; then somebody decides again"
+            problems.append(Problem("waiver-too-long", at, said, fix))
     return found, problems + repository.problems
-
-
-def _day(text: object) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(str(text))
-    except ValueError:
-        raise ValueError(f"expires is {text}, and the calendar has no such day") from None
-
-
-def _too_long(waiver: Waiver, at: Place, today: datetime.date) -> Iterator[Problem]:
-    last = today + LONGEST
-    if waiver.expires > last:
-        what = (
-            f"the waiver of {waiver.rule} at {waiver.place} ends on {waiver.expires}, more than a year ahead"
-        )
-        yield Problem("waiver-too-long", at, what, f"name a day up to {last}; then somebody decides again")
 
 
 def apply(

@@ -120,4 +120,4 @@ DOORS = {
     "terraform": TerraformCheck,
     "actions": WorkflowCheck,
 }
-CHECKS = [DOORS[rule.family](rule) for rule in load().rules.values() if rule.family in DOORS]
+CHECKS = [DOORS[rule.family](rule) for rule in load().values() if rule.family in DOORS]

@@ -155,7 +155,7 @@ for _kind in ("compose", "dockerfiles", "modules"):
 
 
 def _rule(rule: Any) -> Asked:
-    return lambda repository, report: run_rules(repository, [rule], LOADED, report)
+    return lambda repository, report: run_rules(repository, [rule], report)
 
 
 def _schema(name: str) -> Asked:
@@ -166,7 +166,7 @@ def _schema(name: str) -> Asked:
 
 
 EVERYTHING: dict[str, Asked] = {
-    **{rule.rule_id: _rule(rule) for rule in LOADED.rules.values()},
+    **{rule.rule_id: _rule(rule) for rule in LOADED.values()},
     **{name: _schema(name) for name in SCHEMAS},
 }
 

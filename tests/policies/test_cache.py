@@ -88,14 +88,16 @@ def test_another_gate_judges_again(runs, monkeypatch):
     assert runs()[1] == 1
 
 
-def test_an_image_that_came_meanwhile_is_asked(tracked, monkeypatch):
-    known, result = [b""], Result(Report(), {}, images=["nginx:1"])
-    monkeypatch.setattr(state, "_ids", lambda images: known[0] if images else b"")
-    calls = []
-    for answer in (b"", b"", b"sha256:1"):
-        known[0] = answer
-        state.remembered(tracked, OPTIONS, lambda: calls.append(1) or result)
-    assert len(calls) == 2
+def test_an_image_that_came_meanwhile_is_asked(runs, tmp_path, monkeypatch):
+    docker = tmp_path / "docker"
+    monkeypatch.setattr(state, "PROGRAMS", ())
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    asked = []
+    for images in ("nginx:1", "nginx:1", "nginx:2"):
+        docker.write_text(f"#!/bin/sh\necho {images}\n")
+        docker.chmod(0o755)
+        asked.append(runs()[1])
+    assert asked == [1, 0, 1]
 
 
 def test_a_run_that_could_not_do_its_job_is_never_remembered(tracked):

@@ -15,20 +15,20 @@ from policies.shared.repository import Repository
 LOADED = load()
 ELSEWHERE = Path(__file__).parent / "elsewhere"
 PROJECTS = sorted(path for path in ELSEWHERE.iterdir() if path.is_dir())
-COMPOSE = [rule for rule in LOADED.rules.values() if rule.family == "compose"]
-OTHERS = [rule for rule in LOADED.rules.values() if rule.family in ("dockerfile", "repository")]
+COMPOSE = [rule for rule in LOADED.values() if rule.family == "compose"]
+OTHERS = [rule for rule in LOADED.values() if rule.family in ("dockerfile", "repository")]
 
 
 def judged(repository, rules):
     """Return the report of some rules."""
     report = Report()
-    run_rules(repository, rules, LOADED, report)
+    run_rules(repository, rules, report)
     return report
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda path: path.name)
 def test_no_rule_falls_on_another_project(folder):
-    report = judged(Repository(folder), LOADED.rules.values())
+    report = judged(Repository(folder), LOADED.values())
     assert [problem.what for problem in report.problems] == []
 
 
@@ -66,7 +66,7 @@ def test_every_finding_names_a_line_that_exists(folder):
     ],
 )
 def test_what_is_wrong_there_is_found(project, rule, place):
-    found = LOADED.rules[rule].findings(Repository(ELSEWHERE / project))
+    found = LOADED[rule].findings(Repository(ELSEWHERE / project))
     assert place in {str(each.place) for each in found}
 
 

@@ -7,7 +7,7 @@ import pytest
 from policies.gate.loading import load
 from policies.shared.repository import Repository
 
-RULES = load().rules
+RULES = load()
 KEY = "AKIA" + "IOSFODNN7EXAMPLE"
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
 

@@ -15,7 +15,6 @@ from judging import LOADED, WHOLE, Judge
 from mutations import in_memory, read
 
 from policies.gate import check, own_checks
-from policies.gate.tools.base import Settings
 from policies.gate.tools.linters import Hadolint, Shellcheck, Zizmor
 from policies.gate.tools.orchestration import ComposeConfig
 from policies.readers import Repository
@@ -102,7 +101,7 @@ def written(tmp_path_factory):
 def programs(repository, frameworks, checkers):
     """Return what checkov and the checkers say."""
     said = own_checks.run(repository, frameworks)
-    outcomes = [each.run(repository, Settings()) for each in checkers if each.needed(repository)]
+    outcomes = [each.run(repository, {}) for each in checkers if each.needed(repository)]
     found = [*said.findings, *(each for outcome in outcomes for each in outcome.findings)]
     return found, [*said.problems, *(each for outcome in outcomes for each in outcome.problems)]
 

@@ -147,7 +147,7 @@ HEAVY = settings(CALM, max_examples=30)
 def judged(root: Path, changes: dict[str, str]) -> Report:
     repository = Repository(root, changes)
     report = Report()
-    run_rules(repository, LOADED.rules.values(), LOADED, report)
+    run_rules(repository, LOADED.values(), report)
     report.problems += repository.problems
     return report
 
@@ -238,7 +238,7 @@ def test_every_schema_error_is_a_sentence(body, name):
 def test_every_report_can_be_written(tmp_path, body):
     report = judged(tmp_path, {"docker-compose.yml": yaml.safe_dump(body, allow_unicode=True)})
     report.sort()
-    result = Result(report, {rule.rule_id: of_rule(rule) for rule in LOADED.rules.values()} | OTHERS)
+    result = Result(report, {rule.rule_id: of_rule(rule) for rule in LOADED.values()} | OTHERS)
     assert json.loads(as_json(result))["exit_code"] == report.exit_code
     assert json.loads(sarif(result)) and junit(result).startswith("<?xml") and markdown(result)
 

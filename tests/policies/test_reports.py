@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from conftest import TEMPLATE
 
-from policies.gate import catalogue, formats, messages
+from policies.gate import catalogue, explain, formats
 from policies.gate.check import FAMILIES, Options, Result, check
 from policies.gate.cli import main
 from policies.gate.run import Report
@@ -103,14 +103,9 @@ def test_json_is_what_its_schema_says(repository, capsys):
     assert report["findings"] and report["problems"]
 
 
-def test_the_text_ends_with_what_to_type_next(repository, monkeypatch, capsys):
-    arguments = ["check", str(repository), "--only", "MAIL_CFG_001"]
-    with monkeypatch.context() as patch:
-        patch.setattr(messages, "ROOT", repository)
-        assert main(arguments) == 1
+def test_the_text_ends_with_what_to_type_next(repository, capsys):
+    assert main(["check", str(repository), "--only", "MAIL_CFG_001"]) == 1
     assert capsys.readouterr().out.endswith('fix it: make check CHECK="--explain MAIL_CFG_001"\n')
-    assert main(arguments) == 1
-    assert capsys.readouterr().out.endswith("python -m policies check --explain MAIL_CFG_001\n")
 
 
 def test_a_clean_summary_is_short():
@@ -266,15 +261,16 @@ def test_explain_says_why_how_and_shows_both_examples(capsys):
         assert part in said
 
 
-def test_the_page_of_the_rules_is_what_the_rules_say(capsys):
-    assert main(["docs", "--check"]) == 0, "make policies-docs"
+def test_the_page_of_the_rules_is_what_the_rules_say():
+    page = (TEMPLATE / "policies/RULES.md").read_text(encoding="utf-8")
+    assert page == explain.page(catalogue.ours()), "make policies-docs"
 
 
 # ---- ids in every spelling
 
 
 def test_the_beginning_of_ids_stands_for_all_of_them():
-    chosen = catalogue.chosen(("mail_gha", "SHELLCHECK"), FAMILIES)
+    chosen = list(catalogue.chosen(("mail_gha", "SHELLCHECK"), FAMILIES))
     assert len(chosen) > 8 and chosen[-1] == "SHELLCHECK"
     assert all(name.startswith("MAIL_GHA_") for name in chosen[:-1])
 

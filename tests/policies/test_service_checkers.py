@@ -6,7 +6,6 @@ tests/stack/test_syntax_checkers.py.
 
 import pytest
 
-from policies.gate.tools.base import Settings
 from policies.gate.tools.services import SERVICES
 from policies.shared import programs
 from policies.shared.repository import Repository
@@ -37,7 +36,7 @@ def engine(tmp_path, monkeypatch):
 
 def outcome(generate, service):
     """Return what the checker of a service says about the generated repository."""
-    return TOOLS[service].run(Repository(generate()), Settings())
+    return TOOLS[service].run(Repository(generate()), {})
 
 
 @pytest.mark.parametrize("service", TOOLS)
@@ -65,16 +64,13 @@ def test_a_checker_has_no_rights_no_network_and_writes_to_memory_only(generate, 
 
 
 @pytest.mark.parametrize("service", TOOLS)
-@pytest.mark.parametrize(
-    ("code", "word"),
-    [(125, "engine"), (126, "cannot be run"), (127, "lacks"), (137, "killed"), (139, "killed")],
-)
-def test_a_checker_that_did_not_end_by_itself_is_a_problem(generate, engine, service, code, word):
+@pytest.mark.parametrize("code", [125, 126, 127, 137, 139])
+def test_a_checker_that_did_not_end_by_itself_is_a_problem(generate, engine, service, code):
     engine(f"echo 'postconf: warning: x' >&2; echo 'nginx: [emerg] x' >&2; exit {code}")
     said = outcome(generate, service)
     assert said.findings == []
     assert [problem.kind for problem in said.problems] == ["tool-failed"]
-    assert word in said.problems[0].what
+    assert f"exit {code}: " in said.problems[0].what
 
 
 @pytest.mark.parametrize("service", TOOLS)
@@ -107,9 +103,3 @@ def test_a_checker_that_does_not_end_is_removed_and_is_a_problem(generate, engin
 def test_a_warning_counts_although_the_checker_is_satisfied(generate, engine, service, said):
     engine(f"cat >&2 <<'END'\n{said}\nEND\nexit 0")
     assert len(outcome(generate, service).findings) == 1
-
-
-@pytest.mark.parametrize("answer", ["exit 0", "exit 127"])
-def test_the_image_that_was_asked_is_noted_for_the_cache(generate, engine, answer):
-    engine(answer)
-    assert outcome(generate, "nginx").image.startswith("nginx:")

@@ -18,7 +18,7 @@ from policies.shared import values
 from policies.shared.rule import read as read_table
 
 POLICY = (TEMPLATE / "{{cookiecutter.project_slug}}/policy.yml").read_text(encoding="utf-8")
-RULES = load().rules
+RULES = load()
 COMPOSE, COMMANDS = (
     {
         rule: row

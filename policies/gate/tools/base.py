@@ -16,24 +16,12 @@ LONGEST = 400
 
 @dataclass
 class Outcome:
-    """What a checker found, what it only warns of (`notes`), or why it did not run (`absent`), or not all of
-    it (`partly`).
-    """
+    """What a checker found, what it only warns of (`notes`), or why it did not run to its end (`absent`)."""
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     absent: str = ""
-    partly: bool = False
-    #: The image in which it runs.
-    image: str = ""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line says about checkers: images to use instead of those in the Compose file."""
-
-    images: Mapping[str, str] = field(default_factory=dict)
 
 
 class Tool:
@@ -52,8 +40,8 @@ class Tool:
         """Tell whether there is anything to check."""
         raise NotImplementedError
 
-    def run(self, repository: Repository, settings: Settings) -> Outcome:
-        """Check it."""
+    def run(self, repository: Repository, images: Mapping[str, str]) -> Outcome:
+        """Check it; `images` are those to use for services instead of their own."""
         raise NotImplementedError
 
     def finding(self, place: Place, what: str, should: str = "", entity: str = "") -> Finding:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from policies.gate.tools.base import Outcome, Settings, Tool
-from policies.model import Finding, Place
+from policies.gate.tools.base import Outcome, Tool
+from policies.model import Place
 from policies.shared.programs import execute, program
 from policies.shared.repository import Repository
 
@@ -28,15 +28,15 @@ class Linter(Tool):
         """Return the files to look at."""
         raise NotImplementedError
 
-    def finding_of(self, said: dict[str, Any]) -> Finding:
-        """Return one thing that it says as a finding."""
+    def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
+        """Return one thing that it says: where, the code of its rule, what is there, and a page about it."""
         raise NotImplementedError
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are such files."""
         return bool(self.files(repository))
 
-    def run(self, repository: Repository, settings: Settings) -> Outcome:
+    def run(self, repository: Repository, images: Mapping[str, str]) -> Outcome:
         """Run it over all files at once."""
         command = program(self.title)
         if not command:
@@ -47,9 +47,13 @@ class Linter(Tool):
             said = json.loads(done.stdout)
         except ValueError:
             return self.broken(done.stderr.strip() or "no answer")
-        read = [each for each in said if each.get("code") != UNREAD]
-        notes = [f"hadolint cannot read {each['file']}" for each in said if each not in read]
-        return Outcome(findings=[self.finding_of(each) for each in read], notes=notes)
+        outcome = Outcome()
+        for place, code, what, page in map(self.read, said):
+            if code == UNREAD:
+                outcome.notes.append(f"hadolint cannot read {place.file}")
+            else:
+                outcome.findings.append(self.finding(place, f"{code}: {what}", f"see {page}", code))
+        return outcome
 
 
 class Shellcheck(Linter):
@@ -62,13 +66,11 @@ class Shellcheck(Linter):
         """Return the scripts: by their name, or by the interpreter that their first line names."""
         return list(_scripts(repository))
 
-    def finding_of(self, said: dict[str, Any]) -> Finding:
-        """Return one thing that it says as a finding."""
+    def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
+        """Return one thing that it says."""
         code = f"SC{said['code']}"
-        should = f"see https://www.shellcheck.net/wiki/{code}"
-        return self.finding(
-            Place(said["file"], said["line"]), f"{code}: {said['message'].rstrip('.')}", should, code
-        )
+        page = f"https://www.shellcheck.net/wiki/{code}"
+        return Place(said["file"], said["line"]), code, said["message"].rstrip("."), page
 
 
 def _scripts(repository: Repository) -> Iterator[str]:
@@ -90,17 +92,11 @@ class Hadolint(Linter):
         """Return the Dockerfiles."""
         return [each.file for each in repository.dockerfiles]
 
-    def finding_of(self, said: dict[str, Any]) -> Finding:
-        """Return one thing that it says as a finding."""
+    def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
+        """Return one thing that it says."""
         code = said["code"]
-        page = (
-            "https://www.shellcheck.net/wiki/"
-            if code.startswith("SC")
-            else "https://github.com/hadolint/hadolint/wiki/"
-        )
-        return self.finding(
-            Place(said["file"], said["line"]), f"{code}: {said['message']}", f"see {page}{code}", code
-        )
+        wiki = "www.shellcheck.net" if code.startswith("SC") else "github.com/hadolint/hadolint"
+        return Place(said["file"], said["line"]), code, said["message"], f"https://{wiki}/wiki/{code}"
 
 
 class Zizmor(Linter):
@@ -113,11 +109,10 @@ class Zizmor(Linter):
         """Return the workflows."""
         return [each.file for each in repository.workflows]
 
-    def finding_of(self, said: dict[str, Any]) -> Finding:
-        """Return one thing that it says as a finding."""
+    def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
+        """Return one thing that it says."""
         places = said["locations"]
         primary = next((at for at in places if at["symbolic"]["kind"] == "Primary"), places[0])
         file = primary["symbolic"]["key"]["Local"]["verbatim_path"].removeprefix("./")
         line = primary["concrete"]["location"]["start_point"]["row"] + 1
-        what = f"{said['ident']}: {said['desc']}"
-        return self.finding(Place(file, line), what, f"see {said['url']}", said["ident"])
+        return Place(file, line), said["ident"], said["desc"], said["url"]

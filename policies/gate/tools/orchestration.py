@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from policies.compose.files import sets_of_files
-from policies.gate.tools.base import Outcome, Settings, Tool
+from policies.gate.tools.base import Outcome, Tool
 from policies.model import Finding, Place
 from policies.shared.interpolation import EXAMPLES, REQUIRED, env_file
 from policies.shared.programs import execute, program
@@ -20,9 +20,8 @@ from policies.shared.repository import Repository
 
 #: Given to required variables that the example leaves empty; fits addresses and names alike.
 STAND_IN = "127.0.0.1"
-#: What terraform fmt takes, and what only OpenTofu knows.
+#: What terraform fmt takes.
 FORMATTED = ("*.tf", "*.tfvars", "*.tftest.hcl")
-TOFU = ("*.tofu",)
 #: How terraform fmt -check ends where it found something.
 UNFORMATTED = 3
 #: What terraform validate says of a module whose init has not been run to its end.
@@ -37,17 +36,24 @@ class ComposeConfig(Tool):
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is a project in the root folder."""
-        return any("/" not in files[0] for files in sets_of_files(repository))
+        return bool(self._projects(repository))
 
-    def run(self, repository: Repository, settings: Settings) -> Outcome:
+    def _projects(self, repository: Repository) -> list[tuple[str, ...]]:
+        return [files for files in sets_of_files(repository) if "/" not in files[0]]
+
+    def run(self, repository: Repository, images: Mapping[str, str]) -> Outcome:
         """Ask Compose about each project, with the values of .env, or of the example where there is none."""
         command = program("docker")
         if not command or execute([command, "compose", "version"], repository.root).returncode:
             return Outcome(absent="docker compose is not installed")
         example = next((name for name in EXAMPLES if repository.has(name)), "")
-        projects = [files for files in sets_of_files(repository) if "/" not in files[0]]
-        said = [(files, self._ask(repository, command, files, example)) for files in projects]
-        return Outcome(findings=[self._refused(files, error) for files, error in said if error])
+        outcome = Outcome()
+        for files in self._projects(repository):
+            if error := self._ask(repository, command, files, example):
+                line = re.search(r"line (\d+)", error)
+                place = Place(files[-1], int(line[1]) if line else 1)
+                outcome.findings.append(self.finding(place, error.splitlines()[-1], entity=" + ".join(files)))
+        return outcome
 
     def _ask(self, repository: Repository, command: str, files: tuple[str, ...], example: str) -> str:
         """Return why Compose refuses a project; nothing if it takes it."""
@@ -59,11 +65,6 @@ class ComposeConfig(Tool):
         environment = {**stand_ins, "COMPOSE_DISABLE_ENV_FILE": "1"}
         done = execute([command, "compose", *arguments, "config", "--quiet"], repository.root, environment)
         return (done.stderr.strip() or "it refuses the project") if done.returncode else ""
-
-    def _refused(self, files: tuple[str, ...], error: str) -> Finding:
-        line = re.search(r"line (\d+)", error)
-        place = Place(files[-1], int(line[1]) if line else 1)
-        return self.finding(place, error.splitlines()[-1], entity=" + ".join(files))
 
 
 class Terraform(Tool):
@@ -81,7 +82,7 @@ class Terraform(Tool):
         """Tell whether there is Terraform."""
         return bool(repository.modules)
 
-    def run(self, repository: Repository, settings: Settings) -> Outcome:
+    def run(self, repository: Repository, images: Mapping[str, str]) -> Outcome:
         """Ask Terraform about each file and each folder."""
         command = program("terraform") or program("tofu")
         if not command:
@@ -94,7 +95,6 @@ class Terraform(Tool):
                 waiting.append(folder or ".")
         if waiting:
             init = "terraform -chdir=FOLDER init -backend=false -input=false"
-            outcome.partly = True
             outcome.absent = f"validate needs {init} first in {', '.join(waiting)}"
         return outcome
 
@@ -102,9 +102,7 @@ class Terraform(Tool):
         return execute([command, *arguments], repository.root, self.environment)
 
     def _formatted(self, repository: Repository, command: str) -> Outcome:
-        files = repository.matching(*FORMATTED, *(TOFU if Path(command).name == "tofu" else ()))
-        if not files:
-            return Outcome()
+        files = repository.matching(*FORMATTED)
         done = self._ask(repository, command, "fmt", "-check", "-list=true", "-no-color", *files)
         named = [line.strip() for line in done.stdout.splitlines() if line.strip() in files]
         if done.returncode not in (0, UNFORMATTED) or bool(named) != bool(done.returncode):
@@ -115,20 +113,14 @@ class Terraform(Tool):
     def _validated(self, repository: Repository, command: str, folder: str, outcome: Outcome) -> bool:
         """Ask about one folder; return false if its init must be run first."""
         done = self._ask(repository, command, f"-chdir={folder or '.'}", "validate", "-json", "-no-color")
-        try:
-            said = json.loads(done.stdout)
-            warnings = [each for each in said["diagnostics"] if each["severity"] == "warning"]
-            errors = [each for each in said["diagnostics"] if each not in warnings]
-            if bool(said["valid"]) != (not errors) or bool(errors) != bool(done.returncode):
-                raise ValueError("it says one thing and shows another")
-        except (ValueError, KeyError, TypeError) as error:
-            why = _first(done.stderr) if done.stderr.strip() else f"no usable answer: {error}"
-            outcome.problems += self.broken(f"validate of {folder or '.'}: {why}").problems
-            return True
+        said = json.loads(done.stdout)["diagnostics"]
+        errors = [each for each in said if each["severity"] != "warning"]
+        if bool(errors) != bool(done.returncode):
+            raise ValueError(f"validate of {folder or '.'} ends with {done.returncode}")
         if any(WAITING.search(each["summary"]) for each in errors):
             return False
         outcome.findings += [self._diagnosed(folder, each) for each in errors]
-        warned = [self._diagnosed(folder, each) for each in warnings]
+        warned = [self._diagnosed(folder, each) for each in said if each not in errors]
         outcome.notes += [f"{each.place}: terraform warns: {each.what}" for each in warned]
         return True
 

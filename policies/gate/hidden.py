@@ -21,7 +21,9 @@ Said = Iterator[tuple[Place, str, str]]
 
 def _git(root: Path, *words: str) -> list[str]:
     command = ["git", "-C", str(root), "ls-files", "-z", *words]
-    done = subprocess.run(command, capture_output=True, check=True)
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:  # git's own words say what to type, for instance about safe.directory
+        raise ValueError(done.stderr.decode("utf-8", "backslashreplace").strip())
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 

@@ -36,8 +36,8 @@ def remembered(root: Path, options: Options, compute: Callable[[], Result]) -> R
     """Return the result of a run: of the one before if nothing changed that could change it."""
     try:
         parts = [] if options.changed_since else list(_parts(root, options))
-    except (OSError, subprocess.CalledProcessError):
-        parts = []  # a repository that git does not read, for instance of somebody else
+    except (OSError, ValueError):
+        parts = []  # a repository that git does not read: the run says so
     if not parts:
         return compute()
     entry = cache.entry("run", parts)

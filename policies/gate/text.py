@@ -33,7 +33,10 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
         )
         _line(console, *words)
         _rows(console, ("is", with_entity(finding)), ("should be", finding.should), ("fix", finding.fix))
-        _paste(console, finding.row)
+        if finding.row:
+            _rows(console, ("or allow", "by this row, if you decide so"))
+        for line in finding.row.splitlines():  # nothing stands before them: they can be pasted
+            console.print(Text(visible(line)))
     if not everything and (left := findings[MOST:]):
         counts = Counter(each.severity for each in left)
         words = ", ".join(f"{counts[each]} {each.word}" for each in sorted(counts, reverse=True))
@@ -47,14 +50,6 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
     _line(console, (headline(result), "bold" if report.exit_code else "green"))
     for worst in report.findings[:1]:
         _line(console, (f"why, and how to fix it: {command(f'--explain {worst.rule}')}", ""))
-
-
-def _paste(console: Console, row: str) -> None:
-    """Write a row for policy.yml as it can be pasted: its lines, and nothing before them."""
-    if row:
-        _rows(console, ("or allow", "by this row, if you decide so"))
-        for line in row.splitlines():
-            console.print(Text(visible(line)))
 
 
 def _line(console: Console, *words: tuple[str, str]) -> None:

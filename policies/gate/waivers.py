@@ -19,8 +19,6 @@ from policies.shared.repository import Repository
 FILE = "policy.yml"
 #: An exception is looked at again at least once a year.
 LONGEST = datetime.timedelta(days=366)
-#: How many places a hint names.
-MOST = 3
 
 
 @dataclass(frozen=True)
@@ -109,5 +107,5 @@ def apply(
 def _instead(waiver: Waiver, found: list[Finding]) -> str:
     """Return what to do about a waiver of nothing: its place may be mistyped."""
     places = list(dict.fromkeys(place_of(each) for each in found if each.rule == waiver.rule))
-    near = difflib.get_close_matches(waiver.place, places, MOST, 0) if places else []
+    near = difflib.get_close_matches(waiver.place, places, 3, 0)
     return f"remove the waiver; the rule speaks at {', '.join(near)}" if near else "remove the waiver"

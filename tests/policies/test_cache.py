@@ -119,9 +119,10 @@ def test_what_changes_during_a_run_is_not_remembered(tracked):
     assert calls
 
 
-def test_a_repository_that_git_does_not_read_is_judged_each_time(runs, tracked):
+def test_where_git_reads_nothing_its_own_words_say_why(runs, tracked):
     (tracked / ".git/HEAD").write_text("damaged")
-    assert [runs()[1], runs()[1]] == [1, 1]
+    with pytest.raises(ValueError, match="not a git repository"):
+        runs()
 
 
 def test_a_damaged_entry_is_computed_again(runs, tmp_path):

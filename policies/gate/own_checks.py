@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from policies.model import Finding, Place, Problem, Severity
+from policies.readers import Repository
 from policies.shared import cache
-from policies.shared.repository import Repository
 from policies.shared.rule import read
 
 #: checkov's frameworks that the gate runs, and the kind of files of each, as --families names it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -83,11 +84,28 @@ def stack(request, images, tmp_path_factory) -> Iterator[Stack]:
         running.down()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what shows the same in another flavour, and the virus scanner's tests where there is none."""
+    """Leave out what shows the same in another flavour, and the virus scanner's tests where there is none.
+
+    Those that destroy a stack's data and bring it back come last on it: when one fails, the others still tell
+    something.
+    """
     left_out = {item for item in items if not is_for_its_flavour(item)}
     config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+    kept = [item for item in items if item not in left_out]
+    items[:] = [item for _, group in groupby(kept, flavour) for item in sorted(group, key=destroys)]
+
+
+def flavour(item: pytest.Item) -> object:
+    """The stack that a test runs on; None without one."""
+    parameters = getattr(item, "callspec", None)
+    return parameters.params.get("stack") if parameters else None
+
+
+def destroys(item: pytest.Item) -> bool:
+    """Whether a test destroys its stack's data."""
+    return item.path.stem == "test_restore"
 
 
 def is_for_its_flavour(item: pytest.Item) -> bool:

@@ -59,7 +59,6 @@ def test_every_finding_names_a_line_that_exists(folder):
         ("modern", "MAIL_CMP_001", "base/two.yaml:3"),
         ("modern", "MAIL_DKR_001", "app/Dockerfile:1"),
         ("modern", "MAIL_DKR_004", "app/Dockerfile:6"),
-        ("laboratory", "MAIL_CMP_007", "lab.override:2"),
         ("laboratory", "MAIL_CMP_021", "docker-compose.yml:27"),
         ("laboratory", "MAIL_DKR_004", "docker/notebook.dockerfile:4"),
         ("laboratory", "MAIL_DKR_006", "docker/notebook.dockerfile:7"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# What tests/stack/test_host.py executes on a host with systemd (not yet: lost-the-host.md).
+# What tests/stack/test_host.py executes: on a host with systemd, and after its loss.
 OF_THE_HOST = (
     "docs/backups.md",
     "docs/runbooks/lost-one-mail.md",

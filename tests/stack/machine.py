@@ -43,7 +43,10 @@ class Machine:
         words = ("docker", "build", "--quiet", "--build-arg", f"BASE={base}", "--tag", IMAGE, ".")
         run(*words, cwd=CONTEXT)
         home.mkdir(parents=True, exist_ok=True)
-        folders = [word for path in (home, *shared) for word in ("--volume", f"{path}:{path}")]
+        # Volumes are folders of the host, and the engine's host is outside.
+        engine = run("docker", "info", "--format", "{{.DockerRootDir}}", cwd=CONTEXT).strip()
+        places = (home, *shared, f"{engine}/volumes")
+        folders = [word for path in places for word in ("--volume", f"{path}:{path}")]
         run(
             *("docker", "run", "--detach", "--name", name, "--hostname", name, *SYSTEMD, "--volume", SOCKET),
             *folders,
@@ -139,7 +142,9 @@ class Machine:
                 return {}
             _, found = imap.fetch("1:*", "(FLAGS BODY.PEEK[])")
             pairs = [item for item in found if isinstance(item, tuple)]
-            return {body: b" ".join(sorted(imaplib.ParseFlags(head))) for head, body in pairs}
+            # \Recent says which session met a mail first, nothing about the mail.
+            kept = {body: set(imaplib.ParseFlags(head)) - {rb"\Recent"} for head, body in pairs}
+            return {body: b" ".join(sorted(flags)) for body, flags in kept.items()}
         finally:
             imap.logout()
 

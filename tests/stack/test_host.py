@@ -1,4 +1,7 @@
-"""The host of a server: timers and failure mail by systemd, and every command of the backup documents."""
+"""The host of a server: timers and failure mail by systemd, and every command of the backup documents.
+
+At the end the host is lost, and a new one comes back from git, S3 and the owner's age key alone.
+"""
 
 from __future__ import annotations
 
@@ -273,3 +276,46 @@ def test_a_new_age_key_opens_the_next_snapshot_and_the_lost_one_does_not(kept, k
     assert b"BACKUP_BUCKET" in opened
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(key[0])])
+
+
+@pytest.fixture(scope="module")
+def new(
+    kept, key, timers, cloud, folder, base, origin, images
+) -> Iterator[tuple[Machine, dict[bytes, bytes]]]:
+    """A new host after the loss of the first, from git, S3 and the age key; and the mails of before."""
+    send(timers, "the last before the loss")
+    timers.shell("make backup && make sync")
+    before = timers.mails(ME)
+    timers.shell("docker compose down --volumes --timeout 5")
+    timers.end()
+    shutil.rmtree(timers.home)
+    machine = new_host(folder, 2, base, origin, images.standins)
+    try:
+        person = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), cloud.administrator, strict=True))
+        connect(machine, cloud, AWS_REGION=REGION, **person)
+        machine.shell(f"umask 077; echo {key[-1]} >/run/age-key.txt")
+        for block in commands(machine, "docs/runbooks/lost-the-host.md"):
+            machine.shell(block)
+            if ".env.example" in block:
+                machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd)
+        yield machine, before
+    finally:
+        machine.call("docker compose down --volumes --remove-orphans --timeout 5")
+        machine.end()
+
+
+def test_after_the_loss_of_the_host_every_mail_is_read_over_imap(new):
+    machine, before = new
+    assert "the last before the loss" in machine.subjects(ME)
+    assert machine.mails(ME) == before
+
+
+def test_and_its_reader_logs_in_with_the_password_of_before(new):
+    machine, _ = new
+    assert "auth succeeded" in machine.shell(
+        f"docker compose exec -T dovecot doveadm auth test {ME} a-Password-of-mine-1"
+    )
+
+
+def test_and_mail_arrives_again(new):
+    send(new[0], "the first after the loss")

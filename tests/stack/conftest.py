@@ -1,10 +1,9 @@
-"""Two stacks, each started once by the generated repository's own `make local`, and what reaches them."""
+"""Three stacks, each started once by the generated repository's own `make local`, and what reaches them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -33,11 +32,14 @@ BROWSER_FLAGS = [
 # A busy machine takes longer for a page than the five seconds that playwright waits.
 expect.set_options(timeout=60_000)
 COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
-DEFAULT = "default answers"
+DEFAULT, DESTROYED = "default answers", "default answers, destroyed"
 FLAVOURS = {
     DEFAULT: {"project_slug": f"{PREFIX}-default"},
     "antivirus off": {"project_slug": f"{PREFIX}-no-antivirus", "antivirus": False},
+    DESTROYED: {"project_slug": f"{PREFIX}-destroyed"},
 }
+# These destroy the data of a whole stack and bring it back, so they have one of their own.
+DESTRUCTIVE = {"test_drill", "test_restore"}
 # The flavours differ in the scanner and in what names it: Compose file, rspamd's start, rules and verdicts.
 # These files and tests would show a mistake there; all others look at parts that are the same file for file.
 WITHOUT_SCANNER = {
@@ -84,38 +86,24 @@ def stack(request, images, tmp_path_factory) -> Iterator[Stack]:
         running.down()
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what shows the same in another flavour, and the virus scanner's tests where there is none.
-
-    Those that destroy a stack's data and bring it back come last on it: when one fails, the others still tell
-    something.
-    """
+    """Leave out what shows the same in another flavour, and the virus scanner's tests where there is none."""
     left_out = {item for item in items if not is_for_its_flavour(item)}
     config.hook.pytest_deselected(items=list(left_out))
-    kept = [item for item in items if item not in left_out]
-    items[:] = [item for _, group in groupby(kept, flavour) for item in sorted(group, key=destroys)]
-
-
-def flavour(item: pytest.Item) -> object:
-    """The stack that a test runs on; None without one."""
-    parameters = getattr(item, "callspec", None)
-    return parameters.params.get("stack") if parameters else None
-
-
-def destroys(item: pytest.Item) -> bool:
-    """Whether a test destroys its stack's data."""
-    return item.path.stem == "test_restore"
+    items[:] = [item for item in items if item not in left_out]
 
 
 def is_for_its_flavour(item: pytest.Item) -> bool:
-    """Whether a test is run on the flavour that it is about to get; the default one gets all of them."""
+    """Whether a test is run on the flavour that it is about to get; the default one gets most of them."""
     parameters = getattr(item, "callspec", None)
-    if not parameters or parameters.params.get("stack", DEFAULT) == DEFAULT:
+    flavour = parameters.params.get("stack") if parameters else None
+    if flavour is None:
         return True
+    if flavour == DESTROYED or item.path.stem in DESTRUCTIVE:
+        return flavour == DESTROYED and item.path.stem in DESTRUCTIVE
     name = item.originalname if isinstance(item, pytest.Function) else item.name
     listed = item.path.stem in WITHOUT_SCANNER or name in WITHOUT_SCANNER
-    return listed and "scanned" not in item.fixturenames
+    return flavour == DEFAULT or (listed and "scanned" not in item.fixturenames)
 
 
 @pytest.fixture

@@ -189,3 +189,7 @@ def test_a_virus_in_a_snapshot_is_refused_or_set_aside(
     kept = next((tmp_path / "aside").rglob(listed["findings"][0]["file"]))
     assert EICAR in kept.read_bytes()
     eventually(lambda: mailbox.find("number 2"))
+    # Or the next restore on this stack would refuse a snapshot of it.
+    mailbox.imap.select("INBOX")
+    mailbox.imap.store("1:*", "+FLAGS", r"\Deleted")
+    mailbox.imap.expunge()

@@ -26,7 +26,7 @@ BOUNDS = {
 }  # fmt: skip
 
 #: What is told by the value and what is allowed.
-PLAIN = ("type", "const", "anyOf", "oneOf", "pattern", "format", "minLength")
+PLAIN = ("type", "const", "anyOf", "oneOf")
 
 
 class Wrong(NamedTuple):
@@ -131,6 +131,8 @@ def _sentence(error: jsonschema.ValidationError) -> tuple[str, str]:
         most = f"at most {error.validator_value} letters"
         shown = f"{path} has {len(value)} letters: {_shown(value)}"
         return shown, ", ".join(filter(None, (_words(error.schema), most)))
+    if kind in ("pattern", "format", "minLength"):
+        return what, _words(error.schema) or about or "another form"
     if kind in ("minItems", "minProperties"):
         return f"{path} is empty", "one entry at least"
     if kind in BOUNDS:

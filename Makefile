@@ -90,7 +90,7 @@ terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Ter
 
 # Of the gate: every rule, checker and check of checkov asked about every mutation, and all combinations of choices.
 soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: every mutation of the gate, 5,000 mails under faults (MAILS=, SEED=)
-	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies/test_mutations.py tests/policies/test_every_answer.py
+	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"

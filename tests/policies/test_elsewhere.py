@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judging import WHOLE
 
 from policies.gate.check import Options, check
 from policies.gate.loading import load
@@ -106,7 +107,11 @@ FILES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150 if WHOLE else 50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(document=FILES | VALUES, override=FILES)
 def test_no_compose_rule_falls_on_any_shape(tmp_path, document, override):
     texts = {
@@ -126,7 +131,11 @@ LINES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150 if WHOLE else 50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(lines=st.lists(LINES | st.text(max_size=20), max_size=10))
 def test_no_dockerfile_rule_falls_on_any_lines(tmp_path, lines):
     report = judged(Repository(tmp_path, {"Dockerfile": "\n".join(lines)}), OTHERS)

@@ -81,7 +81,11 @@ def test_an_answer_at_the_edge_passes_clean(generate, given):
 
 
 @settings(
-    max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+    max_examples=40 if WHOLE else 10,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 @given(given=TEXTS)
 def test_any_good_answers_pass_clean(generate, given):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judging import WHOLE
 
 from policies.gate.check import Result
 from policies.gate.formats import as_json, junit, markdown, sarif
@@ -138,10 +139,14 @@ PLACES = [
     ".github/actions/x/action.yml",
     "policy.yml",
 ]
-CALM = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CALM = settings(
+    max_examples=120 if WHOLE else 40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 # Each reads a whole repository.
-HEAVY = settings(CALM, max_examples=30)
+HEAVY = settings(CALM, max_examples=30 if WHOLE else 10)
 
 
 def judged(root: Path, changes: dict[str, str]) -> Report:

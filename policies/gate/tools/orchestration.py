@@ -113,9 +113,10 @@ class Terraform(Tool):
     def _validated(self, repository: Repository, command: str, folder: str, outcome: Outcome) -> bool:
         """Ask about one folder; return false if its init must be run first."""
         done = self._ask(repository, command, f"-chdir={folder or '.'}", "validate", "-json", "-no-color")
-        said = json.loads(done.stdout)["diagnostics"]
+        answer = json.loads(done.stdout)
+        said = answer["diagnostics"]
         errors = [each for each in said if each["severity"] != "warning"]
-        if bool(errors) != bool(done.returncode):
+        if not bool(errors) == bool(done.returncode) == (not answer["valid"]):
             raise ValueError(f"validate of {folder or '.'} ends with {done.returncode}")
         if any(WAITING.search(each["summary"]) for each in errors):
             return False

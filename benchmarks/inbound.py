@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.stack.clients import Accounts, Edge, Mailbox, Mailboxes, message
+from tests.stack.stack import eventually
 
 MAILS = 200
 ROUNDS = 3
@@ -142,9 +143,5 @@ def _count(reader: Mailbox) -> int:
 
 
 def _until(reader: Mailbox, before: int, start: float) -> float:
-    end = time.monotonic() + 300
-    while _count(reader) < before + MAILS:
-        if time.monotonic() > end:
-            raise RuntimeError(f"only {_count(reader) - before} of {MAILS} mails arrived")
-        time.sleep(0.05)
+    eventually(lambda: _count(reader) >= before + MAILS, limit=300, every=0.05)
     return MAILS / (time.time() - start)

@@ -53,6 +53,7 @@ def _collect_tools(running: Running, report: Report, root: Path, required: bool)
         report.problems += outcome.problems
         report.notes += outcome.notes
         (report.absent if outcome.absent else report.ran).append(tool.rule)
+        report.partly += [tool.rule] if outcome.partly else []
         if outcome.absent and required:
             what, fix = f"{tool.title}: {outcome.absent}", "install it, or pull or build the image"
             report.problems.append(Problem("tool-missing", Place("."), what, fix))
@@ -153,7 +154,7 @@ def check(root: Path, options: Options) -> Result:
     result = judge(root, options, rules)
     report = result.report
     _waive(result, Repository(root), options)
-    if not (report.ran or report.findings or report.problems):
+    if not (report.ran or report.partly or report.problems):
         fix = "get what is missing, or name other rules; silence of a rule that did not run is no pass"
         what = "not one rule or checker ran: nothing is known"
         report.problems.append(Problem("nothing-ran", Place("."), what, fix))

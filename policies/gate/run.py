@@ -37,7 +37,7 @@ class Options:
 @dataclass
 class Report:
     """All that a run found. `notes` say what was not at hand; `ran` are the ids of what did run,
-    `absent` those of checkers that were not at hand, or not to their end.
+    `absent` those of checkers that were not at hand, or not to their end; the latter are in `partly` as well.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -46,6 +46,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    partly: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,15 +17,19 @@ LONGEST = 400
 
 @dataclass
 class Outcome:
-    """What a checker found, what it only warns of (`notes`), or why it did not run to its end (`absent`)."""
+    """What a checker found, what it only warns of (`notes`), or why it did not run to its end (`absent`).
+
+    `partly`: it ran, but not to its end.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     absent: str = ""
+    partly: bool = False
 
 
-class Tool:
+class Tool(ABC):
     """A checker. `needed` tells whether the repository has what it checks; `run` checks it."""
 
     rule: str
@@ -36,13 +41,13 @@ class Tool:
         """The family of what it judges."""
         return OTHERS[self.rule].judges
 
+    @abstractmethod
     def needed(self, repository: Repository) -> bool:
         """Tell whether there is anything to check."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, repository: Repository, images: Mapping[str, str]) -> Outcome:
         """Check it; `images` are those to use for services instead of their own."""
-        raise NotImplementedError
 
     def finding(self, place: Place, what: str, should: str = "", entity: str = "") -> Finding:
         """Return a finding of this checker."""

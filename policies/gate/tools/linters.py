@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,13 @@ class Linter(Tool):
 
     options: tuple[str, ...]
 
+    @abstractmethod
     def files(self, repository: Repository) -> list[str]:
         """Return the files to look at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
         """Return one thing that it says: where, the code of its rule, what is there, and a page about it."""
-        raise NotImplementedError
 
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are such files."""

@@ -95,6 +95,7 @@ class Terraform(Tool):
                 waiting.append(folder or ".")
         if waiting:
             init = "terraform -chdir=FOLDER init -backend=false -input=false"
+            outcome.partly = True
             outcome.absent = f"validate needs {init} first in {', '.join(waiting)}"
         return outcome
 

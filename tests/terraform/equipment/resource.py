@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ from equipment.values import UNKNOWN, State
 
 class Gone(Exception):
     """The thing is not there any more."""
+
+
+class Unsupported(Exception):
+    """An operation that the stand-in lacks; a test that needs it must not pass as if it had happened."""
 
 
 class Aws:
@@ -51,7 +56,7 @@ def _note_call(params: State, model: Any, **_: Any) -> None:
             lines.write(json.dumps(call) + "\n")
 
 
-class Resource:
+class Resource(ABC):
     """One resource type. `create`, `update` and `read` take and return states; `read` raises Gone."""
 
     replaces: ClassVar[tuple[str, ...]] = ()
@@ -66,10 +71,6 @@ class Resource:
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
 
-    def client(self, state: State) -> Any:
-        """The boto3 client for the region of this state."""
-        raise NotImplementedError
-
     def plan(self, prior: State | None, planned: State, config: State) -> State:
         """Completes a plan with what is already known."""
         if "region" in planned:
@@ -78,17 +79,21 @@ class Resource:
             planned["tags_all"] = {**self.aws.default_tags, **(planned["tags"] or {})}
         return planned
 
+    @abstractmethod
     def create(self, planned: State) -> State:
-        raise NotImplementedError
+        """Make it."""
 
+    @abstractmethod
     def read(self, state: State) -> State:
-        raise NotImplementedError
+        """What is there now."""
 
     def update(self, prior: State, planned: State) -> State:
-        raise NotImplementedError
+        """Change it in place; a type without this names every argument in `replaces`."""
+        raise Unsupported(f"{type(self).__name__} cannot change in place")
 
+    @abstractmethod
     def delete(self, state: State) -> None:
-        raise NotImplementedError
+        """Remove it."""
 
     def refreshed(self, state: State) -> State:
         """`read`, with JSON in the spelling of the state where it means the same."""
@@ -104,14 +109,15 @@ class Resource:
         return {"tags": own or None, "tags_all": dict(found)}
 
 
-class DataSource:
+class DataSource(ABC):
     """One data source type."""
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
 
+    @abstractmethod
     def read(self, config: State) -> State:
-        raise NotImplementedError
+        """What AWS says."""
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from mailctl.output import Output
 if TYPE_CHECKING:
     from s3 import Cloud
 
+    from mailctl.backup.snapshot import Snapshot
+
 ENV = "WEBMAIL_HOST=mail.example.com\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=admin@example.com\n"
 Cli = Callable[..., Result]
 
@@ -188,3 +190,11 @@ def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
     (repo / "secrets" / "aws_uploader_key").write_text("\n".join(cloud.uploader) + "\n")
     (repo / "hdd" / "mailboxes").mkdir(parents=True)
     return repo / "hdd"
+
+
+@pytest.fixture
+def made(offsite: Path) -> "Snapshot":
+    """A snapshot on that host's disk."""
+    import snapshots
+
+    return snapshots.make(offsite)

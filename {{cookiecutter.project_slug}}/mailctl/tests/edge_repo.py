@@ -1,11 +1,16 @@
 """A repository with an edge, for tests: its files, its secrets, and the keys that rspamd would hold."""
 
+import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from fake_cloudflare import FakeCloudflare
 from fakes import FakeDocker
+
+if TYPE_CHECKING:
+    from conftest import Cli
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[1] / "schemas/edge.schema.json"
@@ -44,3 +49,25 @@ class EdgeRepo:
         path = self.root / "secrets" / name
         path.chmod(0o600)
         path.write_text(text)
+
+
+def apply(cli: "Cli", *options: str) -> str:
+    result = cli("edge", "apply", "--yes", *options)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def assert_in_line(cli: "Cli", *options: str) -> None:
+    """Nothing is left to do, and nothing of ours lies about."""
+    result = cli("edge", "plan", "--prune", *options)
+    assert result.exit_code == 0, result.output
+
+
+def document(cli: "Cli", *words: str) -> dict:
+    return json.loads(cli("edge", *words, "--json").stdout)
+
+
+def record(cloudflare: FakeCloudflare, kind: str, name: str) -> dict:
+    found = [r for r in cloudflare.state.records.values() if (r["type"], r["name"]) == (kind, name)]
+    assert len(found) == 1, found
+    return found[0]

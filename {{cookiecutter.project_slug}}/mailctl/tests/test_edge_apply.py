@@ -6,37 +6,13 @@ import stat
 
 import pytest
 from conftest import Cli
-from edge_repo import OTHER_RECORD, RECORD, EdgeRepo
+from edge_repo import OTHER_RECORD, RECORD, EdgeRepo, apply, assert_in_line, document, record
 from fake_cloudflare import FakeCloudflare
-from fake_cloudflare.state import ZONE_ID
 
 # So that the test of failing calls is known to try them.
 WRITES_AT_LEAST = 14
 # How a call fails, and which of the calls: each, or a sample of them where the SDK's own retry goes on.
 WAYS_TO_FAIL = {"refused": 1, "lost": 1, "500": 5, "429": 5, "down": 5}
-FOREIGN_MX = ("refuse", "replace", "keep")
-
-
-def apply(cli: Cli, *options: str) -> str:
-    result = cli("edge", "apply", "--yes", *options)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def assert_in_line(cli: Cli, *options: str) -> None:
-    """Nothing is left to do, and nothing of ours lies about."""
-    result = cli("edge", "plan", "--prune", *options)
-    assert result.exit_code == 0, result.output
-
-
-def document(cli: Cli, *words: str) -> dict:
-    return json.loads(cli("edge", *words, "--json").stdout)
-
-
-def record(cloudflare: FakeCloudflare, kind: str, name: str) -> dict:
-    found = [r for r in cloudflare.state.records.values() if (r["type"], r["name"]) == (kind, name)]
-    assert len(found) == 1, found
-    return found[0]
 
 
 def test_a_plan_changes_nothing_and_says_with_2_that_there_is_something_to_do(
@@ -233,194 +209,6 @@ def test_a_call_that_fails_says_what_was_done_what_failed_and_what_is_left(
     assert "make edge-apply (it goes on from here)" in " ".join(result.stderr.split())
 
 
-def test_foreign_records_survive_apply_and_prune(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    state = cloudflare.state
-    for number in range(130):  # more than a page
-        state.add_record(type="A", name=f"host{number}.example.com", content="192.0.2.1")
-    state.add_record(type="TXT", name="example.com", content='"google-site-verification=x"')
-    state.rules["x"] = {"id": "x", "name": "mine", "enabled": True, **_forward("sales@example.com")}
-    foreign = [dict(r) for r in state.records.values()]
-    result = cli("edge", "plan")
-    assert "host0.example.com" in result.stdout and "more (--json lists them)" in result.stdout
-    apply(cli, "--prune")
-    assert [r for r in state.records.values() if r["comment"] is None and not r["meta"]] == foreign
-    assert "x" in state.rules
-    assert_in_line(cli)
-
-
-CONFLICTS = {
-    "an address record": (
-        "mail.example.com",
-        {"type": "A", "name": "mail.example.com", "content": "192.0.2.1"},
-    ),
-    "an SPF record": ("example.com", {"type": "TXT", "name": "example.com", "content": '"v=spf1 a -all"'}),
-    "a DMARC record": (
-        "_dmarc.example.com",
-        {"type": "TXT", "name": "_dmarc.example.com", "content": "v=DMARC1; p=none"},
-    ),
-    "an MX record": (
-        "example.com",
-        {"type": "MX", "name": "example.com", "content": "mx.example.net", "priority": 5},
-    ),
-}
-
-
-@pytest.mark.parametrize(("name", "fields"), CONFLICTS.values(), ids=list(CONFLICTS))
-def test_what_is_in_the_way_is_shown_and_taken_over_only_when_adopted(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, name: str, fields: dict
-) -> None:
-    cloudflare.state.add_record(**fields)
-    refused = cli("edge", "apply", "--yes")
-    assert refused.exit_code == 1 and cloudflare.writes == []
-    assert f"--adopt {name}" in " ".join(refused.stderr.split())
-    apply(cli, "--adopt", name)
-    assert_in_line(cli)
-
-
-@pytest.mark.parametrize("behaviour", FOREIGN_MX)
-def test_no_moment_is_without_mx_however_cloudflare_treats_mx_of_others(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, behaviour: str
-) -> None:
-    state = cloudflare.state
-    state.foreign_mx = behaviour
-    for number in (1, 5):
-        state.add_record(type="MX", name="example.com", content=f"mx{number}.example.net", priority=number)
-    state.mx_seen.clear()
-    state.saw_mx()
-    apply(cli, "--adopt", "example.com")
-    assert all(state.mx_seen), state.mx_seen
-    assert state.mx() == set(edge_repo.edge["email_routing"]["mx"])
-    assert_in_line(cli)
-
-
-def test_the_old_mx_come_back_when_routing_cannot_be_switched_on(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    """Routing is refused beside them, and once more after they were exchanged."""
-    state = cloudflare.state
-    state.add_record(type="MX", name="example.com", content="mx.example.net", priority=5)
-    apply(cli, "--adopt", "example.com")
-    exchange = cloudflare.calls.index(("POST", f"/zones/{ZONE_ID}/dns_records/batch"))
-    cloudflare.state = state = type(state)("example.com")
-    edge_repo.set_secret("cloudflared_token", "")
-    state.add_record(type="MX", name="example.com", content="mx.example.net", priority=5)
-    cloudflare.fail(exchange + 1, "refused")
-    assert cli("edge", "apply", "--yes", "--adopt", "example.com").exit_code == 1
-    assert all(state.mx_seen[1:]), "a moment without MX"
-    assert state.mx() == {"mx.example.net"} and not state.routing
-    apply(cli, "--adopt", "example.com")
-    assert_in_line(cli)
-
-
-def test_routing_is_switched_on_by_the_newer_call_where_the_token_may(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    cloudflare.state.routing_dns_allowed = True
-    apply(cli)
-    assert_in_line(cli)
-    assert not any(path.endswith(("/enable", "/unlock")) for _, path in cloudflare.calls)
-
-
-def test_a_catch_all_that_needs_routing_first_is_set_right_after(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    cloudflare.state.rules_need_routing = True
-    apply(cli)
-    assert_in_line(cli)
-
-
-def test_what_left_the_file_is_deleted_with_prune_only(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    edge_repo.edge["email_routing"]["rules"] = [{"address": "sales@example.com", "forward": "s@example.net"}]
-    edge_repo.edge["dns"].append({"type": "TXT", "name": "x.example.com", "content": "hello"})
-    edge_repo.save()
-    apply(cli)
-    edge_repo.edge["email_routing"]["rules"] = []
-    edge_repo.edge["dns"].pop()
-    edge_repo.edge["tunnel"]["ingress"].pop(0)
-    edge_repo.save()
-    apply(cli)
-    assert record(cloudflare, "TXT", "x.example.com") and cloudflare.state.rules
-    assert {note["why"] for note in document(cli, "plan")["notes"]} == {"unneeded", "foreign"}
-    apply(cli, "--prune")
-    assert not cloudflare.state.rules
-    names = {r["name"] for r in cloudflare.state.records.values()}
-    assert not names & {"x.example.com", "mail.example.com"}
-
-
-SCOPES = {
-    "dns": "Zone > DNS > Edit",
-    "settings": "Zone > Zone Settings > Edit",
-    "rules": "Zone > Email Routing Rules > Edit",
-    "workers": "Account > Workers Scripts > Edit",
-    "tunnels": "Account > Cloudflare Tunnel > Edit",
-    "applications": "Account > Access: Apps and Policies > Edit",
-}
-
-
-def test_a_token_with_too_few_permissions_is_told_all_that_it_lacks_at_once(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    for lacking in ({"dns", "workers"}, set(SCOPES)):
-        cloudflare.scopes -= lacking
-        values = {problem["value"] for problem in document(cli, "plan")["problems"]}
-        assert values >= {f"lacks {SCOPES[scope]}" for scope in lacking - {"settings"}}
-
-
-@pytest.mark.parametrize("scope", SCOPES)
-def test_each_missing_permission_is_named(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, scope: str
-) -> None:
-    cloudflare.scopes.discard(scope)
-    assert [p["value"] for p in document(cli, "plan")["problems"]] == [f"lacks {SCOPES[scope]}"]
-
-
-def test_a_token_for_another_zone_is_told_so(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    cloudflare.state.zone = "example.net"
-    result = cli("edge", "plan")
-    assert result.exit_code == 1 and "sees no zone of that name" in " ".join(result.stderr.split())
-
-
-def test_a_wrong_token_is_refused_without_being_shown(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "wrong-token")
-    result = cli("edge", "plan")
-    assert result.exit_code == 1 and "does not accept the token" in result.stderr
-    assert "wrong-token" not in result.output
-
-
-def test_the_token_is_taken_from_the_secrets_folder(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CLOUDFLARE_API_TOKEN")
-    assert "make setup" in cli("edge", "plan").stderr
-    edge_repo.set_secret("cloudflare_api_token", cloudflare.token)
-    assert cli("edge", "plan").exit_code == 2
-
-
-def test_a_machine_without_secrets_and_docker_can_plan(
-    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
-) -> None:
-    """As in a pull request: the rest is compared, and what only the host knows is said."""
-    apply(cli)
-    (edge_repo.root / "secrets").rename(edge_repo.root / "elsewhere")
-    (edge_repo.root / ".env").unlink()
-    edge_repo.docker.answer("list", code=1)
-    result = document(cli, "plan", "--prune")
-    assert result["changes"] == []
-    assert {note["kind"] for note in result["notes"] if note["why"] == "waiting"} == {
-        "DNS record",
-        "Worker",
-        "tunnel token",
-    }
-
-
 def _edit(state, name: str, kind: str | None = None, **fields) -> None:
     found = next(r for r in state.records.values() if r["name"] == name and kind in (None, r["type"]))
     found.update(fields)
@@ -445,8 +233,3 @@ def _ingress(state) -> list:
 
 def _policy(state) -> dict:
     return next(iter(state.applications.values()))["policies"][0]
-
-
-def _forward(address: str) -> dict:
-    matchers = [{"type": "literal", "field": "to", "value": address}]
-    return {"matchers": matchers, "actions": [{"type": "forward", "value": ["x@example.net"]}], "priority": 0}

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from equipment.resource import DataSource, Gone, Resource, as_dict, as_list, gone_if, json_text
+from equipment.resource import DataSource, Gone, Resource, Unsupported, as_dict, as_list, gone_if, json_text
 from equipment.values import State
 
 
@@ -45,7 +45,7 @@ class User(IamResource):
     def update(self, prior: State, planned: State) -> State:
         name = prior["id"]
         if prior["permissions_boundary"] != planned["permissions_boundary"]:
-            raise NotImplementedError("moto cannot change the boundary of a user")
+            raise Unsupported("moto cannot change the boundary of a user")
         if prior["tags_all"] != planned["tags_all"]:
             self.iam.untag_user(UserName=name, TagKeys=list(prior["tags_all"] or {}))
             self.iam.tag_user(UserName=name, Tags=as_list(planned["tags_all"]))

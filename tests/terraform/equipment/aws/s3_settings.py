@@ -1,5 +1,6 @@
 """The settings of a bucket, each a resource of its own."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from equipment.resource import Gone, Resource, gone_if
@@ -16,11 +17,13 @@ class BucketSetting(Resource):
     def client(self, state: State) -> Any:
         return self.aws.client("s3", state["region"])
 
+    @abstractmethod
     def put(self, state: State) -> None:
-        raise NotImplementedError
+        """Put it on the bucket."""
 
+    @abstractmethod
     def get(self, s3: Any, bucket: str) -> State:
-        raise NotImplementedError
+        """What the bucket has."""
 
     def create(self, planned: State) -> State:
         self.put(planned)

@@ -38,3 +38,17 @@ class Bars:
         display, task = self._display, self._display.add_task(name, total=total)
         yield lambda files, size: display.advance(task, files)
         display.update(task, completed=total)
+
+
+@contextmanager
+def bar(out: Output, first: str) -> Iterator[Callable[[str, int, int], None]]:
+    """One bar, whose yielded function is told what is being done, and how much of how much is done."""
+    if out.as_json or not out.side.is_terminal:
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(*columns, TimeRemainingColumn(), console=out.side, transient=True) as shown:
+        task = shown.add_task(first, total=None)
+        yield lambda text, done, total: shown.update(task, description=text, completed=done, total=total or 1)

@@ -1,17 +1,15 @@
 """`mailctl sync`: copies snapshots to S3, lists and checks them. Work is imported when a command runs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailctl.backup.bars import bar
 from mailctl.backup.where import LocalOption, stack
 from mailctl.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
     from mailctl.backup.offsite.access import Access
-    from mailctl.backup.offsite.upload import Progress
 
 ProfileOption = Annotated[
     str | None,
@@ -69,7 +67,7 @@ def _sync(context: Context) -> None:
     from mailctl.format import size
 
     try:
-        with bar(context) as progress:
+        with bar(context.out, "looking at S3") as progress:
             report = upload(context, progress)
     except (Refused, OSError) as error:
         refusal = (
@@ -115,7 +113,7 @@ def _verify(context: Context, by: "Access") -> None:
     from mailctl.errors import Refused
     from mailctl.format import size
 
-    with bar(context) as progress:
+    with bar(context.out, "looking at S3") as progress:
         found = verify(_bucket(context, by), progress)
     if found.problems:
         raise Refused(*found.problems)
@@ -129,7 +127,7 @@ def _prune(context: Context, by: "Access") -> None:
     from mailctl.backup.offsite.prune import prune
     from mailctl.format import size
 
-    with bar(context) as progress:
+    with bar(context.out, "looking at S3") as progress:
         found = prune(_bucket(context, by), progress)
     context.out.show(
         f"{found.removed} objects removed, {size(found.bytes)}; {found.locked} more are not needed but locked"
@@ -165,17 +163,3 @@ def _bucket(context: Context, by: "Access") -> Any:
 
     place = access.place(context)
     return Bucket(access.client(context, place, by), place)
-
-
-@contextmanager
-def bar(context: Context) -> Iterator["Progress"]:
-    """A progress bar on stderr; off a terminal nothing is drawn."""
-    if context.out.as_json or not context.out.side.is_terminal:
-        yield lambda *_: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeRemainingColumn(), console=context.out.side, transient=True) as shown:
-        task = shown.add_task("looking at S3", total=None)
-        yield lambda text, done, total: shown.update(task, description=text, completed=done, total=total or 1)

@@ -1,0 +1,132 @@
+"""What is not ours at Cloudflare: it survives, is adopted when named, and only ours is pruned."""
+
+import pytest
+from conftest import Cli
+from edge_repo import EdgeRepo, apply, assert_in_line, document, record
+from fake_cloudflare import FakeCloudflare
+from fake_cloudflare.state import ZONE_ID
+
+FOREIGN_MX = ("refuse", "replace", "keep")
+
+
+def test_foreign_records_survive_apply_and_prune(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    state = cloudflare.state
+    for number in range(130):  # more than a page
+        state.add_record(type="A", name=f"host{number}.example.com", content="192.0.2.1")
+    state.add_record(type="TXT", name="example.com", content='"google-site-verification=x"')
+    state.rules["x"] = {"id": "x", "name": "mine", "enabled": True, **_forward("sales@example.com")}
+    foreign = [dict(r) for r in state.records.values()]
+    result = cli("edge", "plan")
+    assert "host0.example.com" in result.stdout and "more (--json lists them)" in result.stdout
+    apply(cli, "--prune")
+    assert [r for r in state.records.values() if r["comment"] is None and not r["meta"]] == foreign
+    assert "x" in state.rules
+    assert_in_line(cli)
+
+
+CONFLICTS = {
+    "an address record": (
+        "mail.example.com",
+        {"type": "A", "name": "mail.example.com", "content": "192.0.2.1"},
+    ),
+    "an SPF record": ("example.com", {"type": "TXT", "name": "example.com", "content": '"v=spf1 a -all"'}),
+    "a DMARC record": (
+        "_dmarc.example.com",
+        {"type": "TXT", "name": "_dmarc.example.com", "content": "v=DMARC1; p=none"},
+    ),
+    "an MX record": (
+        "example.com",
+        {"type": "MX", "name": "example.com", "content": "mx.example.net", "priority": 5},
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "fields"), CONFLICTS.values(), ids=list(CONFLICTS))
+def test_what_is_in_the_way_is_shown_and_taken_over_only_when_adopted(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, name: str, fields: dict
+) -> None:
+    cloudflare.state.add_record(**fields)
+    refused = cli("edge", "apply", "--yes")
+    assert refused.exit_code == 1 and cloudflare.writes == []
+    assert f"--adopt {name}" in " ".join(refused.stderr.split())
+    apply(cli, "--adopt", name)
+    assert_in_line(cli)
+
+
+@pytest.mark.parametrize("behaviour", FOREIGN_MX)
+def test_no_moment_is_without_mx_however_cloudflare_treats_mx_of_others(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, behaviour: str
+) -> None:
+    state = cloudflare.state
+    state.foreign_mx = behaviour
+    for number in (1, 5):
+        state.add_record(type="MX", name="example.com", content=f"mx{number}.example.net", priority=number)
+    state.mx_seen.clear()
+    state.saw_mx()
+    apply(cli, "--adopt", "example.com")
+    assert all(state.mx_seen), state.mx_seen
+    assert state.mx() == set(edge_repo.edge["email_routing"]["mx"])
+    assert_in_line(cli)
+
+
+def test_the_old_mx_come_back_when_routing_cannot_be_switched_on(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """Routing is refused beside them, and once more after they were exchanged."""
+    state = cloudflare.state
+    state.add_record(type="MX", name="example.com", content="mx.example.net", priority=5)
+    apply(cli, "--adopt", "example.com")
+    exchange = cloudflare.calls.index(("POST", f"/zones/{ZONE_ID}/dns_records/batch"))
+    cloudflare.state = state = type(state)("example.com")
+    edge_repo.set_secret("cloudflared_token", "")
+    state.add_record(type="MX", name="example.com", content="mx.example.net", priority=5)
+    cloudflare.fail(exchange + 1, "refused")
+    assert cli("edge", "apply", "--yes", "--adopt", "example.com").exit_code == 1
+    assert all(state.mx_seen[1:]), "a moment without MX"
+    assert state.mx() == {"mx.example.net"} and not state.routing
+    apply(cli, "--adopt", "example.com")
+    assert_in_line(cli)
+
+
+def test_routing_is_switched_on_by_the_newer_call_where_the_token_may(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cloudflare.state.routing_dns_allowed = True
+    apply(cli)
+    assert_in_line(cli)
+    assert not any(path.endswith(("/enable", "/unlock")) for _, path in cloudflare.calls)
+
+
+def test_a_catch_all_that_needs_routing_first_is_set_right_after(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cloudflare.state.rules_need_routing = True
+    apply(cli)
+    assert_in_line(cli)
+
+
+def test_what_left_the_file_is_deleted_with_prune_only(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    edge_repo.edge["email_routing"]["rules"] = [{"address": "sales@example.com", "forward": "s@example.net"}]
+    edge_repo.edge["dns"].append({"type": "TXT", "name": "x.example.com", "content": "hello"})
+    edge_repo.save()
+    apply(cli)
+    edge_repo.edge["email_routing"]["rules"] = []
+    edge_repo.edge["dns"].pop()
+    edge_repo.edge["tunnel"]["ingress"].pop(0)
+    edge_repo.save()
+    apply(cli)
+    assert record(cloudflare, "TXT", "x.example.com") and cloudflare.state.rules
+    assert {note["why"] for note in document(cli, "plan")["notes"]} == {"unneeded", "foreign"}
+    apply(cli, "--prune")
+    assert not cloudflare.state.rules
+    names = {r["name"] for r in cloudflare.state.records.values()}
+    assert not names & {"x.example.com", "mail.example.com"}
+
+
+def _forward(address: str) -> dict:
+    matchers = [{"type": "literal", "field": "to", "value": address}]
+    return {"matchers": matchers, "actions": [{"type": "forward", "value": ["x@example.net"]}], "priority": 0}

@@ -54,7 +54,7 @@ def mailctl(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 class Client(threading.Thread):
-    """A mail program that moves, flags, copies and expunges; `gone` are the mails that it expunged."""
+    """A mail program that moves, flags and expunges; `gone` are those it expunged, a quarter at most."""
 
     def __init__(self, mailbox: Mailbox, seed: int) -> None:
         super().__init__(daemon=True)
@@ -79,7 +79,7 @@ class Client(threading.Thread):
         uid, act = self.random.choice(uids), self.random.randrange(10)
         if act < 4:
             self.session.uid("STORE", uid, self.random.choice(("+FLAGS", "-FLAGS")), r"(\Flagged \Seen)")
-        elif act < 9 or len(self.gone) > MAILS / 2:
+        elif act < 9 or len(self.gone) >= MAILS // 4:
             self.session.uid("MOVE", uid, target)
         else:
             answer = self.session.uid("FETCH", uid, "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]

@@ -33,7 +33,7 @@ CONFINED = (
 )
 NOBODY = "65534:65534"
 #: These exit codes come from the engine, the shell or a signal, whatever was said before.
-NOT_THE_CHECKER = range(125, 193)
+NOT_THE_CHECKER, NO_SUCH_PROGRAM = range(125, 193), 127
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
@@ -92,7 +92,8 @@ class ServiceTool(Tool):
         if done is None:
             return self.broken(f"no answer within {programs.TIMEOUT} seconds")
         if done.returncode in NOT_THE_CHECKER:
-            return self.broken(f"exit {done.returncode}: {_last(done)}")
+            why = ", the image lacks the program" if done.returncode == NO_SUCH_PROGRAM else ""
+            return self.broken(f"exit {done.returncode}{why}: {_last(done)}")
         if not (done.returncode or self.warns):
             return Outcome()
         findings = list(self.findings(repository, service, done.stdout + "\n" + done.stderr))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from tests.stack.clients import Edge, message
@@ -57,6 +58,8 @@ def test_while_a_part_is_away_the_sender_is_asked_to_try_again(edge, mailboxes, 
 def test_without_the_virus_scanner_nothing_passes(scanned, edge, mailboxes, without):
     reader = mailboxes.new()
     without("clamav")
+    # Noticed before any mail is: the API's own healthcheck fails.
+    eventually(lambda: httpx.get(f"{scanned.info['api']}/ready", timeout=30).status_code == 503, 60)
     assert edge.post(message("unscanned", to=reader.address), reader.address).status_code == 503
 
 

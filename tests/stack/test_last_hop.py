@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import smtplib
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,24 @@ def test_two_mails_with_one_message_id_both_arrive(stack, deliver, mailboxes: Ma
     deliver(mailbox, "4jCCCCCCCCzCCC", now)
     deliver(mailbox, "4jDDDDDDDDzDDD", now)
     assert everything(stack, mailbox) == 2
+
+
+def test_mail_for_a_mailbox_that_was_deleted_since_waits_and_nothing_goes_back(
+    stack, mailboxes: Mailboxes
+) -> None:
+    gone = f"gone-{uuid4().hex[:8]}@{mailboxes.domain}"
+    words = ("sendmail", "-N", "never", "-f", "stranger@sender.example", gone)
+    stack.exec("postfix", *words, stdin="Subject: accepted before\n\nx\n")
+
+    def queued() -> list[dict]:
+        mails = map(json.loads, stack.exec("postfix", "postqueue", "-j").splitlines())
+        return [mail for mail in mails if gone in str(mail["recipients"])]
+
+    [mail] = eventually(lambda: [m for m in queued() if "delay_reason" in str(m)], 60)
+    stack.exec("postfix", "postsuper", "-d", mail["queue_id"])
+    assert "status=bounced" not in "".join(
+        line for line in stack.logs("postfix").splitlines() if gone in line
+    )
 
 
 def test_headers_that_tell_on_our_users_do_not_leave(stack, mailboxes: Mailboxes) -> None:

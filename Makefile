@@ -69,8 +69,10 @@ test: $(VENV)/.dev system ## Everything, on real containers
 	  && $(MAKE) --no-print-directory terraform-test \
 	  && $(MAKE) --no-print-directory docker-test
 
+# Two processes: while one waits for a container, the other works. What they say of a run goes into a file.
 docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the stack, the stand-ins, the workflows
-	@$(RUN) -m pytest tests -m docker $(PYTEST)
+	@rm -f $(ARTIFACTS)/said.log; $(RUN) -m pytest tests -m docker -n 2 --dist loadscope $(PYTEST); status=$$?; \
+	test ! -f $(ARTIFACTS)/said.log || cat $(ARTIFACTS)/said.log; exit $$status
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, side by side (without Terraform and the gate)
 	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # ruff, yamllint and the like of this environment, also for tests that look for them on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -26,3 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).parts[0] in NEED_DOCKER:
             item.add_marker(pytest.mark.docker)
+
+
+class OneStackOneProcess(LoadScopeScheduling):
+    """Tests of one stack run in one process, so that it starts once; beside them all others, by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        flavour = re.search(r"default answers, destroyed|default answers|antivirus off", nodeid)
+        return flavour[0] if flavour else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneStackOneProcess | None:
+    """Choose it for `--dist loadscope`; other ways to share tests stay as they are."""
+    return OneStackOneProcess(config, log) if config.getoption("dist") == "loadscope" else None

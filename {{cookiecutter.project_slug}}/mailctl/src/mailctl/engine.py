@@ -17,6 +17,7 @@ PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 VOLUME_LABEL = "com.docker.compose.volume"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
+SETTINGS_LABEL = "com.docker.compose.config-hash"
 TIMEOUT_SECONDS = 20
 
 
@@ -38,6 +39,9 @@ class ContainerState:
     published: tuple[int, ...]
     health_output: str
     restart_policy: str
+    image_id: str = ""
+    #: Compose's hash of the settings that the container was made from.
+    settings: str = ""
 
     @property
     def ok(self) -> bool:
@@ -101,13 +105,34 @@ class Engine:
         return text.decode("utf-8", "replace")
 
     def has_image(self, name: str) -> bool:
+        return self.image_id(name) is not None
+
+    def image_id(self, name: str) -> str | None:
+        """The id of the image that a name, tag or id stands for; None when it is not here."""
         from docker.errors import NotFound
 
         try:
-            self._client.images.get(name)
+            return str(self._client.images.get(name).id)
         except NotFound:
-            return False
-        return True
+            return None
+
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        """Give an image a further name, which neither `docker image prune` nor a new build takes away."""
+        self._client.images.get(image).tag(repository, tag)
+
+    def tags(self, repository: str) -> list[str]:
+        """The names of a repository's images."""
+        found = self._client.images.list(name=repository)
+        return sorted(name for image in found for name in image.tags if name.startswith(f"{repository}:"))
+
+    def untag(self, name: str) -> None:
+        """Take a name away; the image goes with its last one, unless a container uses it."""
+        self._client.images.remove(name)
+
+    @property
+    def home(self) -> Path:
+        """Where it keeps images, containers and volumes."""
+        return Path(self._client.info()["DockerRootDir"])
 
     def volume_path(self, project: str, name: str) -> Path | None:
         """Where the engine keeps a volume of a compose project on this host; None when there is none yet."""
@@ -217,6 +242,8 @@ def _state(attrs: dict[str, Any]) -> ContainerState:
         published=published,
         health_output=(log[-1].get("Output", "") if log else "").strip(),
         restart_policy=(host.get("RestartPolicy") or {}).get("Name", ""),
+        image_id=attrs.get("Image", ""),
+        settings=config["Labels"].get(SETTINGS_LABEL, ""),
     )
 
 

@@ -1,0 +1,162 @@
+"""What the commands do, and how they tell it."""
+
+from typing import Any
+
+from mailctl.context import Context
+from mailctl.deploy import plan, preflight, records
+from mailctl.deploy.records import Records
+from mailctl.deploy.run import Host, prepare, result, unchanged
+from mailctl.deploy.settle import conclude, discard, points, settle
+from mailctl.errors import Misuse, Problem, Refused
+from mailctl.format import duration
+
+
+def chosen(host: Host, ref: str, pull: bool) -> str:
+    """The commit that is meant. Raises Refused: there is none, or its signature is not trusted."""
+    if not pull:
+        return host.tree.commit(ref)
+    if ref != "HEAD":
+        raise Misuse(Problem("--pull", "takes the newest commit of the branch", "leave out --ref", value=ref))
+    setting = host.context.setting
+    commit = host.tree.fetch(setting("DEPLOY_REMOTE", "origin"), setting("DEPLOY_BRANCH", "main"))
+    if setting("DEPLOY_SIGNED").lower() == "true":
+        host.tree.verify(commit)
+    return commit
+
+
+def deploy(host: Host, ref: str, pull: bool) -> dict[str, Any]:
+    """The document of what became of it."""
+    settled = settle(host)
+    commit = chosen(host, ref, pull)
+    if pull and (known := _known_bad(host, commit)):
+        return known
+    if pull and settled and settled["ref"] == commit:
+        return settled
+    host.tree.refuse_edits()
+    return unchanged(host, commit) or _deploy(host, commit)
+
+
+def rollback(host: Host, to: str) -> dict[str, Any]:
+    """Raises Refused when there is no such deployment to go back to."""
+    settle(host)
+    found = points(host)
+    if not to:
+        if len(found) < 2:
+            wrong = "there is no earlier deployment to go back to"
+            raise Refused(Problem("roll-back point", wrong, "make history shows them"))
+        return _deploy(host, found[1].ref, found[1])
+    commit = host.tree.commit(to)
+    point = next((one for one in found if one.ref == commit), None)
+    if point is None:
+        fix = "make history shows those that did; make deploy REF=… deploys any commit"
+        raise Refused(Problem("--to", "never ran well on this host", fix, value=to))
+    return _deploy(host, commit, point)
+
+
+def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> dict[str, Any]:
+    last = host.records.points()
+    try:
+        journal = prepare(host, commit, back_to)
+    except BaseException as error:
+        if left := host.records.journal():
+            discard(host, left)
+        if isinstance(error, Refused):
+            reason = "; ".join(f"{p.field}: {p.wrong}" for p in error.problems)
+            refused = result(records.REFUSED, commit, last[0].ref if last else None, reason=reason)
+            host.records.add(records.new_id(), refused)
+        raise
+    journal.phase = records.SWITCHING
+    host.records.write(journal)
+    document = conclude(host, journal)
+    if back_to and document["ok"]:
+        document["bad"] = last[0].ref
+    return document
+
+
+def _known_bad(host: Host, commit: str) -> dict[str, Any] | None:
+    """A commit that was taken back is not tried again by itself, or mail would be disturbed every few minutes."""
+    bad = next((one for one in host.records.history() if one["result"] != records.REFUSED), None)
+    if bad is None or commit not in (bad.get("bad"), bad["from"] if bad["ok"] else None):
+        return None
+    if bad["result"] != records.ROLLED_BACK:
+        return None
+    reason = f"{commit[:12]} was rolled back; waiting for another commit (to try it all the same: make deploy)"
+    last = host.records.points()
+    ref = last[0].ref if last else commit
+    return result(records.UNCHANGED, ref, ref, reason=reason)
+
+
+def show_plan(host: Host, commit: str) -> None:
+    """What a deployment of the commit would recreate. Nothing is fetched, built or changed."""
+    staged = host.tree.prepare(commit)
+    try:
+        services = host.runtime.services(staged)
+        last = host.records.points()
+        before, usual = (last[0] if last else None), host.records.usual()
+        wanted = plan.contexts(services, host.tree, commit)
+        new = {*plan.to_build(host.runtime, services, wanted, before)}
+        images = {n: None if n in new else host.runtime.image(s.image) for n, s in services.items()}
+        planned = plan.changes(host.runtime, host.tree, services, before, images, staged=True)
+        gone = plan.orphans(host.runtime.running(), services)
+    finally:
+        host.tree.clear()
+    out = host.context.out
+    for name, reason in planned.items():
+        away = f"away {duration(usual[name])} as a rule" if name in usual else "away: not measured yet"
+        out.row(name, f"{reason}; {away}", 16)
+    for name in gone:
+        out.row(name, "is removed", 16)
+    if not planned and not gone:
+        out.show("Nothing would be recreated.")
+    what = [{"service": n, "reason": r, "away_seconds": usual.get(n)} for n, r in planned.items()]
+    out.document({"ok": True, "ref": commit, "dry_run": True, "recreate": what, "remove": gone})
+
+
+def show_result(context: Context, document: dict[str, Any]) -> None:
+    """For people: what became of it, why, and the log of the culprit."""
+    out = context.out
+    if document["log"]:
+        out.note(document["log"])
+    away = ", ".join(f"{name} {seconds:g} s" for name, seconds in document["away"].items())
+    out.row(document["result"], document["ref"][:12] + (f", instead of {document['from'][:12]}" if document["from"] else ""), 12)
+    if away:
+        out.row("away", away, 12)
+    for canary in document["canaries"]:
+        out.row("canary", f"{canary['name']}: {'ok' if canary['ok'] else 'FAILED'}, {canary['detail']}", 12)
+    if document["reason"]:
+        out.row("reason", document["reason"], 12)
+    if document["culprit"]:
+        out.row("culprit", document["culprit"], 12)
+    out.document(document)
+
+
+def show_history(context: Context, store: Records) -> None:
+    """Newest first."""
+    found, reach = store.history(), set()
+    for one in found:
+        if one.get("state") and one["state"]["ref"] not in reach and len(reach) < records.KEPT:
+            reach.add(one["state"]["ref"])
+    for one in found[:20]:
+        mark = "*" if one["ref"] in reach and one["ok"] else " "
+        text = f"{one['id']} {one['ref'][:12]} {one['result']}"
+        context.out.row(mark, f"{text}{': ' + one['reason'][:160] if one['reason'] else ''}", 1)
+    if reach:
+        context.out.item("next", "make rollback goes back one step; make rollback TO=… to one with a *")
+    plain = [{k: v for k, v in one.items() if k not in ("state", "log")} for one in found]
+    context.out.document({"ok": True, "deployments": plain, "reach": sorted(reach)})
+
+
+def show_preflight(host: Host) -> bool:
+    """Print the list; whether no line failed."""
+    from rich.text import Text
+
+    lines = preflight.whole(host)
+    styles = {preflight.OK: "green", preflight.WARNING: "yellow", preflight.FAILED: "bold red"}
+    for line in lines:
+        mark = Text(f"{line.mark:8}", style=styles[line.mark])
+        host.context.out.lines([mark + Text(f" {line.name}: {line.found}", style="")])
+        if line.mark != preflight.OK and line.fix:
+            host.context.out.lines([Text(f"         {line.fix}", style="dim")])
+    document = preflight.document(lines)
+    host.context.out.document(document)
+    return bool(document["ok"])

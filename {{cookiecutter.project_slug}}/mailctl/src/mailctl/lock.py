@@ -31,7 +31,7 @@ def exclusive(path: Path, field: str, what: str, busy: str) -> Iterator[None]:
 
 @contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """Let the timers' jobs wait, which take turns by this folder; if one of them runs, it is not waited for."""
+    """Let the timers' jobs wait, which take turns by this folder; one that runs already is not waited for."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""What runs the services: the one interface of deploy and canaries to it, here for Docker Compose on one host.
+"""What runs the services: the interface of deploy and canaries to it, here for Docker Compose on one host.
 
 Another runtime (Docker Swarm) is another class with the methods of `Runtime`.
 """
@@ -105,7 +105,7 @@ class ComposeRuntime:
         self.context, self.engine, self.project = context, engine, context.project_name
 
     def compose(self, tree: Path, home: Path | None = None) -> Compose:
-        """Compose with the files of `tree`; what they name is looked up below `home`, the live tree if None."""
+        """Compose with the files of `tree`; what they name is looked up below `home`, or the live tree."""
         repo = self.context.repo
         options = ["--project-name", self.project, "--env-file", str(self.context.env_path)]
         for path in compose_files(self.context, tree):
@@ -150,8 +150,8 @@ class ComposeRuntime:
         began = time.monotonic()
         compose, before = self.compose(self.context.repo), self.running().get(service.name)
         try:
-            # Not with --no-deps, which gives the container another hash of its settings. What it depends on is
-            # left alone, as it was brought in line before.
+            # Not with --no-deps, which gives the container another hash of its settings. What it depends on
+            # was brought in line before, and is left alone.
             compose.run("up", "--detach", "--no-build", "--force-recreate", service.name)
         except Refused as refusal:
             found = self.running().get(service.name)

@@ -21,6 +21,7 @@ NAMES = ("mail", "virus", "login", "webmail", "admin")
 LIMIT = 60.0
 # Read now: a deployment may exchange the file while it runs.
 SCRIPT = Path(__file__).with_name("inside.py").read_text("utf-8")
+PLAIN = "Content-Type: text/plain; charset=us-ascii"
 SIGN_TOOL = "/etc/rspamd/bin/sign"
 # In two halves: a scanner on the machine that this file lies on must not take it for the test virus itself.
 EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANT", "IVIRUS-TEST-FILE!$H+H*")
@@ -117,7 +118,7 @@ def _environment(runtime: Runtime, service: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def _mail(address: str, number: str, text: str, head: str = "Content-Type: text/plain; charset=us-ascii") -> str:
+def _mail(address: str, number: str, text: str, head: str = PLAIN) -> str:
     fields = {
         "From": address,
         "To": address,
@@ -162,4 +163,5 @@ def _make(context: Context, runtime: Runtime, account: dict[str, str]) -> None:
     tool, domain = ("usermgmt",), account["address"].partition("@")[2]
     runtime.inside("usermgmt", (*tool, "domain", "add", domain, "--if-missing"))
     about = ("--password-stdin", "--quota", "50M", "--name", "Canary of mailctl deploy", "--if-missing")
-    runtime.inside("usermgmt", (*tool, "mailbox", "add", account["address"], *about), stdin=account["password"])
+    words = (*tool, "mailbox", "add", account["address"], *about)
+    runtime.inside("usermgmt", words, stdin=account["password"])

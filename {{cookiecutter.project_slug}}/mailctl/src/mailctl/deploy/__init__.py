@@ -1,1 +1,1 @@
-"""Brings this host to a commit of the repository: checked before anything is touched, rolled back if it fails."""
+"""Brings this host to a commit: checked before anything is touched, rolled back when it fails."""

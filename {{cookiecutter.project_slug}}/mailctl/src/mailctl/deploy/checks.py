@@ -64,7 +64,9 @@ def _judge(runtime: Runtime, tree: Tree, one: Service, services: Mapping[str, Se
     return Problem(f"configuration of {one.name}", wrong, fix)
 
 
-def _options(tree: Tree, one: Service, row: Mapping[str, Any], services: Mapping[str, Service]) -> Iterator[str]:
+def _options(
+    tree: Tree, one: Service, row: Mapping[str, Any], services: Mapping[str, Service]
+) -> Iterator[str]:
     """The service's own user, settings and files, and nothing that could change or reach anything."""
     yield from CONFINED
     yield f"--user={one.raw.get('user') or NOBODY}"

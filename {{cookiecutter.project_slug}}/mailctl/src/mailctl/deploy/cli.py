@@ -12,8 +12,8 @@ from mailctl.context import Context, JsonOption, RepoOption, command
 if TYPE_CHECKING:
     from mailctl.deploy.run import Host
 
-RefOption = Annotated[str, typer.Option("--ref", help="The commit that shall run; default: the one checked out.")]
-PullOption = Annotated[bool, typer.Option("--pull", help="Fetch the branch first, and deploy its newest commit.")]
+RefOption = Annotated[str, typer.Option("--ref", help="The commit that shall run; default: HEAD.")]
+PullOption = Annotated[bool, typer.Option("--pull", help="Fetch the branch, and deploy its newest commit.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Only show what would be recreated, and for how long it is away.")
 ]
@@ -68,7 +68,7 @@ def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 @contextmanager
 def _host(context: Context) -> "Iterator[Host]":
-    """All that a deployment works with. Everything of mailctl is imported now: its files are about to change."""
+    """All that a deployment works with, imported now: the files of mailctl are about to change."""
     from mailctl import canaries
     from mailctl.deploy import checks
     from mailctl.deploy.records import Records

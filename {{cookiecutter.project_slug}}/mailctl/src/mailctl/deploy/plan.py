@@ -111,4 +111,3 @@ def snapshot(
         states={name: found.word for name, found in running.items()},
         schema=schema,
     )
-

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailctl.backup.ages import HOUR, ages
+from mailctl.backup.ages import ages
 from mailctl.context import Context
 from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
@@ -87,7 +87,7 @@ def _variables(facts: Facts) -> Iterator[Line]:
         name for name in ("SSD_PATH", "HDD_PATH", "MAIL_DOMAIN", "ADMIN_EMAIL") if not context.setting(name)
     ]
     if missing:
-        yield Line("variables", FAILED, f"not set: {', '.join(missing)}", "write them into .env (.env.example)")
+        yield Line("variables", FAILED, f"not set: {', '.join(missing)}", "write them into .env")
     elif "@" not in context.setting("ADMIN_EMAIL"):
         yield Line("variables", FAILED, "ADMIN_EMAIL is no mail address", "write one into .env")
     else:
@@ -218,7 +218,7 @@ def _backup(facts: Facts) -> Iterator[Line]:
         yield Line("backup", WARNING, "there is none yet", "make backup")
     elif found.failed or found.late:
         wrong = "the last one failed" if found.failed else f"is {duration(found.seconds)} old"
-        yield Line("backup", WARNING, wrong, f"make backup; it should be at most {26 * HOUR // HOUR} hours old")
+        yield Line("backup", WARNING, wrong, "make backup")
     else:
         yield Line("backup", OK, f"good, {duration(found.seconds)} old")
 
@@ -252,7 +252,7 @@ CHECKS: dict[str, Check] = {
 
 
 def whole(host: "Host") -> list[Line]:
-    """The list for people, with what a deployment finds out by itself: syntax, edits by hand, one at a time."""
+    """The list for people, with what a deployment finds out by itself: syntax, edits by hand, the lock."""
     lines: list[Line] = []
     services: dict[str, Service] = {}
     try:

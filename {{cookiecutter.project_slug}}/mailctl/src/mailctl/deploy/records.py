@@ -1,4 +1,4 @@
-"""What became of each deployment, on disk: the journal of the one under way, and a document for each that ended."""
+"""Deployments on disk: the journal of the one under way, and a document for each that ended."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from mailctl.errors import Problem, Refused
 
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"
-DEPLOYED, UNCHANGED, ROLLED_BACK, REFUSED, FAILED = "deployed", "unchanged", "rolled-back", "refused", "failed"
+DEPLOYED, UNCHANGED = "deployed", "unchanged"
+ROLLED_BACK, REFUSED, FAILED = "rolled-back", "refused", "failed"
 # How many good deployments one can go back to, and how many documents are kept.
 KEPT, HISTORY = 5, 200
 

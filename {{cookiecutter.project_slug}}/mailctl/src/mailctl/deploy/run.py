@@ -109,7 +109,7 @@ def keep(host: Host, images: dict[str, str], id: str) -> None:
 
 
 def name_images(host: Host, services: dict[str, Service], images: dict[str, str]) -> list[str]:
-    """Let the services' names stand for these images; returns the services whose image is not here any more."""
+    """Let the services' names stand for these images; returns the services whose image is gone."""
     missing = []
     for name, one in services.items():
         image = images.get(name)
@@ -184,7 +184,7 @@ def forward(host: Host, journal: Journal) -> list[Canary]:
 
 
 def tried(host: Host, journal: Journal, services: dict[str, Service]) -> list[Canary]:
-    """Remove what is no longer wanted, and send the canaries. Raises Broken for one that does not come back."""
+    """Remove what is no longer wanted, and send the canaries. Raises CanaryLost."""
     gone = plan.orphans(host.runtime.running(), services)
     for name in gone:
         host.say(f"{name}: no longer part of the server")
@@ -193,8 +193,6 @@ def tried(host: Host, journal: Journal, services: dict[str, Service]) -> list[Ca
         return []
     host.say("sending the canaries")
     found = host.canaries()
-    for canary in found:
-        host.say(f"canary {canary.name}: {'ok' if canary.ok else 'FAILED'}, {canary.detail}")
     if failed := next((one for one in found if not one.ok), None):
         behind = BEHIND.get(failed.name, failed.name)
         raise CanaryLost(behind, f"canary {failed.name}: {failed.detail}", host.runtime.log(behind), found)
@@ -226,7 +224,8 @@ def _migrate(host: Host, journal: Journal, services: dict[str, Service]) -> None
     try:
         host.schema.migrate(host.tree.repo)
     except Refused as refusal:
-        wrong = f"migration from {now} to {head}: {' '.join((refusal.details or str(refusal)).split())[-300:]}"
+        said = " ".join((refusal.details or str(refusal)).split())[-300:]
+        wrong = f"migration from {now} to {head}: {said}"
         raise Broken(ACCOUNTS, wrong, refusal.details or "") from None
 
 

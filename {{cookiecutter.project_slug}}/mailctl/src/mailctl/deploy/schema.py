@@ -15,7 +15,9 @@ SERVICE, DATABASE = "usermgmt", "mailserver"
 OWNER = ("-e", "DB_USER=mailserver", "-e", "DB_PASSWORD_FILE=/run/owner")
 CONFINED = ("--rm", "--pull=never", "--network=none", "--cap-drop=ALL", "--read-only", "--entrypoint=/bin/sh")
 # The old code must run on the new schema, or there is no way back: nothing may be taken away or renamed.
-CONTRACTS = re.compile(r"(?im)^.*\b(DROP\s+(TABLE|COLUMN|DATABASE)|RENAME\s+(TO|COLUMN|TABLE)|CHANGE\s+\w+)\b.*$")
+CONTRACTS = re.compile(
+    r"(?im)^.*\b(DROP\s+(TABLE|COLUMN|DATABASE)|RENAME\s+(TO|COLUMN|TABLE)|CHANGE\s+\w+)\b.*$"
+)
 KEEP = 5
 
 
@@ -30,7 +32,7 @@ class Schema:
         return database.schema_revision(self.context)
 
     def wanted(self, tree: Path, service: Service) -> tuple[str, set[str]]:
-        """The newest revision that an image knows, and all of them. Raises Refused unless one is the newest."""
+        """The newest revision that an image knows, and all of them. Raises Refused: two are the newest."""
         code, said = self.runtime.try_out(tree, service, "python -m alembic history 2>&1", CONFINED)
         found = re.findall(r"^(\S+) -> (\S+?)( \(head\))?,", said, re.MULTILINE)
         heads = [revision for _, revision, head in found if head]

@@ -1,4 +1,4 @@
-"""From the first touched container to an end that is one of two: all of the new state, or all of the old one."""
+"""From the first touched container to one of two ends: all of the new state, or all of the old one."""
 
 import signal
 import threading
@@ -36,7 +36,7 @@ def steady() -> Iterator[None]:
 
 
 def settle(host: Host) -> dict[str, Any] | None:
-    """End what a killed call has begun: prepared is dropped, touched is finished, or taken back the second time."""
+    """End what a killed call has begun: drop what was prepared; finish a switch, at most once, or undo it."""
     journal = host.records.journal()
     if journal is None:
         return None
@@ -107,7 +107,7 @@ def _blame(host: Host, journal: Journal, error: BaseException) -> None:
 
 
 def back(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]:
-    """Put the recorded commit and images back. What does not work on the way is told, and the rest goes on."""
+    """Put the recorded commit and images back. What does not work is told, and the rest goes on."""
     before = journal.before
     if before is None:
         document = _document(journal, records.FAILED, canaries)

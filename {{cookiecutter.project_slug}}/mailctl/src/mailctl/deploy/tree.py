@@ -35,7 +35,7 @@ class Tree:
         return self._call("rev-parse", "--git-dir").returncode == 0
 
     def refuse_edits(self) -> None:
-        """Raises Refused when a file that git has was changed by hand here: it would be lost, or live unchecked."""
+        """Raises Refused when a file of git was edited here: the edit would be lost, or live unchecked."""
         listed = self._git("status", "--porcelain", "--untracked-files=no").splitlines()
         if listed:
             names = ", ".join(line[3:] for line in listed[:5])

@@ -74,13 +74,13 @@ def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> di
 
 
 def _known_bad(host: Host, commit: str) -> dict[str, Any] | None:
-    """A commit that was taken back is not tried again by itself, or mail would be disturbed every few minutes."""
+    """A commit that was taken back is not tried again by the timer, which would disturb mail each time."""
     bad = next((one for one in host.records.history() if one["result"] != records.REFUSED), None)
     if bad is None or commit not in (bad.get("bad"), bad["from"] if bad["ok"] else None):
         return None
     if bad["result"] != records.ROLLED_BACK:
         return None
-    reason = f"{commit[:12]} was rolled back; waiting for another commit (to try it all the same: make deploy)"
+    reason = f"{commit[:12]} was rolled back: waiting for another (to try it again: make deploy)"
     last = host.records.points()
     ref = last[0].ref if last else commit
     return result(records.UNCHANGED, ref, ref, reason=reason)
@@ -118,7 +118,8 @@ def show_result(context: Context, document: dict[str, Any]) -> None:
     if document["log"]:
         out.note(document["log"])
     away = ", ".join(f"{name} {seconds:g} s" for name, seconds in document["away"].items())
-    out.row(document["result"], document["ref"][:12] + (f", instead of {document['from'][:12]}" if document["from"] else ""), 12)
+    instead = f", instead of {document['from'][:12]}" if document["from"] else ""
+    out.row(document["result"], f"{document['ref'][:12]}{instead}", 12)
     if away:
         out.row("away", away, 12)
     for canary in document["canaries"]:

@@ -73,7 +73,8 @@ class Worker:
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
             timeout=LONGEST,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            # A connection each: workerd may close an idle one just as a mail takes it.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             trust_env=False,
         )
         eventually(lambda: socket.create_connection(("127.0.0.1", port), 1).close() is None)

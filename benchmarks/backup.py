@@ -157,7 +157,7 @@ def uploaded(folder: Path, mailboxes: Path) -> tuple[int, int, int, int]:
 
 
 def _context(folder: Path, hdd: Path, cloud: Any, settings: dict[str, str]) -> Any:
-    from mailctl.backup import crypt
+    from mailctl import crypt
     from mailctl.context import Context
     from mailctl.output import Output
 

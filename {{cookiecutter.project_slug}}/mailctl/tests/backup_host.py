@@ -10,10 +10,10 @@ from pathlib import Path
 from fakes import FakeDocker, FakeEngine, container
 from moving_mail import MovingMail
 
-from mailctl.backup import crypt
+from mailctl import crypt
 from mailctl.context import Context
 from mailctl.output import Output
-from mailctl.secret_files.initialise import initialise
+from mailctl.secrets.initialise import initialise
 
 DUMP = "CREATE TABLE mailboxes (email VARCHAR(320));\n-- Dump completed on 2026-11-26\n"
 BOX = "example.com/ada"

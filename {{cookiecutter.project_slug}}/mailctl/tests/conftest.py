@@ -172,7 +172,7 @@ def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
     """A host that may copy: settings, age key, access key and an empty disk; returns HDD_PATH."""
     from s3 import BUCKET, PREFIX, REGION
 
-    from mailctl.backup import crypt
+    from mailctl import crypt
 
     owner = crypt.new_identity()
     (repo / "owner.key").write_bytes(owner)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl.backup import crypt, manifest
+from mailctl import crypt
+from mailctl.backup import manifest
 from mailctl.backup.snapshot import Snapshot, read
 
 UIDLIST = "3 V1700000000 N{next} G0123456789abcdef0123456789abcdef\n1 :1.one\n2 :2.two\n"

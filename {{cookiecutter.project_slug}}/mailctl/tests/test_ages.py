@@ -24,9 +24,9 @@ def one_service(repo: Path, docker: FakeDocker, engine: FakeEngine) -> None:
 
 def ran(context: Context, what: str, ago: float, ok: bool = True) -> None:
     """A run of `what` that ended `ago` seconds before now."""
-    from mailctl.backup import state
+    from mailctl import outcomes
 
-    state.record(context, what, ok, {})
+    outcomes.record(context, what, ok, {})
     path = context.repo / "hdd/.mailctl" / f"{what}.json"
     found: dict[str, Any] = json.loads(path.read_text())
     for run in (found, found["last_good"] if ok else None):

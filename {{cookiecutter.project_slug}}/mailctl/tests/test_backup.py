@@ -18,7 +18,8 @@ from moving_mail import numbers
 from snapshots import make
 from typer.testing import Result
 
-from mailctl.backup import crypt, publish, retention, snapshot, state, take
+from mailctl import crypt, outcomes
+from mailctl.backup import publish, retention, snapshot, take
 
 Cli = Callable[..., Result]
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
@@ -59,7 +60,7 @@ def test_a_backup_holds_everything_and_says_what(host: BackupHost, cli: Cli) -> 
     bundle = ["git", "bundle", "verify", "-q", str(found.path / "config/repository.bundle")]
     assert subprocess.run(bundle, cwd=host.repo, check=False, capture_output=True).returncode == 0
     assert (found.path.stat().st_mode & 0o777, found.path.parent.stat().st_mode & 0o777) == (0o700, 0o700)
-    saved = state.last(host.context, "backup")
+    saved = outcomes.last(host.context, "backup")
     assert saved is not None and saved["ok"] and saved["document"]["id"] == found.id
 
 

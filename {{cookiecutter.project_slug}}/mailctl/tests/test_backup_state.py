@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fakes import FakeDocker, FakeEngine, container
 
-from mailctl.backup import lock, notify, state
+from mailctl import notify, outcomes
+from mailctl.backup import lock
 from mailctl.context import Context
 from mailctl.errors import Refused
 
@@ -61,10 +62,10 @@ def test_a_disk_that_is_not_mounted_is_told_and_not_written_to(context: Context,
 
 
 def test_the_last_good_run_is_remembered_through_failed_ones(context: Context, disk: Path) -> None:
-    assert state.last(context, "backup") is None
-    state.record(context, "backup", True, {"id": "daily/2026-11-25"})
-    state.record(context, "backup", False, {"id": "daily/2026-11-26"})
-    found = state.last(context, "backup")
+    assert outcomes.last(context, "backup") is None
+    outcomes.record(context, "backup", True, {"id": "daily/2026-11-25"})
+    outcomes.record(context, "backup", False, {"id": "daily/2026-11-26"})
+    found = outcomes.last(context, "backup")
     assert found is not None and not found["ok"] and found["document"] == {"id": "daily/2026-11-26"}
     assert found["last_good"]["document"] == {"id": "daily/2026-11-25"}
     metrics = (disk / ".mailctl/backup.prom").read_text()
@@ -73,10 +74,10 @@ def test_the_last_good_run_is_remembered_through_failed_ones(context: Context, d
 
 
 def test_a_damaged_state_counts_as_none(context: Context, disk: Path) -> None:
-    state.record(context, "backup", True, {})
+    outcomes.record(context, "backup", True, {})
     (disk / ".mailctl/backup.json").write_text("[")
-    assert state.last(context, "backup") is None
-    state.record(context, "backup", False, {})
+    assert outcomes.last(context, "backup") is None
+    outcomes.record(context, "backup", False, {})
 
 
 def test_the_mail_to_the_admin_goes_through_postfix(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mailctl.backup import crypt
+from mailctl import crypt
 from mailctl.context import Context
 from mailctl.errors import Refused
 from mailctl.output import Output

@@ -8,8 +8,9 @@ import snapshots
 from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import crypt, snapshot
+from mailctl import crypt
 from mailctl.backup import offsite as package
+from mailctl.backup import snapshot
 from mailctl.backup.offsite import index
 from mailctl.backup.offsite import upload as uploading
 from mailctl.backup.offsite.objects import Bucket
@@ -177,7 +178,7 @@ def test_a_second_snapshot_of_a_day_takes_the_place_of_the_first(
 def test_another_host_s_key_begins_copies_of_its_own(
     made: Snapshot, offsite: Path, context: Context, repo: Path, tmp_path: Path
 ) -> None:
-    from mailctl.backup import crypt
+    from mailctl import crypt
 
     upload(context)
     (repo / "secrets" / "backup_age_identity").write_bytes(crypt.new_identity())

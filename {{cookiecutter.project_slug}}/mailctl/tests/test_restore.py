@@ -17,7 +17,7 @@ from fakes import FakeDocker, FakeEngine, container
 from restore_scene import Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
-from mailctl.backup import crypt
+from mailctl import crypt
 from mailctl.backup.restore.imap import folders, mails, shown, utf7
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.snapshot import Snapshot

@@ -9,7 +9,8 @@ from fakes import FakeDocker, FakeEngine, container
 from restore_scene import Sealed, mail, make_snapshot, tree, write_mailbox
 from s3 import BUCKET, PREFIX
 
-from mailctl.backup import crypt, offsite
+from mailctl import crypt
+from mailctl.backup import offsite
 from mailctl.backup.offsite.upload import upload
 from mailctl.backup.snapshot import Snapshot
 from mailctl.context import Context

@@ -1,12 +1,12 @@
 """Puts the commands of the registry together. Command modules import their work lazily: --help stays fast."""
 
 import importlib
-from collections.abc import Callable
 
 import typer
 
 from mailctl import __version__
-from mailctl.registry import APPS, COMMANDS, GROUPS
+from mailctl.context import group
+from mailctl.registry import COMMANDS, GROUPS
 
 EPILOG = "Every command takes --json. Exit code: 0 done, 1 refused or failed, 2 misuse."
 
@@ -27,28 +27,19 @@ def _root(
 
 def build() -> typer.Typer:
     """The whole CLI."""
-    # Pretty tracebacks would print local variables, and those hold secrets.
-    options = {"no_args_is_help": True, "rich_markup_mode": None, "pretty_exceptions_enable": False}
-    app = typer.Typer(name="mailctl", epilog=EPILOG, **options)
+    app = group("", name="mailctl", epilog=EPILOG)
     app.callback()(_root)
-    groups = {name: typer.Typer(help=text, **options) for name, text in GROUPS.items()}
-    for words, module in COMMANDS.items():
-        *group, name = words.split()
-        target = groups[group[0]] if group else app
-        target.command(name)(_function(module))
-    for name, group in groups.items():
-        app.add_typer(group, name=name)
-    for name, module in APPS.items():
-        app.add_typer(importlib.import_module(module).app, name=name)
+    groups: dict[str, typer.Typer] = {n: importlib.import_module(place).app for n, place in GROUPS.items()}
+    for name, inner in groups.items():
+        app.add_typer(inner, name=name)
+    for words, place in COMMANDS.items():
+        *outer, name = words.split()
+        module, _, function = place.partition(":")
+        target = groups[outer[0]] if outer else app
+        known = {each.name for each in target.registered_commands}
+        if name not in known:  # sub-apps outlive one build
+            target.command(name)(getattr(importlib.import_module(module), function))
     return app
-
-
-def _function(place: str) -> Callable[..., None]:
-    """What a row of COMMANDS names: a module of mailctl/commands, or `module:function` anywhere."""
-    module, _, name = place.rpartition(":")
-    if not module:
-        module, name = f"mailctl.commands.{place}", "run"
-    return getattr(importlib.import_module(module), name)
 
 
 def main() -> None:

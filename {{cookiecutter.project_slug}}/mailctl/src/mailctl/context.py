@@ -1,18 +1,17 @@
 """What every command shares: the repository, its settings and the two output streams."""
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mailctl.env_file import EnvFile, read_env_file
-from mailctl.errors import Misuse, Problem, Refused
+from mailctl.errors import FAILED, Misuse, Problem, Refused, of_system
 from mailctl.output import Output
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -20,6 +19,17 @@ RepoOption = Annotated[
     Path | None,
     typer.Option("--repo", envvar="MAILCTL_REPO", help="The repository; default: found from here upwards."),
 ]
+
+
+def group(text: str, **options: Any) -> typer.Typer:
+    """A Typer app as all of mailctl's are; `text` says what its commands are for."""
+    # Pretty tracebacks would print local variables, and those hold secrets.
+    manners: dict[str, Any] = {
+        "no_args_is_help": True,
+        "rich_markup_mode": None,
+        "pretty_exceptions_enable": False,
+    }
+    return typer.Typer(help=text or None, **manners, **options)
 
 
 @dataclass
@@ -47,6 +57,12 @@ class Context:
     def folder(self, name: str, default: str) -> Path:
         """A folder setting as an absolute path; relative ones count from the repository, as in compose."""
         return (self.repo / Path(self.setting(name, default)).expanduser()).absolute()
+
+    def finish(self, document: dict[str, Any]) -> None:
+        """Print the result as JSON, if that was asked for; what is not `ok` ends with exit code 1."""
+        self.out.document(document)
+        if not document["ok"]:
+            raise typer.Exit(FAILED)
 
     @cached_property
     def project_name(self) -> str:
@@ -95,24 +111,6 @@ def named_repository(folder: Path) -> Path:
     )
 
 
-# What to do about a file or disk that the system refuses, by its error number.
-REMEDIES = {
-    errno.EACCES: "run it as the user who owns that, or with sudo",
-    errno.EPERM: "run it as the user who owns that, or with sudo",
-    errno.ENOSPC: "make room on that disk: docs/runbooks/disk-full.md",
-    errno.EDQUOT: "make room on that disk: docs/runbooks/disk-full.md",
-    errno.EROFS: "mount that disk writable; the kernel's log says whether it is failing: dmesg",
-    errno.EIO: "look after that disk: dmesg says whether it is failing",
-}
-
-
-def _failed(error: OSError) -> Problem:
-    """What the system refused, in its own words, and of which file."""
-    remedy = REMEDIES.get(error.errno or 0, "fix that, then run the same command again")
-    place = str(error.filename) if error.filename else None
-    return Problem("file" if place else "system", error.strerror or str(error), remedy, value=place)
-
-
 @contextmanager
 def command(repo: Path | None, as_json: bool) -> Iterator[Context]:
     """Run a command's body: find the repository, and turn every refusal into its message and exit code."""
@@ -125,8 +123,8 @@ def command(repo: Path | None, as_json: bool) -> Iterator[Context]:
     except BrokenPipeError:
         raise  # whoever read the output has heard enough: no error to tell
     except OSError as error:
-        out.refusal(Refused(_failed(error)))
-        raise typer.Exit(1) from None
+        out.refusal(of_system(error))
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         out.note("interrupted; run the same command again to go on")
-        raise typer.Exit(1) from None
+        raise typer.Exit(FAILED) from None

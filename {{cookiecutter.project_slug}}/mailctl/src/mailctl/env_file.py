@@ -1,5 +1,6 @@
 """Reads `.env` the way compose does, and keeps line numbers, so that a message can point without quoting."""
 
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -105,3 +106,13 @@ def _broken_line(path: Path, line: int) -> Problem:
         wrong="not of the form NAME=value (the line is not shown: it may hold a secret)",
         fix="write NAME=value; close every quote; begin a comment with #",
     )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put a file with mode 0600 there in one step."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

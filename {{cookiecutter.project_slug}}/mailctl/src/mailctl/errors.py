@@ -1,6 +1,19 @@
-"""The one way mailctl refuses: what is wrong with which field, how to fix it and what to do next."""
+"""The one way mailctl refuses: what is wrong with which field, how to fix it, what comes next."""
 
+import errno
 from dataclasses import asdict, dataclass
+
+DONE, FAILED, MISUSE = 0, 1, 2
+
+# What to do about a file or disk that the system refuses, by its error number.
+_REMEDIES = {
+    errno.EACCES: "run it as the user who owns that, or with sudo",
+    errno.EPERM: "run it as the user who owns that, or with sudo",
+    errno.ENOSPC: "make room on that disk: docs/runbooks/disk-full.md",
+    errno.EDQUOT: "make room on that disk: docs/runbooks/disk-full.md",
+    errno.EROFS: "mount that disk writable; the kernel's log says whether it is failing: dmesg",
+    errno.EIO: "look after that disk: dmesg says whether it is failing",
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class Problem:
 class Refused(Exception):
     """Nothing was done, or what was begun failed; exit code 1."""
 
-    exit_code = 1
+    exit_code = FAILED
 
     def __init__(self, *problems: Problem, details: str | None = None) -> None:
         super().__init__("; ".join(f"{p.field}: {p.wrong}" for p in problems))
@@ -31,4 +44,11 @@ class Refused(Exception):
 class Misuse(Refused):
     """The command was called in a way or place that cannot work; exit code 2."""
 
-    exit_code = 2
+    exit_code = MISUSE
+
+
+def of_system(error: OSError) -> Refused:
+    """What the system refused, in its own words, and of which file."""
+    remedy = _REMEDIES.get(error.errno or 0, "fix that, then run the same command again")
+    place = str(error.filename) if error.filename else None
+    return Refused(Problem("file" if place else "system", error.strerror or str(error), remedy, value=place))

@@ -1,43 +1,29 @@
-"""The one list of commands. A new command is a row here and a module in mailctl/commands/ with a `run`.
+"""The one list of commands. A capability is a folder whose `cli.py` holds its commands and no work.
 
-A capability with a folder of its own names its function as `module:function`, or brings a Typer sub-app: a
-row in APPS.
+A group of commands is a Typer sub-app, `app` in that file: a row in GROUPS. A command without a group, or one
+that another capability adds to a group, names its function: a row in COMMANDS.
 """
 
-COMMANDS: dict[str, str] = {
-    "setup": "setup",
-    "secrets init": "secrets_init",
-    "secrets status": "secrets_status",
-    "secrets aws": "mailctl.backup.offsite.keys:aws",
-    "sync": "mailctl.backup.offsite.cli:sync",
-    "status": "status",
-    "preflight": "mailctl.deploy.cli:preflight",
-    "deploy": "mailctl.deploy.cli:deploy",
-    "rollback": "mailctl.deploy.cli:rollback",
-    "history": "mailctl.deploy.cli:history",
-    "restore": "mailctl.backup.restore.cli:run",
-    "drill": "mailctl.backup.drill.cli:run",
-    "local up": "local_up",
-    "local down": "local_down",
-    "local info": "local_info",
-    "backup": "mailctl.backup.cli:backup",
-    "backup-key": "mailctl.backup.cli:key",
-    "scan": "mailctl.backup.cli:scan",
-}
-
 GROUPS: dict[str, str] = {
-    "secrets": "The secret files that containers read.",
-    "local": "Try the whole stack on this machine, without any account.",
-}
-
-
-APPS: dict[str, str] = {
+    "secrets": "mailctl.secrets.cli",
+    "local": "mailctl.local.cli",
     "edge": "mailctl.edge.cli",
     "dkim": "mailctl.edge.dkim_cli",
     "host": "mailctl.host.cli",
 }
 
-
-def exists(command: str) -> bool:
-    """Whether this version of mailctl has the command, so that no message names one it lacks."""
-    return command in COMMANDS
+COMMANDS: dict[str, str] = {
+    "setup": "mailctl.setup.cli:setup",
+    "status": "mailctl.status.cli:status",
+    "preflight": "mailctl.deploy.cli:preflight",
+    "deploy": "mailctl.deploy.cli:deploy",
+    "rollback": "mailctl.deploy.cli:rollback",
+    "history": "mailctl.deploy.cli:history",
+    "backup": "mailctl.backup.cli:backup",
+    "backup-key": "mailctl.backup.cli:key",
+    "scan": "mailctl.backup.cli:scan",
+    "sync": "mailctl.backup.offsite.cli:sync",
+    "restore": "mailctl.backup.restore.cli:run",
+    "drill": "mailctl.backup.drill.cli:run",
+    "secrets aws": "mailctl.backup.offsite.keys:aws",
+}

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.backup.where import LocalOption, hdd, stack
 from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.where import LocalOption, hdd, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.take import Outcome
@@ -35,9 +35,9 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Take a snapshot of mail, databases, settings, certificates and DKIM keys."""
-    from mailctl.backup.bars import Bars
     from mailctl.backup.lock import exclusive
     from mailctl.backup.take import take
+    from mailctl.bars import Bars
     from mailctl.errors import Refused
 
     with command(repo, as_json) as outer:
@@ -95,8 +95,8 @@ def scan(
     as_json: JsonOption = False,
 ) -> None:
     """Look for viruses in the mail of a snapshot; exit 1 if one is found and not set aside."""
-    from mailctl.backup.bars import Bars
     from mailctl.backup.scan import newest_or, scan
+    from mailctl.bars import Bars
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
@@ -118,7 +118,7 @@ def scan(
 
 def _failed(context: Context, reasons: list[str], document: dict[str, Any] | None = None) -> None:
     """Say loudly that there is no good snapshot: the state for metrics and status, a mail to the admin."""
-    from mailctl.backup.notify import tell
+    from mailctl.notify import tell
 
     _record(context, False, {**(document or {}), "problems": reasons})
     text = "The backup failed. What is wrong:\n\n" + "\n\n".join(reasons)
@@ -126,7 +126,7 @@ def _failed(context: Context, reasons: list[str], document: dict[str, Any] | Non
 
 
 def _record(context: Context, ok: bool, document: dict[str, Any]) -> None:
-    from mailctl.backup.state import record
+    from mailctl.outcomes import record
 
     try:
         record(context, "backup", ok, document)

@@ -4,7 +4,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from mailctl.backup.containers import failed, output, running, start
+from mailctl.containers import failed, output, running, start
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 

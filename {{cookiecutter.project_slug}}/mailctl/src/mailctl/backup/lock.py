@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 
 from mailctl import lock
-from mailctl.backup.where import hdd
 from mailctl.context import Context
+from mailctl.where import hdd
 
 NAME = ".mailctl-backup.lock"
 

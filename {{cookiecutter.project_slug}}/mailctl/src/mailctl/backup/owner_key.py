@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.backup import crypt
+from mailctl import crypt
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 

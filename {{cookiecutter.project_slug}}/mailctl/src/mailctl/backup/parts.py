@@ -6,13 +6,13 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from mailctl.backup import crypt
-from mailctl.backup.containers import all_of, failed
-from mailctl.backup.where import secrets
+from mailctl import crypt
+from mailctl.containers import all_of, failed
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
-from mailctl.secret_files.store import opened
-from mailctl.secret_files.table import DERIVED, SOURCES
+from mailctl.secrets.store import opened
+from mailctl.secrets.table import DERIVED, SOURCES
+from mailctl.where import secrets
 
 DKIM_FOLDER = "/var/lib/rspamd/dkim"
 CERTIFICATES = (".key", ".crt")

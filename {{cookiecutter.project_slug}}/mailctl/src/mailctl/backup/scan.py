@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from mailctl.backup.containers import running
 from mailctl.backup.manifest import MAIL_INDEX, read_index
 from mailctl.backup.snapshot import Progress, Snapshot, latest, read
+from mailctl.containers import running
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from mailctl import __version__
-from mailctl.backup import containers, crypt, database, manifest, parts, publish, retention
-from mailctl.backup.bars import Bars
+from mailctl import __version__, containers, crypt
+from mailctl.backup import database, manifest, parts, publish, retention
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.backup.snapshot import Snapshot, every, read
-from mailctl.backup.where import hdd
+from mailctl.bars import Bars
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 from mailctl.format import size
+from mailctl.where import hdd
 
 # What must stay free besides the new mail, in bytes, and what a new file takes beside its content.
 RESERVE, FILE_OVERHEAD = 64 << 20, 4096

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailctl.backup.ages import ages
+from mailctl.ages import ages
 from mailctl.context import Context
 from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
 from mailctl.format import duration, size
 from mailctl.runtime import Runtime, Service
-from mailctl.secret_files.certificates import RENEW_DAYS
-from mailctl.secret_files.inspect import inspect
-from mailctl.secret_files.table import SOURCES
+from mailctl.secrets.certificates import RENEW_DAYS
+from mailctl.secrets.inspect import inspect
+from mailctl.secrets.table import SOURCES
 
 if TYPE_CHECKING:
     from mailctl.deploy.run import Host

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mailctl.backup import database
 from mailctl.backup.restore.database import CLIENT, EMPTY
-from mailctl.backup.where import secrets
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 from mailctl.runtime import Runtime, Service
+from mailctl.where import secrets
 
 SERVICE, DATABASE = "usermgmt", "mailserver"
 OWNER = ("-e", "DB_USER=mailserver", "-e", "DB_PASSWORD_FILE=/run/owner")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.context import Context, JsonOption, RepoOption, command, group
 
 SOMETHING_TO_DO = 2
 
@@ -23,7 +23,7 @@ The API token (CLOUDFLARE_API_TOKEN in .env, then make setup) needs exactly thes
 For plan alone, Read of each is enough.
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = group(HELP)
 
 AdoptOption = Annotated[
     list[str] | None,

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command
+from mailctl.context import JsonOption, RepoOption, command, group
 
 HELP = """DKIM keys: which one signs, whether DNS has it, and a new one in place of it.
 
 Selectors are s1, s2, … Two overlap while one takes over from the other, so that mail on its way stays valid.
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = group(HELP)
 
 ResolverOption = Annotated[
     str | None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.context import Context, JsonOption, RepoOption, command, group
 
 if TYPE_CHECKING:
     from mailctl.host.install import Change
@@ -15,7 +15,7 @@ HELP = """The host itself: systemd timers for backup, upload and drill, and mail
 setup may be repeated, and must be after each change of HDD_PATH, SSD_PATH, TZ or BACKUP_BUCKET in .env.
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = group(HELP)
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 

@@ -14,7 +14,7 @@ CRITICAL = "<2>"
 
 def report(context: Context, unit: str) -> bool:
     """Mail the failure of `unit`; False when no mail could be sent, which the journal then says."""
-    from mailctl.backup.notify import tell
+    from mailctl.notify import tell
 
     subject = f"{unit} failed on {platform.node()}"
     log = f"The end of its log:\n\n{_log(unit)}"

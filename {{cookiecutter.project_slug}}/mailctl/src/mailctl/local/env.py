@@ -1,11 +1,10 @@
 """The local stack's own `.env`: what `.env.example` says, without anything secret."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mailctl.env_file import read_env_file
-from mailctl.secret_files.table import VARIABLES
+from mailctl.env_file import read_env_file, write_private
+from mailctl.secrets.table import VARIABLES
 
 
 def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> None:
@@ -24,16 +23,6 @@ def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> N
     lines += [_line(name, known.entries[name].value, known.entries[name].literal) for name in missing]
     target.parent.mkdir(mode=0o700, exist_ok=True)
     write_private(target, "\n".join(lines) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Put a file with mode 0600 there in one step."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    temporary.replace(path)
 
 
 _HEAD = "# Made by mailctl local up from .env.example. Change it freely; mailctl only adds what is missing."

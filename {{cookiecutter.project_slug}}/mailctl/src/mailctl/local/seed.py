@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mailctl.env_file import write_private
 from mailctl.errors import Problem, Refused
-from mailctl.local.env import write_private
 from mailctl.local.stack import LocalStack
-from mailctl.secret_files.rules import readable
+from mailctl.secrets.rules import readable
 
 FIRST_MAILBOX = "me"
 PASSWORD_LENGTH = 20

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl.backup import crypt
+from mailctl import crypt
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
 from mailctl.backup.restore import stage
@@ -20,9 +20,9 @@ from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import COMPONENTS, Snapshot
-from mailctl.backup.where import hdd
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
+from mailctl.where import hdd
 
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
@@ -126,7 +126,7 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
 
 def _make_secrets(context: Context, beside: Scratch) -> None:
     """Passwords and certificates of its own: nothing of the real server is in reach of what runs here."""
-    from mailctl.secret_files.initialise import initialise
+    from mailctl.secrets.initialise import initialise
 
     settings = beside.home / ".env"
     settings.touch(mode=0o600)

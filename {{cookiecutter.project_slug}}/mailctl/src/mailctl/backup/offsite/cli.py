@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.backup.bars import bar
-from mailctl.backup.where import LocalOption, stack
+from mailctl.bars import bar
 from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.where import LocalOption, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.offsite.access import Access
@@ -61,7 +61,7 @@ def sync(
 
 def _sync(context: Context) -> None:
     """Errors of the disk and of S3 alike end in the state, the metric and a mail."""
-    from mailctl.backup import notify, state
+    from mailctl import notify
     from mailctl.backup.offsite.upload import upload
     from mailctl.errors import Problem, Refused
     from mailctl.format import size
@@ -78,7 +78,7 @@ def _sync(context: Context) -> None:
             )
         )
         problems = [problem.as_dict() for problem in refusal.problems]
-        _record(context, state, False, {"problems": problems})
+        _record(context, False, {"problems": problems})
         text = "\n".join(f"{p.field}: {p.wrong}\n  {p.fix}" for p in refusal.problems)
         notify.tell(
             context, "the copy to S3 failed", f"{text}\n\nThe next run goes on where this one stopped.\n"
@@ -90,7 +90,7 @@ def _sync(context: Context) -> None:
         "renewed": report.renewed,
         "newest": report.newest,
     }
-    _record(context, state, True, document)
+    _record(context, True, document)
     out = context.out
     for id in report.copied:
         out.item("copied", id)
@@ -99,11 +99,12 @@ def _sync(context: Context) -> None:
     out.document({"ok": True, **document})
 
 
-def _record(context: Context, state: Any, ok: bool, document: dict[str, Any]) -> None:
+def _record(context: Context, ok: bool, document: dict[str, Any]) -> None:
+    from mailctl import outcomes
     from mailctl.errors import Refused
 
     try:
-        state.record(context, "sync", ok, document)
+        outcomes.record(context, "sync", ok, document)
     except (OSError, Refused) as error:
         context.out.warn(f"the outcome could not be kept: {error}")
 

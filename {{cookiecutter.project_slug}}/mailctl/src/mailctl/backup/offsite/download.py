@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from mailctl.backup import crypt, manifest, snapshot
+from mailctl import crypt
+from mailctl.backup import manifest, snapshot
 from mailctl.backup.offsite import access, index, packs
 from mailctl.backup.offsite.access import LATEST, Access
 from mailctl.backup.offsite.index import Index

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from mailctl.backup import crypt
+from mailctl import crypt
 from mailctl.backup.offsite import packs
 from mailctl.backup.offsite.objects import Bucket, Entry
 from mailctl.backup.offsite.packs import File

@@ -14,7 +14,8 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
-from mailctl.backup import crypt, manifest
+from mailctl import crypt
+from mailctl.backup import manifest
 from mailctl.backup.snapshot import Snapshot
 from mailctl.errors import Problem, Refused
 

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-from mailctl.backup import crypt, manifest, snapshot, state, where
+from mailctl import crypt, outcomes, where
+from mailctl.backup import manifest, snapshot
 from mailctl.backup.offsite import access, bucket, index, packs
 from mailctl.backup.offsite.index import Index, Remote
 from mailctl.backup.offsite.objects import Bucket, Entry, checksum, now
@@ -266,7 +267,7 @@ def _working_folder(context: Context) -> Iterator[Path]:
 
     Not the lock of backups: an upload may take days, and the next backup must not wait for it.
     """
-    folder = where.hdd(context) / state.FOLDER / "offsite"
+    folder = where.hdd(context) / outcomes.FOLDER / "offsite"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
-from mailctl.backup.containers import all_of
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.snapshot import COMPONENTS, Snapshot
-from mailctl.backup.where import hdd
 from mailctl.compose import Compose
+from mailctl.containers import all_of
 from mailctl.context import Context
 from mailctl.errors import Misuse, Problem, Refused
+from mailctl.where import hdd
 
 SHOWN_PROBLEMS = 20
 ROOM_TO_SPARE = 64 << 20

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.backup.where import LocalOption, stack
 from mailctl.context import Context, JsonOption, RepoOption, command
 from mailctl.errors import Misuse, Problem, Refused
+from mailctl.where import LocalOption, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.restore.choose import Choice
@@ -135,7 +135,7 @@ def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> di
 def _components(
     context: Context, choice: "Choice", component: str, dry_run: bool, yes: bool
 ) -> dict[str, Any]:
-    from mailctl.backup import crypt
+    from mailctl import crypt
     from mailctl.backup.restore import choose
     from mailctl.backup.restore import run as work
 

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup.containers import output, running
 from mailctl.backup.restore import imap
 from mailctl.backup.restore.imap import Mail, Mailbox
 from mailctl.backup.snapshot import Snapshot
+from mailctl.containers import output, running
 from mailctl.context import Context
 from mailctl.errors import Misuse, Problem, Refused
 

@@ -11,10 +11,10 @@ from mailctl.backup.restore.database import load, query
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
-from mailctl.backup.where import hdd, secrets
 from mailctl.context import Context
 from mailctl.engine import connected
 from mailctl.errors import Problem, Refused
+from mailctl.where import hdd, secrets
 
 RSPAMD = 11333
 REVISION = "SELECT version_num FROM alembic_version"

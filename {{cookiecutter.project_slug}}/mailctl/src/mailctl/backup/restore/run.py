@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from mailctl.backup.containers import running
 from mailctl.backup.restore import journal as phases
 from mailctl.backup.restore.database import query
 from mailctl.backup.restore.journal import Journal
@@ -14,10 +13,11 @@ from mailctl.backup.restore.prepare import places, prepare, scratch, scratch_hom
 from mailctl.backup.restore.readback import ReadBack, read_back
 from mailctl.backup.restore.swap import Swap
 from mailctl.backup.snapshot import Snapshot
-from mailctl.backup.where import secrets
 from mailctl.compose import Compose
+from mailctl.containers import running
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
+from mailctl.where import secrets
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
 HOLDERS = {"mail": "dovecot", "mysql": "mariadb", "dkim": "rspamd"}

@@ -101,7 +101,7 @@ def _own_like(source: Path, target: Path) -> None:
 
 def unseal(sealed: Path, identities: list[str]) -> bytes:
     """The content of an age file. Raises Refused when none of the identities opens it."""
-    from mailctl.backup import crypt
+    from mailctl import crypt
 
     content = io.BytesIO()
     with open(sealed, "rb") as source:

@@ -3,7 +3,7 @@
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from mailctl.backup.containers import output, running
+from mailctl.containers import output, running
 from mailctl.context import Context
 from mailctl.errors import Refused
 

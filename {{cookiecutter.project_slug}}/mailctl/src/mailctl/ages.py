@@ -53,8 +53,8 @@ class Age:
 
 def ages(context: Context) -> list[Age]:
     """The age of each job that this host has; nothing where the disk is not set up yet."""
-    from mailctl.backup.state import last
     from mailctl.errors import Refused
+    from mailctl.outcomes import last
 
     found = []
     try:

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup.where import hdd
 from mailctl.context import Context
+from mailctl.where import hdd
 
 FOLDER = ".mailctl"
 HELP = {

@@ -8,8 +8,8 @@ import typer
 from mailctl.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
-    from mailctl.backup.ages import Age
-    from mailctl.secret_files.inspect import Finding
+    from mailctl.ages import Age
+    from mailctl.secrets.inspect import Finding
     from mailctl.state import Disk, ServiceState
 
 DISK_WARNING_PERCENT = 85
@@ -17,7 +17,7 @@ DISK_WARNING_PERCENT = 85
 LocalOption = Annotated[bool, typer.Option("--local", help="Look at the stack of mailctl local up.")]
 
 
-def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
+def status(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Show what runs and how it is; exit 1 if not all is healthy."""
     from mailctl.compose import start_order
     from mailctl.engine import connected
@@ -36,7 +36,7 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
             _show_age(context, age)
         for found in ending:
             context.out.warn(f"{found.name} {found.todo}")
-        context.out.document(
+        context.finish(
             {
                 "ok": ok,
                 "project": project,
@@ -46,8 +46,6 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
                 "certificates": {found.name: found.expires_days for found in ending},
             }
         )
-        if not ok:
-            raise typer.Exit(1)
 
 
 def _target(context: Context, local: bool) -> tuple[str, Any, dict[str, Any]]:
@@ -109,7 +107,7 @@ def _show_disk(context: Context, disk: "Disk") -> None:
 
 
 def _ages(context: Context) -> "list[Age]":
-    from mailctl.backup.ages import ages
+    from mailctl.ages import ages
 
     return ages(context)
 
@@ -118,7 +116,7 @@ def _ending(context: Context) -> "list[Finding]":
     """The certificates that `make setup` would renew, for those who may look into the folder of secrets."""
     import os
 
-    from mailctl.secret_files.inspect import ending_soon
+    from mailctl.secrets.inspect import ending_soon
 
     folder = context.folder("SECRETS_DIR", "secrets")
     return ending_soon(folder) if os.access(folder, os.R_OK | os.X_OK) else []

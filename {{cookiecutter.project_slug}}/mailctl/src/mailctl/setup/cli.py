@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from mailctl.commands import secrets_init
 from mailctl.context import Context, JsonOption, RepoOption, command
 from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
@@ -12,21 +11,22 @@ from mailctl.errors import Problem, Refused
 FOLDERS = {"SSD_PATH": ("mariadb",), "HDD_PATH": ("mailboxes", "daily", "weekly")}
 
 
-def run(repo: RepoOption = None, as_json: JsonOption = False) -> None:
+def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Make .env from its example if it is missing, the folders, and every secret."""
-    from mailctl.secret_files.initialise import initialise
+    from mailctl.secrets import show
+    from mailctl.secrets.initialise import initialise
 
     with command(repo, as_json) as context:
         copied = _copy_example(context)
         folders = _make_folders(context)
-        report = initialise(context, secrets_init.secrets_folder(context, None))
+        report = initialise(context, context.folder("SECRETS_DIR", "secrets"))
         _show(context, copied, folders)
-        secrets_init.show(context, report)
+        show.show(context, report)
         context.out.row("check", "docker compose config --quiet")
         context.out.row("start", "docker compose pull && docker compose up -d")
         context.out.document(
             {
-                **secrets_init.document(report),
+                **show.document(report),
                 "env_file_made": copied,
                 "folders": [str(path) for path in folders],
             }

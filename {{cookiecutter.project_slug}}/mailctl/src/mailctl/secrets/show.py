@@ -1,36 +1,13 @@
-"""`mailctl secrets init`: take over what .env holds, make strong secrets for the rest, overwrite nothing."""
+"""What `secrets init` did, for people and as data: never a value."""
 
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.context import Context
 
 if TYPE_CHECKING:
-    from mailctl.secret_files.initialise import Report
-    from mailctl.secret_files.table import Source
-
-DirOption = Annotated[
-    Path | None,
-    typer.Option("--dir", help="Folder of the secret files; default: SECRETS_DIR of .env, else secrets."),
-]
-
-
-def run(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Make every secret the stack needs; an existing one is never overwritten."""
-    from mailctl.secret_files.initialise import initialise
-
-    with command(repo, as_json) as context:
-        report = initialise(context, secrets_folder(context, directory))
-        show(context, report)
-        context.out.document(document(report))
-
-
-def secrets_folder(context: Context, directory: Path | None) -> Path:
-    """The folder the user named, counted from where he stands; else the one that compose mounts from."""
-    return directory.expanduser().absolute() if directory else context.folder("SECRETS_DIR", "secrets")
+    from mailctl.secrets.initialise import Report
+    from mailctl.secrets.table import Source
 
 
 def show(context: Context, report: "Report") -> None:
@@ -49,7 +26,7 @@ def show(context: Context, report: "Report") -> None:
 
 def messages(report: "Report") -> list[str]:
     """What the operator must hear: never a value."""
-    from mailctl.secret_files.inspect import rotation
+    from mailctl.secrets.inspect import rotation
 
     texts = list(report.warnings)
     if report.fixed_modes:
@@ -62,8 +39,8 @@ def messages(report: "Report") -> list[str]:
 
 def advice(report: "Report") -> list[tuple[str, str]]:
     """What to do next."""
-    from mailctl.secret_files.initialise import EMPTY
-    from mailctl.secret_files.table import SOURCES
+    from mailctl.secrets.initialise import EMPTY
+    from mailctl.secrets.table import SOURCES
 
     items = [
         (f"empty {s.file}", f"{s.empty_means} until {_filled(s)}")

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mailctl.backup.where import secrets
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
+from mailctl.where import secrets
 
 if TYPE_CHECKING:
     from pyrage import x25519

@@ -1,1 +1,0 @@
-"""One module a command: its options and its text. The work lies outside, imported lazily."""

@@ -1,0 +1,1 @@
+"""What must be there before the first start: `.env`, folders, secrets."""

@@ -1,0 +1,1 @@
+"""How the server is: services, disks, backups, certificates."""

@@ -111,7 +111,6 @@ class Records:
 
     def add(self, id: str, document: dict[str, Any]) -> None:
         folder = self.folder / "history"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(folder / f"{id}.json", {"id": id, "at": time.time(), **document})
         for old in sorted(folder.glob("*.json"))[:-HISTORY]:
             old.unlink()
@@ -146,6 +145,7 @@ def new_id() -> str:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     """The old one or the new one, also after a power cut."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     with open(beside, "w", encoding="utf-8", opener=_private) as file:
         file.write(json.dumps(document, indent=1) + "\n")

@@ -15,9 +15,6 @@ from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
 from mailctl.format import duration, size
 from mailctl.runtime import Runtime, Service
-from mailctl.secrets.certificates import RENEW_DAYS
-from mailctl.secrets.inspect import inspect
-from mailctl.secrets.table import SOURCES
 
 if TYPE_CHECKING:
     from mailctl.deploy.run import Host
@@ -96,6 +93,8 @@ def _variables(facts: Facts) -> Iterator[Line]:
 
 def _secrets(facts: Facts) -> Iterator[Line]:
     """Every file that a service mounts is there, and those that must hold something do."""
+    from mailctl.secrets.table import SOURCES
+
     optional = {source.file for source in SOURCES if source.make is None}
     folder = facts.context.folder("SECRETS_DIR", "secrets")
     tree, broken = facts.host.tree, []
@@ -117,7 +116,10 @@ def _secrets(facts: Facts) -> Iterator[Line]:
 
 def _certificates(facts: Facts) -> Iterator[Line]:
     """Those with less than 30 days left are renewed by `make setup`; an expired one stops the delivery."""
-    found = [one for one in inspect(facts.context.folder("SECRETS_DIR", "secrets")).findings]
+    from mailctl.secrets.certificates import RENEW_DAYS
+    from mailctl.secrets.inspect import inspect
+
+    found = inspect(facts.context.folder("SECRETS_DIR", "secrets")).findings
     dated = [one for one in found if one.expires_days is not None]
     for one in dated:
         days = one.expires_days or 0

@@ -7,6 +7,7 @@ from mailctl.deploy import plan, preflight, records
 from mailctl.deploy.records import Records
 from mailctl.deploy.run import Host, prepare, result, unchanged
 from mailctl.deploy.settle import conclude, discard, points, settle
+from mailctl.deploy.tree import Tree
 from mailctl.errors import Misuse, Problem, Refused
 from mailctl.format import duration
 
@@ -60,11 +61,13 @@ def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> di
     except BaseException as error:
         if left := host.records.journal():
             discard(host, left)
-        if isinstance(error, Refused):
-            reason = "; ".join(f"{p.field}: {p.wrong}" for p in error.problems)
-            refused = result(records.REFUSED, commit, last[0].ref if last else None, reason=reason)
-            host.records.add(records.new_id(), refused)
-        raise
+        if not isinstance(error, Refused):
+            raise
+        before, problems = last[0].ref if last else None, [one.as_dict() for one in error.problems]
+        told = {"reason": str(error), "problems": problems, "log": error.details or ""}
+        refused = result(records.REFUSED, commit, before, **told)
+        host.records.add(records.new_id(), refused)
+        return refused
     journal.phase = records.SWITCHING
     host.records.write(journal)
     document = conclude(host, journal)
@@ -88,18 +91,19 @@ def _known_bad(host: Host, commit: str) -> dict[str, Any] | None:
 
 def show_plan(host: Host, commit: str) -> None:
     """What a deployment of the commit would recreate. Nothing is fetched, built or changed."""
-    staged = host.tree.prepare(commit)
+    # A folder of its own: a deployment may be under way.
+    tree = Tree(host.tree.repo, host.tree.stage.with_name("dry-run"))
     try:
-        services = host.runtime.services(staged)
+        services = host.runtime.services(tree.prepare(commit))
         last = host.records.points()
         before, usual = (last[0] if last else None), host.records.usual()
-        wanted = plan.contexts(services, host.tree, commit)
+        wanted = plan.contexts(services, tree, commit)
         new = {*plan.to_build(host.runtime, services, wanted, before)}
         images = {n: None if n in new else host.runtime.image(s.image) for n, s in services.items()}
-        planned = plan.changes(host.runtime, host.tree, services, before, images, staged=True)
+        planned = plan.changes(host.runtime, tree, services, before, images, staged=True)
         gone = plan.orphans(host.runtime.running(), services)
     finally:
-        host.tree.clear()
+        tree.clear()
     out = host.context.out
     for name, reason in planned.items():
         away = f"away {duration(usual[name])} as a rule" if name in usual else "away: not measured yet"
@@ -115,6 +119,11 @@ def show_plan(host: Host, commit: str) -> None:
 def show_result(context: Context, document: dict[str, Any]) -> None:
     """For people: what became of it, why, and the log of the culprit."""
     out = context.out
+    if document.get("problems") and not out.as_json:
+        out.refusal(
+            Refused(*(Problem(**one) for one in document["problems"]), details=document["log"] or None)
+        )
+        return
     if document["log"]:
         out.note(document["log"])
     away = ", ".join(f"{name} {seconds:g} s" for name, seconds in document["away"].items())

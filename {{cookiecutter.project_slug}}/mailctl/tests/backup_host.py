@@ -13,7 +13,7 @@ from moving_mail import MovingMail
 from mailctl import crypt
 from mailctl.context import Context
 from mailctl.output import Output
-from mailctl.secrets.initialise import initialise
+from mailctl.secret_files.initialise import initialise
 
 DUMP = "CREATE TABLE mailboxes (email VARCHAR(320));\n-- Dump completed on 2026-11-26\n"
 BOX = "example.com/ada"

@@ -13,7 +13,7 @@ from conftest import ENV, Cli
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from mailctl.secrets.certificates import CA_DAYS, RENEW_DAYS, SERVICE_DAYS, covered_names, new_key
+from mailctl.secret_files.certificates import CA_DAYS, RENEW_DAYS, SERVICE_DAYS, covered_names, new_key
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             def now(cls, tz: object = None) -> datetime:
                 return datetime.now(UTC) + timedelta(days=days)
 
-        monkeypatch.setattr("mailctl.secrets.certificates.datetime", Clock)
+        monkeypatch.setattr("mailctl.secret_files.certificates.datetime", Clock)
 
     return set_clock
 

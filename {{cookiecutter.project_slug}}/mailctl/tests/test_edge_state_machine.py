@@ -22,7 +22,7 @@ from mailctl.edge.host import Key
 from mailctl.edge.plan import CONFLICT, Plan
 from mailctl.errors import Refused
 from mailctl.output import Output
-from mailctl.secrets.initialise import initialise
+from mailctl.secret_files.initialise import initialise
 
 HOSTS = ("mail", "admin", "mail-api", "imap", "www")
 CONTENTS = ("192.0.2.1", "192.0.2.2")

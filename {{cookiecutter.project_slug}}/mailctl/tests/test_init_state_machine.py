@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mailctl.context import Context
 from mailctl.errors import Refused
 from mailctl.output import Output
-from mailctl.secrets.certificates import fits
-from mailctl.secrets.initialise import initialise
-from mailctl.secrets.table import DERIVED, SOURCES
+from mailctl.secret_files.certificates import fits
+from mailctl.secret_files.initialise import initialise
+from mailctl.secret_files.table import DERIVED, SOURCES
 
 FILES = st.sampled_from([entry.file for entry in (*SOURCES, *DERIVED)])
 VARIABLES = st.sampled_from([source.variable for source in SOURCES if source.variable])

@@ -9,7 +9,7 @@ from cryptography import x509
 from fakes import FakeDocker, FakeEngine, container
 from local_stack import LOCAL, running, up
 
-from mailctl.secrets.certificates import covered_names, fits
+from mailctl.secret_files.certificates import covered_names, fits
 
 pytestmark = pytest.mark.usefixtures("local_stack")
 

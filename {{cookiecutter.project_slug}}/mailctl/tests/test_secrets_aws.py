@@ -105,7 +105,7 @@ def steps(work: Callable[[], Any], kill_at: int) -> bool:
 
         from botocore.client import BaseClient
 
-        from mailctl.secrets.store import Store
+        from mailctl.secret_files.store import Store
 
         BaseClient._make_api_call = step(BaseClient._make_api_call)  # type: ignore[method-assign]
         Store.write = step(Store.write)  # type: ignore[method-assign]

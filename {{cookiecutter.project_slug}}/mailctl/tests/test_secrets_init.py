@@ -13,8 +13,8 @@ from conftest import ENV, Cli
 
 from mailctl.context import Context
 from mailctl.output import Output
-from mailctl.secrets.initialise import initialise
-from mailctl.secrets.table import DERIVED, SOURCES, VARIABLES
+from mailctl.secret_files.initialise import initialise
+from mailctl.secret_files.table import DERIVED, SOURCES, VARIABLES
 
 NAMES = [entry.file for entry in (*SOURCES, *DERIVED)]
 CHOSEN = {
@@ -272,7 +272,7 @@ def test_two_inits_at_once_do_not_mix(repo: Path) -> None:
 
 def test_an_ordinary_user_can_do_it_all() -> None:
     """No step needs root. Run as root the test becomes `nobody` for its duration."""
-    from mailctl.secrets import certificates
+    from mailctl.secret_files import certificates
 
     assert certificates.new_key()  # imported while everything is readable
     user = os.geteuid() or 65534

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-from mailctl.secrets import certificates
-from mailctl.secrets.table import DERIVED, SOURCES
+from mailctl.secret_files import certificates
+from mailctl.secret_files.table import DERIVED, SOURCES
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_certificate_is_judged_by_what_is_left_of_it(
         def now(cls, tz: object = None) -> datetime:
             return datetime.now(UTC) + timedelta(days=certificates.SERVICE_DAYS - days)
 
-    monkeypatch.setattr("mailctl.secrets.inspect.datetime", Clock)
+    monkeypatch.setattr("mailctl.secret_files.inspect.datetime", Clock)
     result = cli("secrets", "status")
     assert result.exit_code == code
     assert (word in result.stdout) if word else ("expire" not in result.stdout)

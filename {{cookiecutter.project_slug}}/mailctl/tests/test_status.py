@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mailctl.compose import start_order
 from mailctl.format import duration, image, size
-from mailctl.secrets.certificates import SERVICE_DAYS
+from mailctl.secret_files.certificates import SERVICE_DAYS
 
 SERVICES = {"nginx": {"depends_on": {"mariadb": {}}}, "mariadb": {}}
 
@@ -160,7 +160,7 @@ def test_a_certificate_in_its_last_month_is_warned_about(
     engine.containers = healthy()
     assert cli("secrets", "init").exit_code == 0
     assert json.loads(cli("status", "--json").stdout)["certificates"] == {}
-    monkeypatch.setattr("mailctl.secrets.inspect.datetime", Clock)
+    monkeypatch.setattr("mailctl.secret_files.inspect.datetime", Clock)
     result = cli("status")
     assert result.exit_code == 0
     said = " ".join(result.stderr.split())

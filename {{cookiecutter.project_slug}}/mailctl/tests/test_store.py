@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailctl.errors import Refused
-from mailctl.secrets.store import TEMPORARY, opened
+from mailctl.secret_files.store import TEMPORARY, opened
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(

@@ -5,7 +5,7 @@ that another capability adds to a group, names its function: a row in COMMANDS.
 """
 
 GROUPS: dict[str, str] = {
-    "secrets": "mailctl.secrets.cli",
+    "secrets": "mailctl.secret_files.cli",
     "local": "mailctl.local.cli",
     "edge": "mailctl.edge.cli",
     "dkim": "mailctl.edge.dkim_cli",

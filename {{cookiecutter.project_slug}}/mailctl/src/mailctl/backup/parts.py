@@ -10,8 +10,8 @@ from mailctl import crypt
 from mailctl.containers import all_of, failed
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
-from mailctl.secrets.store import opened
-from mailctl.secrets.table import DERIVED, SOURCES
+from mailctl.secret_files.store import opened
+from mailctl.secret_files.table import DERIVED, SOURCES
 from mailctl.where import secrets
 
 DKIM_FOLDER = "/var/lib/rspamd/dkim"

@@ -93,7 +93,7 @@ def _variables(facts: Facts) -> Iterator[Line]:
 
 def _secrets(facts: Facts) -> Iterator[Line]:
     """Every file that a service mounts is there, and those that must hold something do."""
-    from mailctl.secrets.table import SOURCES
+    from mailctl.secret_files.table import SOURCES
 
     optional = {source.file for source in SOURCES if source.make is None}
     folder = facts.context.folder("SECRETS_DIR", "secrets")
@@ -116,8 +116,8 @@ def _secrets(facts: Facts) -> Iterator[Line]:
 
 def _certificates(facts: Facts) -> Iterator[Line]:
     """Those with less than 30 days left are renewed by `make setup`; an expired one stops the delivery."""
-    from mailctl.secrets.certificates import RENEW_DAYS
-    from mailctl.secrets.inspect import inspect
+    from mailctl.secret_files.certificates import RENEW_DAYS
+    from mailctl.secret_files.inspect import inspect
 
     found = inspect(facts.context.folder("SECRETS_DIR", "secrets")).findings
     dated = [one for one in found if one.expires_days is not None]

@@ -11,8 +11,8 @@ from pathlib import Path
 from mailctl.compose import Compose
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
-from mailctl.secrets.store import opened
-from mailctl.secrets.table import PUBLIC_IN_FOLDER
+from mailctl.secret_files.store import opened
+from mailctl.secret_files.table import PUBLIC_IN_FOLDER
 
 TUNNEL_TOKEN = "cloudflared_token"  # noqa: S105 (a file name)
 DIGEST_KEY = "internal_ca.key"

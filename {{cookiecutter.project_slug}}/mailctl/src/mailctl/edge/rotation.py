@@ -18,7 +18,7 @@ from mailctl.edge.dns_view import View
 from mailctl.edge.host import Dkim, Key
 from mailctl.edge.session import Session
 from mailctl.errors import Problem, Refused
-from mailctl.secrets.store import opened
+from mailctl.secret_files.store import opened
 
 STATE_FILE, STATE_MODE = "dkim_rotation.json", 0o600
 # Postfix gives up on a mail after five days; the receiver may check it a little later.

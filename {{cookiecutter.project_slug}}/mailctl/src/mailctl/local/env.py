@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mailctl.env_file import read_env_file, write_private
-from mailctl.secrets.table import VARIABLES
+from mailctl.secret_files.table import VARIABLES
 
 
 def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> None:

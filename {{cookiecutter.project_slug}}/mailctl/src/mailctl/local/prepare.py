@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.local.stack import LocalStack
-from mailctl.secrets.certificates import covered_names, new_key, parse, service_certificate
-from mailctl.secrets.initialise import Report, initialise
-from mailctl.secrets.store import opened
-from mailctl.secrets.table import PUBLIC_IN_FOLDER
+from mailctl.secret_files.certificates import covered_names, new_key, parse, service_certificate
+from mailctl.secret_files.initialise import Report, initialise
+from mailctl.secret_files.store import opened
+from mailctl.secret_files.table import PUBLIC_IN_FOLDER
 
 SINK_SERVICE = "mailpit"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mailctl.env_file import write_private
 from mailctl.errors import Problem, Refused
 from mailctl.local.stack import LocalStack
-from mailctl.secrets.rules import readable
+from mailctl.secret_files.rules import readable
 
 FIRST_MAILBOX = "me"
 PASSWORD_LENGTH = 20

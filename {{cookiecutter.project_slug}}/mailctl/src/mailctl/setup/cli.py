@@ -13,8 +13,8 @@ FOLDERS = {"SSD_PATH": ("mariadb",), "HDD_PATH": ("mailboxes", "daily", "weekly"
 
 def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Make .env from its example if it is missing, the folders, and every secret."""
-    from mailctl.secrets import show
-    from mailctl.secrets.initialise import initialise
+    from mailctl.secret_files import show
+    from mailctl.secret_files.initialise import initialise
 
     with command(repo, as_json) as context:
         copied = _copy_example(context)

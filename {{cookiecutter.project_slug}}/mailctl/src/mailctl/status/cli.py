@@ -9,7 +9,7 @@ from mailctl.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
     from mailctl.ages import Age
-    from mailctl.secrets.inspect import Finding
+    from mailctl.secret_files.inspect import Finding
     from mailctl.state import Disk, ServiceState
 
 DISK_WARNING_PERCENT = 85
@@ -116,7 +116,7 @@ def _ending(context: Context) -> "list[Finding]":
     """The certificates that `make setup` would renew, for those who may look into the folder of secrets."""
     import os
 
-    from mailctl.secrets.inspect import ending_soon
+    from mailctl.secret_files.inspect import ending_soon
 
     folder = context.folder("SECRETS_DIR", "secrets")
     return ending_soon(folder) if os.access(folder, os.R_OK | os.X_OK) else []

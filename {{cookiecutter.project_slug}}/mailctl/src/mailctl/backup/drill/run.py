@@ -126,7 +126,7 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
 
 def _make_secrets(context: Context, beside: Scratch) -> None:
     """Passwords and certificates of its own: nothing of the real server is in reach of what runs here."""
-    from mailctl.secrets.initialise import initialise
+    from mailctl.secret_files.initialise import initialise
 
     settings = beside.home / ".env"
     settings.touch(mode=0o600)

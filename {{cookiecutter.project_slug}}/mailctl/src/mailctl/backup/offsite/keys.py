@@ -19,7 +19,7 @@ from mailctl.backup.offsite.access import KEY_FILE, Place, explained
 from mailctl.backup.offsite.cli import ProfileOption
 from mailctl.context import Context, JsonOption, RepoOption, command
 from mailctl.errors import Misuse, Problem, Refused
-from mailctl.secrets.store import Store, opened
+from mailctl.secret_files.store import Store, opened
 
 MODE = 0o400
 # IAM tells a new key to all of AWS within seconds, now and then within a minute.

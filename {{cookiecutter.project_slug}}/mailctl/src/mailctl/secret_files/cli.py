@@ -1,4 +1,4 @@
-"""`mailctl secrets`: the files that containers read their passwords from. Work is imported when a command runs."""
+"""`mailctl secrets`: the files that containers read. Work is imported when a command runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +18,8 @@ DirOption = Annotated[
 @app.command()
 def init(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Make every secret the stack needs; an existing one is never overwritten."""
-    from mailctl.secrets import show
-    from mailctl.secrets.initialise import initialise
+    from mailctl.secret_files import show
+    from mailctl.secret_files.initialise import initialise
 
     with command(repo, as_json) as context:
         report = initialise(context, _folder(context, directory))
@@ -30,8 +30,8 @@ def init(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOpti
 @app.command()
 def status(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Show the state of every secret file; exit 1 if one is missing."""
-    from mailctl.secrets.inspect import inspect
-    from mailctl.secrets.overview import show
+    from mailctl.secret_files.inspect import inspect
+    from mailctl.secret_files.overview import show
 
     with command(repo, as_json) as context:
         inspection = inspect(_folder(context, directory))

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl.secrets.store import FOLDER_MODE, Store, opened
-from mailctl.secrets.table import DERIVED, SOURCES, Derived, Source
+from mailctl.secret_files.store import FOLDER_MODE, Store, opened
+from mailctl.secret_files.table import DERIVED, SOURCES, Derived, Source
 
 PRESENT, EMPTY, MISSING = "present", "empty", "missing"
 SECONDS_A_DAY = 86400
@@ -94,7 +94,7 @@ def _age_days(status: os.stat_result) -> int:
 def _expires_days(entry: Source | Derived, content: bytes) -> int | None:
     if isinstance(entry, Source) or not entry.certificate or not content:
         return None
-    from mailctl.secrets.certificates import parse
+    from mailctl.secret_files.certificates import parse
 
     certificate = parse(content)
     return (certificate.not_valid_after_utc - datetime.now(UTC)).days if certificate else -1
@@ -121,7 +121,7 @@ def _todo(
 
 def _ending(days: int) -> str:
     """What to say of a certificate with so few days left that it is renewed, else nothing."""
-    from mailctl.secrets.certificates import RENEW_DAYS
+    from mailctl.secret_files.certificates import RENEW_DAYS
 
     if days >= RENEW_DAYS:
         return ""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from mailctl.secrets import rules
-from mailctl.secrets.rules import Rule
+from mailctl.secret_files import rules
+from mailctl.secret_files.rules import Rule
 
 PUBLIC_IN_FOLDER = 0o444  # the folder is 0700: others on the host cannot enter, every container uid can read
 OWNER_ONLY = 0o400
@@ -62,14 +62,14 @@ def _text_from(source: str, template: str) -> Callable[[bytes, Inputs], bytes]:
 
 
 def _ca(existing: bytes, inputs: Inputs) -> bytes:
-    from mailctl.secrets.certificates import self_signed_ca
+    from mailctl.secret_files.certificates import self_signed_ca
 
     return self_signed_ca(existing, inputs.secrets["internal_ca.key"], inputs.slug)
 
 
 def _certificate_of(service: str) -> Callable[[bytes, Inputs], bytes]:
     def build(existing: bytes, inputs: Inputs) -> bytes:
-        from mailctl.secrets.certificates import service_certificate
+        from mailctl.secret_files.certificates import service_certificate
 
         found = inputs.secrets
         names = (service, *inputs.host_names)
@@ -81,7 +81,7 @@ def _certificate_of(service: str) -> Callable[[bytes, Inputs], bytes]:
 
 
 def _new_key() -> bytes:
-    from mailctl.secrets.certificates import new_key
+    from mailctl.secret_files.certificates import new_key
 
     return new_key()
 

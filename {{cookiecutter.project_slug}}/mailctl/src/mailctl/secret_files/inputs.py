@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from mailctl.context import Context
 from mailctl.env_file import EnvFile
 from mailctl.errors import Problem, Refused
-from mailctl.secrets.rules import is_chosen
-from mailctl.secrets.table import SOURCES, Source
+from mailctl.secret_files.rules import is_chosen
+from mailctl.secret_files.table import SOURCES, Source
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}", re.IGNORECASE)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from mailctl.context import Context
 
 if TYPE_CHECKING:
-    from mailctl.secrets.inspect import Finding, Inspection
+    from mailctl.secret_files.inspect import Finding, Inspection
 
 READERS_FROM_WIDTH = 72
 

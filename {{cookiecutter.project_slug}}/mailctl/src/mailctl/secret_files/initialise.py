@@ -8,10 +8,10 @@ from pathlib import Path
 from mailctl.context import Context
 from mailctl.env_file import open_to_others
 from mailctl.errors import Problem, Refused
-from mailctl.secrets.inputs import Given, read_given
-from mailctl.secrets.rules import PASSWORD
-from mailctl.secrets.store import Store, opened
-from mailctl.secrets.table import DERIVED, SOURCES, Derived, Inputs, Source
+from mailctl.secret_files.inputs import Given, read_given
+from mailctl.secret_files.rules import PASSWORD
+from mailctl.secret_files.store import Store, opened
+from mailctl.secret_files.table import DERIVED, SOURCES, Derived, Inputs, Source
 
 KEPT, TAKEN, MADE, EMPTY, FOLLOWED = "kept", "taken from .env", "made", "left empty", "follows its source"
 
@@ -80,7 +80,7 @@ def _existing(store: Store) -> dict[str, bytes | None]:
 
 def _unusable_source(store: Store, name: str, content: bytes) -> Problem | None:
     """A source that other files are made from must be of its kind, or what is made would be broken."""
-    from mailctl.secrets.certificates import is_private_key
+    from mailctl.secret_files.certificates import is_private_key
 
     if name.endswith(".key"):
         good, kind = is_private_key(content), "an unencrypted EC private key in PEM"
@@ -142,7 +142,7 @@ def _write_derived(
 
 def _uncovered(entry: Derived, content: bytes, names: tuple[str, ...]) -> list[str]:
     """A certificate that is kept may lack a name that `.env` has gained since."""
-    from mailctl.secrets.certificates import covered_names, parse
+    from mailctl.secret_files.certificates import covered_names, parse
 
     certificate = parse(content) if entry.certificate and entry.file != "internal_ca.crt" else None
     missing = sorted(set(names) - covered_names(certificate)) if certificate else []

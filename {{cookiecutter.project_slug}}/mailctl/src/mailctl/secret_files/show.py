@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from mailctl.context import Context
 
 if TYPE_CHECKING:
-    from mailctl.secrets.initialise import Report
-    from mailctl.secrets.table import Source
+    from mailctl.secret_files.initialise import Report
+    from mailctl.secret_files.table import Source
 
 
 def show(context: Context, report: "Report") -> None:
@@ -26,7 +26,7 @@ def show(context: Context, report: "Report") -> None:
 
 def messages(report: "Report") -> list[str]:
     """What the operator must hear: never a value."""
-    from mailctl.secrets.inspect import rotation
+    from mailctl.secret_files.inspect import rotation
 
     texts = list(report.warnings)
     if report.fixed_modes:
@@ -39,8 +39,8 @@ def messages(report: "Report") -> list[str]:
 
 def advice(report: "Report") -> list[tuple[str, str]]:
     """What to do next."""
-    from mailctl.secrets.initialise import EMPTY
-    from mailctl.secrets.table import SOURCES
+    from mailctl.secret_files.initialise import EMPTY
+    from mailctl.secret_files.table import SOURCES
 
     items = [
         (f"empty {s.file}", f"{s.empty_means} until {_filled(s)}")

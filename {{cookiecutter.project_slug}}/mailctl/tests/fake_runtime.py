@@ -114,7 +114,10 @@ class FakeRuntime:
         for name in NAMES:
             if (tree / "config" / name).is_dir() and (tree / "config" / name / "main.cf").exists():
                 source, built = self.world.repo / "config" / name, self.world.repo / name
-                found[name] = Service(name, f"shop-mail-{name}", "same", ((source, "/etc/x"),), built)
+                follows = ("mariadb",) if name == "usermgmt" else ()
+                found[name] = Service(
+                    name, f"shop-mail-{name}", "same", ((source, "/etc/x"),), built, follows
+                )
         return found
 
     def running(self) -> dict[str, ContainerState]:

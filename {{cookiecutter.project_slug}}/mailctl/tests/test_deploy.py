@@ -100,6 +100,11 @@ def test_only_what_changed_is_recreated_and_its_time_away_is_measured(world: Wor
     assert world.host().records.usual()["postfix"] == 1.5
 
 
+def test_who_remembers_an_address_is_started_again_after_it_changed(world: World) -> None:
+    document = deploy(world, world.commit(**{**OLD, "mariadb": "one/two"}))
+    assert document["recreated"] == ["mariadb", "usermgmt"]
+
+
 def test_what_the_new_checker_refuses_touches_nothing(world: World) -> None:
     before = world.load()["containers"]
     old, new = world.commits[0], world.commit(**{**OLD, "postfix": "one/refused"})

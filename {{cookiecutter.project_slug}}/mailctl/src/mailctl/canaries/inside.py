@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 SECRETS = "/run/secrets/"
 
@@ -25,7 +26,7 @@ def trusted() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=SECRETS + "internal_ca_crt")
 
 
-def post(wanted: dict, raw: str) -> tuple[int, str]:
+def post(wanted: dict[str, Any], raw: str) -> tuple[int, str]:
     """Hand a mail to the API as the Email Worker does."""
     with open(SECRETS + "mailserver_api_tokens") as file:
         token = file.read().split()[0]
@@ -43,7 +44,7 @@ def post(wanted: dict, raw: str) -> tuple[int, str]:
         return error.code, error.read(200).decode("utf-8", "replace").strip()
 
 
-def mailbox(wanted: dict) -> imaplib.IMAP4:
+def mailbox(wanted: dict[str, Any]) -> imaplib.IMAP4:
     session = imaplib.IMAP4("dovecot", 31143, timeout=20)
     session.starttls(trusted())
     session.login(wanted["address"], wanted["password"])
@@ -63,7 +64,7 @@ def take(session: imaplib.IMAP4, number: str) -> str:
     return ""
 
 
-def mail(wanted: dict) -> str:
+def mail(wanted: dict[str, Any]) -> str:
     if not wanted.get("accepted"):
         status, said = post(wanted, wanted["mail"])
         if status != 200:
@@ -79,7 +80,7 @@ def mail(wanted: dict) -> str:
     return f"accepted by the front door, read over IMAP in {folder}"
 
 
-def virus(wanted: dict) -> str:
+def virus(wanted: dict[str, Any]) -> str:
     status, said = post(wanted, wanted["virus"])
     if status == 200:
         raise PermissionError("a virus was accepted")
@@ -88,7 +89,7 @@ def virus(wanted: dict) -> str:
     return "a virus is refused"
 
 
-def login(wanted: dict) -> str:
+def login(wanted: dict[str, Any]) -> str:
     mailbox(wanted).logout()
     with smtplib.SMTP("postfix", 587, timeout=20) as session:
         session.starttls(context=trusted())
@@ -106,15 +107,15 @@ def page(host: str, path: str, mark: str) -> str:
     return f"{host} shows its log-in form"
 
 
-def webmail(wanted: dict) -> str:
+def webmail(wanted: dict[str, Any]) -> str:
     return page(wanted["webmail_host"], "/", "_user")
 
 
-def admin(wanted: dict) -> str:
+def admin(wanted: dict[str, Any]) -> str:
     return page(wanted["admin_host"], "/login", "password")
 
 
-def attempt(name: str, wanted: dict, results: dict) -> None:
+def attempt(name: str, wanted: dict[str, Any], results: dict[str, Any]) -> None:
     """Try one until it works, for at most `limit` seconds; what is certain is not tried again."""
     began, pause = time.monotonic(), threading.Event()
     while True:
@@ -134,7 +135,7 @@ def attempt(name: str, wanted: dict, results: dict) -> None:
 
 def main() -> None:
     wanted = json.load(sys.stdin)
-    results: dict = {}
+    results: dict[str, Any] = {}
     threads = [threading.Thread(target=attempt, args=(n, wanted, results)) for n in wanted["names"]]
     for thread in threads:
         thread.start()

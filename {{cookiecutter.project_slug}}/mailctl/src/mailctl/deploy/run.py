@@ -36,13 +36,15 @@ class Host:
     records: Records
     schema: Schema
     canaries: Callable[[], list[Canary]]
+    heard: bool = True
 
     def say(self, text: str) -> None:
         """Tell how far it is; that nobody listens any more, as after a cut connection, must not stop it."""
         try:
-            self.context.out.note(text)
+            if self.heard:
+                self.context.out.note(text)
         except (OSError, SystemExit):
-            self.say = lambda _text: None  # type: ignore[method-assign]
+            self.heard = False
 
     @property
     def repository(self) -> str:
@@ -231,7 +233,14 @@ def _migrate(host: Host, journal: Journal, services: dict[str, Service]) -> None
 
 def result(what: str, commit: str, before: str | None, **more: Any) -> dict[str, Any]:
     """The document of a deployment, as it is printed and kept."""
-    plain = {"recreated": [], "away": {}, "reason": "", "culprit": None, "canaries": [], "log": ""}
+    plain: dict[str, Any] = {
+        "recreated": [],
+        "away": {},
+        "reason": "",
+        "culprit": None,
+        "canaries": [],
+        "log": "",
+    }
     ok = what in (records.DEPLOYED, records.UNCHANGED)
     return {"ok": ok, "ref": commit, "from": before, "result": what, **plain, **more}
 

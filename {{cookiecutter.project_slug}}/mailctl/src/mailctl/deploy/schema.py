@@ -14,9 +14,11 @@ from mailctl.where import secrets
 SERVICE, DATABASE = "usermgmt", "mailserver"
 OWNER = ("-e", "DB_USER=mailserver", "-e", "DB_PASSWORD_FILE=/run/owner")
 CONFINED = ("--rm", "--pull=never", "--network=none", "--cap-drop=ALL", "--read-only", "--entrypoint=/bin/sh")
-# The old code must run on the new schema, or there is no way back: nothing may be taken away or renamed.
+# The old code must run on the new schema, or there is no way back: nothing may be taken away or renamed, and
+# what is added must not be asked of it.
 CONTRACTS = re.compile(
-    r"(?im)^.*\b(DROP\s+(TABLE|COLUMN|DATABASE)|RENAME\s+(TO|COLUMN|TABLE)|CHANGE\s+\w+)\b.*$"
+    r"(?im)^.*\b(DROP\s+(TABLE|COLUMN|DATABASE)\b|RENAME\s+(TO|COLUMN|TABLE)\b|CHANGE\s+\w+"
+    r"|ADD\s+COLUMN(?!.*\bDEFAULT\b).*\bNOT\s+NULL\b).*$"
 )
 KEEP = 5
 
@@ -49,7 +51,7 @@ class Schema:
             wrong = f"{now} to {head} fails: {' '.join(said.split())[-300:]}"
             raise Refused(Problem("migration", wrong, "fix usermgmt/migrations in a new commit"))
         if found := CONTRACTS.search(said):
-            wrong = f"takes away what the running version needs: {found[0].strip()[:120]}"
+            wrong = f"would break the running version: {found[0].strip()[:120]}"
             fix = "expand now; remove in a later release, once nothing uses it any more, by hand"
             raise Refused(Problem("migration", wrong, fix))
 

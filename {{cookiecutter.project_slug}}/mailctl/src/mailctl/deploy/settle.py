@@ -26,8 +26,10 @@ def steady() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    wanted = {signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: signal.default_int_handler}
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    before = {
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler),
+    }
     try:
         yield
     finally:

@@ -142,7 +142,8 @@ def show_result(context: Context, document: dict[str, Any]) -> None:
 
 def show_history(context: Context, store: Records) -> None:
     """Newest first."""
-    found, reach = store.history(), set()
+    found = store.history()
+    reach: set[str] = set()
     for one in found:
         if one.get("state") and one["state"]["ref"] not in reach and len(reach) < records.KEPT:
             reach.add(one["state"]["ref"])

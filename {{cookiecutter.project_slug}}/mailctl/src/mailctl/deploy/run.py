@@ -1,5 +1,6 @@
 """One deployment: prepared beside, then made live service by service, then tried; or taken back."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -177,7 +178,12 @@ def forward(host: Host, journal: Journal) -> list[Canary]:
         journal.touched.append(name)
         host.records.write(journal)
         host.say(f"{name}: {reason}")
-        journal.away[name] = round(host.runtime.replace(services[name]), 1)
+        began = time.monotonic()
+        try:
+            journal.away[name] = round(host.runtime.replace(services[name]), 1)
+        except BaseException:
+            journal.away[name] = round(time.monotonic() - began, 1)
+            raise
         host.records.write(journal)
         host.say(f"{name}: healthy after {journal.away[name]} s")
         if name == DATABASE:

@@ -18,6 +18,8 @@ from mailctl.runtime import Broken, Service
 T = TypeVar("T")
 # How long a roll-back waits for an engine that is being restarted, in seconds.
 ENGINE_SECONDS = 180.0
+# What a step ends with that did not work; errors of the connection to the engine are OSErrors.
+UNDONE = (Refused, OSError)
 
 
 @contextmanager
@@ -68,7 +70,7 @@ def conclude(host: Host, journal: Journal) -> dict[str, Any]:
         if journal.phase == records.SWITCHING:
             try:
                 canaries = forward(host, journal)
-            except (Refused, OSError, KeyboardInterrupt) as error:
+            except (*UNDONE, KeyboardInterrupt) as error:
                 _blame(host, journal, error)
                 canaries = error.canaries if isinstance(error, CanaryLost) else []
             else:
@@ -126,7 +128,7 @@ def back(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]
     troubles = _recreate(host, journal, services)
     try:
         after = tried(host, journal, services)
-    except Refused:
+    except UNDONE:
         if _restore_tables(host, journal, lost=True):
             troubles += _retried(host, journal, services)
         else:
@@ -149,8 +151,8 @@ def _recreate(host: Host, journal: Journal, services: dict[str, Service]) -> lis
         try:
             seconds = host.runtime.replace(services[name])
             journal.away[name] = round(journal.away.get(name, 0.0) + seconds, 1)
-        except Refused as refusal:
-            troubles.append(str(refusal))
+        except UNDONE as error:
+            troubles.append(str(error))
     return troubles
 
 
@@ -169,8 +171,8 @@ def _restore_tables(host: Host, journal: Journal, lost: bool) -> bool:
 def _retried(host: Host, journal: Journal, services: dict[str, Service]) -> list[str]:
     try:
         tried(host, journal, services)
-    except Refused as refusal:
-        return [f"after the roll-back, with the tables of before: {refusal}"]
+    except UNDONE as error:
+        return [f"after the roll-back, with the tables of before: {error}"]
     return []
 
 
@@ -221,7 +223,7 @@ def _patiently(look: Callable[[], T]) -> T:
     while True:
         try:
             return look()
-        except Refused:
+        except UNDONE:
             if time.monotonic() > end:
                 raise
             pause.wait(1.0)

@@ -94,7 +94,7 @@ def host(images, folder, base, origin) -> Iterator[Machine]:
     machine = new_host(folder, 1, base, origin, images.standins)
     try:
         machine.shell("make setup")
-        machine.shell("docker compose up -d --build --wait --wait-timeout 900")
+        machine.shell("make deploy")
         machine.shell(ACCOUNT)
         send(machine, "first", "second")
         yield machine
@@ -112,6 +112,18 @@ def test_setup_makes_nothing_where_a_disk_is_not_mounted(host):
     host.shell("mount /mnt/disk")
     host.shell(call)
     assert "mailboxes" in host.shell("ls /mnt/disk/mail")
+
+
+def test_a_change_is_deployed_and_rolled_back_as_the_runbooks_say(host):
+    assert "unchanged" in follow(host, "docs/runbooks/deploy.md")
+    identity = "-c user.name=operator -c user.email=operator@example.com"
+    host.shell("sed -i 's/^delay_warning_time = 4h/delay_warning_time = 3h/' config/postfix/main.cf")
+    host.shell(f"git {identity} commit -qam slower")
+    deployed = json.loads(host.shell("make deploy ARGS=--json 2>/dev/null"))
+    assert deployed["recreated"] == ["postfix"] and all(each["ok"] for each in deployed["canaries"])
+    assert "delay_warning_time = 3h" in host.shell("docker compose exec -T postfix postconf -n")
+    assert "rolled-back" in follow(host, "docs/runbooks/roll-back.md")
+    assert "delay_warning_time = 4h" in host.shell("docker compose exec -T postfix postconf -n")
 
 
 @pytest.fixture(scope="module")

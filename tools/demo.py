@@ -38,6 +38,7 @@ def up() -> int:
     if choice.standins:
         with standins.shown_progress() as progress:
             standins.build(progress)
+        print(*standins.notes(), sep="\n", flush=True)
         environment["MAILCTL_LOCAL_OVERRIDES"] = str(standins.override(project, COMPOSE_FILES))
     print(f"Repository: {project}", flush=True)
     started = subprocess.run(

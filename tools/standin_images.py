@@ -19,15 +19,17 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from tools import engine
+from tools import engine, standin_versions
 
 FOLDER = Path(__file__).parent.parent / "tests" / "standins"
-BASE = "standin/base:trixie"
+# The images that start from nothing but a suite of Debian; all others start from one of these.
+BASES = {"standin/base:trixie": "trixie", "standin/base:sid": "sid"}
 # Two builds keep two cores busy: unpacking waits for the disk while another one downloads.
 _WORKERS = 3
 _BUILD_SECONDS = 900
 _HASH_CHARACTERS = 12
 _FROM_STANDIN = re.compile(r"^FROM (standin/\S+)", re.MULTILINE)
+_TAKES_PINS = re.compile(r"^ARG PINS$", re.MULTILINE)
 
 Progress = Callable[[str, str], None]
 
@@ -38,17 +40,23 @@ class StandinError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """One stand-in: its folder, its readable tag, and the images that it takes the place of."""
+    """One stand-in: its folder, its readable tag, and the images that it takes the place of.
+
+    ``package`` is the Debian package that gives it its version; ``differs`` says why Debian is known to have
+    another version than the one that is pinned.
+    """
 
     name: str
     tag: str
     replaces: tuple[str, ...] = ()
     megabytes: int = 0
+    package: str = ""
+    differs: str = ""
 
     @property
     def folder(self) -> Path:
         """Where the build's files are."""
-        return FOLDER / self.name
+        return FOLDER / ("base" if self.tag in BASES else self.name)
 
     def matches(self, reference: str) -> bool:
         """Whether this stand-in honours the contract of ``reference`` (a NAME:TAG)."""
@@ -57,13 +65,18 @@ class Image:
     @cached_property
     def parents(self) -> frozenset[str]:
         """The tags of the stand-ins that this one's Dockerfile starts from."""
-        if self.tag == BASE:
+        if self.tag in BASES:
             return frozenset()
         return frozenset(_FROM_STANDIN.findall((self.folder / "Dockerfile").read_text()))
 
+    @cached_property
+    def takes_pins(self) -> bool:
+        """Whether its Dockerfile asks for the pinned versions (``ARG PINS``)."""
+        return self.tag not in BASES and bool(_TAKES_PINS.search((self.folder / "Dockerfile").read_text()))
+
 
 class Table:
-    """All stand-ins, as ``tests/standins/images.toml`` lists them, and the base that they share."""
+    """All stand-ins, as ``tests/standins/images.toml`` lists them, and the bases that they share."""
 
     def __init__(self, path: Path = FOLDER / "images.toml") -> None:
         """Read the table.
@@ -73,10 +86,11 @@ class Table:
         """
         data = tomllib.loads(path.read_text())
         listed = [
-            Image(name, entry["tag"], tuple(entry["replaces"]), entry["megabytes"])
+            Image(name, **{**entry, "replaces": tuple(entry["replaces"])})
             for name, entry in data["images"].items()
         ]
-        self.images = {image.tag: image for image in [Image("base", BASE), *listed]}
+        bases = [Image(f"base-{suite}", tag) for tag, suite in BASES.items()]
+        self.images = {image.tag: image for image in [*bases, *listed]}
         self.left_alone: dict[str, str] = data["left_alone"]
         for image in listed:
             for tag in image.parents - self.images.keys():
@@ -100,11 +114,30 @@ class Table:
             + ", ".join(pattern for image in self.images.values() for pattern in image.replaces)
         )
 
+    @cached_property
+    def pins(self) -> dict[str, str]:
+        """The version that the Compose file pins, by the name of each image that has a Debian package."""
+        packaged = [image for image in self.images.values() if image.package]
+        found = {image.name: standin_versions.pinned(image.matches) for image in packaged}
+        for name in [name for name, version in found.items() if not version]:
+            raise StandinError(f"{FOLDER}/images.toml: {name} has a package, but no pin in the Compose file")
+        return found
+
+    @property
+    def wanted(self) -> str:
+        """The versions that Debian is asked for, as ``PACKAGE=VERSION`` with spaces between them."""
+        packaged = [image for image in self.images.values() if image.package and not image.differs]
+        return " ".join(f"{image.package}={self.pins[image.name]}" for image in packaged)
+
     def built_tag(self, image: Image) -> str:
-        """The tag that names exactly this state of the image's files, and of those it starts from."""
+        """The tag that names exactly this state of the image's files, pins, and of those it starts from."""
         if image.tag not in self._tags:
             parents = [self.built_tag(self.images[tag]) for tag in sorted(image.parents)]
-            extra = [_bundle()] if image.tag == BASE else [tag.encode() for tag in parents]
+            extra = [tag.encode() for tag in parents]
+            if image.tag in BASES:
+                extra = [_bundle(), image.tag.encode()]
+            elif image.takes_pins:
+                extra.append(self.wanted.encode())
             digest = _hash(image.folder, extra)
             self._tags[image.tag] = f"{image.tag.partition(':')[0]}:{digest}"
         return self._tags[image.tag]
@@ -194,13 +227,14 @@ def _build_in_order(table: Table, missing: set[str], progress: Progress, fresh: 
 def _build_one(table: Table, image: Image, progress: Progress, fresh: bool) -> None:
     progress(image.name, "building")
     built = table.built_tag(image)
-    if image.tag == BASE:
-        command = [str(image.folder / "bootstrap.sh"), str(engine.cache_folder() / "base"), built]
+    if suite := BASES.get(image.tag):
+        command = [str(image.folder / "bootstrap.sh"), suite, str(engine.cache_folder() / "base"), built]
     else:
         command = ["docker", "buildx", "build", "--builder", "default", "--load", "--progress", "plain"]
         # Exactly the parents of this checkout, even while another one builds its own.
         for tag in image.parents:
             command += ["--build-context", f"{tag}=docker-image://{table.built_tag(table.images[tag])}"]
+        command += ["--build-arg", f"PINS={table.wanted}"] if image.takes_pins else []
         command += ["--no-cache"] if fresh else []
         command += ["--tag", built, str(image.folder)]
     log = engine.cache_folder() / f"build-{image.name}.log"

@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tools import engine
+from tools import engine, standin_versions
 from tools.standin_images import Progress, StandinError, Table, build
 from tools.standin_override import DEFAULT_FILES, override, wanted_images
 
-__all__ = ["Choice", "StandinError", "build", "choose", "override", "shown_progress"]
+__all__ = ["Choice", "StandinError", "build", "choose", "notes", "override", "shown_progress"]
 
 TEMPLATE = Path(__file__).parent.parent / "{{cookiecutter.project_slug}}"
 PULL_SECONDS = 15
@@ -71,6 +71,11 @@ def choose(
     if not answer:
         return Choice(standins=False, reason="the image registry answers")
     return Choice(standins=True, reason=f"no image registry answers ({answer})")
+
+
+def notes(table: Table | None = None) -> list[str]:
+    """What belongs beside every result: a line for each built stand-in that is not of the pinned version."""
+    return standin_versions.notes(table or Table())
 
 
 def _is_here(reference: str) -> bool:
@@ -180,7 +185,9 @@ def _execute(arguments: argparse.Namespace) -> tuple[str, dict[str, object]]:
         built = build(progress, fresh=arguments.fresh)
     seconds = round(time.monotonic() - began, 1)
     summary = f"{len(built)} stand-ins built in {seconds} s" if built else "all stand-ins are there"
-    return summary, {"built": built, "seconds": seconds}
+    versions, different = standin_versions.built(Table()), notes()
+    data = {"built": built, "seconds": seconds, "versions": versions, "notes": different}
+    return "\n".join([summary, *different]), data
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

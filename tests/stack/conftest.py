@@ -56,14 +56,18 @@ WITHOUT_SCANNER = {
 
 
 @pytest.fixture(scope="session")
-def images(request) -> standins.Choice:
+def images(request, record_testsuite_property) -> standins.Choice:
     """Upstream images where a registry answers, stand-ins where none does (it says which); an engine."""
     engine.ensure()
     choice = standins.choose(files=COMPOSE_FILES)
-    speaker(request.config)(choice.line)
+    lines = [choice.line]
     if choice.standins:
         with standins.shown_progress() as progress:
             standins.build(progress)
+        lines += standins.notes()
+    for number, line in enumerate(lines):
+        speaker(request.config)(line)
+        record_testsuite_property(f"images {number}", line)
     return choice
 
 

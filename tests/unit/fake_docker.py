@@ -11,7 +11,9 @@ echo "$*" >>STATE/calls
 case "$1" in
   image) grep -qxF -- "$3" STATE/here ;;
   images) cat STATE/here ;;
-  tag) exit 0 ;;
+  tag | rm) exit 0 ;;
+  create) echo "made-from-$2" ;;
+  cp) tar --create --directory "STATE/$(sed 's|.*standin/||; s|:.*||' <<<"$2")" status ;;
   pull) . STATE/pull ;;
   buildx)
     [ ! -e STATE/broken ] || [[ "$*" != *"$(cat STATE/broken)"* ]] || { echo "E: not found"; exit 1; } ;;
@@ -33,6 +35,11 @@ class Fake:
     def has(self, *references: str) -> None:
         """Let the engine have these images."""
         (self.folder / "here").write_text("\n".join(references) + "\n")
+
+    def installed(self, image: str, status: str) -> None:
+        """Let the stand-in of this name have this list of Debian packages."""
+        (self.folder / image).mkdir(exist_ok=True)
+        (self.folder / image / "status").write_text(status)
 
     def pull_does(self, script: str) -> None:
         """Let `docker pull` do this."""

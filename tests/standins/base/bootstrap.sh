@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the image that every stand-in starts from: Debian's minimal system, set up like the official slim image.
-# usage: bootstrap.sh WORK_DIRECTORY IMAGE_TAG
+# Makes an image that stand-ins start from: a suite's minimal system, set up like Debian's official slim image.
+# usage: bootstrap.sh SUITE WORK_DIRECTORY IMAGE_TAG
 # The machine's certificate bundle is handed on in /usr/local/share/ca-certificates: downloads inside a build then
 # trust what this machine trusts, as soon as (and only if) the build installs ca-certificates, as it must upstream.
 set -eu
 
-suite=trixie
-work=$1
-tag=$2
+suite=$1
+work=$2
+tag=$3
 root=$work/$suite
 bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 

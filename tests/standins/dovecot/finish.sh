@@ -2,10 +2,13 @@
 # Last step of the build: upstream's paths and file capabilities, then every other program goes, this one's too.
 set -eu
 
-for name in doveadm doveconf sievec sieve-dump sieve-filter sieve-test; do
-  ln -s "/usr/bin/$name" "/dovecot/bin/$name"
+# Scripts find these on PATH or in upstream's folder, nowhere else.
+for name in doveadm sievec sieve-dump sieve-filter sieve-test; do
+  mv "/usr/bin/$name" "/dovecot/bin/$name"
 done
-ln -s /usr/sbin/dovecot /dovecot/sbin/dovecot
+mv /usr/sbin/dovecot /dovecot/sbin/dovecot
+# Debian's build has the places of these compiled in.
+ln -s /usr/bin/doveconf /dovecot/bin/doveconf
 ln -s /usr/lib/dovecot /dovecot/libexec/dovecot
 ln -s /usr/lib/dovecot /dovecot/lib/dovecot
 for name in script-login imap-urlauth-login submission-login managesieve-login imap-login lmtp anvil; do
@@ -15,7 +18,7 @@ done
 doomed=
 for file in /usr/bin/* /usr/sbin/* /usr/local/bin/* /usr/local/sbin/*; do
   case ${file##*/} in
-    sh | dash | tini | nc | nc.traditional | dovecot | doveadm | doveconf | sievec | sieve-dump | sieve-filter | sieve-test) ;;
+    sh | dash | tini | nc | nc.traditional | doveconf) ;;
     *) doomed="$doomed $file" ;;
   esac
 done

@@ -29,10 +29,10 @@ fi
 chown -R www-data:www-data "$source/logs" "$source/temp"
 
 # One folder of php settings for the web server and the command line, where the php image has it.
-for kind in apache2 cli; do
-  cp -n "/etc/php/8.4/$kind/conf.d/"* /usr/local/etc/php/conf.d/
-  rm -r "/etc/php/8.4/$kind/conf.d"
-  ln -s /usr/local/etc/php/conf.d "/etc/php/8.4/$kind/conf.d"
+for folder in /etc/php/*/apache2/conf.d /etc/php/*/cli/conf.d; do
+  cp -n "$folder/"* /usr/local/etc/php/conf.d/
+  rm -r "$folder"
+  ln -s /usr/local/etc/php/conf.d "$folder"
 done
 
 echo 'Listen 8000' >/etc/apache2/ports.conf

@@ -24,7 +24,7 @@ install_release() {
     rsync --archive --no-times --no-owner --no-group "$source/" "$place/"
   else
     say "roundcubemail not found in $place - copying"
-    tar --create --one-file-system --directory "$source" . | tar --extract --no-same-owner --touch
+    tar --create --one-file-system --directory "$source" . | tar --extract
   fi
 }
 

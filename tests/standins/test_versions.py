@@ -43,3 +43,13 @@ def test_a_stand_in_is_of_the_pinned_release_or_a_later_one_of_its_line(table: T
 
 def test_the_table_names_every_image_with_a_version(table: Table) -> None:
     assert PRINTS_ITS_VERSION.keys() == {image.name for image in table.images.values() if image.package}
+
+
+def test_what_sid_has_given_up_is_looked_for_in_testing(table: Table) -> None:
+    there = f"rspamd={standin_versions.built(table)['rspamd']}"
+    script = f"/usr/lib/standin/prefer dovecot-core=2.4.0 {there}; cat /etc/apt/sources.list"
+    script += " /etc/apt/preferences.d/*"
+    said = in_image(table, "sid", script).stdout
+    assert "sid does not have dovecot-core=2.4.0: looking in testing as well\n" in said
+    assert " testing main\n" in said
+    assert r"Package: src:dovecot" + "\n" + r"Pin: version /^([0-9]+:)?2\.4\.0([^0-9.]|$)/" in said

@@ -14,7 +14,9 @@ from policies.shared.located import Map, mapping, sequence, where
 from policies.shared.repository import Repository
 from policies.workflows.reader import Job, Workflow
 
-RUNS = re.compile(r"\bmake\b[^\n;&|]*\bcheck(?:-report)?(?![\w-])|\bpolicies(?:/__main__\.py)?\s+check\b")
+RUNS = re.compile(
+    r"\bmake\b[^\n;&|]*(?<![\w-])check(?:-report)?(?![\w-])|\bpolicies(?:/__main__\.py)?\s+check\b"
+)
 #: What behind or around the command lets its failure pass, or lets it look at less.
 FORGIVES = re.compile(
     r"\bset\s+\+e\b|[;|]|(?<!&)&(?!&)|\bif\b|--only|--families|\s-[ikn]\b|--(?:dry-run|just-print|ignore-errors)"

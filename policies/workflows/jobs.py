@@ -19,11 +19,18 @@ MATRIX = re.compile(r"^\$\{\{\s*matrix\.([\w-]+)\s*\}\}$")
 def permissions(workflow: Workflow) -> Iterator[Found]:
     """Look at the permissions of the workflow and of each job; zizmor looks for those that are missing."""
     may = KNOWN["writes"] | workflow.repository.policy.section("workflows", "writes")
-    if workflow.open_to_strangers:
-        may = {name: why for name, why in may.items() if name not in KNOWN["after_merge"]}
     yield from _written(workflow, workflow.data, "", ())
     for job in workflow.jobs():
-        yield from _written(workflow, job.data, job.name, may)
+        open_to_them = workflow.open_to_strangers and not re.search(
+            KNOWN["without_strangers"], str(job.get("if") or "")
+        )
+        refused = KNOWN["after_merge"] if open_to_them else ()
+        yield from _written(
+            workflow,
+            job.data,
+            job.name,
+            {name: why for name, why in may.items() if name not in refused},
+        )
 
 
 def _written(workflow: Workflow, data: Map, job: str, may: Any) -> Iterator[Found]:

@@ -61,7 +61,9 @@ def state_bucket(cloud: Cloud, workspace: MakeWorkspace) -> str:
 def applied(state_bucket: str, workspace: MakeWorkspace) -> Workspace:
     """The backup module, initialised with its S3 backend and applied with the GitHub roles."""
     module = workspace()
-    module.environment["TF_VAR_github_repository"] = "example/mailserver"
+    numbers = {"github_owner_id": "123456", "github_repository_id": "456789"}
+    github = {"github_repository": "example/mailserver", **numbers}
+    module.environment |= {f"TF_VAR_{name}": value for name, value in github.items()}
     module.init(PATH_STYLE)
     module.plan_and_apply()
     return module

@@ -12,8 +12,8 @@ CASES: Mapping[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "no days": ({"object_lock_days": "0"}, ("object_lock_days: 0", "whole number from 1 to 36500")),
     "days as a word": ({"object_lock_days": "thirty"}, ("object_lock_days", "a number is required")),
     "an unknown region": (
-        {"aws_region": "ap-northeast-9"},
-        ('aws_region: "ap-northeast-9"', "use one such as ap-northeast-1"),
+        {"aws_region": "ap-middle-1"},
+        ('aws_region: "ap-middle-1"', "use one such as ap-northeast-1"),
     ),
     "an invalid bucket name": (
         {"backup_bucket": "Mail_Backup"},

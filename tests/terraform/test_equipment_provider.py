@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from conftest import MakeWorkspace
 from equipment import wire
+from equipment.arguments import anything
 from equipment.cloud import Cloud
 from equipment.installation import Installation
 from equipment.resource import Aws, Gone, Resource
@@ -35,6 +36,7 @@ VALUES = st.recursive(
 class Thing(Resource):
     """A thing in a dict instead of AWS."""
 
+    arguments = anything("name", "mode", "document")
     replaces = ("name",)
     defaults = {"mode": "plain"}  # noqa: RUF012
     json_arguments = ("document",)

@@ -1,8 +1,12 @@
 """The module's own tests notice when a protection is taken out of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import yaml
 from conftest import MakeWorkspace
 from equipment.workspace import Workspace
 
@@ -97,7 +101,11 @@ MUTATIONS = {
         "identities",
     ),
     "any branch": Mutation(
-        "github.tf", 'heads/main"]\n  }\n', 'heads/*"]\n  }\n', "only the main branch", "identities"
+        "github.tf",
+        '? "%s:ref:refs/heads/main"',
+        '? "%s:ref:refs/heads/*"',
+        "main branch alone",
+        "identities",
     ),
     "writing plan": Mutation(
         "github-permissions.tf",
@@ -109,6 +117,12 @@ MUTATIONS = {
 }
 
 
+#: The files whose tests are those of identities.
+IDENTITIES = ("github.tf", "github-permissions.tf", "restore.tf", "uploader.tf")
+#: Edits of a kind of their own, made without a look at the tests.
+HARMFUL = yaml.safe_load(Path(__file__).with_name("harmful-edits.yml").read_text())
+
+
 @pytest.fixture(scope="module")
 def module(workspace: MakeWorkspace) -> Workspace:
     module = workspace()
@@ -116,13 +130,35 @@ def module(workspace: MakeWorkspace) -> Workspace:
     return module
 
 
+@contextmanager
+def edited(module: Workspace, file: str, before: str, after: str) -> Iterator[None]:
+    """The module while one of its files says something else."""
+    path = module.folder / file
+    original = path.read_text()
+    assert before in original
+    path.write_text(original.replace(before, after))
+    try:
+        yield
+    finally:
+        path.write_text(original)
+
+
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_module_s_own_tests_fail_for(name: str, module: Workspace) -> None:
     mutation = MUTATIONS[name]
-    file = module.folder / mutation.file
-    original = file.read_text()
-    assert mutation.before in original
-    file.write_text(original.replace(mutation.before, mutation.after))
-    result = module.run("test", f"-filter=tests/{mutation.tests}.tftest.hcl", codes=(1,))
-    file.write_text(original)
+    with edited(module, mutation.file, mutation.before, mutation.after):
+        result = module.run("test", f"-filter=tests/{mutation.tests}.tftest.hcl", codes=(1,))
     assert mutation.complaint in result.text
+
+
+def test_the_module_s_own_tests_notice_harmful_edits(module: Workspace) -> None:
+    unnoticed = []
+    for name, edit in HARMFUL.items():
+        tests = "identities" if edit["file"] in IDENTITIES else "security"
+        with edited(module, **edit):
+            if module.run("test", f"-filter=tests/{tests}.tftest.hcl", codes=(0, 1)).code == 0:
+                unnoticed.append(name)
+    assert len(HARMFUL) >= 22
+    assert len(unnoticed) <= len(HARMFUL) // 11, (
+        f"{len(HARMFUL) - len(unnoticed)} of {len(HARMFUL)} are noticed, not: {unnoticed}"
+    )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from equipment.arguments import Arguments
 from equipment.values import UNKNOWN, State
 
 
@@ -59,6 +60,8 @@ def _note_call(params: State, model: Any, **_: Any) -> None:
 class Resource(ABC):
     """One resource type. `create`, `update` and `read` take and return states; `read` raises Gone."""
 
+    arguments: ClassVar[Arguments]
+    """What it carries out: paths such as rule.status, with the values that each may have."""
     replaces: ClassVar[tuple[str, ...]] = ()
     """Arguments that cannot change in place (the provider's ForceNew)."""
     sensitive: ClassVar[tuple[str, ...]] = ()

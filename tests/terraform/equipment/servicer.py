@@ -12,6 +12,7 @@ from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as rpc
 
 from equipment import wire
+from equipment.arguments import problems
 from equipment.resource import Aws, DataSource, Gone, Resource
 from equipment.values import UNKNOWN, Block, State, empty, with_unknowns, without_unknowns
 
@@ -85,7 +86,9 @@ class Servicer(rpc.ProviderServicer):
 
     @answers(pb.ValidateResourceConfig.Response)
     def ValidateResourceConfig(self, request: Any) -> Answer:
-        return {}
+        kind, block = self.provider.resources[request.type_name], self._block(request.type_name)
+        found = problems(block, kind.arguments, wire.decode(request.config))
+        return {"diagnostics": [wire.error(f"{request.type_name}: {each}") for each in found]}
 
     @answers(pb.ValidateDataResourceConfig.Response)
     def ValidateDataResourceConfig(self, request: Any) -> Answer:

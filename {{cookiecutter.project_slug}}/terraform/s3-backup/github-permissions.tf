@@ -1,5 +1,5 @@
-# What the GitHub roles may do. They can change neither themselves nor the boundary: an
-# administrator applies such changes, otherwise a merged pull request could give itself the account.
+# What the GitHub roles may do. They can change neither an identity nor who may read the bucket: an administrator
+# applies such changes, otherwise a merged pull request could read the backups or give itself the account.
 locals {
   # What the provider reads of each resource, whether this module sets it or not. A provider that reads more
   # says in a plan what it misses.
@@ -21,9 +21,8 @@ locals {
       Effect = "Allow"
       Action = [
         "iam:GetOpenIDConnectProvider", "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy",
-        "iam:GetUser", "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies",
-        "iam:ListOpenIDConnectProviderTags", "iam:ListPolicyTags", "iam:ListPolicyVersions", "iam:ListRolePolicies",
-        "iam:ListRoleTags", "iam:ListUserTags",
+        "iam:GetUser", "iam:ListAttachedRolePolicies", "iam:ListAttachedUserPolicies", "iam:ListPolicyVersions",
+        "iam:ListRolePolicies",
       ]
       Resource = [local.arns.user, local.arns.restore, local.arns.plan, local.arns.apply, local.arns.policy, local.arns.boundary, local.github_oidc]
     },
@@ -36,7 +35,7 @@ locals {
     {
       Sid      = "ReadTheTopic"
       Effect   = "Allow"
-      Action   = ["sns:GetTopicAttributes", "sns:GetSubscriptionAttributes", "sns:ListTagsForResource", "sns:ListSubscriptionsByTopic"]
+      Action   = ["sns:GetTopicAttributes", "sns:GetSubscriptionAttributes", "sns:ListTagsForResource"]
       Resource = [local.arns.topic, "${local.arns.topic}:*"]
     },
     {
@@ -53,46 +52,34 @@ locals {
     },
   ]
 
+  # Changes of what is there already. What is missing an administrator makes, as these roles themselves.
   write_statements = [
     {
       Sid    = "ConfigureTheBucket"
       Effect = "Allow"
       Action = [
-        "s3:CreateBucket", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
-        "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration",
-        "s3:PutLifecycleConfiguration", "s3:TagResource", "s3:UntagResource",
+        "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        "s3:TagResource", "s3:UntagResource",
       ]
       Resource = [local.arns.bucket]
     },
     {
-      Sid    = "GiveRightsWithinTheBoundary"
-      Effect = "Allow"
-      Action = [
-        "iam:AttachUserPolicy", "iam:CreateRole", "iam:CreateUser", "iam:DeleteRolePolicy", "iam:DetachUserPolicy",
-        "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:PutUserPermissionsBoundary",
-      ]
-      Resource  = [local.arns.user, local.arns.restore]
-      Condition = { StringEquals = { "iam:PermissionsBoundary" = local.arns.boundary } }
-    },
-    {
-      Sid    = "MaintainIdentities"
-      Effect = "Allow"
-      Action = [
-        "iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:TagRole",
-        "iam:TagUser", "iam:UntagPolicy", "iam:UntagRole", "iam:UntagUser", "iam:UpdateRole", "iam:UpdateRoleDescription",
-      ]
-      Resource = [local.arns.user, local.arns.restore, local.arns.policy]
+      # The boundary holds for whatever this policy says.
+      Sid      = "MaintainTheUploadersPolicy"
+      Effect   = "Allow"
+      Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:TagPolicy", "iam:UntagPolicy"]
+      Resource = [local.arns.policy]
     },
     {
       Sid      = "MaintainTheAlarm"
       Effect   = "Allow"
-      Action   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+      Action   = ["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
       Resource = [local.arns.alarm]
     },
     {
       Sid      = "MaintainTheTopic"
       Effect   = "Allow"
-      Action   = ["sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource"]
+      Action   = ["sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource"]
       Resource = [local.arns.topic, "${local.arns.topic}:*"]
     },
     {
@@ -126,10 +113,14 @@ locals {
       Resource = [local.arns.bucket, local.arns.objects]
     },
     {
-      Sid      = "NeverLiftTheBoundary"
-      Effect   = "Deny"
-      Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:SetDefaultPolicyVersion"]
-      Resource = [local.arns.boundary]
+      # Who gets at the bucket, and for how long what is in it stays.
+      Sid    = "NeverOpenTheBucket"
+      Effect = "Deny"
+      Action = [
+        "s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketOwnershipControls",
+        "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock",
+      ]
+      Resource = [local.arns.bucket]
     },
     {
       Sid      = "NeverTakeTheBoundaryAway"
@@ -138,10 +129,11 @@ locals {
       Resource = ["*"]
     },
     {
-      Sid       = "NeverChangeTheGitHubRoles"
+      # The host's user and its keys, the role that reads backups, the boundary, and the roles for GitHub.
+      Sid       = "NeverChangeIdentities"
       Effect    = "Deny"
       NotAction = ["iam:Get*", "iam:List*"]
-      Resource  = [local.arns.plan, local.arns.apply, local.github_oidc]
+      Resource  = [local.arns.user, local.arns.restore, local.arns.boundary, local.arns.plan, local.arns.apply, local.github_oidc]
     },
   ]
 }

@@ -1,14 +1,21 @@
 # Two roles for GitHub Actions, so that CI holds no long-lived key.
-# plan: any pull request, reads only. apply: the main branch only, changes only what this module makes.
+# plan: any pull request, reads only. apply: what was merged, changes only what this module makes.
 locals {
   github_count  = var.github_repository == null ? 0 : 1
   github_issuer = "token.actions.githubusercontent.com"
   github_oidc   = "${local.iam_prefix}:oidc-provider/${local.github_issuer}"
 
-  # A job that names a GitHub environment gets another subject and is refused on purpose.
+  # Repositories that were made or renamed since 2026-07-15 name their ids as well, so that nobody who takes over a name
+  # that became free is taken for them. Older repositories send the names alone.
+  github_senders = concat(
+    ["repo:${coalesce(var.github_repository, "none")}"],
+    var.github_owner_id == null || var.github_repository_id == null ? [] : ["repo:${replace(coalesce(var.github_repository, "none"), "/", "@${coalesce(var.github_owner_id, "0")}/")}@${coalesce(var.github_repository_id, "0")}"],
+  )
+
+  # A job that names a GitHub environment gets that as its subject, in place of the branch.
   github_subjects = {
-    plan  = ["repo:${coalesce(var.github_repository, "none")}:pull_request", "repo:${coalesce(var.github_repository, "none")}:ref:refs/heads/main"]
-    apply = ["repo:${coalesce(var.github_repository, "none")}:ref:refs/heads/main"]
+    plan  = concat(formatlist("%s:pull_request", local.github_senders), formatlist("%s:ref:refs/heads/main", local.github_senders))
+    apply = formatlist(var.github_environment == null ? "%s:ref:refs/heads/main" : "%s:environment:${coalesce(var.github_environment, "none")}", local.github_senders)
   }
 
   github_trust = {
@@ -64,7 +71,7 @@ resource "aws_iam_role" "apply" {
 
   name                 = local.names.apply
   path                 = local.iam_path
-  description          = "GitHub Actions on main of ${coalesce(var.github_repository, "none")}: terraform apply of the backup module."
+  description          = "GitHub Actions, what was merged in ${coalesce(var.github_repository, "none")}: terraform apply of the backup module."
   max_session_duration = 3600
   assume_role_policy   = local.github_trust.apply
 

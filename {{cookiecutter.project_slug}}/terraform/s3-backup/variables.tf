@@ -45,7 +45,7 @@ variable "aws_region" {
   nullable    = false
 
   validation {
-    condition     = contains(local.regions, var.aws_region)
+    condition     = can(regex("^(af|ap|ca|eu|il|me|mx|sa|us)-(central|north|south|(north|south)?(east|west))-[1-9]$", var.aws_region))
     error_message = "aws_region: \"${var.aws_region}\" is not a commercial AWS region; use one such as ap-northeast-1, eu-central-1 or us-east-1."
   }
 }
@@ -105,7 +105,7 @@ variable "object_lock_days" {
 
 #% endfilter
 variable "expire_after_days" {
-  description = "Days after which a snapshot is no longer listed; null means 30 days after its lock ended. Whoever may read old versions finds it for object_lock_days more."
+  description = "Days after which a snapshot is no longer listed; null means 30 days after its lock ended. S3 only hides it then: it is deleted, and paid for, object_lock_days later."
   type        = number
   default     = null
 
@@ -161,6 +161,44 @@ variable "github_repository" {
   validation {
     condition     = var.github_repository == null || can(regex("^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$", var.github_repository))
     error_message = "github_repository: use owner/name without wildcards, for example \"example/mailserver\"."
+  }
+}
+
+variable "github_owner_id" {
+  description = "Number of the repository's owner at GitHub (gh api repos/OWNER/NAME --jq .owner.id). A repository made or renamed since 2026-07-15 needs it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_owner_id == null || can(regex("^[1-9][0-9]*$", var.github_owner_id))
+    error_message = "github_owner_id: use the number that this prints: gh api repos/OWNER/NAME --jq .owner.id"
+  }
+
+  validation {
+    condition     = (var.github_owner_id == null) == (var.github_repository_id == null)
+    error_message = "github_owner_id: set it together with github_repository_id, or neither of them."
+  }
+}
+
+variable "github_repository_id" {
+  description = "Number of the repository at GitHub (gh api repos/OWNER/NAME --jq .id)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository_id == null || can(regex("^[1-9][0-9]*$", var.github_repository_id))
+    error_message = "github_repository_id: use the number that this prints: gh api repos/OWNER/NAME --jq .id"
+  }
+}
+
+variable "github_environment" {
+  description = "GitHub environment whose jobs may apply: it has a required reviewer and takes the branch main only. null: any job on main, where the plan of GitHub has no environments."
+  type        = string
+  default     = "aws"
+
+  validation {
+    condition     = var.github_environment == null || can(regex("^[A-Za-z0-9_-]{1,100}$", var.github_environment))
+    error_message = "github_environment: use letters, digits, hyphens and underscores, for example \"aws\"."
   }
 }
 

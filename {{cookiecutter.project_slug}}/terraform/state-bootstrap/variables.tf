@@ -5,7 +5,7 @@ variable "aws_region" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]{2}-[a-z]+-[1-9]$", var.aws_region))
+    condition     = can(regex("^(af|ap|ca|eu|il|me|mx|sa|us)-(central|north|south|(north|south)?(east|west))-[1-9]$", var.aws_region))
     error_message = "aws_region: \"${var.aws_region}\" is not a commercial AWS region; use one such as ap-northeast-1, eu-central-1 or us-east-1."
   }
 }

@@ -2,11 +2,27 @@
 
 from typing import Any, ClassVar
 
+from equipment.arguments import Argument, anything, one_of
 from equipment.resource import Gone, Resource, as_dict, as_list, gone_if
 from equipment.values import State
 
+PROTOCOLS = ("application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs")
+STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
+COMPARISONS = (
+    "GreaterThanOrEqualToThreshold",
+    "GreaterThanThreshold",
+    "LessThanThreshold",
+    "LessThanOrEqualToThreshold",
+    "LessThanLowerOrGreaterThanUpperThreshold",
+    "LessThanLowerThreshold",
+    "GreaterThanUpperThreshold",
+)
+
 
 class Topic(Resource):
+    arguments: ClassVar = {
+        **anything("name"),
+    }
     replaces = ("name", "region")
 
     def client(self, state: State) -> Any:
@@ -41,6 +57,9 @@ class Topic(Resource):
 
 
 class TopicPolicy(Resource):
+    arguments: ClassVar = {
+        **anything("arn", "policy"),
+    }
     replaces = ("arn", "region")
     json_arguments = ("policy",)
 
@@ -70,6 +89,10 @@ class TopicPolicy(Resource):
 
 
 class TopicSubscription(Resource):
+    arguments: ClassVar = {
+        **anything("topic_arn", "endpoint"),
+        "protocol": Argument(PROTOCOLS),
+    }
     replaces = ("topic_arn", "protocol", "endpoint", "region")
 
     def client(self, state: State) -> Any:
@@ -103,6 +126,13 @@ class TopicSubscription(Resource):
 
 
 class MetricAlarm(Resource):
+    arguments: ClassVar = {
+        **anything("alarm_name", "alarm_description", "actions_enabled", "alarm_actions", "ok_actions"),
+        **anything("metric_name", "namespace", "dimensions", "period", "evaluation_periods", "threshold"),
+        "statistic": one_of("cloudwatch", "Statistic", *STATISTICS),
+        "comparison_operator": one_of("cloudwatch", "ComparisonOperator", *COMPARISONS),
+        "treat_missing_data": Argument(("breaching", "notBreaching", "ignore", "missing")),
+    }
     replaces = ("alarm_name", "region")
     defaults: ClassVar = {"actions_enabled": True, "treat_missing_data": "missing"}
 

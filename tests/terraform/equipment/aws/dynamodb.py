@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from equipment.arguments import anything, one_of
 from equipment.resource import Resource, as_dict, as_list, gone_if
 from equipment.values import State
 
@@ -9,6 +10,12 @@ from equipment.values import State
 class Table(Resource):
     """Understands what a lock table needs: one string key, billing by request."""
 
+    arguments: ClassVar = {
+        **anything("name", "hash_key", "deletion_protection_enabled", "attribute.name"),
+        **anything("point_in_time_recovery.enabled"),
+        "billing_mode": one_of("dynamodb", "BillingMode", "PROVISIONED", "PAY_PER_REQUEST"),
+        "attribute.type": one_of("dynamodb", "ScalarAttributeType", "S", "N", "B"),
+    }
     replaces = ("name", "hash_key", "region")
     defaults: ClassVar = {"billing_mode": "PROVISIONED", "deletion_protection_enabled": False}
 

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from equipment.arguments import anything
 from equipment.resource import DataSource, Gone, Resource, Unsupported, as_dict, as_list, gone_if, json_text
 from equipment.values import State
 
@@ -16,6 +17,9 @@ class IamResource(Resource):
 
 
 class User(IamResource):
+    arguments: ClassVar = {
+        **anything("name", "path", "permissions_boundary"),
+    }
     replaces = ("path",)
     defaults: ClassVar = {"path": "/", "force_destroy": False}
 
@@ -39,7 +43,7 @@ class User(IamResource):
             # moto forgets the boundary of a user (not of a role), so what was put there is believed
             "permissions_boundary": state["permissions_boundary"],
             "force_destroy": bool(state["force_destroy"]),
-            **self.tags(as_dict(self.iam.list_user_tags(UserName=state["id"])["Tags"])),
+            **self.tags(as_dict(user.get("Tags", []))),
         }
 
     def update(self, prior: State, planned: State) -> State:
@@ -56,6 +60,9 @@ class User(IamResource):
 
 
 class Policy(IamResource):
+    arguments: ClassVar = {
+        **anything("name", "path", "description", "policy"),
+    }
     replaces = ("name", "path", "description")
     defaults: ClassVar = {"path": "/"}
     json_arguments = ("policy",)
@@ -84,7 +91,7 @@ class Policy(IamResource):
             "policy": json_text(version["PolicyVersion"]["Document"]),
             "policy_id": policy["PolicyId"],
             "attachment_count": policy["AttachmentCount"],
-            **self.tags(as_dict(self.iam.list_policy_tags(PolicyArn=arn)["Tags"])),
+            **self.tags(as_dict(policy.get("Tags", []))),
         }
 
     def update(self, prior: State, planned: State) -> State:
@@ -114,6 +121,9 @@ class Policy(IamResource):
 
 
 class UserPolicyAttachment(IamResource):
+    arguments: ClassVar = {
+        **anything("user", "policy_arn"),
+    }
     replaces = ("user", "policy_arn")
 
     def create(self, planned: State) -> State:
@@ -132,6 +142,10 @@ class UserPolicyAttachment(IamResource):
 
 
 class Role(IamResource):
+    arguments: ClassVar = {
+        **anything("name", "path", "description", "assume_role_policy"),
+        **anything("max_session_duration", "permissions_boundary"),
+    }
     replaces = ("name", "path")
     defaults: ClassVar = {"path": "/", "force_detach_policies": False, "max_session_duration": 3600}
     json_arguments = ("assume_role_policy",)
@@ -163,7 +177,7 @@ class Role(IamResource):
             "assume_role_policy": json_text(role["AssumeRolePolicyDocument"]),
             "max_session_duration": role["MaxSessionDuration"],
             "permissions_boundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
-            **self.tags(as_dict(self.iam.list_role_tags(RoleName=state["id"])["Tags"])),
+            **self.tags(as_dict(role.get("Tags", []))),
         }
 
     def update(self, prior: State, planned: State) -> State:
@@ -188,6 +202,9 @@ class Role(IamResource):
 
 
 class RolePolicy(IamResource):
+    arguments: ClassVar = {
+        **anything("name", "role", "policy"),
+    }
     replaces = ("name", "role")
     json_arguments = ("policy",)
 
@@ -210,6 +227,9 @@ class RolePolicy(IamResource):
 
 
 class OpenIdConnectProvider(IamResource):
+    arguments: ClassVar = {
+        **anything("url", "client_id_list"),
+    }
     replaces = ("url",)
 
     def create(self, planned: State) -> State:

@@ -2,11 +2,16 @@
 
 from typing import Any, ClassVar
 
+from equipment.arguments import ANY, anything
 from equipment.resource import Resource, as_dict, as_list, gone_if
 from equipment.values import State
 
 
 class Bucket(Resource):
+    arguments: ClassVar = {
+        **anything("bucket", "object_lock_enabled"),
+        "force_destroy": ANY,
+    }
     replaces = ("bucket", "bucket_prefix", "object_lock_enabled", "region")
     defaults: ClassVar = {"force_destroy": False}
 
@@ -54,7 +59,15 @@ class Bucket(Resource):
         return self.read(planned)
 
     def delete(self, state: State) -> None:
+        if state["force_destroy"]:
+            self._empty(state)
         self.client(state).delete_bucket(Bucket=state["id"])
+
+    def _empty(self, state: State) -> None:
+        s3, name = self.client(state), state["id"]
+        found = s3.list_object_versions(Bucket=name)
+        for each in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=name, Key=each["Key"], VersionId=each["VersionId"])
 
     def _tag(self, planned: State) -> None:
         tags = {"TagSet": as_list(planned["tags_all"])}

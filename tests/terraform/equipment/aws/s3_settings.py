@@ -3,8 +3,14 @@
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+from equipment.arguments import ANY, anything, one_of
 from equipment.resource import Gone, Resource, gone_if
 from equipment.values import State
+
+ALGORITHMS = ("AES256", "aws:backup", "aws:fsx", "aws:kms", "aws:kms:dsse")
+OWNERSHIPS = ("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced")
+MINIMUM_SIZES = ("varies_by_storage_class", "all_storage_classes_128K")
+CLASSES = ("GLACIER", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "DEEP_ARCHIVE", "GLACIER_IR")
 
 
 class BucketSetting(Resource):
@@ -40,6 +46,13 @@ class BucketSetting(Resource):
 
 
 class Versioning(BucketSetting):
+    arguments: ClassVar = {
+        "bucket": ANY,
+        "versioning_configuration.status": one_of(
+            "s3", "BucketVersioningStatus", "Enabled", "Suspended", own=("Disabled",)
+        ),
+    }
+
     def put(self, state: State) -> None:
         status = state["versioning_configuration"][0]["status"]
         self.client(state).put_bucket_versioning(
@@ -56,6 +69,11 @@ class Versioning(BucketSetting):
 
 
 class ObjectLock(BucketSetting):
+    arguments: ClassVar = {
+        **anything("bucket", "rule.default_retention.days", "rule.default_retention.years"),
+        "object_lock_enabled": one_of("s3", "ObjectLockEnabled", "Enabled"),
+        "rule.default_retention.mode": one_of("s3", "ObjectLockRetentionMode", "GOVERNANCE", "COMPLIANCE"),
+    }
     missing = ("ObjectLockConfigurationNotFoundError",)
     defaults: ClassVar = {"object_lock_enabled": "Enabled"}
 
@@ -93,6 +111,13 @@ class ObjectLock(BucketSetting):
 
 
 class Encryption(BucketSetting):
+    arguments: ClassVar = {
+        "bucket": ANY,
+        "rule.apply_server_side_encryption_by_default.sse_algorithm": one_of(
+            "s3", "ServerSideEncryption", *ALGORITHMS
+        ),
+        "rule.blocked_encryption_types": one_of("s3", "EncryptionType", "NONE", "SSE-C"),
+    }
     missing = ("ServerSideEncryptionConfigurationNotFoundError",)
 
     def put(self, state: State) -> None:
@@ -131,6 +156,10 @@ class Encryption(BucketSetting):
 
 
 class PublicAccessBlock(BucketSetting):
+    arguments: ClassVar = {
+        **anything("bucket", "block_public_acls", "block_public_policy"),
+        **anything("ignore_public_acls", "restrict_public_buckets"),
+    }
     missing = ("NoSuchPublicAccessBlockConfiguration",)
     names: ClassVar = {
         "block_public_acls": "BlockPublicAcls",
@@ -154,6 +183,10 @@ class PublicAccessBlock(BucketSetting):
 
 
 class OwnershipControls(BucketSetting):
+    arguments: ClassVar = {
+        "bucket": ANY,
+        "rule.object_ownership": one_of("s3", "ObjectOwnership", *OWNERSHIPS),
+    }
     missing = ("OwnershipControlsNotFoundError",)
 
     def put(self, state: State) -> None:
@@ -171,6 +204,9 @@ class OwnershipControls(BucketSetting):
 
 
 class BucketPolicy(BucketSetting):
+    arguments: ClassVar = {
+        **anything("bucket", "policy"),
+    }
     missing = ("NoSuchBucketPolicy",)
     json_arguments = ("policy",)
 
@@ -187,6 +223,18 @@ class BucketPolicy(BucketSetting):
 class Lifecycle(BucketSetting):
     """Understands filters by prefix only, which is all that the modules use."""
 
+    arguments: ClassVar = {
+        **anything("bucket", "rule.id", "rule.filter.prefix", "rule.transition.days", "rule.expiration.days"),
+        **anything("rule.expiration.expired_object_delete_marker"),
+        **anything("rule.noncurrent_version_expiration.noncurrent_days"),
+        **anything("rule.noncurrent_version_expiration.newer_noncurrent_versions"),
+        **anything("rule.abort_incomplete_multipart_upload.days_after_initiation"),
+        "transition_default_minimum_object_size": one_of(
+            "s3", "TransitionDefaultMinimumObjectSize", *MINIMUM_SIZES
+        ),
+        "rule.status": one_of("s3", "ExpirationStatus", "Enabled", "Disabled"),
+        "rule.transition.storage_class": one_of("s3", "TransitionStorageClass", *CLASSES),
+    }
     missing = ("NoSuchLifecycleConfiguration",)
 
     def put(self, state: State) -> None:

@@ -62,6 +62,11 @@ run "uploader" {
   }
 
   assert {
+    condition     = sort(flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action])) == sort(["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetBucketLocation", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:ListBucket", "s3:ListBucketVersions"])
+    error_message = "no identity may ever do more than read and add"
+  }
+
+  assert {
     condition     = output.uploader_user == "mailserver-production-uploader"
     error_message = "mailctl must learn for whom to make a key"
   }
@@ -78,6 +83,11 @@ run "restore" {
   assert {
     condition     = jsondecode(aws_iam_role.restore.assume_role_policy).Statement[0].Condition == { Bool = { "aws:MultiFactorAuthPresent" = "true" } }
     error_message = "the restore role must ask for MFA"
+  }
+
+  assert {
+    condition     = aws_iam_role.restore.permissions_boundary == "arn:aws:iam::123456789012:policy/mailserver-backup/mailserver-production-boundary"
+    error_message = "no policy that is added later may lift the restore role above the boundary"
   }
 
   assert {
@@ -129,15 +139,20 @@ run "github" {
     condition = jsondecode(aws_iam_role.apply[0].assume_role_policy).Statement[0].Condition == {
       StringEquals = {
         "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-        "token.actions.githubusercontent.com:sub" = ["repo:example/mailserver:ref:refs/heads/main"]
+        "token.actions.githubusercontent.com:sub" = ["repo:example/mailserver:environment:aws"]
       }
     }
-    error_message = "only the main branch may apply"
+    error_message = "only the environment with a required reviewer may apply"
   }
 
   assert {
     condition     = jsondecode(aws_iam_role.plan[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/mailserver:pull_request", "repo:example/mailserver:ref:refs/heads/main"]
     error_message = "pull requests and the main branch may plan"
+  }
+
+  assert {
+    condition     = aws_iam_role.plan[0].max_session_duration == 3600 && aws_iam_role.apply[0].max_session_duration == 3600
+    error_message = "a session of a GitHub role must end after an hour"
   }
 
   assert {
@@ -151,15 +166,57 @@ run "github" {
   }
 
   assert {
+    condition     = length([for action in flatten([for statement in jsondecode(aws_iam_role_policy.apply[0].policy).Statement : statement.Action if statement.Effect == "Allow"]) : action if can(regex("^iam:(Create|Attach|Put|Update|Pass)", action)) && action != "iam:CreatePolicyVersion"]) == 0
+    error_message = "the apply role may make no key and no identity"
+  }
+
+  assert {
     condition = [
       for statement in jsondecode(aws_iam_role_policy.apply[0].policy).Statement : statement.Sid if statement.Effect == "Deny"
-    ] == ["NeverTouchBackups", "NeverLiftTheBoundary", "NeverTakeTheBoundaryAway", "NeverChangeTheGitHubRoles"]
-    error_message = "the apply role must be kept from backups, from the boundary and from its own rights"
+    ] == ["NeverTouchBackups", "NeverOpenTheBucket", "NeverTakeTheBoundaryAway", "NeverChangeIdentities"]
+    error_message = "the apply role must be kept from backups, from who may read the bucket, and from identities"
   }
 
   assert {
     condition     = aws_iam_openid_connect_provider.github[0].url == "https://token.actions.githubusercontent.com" && aws_iam_openid_connect_provider.github[0].client_id_list == toset(["sts.amazonaws.com"])
     error_message = "GitHub's tokens must be accepted for AWS only"
+  }
+}
+
+run "github_with_immutable_subjects" {
+  command = plan
+
+  variables {
+    github_repository    = "example/mailserver"
+    github_owner_id      = "123456"
+    github_repository_id = "456789"
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role.apply[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/mailserver:environment:aws", "repo:example@123456/mailserver@456789:environment:aws"]
+    error_message = "a repository of today names its ids when it applies"
+  }
+
+  assert {
+    condition = toset(jsondecode(aws_iam_role.plan[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"]) == toset([
+      "repo:example/mailserver:pull_request", "repo:example/mailserver:ref:refs/heads/main",
+      "repo:example@123456/mailserver@456789:pull_request", "repo:example@123456/mailserver@456789:ref:refs/heads/main",
+    ])
+    error_message = "a repository of today names its ids when it plans"
+  }
+}
+
+run "github_without_environments" {
+  command = plan
+
+  variables {
+    github_repository  = "example/mailserver"
+    github_environment = null
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role.apply[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/mailserver:ref:refs/heads/main"]
+    error_message = "without environments the main branch alone may apply"
   }
 }
 

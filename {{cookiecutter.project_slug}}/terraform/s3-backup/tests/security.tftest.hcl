@@ -88,6 +88,21 @@ run "bucket" {
   }
 
   assert {
+    condition = {
+      for statement in jsondecode(aws_s3_bucket_policy.backup.policy).Statement : statement.Sid => join(" ", flatten([statement.Action]))
+      } == {
+      DenyPlainHttp         = "s3:*"
+      DenyOldTls            = "s3:*"
+      DenyOtherEncryption   = "s3:PutObject"
+      DenyShorterRetention  = "s3:PutObject s3:PutObjectRetention"
+      DenyLongerRetention   = "s3:PutObject s3:PutObjectRetention"
+      DenyWeakerLockMode    = "s3:PutObject s3:PutObjectRetention"
+      DenyBypassOfRetention = "s3:BypassGovernanceRetention"
+    }
+    error_message = "the bucket policy must refuse each of these for every call that could do it"
+  }
+
+  assert {
     condition     = alltrue([for statement in jsondecode(aws_s3_bucket_policy.backup.policy).Statement : statement.Effect == "Deny" && statement.Principal == "*"])
     error_message = "the bucket policy must only take rights away, from everybody"
   }

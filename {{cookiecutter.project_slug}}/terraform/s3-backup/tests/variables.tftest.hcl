@@ -365,3 +365,45 @@ run "refuses_state_lock_table_with_a_wildcard" {
 
   expect_failures = [var.state_lock_table]
 }
+
+run "refuses_a_github_owner_by_name" {
+  command = plan
+
+  variables {
+    github_owner_id      = "example"
+    github_repository_id = "456789"
+  }
+
+  expect_failures = [var.github_owner_id]
+}
+
+run "refuses_a_github_owner_without_its_repository" {
+  command = plan
+
+  variables {
+    github_owner_id = "123456"
+  }
+
+  expect_failures = [var.github_owner_id]
+}
+
+run "refuses_a_github_repository_by_name" {
+  command = plan
+
+  variables {
+    github_owner_id      = "123456"
+    github_repository_id = "*"
+  }
+
+  expect_failures = [var.github_repository_id]
+}
+
+run "refuses_a_github_environment_with_a_wildcard" {
+  command = plan
+
+  variables {
+    github_environment = "*"
+  }
+
+  expect_failures = [var.github_environment]
+}

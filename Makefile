@@ -11,7 +11,7 @@ POLICIES := .venv-policies
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks
+.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks upgrades release
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,12 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
+
+upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
+	@$(RUN) -m tools.release upgrades
+
+release: $(VENV)/.new ## A release of GitHub for a tag, told with its section of CHANGELOG.md: make release TAG=v1.2.0 (needs gh)
+	@notes=$$($(RUN) -m tools.release notes "$$TAG") && gh release create "$$TAG" --verify-tag --title "$$TAG" --notes "$$notes"
 
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)
 	@SCREENSHOTS=1 $(RUN) -m pytest tests/stack/test_screenshots.py

@@ -38,6 +38,7 @@ LOCKS = (
     Lock(f"{GENERATED}/usermgmt/requirements-dev", "3.13"),
     Lock(f"{GENERATED}/requirements-dev", "3.11", f"{GENERATED}/mailctl/requirements.txt"),
     Lock(f"{GENERATED}/requirements-update", "3.11"),
+    Lock(f"{GENERATED}/requirements-audit", "3.11"),
     Lock("requirements/dev", "3.11", "requirements/new.txt"),
     Lock("requirements/terraform", "3.11"),
     Lock("requirements/terraform-provider", "3.11", alone=True),

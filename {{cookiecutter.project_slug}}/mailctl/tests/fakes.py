@@ -114,6 +114,7 @@ class FakeEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.containers: list[dict[str, Any]] = []
         self.timeline: list[list[dict[str, Any]]] = []
         self.images: set[str] = set()
+        self.upstream: dict[str, str] = {}
         self.listing_fails_with: str | None = None
         super().__init__(str(path), _Handler)
 
@@ -156,6 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/images/(.+)/json", path):
             known = unquote(match[1]) in self.server.images
             return self._json({"Id": "sha256:1", "RepoTags": []}) if known else self._missing()
+        if match := re.fullmatch(r"/distribution/(.+)/json", path):
+            digest = self.server.upstream.get(unquote(match[1]))
+            return self._json({"Descriptor": {"digest": digest}}) if digest else self._missing()
         return self._missing()
 
     def _container(self, container_id: str, what: str) -> None:

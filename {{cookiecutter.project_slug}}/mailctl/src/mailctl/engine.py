@@ -72,6 +72,10 @@ class Usage:
     cpu_percent: float
 
 
+class Unanswered(Exception):
+    """A registry that could not be asked, or that does not know the tag; the text says which."""
+
+
 class Engine:
     """A connected Docker engine."""
 
@@ -133,6 +137,19 @@ class Engine:
     def home(self) -> Path:
         """Where it keeps images, containers and volumes."""
         return Path(self._client.info()["DockerRootDir"])
+
+    def upstream_digest(self, name: str) -> str:
+        """The digest of an image's tag at its registry today, by the engine's own mirrors and log-ins.
+
+        Raises Unanswered with the registry's words when it does not say.
+        """
+        from docker.errors import APIError
+
+        try:
+            return str(self._client.api.inspect_distribution(name)["Descriptor"]["digest"])
+        except (APIError, KeyError) as error:
+            explanation = getattr(error, "explanation", None) or error
+            raise Unanswered(" ".join(str(explanation).split())) from None
 
     def volume_path(self, project: str, name: str) -> Path | None:
         """Where the engine keeps a volume of a compose project on this host; None when there is none yet."""

@@ -10,6 +10,7 @@ GROUPS: dict[str, str] = {
     "edge": "mailctl.edge.cli",
     "dkim": "mailctl.edge.dkim_cli",
     "host": "mailctl.host.cli",
+    "images": "mailctl.images.cli",
 }
 
 COMMANDS: dict[str, str] = {

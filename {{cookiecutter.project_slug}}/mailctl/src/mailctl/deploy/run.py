@@ -203,7 +203,10 @@ def tried(host: Host, journal: Journal, services: dict[str, Service]) -> list[Ca
     found = host.canaries()
     if failed := next((one for one in found if not one.ok), None):
         behind = BEHIND.get(failed.name, failed.name)
-        raise CanaryLost(behind, f"canary {failed.name}: {failed.detail}", host.runtime.log(behind), found)
+        # What was changed last is the first to suspect, unless what should have answered was changed as well.
+        suspect = journal.touched[-1] if journal.touched and behind not in journal.touched else behind
+        log = "\n".join(host.runtime.log(name) for name in dict.fromkeys((suspect, behind)))
+        raise CanaryLost(suspect, f"canary {failed.name}: {failed.detail}", log, found)
     return found
 
 

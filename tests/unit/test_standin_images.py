@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.fake_docker import DIGEST, Fake
 from tools import standins
-from tools.standin_images import StandinError, Table
+from tools.standin_images import BASES, StandinError, Table
 from tools.standin_override import override_for, services
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_built_when_all_are_there(docker: Fake) -> None:
 
 def test_a_failed_build_shows_the_end_of_its_log_and_its_children_are_not_tried(docker: Fake) -> None:
     table = Table()
-    docker.has(*(table.built_tag(image) for image in table.images.values() if image.name == "base"))
+    docker.has(*(table.built_tag(table.images[tag]) for tag in (*BASES, "standin/sid:latest")))
     (docker.folder / "broken").write_text("standin/python:")
     with pytest.raises(StandinError, match=r"(?s)building the stand-in python failed.*E: not found"):
         standins.build(lambda *_: None, table=table)

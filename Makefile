@@ -96,6 +96,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
+	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
 
 upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
 	@$(RUN) -m tools.release upgrades

@@ -182,6 +182,26 @@ def uploads(sizes: tuple[int, int, int, int]) -> list[Row]:
     return rows
 
 
+def bench_deploy() -> list[Row]:
+    """Deployments by mailctl against Compose's own way to bring a project up, on one host."""
+    from benchmarks import deploy
+    from tools import engine, standins
+
+    engine.ensure()
+    standin = standins.choose(files=("docker-compose.yml",)).standins
+    if standin:
+        with standins.shown_progress() as progress:
+            standins.build(progress)
+    took = deploy.measure(f"{SLUG}-target", FIRST_PORT, standin)
+    same, one = took["up, no change"], took["up, one service"]
+    against = (("no change", same), ("verification", same), ("one service", one), ("rollback", one))
+    up = "docker compose up -d --wait"
+    return [
+        Row(f"deploy: {what}", f"{took[what]:.1f} s", f"{up} {base:.1f} s", f"{took[what] / base:.2f}")
+        for what, base in against
+    ]
+
+
 def bench_gate() -> list[Row]:
     """`make check` of a generated repository, as it is in git, against one bare `checkov -d .` of it: without
     and with the checkers of the services (in stand-ins where no registry answers).
@@ -310,6 +330,7 @@ BENCHMARKS = {
     "stack": bench_stack,
     "inbound": bench_inbound,
     "backup": bench_backup,
+    "deploy": bench_deploy,
 }
 
 

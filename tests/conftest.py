@@ -20,7 +20,7 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 # Folders whose every test needs the engine (the marker is not repeated in each file).
-NEED_DOCKER = {"stack", "standins", "workflows"}
+NEED_DOCKER = {"deploy", "stack", "standins", "workflows"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,7 +35,7 @@ class OneStackOneProcess(LoadScopeScheduling):
     """Tests of one stack run in one process, so that it starts once; beside them all others, by file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        flavour = re.search(r"default answers, destroyed|default answers|antivirus off", nodeid)
+        flavour = re.search(r"default answers, destroyed|default answers|antivirus off|tests/deploy/", nodeid)
         return flavour[0] if flavour else nodeid.partition("::")[0]
 
 

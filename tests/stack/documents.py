@@ -17,6 +17,8 @@ OF_THE_HOST = (
 
 # What tests/workflows and tests/terraform execute.
 OF_THE_WORKFLOWS = ("docs/protected-branch.md", "docs/runbooks/monthly.md", "docs/runbooks/terraform.md")
+# What tests/deploy executes: on a host that is deployed to.
+OF_THE_TARGET = ("docs/deploying.md",)
 
 
 def blocks(text: str) -> list[str]:

@@ -20,7 +20,7 @@ import yaml
 from cookiecutter.main import cookiecutter
 
 from tests.stack.conftest import PREFIX, TEMPLATE
-from tests.stack.documents import OF_THE_HOST, OF_THE_WORKFLOWS, blocks
+from tests.stack.documents import OF_THE_HOST, OF_THE_TARGET, OF_THE_WORKFLOWS, blocks
 from tests.stack.mails import crlf
 from tests.stack.stack import eventually, run
 from tools import standins
@@ -269,7 +269,7 @@ def test_every_document_with_commands_is_listed(deployment):
         for path in deployment.repository.glob("docs/**/*.md")
         if blocks(path.read_text())
     }
-    assert found == {*DOCUMENTS, GUIDE, *OF_THE_HOST, *OF_THE_WORKFLOWS}
+    assert found == {*DOCUMENTS, GUIDE, *OF_THE_HOST, *OF_THE_TARGET, *OF_THE_WORKFLOWS}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -1,0 +1,58 @@
+"""Deployments of a whole host against `docker compose up -d --wait` on it.
+
+The two take turns on one host, after its first deployment.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from tests.deploy.lab import Lab, opened
+from tests.deploy.target import REPOSITORY
+
+ROUNDS = int(os.environ.get("BENCHMARK_ROUNDS", "3"))
+UP = "docker compose up --detach --wait --wait-timeout 600"
+FILE, LINE = "docker-compose.yml", "  nginx:\n    <<: *service\n"
+
+
+def seconds(lab: Lab, line: str) -> float:
+    """How long a line takes in the host's repository; it must succeed."""
+    began = perf_counter()
+    lab.target.shell(f"cd {REPOSITORY} && {line}")
+    return perf_counter() - began
+
+
+def changed(lab: Lab, number: int) -> str:
+    """A commit that recreates nginx alone, already fetched by the host."""
+    lab.origin.back(lab.good)
+    edit = {"file": FILE, "replace": [LINE, f'{LINE}    labels: {{round: "{number}"}}\n']}
+    commit = lab.origin.change(f"Round {number}", [edit])
+    lab.target.shell(f"make -C {REPOSITORY} fetch")
+    return commit
+
+
+def one_round(lab: Lab, number: int) -> dict[str, float]:
+    """Each figure once."""
+    taken = {"up, no change": seconds(lab, UP), "no change": seconds(lab, f"make deploy REF={lab.good}")}
+    commit = changed(lab, number)
+    taken["one service"] = seconds(lab, f"make deploy REF={commit}")
+    taken["rollback"] = seconds(lab, "make rollback")
+    taken["up, one service"] = seconds(lab, f"git checkout --quiet {commit} && {UP}")
+    seconds(lab, f"git checkout --quiet {lab.good} && {UP}")
+    seconds(lab, f"make deploy REF={lab.good}")
+    taken["verification"] = seconds(lab, "make verify")
+    return taken
+
+
+def measure(name: str, port: int, standin: bool) -> dict[str, float]:
+    """The medians of some rounds, in seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.environ.get("DEPLOY_LAB")
+        with opened(name, Path(kept or folder), port, standin, keep=bool(kept)) as lab:
+            lab.begin()
+            rounds = [one_round(lab, number) for number in range(ROUNDS)]
+    return {what: statistics.median(each[what] for each in rounds) for what in rounds[0]}

@@ -1,0 +1,34 @@
+"""One host for all tests of deployments: it starts with nothing but a clone and its .env.
+
+DEPLOY_LAB=folder keeps the host after the tests, and uses it again; without it all ends with them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.lab import Lab, opened
+from tests.stack.conftest import FIRST_PORT, PREFIX, images
+from tests.stack.stack import speaker
+
+__all__ = ["images"]
+
+
+@pytest.fixture(scope="session")
+def say(request):
+    """Say something past pytest's capturing."""
+    return speaker(request.config)
+
+
+@pytest.fixture(scope="session")
+def lab(images, tmp_path_factory) -> Iterator[Lab]:
+    """The host after its first deployment, with a reader."""
+    kept = os.environ.get("DEPLOY_LAB")
+    folder = Path(kept).absolute() if kept else tmp_path_factory.mktemp("deploy")
+    with opened(f"{PREFIX}-target", folder, FIRST_PORT, images.standins, keep=bool(kept)) as lab:
+        lab.begin()
+        yield lab

@@ -1,0 +1,120 @@
+"""A merge reaches the host by each of the three methods, and mail goes on all the while."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.deploy.target import REPOSITORY
+from tests.deploy.traffic import traffic
+from tests.deploy.workflow import by_pull, by_runner
+from tests.stack.documents import OF_THE_TARGET, blocks
+from tests.stack.stack import eventually
+
+SERVICES = {
+    *("mariadb", "dovecot", "postfix", "valkey", "clamav", "rspamd", "roundcube"),
+    *("mailserver-api", "usermgmt", "nginx"),
+}
+# Of `make setup-host`, what belongs to pull: the rest of it brings packages and a firewall.
+UNITS = f"""from pathlib import Path
+from mailctl.host import units
+place = units.Place("mailserver", Path("{REPOSITORY}"), Path("/mnt/hdd"), Path("/srv/ssd"), "UTC")
+for name, text in units.texts(place, (units.PULL,)).items():
+    (Path("/etc/systemd/system") / name).write_text(text)
+"""
+# Two minutes are long for a test.
+SOON = "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=1s\n"
+NGINX = "config/nginx/mailserver.conf"
+
+
+def last(lab) -> dict:
+    """The newest entry of the history."""
+    return json.loads(lab.target.repo(".venv/bin/mailctl history --json").said)["deployments"][0]
+
+
+def test_the_first_merge_brings_the_whole_server_up(lab, say):
+    assert not lab.first.red, lab.first.said
+    states = lab.target.containers()
+    assert states.keys() == SERVICES and {each["health"] for each in states.values()} == {"healthy"}
+    say(f"first deployment from nothing: {lab.seconds:.0f} s")
+
+
+def test_a_second_deployment_of_the_same_commit_is_fast_and_recreates_nothing(lab, say):
+    before, began = lab.target.containers(), time.monotonic()
+    job = lab.deploy(lab.good)
+    assert not job.red, job.said
+    assert lab.target.containers() == before
+    say(f"deployment without a change: {time.monotonic() - began:.1f} s")
+
+
+def test_a_changed_configuration_recreates_only_the_service_that_reads_it(lab, say):
+    before, old = lab.target.containers(), lab.good
+    commit = lab.origin.change(
+        "Longer wait", [{"file": NGINX, "replace": ["body_timeout 30s", "body_timeout 40s"]}]
+    )
+    with traffic(lab.target, lab.image, "configuration"):
+        job = lab.deploy(commit)
+    assert not job.red, job.said
+    after = lab.target.containers()
+    assert [name for name in SERVICES if before[name]["id"] != after[name]["id"]] == ["nginx"]
+    assert "body_timeout 40s" in lab.target.repo("docker compose exec -T nginx nginx -T").said
+    entry = last(lab)
+    assert (entry["ref"], entry["from"], entry["result"]) == (commit, old, "deployed")
+    lab.good = commit
+
+
+def test_the_runner_on_the_host_builds_and_exchanges_an_image(lab):
+    before = lab.target.containers()
+    edit = {"file": "usermgmt/Dockerfile", "append": "LABEL release=2\n"}
+    commit = lab.origin.change("A new release of usermgmt", [edit])
+    with traffic(lab.target, lab.image, "runner"):
+        job = by_runner(lab.target, commit)
+    assert not job.red, job.said
+    after = lab.target.containers()
+    assert [name for name in SERVICES if before[name]["image"] != after[name]["image"]] == ["usermgmt"]
+    lab.good = commit
+
+
+def test_a_host_that_pulls_deploys_by_its_timer_alone(lab):
+    lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=UNITS)
+    commit = lab.origin.change(
+        "Shorter wait", [{"file": NGINX, "replace": ["body_timeout 40s", "body_timeout 35s"]}]
+    )
+    folder = "/etc/systemd/system/mailserver-deploy.timer.d"
+    lab.target.console(f"mkdir -p {folder} && cat >{folder}/soon.conf", stdin=SOON)
+    lab.target.shell("systemctl daemon-reload && systemctl restart mailserver-deploy.timer")
+    eventually(lambda: last(lab)["ref"] == commit, limit=180, every=1)
+    lab.target.shell("systemctl stop mailserver-deploy.timer")
+    lab.good = commit
+
+
+@pytest.mark.parametrize("document", OF_THE_TARGET)
+def test_every_command_of_the_page_works_on_the_host(document, lab):
+    for block in blocks((lab.origin.work / document).read_text()):
+        lab.target.shell(f"cd {REPOSITORY}\n{block}")
+
+
+def test_with_signatures_demanded_an_unsigned_commit_is_not_pulled_and_a_signed_one_is(lab):
+    key = lab.target.folder / "signing"
+    lab.target.console("rm -f /root/signer*; ssh-keygen -q -t ed25519 -N '' -f /root/signer")
+    key.write_text(lab.target.console("cat /root/signer"))
+    key.chmod(0o600)
+    signer = lab.target.console("cat /root/signer.pub")
+    lab.target.console("cat >/root/allowed_signers", stdin=f"operator@example.com {signer}")
+    lab.target.repo("git config gpg.ssh.allowedSignersFile /root/allowed_signers")
+    lab.target.repo("sed -i 's/^DEPLOY_SIGNED=.*/DEPLOY_SIGNED=true/' .env")
+    before = lab.target.containers()
+    lab.origin.push("Nobody signed this")
+    refused = by_pull(lab.target)
+    assert refused.red and "signature" in refused.said, refused.said
+    assert lab.target.containers() == before
+    lab.origin.back(lab.good)
+    (key.with_suffix(".pub")).write_text(signer)
+    sign = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}", "-c", "commit.gpgsign=true")
+    commit = lab.origin.push("Signed", *sign)
+    assert not (job := by_pull(lab.target)).red, job.said
+    assert last(lab)["ref"] == commit
+    lab.target.repo("sed -i 's/^DEPLOY_SIGNED=.*/DEPLOY_SIGNED=false/' .env")
+    lab.good = commit

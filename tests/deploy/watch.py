@@ -1,0 +1,119 @@
+"""Runs in a container on all networks of the services: sends mail all along, and probes every service.
+
+Writes JSON lines into /watch: `mails` what became of each mail, `probes` each change of a service between up
+and down. Stops when /watch/stop is there. Needs the standard library only.
+"""
+
+import http.client
+import json
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+FOLDER = Path("/watch")
+EVERY_MAIL, EVERY_PROBE, LONGEST_RETRY = 1.0, 0.1, 10.0
+MAIL = "From: a@b.example\r\nTo: {to}\r\nSubject: {id}\r\nMessage-ID: <{id}@b.example>\r\n\r\nhello {id}\r\n"
+# What makes a service say something, and how its answer begins or what is in it.
+HTTP = b"GET %s HTTP/1.0\r\nHost: watch\r\n\r\n"
+PROBES = {
+    "mariadb": (3306, b"", b"MariaDB"),
+    "dovecot": (31143, b"", b"* OK"),
+    "postfix": (25, b"", b"220 "),
+    "valkey": (6379, b"PING\r\n", b"NOAUTH"),
+    "clamav": (3310, b"zPING\0", b"PONG"),
+    "rspamd": (11334, HTTP % b"/ping", b"pong"),
+    "roundcube": (8000, HTTP % b"/robots.txt", b"HTTP/1"),
+    "mailserver-api": (8000, HTTP % b"/health", b"200"),
+    "usermgmt": (8080, HTTP % b"/health", b"HTTP/1"),
+    "nginx": (80, HTTP % b"/healthz", b"200"),
+}
+LOCK = threading.Lock()
+
+
+def note(name: str, **values: object) -> None:
+    with LOCK, (FOLDER / name).open("a") as file:
+        file.write(json.dumps({"at": time.time(), **values}) + "\n")
+
+
+def over() -> bool:
+    return (FOLDER / "stop").exists()
+
+
+def answers(service: str) -> bool:
+    """Whether a service says what it should within a second."""
+    port, question, answer = PROBES[service]
+    try:
+        with socket.create_connection((service, port), timeout=1) as connection:
+            connection.settimeout(1)
+            connection.sendall(question)
+            return answer in connection.recv(4096)
+    except OSError:
+        return False
+
+
+def probe(service: str) -> None:
+    """Note each change; the down time lasts from the last answer before it to the first one after it."""
+    was, last, good = True, time.time(), 0
+    note("probes", service=service, up=True)
+    while not over():
+        began = time.time()
+        up = answers(service)
+        good += up
+        if up and not was:
+            note("probes", service=service, up=True, down=began - last)
+        elif was and not up:
+            note("probes", service=service, up=False)
+        was, last = up, began if up else last
+        time.sleep(max(0.0, EVERY_PROBE - (time.time() - began)))
+    note("probes", service=service, up=was, good=good)
+
+
+def post(mail: bytes, to: str) -> int:
+    """Hand a mail to mailserver-api as the edge does; the status, 0 when nothing answers."""
+    token = Path("/token").read_text().split()[0]
+    headers = {"Authorization": f"Bearer {token}", "X-Envelope-From": "a@b.example", "X-Envelope-To": to}
+    connection = http.client.HTTPConnection("mailserver-api", 8000, timeout=60)
+    try:
+        connection.request("POST", "/v1/messages", mail, headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def deliver(id: str, to: str) -> None:
+    """What a sender does: try until it is accepted or refused for good."""
+    mail, tries = MAIL.format(id=id, to=to).encode(), 0
+    while True:
+        tries += 1
+        status = post(mail, to)
+        if status == 200 or status in (404, 413, 422):
+            note("mails", id=id, status=status, tries=tries)
+            return
+        time.sleep(min(LONGEST_RETRY, 2.0**tries / 2))
+
+
+def main() -> None:
+    to, name, what = sys.argv[1:]
+    # The engine may start this again in the middle.
+    name = f"{name}-{int(time.time())}"
+    threads = [threading.Thread(target=probe, args=(service,)) for service in PROBES if what == "probe"]
+    for thread in threads:
+        thread.start()
+    number = 0
+    while not over():
+        number += 1
+        threads = [each for each in threads if each.is_alive()]
+        threads.append(threading.Thread(target=deliver, args=(f"{name}-{number}", to)))
+        threads[-1].start()
+        time.sleep(EVERY_MAIL)
+    for thread in threads:
+        thread.join()
+    note("mails", id="all", status=number, tries=0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Executes the job of a deployment's workflow as GitHub does: a step that failed skips those after it, unless
+they ask for more, and makes the job red."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.deploy.origin import clone
+from tests.deploy.target import REPOSITORY, Done, Target, call
+from tests.stack.stack import eventually
+from tests.workflows.runner import TEMPLATE, inherited
+
+WORKFLOWS = TEMPLATE / "{{cookiecutter.project_slug}}" / ".github" / "workflows"
+EXPRESSION = re.compile(r"\$\{\{\s*([\w.]+)\s*\}\}")
+#: The only condition of a step that these workflows have.
+ALSO_AFTER_A_FAILURE = "${{ !cancelled() }}"
+
+Run = Callable[[str, Mapping[str, str]], Done]
+
+
+@dataclass
+class Job:
+    """What became of a job: each step that ran, and whether GitHub shows it in red."""
+
+    steps: dict[str, Done] = field(default_factory=dict)
+
+    @property
+    def red(self) -> bool:
+        return any(done.code for done in self.steps.values())
+
+    @property
+    def said(self) -> str:
+        return "\n".join(f"== {name}: exit {done.code}\n{done.said}" for name, done in self.steps.items())
+
+
+def execute(file: str, values: Mapping[str, str], run: Run) -> Job:
+    """Run the `run` steps of the one job of a workflow; `values` stand in for GitHub's expressions."""
+    (job,) = yaml.safe_load((WORKFLOWS / file).read_text(encoding="utf-8"))["jobs"].values()
+    result = Job()
+    for step in job["steps"]:
+        condition = step.get("if", "")
+        assert condition in ("", ALSO_AFTER_A_FAILURE), condition
+        if "run" in step and (condition or not result.red):
+            result.steps[step["name"]] = run(step["run"], _environment(step, values))
+    return result
+
+
+def _environment(step: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: EXPRESSION.sub(lambda found: values[found[1]], value)
+        for name, value in step.get("env", {}).items()
+    }
+
+
+def by_ssh(target: Target, commit: str, folder: Path) -> Job:
+    """deploy-ssh.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
+    checkout = clone(target.origin, Path(tempfile.mkdtemp(dir=folder)) / "checkout")
+    values = {
+        "github.sha": commit,
+        "vars.DEPLOY_HOST": target.address,
+        "vars.DEPLOY_PATH": REPOSITORY,
+        "vars.DEPLOY_KNOWN_HOSTS": target.known_hosts.read_text(),
+        "secrets.DEPLOY_SSH_KEY": target.key.read_text(),
+    }
+    # No agent, no keys and no known hosts of this machine.
+    clean = {"HOME": str(folder), "SSH_AUTH_SOCK": ""}
+
+    def run(script: str, env: Mapping[str, str]) -> Done:
+        words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+        return call(words, 1800, {**inherited(), **clean, **env}, checkout)
+
+    return execute("deploy-ssh.yml", values, run)
+
+
+def by_runner(target: Target, commit: str) -> Job:
+    """deploy-runner.yml on the host itself."""
+    values = {"github.sha": commit, "vars.DEPLOY_PATH": REPOSITORY}
+
+    def run(script: str, env: Mapping[str, str]) -> Done:
+        given = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
+        words = ["docker", "exec", *given, "--workdir", "/tmp", target.name]  # noqa: S108 (inside)
+        return call([*words, "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], 1800)
+
+    return execute("deploy-runner.yml", values, run)
+
+
+def by_pull(target: Target) -> Job:
+    """The timer's service, started now; what it said is in the journal."""
+    unit = "mailserver-deploy.service"
+    # A start of what is under way would only wait for it, and that may have looked before the push.
+    eventually(
+        lambda: target.ssh(f"systemctl show --property ActiveState {unit} | grep -q activ.*ing").code, 300
+    )
+    line = f"systemctl start {unit}"
+    since = target.shell("date +%s").strip()
+    done = target.ssh(line, limit=1800)
+    said = target.shell(f"journalctl --unit mailserver-deploy --since @{since} --output cat --no-pager")
+    return Job({"Deploy": Done(done.code, said)})
+
+
+def start_by_ssh(target: Target, commit: str) -> subprocess.Popen[str]:
+    """The same call as over-ssh.sh makes, left running, so that a test can cut the connection."""
+    words = target.ssh_words(
+        f"make --no-print-directory -C {shlex.quote(REPOSITORY)} fetch deploy REF={commit}"
+    )
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ,
+    )

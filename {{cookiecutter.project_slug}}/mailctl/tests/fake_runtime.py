@@ -150,6 +150,9 @@ class FakeRuntime:
         del state["images"][name]
         self.world.store(state)
 
+    def wait(self, service: Service) -> None:
+        pass
+
     def replace(self, service: Service) -> float:
         for half in ("stopped", "running"):
             self.step()

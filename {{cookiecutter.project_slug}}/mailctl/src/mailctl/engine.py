@@ -18,7 +18,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 VOLUME_LABEL = "com.docker.compose.volume"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 SETTINGS_LABEL = "com.docker.compose.config-hash"
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)

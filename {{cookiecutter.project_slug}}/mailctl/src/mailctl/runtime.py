@@ -82,6 +82,9 @@ class Runtime(Protocol):
     def replace(self, service: Service) -> float:
         """Start the service from the live tree in place of what runs; seconds until it is healthy."""
 
+    def wait(self, service: Service) -> None:
+        """Return when it is healthy. Raises Broken as soon as it is clear that it will not be."""
+
     def remove(self, name: str) -> None:
         """Let a service that is no longer wanted end well, and remove its container."""
 
@@ -158,7 +161,7 @@ class ComposeRuntime:
             log = self.log(service.name) if found and (not before or found.id != before.id) else ""
             said = " ".join((refusal.details or str(refusal)).split())[-300:]
             raise Broken(service.name, f"cannot be started: {said}", log) from None
-        self._wait(service)
+        self.wait(service)
         return time.monotonic() - began
 
     def remove(self, name: str) -> None:
@@ -190,7 +193,7 @@ class ComposeRuntime:
             raise Broken(service, "has no container")
         return found.id
 
-    def _wait(self, service: Service) -> None:
+    def wait(self, service: Service) -> None:
         """Until it is healthy. Raises Broken as soon as it is clear that it will not be."""
         end, pause = time.monotonic() + service.seconds, threading.Event()
         while True:

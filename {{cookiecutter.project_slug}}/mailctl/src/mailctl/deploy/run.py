@@ -192,13 +192,17 @@ def forward(host: Host, journal: Journal) -> list[Canary]:
 
 
 def tried(host: Host, journal: Journal, services: dict[str, Service]) -> list[Canary]:
-    """Remove what is no longer wanted, and send the canaries. Raises CanaryLost."""
+    """Remove what is no longer wanted, and send the canaries. Raises Broken."""
     gone = plan.orphans(host.runtime.running(), services)
     for name in gone:
         host.say(f"{name}: no longer part of the server")
         host.runtime.remove(name)
     if not journal.planned and not gone and not journal.touched:
         return []
+    # All of them come up again after a restart of the engine in the middle.
+    running = host.runtime.running()
+    for name in (name for name in services if name not in running or not running[name].ok):
+        host.runtime.wait(services[name])
     host.say("sending the canaries")
     found = host.canaries()
     if failed := next((one for one in found if not one.ok), None):

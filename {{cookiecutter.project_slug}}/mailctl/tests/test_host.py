@@ -91,3 +91,12 @@ def test_without_systemd_it_says_what_to_do_instead(
     result = cli("host", "setup")
     assert result.exit_code == 1
     assert "scripts/backup-mailserver.sh" in result.stderr and list(host.iterdir()) == []
+
+
+def test_only_a_host_that_pulls_has_a_timer_that_deploys(cli: Cli, host: Path, repo: Path) -> None:
+    env = repo / ".env"
+    env.write_text(f"{env.read_text()}DEPLOY_METHOD=ssh\n")
+    install_all(cli, host, repo)
+    assert planned(cli, "setup") == {}
+    env.write_text(env.read_text().replace("DEPLOY_METHOD=ssh", "DEPLOY_METHOD=pull"))
+    assert planned(cli, "setup").keys() == {"shop-mail-deploy.service", "shop-mail-deploy.timer"}

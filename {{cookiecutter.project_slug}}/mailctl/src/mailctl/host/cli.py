@@ -99,9 +99,10 @@ def _place(context: Context) -> "Place":
 
 def _jobs(context: Context) -> "tuple[Job, ...]":
     """Without a bucket there is nothing to upload to, and a timer would only fail every night."""
-    from mailctl.host.units import JOBS
+    from mailctl.host.units import JOBS, PULL
 
+    jobs = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
     if context.setting("BACKUP_BUCKET"):
-        return JOBS
+        return jobs
     context.out.warn('BACKUP_BUCKET is not set: no snapshot leaves this host (docs/backups.md, "Off-site")')
-    return tuple(job for job in JOBS if job.name != "sync")
+    return tuple(job for job in jobs if job.name != "sync")

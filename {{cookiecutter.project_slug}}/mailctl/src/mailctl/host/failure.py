@@ -37,12 +37,16 @@ def _log(unit: str) -> str:
 
 
 def _what_to_do(context: Context, unit: str) -> str:
+    meaning, document = "Until this is fixed, mail that arrives now is not backed up.", "backups.md"
+    if unit.endswith("-deploy"):
+        meaning = "The commit that was merged does not run on this host; what ran before does."
+        document = "deploying.md"
     return (
-        f"Until this is fixed, mail that arrives now is not backed up. Look at it and try it again:\n\n"
+        f"{meaning} Look at it and try it again:\n\n"
         f"  systemctl status {unit}\n"
         f"  cd {context.repo} && make status\n"
         f"  systemctl start {unit}\n\n"
-        f"What can be wrong: {context.repo}/docs/backups.md\n"
+        f"What can be wrong: {context.repo}/docs/{document}\n"
     )
 
 

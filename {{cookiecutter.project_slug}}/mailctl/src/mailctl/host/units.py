@@ -16,6 +16,8 @@ class Job:
     words: str
     calendar: str
     delay: str
+    #: A target of the Makefile in place of words: it may change the repository, and waits for no other job.
+    target: str = ""
 
 
 JOBS = (
@@ -24,6 +26,8 @@ JOBS = (
     Job("sync", "upload of the snapshots to S3", "sync", "*-*-* 04:00:00", "30min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
 )
+# With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
+PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull")
 
 # All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
 HARDENING = """\
@@ -92,13 +96,25 @@ def quoted(path: Path) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
+def _word(path: Path) -> str:
+    """A path as a word of a command, in which systemd replaces variables."""
+    return quoted(path).replace("$", "$$")
+
+
 def _mailctl(place: Place) -> str:
-    return quoted(place.repo / ".venv" / "bin" / "mailctl").replace("$", "$$")
+    return _word(place.repo / ".venv" / "bin" / "mailctl")
+
+
+def _call(place: Place, job: Job) -> str:
+    """The command of a job; those of mailctl take turns."""
+    if job.target:
+        return f"/usr/bin/make --no-print-directory -C {_word(place.repo)} {job.target}"
+    return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
 
 
 def _service(place: Place, job: Job) -> str:
     disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
-    turn = f"/usr/bin/flock --wait {TURN_SECONDS} {quoted(place.hdd).replace('$', '$$')}"
+    writes = f"{disks} {quoted(place.repo)}" if job.target else disks
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
@@ -109,11 +125,11 @@ OnFailure={place.project}-failed@%N.service
 
 [Service]
 Type=oneshot
-ExecStart={turn} {_mailctl(place)} {job.words}
+ExecStart={_call(place, job)}
 WorkingDirectory={str(place.repo).replace("%", "%%")}
-Environment=HOME=/root PYTHONUNBUFFERED=1 MAILCTL_FAILURE_MAIL=systemd
+Environment=HOME=/root PYTHONUNBUFFERED=1 MAILCTL_FAILURE_MAIL=systemd BUILDX_CONFIG=/tmp/buildx
 SyslogIdentifier=%N
-ReadWritePaths={disks}
+ReadWritePaths={writes}
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
@@ -140,6 +156,9 @@ def _failed(place: Place) -> str:
 [Unit]
 Description={place.project}: mail about the failure of %i
 After=docker.service
+# A timer that tries every two minutes must not send a mail each time.
+StartLimitIntervalSec=1h
+StartLimitBurst=3
 
 [Service]
 Type=oneshot

@@ -37,6 +37,10 @@ def test_a_tag_stays_while_nothing_changes(folder: Path) -> None:
     assert tags(folder) == tags(folder)
 
 
+def test_no_two_stand_ins_have_the_same_tag(folder: Path) -> None:
+    assert len(set(tags(folder).values())) == len(tags(folder))
+
+
 def test_a_changed_file_changes_its_own_tag_and_no_other(folder: Path) -> None:
     before = tags(folder)
     (folder / "nginx" / "nginx.conf").write_text("# changed\n")

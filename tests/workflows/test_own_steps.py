@@ -16,7 +16,7 @@ import yaml
 from tests.workflows.runner import TEMPLATE, git, inherited, jobs, put, scripts, step
 
 JOBS = jobs(TEMPLATE)
-RELEASE = jobs(TEMPLATE, "release")
+RELEASE = JOBS.pop("release")
 VALUES = {"${{ github.token }}": "a-token", "${{ github.ref_name }}": "v0.0.1"}
 #: Environments that Make builds, with the mark that says that one is complete.
 BUILT = {
@@ -106,7 +106,7 @@ def test_the_steps_of_a_job_pass_in_order_and_leave_nothing(job, clone, environm
 
 
 def test_a_tag_becomes_a_release_with_its_section_of_the_changelog(clone, environment, tmp_path):
-    for script, given in scripts(RELEASE["release"], VALUES):
+    for script, given in scripts(RELEASE, VALUES):
         step(script, clone, {**environment(script), **given})
     asked = (tmp_path / "gh.log").read_text(encoding="utf-8")
     assert asked == "a-token release create v0.0.1 --verify-tag --title v0.0.1 --notes - The first one.\n"

@@ -5,7 +5,7 @@ set -eu
 
 secret() {
   if [ ! -r "/run/secrets/$1" ]; then
-    echo "postfix: the secret file $1 is missing: run 'mailctl secrets init' on the host" >&2
+    echo "postfix: the secret file $1 is missing: on the host, run: make setup" >&2
     exit 78
   fi
   cat "/run/secrets/$1"

@@ -5,13 +5,14 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from edge_repo import EdgeRepo
 from fake_cloudflare import FakeCloudflare
 from fakes import FakeDocker, FakeEngine
 from typer.testing import CliRunner, Result
+from walk import COMMANDS, judge
 
 from mailctl.cli import build
 from mailctl.context import Context
@@ -65,8 +66,20 @@ def context(repo: Path) -> Context:
 
 @pytest.fixture
 def cli(repo: Path) -> Cli:
-    """Run mailctl in process: cli("secrets", "init") returns exit code, stdout and stderr."""
-    return lambda *arguments, **options: CliRunner().invoke(build(), [str(a) for a in arguments], **options)
+    """Run mailctl in process: cli("secrets", "init") returns exit code, stdout and stderr.
+
+    With --json each document is held against its schema.
+    """
+
+    def run(*arguments: object, **options: Any) -> Result:
+        words = [str(each) for each in arguments]
+        result = CliRunner().invoke(build(), words, **options)
+        command = next((c for c in COMMANDS if tuple(words[: len(c)]) == c), None)
+        if command and "--json" in words and result.stdout:
+            judge(command, result.stdout)
+        return result
+
+    return run
 
 
 @pytest.fixture

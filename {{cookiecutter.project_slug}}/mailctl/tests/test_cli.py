@@ -5,12 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from conftest import Cli
-from walk import COMMANDS
+from walk import COMMANDS, SCHEMAS
 
 from mailctl import __version__
 
+# What a command cannot be called without.
+ARGUMENTS = {
+    ("host", "failed"): ("mailserver-backup",),
+}
 HEAVY = (
     "cloudflare",
     "dns",
@@ -97,3 +102,21 @@ def test_off_a_terminal_nothing_is_coloured(repo: Path, cli: Cli, monkeypatch: p
     (repo / "secrets/valkey_password").unlink()
     result = cli("secrets", "status")
     assert "\x1b" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_prints_one_document_even_where_nothing_is_set_up(
+    cli: Cli, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No engine, no docker command, no account: each says so as JSON, and its exit code is one of ours."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    result = cli(*words, *ARGUMENTS.get(words, ()), "--json")
+    assert result.exit_code in (0, 1, 2) and result.stdout, result.stderr
+    assert not result.exception or isinstance(result.exception, SystemExit), result.exception
+
+
+def test_every_schema_belongs_to_a_command_and_is_one() -> None:
+    assert {*SCHEMAS["commands"]} <= {" ".join(words) for words in COMMANDS}
+    for schema in (SCHEMAS["refusal"], SCHEMAS["result"], *SCHEMAS["commands"].values()):
+        jsonschema.Draft202012Validator.check_schema(schema)

@@ -1,10 +1,14 @@
-"""Every command that mailctl has, found by walking the tree that it is built from."""
+"""Every command that mailctl has, by walking the tree that it is built from, and the form of its JSON."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import typer
 
+import mailctl
 from mailctl.cli import build
 
 
@@ -23,3 +27,13 @@ def _below(words: tuple[str, ...], found: Any) -> Iterator[tuple[str, ...]]:
 
 
 COMMANDS = tuple(commands())
+SCHEMAS = json.loads(Path(mailctl.__file__).with_name("documents.schema.json").read_text("utf-8"))
+
+
+def judge(words: Sequence[str], printed: str) -> None:
+    """What a command printed is one JSON document of its form, or a refusal. Raises ValidationError."""
+    document = json.loads(printed)
+    if "problems" in document and not document.get("ok"):
+        return jsonschema.validate(document, SCHEMAS["refusal"])
+    jsonschema.validate(document, SCHEMAS["result"])
+    jsonschema.validate(document, SCHEMAS["commands"].get(" ".join(words), {}))

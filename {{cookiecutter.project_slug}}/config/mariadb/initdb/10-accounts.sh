@@ -18,10 +18,10 @@ fail() {
 # Prints the secret $1; only characters that cannot end an SQL string are accepted.
 secret() {
   local file=$secrets/$1 value
-  [[ -r $file ]] || fail "secret $1 is missing at $file: run 'mailctl secrets init' and start again"
+  [[ -r $file ]] || fail "secret $1 is missing at $file: run 'make setup' and start again"
   value=$(<"$file")
   [[ $value =~ ^[A-Za-z0-9._~-]{12,}$ ]] ||
-    fail "secret $1 must be 12 or more of A-Z a-z 0-9 . _ ~ -: run 'mailctl secrets init' and start again"
+    fail "secret $1 must be 12 or more of A-Z a-z 0-9 . _ ~ -: run 'make setup' and start again"
   printf '%s' "$value"
 }
 

@@ -62,9 +62,7 @@ def identities(context: Context, file: Path | None = None) -> list[str]:
     found = [line.strip() for line in lines if line.startswith("AGE-SECRET-KEY-")]
     if not found:
         wrong = "holds no line AGE-SECRET-KEY-…"
-        raise Refused(
-            Problem("age key", wrong, "name the file that mailctl backup-key wrote", value=str(path))
-        )
+        raise Refused(Problem("age key", wrong, "name the file that make backup-key wrote", value=str(path)))
     for key in found:
         _identity(key, str(path))
     return found

@@ -9,7 +9,7 @@ import typer
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 
-LocalOption = Annotated[bool, typer.Option("--local", help="Of the stack of mailctl local up.")]
+LocalOption = Annotated[bool, typer.Option("--local", help="Of the trial that make local started.")]
 
 
 def stack(context: Context, local: bool) -> Context:

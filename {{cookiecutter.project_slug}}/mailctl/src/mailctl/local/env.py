@@ -25,7 +25,7 @@ def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> N
     write_private(target, "\n".join(lines) + "\n")
 
 
-_HEAD = "# Made by mailctl local up from .env.example. Change it freely; mailctl only adds what is missing."
+_HEAD = "# Made by make local from .env.example. Change it freely; mailctl only adds what is missing."
 
 
 def _line(name: str, value: str, literal: bool) -> str:

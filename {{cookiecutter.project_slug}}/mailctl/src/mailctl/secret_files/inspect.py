@@ -3,7 +3,7 @@
 import os
 import stat
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mailctl.secret_files.store import FOLDER_MODE, Store, opened
@@ -36,7 +36,14 @@ class Finding:
         return unusable or (self.expires_days is not None and self.expires_days < 0)
 
     def as_dict(self) -> dict[str, object]:
-        return {**asdict(self), "failed": self.failed}
+        return {**asdict(self), "due": self.due, "failed": self.failed}
+
+    @property
+    def due(self) -> str | None:
+        """The day from which a rotation is due, as YYYY-MM-DD; None where no calendar asks for one."""
+        if self.rotate_days is None or self.age_days is None:
+            return None
+        return (datetime.now(UTC) + timedelta(days=self.rotate_days - self.age_days)).date().isoformat()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from mailctl.context import Context
 if TYPE_CHECKING:
     from mailctl.secret_files.inspect import Finding, Inspection
 
-READERS_FROM_WIDTH = 72
+READERS_FROM_WIDTH = 78
 
 
 def show(context: Context, inspection: "Inspection") -> None:
@@ -35,13 +35,13 @@ def _table(findings: "tuple[Finding, ...]", width: int) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     wide = width >= READERS_FROM_WIDTH
-    for name in ("secret", "state", "mode", "age", "read by") if wide else ("secret", "state"):
+    for name in ("secret", "state", "mode", "age", "due", "read by") if wide else ("secret", "state"):
         table.add_column(name, overflow="fold", no_wrap=wide and name != "read by")
     for finding in findings:
         mode = f"{finding.mode or '-'}{'' if finding.mode_ok else '!'}"
         readers = " ".join(finding.readers) or "mailctl only"
         short = _age(finding) if finding.mode_ok and finding.age_days is not None else finding.state
-        cells = (finding.state, mode, _age(finding), readers) if wide else (short,)
+        cells = (finding.state, mode, _age(finding), finding.due or "-", readers) if wide else (short,)
         table.add_row(finding.name, *cells, style=_style(finding))
     return table
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DISK_WARNING_PERCENT = 85
 
-LocalOption = Annotated[bool, typer.Option("--local", help="Look at the stack of mailctl local up.")]
+LocalOption = Annotated[bool, typer.Option("--local", help="Look at the trial that make local started.")]
 
 
 def status(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import boto3
 
 KEY_FILE = "aws_uploader_key"
-SETTINGS = "mailctl secrets aws --from-terraform writes it"
+SETTINGS = ".venv/bin/mailctl secrets aws --from-terraform writes it"
 LATEST = "latest"
 _URI = re.compile(
     r"(?:s3://(?P<bucket>[^/]+)/(?P<prefix>(?:[^/?]+/)*?))?"
@@ -23,10 +23,16 @@ _URI = re.compile(
 )
 _HINTS = {
     "AccessDenied": ("S3 does not allow it", "with another key: --profile or --role; else: terraform apply"),
-    "NoSuchKey": ("there is no such object, or a newer version hides it", "mailctl sync --list --versions"),
+    "NoSuchKey": (
+        "there is no such object, or a newer version hides it",
+        ".venv/bin/mailctl sync --list --versions",
+    ),
     "NoSuchBucket": ("there is no such bucket", "check BACKUP_BUCKET in .env; terraform apply makes it"),
-    "InvalidAccessKeyId": ("the access key was removed or never was", "mailctl secrets aws"),
-    "SignatureDoesNotMatch": ("the secret does not belong to the access key", "mailctl secrets aws"),
+    "InvalidAccessKeyId": ("the access key was removed or never was", ".venv/bin/mailctl secrets aws"),
+    "SignatureDoesNotMatch": (
+        "the secret does not belong to the access key",
+        ".venv/bin/mailctl secrets aws",
+    ),
     "ExpiredToken": ("the sign-in has expired", "aws sso login, or run the command again"),
     "RequestTimeTooSkewed": ("this host's clock is wrong", "timedatectl set-ntp true"),
 }
@@ -95,7 +101,7 @@ def client(context: Context, where: Place, access: Access | None = None) -> Any:
     with explained("signing in to AWS"):
         session = _session(context, where.region, access or Access())
         if session.get_credentials() is None:
-            wrong, fix = f"there is no secrets/{KEY_FILE}", "mailctl secrets aws, or --profile NAME"
+            wrong, fix = f"there is no secrets/{KEY_FILE}", ".venv/bin/mailctl secrets aws, or --profile NAME"
             raise Refused(Problem("AWS credentials", wrong, fix))
         retries = {"mode": "standard", "max_attempts": 4}
         return session.client("s3", config=Config(retries=retries, connect_timeout=10, read_timeout=60))

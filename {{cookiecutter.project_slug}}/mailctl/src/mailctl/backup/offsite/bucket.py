@@ -87,7 +87,9 @@ def _deletes(s3: Any, place: Place) -> None:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 412):
                 raise
         wrong = f"may delete ({right}): whoever takes over this host could remove or hide copies"
-        raise Refused(Problem("access key", wrong, "use the uploader's own key: mailctl secrets aws"))
+        raise Refused(
+            Problem("access key", wrong, "use the uploader's own key: .venv/bin/mailctl secrets aws")
+        )
 
 
 def _code(error: Any) -> str:

@@ -73,9 +73,7 @@ def _sync(context: Context) -> None:
         refusal = (
             error
             if isinstance(error, Refused)
-            else Refused(
-                Problem("disk", f"failed: {error.strerror or error}", "fix that and run mailctl sync again")
-            )
+            else Refused(Problem("disk", f"failed: {error.strerror or error}", "fix that, then: make sync"))
         )
         problems = [problem.as_dict() for problem in refusal.problems]
         _record(context, False, {"problems": problems})

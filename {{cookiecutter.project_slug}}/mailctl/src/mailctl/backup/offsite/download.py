@@ -18,7 +18,7 @@ from mailctl.backup.snapshot import COMPONENTS, Progress, Snapshot
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 
-SEE = "mailctl sync --list shows what is there"
+SEE = ".venv/bin/mailctl sync --list shows what is there"
 
 
 def fetch(

@@ -57,7 +57,7 @@ def remote(text: bytes, key: str) -> Remote:
         if f"{found.id}/manifest.json" != key:
             raise ValueError(f"it is that of {found.id}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        fix = "use another snapshot or version: mailctl sync --list --versions"
+        fix = "use another snapshot or version: .venv/bin/mailctl sync --list --versions"
         raise Refused(Problem(key, f"is no manifest of a copy: {error}", fix)) from None
     return found
 
@@ -83,7 +83,7 @@ def load(bucket: Bucket, chain: list[str], identities: list[str]) -> Index:
             try:
                 _apply(found, json.loads(gzip.decompress(plain.read())))
             except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
-                fix = "use another snapshot: mailctl sync --list"
+                fix = "use another snapshot: .venv/bin/mailctl sync --list"
                 raise Refused(Problem("index", f"is damaged: {error}", fix, value=name)) from None
     return found
 

@@ -29,7 +29,7 @@ OUTPUTS = {
     "BACKUP_REGION": "backup_region",
     "BACKUP_PREFIX": "backup_prefix",
 }
-HOW = "terraform -chdir=terraform/s3-backup output -json | mailctl secrets aws --from-terraform -"
+HOW = "terraform -chdir=terraform/s3-backup output -json | .venv/bin/mailctl secrets aws --from-terraform -"
 
 
 @dataclass
@@ -66,7 +66,7 @@ def aws(
         out.item("in use", f"{change.key} of {user} (its secret is in secrets/{KEY_FILE}, mode 0400)")
         for old in change.removed:
             out.item("removed", old)
-        out.item("next", "mailctl sync; the key is due again in 90 days")
+        out.item("next", "make sync; the key is due again in 90 days")
         out.document({"ok": True, **change.__dict__})
 
 

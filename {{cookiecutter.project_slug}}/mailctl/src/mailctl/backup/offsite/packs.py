@@ -105,7 +105,7 @@ def extract(pack: BinaryIO, identities: list[str], wanted: Mapping[str, list[Fil
                             raise tarfile.TarError(f"{member.name} has other content than its name says")
                         written += file.size
         except _BROKEN as error:
-            fix = "use another snapshot: mailctl sync --list"
+            fix = "use another snapshot: .venv/bin/mailctl sync --list"
             raise Refused(Problem("pack", f"is damaged: {error}", fix)) from None
     return written
 
@@ -155,4 +155,4 @@ def _file(snapshot: Snapshot, path: str, sha: str) -> File:
 
 def _changed(snapshot: Snapshot, path: str, why: str) -> Refused:
     wrong = f"is not what was saved: {why}"
-    return Refused(Problem(f"{snapshot.id}/{path}", wrong, "take a new snapshot: mailctl backup"))
+    return Refused(Problem(f"{snapshot.id}/{path}", wrong, "take a new snapshot: make backup"))

@@ -7,7 +7,7 @@ from mailctl.backup.offsite.objects import Bucket, now
 from mailctl.backup.offsite.upload import Progress, manifests, read
 from mailctl.errors import Problem, Refused
 
-WHO = "sign in as an administrator of the bucket: mailctl sync --prune --profile NAME"
+WHO = "sign in as an administrator of the bucket: .venv/bin/mailctl sync --prune --profile NAME"
 
 
 @dataclass

@@ -9,7 +9,7 @@ from mailctl.backup.offsite.objects import Bucket, Entry
 from mailctl.backup.offsite.upload import Progress, manifests, read
 from mailctl.errors import Problem, Refused
 
-AGAIN = "run mailctl sync: it copies what is missing; older versions: mailctl sync --list --versions"
+AGAIN = "make sync copies what is missing; older versions: .venv/bin/mailctl sync --list --versions"
 
 
 @dataclass

@@ -31,7 +31,7 @@ GENERATED = TEMPLATE / "{{cookiecutter.project_slug}}"
 JOBS = jobs(GENERATED)
 MONTHLY = jobs(GENERATED, "monthly")
 #: Those that need more than a checkout, each with a test of its own.
-SPECIAL = {"gate", "edge"}
+SPECIAL = {"gate", "stack", "edge"}
 #: What stands in for GitHub's expressions and for the settings of the repository.
 VALUES = {
     "${{ github.token }}": "a-token",
@@ -210,6 +210,19 @@ def test_the_edge_s_plan_is_told_in_the_pull_request_by_a_token_that_only_reads(
     assert report.startswith("<!-- edge -->\n### Edge: what make edge-apply would change")
     assert "mail-api.example.com" in report and token.popitem()[1] not in report
     assert commented(environment) == ["edge.md"]
+
+
+def test_the_stack_boots_mail_goes_through_it_and_the_base_s_is_upgraded(clone, environment):
+    base = git(clone, "rev-parse", "HEAD").strip()
+    valkey = clone / "config" / "valkey" / "valkey.conf"
+    valkey.write_text(valkey.read_text(encoding="utf-8") + "# changed by a pull request\n", encoding="utf-8")
+    git(clone, "commit", "--quiet", "--all", "--message", "a pull request")
+    said = run_in_order(
+        JOBS["stack"], clone, environment, **{"${{ github.event.pull_request.base.sha }}": base}
+    )
+    assert said.count("posted, delivered, read over IMAP, removed") == 3
+    assert "virus" in said and "5 mails are still there" in said
+    assert said.index("5 mails stay in") < said.index("== after") < said.index("5 mails are still there")
 
 
 @pytest.fixture

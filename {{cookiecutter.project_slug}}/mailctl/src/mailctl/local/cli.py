@@ -75,3 +75,26 @@ def info(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         found = read_info(LocalStack.of(context))
         show_info(context.out, found)
         context.finish({"ok": True, **asdict(found)})
+
+
+@app.command()
+def check(
+    fill: Annotated[int, typer.Option(min=0, help="Leave so many mails in the mailbox.")] = 0,
+    expect: Annotated[int, typer.Option(min=0, help="So many of an earlier --fill must be there.")] = 0,
+    wait: Annotated[float, typer.Option(min=1, help="Seconds to wait for a mail.")] = 120,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Post a mail to the started local stack, read it over IMAP, and see a virus refused."""
+    from mailctl.local.check import Mailbox, checks
+    from mailctl.local.info import read_info
+    from mailctl.local.stack import LocalStack
+
+    with command(repo, as_json) as context:
+        stack = LocalStack.of(context)
+        antivirus = "clamav" in stack.compose.config()["services"]
+        steps = []
+        for step in checks(Mailbox(read_info(stack), wait), antivirus, fill, expect):
+            steps.append(step)
+            context.out.row(step.name, f"{step.detail} ({step.seconds:.1f} s)")
+        context.finish({"ok": True, "steps": [asdict(step) for step in steps]})

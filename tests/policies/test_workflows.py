@@ -56,7 +56,7 @@ PINNED = {
 }
 #: Files for tests and stand-ins that pin nothing, or whose pins are what is tested.
 NOT_OURS = re.compile(
-    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/(?:standins/[^/]+|stack/host)/Dockerfile"
+    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/(?:standins/[^/]+|(?:stack|deploy)/host)/Dockerfile"
 )
 
 
@@ -94,8 +94,9 @@ def test_zizmor_finds_nothing(folder):
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=named)
 def test_every_action_is_pinned_by_a_commit_and_names_its_version(file):
+    # The job on the host's own runner needs none.
     found = list(USES.finditer(file.read_text(encoding="utf-8")))
-    assert found
+    assert found or "self-hosted" in file.read_text(encoding="utf-8")
     for each in found:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each["uses"])
         assert re.fullmatch(r" # v\d+\.\d+\.\d+", each["comment"])
@@ -106,6 +107,7 @@ def test_every_step_is_a_make_target_that_exists(file):
     makefile = (file.parents[2] / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     for script in runs(file):
-        words = re.fullmatch(r"(?:sudo )?make ([a-z-]+)(?: [A-Z]+=\S+)*", script)
+        # On the host's own runner: in the repository there.
+        words = re.fullmatch(r"(?:sudo )?make (?:-C \"\$DEPLOY_PATH\" )?([a-z -]+?)(?: [A-Z]+=\S+)*", script)
         assert words, f"{script!r} is more than a make target"
-        assert words[1] in targets
+        assert set(words[1].split()) <= targets

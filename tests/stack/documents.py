@@ -7,12 +7,15 @@ import re
 # What tests/stack/test_host.py executes: on a host with systemd, and after its loss.
 OF_THE_HOST = (
     "docs/backups.md",
+    "docs/host.md",
     "docs/runbooks/deploy.md",
+    "docs/runbooks/disk-not-there.md",
     "docs/runbooks/lost-one-mail.md",
     "docs/runbooks/lost-one-mailbox.md",
     "docs/runbooks/lost-the-host.md",
     "docs/runbooks/lost-the-key.md",
     "docs/runbooks/roll-back.md",
+    "docs/runbooks/roll-back-the-data.md",
 )
 
 # What tests/workflows and tests/terraform execute.

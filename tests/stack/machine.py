@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.stack.stack import eventually, run
 
-IMAGE = "standin/host:trixie"
+IMAGE = "standin/{}:trixie"
 CONTEXT = Path(__file__).parent / "host"
 # systemd wants to own these; see "Running systemd inside a container" in its documents.
 SYSTEMD = (
@@ -38,21 +38,14 @@ class Machine:
     env: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, name: str, home: Path, base: str, *shared: Path) -> Machine:
-        """Start it and wait until systemd has come up."""
-        words = ("docker", "build", "--quiet", "--build-arg", f"BASE={base}", "--tag", IMAGE, ".")
-        run(*words, cwd=CONTEXT)
+    def start(cls, name: str, home: Path, base: str, *shared: Path, kind: str = "host") -> Machine:
+        """Start it and wait until systemd has come up; `kind` is a target of its Dockerfile."""
+        words = ("--quiet", "--build-arg", f"BASE={base}", "--target", kind, "--tag", IMAGE.format(kind))
+        run("docker", "build", *words, ".", cwd=CONTEXT)
         home.mkdir(parents=True, exist_ok=True)
-        # Volumes are folders of the host, and the engine's host is outside.
-        engine = run("docker", "info", "--format", "{{.DockerRootDir}}", cwd=CONTEXT).strip()
-        places = (home, *shared, f"{engine}/volumes")
-        folders = [word for path in places for word in ("--volume", f"{path}:{path}")]
-        run(
-            *("docker", "run", "--detach", "--name", name, "--hostname", name, *SYSTEMD, "--volume", SOCKET),
-            *folders,
-            IMAGE,
-            cwd=home,
-        )
+        words = ("docker", "run", "--detach", "--name", name, "--hostname", name, *SYSTEMD)
+        folders = _outside(kind, (home, *shared))
+        run(*words, *folders, IMAGE.format(kind), cwd=home)
         machine = cls(name, home, home / "mailserver")
         eventually(lambda: machine.up, limit=60)
         return machine
@@ -153,3 +146,15 @@ class Machine:
         return sorted(
             subject.decode() for subject in re.findall(rb"^Subject: (.*?)\r?$", mails, re.MULTILINE)
         )
+
+
+def _outside(kind: str, shared: tuple[Path, ...]) -> list[str]:
+    """The volumes of the container: folders of this machine, and the way to an engine."""
+    places = [f"{path}:{path}" for path in shared]
+    if kind == "host":
+        # Volumes are folders of the host, and the engine's host is outside.
+        engine = run("docker", "info", "--format", "{{.DockerRootDir}}", cwd=CONTEXT).strip()
+        places += [f"{engine}/volumes:{engine}/volumes", SOCKET]
+    else:
+        places.append("/var/lib/docker")
+    return [word for place in places for word in ("--volume", place)]

@@ -11,96 +11,27 @@ import json
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyrage
 import pytest
-from cookiecutter.main import cookiecutter
 
-from tests.stack.conftest import PREFIX, TEMPLATE
-from tests.stack.documents import blocks
+from tests.stack import damage, hosts
+from tests.stack.conftest import TEMPLATE
+from tests.stack.damage import done, failed, verify
+from tests.stack.hosts import ME, PROJECT, commands, follow, new_host, send
 from tests.stack.machine import Machine
 from tests.stack.stack import eventually, run
-from tools import standins
 
 sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/tests"))
 from s3 import REGION, Cloud  # mailctl's own tests use it too
 
-PROJECT = f"{PREFIX}-host"
-ME = "me@example.com"
-MAIL = "From: a@b.example\r\nTo: me@example.com\r\nSubject: {}\r\nMessage-ID: <{}@b.example>\r\n\r\nhello\r\n"
-ACCOUNT = """docker compose exec -T usermgmt usermgmt domain add example.com --if-missing
-printf %s 'a-Password-of-mine-1' | docker compose exec -T usermgmt usermgmt mailbox add me@example.com \
-  --password-stdin --quota 2G --name Me --if-missing"""
+# pytest finds fixtures by name in the module that uses them.
+base, folder, origin, host, timers = hosts.base, hosts.folder, hosts.origin, hosts.host, hosts.timers
 BUCKET = f"{PROJECT}-example-com-backup"
 JOBS = ("backup", "backup-weekly", "drill")
-
-
-def send(machine: Machine, *subjects: str) -> None:
-    """Deliver mails, and wait until the reader has them."""
-    for subject in subjects:
-        machine.deliver(ME, MAIL.format(subject, subject.replace(" ", ".")).encode())
-    eventually(lambda: set(subjects) <= set(machine.subjects(ME)), limit=60)
-
-
-@pytest.fixture(scope="module")
-def base(images) -> str:
-    """What the host's image starts from."""
-    return "standin/debian:trixie-slim" if images.standins else "debian:trixie-slim"
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """The hosts' disks. Not below /tmp, which the units do not see: they have one of their own."""
-    with tempfile.TemporaryDirectory(dir="/srv", prefix=f"{PROJECT}-") as path:
-        yield Path(path)
-
-
-@pytest.fixture(scope="module")
-def origin(folder) -> Path:
-    """The operator's git repository, elsewhere: the defaults, committed."""
-    work = folder / "work"
-    cookiecutter(str(TEMPLATE), no_input=True, extra_context={"project_slug": PROJECT}, output_dir=str(work))
-    identity = ("-c", "user.name=operator", "-c", "user.email=operator@example.com")
-    for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*identity, "commit", "-qm", "first")):
-        run("git", *words, cwd=work / PROJECT)
-    run("git", "clone", "-q", "--bare", str(work / PROJECT), str(folder / "origin.git"), cwd=folder)
-    shutil.rmtree(work)
-    return folder / "origin.git"
-
-
-def new_host(folder: Path, number: int, base: str, origin: Path, standin: bool) -> Machine:
-    """A machine with nothing but the clone of the repository, and the disks of its own in .env."""
-    machine = Machine.start(f"{PROJECT}-{number}", folder / f"host{number}", base, origin)
-    try:
-        machine.shell(f"git clone -q {origin} {machine.repository}", cwd=machine.home)
-        machine.shell("cp .env.example .env")
-        machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd, ADMIN_EMAIL=ME)
-        if standin:
-            override = shutil.copy(standins.override(machine.repository), machine.home / "standins.yml")
-            machine.env = {"COMPOSE_FILE": f"{machine.repository}/docker-compose.yml:{override}"}
-            machine.shell('systemctl set-environment COMPOSE_FILE="$COMPOSE_FILE"')
-    except BaseException:
-        machine.end()
-        raise
-    return machine
-
-
-@pytest.fixture(scope="module")
-def host(images, folder, base, origin) -> Iterator[Machine]:
-    """The running server on its first host, with one account and two mails."""
-    machine = new_host(folder, 1, base, origin, images.standins)
-    try:
-        machine.shell("make setup")
-        machine.shell("make deploy")
-        machine.shell(ACCOUNT)
-        send(machine, "first", "second")
-        yield machine
-    finally:
-        machine.call("docker compose down --volumes --remove-orphans --timeout 5")
-        machine.end()
 
 
 def test_setup_makes_nothing_where_a_disk_is_not_mounted(host):
@@ -124,13 +55,6 @@ def test_a_change_is_deployed_and_rolled_back_as_the_runbooks_say(host):
     assert "delay_warning_time = 3h" in host.shell("docker compose exec -T postfix postconf -n")
     assert "rolled-back" in follow(host, "docs/runbooks/roll-back.md")
     assert "delay_warning_time = 4h" in host.shell("docker compose exec -T postfix postconf -n")
-
-
-@pytest.fixture(scope="module")
-def timers(host) -> Machine:
-    """The host after `make setup-host`."""
-    host.shell("make setup-host")
-    return host
 
 
 def test_systemd_has_nothing_to_say_about_the_units(timers):
@@ -170,19 +94,6 @@ def cloud() -> Iterator[Cloud]:
     cloud = Cloud(gateway.strip())
     yield cloud
     cloud.stop()
-
-
-def commands(machine: Machine, document: str) -> list[str]:
-    """The commands of a document, with this host's disks in place of the answered ones."""
-    text = (machine.repository / document).read_text()
-    for answered, own in ((f"/srv/{PROJECT}/ssd", machine.ssd), (f"/mnt/backup-hdd/{PROJECT}", machine.hdd)):
-        text = text.replace(answered, str(own))
-    return blocks(text)
-
-
-def follow(machine: Machine, document: str) -> str:
-    """Execute every command of a document, and return all that was said."""
-    return "".join(machine.shell(block) for block in commands(machine, document))
 
 
 def secret_key(said: str) -> str:
@@ -288,6 +199,58 @@ def test_a_new_age_key_opens_the_next_snapshot_and_the_lost_one_does_not(kept, k
     assert b"BACKUP_BUCKET" in opened
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(key[0])])
+
+
+def test_data_goes_back_to_a_snapshot_and_forth_again_as_its_runbook_says(kept, timers):
+    timers.shell(hosts.ACCOUNT.replace("me@", "later@"))
+    assert "later@" not in follow(timers, "docs/runbooks/roll-back-the-data.md")
+    assert "later@" in timers.shell("docker compose exec -T usermgmt usermgmt list")
+
+
+@pytest.fixture(scope="module")
+def sound(kept, timers) -> Machine:
+    """The host with its backups made, which `make verify` finds nothing wrong with: by SSH, as from afar."""
+    timers.shell("mkdir -p ~/.ssh && ssh-keygen -qN '' -t ed25519 -f ~/.ssh/id_ed25519")
+    timers.shell("cp ~/.ssh/id_ed25519.pub ~/.ssh/authorized_keys; ssh-keyscan localhost >~/.ssh/known_hosts")
+    if files := timers.env.get("COMPOSE_FILE"):
+        # Stand-ins are the only thing of these tests that a log-in over SSH must be told.
+        timers.shell(f"echo 'SetEnv COMPOSE_FILE={files}' >/etc/ssh/sshd_config.d/standins.conf")
+        timers.shell("systemctl reload ssh")
+    timers.healthy()
+    follow(timers, "docs/host.md")
+    follow(timers, "docs/runbooks/disk-not-there.md")
+    timers.shell(f"make verify ARGS='--host ssh://root@localhost --path {timers.repository}'")
+    return timers
+
+
+def test_the_report_of_a_sound_host_is_for_people_and_programs(sound):
+    cases = ElementTree.parse(sound.repository / "reports/verify.xml").getroot().iter("testcase")  # noqa: S314
+    assert len(list(cases)) > 35
+    page = (sound.repository / "reports/verify.html").read_text()
+    assert "All is well" in page and page.count("<svg") >= 5
+
+
+def test_the_report_fits_a_phone_and_asks_for_nothing_from_elsewhere(sound, browser):
+    page, asked = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme="dark"), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"file://{sound.repository}/reports/verify.html")
+    assert len(asked) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
+
+
+@pytest.mark.parametrize("damage", damage.CHOSEN, ids=lambda one: one.name)
+def test_damage_is_found_by_the_test_that_it_belongs_to_and_no_other(sound, damage):
+    with done(sound, PROJECT, damage):
+        found = failed(verify(sound))
+    assert list(found) == [damage.found], found
+
+
+@pytest.mark.skipif(damage.WHOLE, reason="each was done alone")
+def test_much_damage_at_once_is_found_by_all_of_its_tests_and_no_other(sound):
+    with done(sound, PROJECT, *damage.TOGETHER):
+        found = failed(verify(sound))
+    assert found.keys() == {one.found for one in damage.TOGETHER}, found
 
 
 @pytest.fixture(scope="module")

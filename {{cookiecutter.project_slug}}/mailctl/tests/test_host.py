@@ -6,16 +6,22 @@ from pathlib import Path
 import pytest
 from conftest import ENV, Cli
 
-from mailctl.host import install, units
+from mailctl.host import files, install, parts, units
+from mailctl.host.files import Choices
 
 
 @pytest.fixture
 def host(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of units and one of commands, and settings that name both disks."""
+    """An empty /etc and folder of commands, and settings that name both disks; all packages are there."""
     folder = tmp_path / "units"
     folder.mkdir()
     monkeypatch.setattr(install, "UNIT_FOLDER", folder)
     monkeypatch.setattr(install, "COMMAND", tmp_path / "mailctl")
+    monkeypatch.setattr(files, "ETC", tmp_path / "etc")
+    monkeypatch.setattr(parts, "PARTS", ())
+    monkeypatch.setattr(parts, "PACKAGES", parts.Part("packages", lambda _: [], lambda _: None))
+    monkeypatch.setattr(parts, "cut_off", lambda _: {})
+    monkeypatch.setattr(parts, "ssh_ports", lambda: ("22",))
     (repo / ".env").write_text(f"{ENV}SSD_PATH={tmp_path}/ssd\nHDD_PATH={tmp_path}/hdd\nBACKUP_BUCKET=b\n")
     return folder
 
@@ -32,12 +38,21 @@ def install_all(cli: Cli, host: Path, repo: Path) -> None:
     for name, text in units.texts(place, units.JOBS).items():
         (host / name).write_text(text)
     install.COMMAND.write_text(units.wrapper(place))
+    (host / files.firewall_unit(place)).write_text(files.unit(place))
+    (docker := files.docker_settings()).parent.mkdir(parents=True)
+    docker.write_text(files.docker(None))
+    for path, text in files.texts(place, Choices(("22",))).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+OTHERS = {"shop-mail-firewall.service", "shop-mail.nft", "52shop-mail", "shop-mail.conf"}
 
 
 def test_a_dry_run_names_every_file_and_writes_none(cli: Cli, host: Path) -> None:
     jobs = {f"shop-mail-{job.name}.{kind}" for job in units.JOBS for kind in ("service", "timer")}
     plan = planned(cli, "setup")
-    assert plan.keys() == jobs | {"shop-mail-failed@.service", "mailctl"}
+    assert plan.keys() == jobs | {"shop-mail-failed@.service", "mailctl", "daemon.json"} | OTHERS
     assert {change["action"] for change in plan.values()} == {"make"}
     assert list(host.iterdir()) == [] and not install.COMMAND.exists()
 
@@ -74,7 +89,8 @@ def test_remove_takes_every_file_of_ours_and_no_other(cli: Cli, host: Path, repo
     (host / "shop-mail-own.service").write_text("[Service]\nExecStart=/bin/true\n")
     plan = planned(cli, "remove")
     assert {change["action"] for change in plan.values()} == {"remove"}
-    assert plan.keys() == {path.name for path in host.iterdir()} - {"shop-mail-own.service"} | {"mailctl"}
+    units_of_ours = {path.name for path in host.iterdir()} - {"shop-mail-own.service"}
+    assert plan.keys() == units_of_ours | {"mailctl"} | OTHERS
 
 
 def test_a_command_of_somebody_else_stays(cli: Cli, host: Path) -> None:
@@ -100,3 +116,46 @@ def test_only_a_host_that_pulls_has_a_timer_that_deploys(cli: Cli, host: Path, r
     assert planned(cli, "setup") == {}
     env.write_text(env.read_text().replace("DEPLOY_METHOD=ssh", "DEPLOY_METHOD=pull"))
     assert planned(cli, "setup").keys() == {"shop-mail-deploy.service", "shop-mail-deploy.timer"}
+
+
+def test_check_tells_what_is_missing_and_exits_1(cli: Cli, host: Path, repo: Path) -> None:
+    assert cli("host", "setup", "--check").exit_code == 1
+    install_all(cli, host, repo)
+    checked = cli("host", "setup", "--check")
+    assert checked.exit_code == 0 and "Nothing to change" in checked.stdout
+
+
+def test_the_engines_settings_keep_what_the_operator_wrote(cli: Cli, host: Path) -> None:
+    path = files.docker_settings()
+    path.parent.mkdir(parents=True)
+    path.write_text('{"data-root": "/ssd/docker", "log-opts": {"max-size": "1m"}}')
+    change = planned(cli, "setup")["daemon.json"]
+    assert '-{"data-root"' in change["diff"][1] and '+  "data-root": "/ssd/docker",' in change["diff"]
+    assert '+    "max-size": "1m",' in change["diff"]
+    path.write_text('{"log-driver": "journald"}')
+    assert "daemon.json" not in planned(cli, "setup")
+
+
+def test_the_firewall_opens_ssh_and_what_the_operator_named(cli: Cli, host: Path, repo: Path) -> None:
+    with (repo / ".env").open("a") as env:
+        env.write("HOST_OPEN_PORTS=443, 51820/udp\n")
+    install_all(cli, host, repo)
+    assert {"+    tcp dport { 22, 443 } accept", "+    udp dport { 51820 } accept"} <= set(
+        planned(cli, "setup")["shop-mail.nft"]["diff"]
+    )
+
+
+@pytest.mark.parametrize("setting", ["HOST_OPEN_PORTS=ssh", "HOST_OPEN_PORTS=70000", "HOST_USER=Deploy"])
+def test_a_choice_that_cannot_be_meant_is_refused(cli: Cli, host: Path, repo: Path, setting: str) -> None:
+    with (repo / ".env").open("a") as env:
+        env.write(f"{setting}\n")
+    refused = cli("host", "setup", "--dry-run")
+    assert refused.exit_code == 1 and setting.replace("=", " = ") in refused.stderr
+
+
+def test_what_the_firewall_would_cut_off_is_named_before_anything_changes(
+    cli: Cli, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "cut_off", lambda _: {"443": "caddy"})
+    refused = cli("host", "setup", "--dry-run")
+    assert refused.exit_code == 1 and "443 (caddy)" in refused.stderr and "HOST_OPEN_PORTS" in refused.stderr

@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "deploy": "mailctl.deploy.cli:deploy",
     "rollback": "mailctl.deploy.cli:rollback",
     "history": "mailctl.deploy.cli:history",
+    "verify": "mailctl.verify.cli:run",
+    "canaries": "mailctl.canaries.cli:run",
     "backup": "mailctl.backup.cli:backup",
     "backup-key": "mailctl.backup.cli:key",
     "scan": "mailctl.backup.cli:scan",

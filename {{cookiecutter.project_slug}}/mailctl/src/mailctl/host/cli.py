@@ -8,11 +8,14 @@ from mailctl.context import Context, JsonOption, RepoOption, command, group
 
 if TYPE_CHECKING:
     from mailctl.host.install import Change
+    from mailctl.host.parts import Host
     from mailctl.host.units import Job, Place
 
-HELP = """The host itself: systemd timers for backup, upload and drill, and mail when one of them fails.
+HELP = """The host itself, from a fresh Debian or Ubuntu to ready: Docker, firewall, updates, clock, logs, the
+folders on both disks, and systemd timers for backup, upload and drill with mail when one of them fails.
 
-setup may be repeated, and must be after each change of HDD_PATH, SSD_PATH, TZ or BACKUP_BUCKET in .env.
+setup may be repeated, and must be after each change of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET,
+HOST_OPEN_PORTS or HOST_USER in .env.
 """
 
 app = group(HELP)
@@ -21,21 +24,44 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what wo
 
 
 @app.command()
-def setup(dry_run: DryRunOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Install the timers, the failure mail, and `mailctl` on the PATH; shows each file that it changes."""
+def setup(
+    check: Annotated[bool, typer.Option("--check", help="Only say what is missing; exit 1 then.")] = False,
+    dry_run: DryRunOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring what is missing on this host; shows each thing that it makes and each file that it changes."""
+    from mailctl.host import ready
+
     with command(repo, as_json) as context:
         place, jobs = _place(context), _jobs(context)
-        _run(context, place, jobs, dry_run)
-        if not dry_run:
+        host = ready.host(context, place)
+        missing = ready.prepare(context, host, look=check or dry_run)
+        changes = _run(context, host, jobs, check or dry_run)
+        missing += ready.finish(context, host, changes, look=check or dry_run)
+        timers = [place.name(job, "timer") for job in jobs]
+        whole = not (missing or changes)
+        if whole:
+            context.out.show("Nothing to change.")
+        if not (check or dry_run):
             context.out.row("timers", f"systemctl list-timers '{place.project}-*'")
             context.out.row("try one", f"systemctl start {place.name(jobs[0], 'service')}")
+        ok = whole or not check
+        context.out.document({"ok": ok, "missing": missing, **_document(check or dry_run, changes, timers)})
+        if not ok:
+            raise typer.Exit(1)
 
 
 @app.command()
 def remove(dry_run: DryRunOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Stop the timers and remove every file that setup made; snapshots stay."""
+    """Stop the timers and the firewall, and remove every file that setup made; packages stay."""
+    from mailctl.host.parts import Host
+
     with command(repo, as_json) as context:
-        _run(context, _place(context), (), dry_run)
+        todo = _run(context, Host(_place(context)), (), dry_run)
+        if not todo:
+            context.out.show("Nothing to change.")
+        context.out.document({"ok": True, **_document(dry_run, todo, [])})
 
 
 @app.command()
@@ -54,34 +80,34 @@ def failed(
             raise typer.Exit(1)
 
 
-def _run(context: Context, place: "Place", jobs: "tuple[Job, ...]", dry_run: bool) -> None:
-    from mailctl.host import install, units
+def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) -> "list[Change]":
+    """Bring the files in line, or only show the way; without jobs they go. Returns what differed."""
+    from mailctl.host import files, install, units
 
-    wanted = {}
+    place, wanted = host.place, {}
     if jobs:
         wanted = {install.UNIT_FOLDER / name: text for name, text in units.texts(place, jobs).items()}
+        wanted |= files.texts(place, host.choices)
+        wanted[install.UNIT_FOLDER / files.firewall_unit(place)] = files.unit(place)
         if install.is_foreign(place, install.COMMAND):
             context.out.warn(f"{install.COMMAND} is not ours and stays as it is")
         else:
             wanted[install.COMMAND] = units.wrapper(place)
     todo = install.changes(place, wanted)
-    timers = [place.name(job, "timer") for job in jobs]
-    _show(context, todo, dry_run)
-    if not dry_run:
-        install.check_host()
-        install.apply(todo, timers)
-    context.out.document(
-        {"ok": True, "dry_run": dry_run, "changes": [c.as_dict() for c in todo], "timers": timers}
-    )
-
-
-def _show(context: Context, todo: "list[Change]", dry_run: bool) -> None:
+    if jobs and (change := install.docker_settings()):
+        todo.append(change)
     for change in todo:
-        context.out.row(f"would {change.action}" if dry_run else change.action, str(change.path), 12)
+        context.out.row(f"would {change.action}" if look else change.action, str(change.path), 12)
         for line in change.diff:
             context.out.row("", line, 12)
-    if not todo:
-        context.out.show("Nothing to change.")
+    if not look:
+        install.check_host()
+        install.apply(todo, [place.name(job, "timer") for job in jobs])
+    return todo
+
+
+def _document(dry_run: bool, todo: "list[Change]", timers: list[str]) -> dict[str, object]:
+    return {"dry_run": dry_run, "changes": [change.as_dict() for change in todo], "timers": timers}
 
 
 def _place(context: Context) -> "Place":

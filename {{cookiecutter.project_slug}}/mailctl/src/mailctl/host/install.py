@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailctl.errors import Problem, Refused
+from mailctl.host import files
 from mailctl.host.units import Place
 
 UNIT_FOLDER = Path("/etc/systemd/system")
 COMMAND = Path("/usr/local/bin/mailctl")
 # systemd's own sign that it is the running init: sd_booted(3).
 BOOTED = Path("/run/systemd/system")
-MODES = {UNIT_FOLDER: 0o644, COMMAND.parent: 0o755}
+MODES = {COMMAND.parent.name: 0o755, "sudoers.d": 0o440}
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ def changes(place: Place, wanted: dict[Path, str]) -> list[Change]:
     return [change for change in found if change.found != change.wanted] + gone
 
 
+def docker_settings() -> Change | None:
+    """The change of the engine's settings file, which is not ours alone; None when it is as it should be."""
+    path = files.docker_settings()
+    found = _read(path)
+    wanted = files.docker(found)
+    return Change(path, found, wanted) if wanted != found else None
+
+
 def is_foreign(place: Place, path: Path) -> bool:
     """Whether the file is there and was not made for this repository."""
     text = _read(path)
@@ -73,7 +82,7 @@ def check_host() -> None:
 
 def apply(todo: list[Change], timers: list[str]) -> None:
     """Write and remove files, then start `timers` and stop those that are gone. Raises Refused."""
-    going = [c.path.name for c in todo if c.wanted is None and c.path.suffix == ".timer"]
+    going = [c.path.name for c in todo if c.wanted is None and _is_started(c.path)]
     if going:
         systemctl("disable", "--now", *going)
     for change in todo:
@@ -82,10 +91,25 @@ def apply(todo: list[Change], timers: list[str]) -> None:
         else:
             _write(change.path, change.wanted)
     systemctl("daemon-reload")
+    _take_over({change.path for change in todo if change.wanted is not None})
     if timers:
         systemctl("enable", "--quiet", *timers)
         # A running timer keeps its old calendar until it is started again.
         systemctl("restart", *timers)
+
+
+def _is_started(path: Path) -> bool:
+    return path.suffix == ".timer" or path.name.endswith("-firewall.service")
+
+
+def _take_over(changed: set[Path]) -> None:
+    """Let running services read what changed; those that do not run yet read it when they start."""
+    if any(path.suffix == ".nft" for path in changed):
+        unit = next(path.stem for path in changed if path.suffix == ".nft")
+        systemctl("enable", "--quiet", f"{unit}-firewall.service")
+        systemctl("reload-or-restart", f"{unit}-firewall.service")
+    if any("journald" in path.parent.name for path in changed):
+        systemctl("restart", "systemd-journald")
 
 
 def systemctl(*words: str) -> str:
@@ -99,7 +123,7 @@ def systemctl(*words: str) -> str:
 
 
 def _candidates(place: Place) -> list[Path]:
-    return [*sorted(UNIT_FOLDER.glob(f"{place.project}-*")), COMMAND]
+    return [*sorted(UNIT_FOLDER.glob(f"{place.project}-*")), COMMAND, *files.names(place)]
 
 
 def _read(path: Path) -> str | None:
@@ -118,7 +142,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, "utf-8")
-        beside.chmod(MODES[path.parent])
+        beside.chmod(MODES.get(path.parent.name, 0o644))
         beside.replace(path)
     except OSError as error:
         wrong, fix = (

@@ -1,0 +1,109 @@
+"""Hosts for tests: the operator's repository elsewhere, and the running server on its first host."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+from tests.stack.conftest import PREFIX, TEMPLATE
+from tests.stack.documents import blocks
+from tests.stack.machine import Machine
+from tests.stack.stack import eventually, run
+from tools import standins
+
+PROJECT = f"{PREFIX}-host"
+ME = "me@example.com"
+MAIL = "From: a@b.example\r\nTo: me@example.com\r\nSubject: {}\r\nMessage-ID: <{}@b.example>\r\n\r\nhello\r\n"
+ACCOUNT = """docker compose exec -T usermgmt usermgmt domain add example.com --if-missing
+printf %s 'a-Password-of-mine-1' | docker compose exec -T usermgmt usermgmt mailbox add me@example.com \
+  --password-stdin --quota 2G --name Me --if-missing"""
+
+
+def send(machine: Machine, *subjects: str) -> None:
+    """Deliver mails, and wait until the reader has them."""
+    for subject in subjects:
+        machine.deliver(ME, MAIL.format(subject, subject.replace(" ", ".")).encode())
+    eventually(lambda: set(subjects) <= set(machine.subjects(ME)), limit=60)
+
+
+def commands(machine: Machine, document: str) -> list[str]:
+    """The commands of a document, with this host's disks in place of the answered ones."""
+    text = (machine.repository / document).read_text()
+    for answered, own in ((f"/srv/{PROJECT}/ssd", machine.ssd), (f"/mnt/backup-hdd/{PROJECT}", machine.hdd)):
+        text = text.replace(answered, str(own))
+    return blocks(text)
+
+
+def follow(machine: Machine, document: str) -> str:
+    """Execute every command of a document, and return all that was said."""
+    return "".join(machine.shell(block) for block in commands(machine, document))
+
+
+@pytest.fixture(scope="module")
+def base(images) -> str:
+    """What the host's image starts from."""
+    return "standin/debian:trixie-slim" if images.standins else "debian:trixie-slim"
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """The hosts' disks. Not below /tmp, which the units do not see: they have one of their own."""
+    with tempfile.TemporaryDirectory(dir="/srv", prefix=f"{PROJECT}-") as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="module")
+def origin(folder) -> Path:
+    """The operator's git repository, elsewhere: the defaults, committed."""
+    work = folder / "work"
+    cookiecutter(str(TEMPLATE), no_input=True, extra_context={"project_slug": PROJECT}, output_dir=str(work))
+    identity = ("-c", "user.name=operator", "-c", "user.email=operator@example.com")
+    for words in (("init", "-q", "-b", "main"), ("add", "-A"), (*identity, "commit", "-qm", "first")):
+        run("git", *words, cwd=work / PROJECT)
+    run("git", "clone", "-q", "--bare", str(work / PROJECT), str(folder / "origin.git"), cwd=folder)
+    shutil.rmtree(work)
+    return folder / "origin.git"
+
+
+def new_host(folder: Path, number: int, base: str, origin: Path, standin: bool) -> Machine:
+    """A machine with nothing but the clone of the repository, and the disks of its own in .env."""
+    machine = Machine.start(f"{PROJECT}-{number}", folder / f"host{number}", base, origin)
+    try:
+        machine.shell(f"git clone -q {origin} {machine.repository}", cwd=machine.home)
+        machine.shell("cp .env.example .env")
+        machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd, ADMIN_EMAIL=ME)
+        if standin:
+            override = shutil.copy(standins.override(machine.repository), machine.home / "standins.yml")
+            machine.env = {"COMPOSE_FILE": f"{machine.repository}/docker-compose.yml:{override}"}
+            machine.shell('systemctl set-environment COMPOSE_FILE="$COMPOSE_FILE"')
+    except BaseException:
+        machine.end()
+        raise
+    return machine
+
+
+@pytest.fixture(scope="module")
+def host(images, folder, base, origin) -> Iterator[Machine]:
+    """The running server on its first host, with one account and two mails."""
+    machine = new_host(folder, 1, base, origin, images.standins)
+    try:
+        machine.shell("make setup")
+        machine.shell("make deploy")
+        machine.shell(ACCOUNT)
+        send(machine, "first", "second")
+        yield machine
+    finally:
+        machine.call("docker compose down --volumes --remove-orphans --timeout 5")
+        machine.end()
+
+
+@pytest.fixture(scope="module")
+def timers(host) -> Machine:
+    """The host after `make setup-host`."""
+    host.shell("make setup-host")
+    return host

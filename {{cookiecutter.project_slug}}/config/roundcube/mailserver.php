@@ -16,6 +16,10 @@ $config['smtp_conn_options'] = $internal_tls;
 $config['managesieve_conn_options'] = $internal_tls;
 $config['managesieve_host'] = 'tls://dovecot:34190';
 
+// Read at each use, so that a new password (mailctl secrets rotate) needs no restart.
+$config['db_dsnw'] = 'mysql://roundcube:' . rawurlencode(trim(file_get_contents('/run/secrets/roundcube_db_password')))
+    . '@mariadb/roundcube';
+
 // Each user logs in to SMTP as to IMAP, so that Postfix knows who sends.
 $config['smtp_user'] = '%u';
 $config['smtp_pass'] = '%p';

@@ -14,6 +14,7 @@ from mailctl import __version__
 
 # What a command cannot be called without.
 ARGUMENTS = {
+    ("secrets", "rotate"): ("mariadb_root_password",),
     ("host", "failed"): ("mailserver-backup",),
 }
 HEAVY = (

@@ -95,11 +95,10 @@ def _age_identity() -> bytes:
 def _password(
     file: str,
     readers: tuple[str, ...],
-    account: str,
     variable: str | None = None,
 ) -> Source:
     """A database account's password: the database keeps the old one until it is changed there too."""
-    replace = f"ALTER USER {account} IDENTIFIED BY … in the database, then write the same into the file"
+    replace = f".venv/bin/mailctl secrets rotate {file}"
     make = partial(rules.alphanumeric, 32)
     return Source(file, readers, make, variable, rules.PASSWORD, DATABASE_DAYS, replace=replace)
 
@@ -116,13 +115,13 @@ def _certificate(service: str) -> Derived:
 _EMPTY_AND_AGAIN = "empty the file, put the new value into .env and run make setup"
 
 SOURCES: tuple[Source, ...] = (
-    _password("mariadb_root_password", ("mariadb",), "root", "MYSQL_ROOT_PASSWORD"),
-    _password("mariadb_owner_password", ("mariadb",), "mailserver", "MYSQL_PASSWORD"),
-    _password("usermgmt_db_password", ("mariadb", "usermgmt"), "usermgmt", "USERMGMT_DB_PASSWORD"),
-    _password("postfix_db_password", ("mariadb", "postfix"), "postfix"),
-    _password("dovecot_db_password", ("mariadb", "dovecot"), "dovecot"),
-    _password("roundcube_db_password", ("mariadb", "roundcube"), "roundcube"),
-    _password("backup_db_password", ("mariadb",), "backup@localhost"),
+    _password("mariadb_root_password", ("mariadb",), "MYSQL_ROOT_PASSWORD"),
+    _password("mariadb_owner_password", ("mariadb",), "MYSQL_PASSWORD"),
+    _password("usermgmt_db_password", ("mariadb", "usermgmt"), "USERMGMT_DB_PASSWORD"),
+    _password("postfix_db_password", ("mariadb", "postfix")),
+    _password("dovecot_db_password", ("mariadb", "dovecot")),
+    _password("roundcube_db_password", ("mariadb", "roundcube")),
+    _password("backup_db_password", ("mariadb",)),
     Source(
         "relay_password",
         ("postfix",),
@@ -131,7 +130,7 @@ SOURCES: tuple[Source, ...] = (
         rules.PROVIDER_KEY,
         PROVIDER_KEY_DAYS,
         empty_means="outgoing mail waits in the queue",
-        replace=_EMPTY_AND_AGAIN,
+        replace=".venv/bin/mailctl secrets rotate relay_password",
     ),
     Source(
         "cloudflared_token",
@@ -161,7 +160,7 @@ SOURCES: tuple[Source, ...] = (
         "MAILSERVER_API_TOKEN",
         rules.TOKEN,
         API_TOKEN_DAYS,
-        replace="write the new token as a second line, give it to the Email Worker, then remove the old line",
+        replace=".venv/bin/mailctl secrets rotate mailserver_api_tokens",
     ),
     Source("usermgmt_session_key", ("usermgmt",), partial(rules.hexadecimal, 64)),
     Source("usermgmt_admin_password", ("usermgmt",), partial(rules.readable, 20)),

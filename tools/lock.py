@@ -37,6 +37,7 @@ LOCKS = (
     Lock(f"{GENERATED}/usermgmt/requirements", "3.13"),
     Lock(f"{GENERATED}/usermgmt/requirements-dev", "3.13"),
     Lock(f"{GENERATED}/requirements-dev", "3.11", f"{GENERATED}/mailctl/requirements.txt"),
+    Lock(f"{GENERATED}/tests/host/requirements", "3.11"),
     Lock(f"{GENERATED}/requirements-update", "3.11"),
     Lock(f"{GENERATED}/requirements-audit", "3.11"),
     Lock("requirements/dev", "3.11", "requirements/new.txt"),

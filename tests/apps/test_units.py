@@ -14,7 +14,8 @@ TEMPLATE = Path(__file__).resolve().parents[2]
 # The part, and which of its tests; those on a real Postfix or MariaDB run in tests/workflows, by `make test`.
 PARTS = (
     pytest.param("mailserver-api", ("-m", "not postfix"), id="mailserver-api"),
-    pytest.param("mailctl", (), id="mailctl"),
+    # The longest: in two processes, for the others are done by then.
+    pytest.param("mailctl", ("-n", "2", "--dist", "worksteal"), id="mailctl"),
     pytest.param("usermgmt", ("-m", "not mariadb"), id="usermgmt"),
 )
 

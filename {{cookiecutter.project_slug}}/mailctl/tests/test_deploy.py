@@ -101,6 +101,12 @@ def test_only_what_changed_is_recreated_and_its_time_away_is_measured(world: Wor
     assert world.host().records.usual()["postfix"] == 1.5
 
 
+def test_what_mailctl_keeps_is_closed_to_others_from_its_first_folder_on(world: World) -> None:
+    deploy(world, world.commit(**{**OLD, "postfix": "one/two"}))
+    folder = world.host().records.folder
+    assert {each.stat().st_mode & 0o777 for each in (folder.parent, folder)} == {0o700}
+
+
 def test_who_remembers_an_address_is_started_again_after_it_changed(world: World) -> None:
     document = deploy(world, world.commit(**{**OLD, "mariadb": "one/two"}))
     assert document["recreated"] == ["mariadb", "usermgmt"]

@@ -29,6 +29,13 @@ def stack(context: Context, local: bool) -> Context:
     return trial.context
 
 
+def private(folder: Path) -> Path:
+    """Make a folder and those above it that are missing, each for its owner alone, which mkdir does not."""
+    for each in (*reversed(folder.parents), folder):
+        each.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def hdd(context: Context) -> Path:
     """HDD_PATH. Raises Refused when it is not set, or has no mailboxes: the disk is not mounted."""
     if not context.setting("HDD_PATH"):

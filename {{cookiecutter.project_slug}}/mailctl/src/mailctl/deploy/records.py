@@ -13,6 +13,7 @@ from mailctl import lock
 from mailctl.context import Context
 from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
+from mailctl.where import private
 
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"
@@ -77,7 +78,7 @@ class Records:
     @contextmanager
     def locked(self, what: str) -> Iterator[None]:
         """One deployment at a time. Raises Refused with who is at work."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(self.folder)
         with lock.exclusive(self.folder / "lock", "deploy lock", what, "changing this host"):
             yield
 
@@ -145,7 +146,7 @@ def new_id() -> str:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     """The old one or the new one, also after a power cut."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private(path.parent)
     beside = path.with_suffix(".new")
     with open(beside, "w", encoding="utf-8", opener=_private) as file:
         file.write(json.dumps(document, indent=1) + "\n")

@@ -9,7 +9,7 @@ from mailctl.backup.restore.database import CLIENT, EMPTY
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 from mailctl.runtime import Runtime, Service
-from mailctl.where import secrets
+from mailctl.where import private, secrets
 
 SERVICE, DATABASE = "usermgmt", "mailserver"
 OWNER = ("-e", "DB_USER=mailserver", "-e", "DB_PASSWORD_FILE=/run/owner")
@@ -59,7 +59,7 @@ class Schema:
         """A dump of the databases, beside the records. Raises Refused; then nothing is left of it."""
         folder = self.folder / "dumps" / id
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
+        private(folder)
         try:
             database.dump(self.context, folder)
         except BaseException:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mailctl.errors import Problem, Refused
 from mailctl.runtime import Service
+from mailctl.where import private
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Tree:
     def prepare(self, commit: str) -> Path:
         """Put the files of a commit at `stage`; what lay there goes."""
         self.clear()
-        self.stage.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(self.stage.parent)
         self._git("worktree", "add", "--quiet", "--force", "--detach", str(self.stage), commit)
         return self.stage
 

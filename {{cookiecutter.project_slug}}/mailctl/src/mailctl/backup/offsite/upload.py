@@ -268,7 +268,7 @@ def _working_folder(context: Context) -> Iterator[Path]:
     Not the lock of backups: an upload may take days, and the next backup must not wait for it.
     """
     folder = where.hdd(context) / outcomes.FOLDER / "offsite"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    where.private(folder)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,6 +11,7 @@ from typing import Any
 from mailctl.backup.restore.swap import Swap
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
+from mailctl.where import private
 
 # Preparing is taken back after a crash; everything later is carried to its end.
 PREPARING, SWAPPING, RESTORED, UNDOING, UNDONE = "preparing", "swapping", "restored", "undoing", "undone"
@@ -52,7 +53,7 @@ class Journal:
         """On the disk before anything follows from it."""
         document: dict[str, Any] = {**asdict(self), "swaps": [swap.as_dict() for swap in self.swaps]}
         del document["path"]
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(self.path.parent)
         new = self.path.with_suffix(".new")
         with open(new, "w", encoding="utf-8") as file:
             file.write(json.dumps(document, indent=2) + "\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mailctl.compose import Compose
 from mailctl.context import Context
+from mailctl.where import private
 
 # An internal network only, nothing published, and never started again after a reboot.
 OVERRIDE = """
@@ -72,7 +73,7 @@ class Scratch:
         return self.home / "compose.yml"
 
     def _write_override(self) -> None:
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(self.home)
         self._override.write_text(
             "services:" + "".join(OVERRIDE.format(service=one) for one in self.services)
         )

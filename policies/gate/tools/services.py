@@ -92,8 +92,8 @@ class ServiceTool(Tool):
         if done is None:
             return self.broken(f"no answer within {programs.TIMEOUT} seconds")
         if done.returncode in NOT_THE_CHECKER:
-            why = ", the image lacks the program" if done.returncode == NO_SUCH_PROGRAM else ""
-            return self.broken(f"exit {done.returncode}{why}: {_last(done)}")
+            why = " (the image lacks the program)" if done.returncode == NO_SUCH_PROGRAM else ""
+            return self.broken(f"exit {done.returncode}: {_last(done)}{why}")
         if not (done.returncode or self.warns):
             return Outcome()
         findings = list(self.findings(repository, service, done.stdout + "\n" + done.stderr))

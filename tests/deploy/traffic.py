@@ -36,7 +36,7 @@ class Watch:
         """Start a container on every network of the mail server; it belongs to no Compose project."""
         source = Path(__file__).with_name("watch.py").read_text()
         self.target.console(
-            f"rm -rf {self.folder} && mkdir -p {self.folder} && cat >/srv/watch/watch.py", stdin=source
+            f"rm -rf {self.folder} && mkdir -p {self.folder} && cat >/srv/watch.py", stdin=source
         )
         mounts = (
             f"--volume {self.folder}:/watch --volume /srv/watch.py:/watch.py:ro "

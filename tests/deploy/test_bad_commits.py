@@ -65,7 +65,8 @@ def test_a_bad_commit_does_not_stay_and_no_mail_is_lost(name, lab, say):
 
 def judge(lab, row: dict[str, Any], job: Job, commit: str, before: dict[str, dict[str, str]]) -> None:
     """The job is red, the message names the cause, and what ran before runs."""
-    assert job.red, job.said
+    # What was interrupted may also have come to its good end by itself.
+    assert job.red or (row["stops"] == "settled" and last(lab)["result"] == "deployed"), job.said
     said = " ".join(job.said.split())
     assert re.search(row["says"], said), job.said
     entry, after = last(lab), lab.target.containers()

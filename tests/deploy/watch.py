@@ -16,7 +16,7 @@ FOLDER = Path("/watch")
 EVERY_MAIL, EVERY_PROBE, LONGEST_RETRY = 1.0, 0.1, 10.0
 MAIL = "From: a@b.example\r\nTo: {to}\r\nSubject: {id}\r\nMessage-ID: <{id}@b.example>\r\n\r\nhello {id}\r\n"
 # What makes a service say something, and how its answer begins or what is in it.
-HTTP = b"GET %s HTTP/1.0\r\nHost: watch\r\n\r\n"
+HTTP = b"GET %s HTTP/1.0\r\nHost: nginx\r\n\r\n"
 PROBES = {
     "mariadb": (3306, b"", b"MariaDB"),
     "dovecot": (31143, b"", b"* OK"),

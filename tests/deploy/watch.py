@@ -55,6 +55,8 @@ def answers(service: str) -> bool:
 
 def probe(service: str) -> None:
     """Note each change; the down time lasts from the last answer before it to the first one after it."""
+    while not answers(service) and not over():
+        time.sleep(EVERY_PROBE)  # this container is not on all networks yet
     was, last, good = True, time.time(), 0
     note("probes", service=service, up=True)
     while not over():

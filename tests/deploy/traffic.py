@@ -17,7 +17,7 @@ ME = "me@example.com"
 NETWORKS = ("mail", "web", "data", "scan")
 # A sender whose mail is not accepted by then has found a server that does not come back.
 LIMIT = 240
-BLIP = 0.5
+BLIP = 1.5
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 from tests.deploy.test_methods import SERVICES
 from tests.deploy.traffic import traffic
 
-# Those that are down as well. rspamd is exchanged with what it remembers the address of, and Postfix greets nobody
-# whose mail it could not have scanned.
+# Those that are down as well: rspamd with what it remembers the address of, and Postfix, which greets nobody
+# whose mail could not be scanned.
 TOGETHER = {
     "rspamd": {"postfix"},
     "valkey": {"rspamd", "postfix"},

@@ -29,6 +29,7 @@ def lab(images, tmp_path_factory) -> Iterator[Lab]:
     """The host after its first deployment, with a reader."""
     kept = os.environ.get("DEPLOY_LAB")
     folder = Path(kept).absolute() if kept else tmp_path_factory.mktemp("deploy")
-    with opened(f"{PREFIX}-target", folder, FIRST_PORT, images.standins, keep=bool(kept)) as lab:
+    # The stacks of tests/stack may run beside it, on the ports before these.
+    with opened(f"{PREFIX}-target", folder, FIRST_PORT + 400, images.standins, keep=bool(kept)) as lab:
         lab.begin()
         yield lab

@@ -63,8 +63,8 @@ def opened(name: str, folder: Path, port: int, standin: bool, keep: bool = False
     if target.known_hosts.exists():
         yield lab
         return
-    target.start("standin/debian:trixie-slim" if standin else "debian:trixie-slim")
     try:
+        target.start("standin/debian:trixie-slim" if standin else "debian:trixie-slim")
         lab.origin.make(standin)
         if standin:
             target.load(needed(lab.origin.work / OVERRIDE))

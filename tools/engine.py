@@ -34,6 +34,9 @@ _OPTIONAL = {"docker-cli"}
 
 _SYSTEMD = Path("/run/systemd/system")
 _ENGINE_PID = Path("/run/docker.pid")
+_CONFIGURATION = Path("/etc/docker/daemon.json")
+# Each stack has seven networks, and an engine with its own pools has room for 31.
+_POOLS = ("--default-address-pool", "base=10.64.0.0/12,size=24")
 
 Say = Callable[[str], None]
 
@@ -224,10 +227,12 @@ def _engine_is_running() -> bool:
 
 
 def _start_detached(log: Path) -> None:
-    dockerd = shutil.which("dockerd") or "/usr/sbin/dockerd"
+    command = [shutil.which("dockerd") or "/usr/sbin/dockerd"]
+    # What somebody configured stays as it is: the engine refuses a setting that is in both places.
+    command += [] if _CONFIGURATION.exists() else _POOLS
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [dockerd], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
         )
     (cache_folder() / "dockerd.pid").write_text(f"{process.pid}\n")
 

@@ -23,6 +23,7 @@ case "$1 $2" in
   "buildx version") [ -e "$state/buildx" ] && echo 0.13.1 ;;
 esac
 """
+STARTED = "dockerd --default-address-pool base=10.64.0.0/12,size=24"
 DOCKERD = '#!/bin/sh\necho "dockerd $*" >>STATE/calls\n[ -e STATE/broken ] || echo 26.1.5 >STATE/server\n'
 SYSTEMCTL = '#!/bin/sh\necho "systemctl $*" >>STATE/calls\necho 26.1.5 >STATE/server\n'
 APT_CACHE = (
@@ -81,6 +82,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(engine, "_SYSTEMD", tmp_path / "no-systemd")
     monkeypatch.setattr(engine, "_ENGINE_PID", tmp_path / "docker.pid")
+    monkeypatch.setattr(engine, "_CONFIGURATION", tmp_path / "daemon.json")
     monkeypatch.setattr(engine, "START_SECONDS", 10)
     return machine
 
@@ -121,12 +123,18 @@ def test_on_a_bare_debian_machine_everything_is_installed_and_started(bare: Mach
     assert bare.calls == [
         "apt-get update -qq",
         "apt-get install --yes --quiet=2 docker.io docker-cli docker-compose docker-buildx",
-        "dockerd ",
+        STARTED,
     ]
     assert said[-1] == "Docker engine 26.1.5 with Compose 2.26.1 is ready"
 
 
 def test_an_installed_engine_is_started_without_installing_anything(stopped: Machine) -> None:
+    engine.ensure(quiet)
+    assert stopped.calls == [STARTED]
+
+
+def test_an_engine_that_somebody_configured_is_started_as_it_is(stopped: Machine, tmp_path: Path) -> None:
+    (tmp_path / "daemon.json").write_text("{}")
     engine.ensure(quiet)
     assert stopped.calls == ["dockerd "]
 

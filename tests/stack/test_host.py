@@ -248,7 +248,6 @@ def test_damage_is_found_by_the_test_that_it_belongs_to_and_no_other(sound, dama
     assert list(found) == [damage.found], found
 
 
-@pytest.mark.skipif(damage.WHOLE, reason="each was done alone")
 def test_much_damage_at_once_is_found_by_all_of_its_tests_and_no_other(sound):
     with done(sound, PROJECT, *damage.TOGETHER):
         found = failed(verify(sound))

@@ -53,10 +53,8 @@ def code_texts() -> Iterator[str]:
                 names = [getattr(name, "id", "") for name in node.targets[0].elts]
                 if names == ["wrong", "instead"]:
                     yield from literals(node.value)
-            if isinstance(node, ast.Dict):
-                for key, value in zip(node.keys, node.values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value == "text":
-                        yield from literals(value)
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tell":
+                yield from literals(node.args[0])
 
 
 def all_texts() -> set[str]:

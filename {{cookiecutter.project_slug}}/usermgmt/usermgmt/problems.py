@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Problem:
     """One wrong input. `wrong` and `instead` are English templates, filled from `values` when shown.
 
@@ -18,7 +18,7 @@ class Problem:
     value: str
     wrong: str
     instead: str
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         shown = f" {self.value!r}" if self.value else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import aliases, domains
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import actor, database, page_number
+from usermgmt.web.context import actor, database, page_number, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("aliases", __name__)
@@ -53,7 +53,7 @@ def add() -> Page:
             rows = aliases.add_alias(db, actor(), form.get("source", ""), form.get("destinations", ""))
     except Refused as refusal:
         return new_page(refusal.problems, 422)
-    flash({"text": "The alias {name} was saved.", "values": {"name": rows[0].source}})
+    tell("The alias {name} was saved.", name=rows[0].source)
     return back_to_list()
 
 
@@ -64,7 +64,7 @@ def switch(alias_id: int) -> Response:
     with database().transaction() as db:
         alias = aliases.set_alias_active(db, actor(), alias_id, active)
     text = "{name} to {destination} is enabled." if active else "{name} to {destination} is disabled."
-    flash({"text": text, "values": {"name": alias.source, "destination": alias.destination}})
+    tell(text, name=alias.source, destination=alias.destination)
     return back_to_list()
 
 
@@ -89,6 +89,5 @@ def delete(alias_id: int) -> Page:
             alias = aliases.delete_alias(db, actor(), alias_id)
     except Refused as refusal:
         return confirm(alias_id, refusal.problems, 422)
-    values = {"name": alias.source, "destination": alias.destination}
-    flash({"text": "{name} to {destination} was deleted.", "values": values})
+    tell("{name} to {destination} was deleted.", name=alias.source, destination=alias.destination)
     return back_to_list()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.services.logins import WINDOW, Throttled, log_in, log_out
-from usermgmt.web.context import actor, client_address, database, parts
+from usermgmt.web.context import actor, client_address, database, parts, tell
 from usermgmt.web.errors import error_page
 from usermgmt.web.sessions import admin_of_session, start_session
 
@@ -52,5 +52,5 @@ def logout() -> Response:
         with database().transaction() as db:
             log_out(db, actor())
     session.clear()
-    flash({"text": "You are logged out.", "values": {}})
+    tell("You are logged out.")
     return redirect(url_for("auth.login"), 303)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import current_app, g, request
+from flask import current_app, flash, g, request
 
 from usermgmt.database import Database
 from usermgmt.models import Admin
@@ -26,7 +26,8 @@ class Parts:
 
 def parts() -> Parts:
     """The parts of the application that handles this request."""
-    return current_app.extensions[EXTENSION]
+    found: Parts = current_app.extensions[EXTENSION]
+    return found
 
 
 def database() -> Database:
@@ -41,12 +42,19 @@ def client_address() -> str:
 
 def current_admin() -> Admin:
     """The admin who is logged in; only for pages behind the log-in."""
-    return g.admin
+    admin: Admin = g.admin
+    return admin
 
 
 def actor() -> Actor:
     """Who acts, for the audit log."""
     return Actor(current_admin().email, client_address())
+
+
+def tell(text: str, **values: str) -> None:
+    """Say `text`, translated and filled in from `values`, on the next page that this person sees."""
+    # Flask keeps whatever the session can hold; base.html reads this form.
+    flash({"text": text, "values": values})  # type: ignore[arg-type]
 
 
 def page_number() -> int:

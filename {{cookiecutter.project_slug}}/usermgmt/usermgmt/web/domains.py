@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import domains
-from usermgmt.web.context import actor, database
+from usermgmt.web.context import actor, database, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("domains", __name__)
@@ -40,7 +40,7 @@ def add() -> Page:
             domain = domains.add_domain(db, actor(), request.form.get("name", ""))
     except Refused as refusal:
         return page(refusal.problems, 422)
-    flash({"text": "The domain {name} was added.", "values": {"name": domain.name}})
+    tell("The domain {name} was added.", name=domain.name)
     return back_to_list()
 
 
@@ -51,7 +51,7 @@ def switch(domain_id: int) -> Response:
     with database().transaction() as db:
         domain = domains.set_domain_active(db, actor(), domain_id, active)
     text = "The domain {name} is enabled." if active else "The domain {name} is disabled."
-    flash({"text": text, "values": {"name": domain.name}})
+    tell(text, name=domain.name)
     return back_to_list()
 
 
@@ -76,5 +76,5 @@ def delete(domain_id: int) -> Page:
             name = domains.delete_domain(db, actor(), domain_id)
     except Refused as refusal:
         return confirm(domain_id, refusal.problems, 422)
-    flash({"text": "The domain {name} was deleted.", "values": {"name": name}})
+    tell("The domain {name} was deleted.", name=name)
     return back_to_list()

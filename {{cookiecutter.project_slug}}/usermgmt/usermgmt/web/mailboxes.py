@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
@@ -10,7 +10,7 @@ from usermgmt.passwords import generate_password
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import domains, mailboxes
-from usermgmt.web.context import actor, database, page_number, parts
+from usermgmt.web.context import actor, database, page_number, parts, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
@@ -82,7 +82,7 @@ def add() -> Page:
         return new_page(refusal.problems, 422)
     if generated:
         return render_template("password_shown.html", mailbox=mailbox, password=password), 201
-    flash({"text": "The mailbox {name} was added.", "values": {"name": mailbox.email}})
+    tell("The mailbox {name} was added.", name=mailbox.email)
     return back_to(mailbox)
 
 
@@ -115,7 +115,7 @@ def change(mailbox_id: int) -> Page:
             )
     except Refused as refusal:
         return one_page(mailbox_id, refusal.problems, 422)
-    flash({"text": "The mailbox {name} was changed.", "values": {"name": mailbox.email}})
+    tell("The mailbox {name} was changed.", name=mailbox.email)
     return back_to(mailbox)
 
 
@@ -130,7 +130,7 @@ def change_password(mailbox_id: int) -> Page:
         return one_page(mailbox_id, refusal.problems, 422)
     if generated:
         return render_template("password_shown.html", mailbox=mailbox, password=password), 200
-    flash({"text": "The password of {name} was changed.", "values": {"name": mailbox.email}})
+    tell("The password of {name} was changed.", name=mailbox.email)
     return back_to(mailbox)
 
 
@@ -141,7 +141,7 @@ def switch(mailbox_id: int) -> Response:
     with database().transaction() as db:
         mailbox = mailboxes.set_mailbox_active(db, actor(), mailbox_id, active)
     text = "The mailbox {name} is enabled." if active else "The mailbox {name} is disabled."
-    flash({"text": text, "values": {"name": mailbox.email}})
+    tell(text, name=mailbox.email)
     return back_to(mailbox)
 
 
@@ -166,5 +166,5 @@ def delete(mailbox_id: int) -> Page:
             email = mailboxes.delete_mailbox(db, actor(), mailbox_id)
     except Refused as refusal:
         return confirm(mailbox_id, refusal.problems, 422)
-    flash({"text": "The mailbox {name} was deleted; its mail is still on disk.", "values": {"name": email}})
+    tell("The mailbox {name} was deleted; its mail is still on disk.", name=email)
     return redirect(url_for("mailboxes.show"), 303)

@@ -34,7 +34,7 @@ class World:
         (root / "hdd" / "mailboxes").mkdir(parents=True)
         self.git("init", "-q")
         self.commits: list[str] = []
-        self.store({"containers": {}, "images": {}, "next": 1, "schema": None})
+        self.store({"containers": {}, "images": {}, "next": 1, "schema": None, "asked": []})
 
     def git(self, *words: str) -> str:
         return subprocess.run(
@@ -186,6 +186,8 @@ class FakeRuntime:
         return ""
 
     def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
+        state = self.world.load()
+        self.world.store({**state, "asked": [*state["asked"], [service, *words]]})
         return ""
 
     def log(self, name: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailctl.deploy import preflight, records, work
-from mailctl.errors import Refused
+from mailctl.errors import Problem, Refused
 
 EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))
 OLD = {"mariadb": "one", "postfix": "one", "usermgmt": "one"}
@@ -171,6 +171,43 @@ def test_the_timer_leaves_a_commit_alone_that_was_rolled_back_until_there_is_ano
     world.git("push", "-q", "origin", "HEAD:main")
     assert work.deploy(world.host(), "HEAD", pull=True)["ref"] == good
     is_whole(world, good)
+
+
+def test_the_timer_tries_a_refused_commit_again_only_after_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.git("clone", "-q", "--bare", ".", str(origin := world.root / "origin"))
+    world.git("remote", "add", "origin", str(origin))
+    old, new = world.commits[0], world.commit(**{**OLD, "postfix": "two"})
+    world.git("push", "-q", "origin", "HEAD:main")
+    world.git("checkout", "-q", old)
+    with monkeypatch.context() as patched:
+        patched.setattr(preflight, "refuse", no_room)
+        assert work.deploy(world.host(), "HEAD", pull=True)["result"] == "refused"
+    again = work.deploy(world.host(), "HEAD", pull=True)
+    assert again["result"] == "unchanged" and "tried again in" in again["reason"]
+    monkeypatch.setattr(work, "REFUSED_SECONDS", 0)
+    assert work.deploy(world.host(), "HEAD", pull=True)["ref"] == new
+
+
+def no_room(*_: object) -> None:
+    raise Refused(Problem("disk", "is full", "make room"))
+
+
+def test_many_refusals_leave_what_one_can_go_back_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "HISTORY", 3)
+    store = world.host().records
+    for number in range(5):
+        store.add(f"9{number}", work.result(records.REFUSED, "bad", None))
+    assert [point.ref for point in store.points()] == world.commits[:1]
+    assert len(store.history()) == 4
+
+
+@pytest.mark.parametrize("change", ["a configuration", "a broken service"])
+def test_mail_that_waited_is_delivered_at_once(world: World, change: str) -> None:
+    before = len(world.load()["asked"])
+    deploy(world, world.commit(**CHANGES[change][0]))
+    assert world.load()["asked"][before:] == [["postfix", "postqueue", "-f"]]
 
 
 def test_a_second_deployment_is_told_who_works(world: World) -> None:

@@ -111,10 +111,13 @@ class Records:
         (self.folder / "journal.json").unlink(missing_ok=True)
 
     def add(self, id: str, document: dict[str, Any]) -> None:
+        """Keep a document; of the oldest, those that one can go back to stay, however many were refused since."""
         folder = self.folder / "history"
         _write(folder / f"{id}.json", {"id": id, "at": time.time(), **document})
+        reach = [one["id"] for one in self.history() if one.get("state")][:KEPT]
         for old in sorted(folder.glob("*.json"))[:-HISTORY]:
-            old.unlink()
+            if old.stem not in reach:
+                old.unlink()
 
     def history(self) -> list[dict[str, Any]]:
         """All that ended, the newest first; what cannot be read is left out."""

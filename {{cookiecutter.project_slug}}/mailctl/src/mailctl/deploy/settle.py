@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from mailctl.errors import Refused
 from mailctl.runtime import Broken, Service
 
 T = TypeVar("T")
+MAIL = "postfix"
 # How long a roll-back waits for an engine that is being restarted, in seconds.
 ENGINE_SECONDS = 180.0
 # What a step ends with that did not work; errors of the connection to the engine are OSErrors.
@@ -78,7 +79,15 @@ def conclude(host: Host, journal: Journal) -> dict[str, Any]:
         return back(host, journal, canaries)
 
 
+def deliver_now(host: Host, journal: Journal) -> None:
+    """Mail that waits because something was away is tried at once, not when Postfix would look again."""
+    if journal.touched and MAIL in host.runtime.running():
+        with suppress(*UNDONE):
+            host.runtime.inside(MAIL, ["postqueue", "-f"])
+
+
 def _good(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]:
+    deliver_now(host, journal)
     services = host.runtime.services(host.tree.repo)
     state = plan.snapshot(
         host.runtime, host.tree, services, journal.target.ref, host.schema.now() if journal.planned else None
@@ -134,6 +143,7 @@ def back(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]
         else:
             troubles.append("the canaries do not come back after the roll-back either")
         after = []
+    deliver_now(host, journal)
     return _taken_back(host, journal, services, canaries or after, troubles)
 
 

@@ -1,5 +1,6 @@
 """What the commands do, and how they tell it."""
 
+import time
 from typing import Any
 
 from mailctl.context import Context
@@ -10,6 +11,9 @@ from mailctl.deploy.settle import conclude, discard, points, settle
 from mailctl.deploy.tree import Tree
 from mailctl.errors import Misuse, Problem, Refused
 from mailctl.format import duration
+
+# How long the timer leaves a refused commit alone, in seconds: what it lacked, such as room, may be there then.
+REFUSED_SECONDS = 1800
 
 
 def chosen(host: Host, ref: str, pull: bool) -> str:
@@ -29,8 +33,10 @@ def deploy(host: Host, ref: str, pull: bool) -> dict[str, Any]:
     """The document of what became of it."""
     settled = settle(host)
     commit = chosen(host, ref, pull)
-    if pull and (known := _known_bad(host, commit)):
-        return known
+    if pull and (reason := _known_bad(host, commit) or _just_refused(host, commit)):
+        last = host.records.points()
+        ref = last[0].ref if last else commit
+        return result(records.UNCHANGED, ref, ref, reason=reason)
     if pull and settled and settled["ref"] == commit:
         return settled
     host.tree.refuse_edits()
@@ -76,17 +82,25 @@ def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> di
     return document
 
 
-def _known_bad(host: Host, commit: str) -> dict[str, Any] | None:
-    """A commit that was taken back is not tried again by the timer, which would disturb mail each time."""
+def _known_bad(host: Host, commit: str) -> str:
+    """Why a commit that was taken back is not tried again by the timer, which would disturb mail each time."""
     bad = next((one for one in host.records.history() if one["result"] != records.REFUSED), None)
     if bad is None or commit not in (bad.get("bad"), bad["from"] if bad["ok"] else None):
-        return None
+        return ""
     if bad["result"] != records.ROLLED_BACK:
-        return None
-    reason = f"{commit[:12]} was rolled back: waiting for another (to try it again: make deploy)"
-    last = host.records.points()
-    ref = last[0].ref if last else commit
-    return result(records.UNCHANGED, ref, ref, reason=reason)
+        return ""
+    return f"{commit[:12]} was rolled back: waiting for another (to try it again: make deploy)"
+
+
+def _just_refused(host: Host, commit: str) -> str:
+    """Why the timer does not yet try a commit again that was refused: each try builds and checks everything."""
+    last = next(iter(host.records.history()), None)
+    if last is None or (last["result"], last["ref"]) != (records.REFUSED, commit):
+        return ""
+    left = last["at"] + REFUSED_SECONDS - time.time()
+    if left <= 0:
+        return ""
+    return f"{commit[:12]} was refused: tried again in {duration(left)} (at once: make deploy)"
 
 
 def show_plan(host: Host, commit: str) -> None:

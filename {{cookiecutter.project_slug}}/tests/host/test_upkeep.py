@@ -7,8 +7,12 @@ import pytest
 
 
 def jobs(server, expected):
-    needs = [name for name, setting in expected["needs"].items() if server.settings.get(setting)]
-    return [*expected["timers"], *needs]
+    def wanted(need: str) -> bool:
+        setting, _, value = need.partition("=")
+        found = server.settings.get(setting)
+        return found == value if value else bool(found)
+
+    return [*expected["timers"], *(name for name, need in expected["needs"].items() if wanted(need))]
 
 
 def test_every_timer_waits_for_its_next_run(server, expected):

@@ -12,7 +12,7 @@ import yaml
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 # Of .env, only what is no secret.
-SETTINGS = ("BACKUP_BUCKET", "HOST_OPEN_PORTS", "HOST_USER", "LAN_ADDRESS", "WEBMAIL_HOST")
+SETTINGS = ("BACKUP_BUCKET", "DEPLOY_METHOD", "HOST_OPEN_PORTS", "HOST_USER", "LAN_ADDRESS", "WEBMAIL_HOST")
 FIGURES = pytest.StashKey[list]()
 
 

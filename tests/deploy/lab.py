@@ -39,9 +39,9 @@ class Lab:
         """An image with Python, which the host has."""
         return "standin/python:3.13" if self.standin else "python:3.13-slim-trixie"
 
-    def deploy(self, commit: str) -> Job:
+    def deploy(self, commit: str, user: str = "root") -> Job:
         """As a merge does, by SSH."""
-        return by_ssh(self.target, commit, self.target.folder)
+        return by_ssh(self.target, commit, self.target.folder, user)
 
     def begin(self) -> None:
         """Deploy for the first time, and make an account for a reader."""

@@ -76,9 +76,9 @@ class Target:
     def origin(self) -> Path:
         return self.folder / "origin.git"
 
-    @property
-    def address(self) -> str:
-        return f"ssh://root@127.0.0.1:{self.port}"
+    def address(self, user: str = "root") -> str:
+        """Whom to log in as, and where."""
+        return f"ssh://{user}@127.0.0.1:{self.port}"
 
     def ssh_words(self, line: str) -> list[str]:
         options = {"UserKnownHostsFile": self.known_hosts, "StrictHostKeyChecking": "yes", "BatchMode": "yes"}
@@ -88,7 +88,7 @@ class Target:
             "-i",
             str(self.key),
             *flags,
-            self.address,
+            self.address(),
             f"bash -euo pipefail -c {shlex.quote(line)}",
         ]
 

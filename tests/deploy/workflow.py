@@ -62,12 +62,12 @@ def _environment(step: Mapping[str, Any], values: Mapping[str, str]) -> dict[str
     }
 
 
-def by_ssh(target: Target, commit: str, folder: Path) -> Job:
+def by_ssh(target: Target, commit: str, folder: Path, user: str = "root") -> Job:
     """deploy-ssh.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
     checkout = clone(target.origin, Path(tempfile.mkdtemp(dir=folder)) / "checkout")
     values = {
         "github.sha": commit,
-        "vars.DEPLOY_HOST": target.address,
+        "vars.DEPLOY_HOST": target.address(user),
         "vars.DEPLOY_PATH": REPOSITORY,
         "vars.DEPLOY_KNOWN_HOSTS": target.known_hosts.read_text(),
         "secrets.DEPLOY_SSH_KEY": target.key.read_text(),

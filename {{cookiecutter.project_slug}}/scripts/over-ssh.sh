@@ -22,4 +22,7 @@ if [ -n "${DEPLOY_KNOWN_HOSTS:-}" ]; then
   options+=(-o "UserKnownHostsFile=$keys/known_hosts")
 fi
 printf -v words ' %q' "$DEPLOY_PATH" "$@"
-ssh "${options[@]}" -- "$DEPLOY_HOST" "make --no-print-directory -C$words"
+# Repository and secrets are root's; HOST_USER becomes root by sudo, as make setup-host allows it.
+# shellcheck disable=SC2016  # expanded on the host
+become='$(test "$(id -u)" = 0 || echo sudo -n)'
+ssh "${options[@]}" -- "$DEPLOY_HOST" "$become make --no-print-directory -C$words"

@@ -109,14 +109,19 @@ def _user(host: Host) -> list[str]:
     name = host.choices.user
     if not name:
         return []
-    if not (_answer("id", "-u", name)):
-        return [f"user {name}"]
-    return [] if "docker" in _answer("id", "-nG", name).split() else [f"user {name} in the group docker"]
+    missing = [] if _which("sudo") else ["sudo"]
+    if not _answer("id", "-u", name):
+        missing.append(f"user {name}")
+    elif "docker" not in _answer("id", "-nG", name).split():
+        missing.append(f"user {name} in the group docker")
+    return missing
 
 
 def _make_user(host: Host) -> None:
     """Without a password; the operator puts the public key into ~/.ssh/authorized_keys."""
     name = host.choices.user
+    if not _which("sudo"):
+        _apt("install", "--yes", "--no-install-recommends", "sudo")
     if not _answer("id", "-u", name):
         _call("useradd", "--create-home", "--shell", "/bin/bash", name)
     _call("usermod", "--append", "--groups", "docker", name)

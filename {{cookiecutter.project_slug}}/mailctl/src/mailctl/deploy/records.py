@@ -111,7 +111,7 @@ class Records:
         (self.folder / "journal.json").unlink(missing_ok=True)
 
     def add(self, id: str, document: dict[str, Any]) -> None:
-        """Keep a document; of the oldest, those that one can go back to stay, however many were refused since."""
+        """Keep a document; those that one can go back to stay, however many were refused since."""
         folder = self.folder / "history"
         _write(folder / f"{id}.json", {"id": id, "at": time.time(), **document})
         reach = [one["id"] for one in self.history() if one.get("state")][:KEPT]
@@ -144,7 +144,8 @@ class Records:
 
 def new_id() -> str:
     """Sorts by time, and fits into an image's tag."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.{time.time_ns() // 1_000_000 % 1000:03}Z"
+    seconds, rest = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{rest:03}Z"
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

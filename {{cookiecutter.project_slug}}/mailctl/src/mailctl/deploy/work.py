@@ -12,7 +12,7 @@ from mailctl.deploy.tree import Tree
 from mailctl.errors import Misuse, Problem, Refused
 from mailctl.format import duration
 
-# How long the timer leaves a refused commit alone, in seconds: what it lacked, such as room, may be there then.
+# How long the timer leaves a refused commit alone, in seconds: what it lacked may be there then.
 REFUSED_SECONDS = 1800
 
 
@@ -83,7 +83,7 @@ def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> di
 
 
 def _known_bad(host: Host, commit: str) -> str:
-    """Why a commit that was taken back is not tried again by the timer, which would disturb mail each time."""
+    """Why the timer does not try a commit again that was taken back: it would disturb mail each time."""
     bad = next((one for one in host.records.history() if one["result"] != records.REFUSED), None)
     if bad is None or commit not in (bad.get("bad"), bad["from"] if bad["ok"] else None):
         return ""
@@ -93,7 +93,7 @@ def _known_bad(host: Host, commit: str) -> str:
 
 
 def _just_refused(host: Host, commit: str) -> str:
-    """Why the timer does not yet try a commit again that was refused: each try builds and checks everything."""
+    """Why the timer does not yet try a refused commit again: each try builds and checks everything."""
     last = next(iter(host.records.history()), None)
     if last is None or (last["result"], last["ref"]) != (records.REFUSED, commit):
         return ""

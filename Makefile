@@ -11,7 +11,7 @@ POLICIES := .venv-policies
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks upgrades release
+.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks upgrades release types
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,7 +108,13 @@ release: $(VENV)/.new ## A release of GitHub for a tag, told with its section of
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)
 	@SCREENSHOTS=1 $(RUN) -m pytest tests/stack/test_screenshots.py
 
-lint: $(VENV)/.dev ## Formatting and common mistakes
+# What mypy knows of the libraries is kept beside them, one file for each module: the generated `make types` shares it in the tests.
+types: export MYPY_CACHE_DIR ?= $(CURDIR)/$(VENV)/.mypy
+types: $(VENV)/.dev ## Types of the Python packages of the generated repository, strictly
+	@for part in mailserver-api usermgmt; do \
+	  echo "== $$part"; (cd "{{cookiecutter.project_slug}}/$$part" && "$(CURDIR)/$(VENV)/bin/mypy") || exit 1; done
+
+lint: $(VENV)/.dev types ## Formatting, types and common mistakes
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/yamllint --strict .
 

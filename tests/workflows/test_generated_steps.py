@@ -134,7 +134,15 @@ def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
     # The gate's environment of this checkout is the one that the clone would build.
     gate = str(TEMPLATE / ".venv-gate")
     step("make --silent .venv-gate/.done", TEMPLATE, inherited())
-    own = {"PATH": path, "GH_LOG": str(tmp_path / "gh.log"), "GATE": gate, "MAILS": "5"}
+    # So does what `make lint` of this checkout has learned of the libraries' types.
+    types = str(TEMPLATE / ".venv" / ".mypy")
+    own = {
+        "PATH": path,
+        "GH_LOG": str(tmp_path / "gh.log"),
+        "GATE": gate,
+        "MYPY_CACHE_DIR": types,
+        "MAILS": "5",
+    }
     return {**inherited(), **base_images, **ports, **own}
 
 

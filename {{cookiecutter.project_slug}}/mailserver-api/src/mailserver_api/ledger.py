@@ -77,7 +77,8 @@ class Ledger:
     def _select(self, db: sqlite3.Connection, key: str) -> tuple[str, str | None, int, str] | None:
         since = int(self._clock()) - self._remember
         found = "SELECT verdict, queue_id, code, text FROM outcomes WHERE key = ? AND at >= ?"
-        return db.execute(found, (key, since)).fetchone()
+        row: tuple[str, str | None, int, str] | None = db.execute(found, (key, since)).fetchone()
+        return row
 
     def _flush(self) -> None:
         rows = [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -1,21 +1,27 @@
 """What the API description says beyond what FastAPI reads from the routes: headers, raw body, answers."""
 
+from typing import Any
+
 from fastapi.responses import PlainTextResponse
 
 from mailserver_api.problems import VERDICT_HEADER
 from mailserver_api.verdicts import Verdict
 
-_TEXT, _WHETHER = {"type": "string"}, {"type": "boolean"}
+#: A part of the description: an object of JSON.
+Part = dict[str, Any]
+
+_TEXT: Part = {"type": "string"}
+_WHETHER: Part = {"type": "boolean"}
 
 
-def _answer(title: str, media: str = "application/json", /, **properties: dict) -> dict:
+def _answer(title: str, media: str = "application/json", /, **properties: Part) -> Part:
     """An answer that is an object; its properties are required, but for those with a default."""
     required = [name for name, schema in properties.items() if "default" not in schema]
     schema = {"type": "object", "required": required, "properties": properties}
     return {"description": title, "content": {media: {"schema": schema}}}
 
 
-def _problem(verdict: Verdict) -> dict:
+def _problem(verdict: Verdict) -> Part:
     labels = {"enum": [verdict.label for verdict in Verdict]}
     texts = dict.fromkeys(("type", "title", "detail"), _TEXT)
     body = _answer(
@@ -25,15 +31,15 @@ def _problem(verdict: Verdict) -> dict:
     return {**body, "headers": {name: {"schema": _TEXT, "required": True} for name in names}}
 
 
-def _header(name: str, text: str, example: str) -> dict:
+def _header(name: str, text: str, example: str) -> Part:
     schema = {"type": "string", "minLength": 1, "example": example}
     return {"name": name, "in": "header", "required": True, "description": text, "schema": schema}
 
 
-_STATUS = {"status": _TEXT, "reasons": {"type": "array", "items": _TEXT, "default": []}}
-_TOKEN = {"security": [{"bearer": []}]}
+_STATUS: Part = {"status": _TEXT, "reasons": {"type": "array", "items": _TEXT, "default": []}}
+_TOKEN: Part = {"security": [{"bearer": []}]}
 SECURITY = {"bearer": {"type": "http", "scheme": "bearer", "description": "A line of the tokens file"}}
-MESSAGES: dict = {
+MESSAGES: Part = {
     "responses": {
         **{verdict.status: _problem(verdict) for verdict in Verdict},
         200: _answer(
@@ -53,9 +59,9 @@ MESSAGES: dict = {
         },
     },
 }
-HEALTH: dict = {"responses": {200: _answer("Alive", **_STATUS)}}
-READY: dict = {"responses": {200: _answer("Ready", **_STATUS), 503: _answer("Not ready", **_STATUS)}}
-METRICS: dict = {
+HEALTH: Part = {"responses": {200: _answer("Alive", **_STATUS)}}
+READY: Part = {"responses": {200: _answer("Ready", **_STATUS), 503: _answer("Not ready", **_STATUS)}}
+METRICS: Part = {
     "response_class": PlainTextResponse,
     "responses": {401: _problem(Verdict.UNAUTHORIZED), 503: _problem(Verdict.TEMPORARY)},
     "openapi_extra": _TOKEN,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
@@ -130,7 +131,7 @@ def _refuse_odd_framing(request: Request) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _place(parts: Parts, deadline: float):
+async def _place(parts: Parts, deadline: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
             await parts.receiving.acquire()

@@ -55,14 +55,16 @@ class Session:
         self._extensions: set[str] = set()
         self._idle_since = 0.0
         self.stage = Stage.CONNECT
+        self._is_connected = False
         self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter | None = None
+        self._writer: asyncio.StreamWriter
 
     async def connect(self) -> None:
         """Connect, encrypt if demanded, and be ready for MAIL, within the server's connect_timeout."""
         server = self._server
         async with asyncio.timeout(server.connect_timeout):
             self._reader, self._writer = await asyncio.open_connection(server.host, server.port)
+            self._is_connected = True
             await self._expect(Stage.CONNECT, 220)
             await self._ehlo()
             if server.ca_file is not None:
@@ -126,7 +128,7 @@ class Session:
 
     async def close(self) -> None:
         """Say QUIT and hang up, shortly waiting for postfix to do so first: it counts open sessions."""
-        if self._writer is None:
+        if not self._is_connected:
             return
         with contextlib.suppress(*BREAKS):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -150,6 +152,8 @@ class Session:
         transport = await loop.start_tls(
             self._writer.transport, protocol, context, server_hostname=self._server.host
         )
+        if transport is None:
+            raise EOFError("the connection was closed")
         protocol.connection_made(transport)
         self._plain = self._writer  # kept, as one that is collected closes the connection
         self._reader, self._writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -206,11 +210,13 @@ class Pool:
         await asyncio.gather(*(session.close() for session in idle))
 
     async def _converse(self, begin: Step, finish: Step, seconds: float) -> Outcome:
-        session, is_good = self._idle.pop() if self._idle else None, False
+        is_used, is_good = bool(self._idle), False
+        session = self._idle.pop() if is_used else Session(self._server)
         try:
             async with asyncio.timeout(seconds):
-                if session is None or not await self._begins(session, begin):
-                    session = Session(self._server)
+                if is_used and not await self._begins(session, begin):
+                    session, is_used = Session(self._server), False
+                if not is_used:
                     await session.connect()
                     await begin(session)
                 reply = await finish(session)
@@ -223,7 +229,7 @@ class Pool:
             if is_good:
                 session.rest()
                 self._idle.append(session)
-            elif session is not None:
+            else:
                 await session.close()
         return Outcome(Verdict.ACCEPTED if is_good else classify(reply), reply, reply.queue_id)
 

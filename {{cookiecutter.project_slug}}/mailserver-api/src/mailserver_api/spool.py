@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from mailserver_api.addresses import Envelope
 from mailserver_api.fingerprint import Fingerprint
@@ -19,7 +19,7 @@ MEMORY_BYTES = 256 * 1024
 class Message:
     """A received message: open file, size in bytes, key for recognizing it, whether a byte is above 127."""
 
-    file: BinaryIO
+    file: IO[bytes]
     size: int
     key: str
     is_8bit: bool
@@ -39,9 +39,9 @@ class Spool:
         for leftover in self._folder.iterdir():
             leftover.unlink()
 
-    def open(self, memory_bytes: int = MEMORY_BYTES) -> BinaryIO:
+    def open(self, memory_bytes: int = MEMORY_BYTES) -> IO[bytes]:
         """A new file, on disk once it is larger than that; then writing to it may raise OSError."""
-        return tempfile.SpooledTemporaryFile(memory_bytes, buffering=0, dir=self._folder)
+        return tempfile.SpooledTemporaryFile(memory_bytes, buffering=0, dir=str(self._folder))
 
     def refuse_early(self, content_length: str | None) -> None:
         """Raise too-large before a byte is read, if the caller announced too many."""
@@ -62,7 +62,9 @@ class Spool:
                 raise Problem(Verdict.TEMPORARY, f"The spool cannot be written: {error.strerror}") from error
             raise
 
-    async def _write(self, chunks: AsyncIterator[bytes], file: BinaryIO, fingerprint: Fingerprint) -> Message:
+    async def _write(
+        self, chunks: AsyncIterator[bytes], file: IO[bytes], fingerprint: Fingerprint
+    ) -> Message:
         size, is_8bit, buffer = 0, False, bytearray()
         async for chunk in chunks:
             size += len(chunk)
@@ -86,7 +88,7 @@ class Spool:
         return Problem(Verdict.TOO_LARGE, f"A message may have at most {self._max} bytes.", limit=self._max)
 
 
-def _write_all(file: BinaryIO, data: bytes | bytearray) -> None:
+def _write_all(file: IO[bytes], data: bytes | bytearray) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

@@ -134,7 +134,7 @@ def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
     # The gate's environment of this checkout is the one that the clone would build.
     gate = str(TEMPLATE / ".venv-gate")
     step("make --silent .venv-gate/.done", TEMPLATE, inherited())
-    # So does what `make lint` of this checkout has learned of the libraries' types.
+    # What `make lint` of this checkout knows of the libraries' types holds there too.
     types = str(TEMPLATE / ".venv" / ".mypy")
     own = {
         "PATH": path,

@@ -14,7 +14,7 @@ from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services.admins import create_first_admin
 from usermgmt.settings import Settings
-from usermgmt.web import aliases, auth, domains, errors, headers, health, i18n, mailboxes, overview
+from usermgmt.web import aliases, auth, display, domains, errors, headers, health, i18n, mailboxes, overview
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
 from usermgmt.web.sessions import IDLE, csrf, csrf_field
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> Flask:
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters["readable"] = readable_domain
-    for module in (health, auth, overview, domains, mailboxes, aliases):
+    for module in (health, auth, display, overview, domains, mailboxes, aliases):
         app.register_blueprint(module.blueprint)
     for module in (i18n, headers, errors):
         module.init_app(app)

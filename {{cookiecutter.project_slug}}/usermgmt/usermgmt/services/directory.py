@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -120,9 +120,13 @@ def save(session: Session, row: object, taken: Problem) -> None:
 def counts(session: Session) -> dict[str, int]:
     """How many domains, mailboxes and aliases there are, and how many of them are disabled."""
     found: dict[str, int] = {}
-    for name, table in (("domains", Domain), ("mailboxes", Mailbox), ("aliases", Alias)):
+    for name, table in (("domains", Domain), ("mailboxes", Mailbox)):
         found[name] = session.scalar(select(func.count()).select_from(table)) or 0
         disabled = select(func.count()).select_from(table).where(table.active.is_(False))
         found[name + "_disabled"] = session.scalar(disabled) or 0
+    # An alias is an address, however many destinations it has; it is on while one of them is.
+    sources = select(func.count(distinct(Alias.source)))
+    found["aliases"] = session.scalar(sources) or 0
+    found["aliases_disabled"] = found["aliases"] - (session.scalar(sources.where(Alias.active)) or 0)
     found["quota_bytes"] = int(session.scalar(select(func.sum(Mailbox.quota_bytes))) or 0)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_domain
@@ -25,8 +25,9 @@ class DomainRow:
 
 
 def count_by_domain(session: Session, table: type[Mailbox] | type[Alias]) -> dict[int, int]:
-    """Rows of `table` for each domain id."""
-    query = select(table.domain_id, func.count()).group_by(table.domain_id)
+    """Mailboxes or aliases for each domain id; an alias counts once, however many destinations it has."""
+    address = Mailbox.id if table is Mailbox else Alias.source
+    query = select(table.domain_id, func.count(distinct(address))).group_by(table.domain_id)
     return {domain_id: count for domain_id, count in session.execute(query)}
 
 

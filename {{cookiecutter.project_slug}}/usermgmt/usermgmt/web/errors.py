@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, make_response, render_template
+from flask import Flask, Response, g, make_response, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from usermgmt.problems import Missing
+from usermgmt.web.sessions import admin_of_session
 
 log = logging.getLogger("usermgmt")
 RETRY_SECONDS = "10"
@@ -30,6 +31,9 @@ TEXTS = {
 def error_page(status: int) -> Response:
     """The page for a status."""
     title, advice = TEXTS.get(status, TEXTS[500])
+    if "admin" not in g and status < 500:
+        # Whoever is logged in keeps the navigation also where no page is.
+        g.admin = admin_of_session()
     response = make_response(render_template("error.html", title=title, advice=advice), status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_SECONDS

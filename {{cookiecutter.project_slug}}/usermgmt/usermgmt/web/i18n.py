@@ -1,43 +1,90 @@
-"""English is the source; other languages are catalogs of English text to translation."""
+"""Language and time zone of a page: what the person chose, else what the browser prefers.
+
+English is the source. The other languages are gettext catalogs in `translations`, read as they are: no build
+step can be forgotten. Texts keep `{name}` for values, so that services can carry them untranslated.
+"""
 
 from __future__ import annotations
 
-import json
+from datetime import datetime
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
-from flask import Flask, Response, request
+import pytz
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+from flask import Flask, Response, current_app, request
+from flask_babel import Babel, Domain, format_datetime, get_locale
 
 FOLDER = Path(__file__).parent / "translations"
+LANGUAGES = {"en": "English", "ja": "日本語"}
 SOURCE = "en"
+ZONES = tuple(pytz.common_timezones)
+YEAR_SECONDS = 365 * 24 * 3600
+TEXTS = Domain(translation_directories=[])
 
 
 @cache
-def catalogs() -> dict[str, dict[str, str]]:
-    """All catalogs by language."""
-    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("*.json")}
+def catalog(language: str) -> Translations:
+    """What a language's `.po` file says; empty for the source."""
+    file, compiled = FOLDER / language / "LC_MESSAGES" / "messages.po", BytesIO()
+    if file.exists():
+        with file.open("rb") as text:
+            write_mo(compiled, read_po(text, locale=language))
+    compiled.seek(0)
+    return Translations(compiled if file.exists() else None)
+
+
+def cookie_name(name: str) -> str:
+    """The name under which a choice is kept; only this host can set it where there is TLS."""
+    return f"__Host-{name}" if current_app.config["SESSION_COOKIE_SECURE"] else name
 
 
 def language() -> str:
-    """What the browser prefers of what there is."""
-    return request.accept_languages.best_match([SOURCE, *catalogs()], SOURCE) or SOURCE
+    """The language of this request."""
+    chosen = request.cookies.get(cookie_name("language"), "")
+    return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES, SOURCE)
+
+
+def zone() -> str:
+    """The time zone of this request."""
+    chosen = request.cookies.get(cookie_name("timezone"), "")
+    return chosen if chosen in ZONES else "UTC"
+
+
+def remember(response: Response, name: str, value: str) -> None:
+    """Keep a choice for a year in this browser."""
+    secure = current_app.config["SESSION_COOKIE_SECURE"]
+    response.set_cookie(
+        cookie_name(name), value, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax"
+    )
 
 
 def translate(text: str, **values: object) -> str:
     """`text` in the language of this request, with `{name}` filled in from `values`."""
-    template = catalogs().get(language(), {}).get(text, text)
+    template = TEXTS.gettext(text)
     return template.format(**values) if values else template
+
+
+def moment(at: datetime) -> str:
+    """A stored time (UTC without a zone) as the reader writes it, in the reader's zone."""
+    return format_datetime(pytz.utc.localize(at), "medium")
 
 
 def name_language(response: Response) -> Response:
     """Tell caches and readers which language the page is in."""
     if response.mimetype == "text/html":
-        response.content_language = [language()]
-        response.vary.add("Accept-Language")
+        response.content_language = [str(get_locale())]
+        response.vary.update(("Accept-Language", "Cookie"))
     return response
 
 
 def init_app(app: Flask) -> None:
-    """Make `_()` and `language()` known to templates."""
-    app.jinja_env.globals.update(_=translate, language=language)
+    """Make `_()`, `language()` and the filter `moment` known to templates."""
+    Babel(app, configure_jinja=False, locale_selector=language, timezone_selector=zone)
+    TEXTS.cache.update({(name, "messages"): catalog(name) for name in LANGUAGES})
+    app.jinja_env.globals.update(_=translate, language=language, languages=LANGUAGES, zone=zone)
+    app.jinja_env.filters["moment"] = moment
     app.after_request(name_language)

@@ -1,0 +1,58 @@
+"""usermgmt on a port of this machine, and a browser beside it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import text
+from werkzeug.serving import make_server
+
+from tests.stack.conftest import BROWSER_FLAGS
+
+USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "usermgmt"
+EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
+
+
+@contextmanager
+def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
+    """The application with its schema and first admin on a free port, served as `host`."""
+    sys.path.insert(0, str(USERMGMT))
+    from usermgmt.app import create_app
+    from usermgmt.models import Base
+    from usermgmt.settings import Settings
+    from usermgmt.web.context import EXTENSION
+
+    kept: dict[str, Any] = {"bcrypt_rounds": 4, "cookie_secure": tls}
+    app = create_app(Settings(f"sqlite:///{folder}/db", "k" * 64, host, EMAIL, PASSWORD, **kept))
+    engine = app.extensions[EXTENSION].database.engine
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context="adhoc" if tls else None)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        engine.dispose()
+        sys.path.remove(str(USERMGMT))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "usermgmt"]:
+            del sys.modules[name]
+
+
+@contextmanager
+def chromium(*flags: str) -> Iterator[Browser]:
+    """A browser that asks nobody else for anything."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=[*BROWSER_FLAGS, *flags]
+        )
+        yield browser
+        browser.close()

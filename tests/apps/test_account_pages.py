@@ -1,0 +1,150 @@
+"""The account pages in a real browser: on a desktop and a phone, light and dark, in both languages.
+
+Every page is looked at by axe, the checker of accessibility; the screenshots stay with the artifacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.apps.pages import EMAIL, PASSWORD, chromium, usermgmt
+from tests.stack.stack import ARTIFACTS
+
+PAGES = (
+    "/",
+    "/domains",
+    "/mailboxes",
+    "/mailboxes/new",
+    "/mailboxes/1",
+    "/mailboxes/1/delete",
+    "/aliases",
+    "/aliases/new",
+    "/display",
+    "/nothing",
+)
+DESKTOP, PHONE = {"width": 1200, "height": 800}, {"width": 375, "height": 740}
+
+
+class View(NamedTuple):
+    """How somebody looks at a page."""
+
+    name: str
+    size: dict[str, int]
+    scheme: str
+    locale: str
+
+
+# Every look, every language and both sizes, not all of their combinations.
+VIEWS = (
+    View("desktop-light-en", DESKTOP, "light", "en-US"),
+    View("phone-dark-ja", PHONE, "dark", "ja-JP"),
+    View("phone-light-en", PHONE, "light", "en-US"),
+    View("desktop-dark-ja", DESKTOP, "dark", "ja-JP"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """usermgmt on this machine."""
+    with usermgmt(tmp_path_factory.mktemp("pages"), "localhost", tls=False) as port:
+        yield f"http://localhost:{port}"
+
+
+def open_view(browser: Browser, address: str, view: View, **options: object) -> Page:
+    """A browser's page in that view, at the log-in."""
+    context = browser.new_context(
+        viewport=view.size, color_scheme=view.scheme, locale=view.locale, base_url=address, **options
+    )
+    page = context.new_page()
+    page.goto("/login")
+    return page
+
+
+def log_in(page: Page) -> None:
+    """As the first admin."""
+    page.locator("input[name=email]").fill(EMAIL)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("nav").first).to_be_visible()
+
+
+def fill(page: Page) -> None:
+    """A domain, two mailboxes and an alias, made without a script as a person would."""
+    page.goto("/domains")
+    page.locator("input[name=name]").fill("example.org")
+    page.locator("form:has(input[name=name]) button").click()
+    for name in ("anna", "bert"):
+        page.goto("/mailboxes/new")
+        page.locator("input[name=email]").fill(f"{name}@example.org")
+        page.locator("article form button").click()
+        expect(page.locator(".secret")).to_be_visible()
+    page.goto("/aliases/new")
+    page.locator("input[name=source]").fill("info@example.org")
+    page.locator("textarea").fill("anna@example.org\nbert@example.org")
+    page.locator("article form button").click()
+    expect(page.locator(".notice")).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def filled(browser: Browser, address: str) -> str:
+    """The address of pages that have something to show."""
+    page = open_view(browser, address, VIEWS[0], java_script_enabled=False)
+    log_in(page)
+    fill(page)
+    page.context.close()
+    return address
+
+
+def look(page: Page, path: str, view: View) -> None:
+    """Keep a screenshot, and see that nothing is inaccessible or hangs over the edge."""
+    folder = ARTIFACTS / "account-pages" / view.name
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{path.strip('/').replace('/', '-') or 'overview'}.png", full_page=True)
+    found = Axe().run(page).response["violations"]
+    serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] != "minor"]
+    assert not serious, f"{view.name} {path}: {serious}"
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{view.name} {path} is {wide} pixels too wide"
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_page_is_accessible_and_fits(browser: Browser, filled: str, view: View):
+    page = open_view(browser, filled, view)
+    look(page, "/login", view)
+    log_in(page)
+    for path in PAGES:
+        page.goto(path)
+        look(page, path, view)
+    page.context.close()
+
+
+def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, filled: str):
+    page = open_view(browser, filled, VIEWS[0])
+    page.keyboard.type(EMAIL)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("nav").first).to_be_visible()
+    page.goto("/mailboxes")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator("input[name=q]")).to_be_focused()
+    page.keyboard.type("bert")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="bert@example.org")).to_be_visible()
+    expect(page.get_by_role("link", name="anna@example.org")).to_have_count(0)
+    page.context.close()

@@ -6,17 +6,19 @@ step can be forgotten. Texts keep `{name}` for values, so that services can carr
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import flask
 import pytz
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
-from flask import Flask, Response, current_app, request
+from flask import Flask, current_app, request
 from flask_babel import Babel, Domain, format_datetime, get_locale
+from werkzeug.wrappers import Response
 
 FOLDER = Path(__file__).parent / "translations"
 LANGUAGES = {"en": "English", "ja": "日本語"}
@@ -64,16 +66,17 @@ def remember(response: Response, name: str, value: str) -> None:
 
 def translate(text: str, **values: object) -> str:
     """`text` in the language of this request, with `{name}` filled in from `values`."""
-    template = TEXTS.gettext(text)
+    template: str = TEXTS.gettext(text)
     return template.format(**values) if values else template
 
 
 def moment(at: datetime) -> str:
     """A stored time (UTC without a zone) as the reader writes it, in the reader's zone."""
-    return format_datetime(pytz.utc.localize(at), "medium")
+    written: str = format_datetime(at.replace(tzinfo=UTC), "medium")
+    return written
 
 
-def name_language(response: Response) -> Response:
+def name_language(response: flask.Response) -> flask.Response:
     """Tell caches and readers which language the page is in."""
     if response.mimetype == "text/html":
         response.content_language = [str(get_locale())]

@@ -15,7 +15,7 @@ from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, MakeApp, Server
 
 from usermgmt import migrate
 from usermgmt.database import Database
-from usermgmt.models import Admin, Alias, AuditEntry, Base, Domain, Mailbox
+from usermgmt.models import Admin, AuditEntry, Base, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services import aliases, directory, domains, mailboxes
@@ -33,7 +33,7 @@ def real(mariadb: Server) -> Iterator[Database]:
     """The database as the application's own account sees it, empty."""
     owner = create_engine(mariadb.url("mailserver"))
     with owner.begin() as connection:
-        for table in (AuditEntry, Admin, Alias, Mailbox, Domain):
+        for table in reversed(Base.metadata.sorted_tables):
             connection.execute(delete(table))
     owner.dispose()
     application = Database(mariadb.url("usermgmt"))
@@ -71,9 +71,21 @@ def allowed(connection: Connection, sql: str) -> bool:
         ("postfix", "SELECT * FROM mailboxes", False),
         ("postfix", "SELECT 1 FROM admins", False),
         ("postfix", "SELECT 1 FROM audit_log", False),
+        ("postfix", "SELECT deleted_at FROM mailboxes", True),
+        ("postfix", "SELECT 1 FROM app_passwords", False),
         ("postfix", "UPDATE domains SET active = 0", False),
         ("dovecot", "SELECT email, password_hash, quota_bytes FROM mailboxes WHERE active", True),
         ("dovecot", "SELECT m.email FROM mailboxes m JOIN domains d ON d.id = m.domain_id", True),
+        ("dovecot", "SELECT home, deleted_at, two_factor FROM mailboxes", True),
+        ("dovecot", "SELECT mailbox_id, password_hash FROM app_passwords", True),
+        ("dovecot", "DELETE FROM app_passwords", False),
+        (
+            "dovecot",
+            "INSERT INTO app_passwords (mailbox_id, name) VALUES (1, 'x')",
+            False,
+        ),
+        ("dovecot", "SELECT 1 FROM totp_secrets", False),
+        ("dovecot", "SELECT 1 FROM api_tokens", False),
         ("dovecot", "SELECT 1 FROM aliases", False),
         ("dovecot", "SELECT 1 FROM admins", False),
         ("dovecot", "UPDATE mailboxes SET active = 0", False),

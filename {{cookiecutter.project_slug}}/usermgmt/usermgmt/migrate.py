@@ -27,6 +27,11 @@ def upgrade(url: URL | str | None = None, revision: str = "head") -> None:
     command.upgrade(alembic_config(url), revision)
 
 
+def downgrade(url: URL | str | None, revision: str) -> None:
+    """Go back to `revision`; what only newer revisions hold is lost. Raises as upgrade does."""
+    command.downgrade(alembic_config(url), revision)
+
+
 def main() -> int:
     """Exit status 0 when the schema is the newest, 1 when the database refused, 2 on wrong settings."""
     try:

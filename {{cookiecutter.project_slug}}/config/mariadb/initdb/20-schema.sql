@@ -100,3 +100,243 @@ GRANT SELECT, INSERT ON audit_log TO usermgmt;
 GRANT SELECT ON alembic_version TO usermgmt;
 
 INSERT INTO alembic_version (version_num) VALUES ('0001');
+
+-- Running upgrade 0001 -> 0002
+
+ALTER TABLE domains ADD COLUMN version INTEGER NOT NULL DEFAULT '1';
+
+ALTER TABLE domains ADD COLUMN default_quota_bytes BIGINT;
+
+ALTER TABLE domains ADD COLUMN most_mailboxes INTEGER;
+
+ALTER TABLE domains ADD COLUMN most_aliases INTEGER;
+
+ALTER TABLE mailboxes ADD COLUMN version INTEGER NOT NULL DEFAULT '1';
+
+ALTER TABLE mailboxes ADD COLUMN home VARCHAR(340) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+ALTER TABLE mailboxes ADD COLUMN deleted_at DATETIME(6);
+
+ALTER TABLE mailboxes ADD COLUMN two_factor BOOL NOT NULL DEFAULT false;
+
+ALTER TABLE mailboxes ADD COLUMN last_login_at DATETIME(6);
+
+ALTER TABLE mailboxes ADD COLUMN sessions_ended_at DATETIME(6);
+
+ALTER TABLE mailboxes ADD COLUMN language VARCHAR(16);
+
+ALTER TABLE mailboxes ADD COLUMN timezone VARCHAR(64);
+
+ALTER TABLE aliases ADD COLUMN version INTEGER NOT NULL DEFAULT '1';
+
+ALTER TABLE aliases ADD COLUMN may_send BOOL NOT NULL DEFAULT true;
+
+ALTER TABLE admins ADD COLUMN role VARCHAR(16) NOT NULL DEFAULT 'owner';
+
+ALTER TABLE admins ADD COLUMN version INTEGER NOT NULL DEFAULT '1';
+
+ALTER TABLE admins ADD COLUMN sessions_ended_at DATETIME(6);
+
+ALTER TABLE admins ADD COLUMN language VARCHAR(16);
+
+ALTER TABLE admins ADD COLUMN timezone VARCHAR(64);
+
+ALTER TABLE audit_log ADD COLUMN domain VARCHAR(253) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT '';
+
+ALTER TABLE admins ADD CONSTRAINT ck_admins_role CHECK (role IN ('owner', 'domain-admin'));
+
+CREATE INDEX ix_mailboxes_deleted_at ON mailboxes (deleted_at);
+
+CREATE INDEX ix_audit_log_domain ON audit_log (domain, id);
+
+CREATE INDEX ix_audit_log_actor ON audit_log (actor, id);
+
+CREATE TABLE admin_domains (
+    admin_id INTEGER NOT NULL,
+    domain_id INTEGER NOT NULL,
+    PRIMARY KEY (admin_id, domain_id),
+    CONSTRAINT fk_admin_domains_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_admin_domains_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_admin_domains_domain_id ON admin_domains (domain_id);
+
+CREATE TABLE app_passwords (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    mailbox_id INTEGER NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    password_hash VARCHAR(64) NOT NULL,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    last_used_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT uq_app_passwords_password_hash UNIQUE (password_hash),
+    CONSTRAINT fk_app_passwords_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_app_passwords_mailbox_id ON app_passwords (mailbox_id);
+
+CREATE TABLE login_attempts (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    account VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    client_address VARCHAR(45) NOT NULL DEFAULT '',
+    device VARCHAR(64) NOT NULL DEFAULT '',
+    outcome VARCHAR(16) NOT NULL DEFAULT 'pending',
+    PRIMARY KEY (id)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_login_attempts_account ON login_attempts (account, at);
+
+CREATE INDEX ix_login_attempts_client_address ON login_attempts (client_address, at);
+
+CREATE INDEX ix_login_attempts_outcome ON login_attempts (outcome, at);
+
+CREATE TABLE totp_secrets (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    admin_id INTEGER,
+    mailbox_id INTEGER,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    secret VARCHAR(64) NOT NULL,
+    confirmed_at DATETIME(6),
+    last_step INTEGER,
+    PRIMARY KEY (id),
+    CONSTRAINT ck_totp_secrets_one_owner CHECK ((admin_id IS NULL) <> (mailbox_id IS NULL)),
+    CONSTRAINT fk_totp_secrets_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_totp_secrets_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_totp_secrets_admin_id ON totp_secrets (admin_id);
+
+CREATE INDEX ix_totp_secrets_mailbox_id ON totp_secrets (mailbox_id);
+
+CREATE TABLE passkeys (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    admin_id INTEGER,
+    mailbox_id INTEGER,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    name VARCHAR(100) NOT NULL,
+    credential_id VARBINARY(1023) NOT NULL,
+    public_key VARBINARY(2048) NOT NULL,
+    sign_count INTEGER NOT NULL DEFAULT '0',
+    last_used_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT uq_passkeys_credential_id UNIQUE (credential_id),
+    CONSTRAINT ck_passkeys_one_owner CHECK ((admin_id IS NULL) <> (mailbox_id IS NULL)),
+    CONSTRAINT fk_passkeys_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_passkeys_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_passkeys_admin_id ON passkeys (admin_id);
+
+CREATE INDEX ix_passkeys_mailbox_id ON passkeys (mailbox_id);
+
+CREATE TABLE recovery_codes (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    admin_id INTEGER,
+    mailbox_id INTEGER,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    code_hash VARCHAR(255) NOT NULL,
+    used_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT ck_recovery_codes_one_owner CHECK ((admin_id IS NULL) <> (mailbox_id IS NULL)),
+    CONSTRAINT fk_recovery_codes_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_recovery_codes_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_recovery_codes_admin_id ON recovery_codes (admin_id);
+
+CREATE INDEX ix_recovery_codes_mailbox_id ON recovery_codes (mailbox_id);
+
+CREATE TABLE password_links (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    admin_id INTEGER,
+    mailbox_id INTEGER,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    token_hash VARCHAR(64) NOT NULL,
+    expires_at DATETIME(6) NOT NULL,
+    used_at DATETIME(6),
+    PRIMARY KEY (id),
+    CONSTRAINT uq_password_links_token_hash UNIQUE (token_hash),
+    CONSTRAINT ck_password_links_one_owner CHECK ((admin_id IS NULL) <> (mailbox_id IS NULL)),
+    CONSTRAINT fk_password_links_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_password_links_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_password_links_admin_id ON password_links (admin_id);
+
+CREATE INDEX ix_password_links_mailbox_id ON password_links (mailbox_id);
+
+CREATE TABLE web_sessions (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    admin_id INTEGER,
+    mailbox_id INTEGER,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    token_hash VARCHAR(64) NOT NULL,
+    last_seen_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    client_address VARCHAR(45) NOT NULL DEFAULT '',
+    user_agent VARCHAR(255) NOT NULL DEFAULT '',
+    PRIMARY KEY (id),
+    CONSTRAINT uq_web_sessions_token_hash UNIQUE (token_hash),
+    CONSTRAINT ck_web_sessions_one_owner CHECK ((admin_id IS NULL) <> (mailbox_id IS NULL)),
+    CONSTRAINT fk_web_sessions_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_web_sessions_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_web_sessions_admin_id ON web_sessions (admin_id);
+
+CREATE INDEX ix_web_sessions_mailbox_id ON web_sessions (mailbox_id);
+
+CREATE TABLE api_tokens (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    admin_id INTEGER,
+    mailbox_id INTEGER,
+    created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    name VARCHAR(100) NOT NULL,
+    token_hash VARCHAR(64) NOT NULL,
+    scopes VARCHAR(255) NOT NULL,
+    expires_at DATETIME(6),
+    last_used_at DATETIME(6),
+    domain_id INTEGER,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_api_tokens_token_hash UNIQUE (token_hash),
+    CONSTRAINT ck_api_tokens_one_owner CHECK ((admin_id IS NULL) <> (mailbox_id IS NULL)),
+    CONSTRAINT fk_api_tokens_admin_id FOREIGN KEY(admin_id) REFERENCES admins (id) ON DELETE CASCADE,
+    CONSTRAINT fk_api_tokens_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE,
+    CONSTRAINT fk_api_tokens_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_api_tokens_admin_id ON api_tokens (admin_id);
+
+CREATE INDEX ix_api_tokens_mailbox_id ON api_tokens (mailbox_id);
+
+CREATE INDEX ix_api_tokens_domain_id ON api_tokens (domain_id);
+
+GRANT SELECT (deleted_at) ON mailboxes TO postfix;
+
+GRANT SELECT (may_send) ON aliases TO postfix;
+
+GRANT SELECT (home, deleted_at, two_factor) ON mailboxes TO dovecot;
+
+GRANT SELECT (id, mailbox_id, password_hash, last_used_at) ON app_passwords TO dovecot;
+
+GRANT INSERT (id), UPDATE (id, last_used_at) ON app_passwords TO dovecot;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON admin_domains TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON login_attempts TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON app_passwords TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON totp_secrets TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON passkeys TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON recovery_codes TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON password_links TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON web_sessions TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON api_tokens TO usermgmt;
+
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';

@@ -1,0 +1,35 @@
+"""The tables of database `mailserver`. Times are UTC, addresses and names are stored lower-case."""
+
+from usermgmt.models.base import Base, utc_now
+from usermgmt.models.credentials import (
+    ApiToken,
+    AppPassword,
+    Passkey,
+    PasswordLink,
+    RecoveryCode,
+    TotpSecret,
+    WebSession,
+)
+from usermgmt.models.directory import Alias, Domain, Mailbox
+from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
+
+__all__ = [
+    "DOMAIN_ADMIN",
+    "OWNER",
+    "Admin",
+    "Alias",
+    "ApiToken",
+    "AppPassword",
+    "AuditEntry",
+    "Base",
+    "Domain",
+    "LoginAttempt",
+    "Mailbox",
+    "Passkey",
+    "PasswordLink",
+    "RecoveryCode",
+    "TotpSecret",
+    "WebSession",
+    "admin_domains",
+    "utc_now",
+]

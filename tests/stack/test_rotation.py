@@ -160,3 +160,15 @@ def test_a_new_relay_key_is_tried_at_the_relay_and_used(stack, mailboxes, tmp_pa
     mail = message("with a new key", sender=writer.address, to="friend@far.example", received=False)
     writer.send(mail, "friend@far.example")
     assert Sink(stack.info).raw("with a new key")
+
+
+def test_a_key_that_the_relay_does_not_take_is_not_used(stack, tmp_path):
+    before = stack.secret("relay_password")
+    (tmp_path / "key").write_text("SG.a-key-that-nobody-takes\n")
+    stack.docker("stop", "mailpit")
+    with pytest.raises(AssertionError, match="the old key is still in use"):
+        rotate(stack, "relay_password", "--value", str(tmp_path / "key"))
+    stack.docker("start", "mailpit")
+    stack.healthy("mailpit")
+    assert stack.secret("relay_password") == before
+    assert stack.exec("postfix", "cat", "/run/postfix/relay_password").strip().endswith(before.strip())

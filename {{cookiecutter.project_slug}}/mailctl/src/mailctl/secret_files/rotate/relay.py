@@ -15,7 +15,11 @@ def try_key(context: Context, key: str) -> None:
     container = running(context, "postfix")
     host, _, port = output(container, "postconf", "-h", "relayhost").decode().strip().rpartition(":")
     host = host.strip("[]")
-    address = output(container, "getent", "hosts", host).split()[0].decode()
+    found = output(container, "sh", "-c", 'getent hosts "$1" || true', "sh", host).split()
+    if not found:
+        fix = "run this again once the relay can be reached; the old key is still in use"
+        raise Refused(Problem("relay_password", f"was not tried: no DNS answer for {host}", fix))
+    address = found[0].decode()
     trust = ssl.create_default_context()
     trust.load_verify_locations(context.folder("SECRETS_DIR", "secrets") / "internal_ca.crt")
     try:

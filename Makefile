@@ -111,7 +111,7 @@ screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a runnin
 # What mypy knows of the libraries is kept beside them, one file for each module: the generated `make types` shares it in the tests.
 types: export MYPY_CACHE_DIR ?= $(CURDIR)/$(VENV)/.mypy
 types: $(VENV)/.dev ## Types of the Python packages of the generated repository, strictly
-	@for part in mailserver-api usermgmt; do \
+	@for part in mailctl mailserver-api usermgmt; do \
 	  echo "== $$part"; (cd "{{cookiecutter.project_slug}}/$$part" && "$(CURDIR)/$(VENV)/bin/mypy") || exit 1; done
 
 lint: $(VENV)/.dev types ## Formatting, types and common mistakes

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from mailctl.context import Context
 
@@ -66,7 +67,7 @@ def ages(context: Context) -> list[Age]:
     return found
 
 
-def _age(what: str, limit: Limit, state: dict) -> Age:
+def _age(what: str, limit: Limit, state: dict[str, Any]) -> Age:
     good = state.get("last_good")
     # A clock that was set back must not make an old run look newer than now.
     seconds = max(0.0, time.time() - good["at"]) if good else None

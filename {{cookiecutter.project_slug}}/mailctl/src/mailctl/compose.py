@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,43 +24,57 @@ class Compose:
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Run to the end and return stdout. Raises Refused with the last lines compose printed."""
-        command = self._command(arguments)
-        result = self._call(command, input=stdin, capture_output=True, text=True)
+        with _installed():
+            result = subprocess.run(
+                self._command(arguments),
+                cwd=self.repo,
+                env=dict(self.environ),
+                input=stdin,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if result.returncode:
             raise Refused(failure(arguments, result.returncode), details=last_lines(result.stderr))
         return result.stdout
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start in the background; stdout and stderr arrive together, line by line."""
-        return self._call(
-            self._command(arguments),
-            runner=subprocess.Popen,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        with _installed():
+            return subprocess.Popen(
+                self._command(arguments),
+                cwd=self.repo,
+                env=dict(self.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
 
     def config(self) -> dict[str, Any]:
         """The merged configuration as compose understands it; services of inactive profiles are absent."""
-        return json.loads(self.run("config", "--format", "json"))
+        merged: dict[str, Any] = json.loads(self.run("config", "--format", "json"))
+        return merged
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         return ["docker", "compose", "--project-directory", str(self.repo), *self.options, *arguments]
 
-    def _call(self, command: list[str], runner: Any = subprocess.run, **options: Any) -> Any:
-        try:
-            return runner(command, cwd=self.repo, env=dict(self.environ), **options)
-        except FileNotFoundError:
-            raise Refused(
-                Problem(
-                    field="docker",
-                    wrong="the docker command is not on PATH",
-                    fix="install Docker Engine with the compose plugin",
-                    next="docker compose version",
-                )
-            ) from None
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Turn a missing docker command into a refusal."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise Refused(
+            Problem(
+                field="docker",
+                wrong="the docker command is not on PATH",
+                fix="install Docker Engine with the compose plugin",
+                next="docker compose version",
+            )
+        ) from None
 
 
 def failure(arguments: Sequence[str], code: int) -> Problem:

@@ -3,7 +3,7 @@
 import errno
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
@@ -68,7 +68,7 @@ def identities(context: Context, file: Path | None = None) -> list[str]:
     return found
 
 
-def encrypt(source: BinaryIO, target: BinaryIO, recipients: list[str]) -> None:
+def encrypt(source: IO[bytes], target: IO[bytes], recipients: list[str]) -> None:
     """Stream `source` into `target`, readable by each of `recipients`. Raises OSError, on a full disk too."""
     import pyrage
 
@@ -78,7 +78,7 @@ def encrypt(source: BinaryIO, target: BinaryIO, recipients: list[str]) -> None:
         raise OSError(errno.EIO, str(error)) from None
 
 
-def decrypt(source: BinaryIO, target: BinaryIO, identities: list[str]) -> None:
+def decrypt(source: IO[bytes], target: IO[bytes], identities: list[str]) -> None:
     """Stream the content of `source` into `target`. Raises Refused: other keys, or damaged data.
 
     What was written before the damage was met must not be used.

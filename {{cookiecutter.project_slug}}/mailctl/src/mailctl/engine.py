@@ -84,7 +84,7 @@ class Engine:
 
     def containers(self, project: str) -> list[ContainerState]:
         """All containers of a compose project, stopped ones too, without those of `compose run`."""
-        filters = {"label": [f"{PROJECT_LABEL}={project}"]}
+        filters: dict[str, str | list[str] | bool] = {"label": [f"{PROJECT_LABEL}={project}"]}
         found = self._client.containers.list(all=True, filters=filters, ignore_removed=True)
         states = [_state(c.attrs) for c in found if c.labels.get(ONEOFF_LABEL) != "True"]
         return sorted(states, key=lambda state: state.name)
@@ -94,7 +94,8 @@ class Engine:
         from docker.errors import APIError
 
         try:
-            return _usage(self._client.containers.get(container_id).stats(stream=False))
+            stats: Any = self._client.containers.get(container_id).stats(stream=False)  # one mapping
+            return _usage(stats)
         except (APIError, KeyError):
             return None
 
@@ -145,8 +146,9 @@ class Engine:
         """
         from docker.errors import APIError
 
+        api: Any = self._client.api  # docker's own class, of which the stubs know half
         try:
-            return str(self._client.api.inspect_distribution(name)["Descriptor"]["digest"])
+            return str(api.inspect_distribution(name)["Descriptor"]["digest"])
         except (APIError, KeyError) as error:
             explanation = getattr(error, "explanation", None) or error
             raise Unanswered(" ".join(str(explanation).split())) from None
@@ -181,13 +183,12 @@ class Engine:
 @contextmanager
 def connected() -> Iterator[Engine]:
     """The engine the docker CLI would use. Raises Refused when it does not answer or cannot do its part."""
-    import docker
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
     client = None
     try:
-        client = _client(docker)
+        client = _client()
         client.ping()
     except (DockerException, RequestException) as error:
         if client:
@@ -204,8 +205,10 @@ def connected() -> Iterator[Engine]:
         client.close()
 
 
-def _client(docker: Any) -> "DockerClient":
+def _client() -> "DockerClient":
     """DOCKER_HOST first, then the CLI's current context, so that rootless engines are found too."""
+    import docker
+
     if not os.environ.get("DOCKER_HOST"):
         context = docker.context.ContextAPI.get_current_context()
         if context and context.Host:

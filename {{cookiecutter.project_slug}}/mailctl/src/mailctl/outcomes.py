@@ -21,11 +21,11 @@ def record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> N
     """Keep the outcome of a run of `what` (backup, sync, drill). An OSError is left to the caller."""
     folder = hdd(context) / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    run = {"at": time.time(), "document": document}
-    before = last(context, what) or {}
-    state = {"ok": ok, **run, "last_good": run if ok else before.get("last_good")}
+    run: dict[str, Any] = {"at": time.time(), "document": document}
+    last_good = run if ok else (last(context, what) or {}).get("last_good")
+    state = {"ok": ok, **run, "last_good": last_good}
     _write(folder / f"{what}.json", json.dumps(state, indent=1) + "\n")
-    good = (state["last_good"] or {}).get("at", 0)
+    good = (last_good or {}).get("at", 0)
     values = (run["at"], int(ok), good)
     lines = [
         f"# HELP mailserver_{what}_{name} {text}\n# TYPE mailserver_{what}_{name} gauge\n"

@@ -27,11 +27,11 @@ class Manifest:
 
     @property
     def id(self) -> str:
-        return self.document["id"]
+        return str(self.document["id"])
 
     @property
     def kind(self) -> str:
-        return self.document["kind"]
+        return str(self.document["kind"])
 
     @property
     def started(self) -> datetime:
@@ -43,7 +43,8 @@ class Manifest:
 
     @property
     def components(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.document["components"]
+        found: Mapping[str, Mapping[str, Any]] = self.document["components"]
+        return found
 
     @property
     def ok(self) -> bool:
@@ -53,12 +54,14 @@ class Manifest:
     @property
     def mailboxes(self) -> Mapping[str, Mapping[str, Any]]:
         """By address: `messages`, `bytes`, and `folders` with the number of messages in each."""
-        return self.components.get("mail", {}).get("mailboxes", {})
+        found: Mapping[str, Mapping[str, Any]] = self.components.get("mail", {}).get("mailboxes", {})
+        return found
 
     @property
     def links(self) -> Mapping[str, str]:
         """Symbolic links below mail/ (sieve's active script), path and target; never followed."""
-        return self.components.get("mail", {}).get("links", {})
+        found: Mapping[str, str] = self.components.get("mail", {}).get("links", {})
+        return found
 
 
 def load(folder: Path) -> Manifest:
@@ -76,9 +79,9 @@ def load(folder: Path) -> Manifest:
         raise Refused(Problem("manifest.json", f"is not JSON: {error}", AGAIN, value=str(path))) from None
     from jsonschema.exceptions import best_match
 
-    if (error := best_match(_validator().iter_errors(document))) is not None:
-        place = error.json_path.removeprefix("$.").removeprefix("$") or "the document"
-        raise Refused(Problem(f"manifest.json {place}", error.message[:200], AGAIN, value=str(path)))
+    if (flaw := best_match(_validator().iter_errors(document))) is not None:
+        place = flaw.json_path.removeprefix("$.").removeprefix("$") or "the document"
+        raise Refused(Problem(f"manifest.json {place}", flaw.message[:200], AGAIN, value=str(path)))
     return Manifest(document)
 
 

@@ -11,7 +11,7 @@ from mailctl.containers import all_of, failed
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 from mailctl.secret_files.store import opened
-from mailctl.secret_files.table import DERIVED, SOURCES
+from mailctl.secret_files.table import ENTRIES
 from mailctl.where import secrets
 
 DKIM_FOLDER = "/var/lib/rspamd/dkim"
@@ -85,7 +85,7 @@ def _is_secret(name: str) -> bool:
 def _secrets(context: Context, wanted: Callable[[str], bool]) -> bytes:
     """A tar of the chosen files of the secrets folder, with their modes. Raises Refused: one is missing."""
     folder, target = secrets(context), io.BytesIO()
-    needed = {entry.file for entry in (*SOURCES, *DERIVED) if wanted(entry.file)}
+    needed = {entry.file for entry in ENTRIES if wanted(entry.file)}
     if missing := sorted(name for name in needed if not (folder / name).exists()):
         raise Refused(Problem(", ".join(missing), "is missing in the secrets folder", "make setup"))
     with opened(folder, create=False) as store, tarfile.open(fileobj=target, mode="w") as archive:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -125,8 +126,11 @@ class Run:
         found = {"mail": self._attempt("mail", self._mail)}
         for name, taker in takers.items():
             with self.bars.task(name):
-                found[name] = self._attempt(name, lambda taker=taker: self._listed(taker()))
+                found[name] = self._attempt(name, partial(self._taken, taker))
         return found
+
+    def _taken(self, taker: Callable[[], list[str]]) -> dict[str, Any]:
+        return self._listed(taker())
 
     def _attempt(self, name: str, taker: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """One component; its failure is told and leaves nothing of it, and the others go on."""

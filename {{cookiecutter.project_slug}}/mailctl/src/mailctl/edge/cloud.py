@@ -127,7 +127,7 @@ def _wait(header: str | None, attempt: int) -> float:
     try:
         return min(float(header or ""), LONGEST_WAIT_SECONDS)
     except ValueError:
-        return min(0.5 * 2**attempt, LONGEST_WAIT_SECONDS)
+        return min(0.5 * 2.0**attempt, LONGEST_WAIT_SECONDS)
 
 
 def _problem(error: "APIError", what: str, scope: str) -> Problem:

@@ -22,7 +22,7 @@ def load(repo: Path) -> dict[str, Any]:
 
     try:
         text = (repo / FILE).read_text("utf-8")
-        edge = yaml.safe_load(text)
+        edge: dict[str, Any] = yaml.safe_load(text)
     except FileNotFoundError:
         raise Refused(Problem(FILE, "the file does not exist", f"git checkout -- {FILE}")) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

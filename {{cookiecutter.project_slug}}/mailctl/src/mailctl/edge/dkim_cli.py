@@ -36,7 +36,7 @@ def status(resolver: ResolverOption = None, repo: RepoOption = None, as_json: Js
             keys.append({"selector": key.selector, "signs": key.signs, "published": published, "name": name})
             state = "signs" if key.signs else "idle"
             context.out.row(key.selector, f"{state:6} {'published' if published else 'not in DNS'}  {name}")
-        rotation = load(SecretFiles.of(context).bytes(STATE_FILE), domain)
+        rotation = load(SecretFiles.of(context).content(STATE_FILE), domain)
         if rotation:
             context.out.row(
                 "rotation", f"{rotation.old} → {rotation.new}: {rotation.step} since {rotation.since}"

@@ -35,10 +35,10 @@ class SecretFiles:
 
     def text(self, name: str) -> str:
         """A secret's last line that is not empty: of two tokens the newer one. Empty when there is none."""
-        lines = [line.strip() for line in self.bytes(name).decode("utf-8", "replace").splitlines()]
+        lines = [line.strip() for line in self.content(name).decode("utf-8", "replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")
 
-    def bytes(self, name: str) -> bytes:
+    def content(self, name: str) -> bytes:
         """The whole file; empty when it or the folder is missing."""
         if self.path is None:
             return b""
@@ -59,7 +59,7 @@ class SecretFiles:
 
     def _key(self) -> bytes:
         """The key of the digests; refused when it is missing, since a digest without one tells too much."""
-        content = self.bytes(DIGEST_KEY)
+        content = self.content(DIGEST_KEY)
         if not content:
             raise Refused(Problem(DIGEST_KEY, "is missing or empty in the secrets folder", "make setup"))
         return content

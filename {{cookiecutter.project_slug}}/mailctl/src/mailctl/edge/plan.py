@@ -27,7 +27,7 @@ class Change:
     before: Mapping[str, str]
     after: Mapping[str, str]
     scope: str
-    run: Callable[[], None] = field(compare=False, repr=False)
+    run: Callable[[], object] = field(compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         return {

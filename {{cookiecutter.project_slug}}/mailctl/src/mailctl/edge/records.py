@@ -167,8 +167,15 @@ def put(session: Session, want: Record, there: Iterable[Record]) -> None:
         records = session.cloud.client.dns.records
         records.edit(old[0].id, zone_id=zone, **body(session, want))
     else:
-        deletes = [{"id": record.id} for record in old]
-        created(lambda: client.dns.records.batch(zone_id=zone, deletes=deletes, posts=[body(session, want)]))
+        exchange(session, [record.id for record in old], [body(session, want)])
+
+
+def exchange(session: Session, old: Iterable[str], new: Iterable[dict[str, Any]]) -> Any:
+    """Delete the records with these ids and make others, in one call; what Cloudflare says of both."""
+    # The SDK has a type for each type of record; which one it is, the file says.
+    posts: list[Any] = list(new)
+    batch, zone = session.cloud.once().dns.records.batch, session.cloud.zone_id
+    return created(lambda: batch(zone_id=zone, deletes=[{"id": each} for each in old], posts=posts))
 
 
 def remove(session: Session, record_id: str) -> None:

@@ -14,11 +14,10 @@ from mailctl.edge.cloud import (
     SETTINGS,
     absent,
     codes,
-    created,
     explained,
 )
 from mailctl.edge.plan import Change, Note
-from mailctl.edge.records import Record, body, is_spf, mine, put, remove
+from mailctl.edge.records import Record, body, exchange, is_spf, mine, put, remove
 from mailctl.edge.session import Session
 
 if TYPE_CHECKING:
@@ -87,19 +86,16 @@ class _Switch:
 
     def _replace_first(self) -> None:
         """Routing is refused beside foreign MX: exchange them in one call, and back if it still fails."""
-        cloud, session = self.session.cloud, self.session
+        session = self.session
         servers = session.edge["email_routing"]["mx"]
         present = {record.content for record in self.there}
         new = [_mx(session, server) for server in servers if server not in present]
-        deletes = [{"id": record.id} for record in self.others]
-        batch = cloud.once().dns.records.batch
-        done = created(lambda: batch(zone_id=cloud.zone_id, deletes=deletes, posts=new))
+        done = exchange(session, [record.id for record in self.others], new)
         try:
             enable(session)
         except Exception:
             back = [_as_it_was(record) for record in self.others]
-            undo = [{"id": record.id} for record in (done.posts if done else None) or []]
-            created(lambda: batch(zone_id=cloud.zone_id, deletes=undo, posts=back))
+            exchange(session, [record.id for record in (done.posts if done else None) or []], back)
             raise
         self.others = []
 

@@ -56,7 +56,7 @@ class Probe:
             raise Refused(Problem("signature", wrong, fix, value=self.address)) from None
         self.raw = f"DKIM-Signature: {signature}\r\n{self.raw}"
         tags = dict(part.strip().partition("=")[::2] for part in signature.split(";"))
-        return tags.get("s", "")
+        return str(tags.get("s", ""))
 
     def post(self, door: str, secrets: SecretFiles) -> str:
         """Hand it to the API and return the answer's text. Raises Refused for anything but 200."""

@@ -11,7 +11,7 @@ from mailctl.errors import Problem, Refused
 from mailctl.secret_files.inputs import Given, read_given
 from mailctl.secret_files.rules import PASSWORD
 from mailctl.secret_files.store import Store, opened
-from mailctl.secret_files.table import DERIVED, SOURCES, Derived, Inputs, Source
+from mailctl.secret_files.table import DERIVED, ENTRIES, SOURCES, Derived, Inputs, Source
 
 KEPT, TAKEN, MADE, EMPTY, FOLLOWED = "kept", "taken from .env", "made", "left empty", "follows its source"
 
@@ -35,7 +35,7 @@ class Report:
 
     def readers_to_restart(self) -> list[str]:
         """Services that may still hold what a file said before; none when the file was not there before."""
-        stale = [e for e in (*SOURCES, *DERIVED) if e.file in self.existed and e.file in self.changed]
+        stale = [e for e in ENTRIES if e.file in self.existed and e.file in self.changed]
         return list(dict.fromkeys(reader for entry in stale for reader in entry.readers))
 
 
@@ -66,7 +66,7 @@ def _existing(store: Store) -> dict[str, bytes | None]:
     """Every file's content as it stands; refuses as a whole if one of them cannot be what it must be."""
     found: dict[str, bytes | None] = {}
     problems: list[Problem] = []
-    for entry in (*SOURCES, *DERIVED):
+    for entry in ENTRIES:
         try:
             found[entry.file] = store.read(entry.file)
         except Refused as refusal:
@@ -153,7 +153,7 @@ def _uncovered(entry: Derived, content: bytes, names: tuple[str, ...]) -> list[s
 
 
 def _fix_modes(store: Store, report: Report) -> None:
-    for entry in (*SOURCES, *DERIVED):
+    for entry in ENTRIES:
         found = store.stat(entry.file)
         if found and stat.S_IMODE(found.st_mode) != entry.mode:
             store.set_mode(entry.file, entry.mode)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mailctl.secret_files.store import FOLDER_MODE, Store, opened
-from mailctl.secret_files.table import DERIVED, SOURCES, Derived, Source
+from mailctl.secret_files.table import ENTRIES, Derived, Source
 
 PRESENT, EMPTY, MISSING = "present", "empty", "missing"
 SECONDS_A_DAY = 86400
@@ -61,7 +61,7 @@ def inspect(folder: Path) -> Inspection:
     """The state of all secret files in `folder`. Raises Refused when the folder cannot be looked into."""
     with opened(folder, create=False) as store:
         mode = stat.S_IMODE(folder.lstat().st_mode)
-        findings = tuple(_finding(store, entry) for entry in (*SOURCES, *DERIVED))
+        findings = tuple(_finding(store, entry) for entry in ENTRIES)
     return Inspection(folder, mode == FOLDER_MODE, findings)
 
 

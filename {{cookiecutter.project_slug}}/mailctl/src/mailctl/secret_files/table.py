@@ -209,5 +209,6 @@ DERIVED: tuple[Derived, ...] = (
     _certificate("postfix"),
 )
 
+ENTRIES: tuple[Source | Derived, ...] = (*SOURCES, *DERIVED)
 VARIABLES: tuple[str, ...] = tuple(s.variable for s in SOURCES if s.variable)
 """The variables of `.env` that hold secrets; everything else there is a setting."""

@@ -102,7 +102,7 @@ def show(out: Output, results: Results) -> None:
 
 def title(test: dict[str, Any]) -> str:
     """test_disks.py::test_each_disk_has_room as a sentence."""
-    return test["name"].rpartition("::")[2].removeprefix("test_").replace("_", " ")
+    return str(test["name"]).rpartition("::")[2].removeprefix("test_").replace("_", " ")
 
 
 def area(test: dict[str, Any]) -> str:

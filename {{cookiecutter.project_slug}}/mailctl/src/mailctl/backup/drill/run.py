@@ -12,6 +12,7 @@ from pathlib import Path
 from mailctl import crypt
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
+from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
 from mailctl.backup.restore.database import load, query
@@ -19,7 +20,7 @@ from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
-from mailctl.backup.snapshot import COMPONENTS, Snapshot
+from mailctl.backup.snapshot import Snapshot
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 from mailctl.where import hdd

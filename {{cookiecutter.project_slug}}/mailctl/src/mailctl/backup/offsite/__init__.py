@@ -5,7 +5,11 @@ snapshot, `daily/2026-11-26/manifest.json`, which names what the snapshot needs.
 snapshot without one is not there.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailctl.backup.offsite.access import Access as Access
+    from mailctl.backup.offsite.download import fetch as fetch
 
 
 def __getattr__(name: str) -> Any:

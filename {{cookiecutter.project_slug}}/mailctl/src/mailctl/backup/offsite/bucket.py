@@ -14,7 +14,8 @@ def lock_days(s3: Any, place: Place) -> int:
     from botocore.exceptions import ClientError
 
     checks = (_lock, _versions, _encryption, _deletes)
-    problems, days = [], 0
+    problems: list[Problem] = []
+    days = 0
     for check in checks:
         try:
             with explained(f"looking at the bucket {place.bucket}"):
@@ -93,7 +94,7 @@ def _deletes(s3: Any, place: Place) -> None:
 
 
 def _code(error: Any) -> str:
-    return error.response["Error"].get("Code", "")
+    return str(error.response["Error"].get("Code", ""))
 
 
 def _bad(place: Place, wrong: str) -> Refused:

@@ -8,13 +8,14 @@ from tempfile import TemporaryFile
 
 from mailctl import crypt
 from mailctl.backup import manifest, snapshot
+from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.offsite import access, index, packs
 from mailctl.backup.offsite.access import LATEST, Access
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
 from mailctl.backup.offsite.upload import manifests, read
-from mailctl.backup.snapshot import COMPONENTS, Progress, Snapshot
+from mailctl.backup.snapshot import Progress, Snapshot
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
 

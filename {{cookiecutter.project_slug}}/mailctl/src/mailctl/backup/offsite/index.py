@@ -4,6 +4,7 @@ An index holds only what changed since the one before; now and then a whole one 
 costs what its new mail costs, however large the mailboxes are.
 """
 
+import builtins
 import gzip
 import io
 import json
@@ -40,7 +41,7 @@ class Remote:
     objects: dict[str, Entry]
     recipients: list[str] = field(default_factory=list)
 
-    def text(self) -> bytes:
+    def text(self) -> builtins.bytes:
         document = {"version": 1, **asdict(self)}
         document["objects"] = {name: astuple(entry) for name, entry in self.objects.items()}
         return (json.dumps(document) + "\n").encode()

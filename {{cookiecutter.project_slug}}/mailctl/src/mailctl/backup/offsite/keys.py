@@ -164,7 +164,7 @@ def _user_of_current_key(context: Context) -> str:
     with explained("asking whose key this is"):
         session = boto3.Session(aws_access_key_id=id, aws_secret_access_key=secret)
         arn = session.client("sts", region_name=access.place(context).region).get_caller_identity()["Arn"]
-    return arn.rpartition("/")[2]
+    return str(arn).rpartition("/")[2]
 
 
 def _file(context: Context) -> Path:

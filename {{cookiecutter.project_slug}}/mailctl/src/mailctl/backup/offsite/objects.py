@@ -66,14 +66,14 @@ class Bucket:
             if entry.size <= part_size(entry.size):
                 self._send(self.s3.put_object, file.read(), **where, **lock)
                 return self._confirm(name, entry)
-            there = self._parts(where, resume) if resume else None
-            if there is None:
+            upload, there = resume, self._parts(where, resume) if resume else None
+            if upload is None or there is None:
                 kind = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
-                resume = self.s3.create_multipart_upload(**where, **lock, **kind)["UploadId"]
-                begun(resume)
-            parts = list(self._send_parts(file, entry.size, {**where, "UploadId": resume}, there or {}))
+                upload, there = str(self.s3.create_multipart_upload(**where, **lock, **kind)["UploadId"]), {}
+                begun(upload)
+            parts = list(self._send_parts(file, entry.size, {**where, "UploadId": upload}, there))
             whole = {"MultipartUpload": {"Parts": parts}, "ChecksumType": "COMPOSITE"}
-            self.s3.complete_multipart_upload(**where, UploadId=resume, **whole)
+            self.s3.complete_multipart_upload(**where, UploadId=upload, **whole)
         return self._confirm(name, entry)
 
     def _confirm(self, name: str, entry: Entry) -> None:
@@ -133,7 +133,10 @@ class Bucket:
         """What S3 says of an object: size, checksum and lock, without its bytes."""
         with explained(f"looking at {name}"):
             key = f"{self.place.prefix}{name}"
-            return self.s3.head_object(Bucket=self.place.bucket, Key=key, ChecksumMode="ENABLED")
+            said: dict[str, Any] = self.s3.head_object(
+                Bucket=self.place.bucket, Key=key, ChecksumMode="ENABLED"
+            )
+            return said
 
     def get(self, name: str, target: BinaryIO, version: str | None = None) -> str:
         """Stream an object into `target`; its SHA-256. Raises Refused."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO
+from typing import IO
 
 from mailctl import crypt
 from mailctl.backup import manifest
@@ -74,15 +74,15 @@ def groups(files: Iterable[File]) -> Iterator[list[File]]:
 
 def build(folder: Path, snapshot: Snapshot, files: Iterable[File], recipients: list[str]) -> Path:
     """Write a pack into `folder`; its name is the SHA-256 of its bytes. Raises Refused for a changed file."""
-    with SpooledTemporaryFile(max_size=2 * SIZE, dir=folder) as plain:
+    with SpooledTemporaryFile(max_size=2 * SIZE, dir=str(folder)) as plain:
         with tarfile.open(fileobj=plain, mode="w:gz", compresslevel=6) as tar:
             for file in files:
                 _add(tar, snapshot, file)
         plain.seek(0)
-        return seal(folder, plain, recipients)  # type: ignore[arg-type]
+        return seal(folder, plain, recipients)
 
 
-def seal(folder: Path, plain: BinaryIO, recipients: list[str]) -> Path:
+def seal(folder: Path, plain: IO[bytes], recipients: list[str]) -> Path:
     """Encrypt `plain` into `folder`, under the name of its SHA-256."""
     partial = folder / "new.partial"
     with partial.open("wb") as target:
@@ -90,11 +90,11 @@ def seal(folder: Path, plain: BinaryIO, recipients: list[str]) -> Path:
     return partial.replace(folder / manifest.file_digest(partial))
 
 
-def extract(pack: BinaryIO, identities: list[str], wanted: Mapping[str, list[File]], folder: Path) -> int:
+def extract(pack: IO[bytes], identities: list[str], wanted: Mapping[str, list[File]], folder: Path) -> int:
     """Write the wanted files (by SHA-256) of a pack below `folder`; their bytes. Raises Refused."""
     written = 0
-    with SpooledTemporaryFile(max_size=2 * SIZE, dir=folder) as plain:
-        crypt.decrypt(pack, plain, identities)  # type: ignore[arg-type]
+    with SpooledTemporaryFile(max_size=2 * SIZE, dir=str(folder)) as plain:
+        crypt.decrypt(pack, plain, identities)
         plain.seek(0)
         try:
             with tarfile.open(fileobj=plain, mode="r:gz") as tar:
@@ -110,7 +110,7 @@ def extract(pack: BinaryIO, identities: list[str], wanted: Mapping[str, list[Fil
     return written
 
 
-def _write(source: BinaryIO, path: Path, file: File) -> str:
+def _write(source: IO[bytes], path: Path, file: File) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("xb") as target:
         shutil.copyfileobj(source, target, 1024 * 1024)
@@ -122,7 +122,7 @@ def _write(source: BinaryIO, path: Path, file: File) -> str:
 class _Hashing:
     """Hashes what tarfile reads."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: IO[bytes]) -> None:
         self._source, self.sha = source, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
@@ -138,7 +138,7 @@ def _add(tar: tarfile.TarFile, snapshot: Snapshot, file: File) -> None:
     with os.fdopen(fd, "rb") as source:
         hashing = _Hashing(source)
         try:
-            tar.addfile(member, hashing)  # type: ignore[arg-type]
+            tar.addfile(member, hashing)
         except OSError as error:  # shorter than it was
             raise _changed(snapshot, file.path, str(error)) from None
     if hashing.sha.hexdigest() != file.sha:

@@ -55,7 +55,8 @@ def limit(context: Context) -> int:
     if not found:
         fix = "write bytes a second, such as 500K or 2M, or nothing for no limit"
         raise Refused(Problem("BACKUP_BANDWIDTH", "is not a number of bytes", fix, value=text))
-    return int(found[1]) * 1024 ** ("KMG".find(found[2].upper()) + 1 if found[2] else 0)
+    size: int = int(found[1]) * 1024 ** ("KMG".find(found[2].upper()) + 1 if found[2] else 0)
+    return size
 
 
 def upload(context: Context, progress: Progress = lambda *_: None) -> Report:

@@ -24,7 +24,8 @@ class Findings:
 
 def verify(bucket: Bucket, progress: Progress = lambda *_: None) -> Findings:
     """Compare all copies with S3's own words. Changes nothing and reads no content."""
-    findings, needed = Findings(), {}
+    findings = Findings()
+    needed: dict[str, tuple[Entry, datetime]] = {}
     for key in manifests(bucket):
         try:
             found = read(bucket, key)

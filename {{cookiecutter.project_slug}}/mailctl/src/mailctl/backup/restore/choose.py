@@ -9,8 +9,9 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
+from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore.journal import remove
-from mailctl.backup.snapshot import COMPONENTS, Snapshot
+from mailctl.backup.snapshot import Snapshot
 from mailctl.compose import Compose
 from mailctl.containers import all_of
 from mailctl.context import Context
@@ -55,7 +56,8 @@ def found(
 
     From S3 only the parts that are needed are fetched, and removed again at the end.
     """
-    if not (choice.source or "").startswith("s3://"):
+    source = choice.source or ""
+    if not source.startswith("s3://"):
         snapshot = local(context, choice.source, choice.at)
         check(context, snapshot, wanted)
         yield snapshot
@@ -69,7 +71,7 @@ def found(
     remove([target])
     try:
         by = Access(choice.profile, choice.role, choice.mfa)
-        yield fetch(context, choice.source, target, wanted, mailbox, choice.identity, by=by)
+        yield fetch(context, source, target, wanted, mailbox, choice.identity, by=by)
     finally:
         remove([target])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mailctl.errors import Problem, Refused
 
@@ -128,7 +129,7 @@ class Mailbox:
             self._ok(self._imap.create(_quoted(folder)), f"CREATE {folder}")
             self._imap.subscribe(_quoted(folder))
 
-    def _ok(self, answer: tuple[str, list], what: str) -> list:
+    def _ok(self, answer: tuple[str, list[Any]], what: str) -> list[Any]:
         status, data = answer
         if status == "OK":
             return data

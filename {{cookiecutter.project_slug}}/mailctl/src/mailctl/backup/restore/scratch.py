@@ -45,8 +45,9 @@ class Scratch:
         """Every setting comes from the environment, which wins over .env."""
         files = self.context.setting("COMPOSE_FILE", "docker-compose.yml").split(os.pathsep)
         options = ["--project-name", self.project]
-        for name in (*filter(None, files), self._override):
-            options += ["--file", str(self.context.repo / name)]
+        named = [self.context.repo / name for name in files if name]
+        for path in (*named, self.context.repo / self._override):
+            options += ["--file", str(path)]
         fixed = {
             "SSD_PATH": str(self.ssd),
             "HDD_PATH": str(self.hdd),

@@ -28,7 +28,7 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     from usermgmt.settings import Settings
     from usermgmt.web.context import EXTENSION
 
-    kept: dict[str, Any] = {"bcrypt_rounds": 4, "cookie_secure": tls}
+    kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls}
     app = create_app(Settings(f"sqlite:///{folder}/db", "k" * 64, host, EMAIL, PASSWORD, **kept))
     engine = app.extensions[EXTENSION].database.engine
     Base.metadata.create_all(engine)

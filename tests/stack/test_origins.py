@@ -257,6 +257,6 @@ def test_many_wrong_log_ins_are_slowed_down_by_a_page_that_is_protected_as_well(
 def test_the_audit_log_names_the_client_that_cloudflare_names(stack):
     client = {"CF-Connecting-IP": "198.51.100.77", "X-Forwarded-For": "203.0.113.99"}
     Accounts(stack.info, headers=client)
-    sql = "SELECT client_address FROM audit_log WHERE action = 'login.success' ORDER BY id DESC LIMIT 1"
+    sql = "SELECT client_address FROM login_attempts WHERE outcome = 'success' ORDER BY id DESC LIMIT 1"
     command = f'MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) mariadb -N -uroot mailserver -e "{sql}"'
     assert stack.exec("mariadb", "sh", "-c", command).strip() == "198.51.100.77"

@@ -20,8 +20,6 @@ from usermgmt.services.audit import Actor
 from usermgmt.settings import Settings
 from usermgmt.web.context import EXTENSION
 
-CHEAP = 4
-
 
 def make_schema(database: Database) -> None:
     """The tables without a migration, and the mark that migrations leave."""
@@ -49,8 +47,8 @@ def session(database: Database) -> Iterator[Session]:
 
 @pytest.fixture(scope="session")
 def hasher() -> Hasher:
-    """The cheapest hashes that bcrypt makes."""
-    return Hasher(CHEAP)
+    """The cheapest hashes."""
+    return Hasher(cheap=True)
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ def settings() -> Settings:
         admin_email=ADMIN_EMAIL,
         admin_password=ADMIN_PASSWORD,
         cookie_secure=False,
-        bcrypt_rounds=CHEAP,
+        cheap_hashes=True,
     )
 
 

@@ -23,7 +23,7 @@ from usermgmt.services.directory import next_hops
 DOMAINS = ("a.example", "b.example")
 addresses = st.builds("{}@{}".format, st.sampled_from("xy"), st.sampled_from(DOMAINS))
 sources = addresses | st.sampled_from(DOMAINS).map("@{}".format)
-CHEAP = Hasher(4)
+CHEAP = Hasher(cheap=True)
 STEPS_OF_ANY_PATH = 20
 
 

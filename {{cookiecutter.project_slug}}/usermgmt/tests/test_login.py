@@ -7,22 +7,23 @@ from datetime import timedelta
 
 import bcrypt
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select, update
 from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser
 
 from usermgmt.database import Database
-from usermgmt.models import Admin, AuditEntry
+from usermgmt.models import Admin, AuditEntry, LoginAttempt
 from usermgmt.passwords import Hasher
 from usermgmt.services import admins, logins
 from usermgmt.services.audit import COMMAND_LINE
 
 
-def age_the_log(database: Database, by: timedelta) -> None:
-    """As if everything had happened earlier."""
+def age_the_attempts(database: Database, by: timedelta) -> None:
+    """As if everybody had tried earlier."""
     with database.transaction() as session:
-        for entry in session.scalars(select(AuditEntry)):
-            session.execute(update(AuditEntry).where(AuditEntry.id == entry.id).values(at=entry.at - by))
+        for entry in session.scalars(select(LoginAttempt)):
+            session.execute(update(LoginAttempt).where(LoginAttempt.id == entry.id).values(at=entry.at - by))
 
 
 def test_pages_send_a_stranger_to_the_log_in(stranger: Browser) -> None:
@@ -64,22 +65,39 @@ def test_a_disabled_admin_cannot_log_in_and_loses_the_session(
     assert Browser(app).log_in().status_code == 401
 
 
-def test_an_unknown_address_costs_as_much_work_as_a_wrong_password(
+def test_an_unknown_address_costs_as_much_work_as_a_wrong_password_whatever_hash_it_has(
     database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.transaction() as session:
         admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
-    checked: list[bytes] = []
-    check = bcrypt.checkpw
+        older = admins.add_admin(session, COMMAND_LINE, hasher, "older@example.org", ADMIN_PASSWORD)
+        older.password_hash = bcrypt.hashpw(ADMIN_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    work: list[str] = []
+    by_bcrypt, by_argon2 = bcrypt.checkpw, PasswordHasher.verify
 
-    def watch(password: bytes, stored: bytes) -> bool:
-        checked.append(stored)
-        return check(password, stored)
+    def bcrypt_watched(password: bytes, stored: bytes) -> bool:
+        work.append(stored[:7].decode())
+        return by_bcrypt(password, stored)
 
-    monkeypatch.setattr(bcrypt, "checkpw", watch)
-    for email in (ADMIN_EMAIL, "nobody@example.org", "not an address"):
+    def argon2_watched(self: PasswordHasher, stored: str, password: bytes) -> bool:
+        work.append(stored.rsplit("$", 2)[0])
+        return by_argon2(self, stored, password)
+
+    monkeypatch.setattr(bcrypt, "checkpw", bcrypt_watched)
+    monkeypatch.setattr(PasswordHasher, "verify", argon2_watched)
+    for email in (ADMIN_EMAIL, "older@example.org", "nobody@example.org", "not an address"):
         assert logins.log_in(database, hasher, email, "wrong", "192.0.2.1") is None
-    assert [stored[:7] for stored in checked] == [b"$2b$04$"] * 3
+    assert work == ["$2b$04$", "$argon2id$v=19$m=8,t=2,p=1"] * 4
+
+
+def test_an_older_hash_is_replaced_at_the_next_log_in(database: Database, hasher: Hasher) -> None:
+    with database.transaction() as session:
+        admin = admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
+        admin.password_hash = bcrypt.hashpw(ADMIN_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    for _ in range(2):
+        assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+        with database.transaction() as session:
+            assert not hasher.is_outdated(session.scalars(select(Admin.password_hash)).one())
 
 
 def test_the_sixth_wrong_password_from_one_client_is_not_even_looked_at(stranger: Browser) -> None:
@@ -99,7 +117,7 @@ def test_another_client_may_still_log_in(app: Flask, stranger: Browser) -> None:
 def test_the_throttle_ends_after_a_quarter_of_an_hour(stranger: Browser, web_database: Database) -> None:
     for _ in range(6):
         stranger.log_in(password="wrong")
-    age_the_log(web_database, logins.WINDOW)
+    age_the_attempts(web_database, logins.WINDOW)
     assert stranger.log_in().status_code == 303
 
 
@@ -122,11 +140,85 @@ def test_an_ipv6_subscriber_counts_as_one_client(app: Flask) -> None:
     assert Browser(app, REMOTE_ADDR="2001:db8:0:2::1").log_in().status_code == 303
 
 
+def guess_from_everywhere(database: Database) -> None:
+    """As many wrong passwords as one account takes, from as many clients."""
+    with database.transaction() as session:
+        for number in range(logins.MOST_FOR_ACCOUNT):
+            row = LoginAttempt(account=ADMIN_EMAIL, client_address=f"198.51.{number}.1", outcome=logins.WRONG)
+            session.add(row)
+
+
 def test_one_address_is_protected_from_many_clients(database: Database, hasher: Hasher) -> None:
-    for number in range(logins.MOST_FOR_ADMIN):
-        logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", f"198.51.{number}.1")
+    guess_from_everywhere(database)
     with pytest.raises(logins.Throttled):
         logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "203.0.113.9")
+
+
+def test_strangers_everywhere_cannot_lock_the_owner_out(database: Database, hasher: Hasher) -> None:
+    with database.transaction() as session:
+        admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
+    assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+    guess_from_everywhere(database)
+    assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+    device = logins.known_device("key", ADMIN_EMAIL, logins.device_mark("key", ADMIN_EMAIL))
+    assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "203.0.113.9", device), (
+        "known browser"
+    )
+
+
+def test_a_neighbour_behind_the_same_address_cannot_lock_a_known_browser_out(
+    database: Database, hasher: Hasher
+) -> None:
+    with database.transaction() as session:
+        admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
+    for _ in range(logins.MOST_FOR_ACCOUNT_FROM_CLIENT):
+        logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "192.0.2.1")
+    with pytest.raises(logins.Throttled):
+        logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+    assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1", "its-own-mark")
+
+
+def test_a_stolen_browser_has_few_tries(database: Database, hasher: Hasher) -> None:
+    for _ in range(logins.MOST_FROM_DEVICE):
+        assert logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "192.0.2.1", "a-mark") is None
+    with pytest.raises(logins.Throttled):
+        logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1", "a-mark")
+
+
+@pytest.mark.parametrize("mark", ["", "x", ".", "x.y", "x." + "0" * 64, "ü.ü"])
+def test_a_mark_that_was_not_given_out_is_a_stranger(mark: str) -> None:
+    assert logins.known_device("key", ADMIN_EMAIL, mark) == ""
+    given = logins.device_mark("key", ADMIN_EMAIL)
+    assert logins.known_device("key", ADMIN_EMAIL.upper(), given)
+    assert not logins.known_device("key", "other@example.org", given)
+    assert not logins.known_device("another key", ADMIN_EMAIL, given)
+
+
+def test_attempts_write_one_row_each_tell_failures_and_leave_the_audit_log_alone(
+    database: Database, hasher: Hasher
+) -> None:
+    with database.transaction() as session:
+        admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
+    logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "192.0.2.1")
+    logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+    with database.transaction() as session:
+        assert session.scalars(select(LoginAttempt.outcome).order_by(LoginAttempt.id)).all() == [
+            logins.WRONG,
+            logins.SUCCESS,
+        ]
+        assert session.scalars(select(AuditEntry.action)).all() == ["admin.add"]
+
+
+def test_the_table_of_attempts_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins, "MOST_ALTOGETHER", 8)
+    for number in range(8):
+        logins.announce_attempt(database, f"a{number}@example.org", f"198.51.100.{number}")
+    with pytest.raises(logins.Throttled):
+        logins.announce_attempt(database, "another@example.org", "203.0.113.9")
+    age_the_attempts(database, logins.KEEP_WRONG)
+    logins.announce_attempt(database, "another@example.org", "203.0.113.9")
+    with database.transaction() as session:
+        assert session.scalars(select(LoginAttempt.account)).all() == ["another@example.org"]
 
 
 def test_a_parallel_guess_counts_before_its_password_is_checked(database: Database, hasher: Hasher) -> None:
@@ -189,5 +281,5 @@ def test_no_password_reaches_the_log(stranger: Browser, caplog: pytest.LogCaptur
         stranger.log_in(password="a-wrong-secret-guess")
         stranger.log_in()
     assert "login.success" in caplog.text
-    for secret in ("a-wrong-secret-guess", ADMIN_PASSWORD, "$2b$"):
+    for secret in ("a-wrong-secret-guess", ADMIN_PASSWORD, "$argon2"):
         assert secret not in caplog.text

@@ -223,7 +223,7 @@ def test_a_person_administers_through_the_pages(make_app: MakeApp, mariadb: Serv
         admin_email=ADMIN_EMAIL,
         admin_password=ADMIN_PASSWORD,
         cookie_secure=False,
-        bcrypt_rounds=4,
+        cheap_hashes=True,
     )
     browser = Browser(make_app(settings))
     assert browser.log_in().status_code == 303

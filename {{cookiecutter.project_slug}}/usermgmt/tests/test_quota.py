@@ -34,6 +34,12 @@ def test_what_is_not_a_size_is_refused_with_examples(entered: str) -> None:
         parse_quota(entered)
 
 
+@pytest.mark.parametrize("entered", ["10,000M", "10.000M", "1,000,000K", "1.500 GB", "10,485,760"])
+def test_a_size_that_can_be_read_in_two_ways_is_refused(entered: str) -> None:
+    with pytest.raises(Refused, match=r"two ways.*10000M"):
+        parse_quota(entered)
+
+
 @pytest.mark.parametrize("entered", ["0", "1", "9.9M", "10239K"])
 def test_too_small_is_refused_with_the_bounds(entered: str) -> None:
     with pytest.raises(Refused, match=r"smaller than one mail.*10M to 10T"):

@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
     )
-    parts = Parts(settings, Database(settings.database_url), Hasher(settings.bcrypt_rounds))
+    parts = Parts(settings, Database(settings.database_url), Hasher(settings.cheap_hashes))
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     csrf.init_app(app)

@@ -7,6 +7,8 @@ import re
 from usermgmt.problems import Problem, Refused
 
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+# `10,000M` is ten million to some and ten to others.
+AMBIGUOUS = re.compile(r"\d{1,3}(?:[.,]\d{3})+\s*[KMGT]?(?:I?B)?", re.ASCII)
 FORM = re.compile(r"(\d{1,15})(?:[.,](\d{1,6}))?\s*([KMGT]?)(?:I?B)?", re.ASCII)
 SMALLEST = 10 * UNITS["M"]
 LARGEST = 10 * UNITS["T"]
@@ -15,7 +17,17 @@ DEFAULT = "1G"
 
 def parse_quota(value: str, field: str = "quota") -> int:
     """Bytes of `500M`, `1.5 GB` or `2GiB`, in powers of 1024; raises Refused outside 10 MiB to 10 TiB."""
-    match = FORM.fullmatch(value.strip().upper())
+    text = value.strip().upper()
+    if AMBIGUOUS.fullmatch(text):
+        raise Refused(
+            Problem(
+                field,
+                value,
+                "This can be read in two ways.",
+                "Leave out what separates thousands: 10000M, or 10G.",
+            )
+        )
+    match = FORM.fullmatch(text)
     if not match:
         raise Refused(
             Problem(field, value, "This is not a size.", "Use a number and a unit: 500M, 2G or 1.5T.")

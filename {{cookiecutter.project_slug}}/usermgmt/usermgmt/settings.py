@@ -80,7 +80,7 @@ class Settings:
     admin_password: str = field(default="", repr=False)
     cookie_secure: bool = True
     proxy_host: str = "nginx"
-    bcrypt_rounds: int = 12
+    cheap_hashes: bool = False
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:

@@ -1,29 +1,41 @@
-"""Logging in: password check, throttle and the end of sessions, all from the audit log.
+"""Logging in: password check, throttle and the end of sessions.
 
-The log is shared by all workers and survives a restart, so a throttle that counts its rows does too.
+Attempts have a table of their own, shared by all workers: a throttle that counts its rows survives a restart,
+strangers who guess cannot fill the audit log, and what the table holds is bounded.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import logging
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
 from usermgmt.database import Database
-from usermgmt.models import Admin, AuditEntry, utc_now
+from usermgmt.models import Admin, AuditEntry, LoginAttempt, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services.admins import find_admin
 from usermgmt.services.audit import Actor, record
 
+log = logging.getLogger("usermgmt.logins")
+
 WINDOW = timedelta(minutes=15)
 MOST_FROM_CLIENT = 20
-MOST_FOR_ADMIN = 100
-MOST_FOR_ADMIN_FROM_CLIENT = 5
+MOST_FROM_DEVICE = 10
+MOST_FOR_ACCOUNT = 100
+MOST_FOR_ACCOUNT_FROM_CLIENT = 5
+#: Wrong attempts of strangers in WINDOW, at whatever accounts: what the table may grow by.
+MOST_ALTOGETHER = 5000
+KEEP_WRONG, KEEP_SUCCESS = timedelta(hours=1), timedelta(days=90)
 NETWORK_PREFIX = len("2001:0db8:0000:0000:")
+PENDING, WRONG, SUCCESS = "pending", "wrong", "success"
 
 
 class Throttled(Exception):
@@ -38,62 +50,115 @@ class Login:
     at: datetime
 
 
+def device_mark(key: str, account: str, nonce: str = "") -> str:
+    """What a browser keeps (a cookie) after a right password, to be told from strangers next time."""
+    nonce = nonce or secrets.token_urlsafe(12)
+    digest = hmac.new(key.encode(), f"device:{account}:{nonce}".encode(), hashlib.sha256).hexdigest()
+    return f"{nonce}.{digest}"
+
+
+def known_device(key: str, email: str, mark: str) -> str:
+    """The name of the browser that shows a mark which this account got, or nothing."""
+    nonce = mark.partition(".")[0]
+    genuine = device_mark(key, email.strip().lower(), nonce) if nonce else ""
+    return nonce if genuine and hmac.compare_digest(genuine.encode(), mark.encode()) else ""
+
+
 def from_client(client_address: str) -> ColumnElement[bool]:
     """Rows of a client: an IPv4 address, or an IPv6 network of 64 bits, which is one subscriber."""
     if ":" in client_address:
-        return AuditEntry.client_address.like(client_address[:NETWORK_PREFIX] + "%")
-    return AuditEntry.client_address == client_address
+        return LoginAttempt.client_address.like(client_address[:NETWORK_PREFIX] + "%")
+    return LoginAttempt.client_address == client_address
 
 
 def failures(session: Session, *conditions: ColumnElement[bool]) -> int:
-    """Attempts less successes within WINDOW."""
-
-    def count(action: str) -> int:
-        query = select(func.count()).select_from(AuditEntry)
-        recent = AuditEntry.at > utc_now() - WINDOW
-        return session.scalar(query.where(AuditEntry.action == action, recent, *conditions)) or 0
-
-    return count("login.attempt") - count("login.success")
+    """Attempts within WINDOW that did not succeed, or not yet."""
+    recent = (LoginAttempt.at > utc_now() - WINDOW, LoginAttempt.outcome != SUCCESS)
+    return session.scalar(select(func.count()).select_from(LoginAttempt).where(*recent, *conditions)) or 0
 
 
-def check_throttle(session: Session, email: str, client_address: str, allowance: int = 0) -> None:
-    """Raise Throttled if the limits are reached; `allowance` is the attempts already counted as one's own."""
-    client, admin = from_client(client_address), AuditEntry.subject == email
-    limits = (
-        (MOST_FOR_ADMIN_FROM_CLIENT, (client, admin)),
-        (MOST_FROM_CLIENT, (client,)),
-        (MOST_FOR_ADMIN, (admin,)),
-    )
+def is_known_client(session: Session, account: str, client_address: str) -> bool:
+    """Whether somebody logged in to this account from there before."""
+    right = (LoginAttempt.account == account, LoginAttempt.outcome == SUCCESS)
+    query = select(LoginAttempt.id).where(*right, from_client(client_address)).limit(1)
+    return bool(client_address) and session.scalar(query) is not None
+
+
+def check_throttle(
+    session: Session, account: str, client_address: str, device: str = "", allowance: int = 0
+) -> None:
+    """Raise Throttled if a limit is reached; `allowance` is the attempts already counted as one's own.
+
+    A browser that logged in before is counted by itself, and a client that did is not held back by what
+    strangers do elsewhere: however many of them guess, the owner gets in.
+    """
+    by_account, by_client = LoginAttempt.account == account, from_client(client_address)
+    limits: list[tuple[int, tuple[ColumnElement[bool], ...]]]
+    if device:
+        limits = [(MOST_FROM_DEVICE, (by_account, LoginAttempt.device == device))]
+    else:
+        by_client = by_client & (LoginAttempt.device == "")
+        limits = [(MOST_FOR_ACCOUNT_FROM_CLIENT, (by_account, by_client)), (MOST_FROM_CLIENT, (by_client,))]
+        if not is_known_client(session, account, client_address):
+            limits += [(MOST_FOR_ACCOUNT, (by_account,)), (MOST_ALTOGETHER, ())]
     if any(failures(session, *which) - allowance >= most for most, which in limits):
         raise Throttled
 
 
-def announce_attempt(database: Database, email: str, client_address: str) -> None:
-    """Count an attempt before the password is looked at, so that parallel guesses count too."""
+def forget_old(session: Session) -> None:
+    """Remove the rows that nothing asks for any more."""
+    for outcomes, keep in (((PENDING, WRONG), KEEP_WRONG), ((SUCCESS,), KEEP_SUCCESS)):
+        old = LoginAttempt.at < utc_now() - keep
+        session.execute(delete(LoginAttempt).where(LoginAttempt.outcome.in_(outcomes), old))
+
+
+def announce_attempt(database: Database, account: str, client_address: str, device: str = "") -> int:
+    """Count an attempt before the password is looked at, so that parallel guesses count too; its number."""
     with database.transaction() as session:
-        check_throttle(session, email, client_address)
-        record(session, Actor("anonymous", client_address), "login.attempt", email)
+        check_throttle(session, account, client_address, device)
+        forget_old(session)
+        attempt = LoginAttempt(account=account, client_address=client_address, device=device)
+        session.add(attempt)
+        session.flush()
     with database.transaction() as session:
-        check_throttle(session, email, client_address, allowance=1)
+        check_throttle(session, account, client_address, device, allowance=1)
+    return attempt.id
+
+
+def note_outcome(session: Session, attempt: int, outcome: str) -> None:
+    """Say how an announced attempt ended."""
+    session.execute(update(LoginAttempt).where(LoginAttempt.id == attempt).values(outcome=outcome))
 
 
 def log_in(
-    database: Database, hasher: Hasher, email: str, password: str, client_address: str
+    database: Database, hasher: Hasher, email: str, password: str, client_address: str, device: str = ""
 ) -> Login | None:
-    """Check an address and a password; None if they are wrong. Raises Throttled."""
+    """Check an address and a password; None if they are wrong. Raises Throttled.
+
+    `device` is what known_device() says of the browser's mark.
+    """
     try:
         address = parse_address(email, "email")
     except Refused:
         address = "invalid"
-    announce_attempt(database, address, client_address)
+    attempt = announce_attempt(database, address, client_address, device)
     with database.transaction() as session:
         admin = find_admin(session, address)
     usable = admin is not None and admin.active
-    if not hasher.matches(password, admin.password_hash if admin and usable else None) or admin is None:
-        return None
+    right = hasher.matches(password, admin.password_hash if admin and usable else None)
     moment = utc_now()
+    if not right or admin is None:
+        with database.transaction() as session:
+            note_outcome(session, attempt, WRONG)
+        log.info("wrong password for %r from %s", address, client_address or "-")
+        return None
+    newer = hasher.hash(password) if hasher.is_outdated(admin.password_hash) else ""
     with database.transaction() as session:
-        record(session, Actor(address, client_address), "login.success", address)
+        note_outcome(session, attempt, SUCCESS)
+        if newer:
+            admin = session.merge(admin)
+            admin.password_hash = newer
+    log.info("login.success for %r from %s", address, client_address or "-")
     return Login(admin, moment)
 
 

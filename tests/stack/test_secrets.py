@@ -9,6 +9,14 @@ import subprocess
 import pytest
 
 # Files in the folder of secrets that are public by nature.
+USERMGMT = {
+    *("usermgmt_db_password", "usermgmt_session_key", "usermgmt_admin_password"),
+    *("doveadm_api_key", "internal_ca_crt"),
+}
+DOVECOT = {
+    *("dovecot_db", "doveadm_api", "dovecot_tls_crt", "dovecot_tls_key"),
+    "rspamd_controller_password",
+}
 PUBLIC = {"internal_ca.crt", "dovecot_tls.crt", "postfix_tls.crt", "sink_tls.crt", ".lock"}
 
 
@@ -90,10 +98,10 @@ def test_the_folder_of_secrets_is_closed_to_others(stack):
     [
         ("nginx", set()),
         ("mailserver-api", {"mailserver_api_tokens", "internal_ca_crt"}),
-        ("usermgmt", {"usermgmt_db_password", "usermgmt_session_key", "usermgmt_admin_password"}),
+        ("usermgmt", USERMGMT),
         ("roundcube", {"roundcube_db_password", "roundcube_des_key", "internal_ca_crt"}),
         ("rspamd", {"rspamd_controller_password", "valkey_password"}),
-        ("dovecot", {"dovecot_db", "dovecot_tls_crt", "dovecot_tls_key", "rspamd_controller_password"}),
+        ("dovecot", DOVECOT),
     ],
 )
 def test_a_service_is_given_its_own_secrets_only(stack, service, expected):

@@ -1,5 +1,6 @@
 """MAIL_CFG_002: no open relay."""
 
+import re
 from collections.abc import Iterator
 
 from policies.config.reader import Configuration
@@ -10,6 +11,11 @@ DEFAULTS = {LISTS[0]: "permit_mynetworks, permit_sasl_authenticated, defer_unaut
 GUARDS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 #: This lets mail to our own domains through: whoever asks whether we relay may say so before the refusal.
 OWN = "permit_auth_destination"
+#: A table of ours whose every answer refuses: it may be asked about recipients before anything else.
+REFUSES, SQL = (
+    ["check_recipient_access", "proxy:mysql:/run/postfix/sql/refused.cf"],
+    "config/postfix/sql/refused.cf",
+)
 
 
 def check(subject: Configuration) -> Iterator[Found]:
@@ -18,6 +24,8 @@ def check(subject: Configuration) -> Iterator[Found]:
     for who, view in subject.views():
         for name in LISTS:
             words = view.restrictions(name, DEFAULTS.get(name, ""))
+            if name == LISTS[1] and _only_refuses(subject.text(SQL) or ""):
+                words = _without_refusals(words)
             if wrong := _wrong(words, name == LISTS[0]):
                 should = "reject_unauth_destination before any permit"
                 at = view.where(name)
@@ -38,3 +46,15 @@ def _wrong(words: list[str], relays: bool) -> str:
         if "$" in word:
             return f"begins with {word}, and nobody knows what that is"
     return "refuses nobody" if relays else ""
+
+
+def _only_refuses(sql: str) -> bool:
+    """Whether no text in the query is an answer but a refusal: 5xx, and no word such as OK."""
+    texts = re.findall("'([^']*)'", re.sub("^#.*", "", sql, flags=re.MULTILINE))
+    answers = [text for text in texts if re.match(r"\s*\w", text)]
+    return bool(answers) and all(re.match(r"5\d\d ", text) for text in answers)
+
+
+def _without_refusals(words: list[str]) -> list[str]:
+    at = next((n for n in range(len(words)) if words[n : n + 2] == REFUSES), None)
+    return words if at is None else words[:at] + words[at + 2 :]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from usermgmt.addresses import readable_domain
 from usermgmt.database import Database
+from usermgmt.mail.sessions import end_sessions
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services.admins import create_first_admin
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
     )
     parts = Parts(settings, Database(settings.database_url), Hasher(settings.cheap_hashes))
+    end_sessions(parts.database.sessions, settings.doveadm)
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     csrf.init_app(app)

@@ -20,6 +20,8 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
 from usermgmt.database import Database
+from usermgmt.mail.doveadm import Doveadm
+from usermgmt.mail.sessions import end_sessions
 from usermgmt.models import Admin, Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
@@ -44,7 +46,9 @@ def hasher() -> Hasher:
 
 def open_database() -> Database:
     """The database of the environment; a test may replace it."""
-    return Database(database_url(os.environ))
+    database = Database(database_url(os.environ))
+    end_sessions(database.sessions, Doveadm.from_environment(os.environ))
+    return database
 
 
 @contextmanager

@@ -7,8 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
+
+if TYPE_CHECKING:
+    from usermgmt.mail.doveadm import Doveadm
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
@@ -81,10 +85,13 @@ class Settings:
     cookie_secure: bool = True
     proxy_host: str = "nginx"
     cheap_hashes: bool = False
+    doveadm: Doveadm | None = None
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Read the web application's settings; raises SettingsError naming the variable at fault."""
+        from usermgmt.mail.doveadm import Doveadm
+
         session_key = read_secret(env, "SESSION_KEY_FILE")
         if len(session_key) < 32:
             raise SettingsError(
@@ -98,4 +105,5 @@ class Settings:
             admin_email=admin_email,
             admin_password=read_secret(env, "ADMIN_PASSWORD_FILE") if admin_email else "",
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),
+            doveadm=Doveadm.from_environment(env),
         )

@@ -166,6 +166,7 @@ SOURCES: tuple[Source, ...] = (
     Source("usermgmt_admin_password", ("usermgmt",), partial(rules.readable, 20)),
     Source("roundcube_des_key", ("roundcube",), partial(rules.alphanumeric, 24)),
     Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
+    Source("doveadm_api_key", ("usermgmt",), partial(rules.alphanumeric, 32)),
     Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),
     Source(
         "aws_uploader_key",
@@ -193,6 +194,12 @@ DERIVED: tuple[Derived, ...] = (
         _text_from("dovecot_db_password", "mysql mariadb {{\n  password = {}\n}}\n"),
     ),
     Derived(
+        "doveadm_api.conf",
+        ("dovecot",),
+        ("doveadm_api_key",),
+        _text_from("doveadm_api_key", "doveadm_api_key = {}\n"),
+    ),
+    Derived(
         "valkey_auth.conf",
         ("valkey",),
         ("valkey_password",),
@@ -200,7 +207,7 @@ DERIVED: tuple[Derived, ...] = (
     ),
     Derived(
         "internal_ca.crt",
-        ("postfix", "roundcube", "mailserver-api"),
+        ("postfix", "roundcube", "mailserver-api", "usermgmt"),
         ("internal_ca.key",),
         _ca,
         certificate=True,

@@ -28,7 +28,7 @@ from mailctl.where import hdd
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
 # Here nobody logs in: mail of accounts that are switched off must be readable as well.
-ACTIVATE = "UPDATE domains SET active = 1; UPDATE mailboxes SET active = 1;"
+ACTIVATE = "UPDATE domains SET active = 1; UPDATE mailboxes SET active = 1, deleted_at = NULL;"
 
 
 def sources(context: Context, local_only: bool, s3_only: bool) -> list[str]:

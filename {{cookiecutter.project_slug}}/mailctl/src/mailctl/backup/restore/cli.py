@@ -26,6 +26,10 @@ ComponentOption = Annotated[str, typer.Option("--component", help="all, mail, my
 MailboxOption = Annotated[
     str | None, typer.Option("--mailbox", metavar="A@B", help="Only this one; the server goes on running.")
 ]
+OfOption = Annotated[
+    str | None,
+    typer.Option("--of", metavar="A@B", help="Its name in the snapshot, if it is another person's or older."),
+]
 FolderOption = Annotated[str | None, typer.Option("--folder", help="Only this folder of the mailbox.")]
 IntoOption = Annotated[
     str | None, typer.Option("--into", metavar="FOLDER", help="Put the mails below this folder, as Restored.")
@@ -51,6 +55,7 @@ def run(
     at: AtOption = None,
     component: ComponentOption = "all",
     mailbox: MailboxOption = None,
+    of: OfOption = None,
     folder: FolderOption = None,
     into: IntoOption = None,
     identity: IdentityOption = None,
@@ -69,17 +74,16 @@ def run(
     """Bring mail, accounts, settings or keys back; the former state is kept until --confirm."""
     from mailctl.backup.lock import exclusive
     from mailctl.backup.restore.choose import Choice
-    from mailctl.backup.restore.merge import Part
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
         choice = Choice(source, at, identity, quarantine, profile, role, mfa)
-        _refuse_mixed(source or at, confirm, undo, mailbox, folder or into)
+        _refuse_mixed(source or at, confirm, undo, mailbox, folder or into or of)
         with exclusive(context, "mailctl restore"):
             if confirm or undo:
                 document = _end(context, undo, yes)
             elif mailbox:
-                document = _part(context, choice, Part(mailbox, folder, into), dry_run)
+                document = _part(context, choice, _wanted(context, mailbox, of, folder, into), dry_run)
             else:
                 document = _components(context, choice, component, dry_run, yes)
         context.out.document({"ok": not document.get("differences"), **document})
@@ -95,7 +99,7 @@ def _refuse_mixed(
     if not (confirm or undo or chosen):
         raise Misuse(Problem("--from", "which snapshot?", "--from FOLDER, --from s3://…, or --at TIME"))
     if within and not mailbox:
-        raise Misuse(Problem("--folder, --into", "of which mailbox?", "add --mailbox name@domain"))
+        raise Misuse(Problem("--of, --folder, --into", "of which mailbox?", "add --mailbox name@domain"))
 
 
 def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
@@ -119,11 +123,21 @@ def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
     return {"confirmed": journal.snapshot, "deleted": kept}
 
 
+def _wanted(
+    context: Context, mailbox: str, of: str | None, folder: str | None, into: str | None
+) -> "Part":
+    from mailctl.backup.restore import imap
+    from mailctl.backup.restore.merge import Part
+    from mailctl.containers import running
+
+    return Part(mailbox, of or imap.stored_as(running(context, "dovecot"), mailbox), folder, into)
+
+
 def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> dict[str, Any]:
     from mailctl.backup.restore import choose
     from mailctl.backup.restore.merge import merge
 
-    with choose.found(context, choice, ("mail",), part.address) as snapshot:
+    with choose.found(context, choice, ("mail",), part.stored) as snapshot:
         left_out = choose.scan(context, snapshot, choice.quarantine, f"{part.below(Path('mail'))}/")
         result = merge(context, snapshot, part, left_out, dry_run)
     word = "would add" if dry_run else "added"

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mailctl.containers import output
 from mailctl.errors import Problem, Refused
 
 BATCH = 50
@@ -144,6 +145,19 @@ class Mailbox:
         )
 
 
+def stored_as(container: str, address: str) -> str:
+    """The name that the mailbox of `address` has in snapshots: made of its folder, as Dovecot knows it.
+
+    Raises Refused when it has no account.
+    """
+    try:
+        home = output(container, "doveadm", "user", "-f", "home", address)
+    except Refused as refusal:
+        raise Refused(_no_account(address, refusal.problems[0].wrong)) from None
+    domain, user = home.decode().strip().split("/")[-2:]
+    return f"{user}@{domain}"
+
+
 @contextmanager
 def opened(container: str, address: str) -> Iterator[Mailbox]:
     """The mailbox of `address` in the running Dovecot `container`. Raises Refused when it has no account."""
@@ -154,12 +168,15 @@ def opened(container: str, address: str) -> Iterator[Mailbox]:
         connection = imaplib.IMAP4_stream(f"{shlex.join(command)} 2>/dev/null")
         yield Mailbox(connection, address)
     except (imaplib.IMAP4.error, OSError) as error:
-        wrong = f"cannot be read over IMAP: {error}"
-        fix = "is there an active account of that name? Make it in usermgmt, or restore the component mysql"
-        raise Refused(Problem(address, wrong, fix)) from None
+        raise Refused(_no_account(address, f"cannot be read over IMAP: {error}")) from None
     finally:
         if connection is not None:
             _close(connection)
+
+
+def _no_account(address: str, wrong: str) -> Problem:
+    fix = "is there an active account of that name? Make it in usermgmt, or restore the component mysql"
+    return Problem(address, wrong, fix)
 
 
 def _close(connection: imaplib.IMAP4) -> None:

@@ -18,24 +18,30 @@ from mailctl.errors import Misuse, Problem, Refused
 
 @dataclass(frozen=True)
 class Part:
-    """What of a snapshot shall come back: a mailbox, one `folder` of it, and below which folder it goes."""
+    """What of a snapshot shall come back: a mailbox, one `folder` of it, and below which folder it goes.
+
+    `stored` is the mailbox's name in the snapshot. It is not always the address: whoever has an address
+    after somebody else has another folder, and must not be given the mail of the other.
+    """
 
     address: str
+    stored: str
     folder: str | None = None
     into: str | None = None
 
     def below(self, mailboxes: Path) -> Path:
         """The mailbox's place in a folder of mailboxes."""
-        name, _, domain = self.address.partition("@")
+        name, _, domain = self.stored.partition("@")
         return mailboxes / domain / name
 
     def mails(self, snapshot: Snapshot, leave_out: Collection[str]) -> dict[str, list[Mail]]:
         """The mails by the folder they go into. Raises Misuse, with the names that there are."""
         root = self.below(snapshot.path / "mail")
-        if self.address not in snapshot.mailboxes or not root.is_dir():
-            near = get_close_matches(self.address, snapshot.mailboxes, n=3) or sorted(snapshot.mailboxes)[:10]
+        if self.stored not in snapshot.mailboxes or not root.is_dir():
+            near = get_close_matches(self.stored, snapshot.mailboxes, n=3) or sorted(snapshot.mailboxes)[:10]
             fix = f"it has: {', '.join(near)}" if near else "it has no mailbox at all; use another snapshot"
-            raise Misuse(Problem("--mailbox", f"is not in {snapshot.id}", fix, value=self.address))
+            fix += "; one of those, if it is really meant, with --of"
+            raise Misuse(Problem("--mailbox", f"is not in {snapshot.id}", fix, value=self.stored))
         found = imap.folders(root)
         if self.folder is not None:
             name = "INBOX" if self.folder.upper() == "INBOX" else imap.utf7(self.folder)

@@ -29,18 +29,20 @@ class ReadBack:
         return dict(vars(self))
 
 
-def read_back(snapshot: Snapshot, container: str, accounts: set[str], whole: bool) -> ReadBack:
+def read_back(snapshot: Snapshot, container: str, accounts: dict[str, str], whole: bool) -> ReadBack:
     """Count every folder of every mailbox, and compare a sample of its mails, or all of them when `whole`.
 
-    A mailbox without an account, which nobody can open, is named and not read. In a running server mail
-    arrives meanwhile, so there may be more than the snapshot has; `whole` asks for equality.
+    `accounts` says which address opens a mailbox of the snapshot; one that none opens is named and not read.
+    In a running server mail arrives meanwhile, so there may be more than the snapshot has; `whole` asks for
+    equality.
     """
     result = ReadBack()
-    for address, counted in sorted(snapshot.mailboxes.items()):
-        if address not in accounts:
-            result.without_account.append(address)
+    for stored, counted in sorted(snapshot.mailboxes.items()):
+        address = accounts.get(stored)
+        if address is None:
+            result.without_account.append(stored)
             continue
-        name, _, domain = address.partition("@")
+        name, _, domain = stored.partition("@")
         root = snapshot.path / "mail" / domain / name
         try:
             with imap.opened(container, address) as box:

@@ -23,7 +23,9 @@ from mailctl.where import secrets
 HOLDERS = {"mail": "dovecot", "mysql": "mariadb", "dkim": "rspamd"}
 # A virus scanner that starts for the first time downloads its signatures.
 WAIT_SECONDS = "1800"
-ACTIVE = "SELECT m.email FROM mailboxes m JOIN domains d ON d.id = m.domain_id WHERE m.active AND d.active"
+ACTIVE = """SELECT m.email, COALESCE(m.home, CONCAT(d.name, '/', SUBSTRING_INDEX(m.email, '@', 1)))
+FROM mailboxes m JOIN domains d ON d.id = m.domain_id
+WHERE m.active AND d.active AND m.deleted_at IS NULL"""
 
 
 def restore(
@@ -131,9 +133,10 @@ def refuse_pending(journal: Journal | None) -> None:
     raise Refused(problem)
 
 
-def accounts(compose: Compose) -> set[str]:
-    """The mailboxes that can be opened."""
-    return set(query(compose, ACTIVE, "mailserver").split())
+def accounts(compose: Compose) -> dict[str, str]:
+    """The addresses that can be opened, by what their mailboxes are called in a snapshot."""
+    rows = [line.split("\t") for line in query(compose, ACTIVE, "mailserver").splitlines() if line]
+    return {"@".join(reversed(home.split("/"))): address for address, home in rows}
 
 
 def _read_back(context: Context, snapshot: Snapshot) -> ReadBack:

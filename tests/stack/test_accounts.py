@@ -1,0 +1,154 @@
+"""What accounts do to real mail: Postfix's answers, open sessions, app passwords, whose mail is shown."""
+
+from __future__ import annotations
+
+import hashlib
+import imaplib
+import smtplib
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, message
+from tests.stack.stack import Stack
+
+pytestmark = pytest.mark.parametrize("stack", ["default answers"], indirect=True)
+
+RCPT = (
+    "import smtplib, sys; s = smtplib.SMTP('postfix', 25, timeout=30); s.ehlo('api'); s.mail('a@b.example')\n"
+    "for to in sys.argv[1:]: print(s.rcpt(to)[0])"
+)
+APP_PASSWORD = "kqzmw-4xyhr-tn7pd-cjv2g"  # noqa: S105 (of a mailbox that the test makes)
+CLIENT = "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --user=root --batch mailserver"
+
+
+def sql(stack: Stack, statement: str, **values: str) -> str:
+    """What a statement of root answers; `@name` in it is the value of that name."""
+    given = "".join(f"SET @{name} = '{value}';\n" for name, value in values.items())
+    said = stack.exec("mariadb", "sh", "-c", f"{CLIENT} --skip-column-names", stdin=given + statement)
+    return said.strip()
+
+
+def verdicts(stack: Stack, *addresses: str) -> list[int]:
+    """What Postfix says to each recipient where inbound mail arrives."""
+    return [int(code) for code in stack.exec("mailserver-api", "python", "-c", RCPT, *addresses).split()]
+
+
+def recipients(stack: Stack, address: str) -> set[str]:
+    said = stack.exec("postfix", "postmap", "-q", address, "mysql:/run/postfix/sql/aliases.cf")
+    return set(said.strip().split(","))
+
+
+def test_what_is_disabled_is_refused_and_its_mail_never_goes_elsewhere(
+    stack: Stack, accounts: Accounts
+) -> None:
+    domain = f"e1-{uuid4().hex[:8]}.example"
+    on, off, only_off, both, nobody = (
+        f"{name}@{domain}" for name in ("on", "off", "only-off", "both", "nobody")
+    )
+    accounts.add_domain(domain)
+    accounts.add_mailbox(on)
+    accounts.add_mailbox(off)
+    accounts.add_alias(only_off, off)
+    accounts.add_alias(both, on, off)
+    accounts.add_alias(f"@{domain}", only_off)
+    asked = (on, off, f"{off.replace('@', '+tag@')}", only_off, both, nobody)
+    assert verdicts(stack, *asked) == [250] * 6
+    assert recipients(stack, nobody) == {off} and recipients(stack, both) == {on, off}
+    accounts.switch(off, "no")
+    assert verdicts(stack, *asked) == [250, 550, 550, 550, 250, 550]
+    assert recipients(stack, both) == {on} and recipients(stack, off) == {off}
+    accounts.switch(off, "yes")
+    assert verdicts(stack, *asked) == [250] * 6
+    sql(stack, "UPDATE domains SET active = 0 WHERE name = @domain", domain=domain)
+    assert verdicts(stack, *asked) == [550] * 6
+
+
+def test_a_disabled_address_is_refused_to_our_own_users_too(accounts: Accounts, mailboxes: Mailboxes) -> None:
+    writer, off = mailboxes.new(), mailboxes.new()
+    accounts.switch(off.address, "no")
+    with pytest.raises(smtplib.SMTPRecipientsRefused, match="does not receive mail"):
+        writer.send(message("to nobody", sender=writer.address), off.address)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda accounts, who: accounts.change_password(who, "another long one"), id="password"),
+        pytest.param(lambda accounts, who: accounts.switch(who, "no"), id="disabled"),
+    ],
+)
+def test_a_session_that_is_open_ends_within_two_seconds(
+    accounts: Accounts, mailboxes: Mailboxes, change: Callable[[Accounts, str], None]
+) -> None:
+    reader, other = mailboxes.new(), mailboxes.new()
+    for box in (reader, other):
+        box.imap.select()
+        box.imap.send(b"x IDLE\r\n")
+        assert box.imap.readline().startswith(b"+")
+        box.imap.sock.settimeout(2)
+    change(accounts, reader.address)
+    assert reader.imap.readline().startswith(b"* BYE")
+    with pytest.raises(TimeoutError):
+        other.imap.readline()
+
+
+INSERT = """INSERT INTO app_passwords (mailbox_id, name, password_hash)
+SELECT id, 'phone', @digest FROM mailboxes WHERE email = @who"""
+LAST_USED = "SELECT last_used_at FROM app_passwords WHERE password_hash = @digest"
+
+
+def test_a_mail_program_uses_an_app_password_and_with_two_factor_no_other(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    person, stranger = mailboxes.new(), mailboxes.new()
+    who = {"who": person.address, "digest": hashlib.sha256(APP_PASSWORD.encode()).hexdigest()}
+    sql(stack, INSERT, **who)
+    assert sql(stack, LAST_USED, **who) == "NULL"
+    program = Mailbox(person.address, stack.info, APP_PASSWORD)
+    assert program.imap.noop()[0] == "OK" and person.imap.noop()[0] == "OK"
+    assert sql(stack, LAST_USED, **who) != "NULL"
+    sql(stack, "UPDATE mailboxes SET two_factor = 1 WHERE email = @who", **who)
+    program.send(message("from a program", sender=person.address, received=False), stranger.address)
+    assert stranger.read("from a program")
+    for address, password in ((person.address, PASSWORD), (stranger.address, APP_PASSWORD)):
+        with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+            Mailbox(address, stack.info, password).imap.noop()
+
+
+def test_an_address_that_is_used_again_shows_nothing_of_the_old_mail(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    reader, edge = mailboxes.new(), Edge(stack.info)
+    assert edge.post(message("for the first", to=reader.address), reader.address).is_success
+    assert reader.read("for the first")
+    name, _, domain = reader.address.partition("@")
+    home = f"{domain}/{name}+2"
+    sql(stack, "UPDATE mailboxes SET home = @home WHERE email = @who", home=home, who=reader.address)
+    second = Mailbox(reader.address, stack.info)
+    assert not second.find("for the first")
+    assert edge.post(message("for the second", to=reader.address), reader.address).is_success
+    assert second.read("for the second")
+    stack.exec("dovecot", "sh", "-c", f"cd /srv/vmail/{home}/mail && test -d cur")
+
+
+ASK = """
+import os
+from usermgmt.mail.doveadm import Doveadm
+
+dovecot, (user, other) = Doveadm.from_environment(os.environ), {users!r}
+used = dovecot.used_bytes([user, "nobody@invalid", other])
+print(sorted(used) == sorted([user, other]), used[user] > 1000, used[other] == 0)
+print(dovecot._call([("fetch", {{"user": user, "field": ["text"], "query": ["ALL"]}}), ("who", {{}})]))
+"""
+
+
+def test_usermgmt_is_told_how_full_mailboxes_are_and_nothing_of_what_is_in_them(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    reader, empty = mailboxes.new(), mailboxes.new()
+    assert Edge(stack.info).post(message("seen", to=reader.address), reader.address).is_success
+    assert reader.read("seen")
+    said = stack.exec("usermgmt", "python", "-c", ASK.format(users=(reader.address, empty.address)))
+    assert said == "True True True\n[[], []]\n"

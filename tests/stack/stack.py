@@ -150,6 +150,16 @@ class Stack:
         assert done.returncode == 0, f"{service}: {' '.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def sql(self, statement: str, **values: str) -> str:
+        """What the accounts' database answers to root; `@name` in the statement is the value of that name."""
+        given = "".join(f"SET @{name} = '{value}';\n" for name, value in values.items())
+        client = (
+            "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --user=root --batch mailserver"
+        )
+        return self.exec(
+            "mariadb", "sh", "-c", f"{client} --skip-column-names", stdin=given + statement
+        ).strip()
+
     def logs(self, service: str) -> str:
         done = subprocess.run(
             ["docker", "logs", self.container(service)],

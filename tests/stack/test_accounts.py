@@ -20,14 +20,6 @@ RCPT = (
     "for to in sys.argv[1:]: print(s.rcpt(to)[0])"
 )
 APP_PASSWORD = "kqzmw-4xyhr-tn7pd-cjv2g"  # noqa: S105 (of a mailbox that the test makes)
-CLIENT = "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --user=root --batch mailserver"
-
-
-def sql(stack: Stack, statement: str, **values: str) -> str:
-    """What a statement of root answers; `@name` in it is the value of that name."""
-    given = "".join(f"SET @{name} = '{value}';\n" for name, value in values.items())
-    said = stack.exec("mariadb", "sh", "-c", f"{CLIENT} --skip-column-names", stdin=given + statement)
-    return said.strip()
 
 
 def verdicts(stack: Stack, *addresses: str) -> list[int]:
@@ -61,7 +53,7 @@ def test_what_is_disabled_is_refused_and_its_mail_never_goes_elsewhere(
     assert recipients(stack, both) == {on} and recipients(stack, off) == {off}
     accounts.switch(off, "yes")
     assert verdicts(stack, *asked) == [250] * 6
-    sql(stack, "UPDATE domains SET active = 0 WHERE name = @domain", domain=domain)
+    stack.sql("UPDATE domains SET active = 0 WHERE name = @domain", domain=domain)
     assert verdicts(stack, *asked) == [550] * 6
 
 
@@ -104,12 +96,12 @@ def test_a_mail_program_uses_an_app_password_and_with_two_factor_no_other(
 ) -> None:
     person, stranger = mailboxes.new(), mailboxes.new()
     who = {"who": person.address, "digest": hashlib.sha256(APP_PASSWORD.encode()).hexdigest()}
-    sql(stack, INSERT, **who)
-    assert sql(stack, LAST_USED, **who) == "NULL"
+    stack.sql(INSERT, **who)
+    assert stack.sql(LAST_USED, **who) == "NULL"
     program = Mailbox(person.address, stack.info, APP_PASSWORD)
     assert program.imap.noop()[0] == "OK" and person.imap.noop()[0] == "OK"
-    assert sql(stack, LAST_USED, **who) != "NULL"
-    sql(stack, "UPDATE mailboxes SET two_factor = 1 WHERE email = @who", **who)
+    assert stack.sql(LAST_USED, **who) != "NULL"
+    stack.sql("UPDATE mailboxes SET two_factor = 1 WHERE email = @who", **who)
     program.send(message("from a program", sender=person.address, received=False), stranger.address)
     assert stranger.read("from a program")
     for address, password in ((person.address, PASSWORD), (stranger.address, APP_PASSWORD)):
@@ -125,7 +117,7 @@ def test_an_address_that_is_used_again_shows_nothing_of_the_old_mail(
     assert reader.read("for the first")
     name, _, domain = reader.address.partition("@")
     home = f"{domain}/{name}+2"
-    sql(stack, "UPDATE mailboxes SET home = @home WHERE email = @who", home=home, who=reader.address)
+    stack.sql("UPDATE mailboxes SET home = @home WHERE email = @who", home=home, who=reader.address)
     second = Mailbox(reader.address, stack.info)
     assert not second.find("for the first")
     assert edge.post(message("for the second", to=reader.address), reader.address).is_success

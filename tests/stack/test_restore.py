@@ -28,8 +28,13 @@ def keeper(scanned) -> Iterator[Keeper]:
 
 @pytest.fixture
 def reader(keeper, mailboxes) -> Mailbox:
-    """A mailbox with folders, flags, a keyword, a rule of its own and a quota."""
+    """A mailbox with folders, flags, a keyword, a rule and a quota; somebody had its address before."""
     box = mailboxes.new("restored", quota="50M")
+    old = Mailbox(box.address, box.info)
+    old.imap.append("INBOX", "", "", message("of somebody else", to=box.address).as_bytes())
+    name, _, domain = box.address.partition("@")
+    home = f"{domain}/{name}+2"
+    keeper.stack.sql("UPDATE mailboxes SET home = @home WHERE email = @who", home=home, who=box.address)
     box.imap.create("Bills")
     box.imap.create("Plans/2026")
     keeper.stack.exec("dovecot", "doveadm", "sieve", "put", "-u", box.address, "-a", "mine", stdin=SIEVE)

@@ -144,3 +144,20 @@ def test_usermgmt_is_told_how_full_mailboxes_are_and_nothing_of_what_is_in_them(
     assert reader.read("seen")
     said = stack.exec("usermgmt", "python", "-c", ASK.format(users=(reader.address, empty.address)))
     assert said == "True True True\n[[], []]\n"
+
+
+FORWARD = """if header :is "Subject" "own" {{ redirect "{own}"; }}
+else {{ redirect "far@outside.example"; }}
+"""
+
+
+def test_a_users_filter_forwards_to_our_own_addresses_and_what_is_for_others_stays(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    first, second, edge = mailboxes.new(), mailboxes.new(), Edge(stack.info)
+    script = FORWARD.format(own=second.address)
+    stack.exec("dovecot", "doveadm", "sieve", "put", "-u", first.address, "-a", "mine", stdin=script)
+    for subject in ("own", "far"):
+        assert edge.post(message(subject, to=first.address), first.address).is_success
+    assert second.read("own") and first.read("far")
+    assert not first.find("own")

@@ -15,7 +15,7 @@ USERMGMT = {
 }
 DOVECOT = {
     *("dovecot_db", "doveadm_api", "dovecot_tls_crt", "dovecot_tls_key"),
-    "rspamd_controller_password",
+    *("internal_ca_crt", "rspamd_controller_password"),
 }
 PUBLIC = {"internal_ca.crt", "dovecot_tls.crt", "postfix_tls.crt", "sink_tls.crt", ".lock"}
 

@@ -207,7 +207,7 @@ DERIVED: tuple[Derived, ...] = (
     ),
     Derived(
         "internal_ca.crt",
-        ("postfix", "roundcube", "mailserver-api", "usermgmt"),
+        ("postfix", "dovecot", "roundcube", "mailserver-api", "usermgmt"),
         ("internal_ca.key",),
         _ca,
         certificate=True,

@@ -19,7 +19,7 @@ admin_domains = Table(
     Base.metadata,
     Column("admin_id", ForeignKey("admins.id", ondelete="CASCADE"), primary_key=True),
     Column("domain_id", ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True, index=True),
-    **TABLE_OPTIONS,  # type: ignore[arg-type]  # options of a dialect have no types
+    **TABLE_OPTIONS,
 )
 
 

@@ -32,7 +32,7 @@ class Doveadm:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Doveadm | None:
-        """What DOVEADM_HOST, DOVEADM_KEY_FILE and DOVEADM_CA_FILE say; None without a host. Raises SettingsError."""
+        """What DOVEADM_HOST, _KEY_FILE and _CA_FILE say; None without a host. Raises SettingsError."""
         host, ca_file = env.get("DOVEADM_HOST", ""), env.get("DOVEADM_CA_FILE", "")
         if not host:
             return None

@@ -123,9 +123,7 @@ def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
     return {"confirmed": journal.snapshot, "deleted": kept}
 
 
-def _wanted(
-    context: Context, mailbox: str, of: str | None, folder: str | None, into: str | None
-) -> "Part":
+def _wanted(context: Context, mailbox: str, of: str | None, folder: str | None, into: str | None) -> "Part":
     from mailctl.backup.restore import imap
     from mailctl.backup.restore.merge import Part
     from mailctl.containers import running

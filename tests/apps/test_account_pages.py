@@ -24,6 +24,9 @@ PAGES = (
     "/mailboxes/1/delete",
     "/aliases",
     "/aliases/new",
+    "/account",
+    "/account/totp",
+    "/account/passkeys/new",
     "/display",
     "/nothing",
 )
@@ -84,6 +87,7 @@ def fill(page: Page) -> None:
     page.goto("/domains")
     page.locator("input[name=name]").fill("example.org")
     page.locator("form:has(input[name=name]) button").click()
+    expect(page.locator(".notice")).to_be_visible()
     for name in ("anna", "bert"):
         page.goto("/mailboxes/new")
         page.locator("input[name=email]").fill(f"{name}@example.org")
@@ -147,4 +151,57 @@ def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, f
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="bert@example.org")).to_be_visible()
     expect(page.get_by_role("link", name="anna@example.org")).to_have_count(0)
+    page.context.close()
+
+
+def new_mailbox(page: Page, name: str) -> str:
+    """Add a mailbox; returns its generated password."""
+    page.goto("/mailboxes/new")
+    page.locator("input[name=email]").fill(f"{name}@example.org")
+    page.locator("article form button").click()
+    return page.locator(".secret").inner_text()
+
+
+def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Browser, filled: str):
+    admin = open_view(browser, filled, VIEWS[0])
+    log_in(admin)
+    password = new_mailbox(admin, "chihiro")
+    admin.context.close()
+
+    page = open_view(browser, filled, VIEWS[2])
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    options = {**kind, "isUserVerified": True, "automaticPresenceSimulation": True}
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+    def first_step() -> None:
+        page.goto("/login")
+        page.locator("input[name=email]").fill("chihiro@example.org")
+        page.locator("input[name=password]").fill(password)
+        page.keyboard.press("Enter")
+
+    first_step()
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_label("Name").fill("Phone")
+    page.get_by_role("button", name="Create passkey").click()
+    codes = page.locator(".secret code")
+    expect(codes).to_have_count(10)
+    code = codes.first.inner_text()
+    look(page, "/account/recovery-codes", VIEWS[2])
+    page.get_by_role("link", name="Done").click()
+    expect(page.get_by_text("never used")).to_be_visible()
+
+    page.get_by_role("button", name="Log out").first.click()
+    first_step()
+    expect(page.get_by_role("heading", name="Second step")).to_be_visible()
+    look(page, "/login/second", VIEWS[2])
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_text("Last used:")).to_be_visible()
+
+    page.get_by_role("button", name="Log out").first.click()
+    first_step()
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Unused recovery codes: 9")).to_be_visible()
     page.context.close()

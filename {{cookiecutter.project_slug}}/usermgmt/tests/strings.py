@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 import usermgmt
+from usermgmt.strength import WORDS
 from usermgmt.web.errors import TEXTS
 from usermgmt.web.overview import ACTIONS
 
@@ -59,6 +60,6 @@ def code_texts() -> Iterator[str]:
 
 def all_texts() -> set[str]:
     """Every text, once."""
-    texts = {*template_texts(), *code_texts(), *ACTIONS.values()}
+    texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *WORDS.values()}
     texts.update(text for pair in TEXTS.values() for text in pair)
     return {text for text in texts if " " in text or text[:1].isupper() or text == "catch-all"}

@@ -14,11 +14,25 @@ from usermgmt.mail.sessions import end_sessions
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services.admins import create_first_admin
+from usermgmt.services.web_sessions import LONGEST
 from usermgmt.settings import Settings
-from usermgmt.web import aliases, auth, display, domains, errors, headers, health, i18n, mailboxes, overview
+from usermgmt.web import (
+    account,
+    aliases,
+    auth,
+    display,
+    domains,
+    errors,
+    headers,
+    health,
+    i18n,
+    mailboxes,
+    overview,
+    security,
+)
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
-from usermgmt.web.sessions import IDLE, csrf, csrf_field
+from usermgmt.web.sessions import csrf, csrf_field
 
 log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
@@ -41,7 +55,7 @@ def create_app(settings: Settings) -> Flask:
         # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
         TRUSTED_HOSTS=[settings.admin_host, HEALTH_CHECK],
-        PERMANENT_SESSION_LIFETIME=IDLE,
+        PERMANENT_SESSION_LIFETIME=LONGEST,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
@@ -53,7 +67,7 @@ def create_app(settings: Settings) -> Flask:
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters["readable"] = readable_domain
-    for module in (health, auth, display, overview, domains, mailboxes, aliases):
+    for module in (health, auth, account, security, display, overview, domains, mailboxes, aliases):
         app.register_blueprint(module.blueprint)
     for module in (i18n, headers, errors):
         module.init_app(app)

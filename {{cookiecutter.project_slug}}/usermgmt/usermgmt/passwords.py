@@ -9,6 +9,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from usermgmt.problems import Problem, Refused
+from usermgmt.strength import check_strength
 
 SHORTEST = 12
 # What bcrypt looks at; a repository that goes back to the version before must still know every password.
@@ -95,4 +96,5 @@ def check_password(password: str, address: str, field: str = "password") -> str:
         wrong, instead = "The password repeats few characters.", "Use at least 5 different characters."
     if wrong:
         raise Refused(Problem(field, "", wrong, instead))
+    check_strength(password, address, field)
     return password

@@ -11,17 +11,17 @@ import hmac
 import logging
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
 from usermgmt.database import Database
-from usermgmt.models import Admin, AuditEntry, LoginAttempt, utc_now
+from usermgmt.models import Admin, LoginAttempt, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services.admins import find_admin
+from usermgmt.services.accounts import Account, authenticate
 from usermgmt.services.audit import Actor, record
 
 log = logging.getLogger("usermgmt.logins")
@@ -34,6 +34,7 @@ MOST_FOR_ACCOUNT_FROM_CLIENT = 5
 #: Wrong attempts of strangers in WINDOW, at whatever accounts: what the table may grow by.
 MOST_ALTOGETHER = 5000
 KEEP_WRONG, KEEP_SUCCESS = timedelta(hours=1), timedelta(days=90)
+RECENT = 10
 NETWORK_PREFIX = len("2001:0db8:0000:0000:")
 PENDING, WRONG, SUCCESS = "pending", "wrong", "success"
 
@@ -44,10 +45,10 @@ class Throttled(Exception):
 
 @dataclass(frozen=True)
 class Login:
-    """A successful log-in."""
+    """A right password: whose, and the attempt that becomes a success with `finish`."""
 
-    admin: Admin
-    at: datetime
+    account: Account
+    attempt: int
 
 
 def device_mark(key: str, account: str, nonce: str = "") -> str:
@@ -135,7 +136,8 @@ def log_in(
 ) -> Login | None:
     """Check an address and a password; None if they are wrong. Raises Throttled.
 
-    `device` is what known_device() says of the browser's mark.
+    `device` is what known_device() says of the browser's mark. The attempt counts against the account until
+    `finish`: a right password with a wrong second factor is a failure too.
     """
     try:
         address = parse_address(email, "email")
@@ -143,33 +145,39 @@ def log_in(
         address = "invalid"
     attempt = announce_attempt(database, address, client_address, device)
     with database.transaction() as session:
-        admin = find_admin(session, address)
-    usable = admin is not None and admin.active
-    right = hasher.matches(password, admin.password_hash if admin and usable else None)
-    moment = utc_now()
-    if not right or admin is None:
-        with database.transaction() as session:
+        account = authenticate(session, hasher, address, password)
+        if account is None:
             note_outcome(session, attempt, WRONG)
+    if account is None:
         log.info("wrong password for %r from %s", address, client_address or "-")
         return None
-    newer = hasher.hash(password) if hasher.is_outdated(admin.password_hash) else ""
+    if hasher.is_outdated(account.password_hash):
+        newer = hasher.hash(password) if isinstance(account, Admin) else hasher.hash_for_mailbox(password)
+        with database.transaction() as session:
+            account = session.merge(account)
+            account.password_hash = newer
+    return Login(account, attempt)
+
+
+def finish(session: Session, attempt: int, account: Account, client_address: str) -> None:
+    """Everything was right."""
+    note_outcome(session, attempt, SUCCESS)
+    log.info("login.success for %r from %s", account.email, client_address or "-")
+
+
+def count_failure(database: Database, account: str, client_address: str, device: str = "") -> None:
+    """Remember a wrong second factor, or a wrong password of somebody who is logged in."""
     with database.transaction() as session:
-        note_outcome(session, attempt, SUCCESS)
-        if newer:
-            admin = session.merge(admin)
-            admin.password_hash = newer
-    log.info("login.success for %r from %s", address, client_address or "-")
-    return Login(admin, moment)
+        attempt = LoginAttempt(account=account, client_address=client_address, device=device, outcome=WRONG)
+        session.add(attempt)
+
+
+def recent_logins(session: Session, account: str) -> list[LoginAttempt]:
+    """The newest log-ins and attempts of an account."""
+    rows = select(LoginAttempt).where(LoginAttempt.account == account)
+    return list(session.scalars(rows.order_by(LoginAttempt.id.desc()).limit(RECENT)))
 
 
 def log_out(session: Session, actor: Actor) -> None:
-    """End all sessions of an admin, also those whose cookie someone kept."""
+    """Note that somebody left."""
     record(session, actor, "logout", actor.name)
-
-
-def logged_out_since(session: Session, email: str, moment: datetime) -> bool:
-    """Whether the admin logged out after `moment`."""
-    query = select(AuditEntry.id).where(
-        AuditEntry.subject == email, AuditEntry.action == "logout", AuditEntry.at >= moment
-    )
-    return session.scalar(query.limit(1)) is not None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from flask import current_app, flash, g, request
 
 from usermgmt.database import Database
-from usermgmt.models import Admin
 from usermgmt.passwords import Hasher
+from usermgmt.services.accounts import Account
 from usermgmt.services.audit import Actor, normal_address
+from usermgmt.services.passkeys import Site
 from usermgmt.settings import Settings
 
 EXTENSION = "usermgmt"
@@ -40,15 +41,21 @@ def client_address() -> str:
     return normal_address(request.remote_addr)
 
 
-def current_admin() -> Admin:
-    """The admin who is logged in; only for pages behind the log-in."""
-    admin: Admin = g.admin
-    return admin
+def current_account() -> Account:
+    """Who is logged in; only for pages behind the log-in."""
+    account: Account = g.account
+    return account
 
 
 def actor() -> Actor:
     """Who acts, for the audit log."""
-    return Actor(current_admin().email, client_address())
+    return Actor(current_account().email, client_address())
+
+
+def site() -> Site:
+    """Whom passkeys are for: this host, which was checked before."""
+    host = parts().settings.admin_host
+    return Site(host, request.host_url.rstrip("/"), host)
 
 
 def tell(text: str, **values: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from usermgmt.web.i18n import LANGUAGES, ZONES, remember
-from usermgmt.web.sessions import admin_of_session
+from usermgmt.web.sessions import identify
 
 blueprint = Blueprint("display", __name__)
 
@@ -24,7 +24,7 @@ def own_page(path: str) -> str:
 @blueprint.get("/display")
 def show() -> str:
     """The form."""
-    g.admin = admin_of_session()
+    identify()
     return render_template("display.html", zones=ZONES)
 
 

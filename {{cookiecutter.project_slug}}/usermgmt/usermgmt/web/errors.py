@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, g, make_response, render_template
+from flask import Flask, Response, make_response, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from usermgmt.problems import Missing
-from usermgmt.web.sessions import admin_of_session
+from usermgmt.web.sessions import identify
 
 log = logging.getLogger("usermgmt")
 RETRY_SECONDS = "10"
@@ -19,6 +19,7 @@ RETRY_SECONDS = "10"
 # What each status says: a title and what to do.
 TEXTS = {
     400: ("That form is too old", "Go back, reload the page and send it again. Nothing was changed."),
+    403: ("You are not allowed to do that", "Ask an owner of this server. Nothing was changed."),
     404: ("There is nothing here", "It may have been deleted meanwhile. Nothing was changed."),
     405: ("That is not possible here", "Start again from the overview. Nothing was changed."),
     413: ("That was too much at once", "Send fewer addresses at once. Nothing was changed."),
@@ -31,9 +32,9 @@ TEXTS = {
 def error_page(status: int) -> Response:
     """The page for a status."""
     title, advice = TEXTS.get(status, TEXTS[500])
-    if "admin" not in g and status < 500:
+    if status < 500:
         # Whoever is logged in keeps the navigation also where no page is.
-        g.admin = admin_of_session()
+        identify()
     response = make_response(render_template("error.html", title=title, advice=advice), status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_SECONDS

@@ -1,8 +1,8 @@
-"""Response headers: pages have no script, load nothing from elsewhere, and are never stored or framed."""
+"""Response headers: nothing from elsewhere, never stored or framed, and no script but that of passkeys."""
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Response, g
 
 POLICY = "; ".join(
     (
@@ -32,6 +32,9 @@ def secure(response: Response) -> Response:
     """Add the headers; only the style sheet may be cached."""
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if g.get("script"):
+        # A passkey cannot be asked for without a script: one file of ours, on its pages alone.
+        response.headers["Content-Security-Policy"] += "; script-src 'self'"
     if response.mimetype != "text/css":
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -18,6 +18,8 @@ ACTIONS = {
     "alias.delete": "Alias deleted",
     "alias.disable": "Alias disabled",
     "alias.enable": "Alias enabled",
+    "app-password.add": "App password added",
+    "app-password.delete": "App password revoked",
     "domain.add": "Domain added",
     "domain.delete": "Domain deleted",
     "domain.disable": "Domain disabled",
@@ -31,6 +33,11 @@ ACTIONS = {
     "mailbox.disable": "Mailbox disabled",
     "mailbox.enable": "Mailbox enabled",
     "mailbox.password": "Password changed",
+    "passkey.add": "Passkey added",
+    "passkey.delete": "Passkey removed",
+    "password.change": "Own password changed",
+    "second-factor.add": "Authenticator app added",
+    "second-factor.delete": "Authenticator app removed",
 }
 blueprint = protected("overview", __name__)
 

@@ -1,4 +1,4 @@
-"""Who is logged in: a signed cookie that a log-out, a new password and time make worthless."""
+"""Who is logged in: a random token in a signed cookie, and its row in `web_sessions`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from flask import Blueprint, current_app, g, redirect, session, url_for
+from flask import Blueprint, abort, current_app, g, redirect, request, session, url_for
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from usermgmt.models import Admin, utc_now
-from usermgmt.services.logins import Login, logged_out_since
-from usermgmt.web.context import database
+from usermgmt.models import OWNER, Admin, utc_now
+from usermgmt.services import web_sessions
+from usermgmt.services.accounts import Account, kind_of, load
+from usermgmt.services.logins import Login
+from usermgmt.web.context import client_address, database
 
-IDLE = timedelta(minutes=30)
-LONGEST = timedelta(hours=10)
+#: How long a right password waits for its second factor.
+PENDING = timedelta(minutes=5)
 
 csrf = CSRFProtect()
 
@@ -26,47 +28,102 @@ def csrf_field() -> Markup:
     return Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf())
 
 
-def stamp(admin: Admin) -> str:
-    """Changes with the password, and tells nothing about it without the session key."""
+def stamp(account: Account) -> str:
+    """Changes with the password, whoever changed it, and tells nothing about it without the session key."""
     key = str(current_app.secret_key).encode()
-    return hmac.new(key, f"stamp:{admin.id}:{admin.password_hash}".encode(), hashlib.sha256).hexdigest()[:32]
+    text = f"stamp:{kind_of(account)}:{account.id}:{account.password_hash}"
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def start_session(login: Login) -> None:
+def fits(account: Account) -> bool:
+    """Whether the cookie was made for the account with the password that it has now."""
+    return hmac.compare_digest(stamp(account), str(session.get("stamp")))
+
+
+def start_session(account: Account) -> None:
     """Begin again: nothing that was in the cookie before the log-in, its CSRF token included, goes on."""
     session.clear()
     session.permanent = True
-    session["admin"] = login.admin.id
-    session["stamp"] = stamp(login.admin)
-    session["since"] = login.at.isoformat()
+    with database().transaction() as db:
+        session["token"] = web_sessions.begin(db, account, client_address(), request.user_agent.string)
+    session["stamp"] = stamp(account)
 
 
-def admin_of_session() -> Admin | None:
-    """The admin whose valid session this request carries."""
-    number, since = session.get("admin"), session.get("since")
-    if not isinstance(number, int) or not isinstance(since, str):
-        return None
-    started = datetime.fromisoformat(since)
-    if utc_now() - started > LONGEST:
+def wait_for_second_factor(login: Login) -> None:
+    """Remember whose password was right; that alone opens no page."""
+    account = login.account
+    session.clear()
+    session["pending"] = [kind_of(account), account.id, login.attempt, utc_now().isoformat()]
+    session["stamp"] = stamp(account)
+
+
+def pending_login() -> Login | None:
+    """The log-in whose password was right a moment ago."""
+    kind, number, attempt, since = session.get("pending") or ("", 0, 0, "")
+    if not since or utc_now() - datetime.fromisoformat(since) > PENDING:
         return None
     with database().transaction() as db:
-        admin = db.get(Admin, number)
-        if admin is None or not admin.active or logged_out_since(db, admin.email, started):
+        account = load(db, kind, number)
+    return Login(account, attempt) if account is not None and fits(account) else None
+
+
+def account_of_session() -> Account | None:
+    """The account whose valid session this request carries."""
+    token = session.get("token")
+    if not isinstance(token, str):
+        return None
+    with database().transaction() as db:
+        row = web_sessions.find(db, token)
+        if row is None:
             return None
-    return admin if hmac.compare_digest(stamp(admin), str(session.get("stamp"))) else None
+        kind, number = ("admin", row.admin_id) if row.admin_id is not None else ("mailbox", row.mailbox_id)
+        account = load(db, kind, number or 0)
+        g.web_session = row.id
+        if account is None or (account.sessions_ended_at and row.created_at <= account.sessions_ended_at):
+            return None
+    return account if fits(account) else None
+
+
+def identify() -> None:
+    """Look up who asks, once a request."""
+    if "account" not in g:
+        g.account = account_of_session()
+        g.admin = g.account if isinstance(g.account, Admin) else None
+
+
+def end_session() -> None:
+    """Forget this browser, here and in the table."""
+    if g.get("account"):
+        with database().transaction() as db:
+            web_sessions.end(db, g.account, g.web_session)
+    session.clear()
 
 
 def require_login() -> Response | None:
-    """Before every request of a protected blueprint: a person without a session is sent to log in."""
-    g.admin = admin_of_session()
-    if g.admin is None:
-        session.clear()
+    """A person without a session is sent to log in."""
+    identify()
+    if g.account is None:
+        # A log-in whose second step is due stays as it is.
+        session.pop("token", None)
         return redirect(url_for("auth.login"))
     return None
 
 
+def require_admin() -> Response | None:
+    """The pages of administration: whoever only owns a mailbox is shown that, or nothing."""
+    answer = require_login()
+    if answer is not None:
+        return answer
+    if g.admin is None and request.endpoint == "overview.show":
+        return redirect(url_for("account.show"))
+    # What a domain admin may do comes with the pages that ask for each object.
+    if g.admin is None or g.admin.role != OWNER:
+        abort(403)
+    return None
+
+
 def protected(name: str, import_name: str) -> Blueprint:
-    """A blueprint whose pages all need a log-in."""
+    """A blueprint whose pages all need an admin."""
     blueprint = Blueprint(name, import_name)
-    blueprint.before_request(require_login)
+    blueprint.before_request(require_admin)
     return blueprint

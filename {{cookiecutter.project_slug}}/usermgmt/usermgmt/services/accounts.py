@@ -1,0 +1,65 @@
+"""Whoever can log in to the pages: an admin, or the owner of a mailbox."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session, joinedload
+
+from usermgmt.models import Admin, Mailbox
+from usermgmt.passwords import Hasher
+
+Account = Admin | Mailbox
+Owned = TypeVar("Owned")
+
+
+def kind_of(account: Account) -> str:
+    """`admin` or `mailbox`."""
+    return "admin" if isinstance(account, Admin) else "mailbox"
+
+
+def owner(account: Account) -> dict[str, int]:
+    """The column that makes a row belong to the account."""
+    return {f"{kind_of(account)}_id": account.id}
+
+
+def belongs(model: Any, account: Account) -> ColumnElement[bool]:
+    """Rows of `model` that belong to the account."""
+    found: ColumnElement[bool] = getattr(model, f"{kind_of(account)}_id") == account.id
+    return found
+
+
+def own(session: Session, model: type[Owned], account: Account, row_id: int) -> Owned | None:
+    """One row of `model`, unless it is somebody else's."""
+    wanted: Any = model
+    return session.scalar(select(model).where(wanted.id == row_id, belongs(model, account)))
+
+
+def usable(account: Account | None) -> bool:
+    """Whether the account may log in now."""
+    if account is None or not account.active:
+        return False
+    return isinstance(account, Admin) or (account.deleted_at is None and account.domain.active)
+
+
+def load(session: Session, kind: str, number: int) -> Account | None:
+    """The account that a session names, if it may still log in."""
+    account: Account | None = session.get(Admin, number) if kind == "admin" else session.get(Mailbox, number)
+    return account if usable(account) else None
+
+
+def knows_password(hasher: Hasher, account: Account | None, password: str) -> bool:
+    """Whether it is the account's password; takes as long when there is no account."""
+    return hasher.matches(password, None if account is None else account.password_hash)
+
+
+def authenticate(session: Session, hasher: Hasher, address: str, password: str) -> Account | None:
+    """The admin or the mailbox with this address and password; always two checks, whoever there is."""
+    admin = session.scalar(select(Admin).where(Admin.email == address))
+    mailbox = session.scalar(
+        select(Mailbox).where(Mailbox.email == address).options(joinedload(Mailbox.domain))
+    )
+    candidates: list[Account | None] = [each if usable(each) else None for each in (admin, mailbox)]
+    known = [each for each in candidates if knows_password(hasher, each, password)]
+    return known[0] if known else None

@@ -1,0 +1,140 @@
+"""One's own account, for admins and owners of mailboxes: password, app passwords, sessions, log-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response
+
+from usermgmt.models import Mailbox
+from usermgmt.problems import Problem, Refused
+from usermgmt.quota import format_quota
+from usermgmt.services import second_factor, self_service, web_sessions
+from usermgmt.services.accounts import Account
+from usermgmt.services.logins import Throttled, check_throttle, count_failure, recent_logins
+from usermgmt.web.auth import device, throttled
+from usermgmt.web.context import actor, client_address, current_account, database, parts, tell
+from usermgmt.web.sessions import require_login, stamp
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+blueprint.before_request(require_login)
+Page = str | Response | tuple[str, int]
+
+
+def mailbox() -> Mailbox:
+    """The mailbox that is logged in; app passwords are of no use to an admin."""
+    if not isinstance(g.account, Mailbox):
+        raise NotFound
+    return g.account
+
+
+def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """Everything about the account."""
+    account = current_account()
+    with database().transaction() as db:
+        shown = render_template(
+            "account.html",
+            account=account,
+            mailbox=account if isinstance(account, Mailbox) else None,
+            app_passwords=self_service.list_app_passwords(db, account),
+            totp=second_factor.secret_of(db, account, True),
+            passkeys=second_factor.passkeys_of(db, account),
+            codes_left=second_factor.codes_left(db, account),
+            sessions=web_sessions.list_sessions(db, account),
+            logins=recent_logins(db, account.email),
+            problems=problems,
+            form=request.form,
+            format_quota=format_quota,
+        )
+    return shown, status
+
+
+def with_password(work: Callable[[Session, Account], Response | str]) -> Page:
+    """Do something that an open browser alone must not allow: the form has the password too.
+
+    Wrong ones count as wrong log-ins do, so that a stolen session is no place to guess.
+    """
+    account = current_account()
+    try:
+        with database().transaction() as db:
+            check_throttle(db, account.email, client_address(), device(account.email))
+            merged = db.merge(account, load=False)
+            self_service.check_own_password(parts().hasher, account, request.form.get("old_password", ""))
+            return work(db, merged)
+    except Throttled:
+        return throttled()
+    except Refused as refusal:
+        if any(problem.field == "old_password" for problem in refusal.problems):
+            count_failure(database(), account.email, client_address(), device(account.email))
+        return page(refusal.problems, 422)
+
+
+def back() -> Response:
+    """After a change."""
+    return redirect(url_for("account.show"), 303)
+
+
+@blueprint.get("")
+def show() -> Page:
+    """Everything about the account."""
+    return page([])
+
+
+@blueprint.post("/password")
+def change_password() -> Page:
+    """Change one's own password; all other browsers are logged out."""
+    form = request.form
+
+    def change(db: Session, account: Account) -> Response:
+        self_service.change_own_password(
+            db, actor(), parts().hasher, account, form.get("password", ""), form.get("again", "")
+        )
+        web_sessions.end_others(db, account, g.web_session)
+        session["stamp"] = stamp(account)
+        tell("Your password was changed. Other browsers are logged out.")
+        return back()
+
+    return with_password(change)
+
+
+@blueprint.post("/app-passwords")
+def add_app_password() -> Page:
+    """Make a password for a mail program; it is on the answer and nowhere else."""
+    mailbox()
+
+    def add(db: Session, account: Account) -> str:
+        assert isinstance(account, Mailbox)  # noqa: S101 - for the type checker; `mailbox` has looked
+        made = self_service.add_app_password(db, actor(), account, request.form.get("name", ""))
+        return render_template("secrets_shown.html", secrets=[made], what="app-password", account=account)
+
+    return with_password(add)
+
+
+@blueprint.post("/app-passwords/<int:row_id>/delete")
+def delete_app_password(row_id: int) -> Response:
+    """Revoke one."""
+    with database().transaction() as db:
+        self_service.remove_app_password(db, actor(), mailbox(), row_id)
+    tell("The app password was revoked.")
+    return back()
+
+
+@blueprint.post("/sessions/<int:row_id>/end")
+def end_session(row_id: int) -> Response:
+    """Log one browser out."""
+    with database().transaction() as db:
+        web_sessions.end(db, current_account(), row_id)
+    tell("That browser is logged out.")
+    return back()
+
+
+@blueprint.post("/sessions/end-others")
+def end_others() -> Response:
+    """Log all other browsers out."""
+    with database().transaction() as db:
+        web_sessions.end_others(db, current_account(), g.web_session)
+    tell("All other browsers are logged out.")
+    return back()

@@ -34,7 +34,8 @@ def test_no_other_host_of_the_domain_can_plant_a_session(context):
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Mailboxes").first).to_be_attached()
     cookies = {each["name"]: each for each in context.cookies(f"https://{ADMIN}/")}
-    assert set(cookies) == {"__Host-usermgmt", "plain"}, "the browser let the webmail plant a cookie"
+    ours = {"__Host-usermgmt", "__Host-device"}
+    assert set(cookies) == {*ours, "plain"}, "the browser let the webmail plant a cookie"
     mine = cookies["__Host-usermgmt"]
     assert (mine["domain"], mine["path"]) == (ADMIN, "/") and mine["value"] != "planted"
     assert mine["secure"] and mine["httpOnly"] and mine["sameSite"] == "Lax"

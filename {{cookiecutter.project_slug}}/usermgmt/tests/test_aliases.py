@@ -9,7 +9,7 @@ from support import Directory, texts
 
 from usermgmt.models import Mailbox
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, domains, mailboxes
+from usermgmt.services import aliases, domains, removal
 
 
 def test_a_domain_with_mailboxes_or_aliases_is_not_deleted(directory: Directory) -> None:
@@ -29,7 +29,7 @@ def test_a_mailbox_that_aliases_lead_to_is_not_deleted(directory: Directory) -> 
     mailbox = directory.session.scalar(select(Mailbox).where(Mailbox.email == "anna@example.org"))
     assert mailbox
     with pytest.raises(Refused, match=r"Aliases lead to this address: info@example\.org"):
-        mailboxes.delete_mailbox(directory.session, directory.actor, mailbox.id)
+        removal.delete_mailbox(directory.session, directory.actor, mailbox.id)
 
 
 def test_an_alias_gets_one_row_for_each_destination(directory: Directory) -> None:
@@ -92,7 +92,7 @@ def test_a_mailbox_that_an_alias_leads_to_with_a_tag_is_not_deleted(directory: D
     mailbox = directory.session.scalar(select(Mailbox).where(Mailbox.email == "anna@example.org"))
     assert mailbox
     with pytest.raises(Refused, match=r"lists@example\.org"):
-        mailboxes.delete_mailbox(directory.session, directory.actor, mailbox.id)
+        removal.delete_mailbox(directory.session, directory.actor, mailbox.id)
 
 
 def test_a_loop_through_a_disabled_alias_is_refused(directory: Directory) -> None:

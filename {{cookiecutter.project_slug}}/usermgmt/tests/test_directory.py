@@ -9,7 +9,7 @@ from support import PASSWORD, Directory, texts
 
 from usermgmt.models import AuditEntry
 from usermgmt.problems import Missing, Refused
-from usermgmt.services import aliases, domains, mailboxes
+from usermgmt.services import aliases, domains, mailboxes, removal
 
 
 def test_a_domain_is_not_added_twice_in_another_spelling(directory: Directory) -> None:
@@ -29,7 +29,7 @@ def test_what_is_not_there_is_missing_not_a_crash(directory: Directory) -> None:
         lambda: domains.set_domain_active(session, actor, 99, True),
         lambda: domains.delete_domain(session, actor, 99),
         lambda: mailboxes.set_mailbox_active(session, actor, 99, True),
-        lambda: mailboxes.delete_mailbox(session, actor, 99),
+        lambda: removal.delete_mailbox(session, actor, 99),
         lambda: mailboxes.change_password(session, actor, directory.hasher, 99, PASSWORD),
         lambda: mailboxes.change_details(session, actor, 99, "1G", ""),
         lambda: aliases.set_alias_active(session, actor, 99, True),
@@ -93,7 +93,7 @@ def test_every_change_leaves_one_row_of_who_did_what_from_where(directory: Direc
     mailboxes.set_mailbox_active(session, actor, mailbox.id, True)
     mailboxes.change_details(session, actor, mailbox.id, "2G", "Chihiro")
     mailboxes.change_password(session, actor, directory.hasher, mailbox.id, "another good phrase")
-    mailboxes.delete_mailbox(session, actor, mailbox.id)
+    removal.delete_mailbox(session, actor, mailbox.id)
     aliases.set_alias_active(session, actor, alias.id, False)
     aliases.set_alias_active(session, actor, alias.id, True)
     aliases.delete_alias(session, actor, alias.id)

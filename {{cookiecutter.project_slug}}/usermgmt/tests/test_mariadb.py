@@ -17,7 +17,7 @@ from usermgmt import migrate
 from usermgmt.database import Database
 from usermgmt.models import Admin, AuditEntry, Base, Mailbox
 from usermgmt.passwords import Hasher
-from usermgmt.problems import Refused
+from usermgmt.problems import Conflict, Refused
 from usermgmt.services import aliases, directory, domains, mailboxes
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import COMMAND_LINE
@@ -253,3 +253,16 @@ def test_the_postfix_and_dovecot_queries_see_a_change_at_once(filled: Database, 
                 assert connection.scalars(query).all() == expected
     for engine in engines:
         engine.dispose()
+
+
+def test_of_two_admins_who_change_a_mailbox_at_once_one_is_refused(filled: Database) -> None:
+    both_have_read = Barrier(2)
+
+    def change(quota: str) -> object:
+        with filled.transaction() as session:
+            mailbox = session.scalars(select(Mailbox)).one()
+            both_have_read.wait()
+            return mailboxes.change_details(session, COMMAND_LINE, mailbox.id, quota, "", mailbox.version)
+
+    results = at_once(lambda: change("2G"), lambda: change("3G"))
+    assert sum(isinstance(result, Conflict) for result in results) == 1

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from sqlalchemy import URL, Engine, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.pool import StaticPool
 
 from usermgmt.models import Domain
+from usermgmt.problems import CHANGED_MEANWHILE, Conflict, Problem
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 15
@@ -45,9 +47,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A session that is committed at the end, or rolled back by any exception."""
-        with self.sessions() as session, session.begin():
-            yield session
+        """A session that is committed at the end, or rolled back by any exception.
+
+        Raises Conflict if another transaction changed one of its rows first (models with a version).
+        """
+        try:
+            with self.sessions() as session, session.begin():
+                yield session
+        except StaleDataError as error:
+            raise Conflict(Problem("version", "", *CHANGED_MEANWHILE)) from error
 
     def is_ready(self) -> bool:
         """Whether the database answers and its schema is there."""

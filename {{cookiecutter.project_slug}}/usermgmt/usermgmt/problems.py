@@ -37,6 +37,14 @@ class Missing(Refused):
     """What should be changed is not there (any more)."""
 
 
+class Conflict(Refused):
+    """Somebody else changed it meanwhile."""
+
+
+wrong, instead = "Somebody else changed this meanwhile.", "Look at it again, then make your change."
+CHANGED_MEANWHILE = (wrong, instead)
+
+
 class Collector:
     """Gathers problems from several checks so that all of them are answered at once."""
 

@@ -31,6 +31,7 @@ class Domain(Base):
     active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - what SQLAlchemy asks for
     default_quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     most_mailboxes: Mapped[int | None] = mapped_column(Integer)
     most_aliases: Mapped[int | None] = mapped_column(Integer)
@@ -56,6 +57,7 @@ class Mailbox(Base):
     created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now, onupdate=utc_now)
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - what SQLAlchemy asks for
     home: Mapped[str | None] = mapped_column(address_column(340))
     deleted_at: Mapped[datetime | None] = mapped_column(MOMENT, index=True)
     two_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
@@ -83,6 +85,7 @@ class Alias(Base):
     active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     created_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - what SQLAlchemy asks for
     may_send: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
 
     domain: Mapped[Domain] = relationship()

@@ -37,6 +37,7 @@ class Admin(Base):
     # Whoever was an admin before there were roles could do everything.
     role: Mapped[str] = mapped_column(String(16), default=OWNER, server_default=OWNER)
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - what SQLAlchemy asks for
     sessions_ended_at: Mapped[datetime | None] = mapped_column(MOMENT)
     language: Mapped[str | None] = mapped_column(String(16))
     timezone: Mapped[str | None] = mapped_column(String(64))

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations, untagged
 from usermgmt.database import lock_directory
-from usermgmt.models import Alias
+from usermgmt.models import Alias, Domain
 from usermgmt.problems import Collector, Missing, Problem, Refused
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import (
+    alias_exists,
     destinations_of,
-    find_domain,
-    loops_back,
     mailbox_exists,
-    next_hops,
     refuse_if_needed,
     require_domain,
     save,
 )
+from usermgmt.services.graph import Graph
 from usermgmt.services.mailboxes import PAGE, contains
 
 MOST_DESTINATIONS = 100
@@ -63,9 +62,11 @@ def get_alias(session: Session, alias_id: int) -> Alias:
     return alias
 
 
-def check_destination(session: Session, source: str, destination: str) -> None:
+def check_destination(graph: Graph, source: str, destination: str) -> None:
     """Refuse a destination that comes back to the source or leads nowhere on this server."""
-    if loops_back(session, source, destination):
+    bare = untagged(destination)
+    graph.load([bare])
+    if graph.loops_back(source, [destination]):
         raise Refused(
             Problem(
                 "destinations",
@@ -75,10 +76,9 @@ def check_destination(session: Session, source: str, destination: str) -> None:
                 {"source": source},
             )
         )
-    bare = untagged(destination)
-    if find_domain(session, domain_of(destination)) is None or mailbox_exists(session, bare):
+    if domain_of(destination) not in graph.domains:
         return
-    if not next_hops(session, bare):
+    if bare in graph.deleted or not (bare in graph.mailboxes or graph.hops(bare)):
         raise Refused(
             Problem(
                 "destinations",
@@ -103,8 +103,13 @@ def check_source(session: Session, source: str, entered: str) -> None:
         )
 
 
-def add_alias(session: Session, actor: Actor, source: str, destinations: str) -> list[Alias]:
-    """Forward mail for `source` to each destination; raises Refused with every problem."""
+def add_alias(
+    session: Session, actor: Actor, source: str, destinations: str, graph: Graph | None = None
+) -> list[Alias]:
+    """Forward mail for `source` to each destination; raises Refused with every problem.
+
+    Whoever adds many passes a complete `graph`, which is kept up to date.
+    """
     wrong = Collector()
     stored, addresses = "", []
     with wrong:
@@ -115,14 +120,30 @@ def add_alias(session: Session, actor: Actor, source: str, destinations: str) ->
     if stored:
         with wrong:
             check_source(session, stored, source)
+        graph = graph or Graph(session)
+        graph.load([stored, *map(untagged, addresses)])
         for address in addresses:
             with wrong:
-                check_destination(session, stored, address)
+                check_destination(graph, stored, address)
         with wrong:
             check_amount(session, stored, addresses, destinations)
     wrong.check()
     domain = require_domain(session, stored, "source", source)
+    check_limit(session, domain, stored, source)
+    if graph:
+        graph.aliases.setdefault(stored, {}).update(dict.fromkeys(addresses, True))
     return [add_destination(session, actor, domain.id, stored, address) for address in addresses]
+
+
+def check_limit(session: Session, domain: Domain, source: str, entered: str) -> None:
+    """Refuse a new alias beyond what the domain may have."""
+    if domain.most_aliases is None or alias_exists(session, source):
+        return
+    query = select(func.count(distinct(Alias.source))).where(Alias.domain_id == domain.id)
+    if (session.scalar(query) or 0) >= domain.most_aliases:
+        wrong = "The domain has all the aliases that it may have."
+        instead = "Delete one, or ask an owner for more."
+        raise Refused(Problem("source", entered, wrong, instead))
 
 
 def check_amount(session: Session, source: str, addresses: list[str], entered: str) -> None:

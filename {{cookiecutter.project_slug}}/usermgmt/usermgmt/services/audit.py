@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import AuditEntry
+from usermgmt.problems import CHANGED_MEANWHILE, Conflict, Problem
 
 log = logging.getLogger("usermgmt.audit")
 
@@ -23,6 +24,8 @@ class Actor:
     client_address: str = ""
 
 
+#: Actions on what belongs to a domain, whose admins may see them.
+ABOUT_DOMAINS = {"domain", "mailbox", "alias"}
 COMMAND_LINE = Actor("command-line")
 START = Actor("start")
 
@@ -36,7 +39,11 @@ def normal_address(text: str | None) -> str:
 
 
 def record(session: Session, actor: Actor, action: str, subject: str, **detail: Any) -> None:
-    """Add a row to the audit log. Never pass a password or a hash in `detail`."""
+    """Add a row to the audit log. Never pass a password or a hash in `detail`.
+
+    Of what was changed, `detail` has `before` and `after`, each with the fields that differ.
+    """
+    kind = action.partition(".")[0]
     session.add(
         AuditEntry(
             actor=actor.name[:320],
@@ -44,9 +51,29 @@ def record(session: Session, actor: Actor, action: str, subject: str, **detail: 
             subject=subject[:320],
             detail=detail,
             client_address=actor.client_address,
+            domain=subject.rpartition("@")[2][:253] if kind in ABOUT_DOMAINS else "",
         )
     )
     log.info("%s by %s from %s on %r", action, actor.name, actor.client_address or "-", subject[:320])
+
+
+def change(
+    session: Session, actor: Actor, action: str, subject: str, row: object, after: dict[str, Any]
+) -> None:
+    """Set the fields of `row` that differ, and record what they were and are; no row without one."""
+    differ = {name: value for name, value in after.items() if getattr(row, name) != value}
+    if not differ:
+        return
+    before = {name: getattr(row, name) for name in differ}
+    for name, value in differ.items():
+        setattr(row, name, value)
+    record(session, actor, action, subject, before=before, after=differ)
+
+
+def refuse_outdated(field: str, subject: str, current: int, seen: int | None) -> None:
+    """Raise Conflict if the row was changed since a person has seen version `seen` of it."""
+    if seen is not None and seen != current:
+        raise Conflict(Problem(field, subject, *CHANGED_MEANWHILE))
 
 
 def latest(session: Session, count: int) -> list[AuditEntry]:

@@ -1,8 +1,8 @@
-"""Questions about addresses that more than one service asks, and the graph that aliases form."""
+"""Questions about addresses that more than one service asks."""
 
 from __future__ import annotations
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import Integer, cast, distinct, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -34,7 +34,7 @@ def require_domain(session: Session, address: str, field: str, value: str) -> Do
 
 
 def mailbox_exists(session: Session, address: str) -> bool:
-    """Whether a mailbox, enabled or not, has this address."""
+    """Whether a mailbox, enabled or not, or a deleted one that can be restored, has this address."""
     return session.scalar(select(Mailbox.id).where(Mailbox.email == address)) is not None
 
 
@@ -48,49 +48,22 @@ def destinations_of(session: Session, source: str) -> list[str]:
     return list(session.scalars(select(Alias.destination).where(Alias.source == source)))
 
 
-def next_hops(session: Session, address: str) -> list[str]:
-    """The addresses that mail for `address` is forwarded to, as postfix looks them up."""
-    if mailbox_exists(session, address):
-        return []
-    found = destinations_of(session, address) or destinations_of(session, "@" + domain_of(address))
-    return [untagged(destination) for destination in found]
-
-
-def loops_back(session: Session, source: str, destination: str) -> bool:
-    """Whether mail to `source` would come back to it if it led to `destination`."""
-    catch_all = source.startswith("@")
-
-    def is_source(address: str) -> bool:
-        if not catch_all:
-            return address == source
-        own = domain_of(address) == source[1:]
-        return own and not mailbox_exists(session, address) and not alias_exists(session, address)
-
-    seen: set[str] = set()
-    waiting = [untagged(destination)]
-    while waiting:
-        address = waiting.pop()
-        if is_source(address):
-            return True
-        if address not in seen:
-            seen.add(address)
-            waiting.extend(next_hops(session, address))
-    return False
-
-
 def dependents(session: Session, address: str) -> list[str]:
-    """Sources of aliases that lead to `address`, or through it if it is a catch-all."""
-    inside = Alias.destination.endswith("@" + domain_of(address), autoescape=True)
-    found = set()
-    for source, destination in session.execute(select(Alias.source, Alias.destination).where(inside)):
-        target = untagged(destination)
-        if address.startswith("@"):
-            leads_here = not mailbox_exists(session, target) and not alias_exists(session, target)
-        else:
-            leads_here = target == address
-        if leads_here:
-            found.add(source)
-    return sorted(found)
+    """Sources of aliases that lead to `address`, or through it if it is a catch-all. Three queries."""
+    domain = domain_of(address)
+    rows = select(Alias.source, Alias.destination)
+    if not address.startswith("@"):
+        tagged = Alias.destination.startswith(address.rpartition("@")[0] + "+", autoescape=True)
+        rows = rows.where((Alias.destination == address) | tagged)
+        return sorted({source for source, found in session.execute(rows) if untagged(found) == address})
+    rows = rows.where(Alias.destination.endswith("@" + domain, autoescape=True))
+    found = [(source, untagged(destination)) for source, destination in session.execute(rows)]
+    if not found:
+        return []
+    inside = select(Domain.id).where(Domain.name == domain).scalar_subquery()
+    known = set(session.scalars(select(Mailbox.email).where(Mailbox.domain_id == inside)))
+    known |= set(session.scalars(select(Alias.source).where(Alias.domain_id == inside)))
+    return sorted({source for source, target in found if target not in known})
 
 
 def refuse_if_needed(session: Session, address: str) -> None:
@@ -120,13 +93,16 @@ def save(session: Session, row: object, taken: Problem) -> None:
 def counts(session: Session) -> dict[str, int]:
     """How many domains, mailboxes and aliases there are, and how many of them are disabled."""
     found: dict[str, int] = {}
-    for name, table in (("domains", Domain), ("mailboxes", Mailbox)):
-        found[name] = session.scalar(select(func.count()).select_from(table)) or 0
-        disabled = select(func.count()).select_from(table).where(table.active.is_(False))
-        found[name + "_disabled"] = session.scalar(disabled) or 0
+    there = Mailbox.deleted_at.is_(None)
+    for name, query in (
+        ("domains", select(func.count(Domain.id), func.sum(cast(Domain.active, Integer)))),
+        ("mailboxes", select(func.count(Mailbox.id), func.sum(cast(Mailbox.active, Integer))).where(there)),
+    ):
+        rows, active = session.execute(query).one()
+        found[name], found[name + "_disabled"] = rows, rows - int(active or 0)
     # An alias is an address, however many destinations it has; it is on while one of them is.
     sources = select(func.count(distinct(Alias.source)))
     found["aliases"] = session.scalar(sources) or 0
     found["aliases_disabled"] = found["aliases"] - (session.scalar(sources.where(Alias.active)) or 0)
-    found["quota_bytes"] = int(session.scalar(select(func.sum(Mailbox.quota_bytes))) or 0)
+    found["quota_bytes"] = int(session.scalar(select(func.sum(Mailbox.quota_bytes)).where(there)) or 0)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
@@ -10,9 +11,11 @@ from sqlalchemy.orm import Session
 from usermgmt.addresses import parse_domain
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias, Domain, Mailbox
-from usermgmt.problems import Missing, Problem, Refused
-from usermgmt.services.audit import Actor, record
+from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.quota import parse_quota
+from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import find_domain, save
+from usermgmt.services.removal import purge
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ def count_by_domain(session: Session, table: type[Mailbox] | type[Alias]) -> dic
     """Mailboxes or aliases for each domain id; an alias counts once, however many destinations it has."""
     address = Mailbox.id if table is Mailbox else Alias.source
     query = select(table.domain_id, func.count(distinct(address))).group_by(table.domain_id)
+    query = query.where(Mailbox.deleted_at.is_(None)) if table is Mailbox else query
     return {domain_id: count for domain_id, count in session.execute(query)}
 
 
@@ -69,12 +73,55 @@ def set_domain_active(session: Session, actor: Actor, domain_id: int, active: bo
     return domain
 
 
+def parse_limit(value: str, field: str) -> int | None:
+    """A number of mailboxes or aliases, None for no limit; raises Refused."""
+    text = value.strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        wrong, instead = "This is not a number.", "Use digits only, or leave it empty for no limit."
+        raise Refused(Problem(field, value, wrong, instead))
+    return int(text)
+
+
+def change_domain(
+    session: Session,
+    actor: Actor,
+    domain_id: int,
+    default_quota: str,
+    most_mailboxes: str,
+    most_aliases: str,
+    version: int | None = None,
+) -> Domain:
+    """Set what new mailboxes get and how many there may be; empty is no limit. Raises Missing or Refused."""
+    domain = get_domain(session, domain_id)
+    wrong = Collector()
+    after: dict[str, Any] = {}
+    with wrong:
+        after["default_quota_bytes"] = (
+            parse_quota(default_quota, "default_quota") if default_quota.strip() else None
+        )
+    with wrong:
+        after["most_mailboxes"] = parse_limit(most_mailboxes, "most_mailboxes")
+    with wrong:
+        after["most_aliases"] = parse_limit(most_aliases, "most_aliases")
+    wrong.check()
+    refuse_outdated("name", domain.name, domain.version, version)
+    change(session, actor, "domain.change", domain.name, domain, after)
+    return domain
+
+
 def delete_domain(session: Session, actor: Actor, domain_id: int) -> str:
     """Delete a domain that holds nothing; returns its name. Raises Missing or Refused."""
     lock_directory(session)
+    purge(session)
     domain = get_domain(session, domain_id)
-    mailboxes = count_by_domain(session, Mailbox).get(domain.id, 0)
-    aliases = count_by_domain(session, Alias).get(domain.id, 0)
+    held = (
+        select(func.count(Mailbox.id)).where(Mailbox.domain_id == domain.id, Mailbox.deleted_at.is_(None)),
+        select(func.count(distinct(Alias.source))).where(Alias.domain_id == domain.id),
+        select(func.count(Mailbox.id)).where(Mailbox.domain_id == domain.id, Mailbox.deleted_at.isnot(None)),
+    )
+    mailboxes, aliases, deleted = (session.scalar(query) or 0 for query in held)
     if mailboxes or aliases:
         raise Refused(
             Problem(
@@ -83,6 +130,16 @@ def delete_domain(session: Session, actor: Actor, domain_id: int) -> str:
                 "The domain still holds {mailboxes} mailboxes and {aliases} aliases.",
                 "Delete those first, or disable the domain.",
                 {"mailboxes": str(mailboxes), "aliases": str(aliases)},
+            )
+        )
+    if deleted:
+        raise Refused(
+            Problem(
+                "name",
+                domain.name,
+                "Deleted mailboxes of the domain can still be restored: {count}.",
+                "Delete them for good first, or disable the domain.",
+                {"count": str(deleted)},
             )
         )
     session.delete(domain)

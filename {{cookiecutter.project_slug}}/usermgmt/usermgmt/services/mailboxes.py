@@ -1,24 +1,21 @@
-"""Mailboxes: add, change password and quota, enable, disable, delete."""
+"""Mailboxes: add, change password and quota, enable, disable. services/removal.py deletes and restores."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_own_address
 from usermgmt.database import lock_directory
-from usermgmt.models import Mailbox
+from usermgmt.models import AuditEntry, Domain, Mailbox, utc_now
 from usermgmt.passwords import Hasher, check_password
 from usermgmt.problems import Collector, Missing, Problem, Refused
-from usermgmt.quota import parse_quota
-from usermgmt.services.audit import Actor, record
-from usermgmt.services.directory import (
-    alias_exists,
-    mailbox_exists,
-    refuse_if_needed,
-    require_domain,
-    save,
-)
+from usermgmt.quota import DEFAULT, parse_quota
+from usermgmt.services.audit import Actor, change, record, refuse_outdated
+from usermgmt.services.directory import alias_exists, require_domain, save
 
 PAGE = 50
 LONGEST_NAME = 100
@@ -30,9 +27,9 @@ def contains(text: str) -> str:
     return f"%{escaped}%"
 
 
-def matching(search: str) -> Select[tuple[Mailbox]]:
+def matching(search: str, deleted: bool = False) -> Select[tuple[Mailbox]]:
     """Mailboxes whose address or name contains the text."""
-    query = select(Mailbox)
+    query = select(Mailbox).where(Mailbox.deleted_at.isnot(None) if deleted else Mailbox.deleted_at.is_(None))
     if search.strip():
         pattern = contains(search)
         named = func.lower(Mailbox.display_name).like(pattern, escape="\\")
@@ -40,18 +37,23 @@ def matching(search: str) -> Select[tuple[Mailbox]]:
     return query
 
 
-def list_mailboxes(session: Session, search: str = "", page: int = 1) -> tuple[list[Mailbox], int]:
-    """One page (from 1) of at most PAGE mailboxes by address, and how many match in all."""
-    query = matching(search)
+def list_mailboxes(
+    session: Session, search: str = "", page: int = 1, deleted: bool = False
+) -> tuple[list[Mailbox], int]:
+    """One page (from 1) of at most PAGE mailboxes by address, and how many match in all.
+
+    With `deleted`, those that can still be restored.
+    """
+    query = matching(search, deleted)
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     rows = session.scalars(query.order_by(Mailbox.email).limit(PAGE).offset((max(page, 1) - 1) * PAGE))
     return list(rows), total
 
 
-def get_mailbox(session: Session, mailbox_id: int) -> Mailbox:
-    """The mailbox with this id; raises Missing."""
+def get_mailbox(session: Session, mailbox_id: int, deleted: bool = False) -> Mailbox:
+    """The mailbox with this id, with `deleted` one that can be restored; raises Missing."""
     mailbox = session.get(Mailbox, mailbox_id)
-    if mailbox is None:
+    if mailbox is None or (mailbox.deleted_at is not None) is not deleted:
         raise Missing(
             Problem("email", str(mailbox_id), "There is no such mailbox.", "Choose one from the list.")
         )
@@ -73,44 +75,108 @@ def parse_name(value: str) -> str:
     return name
 
 
-def add_mailbox(
-    session: Session, actor: Actor, hasher: Hasher, email: str, password: str, quota: str, name: str = ""
-) -> Mailbox:
-    """Create a mailbox that can log in and receive at once; raises Refused with every problem."""
+@dataclass(frozen=True)
+class NewMailbox:
+    """What a mailbox is made of, checked and hashed, before the directory is locked."""
+
+    entered: str
+    address: str
+    password_hash: str
+    display_name: str
+    #: None: what the domain gives a new mailbox.
+    quota_bytes: int | None
+    problems: tuple[Problem, ...] = ()
+
+
+def prepare_mailbox(hasher: Hasher, email: str, password: str, quota: str, name: str = "") -> NewMailbox:
+    """Check what was entered. Slow, for the password is hashed here: no lock may be held meanwhile."""
     wrong = Collector()
-    address, quota_bytes, display_name = "", 0, ""
+    address, display_name, password_hash = "", "", ""
+    quota_bytes: int | None = None
     with wrong:
         address = parse_own_address(email, "email")
     with wrong:
-        quota_bytes = parse_quota(quota)
+        quota_bytes = parse_quota(quota) if quota.strip() else None
     with wrong:
         display_name = parse_name(name)
     with wrong:
         check_password(password, address)
+    if not wrong.problems:
+        password_hash = hasher.hash_for_mailbox(password)
+    return NewMailbox(email, address, password_hash, display_name, quota_bytes, tuple(wrong.problems))
+
+
+def add_mailbox(
+    session: Session, actor: Actor, hasher: Hasher, email: str, password: str, quota: str, name: str = ""
+) -> Mailbox:
+    """Create a mailbox that can log in and receive at once; raises Refused with every problem."""
+    return add_prepared(session, actor, prepare_mailbox(hasher, email, password, quota, name))
+
+
+def add_prepared(session: Session, actor: Actor, new: NewMailbox) -> Mailbox:
+    """Create a mailbox that was prepared; raises Refused with every problem."""
+    wrong = Collector()
+    wrong.problems.extend(new.problems)
     lock_directory(session)
-    taken = Problem("email", email, "This mailbox is already here.", "Choose it from the list to change it.")
-    if address:
+    taken = Problem(
+        "email", new.entered, "This mailbox is already here.", "Choose it from the list to change it."
+    )
+    if new.address:
         with wrong:
-            require_domain(session, address, "email", email)
+            check_limit(session, require_domain(session, new.address, "email", new.entered), new.entered)
         with wrong:
-            refuse_taken(session, address, taken)
+            refuse_taken(session, new.address, taken)
     wrong.check()
-    domain = require_domain(session, address, "email", email)
+    domain = require_domain(session, new.address, "email", new.entered)
     mailbox = Mailbox(
         domain_id=domain.id,
-        email=address,
-        password_hash=hasher.hash_for_mailbox(password),
-        display_name=display_name,
-        quota_bytes=quota_bytes,
+        email=new.address,
+        password_hash=new.password_hash,
+        display_name=new.display_name,
+        quota_bytes=new.quota_bytes or domain.default_quota_bytes or parse_quota(DEFAULT),
+        home=free_home(session, new.address),
     )
     save(session, mailbox, taken)
-    record(session, actor, "mailbox.add", address, quota_bytes=quota_bytes)
+    record(session, actor, "mailbox.add", new.address, quota_bytes=mailbox.quota_bytes)
     return mailbox
+
+
+def check_limit(session: Session, domain: Domain, entered: str) -> None:
+    """Refuse a mailbox beyond what the domain may have."""
+    query = select(func.count(Mailbox.id)).where(Mailbox.domain_id == domain.id, Mailbox.deleted_at.is_(None))
+    if domain.most_mailboxes is not None and (session.scalar(query) or 0) >= domain.most_mailboxes:
+        wrong, instead = (
+            "The domain has all the mailboxes that it may have.",
+            "Delete one, or ask an owner for more.",
+        )
+        raise Refused(Problem("email", entered, wrong, instead))
+
+
+def free_home(session: Session, address: str) -> str | None:
+    """The folder of a new mailbox: None for the usual one, another if somebody had the address before.
+
+    The audit log forgets nothing, so it says how often an address was given away. A + cannot be in an own
+    address: the folder is nobody else's.
+    """
+    given = (AuditEntry.subject == address, AuditEntry.action == "mailbox.add")
+    times = session.scalar(select(func.count(AuditEntry.id)).where(*given)) or 0
+    local_part, _, domain = address.rpartition("@")
+    return f"{domain}/{local_part}+{times + 1}" if times else None
 
 
 def refuse_taken(session: Session, address: str, taken: Problem) -> None:
     """Refuse an address that a mailbox or an alias already has."""
-    if mailbox_exists(session, address):
+    mailbox = session.scalar(select(Mailbox).where(Mailbox.email == address))
+    if mailbox is not None and mailbox.deleted_at is not None:
+        raise Refused(
+            Problem(
+                "email",
+                taken.value,
+                "A deleted mailbox has this address and can still be restored.",
+                "Restore it, or delete it for good first.",
+            )
+        )
+    if mailbox is not None:
         raise Refused(taken)
     if alias_exists(session, address):
         raise Refused(
@@ -126,27 +192,29 @@ def refuse_taken(session: Session, address: str, taken: Problem) -> None:
 def change_password(
     session: Session, actor: Actor, hasher: Hasher, mailbox_id: int, password: str
 ) -> Mailbox:
-    """Set a new password; the old one stops to work at once. Raises Missing or Refused."""
+    """Set a new password; the old one and every open session end at once. Raises Missing or Refused."""
     mailbox = get_mailbox(session, mailbox_id)
     check_password(password, mailbox.email)
     mailbox.password_hash = hasher.hash_for_mailbox(password)
+    mailbox.sessions_ended_at = utc_now()
     record(session, actor, "mailbox.password", mailbox.email)
     return mailbox
 
 
-def change_details(session: Session, actor: Actor, mailbox_id: int, quota: str, name: str) -> Mailbox:
-    """Set quota and name; raises Missing or Refused."""
+def change_details(
+    session: Session, actor: Actor, mailbox_id: int, quota: str, name: str, version: int | None = None
+) -> Mailbox:
+    """Set quota and name; raises Missing or Refused. `version`: what the person who changes it has seen."""
     mailbox = get_mailbox(session, mailbox_id)
     wrong = Collector()
-    before, quota_bytes, display_name = mailbox.quota_bytes, 0, ""
+    after: dict[str, Any] = {}
     with wrong:
-        quota_bytes = parse_quota(quota)
+        after["quota_bytes"] = parse_quota(quota)
     with wrong:
-        display_name = parse_name(name)
+        after["display_name"] = parse_name(name)
     wrong.check()
-    if (quota_bytes, display_name) != (before, mailbox.display_name):
-        mailbox.quota_bytes, mailbox.display_name = quota_bytes, display_name
-        record(session, actor, "mailbox.change", mailbox.email, quota_bytes=quota_bytes, quota_before=before)
+    refuse_outdated("email", mailbox.email, mailbox.version, version)
+    change(session, actor, "mailbox.change", mailbox.email, mailbox, after)
     return mailbox
 
 
@@ -155,15 +223,6 @@ def set_mailbox_active(session: Session, actor: Actor, mailbox_id: int, active: 
     mailbox = get_mailbox(session, mailbox_id)
     if mailbox.active != active:
         mailbox.active = active
+        mailbox.sessions_ended_at = mailbox.sessions_ended_at if active else utc_now()
         record(session, actor, "mailbox.enable" if active else "mailbox.disable", mailbox.email)
     return mailbox
-
-
-def delete_mailbox(session: Session, actor: Actor, mailbox_id: int) -> str:
-    """Delete the account, not the mail on disk; returns its address. Raises Missing or Refused."""
-    lock_directory(session)
-    mailbox = get_mailbox(session, mailbox_id)
-    refuse_if_needed(session, mailbox.email)
-    session.delete(mailbox)
-    record(session, actor, "mailbox.delete", mailbox.email)
-    return mailbox.email

@@ -9,7 +9,7 @@ from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
-from usermgmt.services import domains, mailboxes
+from usermgmt.services import domains, mailboxes, removal
 from usermgmt.web.context import actor, database, page_number, parts, tell
 from usermgmt.web.sessions import protected
 
@@ -163,7 +163,7 @@ def delete(mailbox_id: int) -> Page:
     """Delete the account; the mail stays on disk."""
     try:
         with database().transaction() as db:
-            email = mailboxes.delete_mailbox(db, actor(), mailbox_id)
+            email = removal.delete_mailbox(db, actor(), mailbox_id)
     except Refused as refusal:
         return confirm(mailbox_id, refusal.problems, 422)
     tell("The mailbox {name} was deleted; its mail is still on disk.", name=email)

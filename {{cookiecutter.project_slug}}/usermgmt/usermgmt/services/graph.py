@@ -1,0 +1,102 @@
+"""Where mail for an address goes: the graph that mailboxes, aliases and catch-alls form.
+
+It is the same graph that config/postfix/sql walks. A known address, a mailbox or an alias, enabled or not,
+ends the search: what is disabled or deleted leads nowhere, and its mail never goes to the catch-all. So
+disabling only takes edges away, and a loop that could arise by enabling something is a loop already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from usermgmt.addresses import domain_of, untagged
+from usermgmt.models import Alias, Domain, Mailbox
+
+
+class Graph:
+    """The part of the graph that was asked for so far; each step costs three queries, however wide."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.domains: dict[str, bool] = {}
+        #: Address to whether mail is delivered there now, and the deleted ones.
+        self.mailboxes: dict[str, bool] = {}
+        self.deleted: set[str] = set()
+        #: Source to destination to whether that is enabled.
+        self.aliases: dict[str, dict[str, bool]] = {}
+        self._asked: set[str] = set()
+        self._complete = False
+
+    def load_all(self) -> Graph:
+        """Read everything now, for work on thousands of addresses."""
+        self._read(None)
+        self._complete = True
+        return self
+
+    def load(self, addresses: Iterable[str]) -> None:
+        """Read what is not known yet of these addresses and of their catch-alls."""
+        wanted = {name for address in addresses for name in (address, "@" + domain_of(address))} - self._asked
+        if wanted and not self._complete:
+            self._read(wanted)
+            self._asked |= wanted
+
+    def _read(self, wanted: set[str] | None) -> None:
+        boxes = select(Mailbox.email, Mailbox.active, Mailbox.deleted_at)
+        rows = select(Alias.source, Alias.destination, Alias.active)
+        names = select(Domain.name, Domain.active)
+        if wanted is not None:
+            boxes, rows = boxes.where(Mailbox.email.in_(wanted)), rows.where(Alias.source.in_(wanted))
+            names = names.where(Domain.name.in_({domain_of(name) for name in wanted}))
+        for email, active, deleted_at in self.session.execute(boxes):
+            self.mailboxes[email] = active and deleted_at is None
+            self.deleted |= {email} if deleted_at else set()
+        for source, destination, active in self.session.execute(rows):
+            self.aliases.setdefault(source, {})[destination] = active
+        self.domains |= {name: active for name, active in self.session.execute(names)}
+
+    def is_known(self, address: str) -> bool:
+        """Whether a mailbox or an alias, enabled or not, has this address. It must have been loaded."""
+        return address in self.mailboxes or address in self.aliases
+
+    def hops(self, address: str, only_active: bool = False) -> list[str]:
+        """The addresses that mail for a loaded address is forwarded to."""
+        if address in self.mailboxes:
+            return []
+        found = self.aliases.get(address) or self.aliases.get("@" + domain_of(address), {})
+        return [target for target, active in found.items() if active or not only_active]
+
+    def _reach(self, starts: Iterable[str], only_active: bool = False) -> Iterable[str]:
+        """Every address on the way from `starts`, each once, with +tags as they are written."""
+        seen: set[str] = set()
+        waiting = set(starts)
+        while waiting:
+            self.load(map(untagged, waiting))
+            seen |= waiting
+            yield from waiting
+            following: set[str] = set()
+            for bare in map(untagged, waiting):
+                if not only_active or self.domains.get(domain_of(bare)):
+                    following |= set(self.hops(bare, only_active))
+            waiting = following - seen
+
+    def loops_back(self, source: str, destinations: Iterable[str]) -> bool:
+        """Whether mail to `source` would come back to it if it led to one of `destinations`."""
+        for address in map(untagged, self._reach(destinations)):
+            own = source.startswith("@") and domain_of(address) == source[1:] and not self.is_known(address)
+            if own or address == source:
+                return True
+        return False
+
+    def ends(self, address: str) -> set[str]:
+        """Where mail for `address` is delivered now: mailboxes here, addresses elsewhere. Empty: refused."""
+        found = set()
+        start = untagged(address)
+        for place in self._reach([start], only_active=True):
+            bare = untagged(place)
+            here = self.domains.get(domain_of(bare))
+            if here is None or (here and self.mailboxes.get(bare)):
+                found.add(place)
+        return found if domain_of(start) in self.domains else set()

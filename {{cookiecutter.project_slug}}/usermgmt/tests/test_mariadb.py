@@ -21,6 +21,7 @@ from usermgmt.problems import Conflict, Refused
 from usermgmt.services import aliases, directory, domains, mailboxes
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.services.logins import MOST_FROM_DEVICE
 from usermgmt.settings import Settings
 
 pytestmark = pytest.mark.mariadb
@@ -234,7 +235,7 @@ def test_a_person_administers_through_the_pages(make_app: MakeApp, mariadb: Serv
     )
     assert "Alias added" in browser.get("/").text
     assert browser.post("/logout").status_code == 303
-    for _ in range(5):
+    for _ in range(MOST_FROM_DEVICE):
         assert browser.log_in(password="wrong").status_code == 401
     assert browser.log_in().status_code == 429
     with real.transaction() as session:

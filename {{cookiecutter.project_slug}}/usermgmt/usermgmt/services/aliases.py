@@ -63,7 +63,7 @@ def get_alias(session: Session, alias_id: int) -> Alias:
 
 
 def check_destination(graph: Graph, source: str, destination: str) -> None:
-    """Refuse a destination that comes back to the source or leads nowhere on this server."""
+    """Refuse a destination that comes back to the source, is outside, or leads nowhere on this server."""
     bare = untagged(destination)
     graph.load([bare])
     if graph.loops_back(source, [destination]):
@@ -77,7 +77,15 @@ def check_destination(graph: Graph, source: str, destination: str) -> None:
             )
         )
     if domain_of(destination) not in graph.domains:
-        return
+        raise Refused(
+            Problem(
+                "destinations",
+                destination,
+                "The address is outside this server, and mail cannot be forwarded there: its sender stays a "
+                "stranger, and the relay only sends mail from your own domains.",
+                "Use an address of this server, or have the person read this mailbox too.",
+            )
+        )
     if bare in graph.deleted or not (bare in graph.mailboxes or graph.hops(bare)):
         raise Refused(
             Problem(

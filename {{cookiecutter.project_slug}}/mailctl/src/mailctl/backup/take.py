@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from mailctl import __version__, containers, crypt
-from mailctl.backup import database, manifest, parts, publish, retention
+from mailctl import __version__, containers, crypt, database
+from mailctl.backup import manifest, parts, publish, retention
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.bars import Bars

@@ -4,9 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
-from mailctl.backup import database
-from mailctl.backup.restore.database import CLIENT, EMPTY
+from mailctl import database
 from mailctl.context import Context
+from mailctl.database import CLIENT, EMPTY
 from mailctl.errors import Problem, Refused
 from mailctl.runtime import Runtime, Service
 from mailctl.where import private, secrets

@@ -15,13 +15,13 @@ from mailctl.backup.drill.report import Drill
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
-from mailctl.backup.restore.database import load, query
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
 from mailctl.context import Context
+from mailctl.database import load, query
 from mailctl.errors import Problem, Refused
 from mailctl.where import hdd
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import refuse
-from mailctl.backup.restore.database import load, query
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
 from mailctl.context import Context
+from mailctl.database import load, query
 from mailctl.engine import connected
 from mailctl.errors import Problem, Refused
 from mailctl.where import hdd, secrets

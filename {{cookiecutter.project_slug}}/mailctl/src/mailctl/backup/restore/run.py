@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailctl.backup.restore import journal as phases
-from mailctl.backup.restore.database import query
 from mailctl.backup.restore.journal import Journal
 from mailctl.backup.restore.prepare import places, prepare, scratch, scratch_home
 from mailctl.backup.restore.readback import ReadBack, read_back
@@ -16,6 +15,7 @@ from mailctl.backup.snapshot import Snapshot
 from mailctl.compose import Compose
 from mailctl.containers import running
 from mailctl.context import Context
+from mailctl.database import query
 from mailctl.errors import Problem, Refused
 from mailctl.where import secrets
 

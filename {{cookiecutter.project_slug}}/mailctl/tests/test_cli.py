@@ -117,7 +117,12 @@ def test_every_command_prints_one_document_even_where_nothing_is_set_up(
     assert not result.exception or isinstance(result.exception, SystemExit), result.exception
 
 
-def test_every_schema_belongs_to_a_command_and_is_one() -> None:
-    assert {*SCHEMAS["commands"]} <= {" ".join(words) for words in COMMANDS}
+def test_every_command_has_a_schema_of_its_own() -> None:
+    """A row in documents.schema.json that says what the command's --json promises beyond `ok`."""
+    assert {*SCHEMAS["commands"]} == {" ".join(words) for words in COMMANDS}
+    assert not [name for name, schema in SCHEMAS["commands"].items() if not {"required", "oneOf"} & {*schema}]
+
+
+def test_every_schema_is_one() -> None:
     for schema in (SCHEMAS["refusal"], SCHEMAS["result"], *SCHEMAS["commands"].values()):
         jsonschema.Draft202012Validator.check_schema(schema)

@@ -1,5 +1,6 @@
 """`mailctl deploy`: wherever it is killed, the next call ends in the new state or the old one, wholly."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from fake_runtime import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from walk import judge
 
 from mailctl.deploy import preflight, records, work
 from mailctl.errors import Problem, Refused
@@ -41,7 +43,9 @@ def started(root: Path) -> World:
 
 
 def deploy(world: World, ref: str) -> dict[str, Any]:
-    return work.deploy(world.host(), ref, pull=False)
+    document = work.deploy(world.host(), ref, pull=False)
+    judge(("deploy",), json.dumps(document))
+    return document
 
 
 def killed(world: World, step: int, act: Callable[[Any], Any]) -> bool:
@@ -134,6 +138,7 @@ def test_a_rollback_runs_the_images_of_before_although_a_build_took_their_names(
     deploy(world, new)
     document = work.rollback(world.host(), "")
     assert (document["result"], document["ok"], document["bad"]) == ("rolled-back", True, new)
+    judge(("rollback",), json.dumps(document))
     is_whole(world, old)
 
 
@@ -225,3 +230,18 @@ def test_images_out_of_reach_are_forgotten_and_those_within_are_kept(world: Worl
     assert len(kept) == records.KEPT
     reach = {point.images["postfix"] for point in world.host().records.points()[: records.KEPT]}
     assert {world.host().runtime.image(name) for name in kept} == reach
+
+
+def test_a_dry_run_the_history_and_the_list_print_documents_of_their_schemas(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = world.commit(**{**OLD, "postfix": "two"})
+    deploy(world, world.commit(**{**OLD, "postfix": "two/broken"}))
+    host = world.host()
+    for words, show in (
+        ("deploy", lambda: work.show_plan(host, new)),
+        ("history", lambda: work.show_history(host.context, host.records)),
+        ("preflight", lambda: work.show_preflight(host)),
+    ):
+        show()
+        judge((words,), capsys.readouterr().out)

@@ -57,7 +57,7 @@ def week_passes(edge_repo: EdgeRepo) -> None:
 def test_a_new_key_is_used_once_dns_has_it_and_the_old_one_stays(
     edge_repo: EdgeRepo, dns: FakeDns, cli: Cli
 ) -> None:
-    assert rotate(cli, dns).exit_code == 0
+    assert rotate(cli, dns, "--json").exit_code == 0
     keys = status(cli, dns)["keys"]
     assert [(k["selector"], k["signs"], k["published"]) for k in keys] == [
         ("s1", False, True),

@@ -25,7 +25,7 @@ def test_a_plan_changes_nothing_and_says_with_2_that_there_is_something_to_do(
 def test_from_an_empty_zone_to_done_and_then_nothing_to_do(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
-    apply(cli)
+    apply(cli, "--json")
     assert_in_line(cli)
     state = cloudflare.state
     assert state.routing and state.catch_all["enabled"]

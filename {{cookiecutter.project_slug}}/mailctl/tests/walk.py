@@ -36,4 +36,4 @@ def judge(words: Sequence[str], printed: str) -> None:
     if "problems" in document and not document.get("ok"):
         return jsonschema.validate(document, SCHEMAS["refusal"])
     jsonschema.validate(document, SCHEMAS["result"])
-    jsonschema.validate(document, SCHEMAS["commands"].get(" ".join(words), {}))
+    jsonschema.validate(document, SCHEMAS["commands"][" ".join(words)])

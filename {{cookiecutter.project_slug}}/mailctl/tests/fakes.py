@@ -74,12 +74,14 @@ def container(service: str, project: str = "shop-mail", **changes: Any) -> dict[
         "health_output": "",
         "restart_policy": "unless-stopped",
         "log": "",
+        "image_id": "",
     } | changes
     health = {"Status": wanted["health"], "Log": [{"Output": wanted["health_output"]}]}
     return {
         "Id": f"{project}-{service}".ljust(64, "0"),
         "Name": f"/{project}-{service}-1",
         "RestartCount": wanted["restarts"],
+        "Image": wanted["image_id"],
         "State": {
             "Status": wanted["status"],
             "ExitCode": wanted["exit_code"],
@@ -97,6 +99,17 @@ def container(service: str, project: str = "shop-mail", **changes: Any) -> dict[
     }
 
 
+def _stamped(log: str, query: dict[str, list[str]]) -> str:
+    """A log as the engine gives it: its last lines, with times a millisecond apart where they are wanted."""
+    lines = log.splitlines()
+    if query.get("timestamps", ["0"])[0] in ("1", "True"):
+        lines = [
+            f"2026-01-02T03:04:{n // 1000:02}.{n % 1000:03}000000Z {line}" for n, line in enumerate(lines)
+        ]
+    tail = query.get("tail", ["all"])[0]
+    return "".join(f"{line}\n" for line in (lines if tail == "all" else lines[-int(tail) :]))
+
+
 STATS: dict[str, Any] = {
     "memory_stats": {"usage": 300 * 1024**2, "stats": {"inactive_file": 44 * 1024**2}},
     "cpu_stats": {"cpu_usage": {"total_usage": 2_500}, "system_cpu_usage": 20_000, "online_cpus": 2},
@@ -108,6 +121,8 @@ class FakeEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Serves `containers`; each entry of `timeline` replaces them at one further listing."""
 
     daemon_threads = True
+    # mailctl asks about all services at once.
+    request_queue_size = 64
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -167,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             return self._missing()
         if what == "logs":
-            text = found["log"].encode()
+            text = _stamped(found["log"], parse_qs(urlparse(self.path).query)).encode()
             return self._send(struct.pack(">BxxxL", 1, len(text)) + text)
         return self._json(found if what == "json" else STATS)
 

@@ -16,6 +16,8 @@ from mailctl import __version__
 ARGUMENTS = {
     ("secrets", "rotate"): ("mariadb_root_password",),
     ("host", "failed"): ("mailserver-backup",),
+    ("trace",): ("4jb64t38NBzJmhw",),
+    **{("queue", verb): ("4jb64t38NBzJmhw",) for verb in ("show", "retry", "hold", "release", "delete")},
 }
 HEAVY = (
     "cloudflare",

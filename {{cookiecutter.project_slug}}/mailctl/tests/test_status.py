@@ -1,6 +1,7 @@
 """`mailctl status`: the truth about every service, from the real docker SDK and a fake engine."""
 
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +10,13 @@ from conftest import ENV, Cli
 from fakes import FakeDocker, FakeEngine, container
 from hypothesis import given
 from hypothesis import strategies as st
+from mail_logs import Mail, inbound, outgoing
+from test_queue import listed
 
+from mailctl import outcomes
 from mailctl.compose import start_order
+from mailctl.context import Context
+from mailctl.deploy.records import Records
 from mailctl.format import duration, image, size
 from mailctl.secret_files.certificates import SERVICE_DAYS
 
@@ -42,6 +48,8 @@ def test_all_healthy_is_exit_code_0_with_every_figure(cli: Cli, engine: FakeEngi
         "ok": True,
         "state": "healthy",
         "image": f"example/nginx:1.2@sha256:{'0' * 64}",
+        "image_id": "",
+        "pinned": "shop-mail-nginx",
         "restarts": 3,
         "memory_bytes": 256 * 1024**2,
         "memory_limit_bytes": 512 * 1024**2,
@@ -120,15 +128,16 @@ def test_the_project_name_of_env_wins_over_the_compose_file(repo: Path, cli: Cli
     assert json.loads(cli("status", "--json").stdout)["project"] == "other"
 
 
-def test_the_disks_are_shown_and_a_missing_one_is_warned_about(
+def test_the_disks_are_shown_and_one_that_is_not_there_is_wrong(
     repo: Path, cli: Cli, engine: FakeEngine
 ) -> None:
     (repo / "ssd").mkdir()
     (repo / ".env").write_text(f"{ENV}SSD_PATH=./ssd\nHDD_PATH=/no/such/disk\n")
     engine.containers = healthy()
     result = cli("status")
-    assert "SSD_PATH: " in result.stdout and "% used" in result.stdout
-    assert "HDD_PATH=/no/such/disk does not exist" in result.stderr
+    assert result.exit_code == 1
+    assert "SSD_PATH" in result.stdout and "% used" in result.stdout
+    assert "/no/such/disk does not exist" in result.stdout and "Wrong: HDD_PATH" in result.stdout
     ssd, hdd = json.loads(cli("status", "--json").stdout)["disks"]
     assert ssd["path"] == str(repo / "ssd") and ssd["free_bytes"] > 0
     assert hdd["used_percent"] is None
@@ -149,22 +158,156 @@ def test_no_line_is_wider_than_the_terminal(
     assert ("1587" in result.stdout) is (width >= 80)
 
 
-def test_a_certificate_in_its_last_month_is_warned_about(
-    cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """So many days from now, for who looks at secrets."""
+
     class Clock(datetime):
         @classmethod
         def now(cls, tz: object = None) -> datetime:
-            return datetime.now(UTC) + timedelta(days=SERVICE_DAYS - 10)
+            return datetime.now(UTC) + timedelta(days=days)
 
+    monkeypatch.setattr("mailctl.secret_files.inspect.datetime", Clock)
+
+
+def marks(cli: Cli) -> dict[str, str]:
+    """The mark of each line; what is not ok names what to do."""
+    lines = json.loads(cli("status", "--json").stdout)["lines"]
+    assert all(line["fix"] for line in lines if line["mark"] != "ok"), lines
+    return {line["name"]: line["mark"] for line in lines}
+
+
+def test_secrets_and_certificates_are_told_before_they_end(
+    cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine.containers = healthy()
     assert cli("secrets", "init").exit_code == 0
-    assert json.loads(cli("status", "--json").stdout)["certificates"] == {}
-    monkeypatch.setattr("mailctl.secret_files.inspect.datetime", Clock)
+    assert (marks(cli)["certificates"], marks(cli)["secrets"]) == ("ok", "ok")
+    assert "next rotation" in " ".join(cli("status").stdout.split())
+    later(monkeypatch, SERVICE_DAYS - 10)
     result = cli("status")
     assert result.exit_code == 0
-    said = " ".join(result.stderr.split())
-    assert "dovecot_tls.crt expires in 9 days: make setup renews it" in said and "internal_ca.crt" not in said
+    said = " ".join(result.stdout.split())
+    assert "dovecot_tls.crt has 9 days left" in said and "make setup renews it" in said
+    assert "internal_ca.crt" not in said and "rotation is due: mariadb_root_password" in said
+    later(monkeypatch, SERVICE_DAYS + 1)
+    assert cli("status").exit_code == 1 and marks(cli)["certificates"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("queue", "age", "mark"),
+    [
+        ("active", 10, "ok"),
+        ("active", 900, "warning"),
+        ("deferred", 60, "warning"),
+        ("hold", 90_000, "warning"),
+        ("deferred", 15_000, "failed"),
+    ],
+)
+def test_mail_that_waits_is_told_and_is_wrong_when_its_sender_hears_of_it(
+    cli: Cli, engine: FakeEngine, docker: FakeDocker, queue: str, age: int, mark: str
+) -> None:
+    engine.containers = [*healthy(), container("postfix")]
+    assert marks(cli)["queue"] == "ok"
+    docker.answer("-j", listed("4jb64t38NBzJmhw", queue, age))
+    assert marks(cli)["queue"] == mark
+    assert cli("status").exit_code == (1 if mark == "failed" else 0)
+    assert json.loads(cli("status", "--json").stdout)["queue"]["count"] == 1
+
+
+def test_the_last_mails_are_those_of_postfixs_log(cli: Cli, engine: FakeEngine) -> None:
+    said = [*inbound(Mail("4jb64t38NBzJmhw", "a@b")), *outgoing(Mail("4jb64x3KlfzJmjF", "c@d"))]
+    log = "".join(f"{text}\n" for service, text in said if service == "postfix")
+    engine.containers = [*healthy(), container("postfix", log=log)]
+    found = json.loads(cli("status", "--json").stdout)["mails"]
+    assert 0 < found["arrived"] < found["sent"]
+    assert "last arrived" in cli("status").stdout
+
+
+@pytest.fixture
+def deployed(cli: Cli, engine: FakeEngine, repo: Path) -> Path:
+    """A repository in git, whose two services run as it describes them, deployed."""
+    engine.images = {"shop-mail-nginx", "shop-mail-mariadb"}
+    engine.containers = [container(name, image_id="sha256:1") for name in SERVICES]
+    (repo / ".gitignore").write_text(".env\nssd\n")
+    (repo / "ssd").mkdir()
+    (repo / ".env").write_text(f"{ENV}SSD_PATH=./ssd\n")
+    git(repo, "init", "-q", "-b", "main")
+    commit(repo)
+    point = {"ref": git(repo, "rev-parse", "HEAD"), "images": {}}
+    Records(repo / "ssd/.mailctl/deploy").add("1", {"result": "deployed", "state": point})
+    return repo
+
+
+def git(repo: Path, *words: str) -> str:
+    name = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    done = subprocess.run(["git", *name, *words], cwd=repo, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(repo: Path) -> None:
+    git(repo, "add", "--all")
+    git(repo, "commit", "-q", "--allow-empty", "-m", "a change")
+
+
+def test_what_runs_as_git_says_has_no_drift(cli: Cli, deployed: Path) -> None:
+    found = marks(cli)
+    assert (found["commit"], found["deployed"], found["drift"]) == ("ok", "ok", "ok")
+    assert {"edited", "upstream"}.isdisjoint(found)
+
+
+def test_each_way_to_come_apart_from_git_is_told_with_what_to_do(
+    cli: Cli, deployed: Path, engine: FakeEngine
+) -> None:
+    (deployed / "config").mkdir()
+    (deployed / "config" / "new.cf").write_text("")
+    assert marks(cli)["edited"] == "warning"
+    assert json.loads(cli("status", "--json").stdout)["git"]["edited"] == ["config/"]
+    commit(deployed)
+    assert marks(cli)["deployed"] == "warning"
+    head = git(deployed, "rev-parse", "HEAD")
+    commit(deployed)
+    git(deployed, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(deployed, "checkout", "-q", head)
+    assert marks(cli)["upstream"] == "warning"
+    engine.containers[0]["Image"] = "sha256:other"
+    engine.containers[1]["Config"]["Labels"]["com.docker.compose.config-hash"] = "other"
+    found = json.loads(cli("status", "--json").stdout)["drift"]
+    assert "another image" in found["nginx"] and "other settings" in found["mariadb"]
+    assert cli("status").exit_code == 0, "nothing is in danger"
+
+
+def test_a_backup_that_stopped_to_end_well_is_wrong_and_one_that_never_ran_is_not(
+    cli: Cli, deployed: Path, engine: FakeEngine, context: Context
+) -> None:
+    (deployed / "hdd" / "mailboxes").mkdir(parents=True)
+    (deployed / ".env").write_text(f"{ENV}SSD_PATH=./ssd\nHDD_PATH=./hdd\n")
+    assert marks(cli)["backup"] == "warning" and cli("status").exit_code == 0
+    outcomes.record(context, "backup", True, {})
+    assert marks(cli)["backup"] == "ok"
+    outcomes.record(context, "backup", False, {})
+    assert marks(cli)["backup"] == "failed" and cli("status").exit_code == 1
+
+
+def test_watching_goes_on_through_an_engine_that_is_away_and_ends_with_ctrl_c(
+    cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.containers = healthy()
+    looks = iter([None, None, KeyboardInterrupt])
+
+    def sleep(_: float) -> None:
+        engine.listing_fails_with = None if engine.listing_fails_with else "it is away"
+        if (error := next(looks)) is not None:
+            raise error
+
+    monkeypatch.setattr("mailctl.status.cli.time.sleep", sleep)
+    result = cli("status", "--watch", "7")
+    assert result.exit_code == 0, result.stderr
+    assert "every 7 s" in result.stdout and "all 2 services are healthy" in result.stdout
+
+
+def test_seconds_belong_to_watching_and_watching_to_people(cli: Cli, engine: FakeEngine) -> None:
+    assert cli("status", "7").exit_code == 2
+    assert cli("status", "--watch", "--json").exit_code == 2
 
 
 def test_an_engine_that_does_not_answer_is_a_clear_refusal(

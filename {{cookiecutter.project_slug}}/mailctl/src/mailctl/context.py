@@ -29,7 +29,7 @@ def group(text: str, **options: Any) -> typer.Typer:
         "rich_markup_mode": None,
         "pretty_exceptions_enable": False,
     }
-    return typer.Typer(help=text or None, **manners, **options)
+    return typer.Typer(help=text or None, **(manners | options))
 
 
 @dataclass

@@ -109,6 +109,10 @@ class Engine:
             return ""
         return text.decode("utf-8", "replace")
 
+    def log(self, container_id: str, **options: Any) -> Any:
+        """A log as the SDK gives it, by its own options: bytes, or an iterator of them with stream=True."""
+        return self._client.containers.get(container_id).logs(**options)
+
     def has_image(self, name: str) -> bool:
         return self.image_id(name) is not None
 

@@ -11,11 +11,14 @@ GROUPS: dict[str, str] = {
     "dkim": "mailctl.edge.dkim_cli",
     "host": "mailctl.host.cli",
     "images": "mailctl.images.cli",
+    "queue": "mailctl.queue.cli",
 }
 
 COMMANDS: dict[str, str] = {
     "setup": "mailctl.setup.cli:setup",
     "status": "mailctl.status.cli:status",
+    "trace": "mailctl.trace.cli:trace",
+    "logs": "mailctl.logs.cli:logs",
     "preflight": "mailctl.deploy.cli:preflight",
     "deploy": "mailctl.deploy.cli:deploy",
     "rollback": "mailctl.deploy.cli:rollback",

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mailctl import loglines
 from mailctl.compose import Compose, start_order
 from mailctl.context import Context
 from mailctl.engine import ContainerState, Engine
 from mailctl.errors import Problem, Refused
+from mailctl.loglines import LogLine
 
 POLL_SECONDS = 0.5
 LOG_LINES = 40
@@ -99,6 +101,9 @@ class Runtime(Protocol):
 
     def log(self, name: str) -> str:
         """The end of a service's log."""
+
+    def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[LogLine]:
+        """What services wrote since a time (epoch seconds), of each the last `tail` lines, in order."""
 
 
 class ComposeRuntime:
@@ -186,6 +191,10 @@ class ComposeRuntime:
         said = self.engine.logs(found.id, LOG_LINES).strip() or "(it wrote nothing)"
         health = f"\n--- its healthcheck: {found.health_output}" if found.health == "unhealthy" else ""
         return f"--- {name}: {found.word}, the end of its log:\n{said}{health}"
+
+    def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[LogLine]:
+        running = self.running()
+        return loglines.read(self.engine, [running[name] for name in names if name in running], since, tail)
 
     def _container(self, service: str) -> str:
         found = self.running().get(service)

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from mailctl.state import ServiceState
 
 # From which width the table has which columns; the rest is a phone.
-FULL_WIDTH, USUAL_WIDTH = 118, 66
+FULL_WIDTH, VERSION_WIDTH, USUAL_WIDTH = 118, 78, 66
 
 
 def service_table(states: "list[ServiceState]", width: int, brief: bool = False) -> Any:
@@ -16,13 +16,16 @@ def service_table(states: "list[ServiceState]", width: int, brief: bool = False)
         names = ["service", "state", "up", "restarts"]
     elif width >= USUAL_WIDTH:
         names = ["service", "state", "up", "restarts", "memory", "cpu"]
+        names += ["version"] if VERSION_WIDTH <= width < FULL_WIDTH else []
     names += ["image", "ports"] if width >= FULL_WIDTH and not brief else []
     return _table(states, names)
 
 
-def place_table(states: "list[ServiceState]") -> Any:
-    """Images and published ports, which no terminal of 80 columns has room for beside the rest."""
-    return _table(states, ["service", "image", "ports"])
+def port_table(states: "list[ServiceState]") -> Any:
+    """Published ports, which no terminal of 80 columns has room for beside the rest."""
+    return _table(
+        [state for state in states if state.container and state.container.ports], ["service", "ports"]
+    )
 
 
 def _table(states: "list[ServiceState]", names: list[str]) -> Any:
@@ -32,8 +35,9 @@ def _table(states: "list[ServiceState]", names: list[str]) -> Any:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     for name in names:
         right = name in ("restarts", "memory", "cpu")
-        fold = name in ("service", "image", "ports")
-        table.add_column(name, justify="right" if right else "left", no_wrap=not fold, overflow="fold")
+        fold = name in ("image", "ports") or (name == "service" and "version" not in names)
+        overflow: Any = "ellipsis" if name == "version" else "fold"
+        table.add_column(name, justify="right" if right else "left", no_wrap=not fold, overflow=overflow)
     for state in states:
         cells = _cells(state)
         table.add_row(*(cells[name] for name in names), style="" if state.ok else "red")
@@ -53,5 +57,7 @@ def _cells(state: "ServiceState") -> dict[str, str]:
         "memory": f"{size(usage.memory)}/{limit}" if usage else f"-/{limit}",
         "cpu": f"{usage.cpu_percent:.0f}%" if usage else "-",
         "image": image(found.image) if found else "-",
+        # Our own images have no version but the commit that they are built from.
+        "version": image(found.image).rpartition("/")[2].partition(":")[2] or "our own" if found else "-",
         "ports": "\n".join(found.ports) if found else "",
     }

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,8 @@ class ServiceState:
     service: str
     container: ContainerState | None
     usage: Usage | None = None
+    #: The image that the compose file names; what runs may be another one.
+    pinned: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -44,6 +46,8 @@ class ServiceState:
             "ok": self.ok,
             "state": self.word,
             "image": found.image if found else None,
+            "image_id": found.image_id if found else None,
+            "pinned": self.pinned,
             "uptime_seconds": self.uptime_seconds,
             "restarts": found.restarts if found else None,
             "memory_bytes": usage.memory if usage else None,
@@ -73,20 +77,23 @@ class Disk:
 
 def services(engine: Engine, project: str, expected: Iterable[str]) -> list[ServiceState]:
     """Every expected service in the given order, then what runs beside them."""
-    found: dict[str, list[ContainerState]] = {}
-    for container in engine.containers(project):
-        found.setdefault(container.service, []).append(container)
-    states: list[ServiceState] = []
-    for name in dict.fromkeys([*expected, *sorted(found)]):
-        states += [ServiceState(name, container) for container in found.get(name, [None])]
-    return states
+    return arranged((ServiceState(one.service, one) for one in engine.containers(project)), expected)
+
+
+def arranged(states: Iterable[ServiceState], expected: Iterable[str]) -> list[ServiceState]:
+    """The states in the order in which they are expected, with those that have no container."""
+    found: dict[str, list[ServiceState]] = {}
+    for state in states:
+        found.setdefault(state.service, []).append(state)
+    names = dict.fromkeys([*expected, *sorted(found)])
+    return [state for name in names for state in found.get(name, [ServiceState(name, None)])]
 
 
 def measured(engine: Engine, states: list[ServiceState]) -> list[ServiceState]:
     """The same states with memory and processor use; measured at once, as each takes the engine a second."""
     with ThreadPoolExecutor(PARALLEL_MEASUREMENTS) as pool:
         usages = pool.map(lambda s: _usage(engine, s), states)
-        return [ServiceState(s.service, s.container, u) for s, u in zip(states, usages, strict=True)]
+        return [replace(state, usage=usage) for state, usage in zip(states, usages, strict=True)]
 
 
 def disk(setting: str, path: Path) -> Disk:

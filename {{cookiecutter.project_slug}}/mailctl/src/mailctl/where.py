@@ -1,13 +1,18 @@
 """Which stack is meant, and where its disk and secrets are."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailctl.context import Context
 from mailctl.errors import Problem, Refused
+
+if TYPE_CHECKING:
+    from mailctl.runtime import ComposeRuntime
 
 LocalOption = Annotated[bool, typer.Option("--local", help="Of the trial that make local started.")]
 
@@ -27,6 +32,16 @@ def stack(context: Context, local: bool) -> Context:
         "COMPOSE_ENV_FILES": str(trial.context.env_path),
     }
     return trial.context
+
+
+@contextmanager
+def runtime(context: Context, local: bool = False) -> "Iterator[ComposeRuntime]":
+    """What runs the services, of the server or of the local trial."""
+    from mailctl.engine import connected
+    from mailctl.runtime import ComposeRuntime
+
+    with connected() as engine:
+        yield ComposeRuntime(stack(context, local), engine)
 
 
 def private(folder: Path) -> Path:

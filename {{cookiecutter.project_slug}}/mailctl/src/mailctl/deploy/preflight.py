@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +14,18 @@ from mailctl.context import Context
 from mailctl.disks import folder_of, unmounted
 from mailctl.errors import Problem, Refused
 from mailctl.format import duration, size
+from mailctl.marks import FAILED, OK, WARNING, Line
 from mailctl.runtime import Runtime, Service
 
 if TYPE_CHECKING:
     from mailctl.deploy.run import Host
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
 # What must be free on a disk, in bytes: room for images, a dump of the database, and mail meanwhile.
 ROOM = 1 << 30
 # What must be free in memory where the stack runs already, and where all of it is about to start.
 SPARE_MEMORY, FIRST_MEMORY = 128 << 20, 2 << 30
 # Clocks that are further apart spoil TLS and the order of deployments, in seconds.
 CLOCK_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the list; `fix` says what to do when its mark is not ok."""
-
-    name: str
-    mark: str
-    found: str
-    fix: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,23 @@ class Tree:
 
     def refuse_edits(self) -> None:
         """Raises Refused when a file of git was edited here: the edit would be lost, or live unchecked."""
-        listed = self._git("status", "--porcelain", "--untracked-files=no").splitlines()
-        if listed:
-            names = ", ".join(line[3:] for line in listed[:5])
-            wrong = f"files differ from their commit: {names}{' …' if len(listed) > 5 else ''}"
+        edited = self.edited("no")
+        if edited:
+            wrong = (
+                f"files differ from their commit: {', '.join(edited[:5])}{' …' if len(edited) > 5 else ''}"
+            )
             fix = "commit and push them from your own machine; git checkout -- . drops them here"
             raise Refused(Problem("repository", wrong, fix, value=str(self.repo), next="git status"))
+
+    def edited(self, untracked: str = "normal") -> list[str]:
+        """Files that differ from the commit, those that git does not have too, unless `untracked` is no."""
+        listed = self._git("status", "--porcelain", f"--untracked-files={untracked}").splitlines()
+        return [line[3:] for line in listed]
+
+    def behind(self, ref: str) -> int | None:
+        """How many commits of a branch the live tree does not have; None: no such branch is known here."""
+        done = self._call("rev-list", "--count", f"HEAD..{ref}", "--")
+        return int(done.stdout) if done.returncode == 0 else None
 
     def prepare(self, commit: str) -> Path:
         """Put the files of a commit at `stage`; what lay there goes."""

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from mailctl import marks
 from mailctl.context import Context
 from mailctl.deploy import plan, preflight, records
 from mailctl.deploy.records import Records
@@ -173,15 +174,10 @@ def show_history(context: Context, store: Records) -> None:
 
 def show_preflight(host: Host) -> bool:
     """Print the list; whether no line failed."""
-    from rich.text import Text
-
     lines = preflight.whole(host)
-    styles = {preflight.OK: "green", preflight.WARNING: "yellow", preflight.FAILED: "bold red"}
-    for line in lines:
-        mark = Text(f"{line.mark:8}", style=styles[line.mark])
-        host.context.out.lines([mark + Text(f" {line.name}: {line.found}", style="")])
-        if line.mark != preflight.OK and line.fix:
-            host.context.out.lines([Text(f"         {line.fix}", style="dim")])
+    out = host.context.out
+    if not out.as_json:
+        out.lines(marks.texts(lines, out.console.width))
     document = preflight.document(lines)
-    host.context.out.document(document)
+    out.document(document)
     return bool(document["ok"])

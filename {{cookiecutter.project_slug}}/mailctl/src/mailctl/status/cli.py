@@ -1,134 +1,81 @@
-"""`mailctl status`: every service's state, health, memory, restarts and ports, the room on both disks,
-how old the last good backup, upload and drill are, and which certificate ends soon."""
+"""`mailctl status`: every service's state and version, the queue and the last mails, disks, backups,
+certificates, secrets, and where git and what runs have come apart. Work is imported when it runs."""
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.where import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.ages import Age
-    from mailctl.secret_files.inspect import Finding
-    from mailctl.state import Disk, ServiceState
+    from mailctl.runtime import ComposeRuntime
 
-DISK_WARNING_PERCENT = 85
-
-LocalOption = Annotated[bool, typer.Option("--local", help="Look at the trial that make local started.")]
+SECONDS = 5.0
 
 
-def status(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Show what runs and how it is; exit 1 if not all is healthy."""
-    from mailctl.compose import start_order
-    from mailctl.engine import connected
-    from mailctl.state import measured, services
-
-    with command(repo, as_json) as context:
-        project, compose, folders = _target(context, local)
-        with connected() as engine:
-            expected = start_order(compose.config())
-            states = measured(engine, services(engine, project, expected))
-        disks, backups = _disks(folders), [] if local else _ages(context)
-        ending = [] if local else _ending(context)
-        ok = all(state.ok for state in states)
-        _show(context, project, states, disks, local)
-        for age in backups:
-            _show_age(context, age)
-        for found in ending:
-            context.out.warn(f"{found.name} {found.todo}")
-        context.finish(
-            {
-                "ok": ok,
-                "project": project,
-                "services": [state.as_dict() for state in states],
-                "disks": [disk.as_dict() for disk in disks],
-                "backups": [age.as_dict() for age in backups],
-                "certificates": {found.name: found.expires_days for found in ending},
-            }
-        )
-
-
-def _target(context: Context, local: bool) -> tuple[str, Any, dict[str, Any]]:
-    """Project name, compose and the two disk folders of the server, or of the local stack."""
-    from mailctl.compose import Compose
-
-    if local:
-        from mailctl.local.stack import LocalStack
-
-        stack = LocalStack.of(context)
-        return stack.project, stack.compose, {"SSD_PATH": stack.ssd, "HDD_PATH": stack.hdd}
-    folders = {name: context.folder(name, "") for name in ("SSD_PATH", "HDD_PATH") if context.setting(name)}
-    return context.project_name, Compose(context.repo), folders
-
-
-def _disks(folders: dict[str, Any]) -> "list[Disk]":
-    from mailctl.state import disk
-
-    return [disk(name, path) for name, path in folders.items()]
-
-
-def _show(
-    context: Context, project: str, states: "list[ServiceState]", disks: "list[Disk]", local: bool
+def status(
+    seconds: Annotated[float | None, typer.Argument(min=1, help="Of --watch: how often; default 5.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again.")] = False,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    from mailctl.service_table import FULL_WIDTH, USUAL_WIDTH, place_table, service_table
+    """Show how everything is, and what to do; exit 1 if something is wrong."""
+    from mailctl.errors import Misuse, Problem
+    from mailctl.where import runtime, stack
 
-    out = context.out
-    if out.as_json:
-        return
-    out.show(service_table(states, out.console.width))
-    started = any(state.container for state in states)
-    if started and USUAL_WIDTH <= out.console.width < FULL_WIDTH:
-        out.show("", place_table(states))
-    out.show("")
-    for disk in disks:
-        _show_disk(context, disk)
-    option = f" --project-name {project}" if local else ""
-    bad = [state.service for state in states if not state.ok]
-    if not bad:
-        out.show(f"{project}: all {len(states)} services are healthy.")
-        return
-    out.show(f"{project}: {len(bad)} of {len(states)} services are not healthy.")
-    if all(state.container for state in states):
-        out.item("next", f"docker compose{option} logs --tail=50 {' '.join(bad)}")
-    else:
-        out.item("next", "make local" if local else "docker compose up -d")
+    with command(repo, as_json) as outer:
+        if seconds and not watch:
+            raise Misuse(Problem("SECONDS", "belongs to --watch", "add --watch", value=f"{seconds:g}"))
+        if watch and as_json:
+            raise Misuse(Problem("--watch", "is for people", "call it with --json as often as you like"))
+        with runtime(outer, local) as server:
+            context = stack(outer, local)
+            if watch:
+                _watch(context, server, local, seconds or SECONDS)
+            else:
+                _once(context, server, local)
 
 
-def _show_disk(context: Context, disk: "Disk") -> None:
-    from mailctl.format import size
+def _once(context: Context, server: "ComposeRuntime", local: bool) -> None:
+    from mailctl.status.report import report
+    from mailctl.status.show import renderables
 
-    if disk.used_percent is None:
-        context.out.warn(f"{disk.setting}={disk.path} does not exist")
-        return
-    text = f"{disk.used_percent}% used, {size(disk.free)} of {size(disk.total)} free ({disk.path})"
-    context.out.item(disk.setting, text)
-    if disk.used_percent >= DISK_WARNING_PERCENT:
-        context.out.warn(f"{disk.setting} is {disk.used_percent}% full")
+    found = report(context, server, local)
+    if not context.out.as_json:
+        context.out.show(*renderables(found, context.out.console.width, local))
+    context.finish(found.as_dict())
 
 
-def _ages(context: Context) -> "list[Age]":
-    from mailctl.ages import ages
+def _watch(context: Context, server: "ComposeRuntime", local: bool, seconds: float) -> None:
+    """Draw it over and over, on a terminal in one place, until Ctrl-C; what fails meanwhile is shown."""
+    from rich.console import Group
+    from rich.live import Live
 
-    return ages(context)
+    from mailctl.status.show import stamp
+
+    console = context.out.console
+    with (
+        suppress(KeyboardInterrupt),
+        Live(console=console, auto_refresh=False, screen=console.is_terminal) as live,
+    ):
+        while True:
+            live.update(Group(stamp(seconds), *_drawn(context, server, local)), refresh=True)
+            time.sleep(seconds)
 
 
-def _ending(context: Context) -> "list[Finding]":
-    """The certificates that `make setup` would renew, for those who may look into the folder of secrets."""
-    import os
+def _drawn(context: Context, server: "ComposeRuntime", local: bool) -> list[Any]:
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
-    from mailctl.secret_files.inspect import ending_soon
+    from mailctl.errors import Refused
+    from mailctl.status.report import report
+    from mailctl.status.show import renderables
 
-    folder = context.folder("SECRETS_DIR", "secrets")
-    return ending_soon(folder) if os.access(folder, os.R_OK | os.X_OK) else []
-
-
-def _show_age(context: Context, age: "Age") -> None:
-    from mailctl.format import duration
-
-    when = "never" if age.seconds is None else f"{duration(age.seconds)} ago"
-    context.out.item(f"last good {age.what}", when)
-    if age.failed:
-        context.out.warn(f"the last {age.what} failed; what went wrong: {age.limit.repair}")
-    elif age.late:
-        limit = duration(age.limit.seconds)
-        context.out.warn(f"the last good {age.what} should be at most {limit} old: {age.limit.repair}")
+    try:
+        return renderables(report(context, server, local), context.out.console.width, local)
+    except (Refused, DockerException, RequestException, OSError) as error:
+        return [f"not known now: {error}"]

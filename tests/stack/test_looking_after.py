@@ -1,0 +1,146 @@
+"""What an operator looks with: status, trace, queue and logs, on a stack through which mail goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.stack.clients import Edge, Sink, message
+from tests.stack.stack import Stack, eventually
+
+
+def asked(stack: Stack, *words: str) -> dict:
+    return json.loads(stack.mailctl(*words, "--local", "--json"))
+
+
+def way(stack: Stack, name: str) -> dict:
+    """The only mail of that name, once it has left the queue."""
+    [found] = asked(stack, "trace", name)["mails"]
+    return found
+
+
+@pytest.fixture
+def sink(stack) -> Sink:
+    return Sink(stack.info)
+
+
+def test_the_whole_way_of_an_inbound_mail_is_traced_by_each_of_its_names(stack, mailboxes):
+    reader, mail = mailboxes.new(), message("traced in")
+    queue_id = Edge(stack.info).post(mail, reader.address).json()["queue_id"]
+    reader.read("traced in")
+    found = eventually(lambda: (one := way(stack, queue_id))["result"] == "delivered" and one)
+    decided = [(step["service"], step["decided"]) for step in found["steps"]]
+    for step in (
+        ("mailserver-api", "received"),
+        ("postfix", "received"),
+        ("rspamd", "checked"),
+        ("postfix", "queued"),
+        ("mailserver-api", "accepted"),
+        ("dovecot", "delivered"),
+        ("postfix", "delivered"),
+    ):
+        assert step in decided, decided
+    assert (found["from"], found["to"]) == ("writer@sender.example", [reader.address])
+    assert any("LOCAL_OUTBOUND" in step.get("symbols", {}) for step in found["steps"])
+    for name in (mail["Message-ID"], mail["Message-ID"].strip("<>"), reader.address):
+        assert way(stack, name) == found
+    shown = stack.mailctl("trace", queue_id, "--local")
+    assert "stored mail into mailbox 'INBOX'" in shown and "not through Cloudflare" in shown
+
+
+def test_a_refused_mail_is_traced_by_its_message_id_to_whoever_refused_it(stack, mailboxes):
+    mail = message("traced nowhere")
+    nobody = f"nobody-at-all@{mailboxes.domain}"
+    assert Edge(stack.info).post(mail, nobody).status_code == 404
+    found = way(stack, mail["Message-ID"])
+    assert found["result"] == "refused" and found["to"] == [nobody]
+    assert "unknown-recipient" in found["steps"][-1]["text"]
+
+
+def test_mail_that_waits_is_seen_tried_and_traced_to_the_relays_answer(stack, mailboxes, sink):
+    writer = mailboxes.new()
+    mail = message("waits", sender=writer.address, to="friend@far.example", received=False)
+    other = message("given up", sender=writer.address, to="foe@far.example", received=False)
+    stack.docker("stop", "mailpit")
+    try:
+        for each in (mail, other):
+            writer.send(each, each["To"])
+        queued = eventually(
+            lambda: (
+                len(found := {m["recipients"][0]: m for m in asked(stack, "queue", "list")["mails"]}) == 2
+                and all(m["reason"] for m in found.values())
+                and found
+            )
+        )
+        waits, unwanted = queued["friend@far.example"]["id"], queued["foe@far.example"]["id"]
+        status = subprocess.run(
+            [".venv/bin/mailctl", "status", "--local", "--json"],
+            cwd=stack.repository,
+            env={**stack.environment, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seen = json.loads(status.stdout)
+        assert status.returncode == 1, "mailpit is down"
+        assert seen["queue"]["count"] == seen["queue"]["deferred"] == 2
+        assert {"queue": "warning"}.items() <= {line["name"]: line["mark"] for line in seen["lines"]}.items()
+        assert way(stack, waits)["result"] == "deferred"
+        stack.mailctl("queue", "hold", unwanted, "--yes", "--local")
+        assert asked(stack, "queue", "show", unwanted)["mail"]["queue"] == "hold"
+        assert "Subject: given up" in stack.mailctl("queue", "show", unwanted, "--local")
+    finally:
+        stack.docker("start", "mailpit")
+        stack.healthy("mailpit")
+    assert asked(stack, "queue", "flush")["mails"] == [waits]
+    assert sink.raw("waits")
+    assert not sink.has("given up")
+    stack.mailctl("queue", "delete", unwanted, "--yes", "--local")
+    eventually(lambda: "is empty" in stack.mailctl("queue", "--local"))
+    sent = way(stack, mail["Message-ID"])
+    assert (sent["id"], sent["result"]) == (waits, "sent")
+    assert [s["decided"] for s in sent["steps"] if s["decided"] in ("deferred", "sent")][-1] == "sent"
+    assert "logged in as" in sent["steps"][0]["text"] and "250" in sent["steps"][-1]["text"]
+    assert way(stack, unwanted)["result"] == "removed"
+
+
+def test_logs_are_one_line_each_and_end_when_they_are_not_followed(stack):
+    lines = stack.mailctl("logs", "postfix", "mariadb", "--lines", "5", "--local").splitlines()
+    assert 2 <= len(lines) <= 10
+    assert all(re.match(r"\d\d \w{3} \d\d:\d\d:\d\d (postfix|mariadb)", line) for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "service", "reason"),
+    [
+        (
+            "docker-compose.yml",
+            "stop_grace_period: 60s",
+            "stop_grace_period: 61s",
+            "postfix",
+            "other settings",
+        ),
+        (
+            "config/dovecot/dovecot.conf",
+            "login_greeting = Ready.",
+            "login_greeting = Hello.",
+            "dovecot",
+            "files",
+        ),
+    ],
+)
+def test_an_edit_that_does_not_run_yet_is_drift(stack, file, old, new, service, reason):
+    before = asked(stack, "status")["drift"]
+    path = stack.repository / file
+    text = path.read_text()
+    assert text.count(old) == 1
+    try:
+        path.write_text(text.replace(old, new))
+        after = asked(stack, "status")["drift"]
+    finally:
+        path.write_text(text)
+    assert reason in after[service] and reason not in before.get(service, "")
+    assert {*after} - {*before} <= {service}

@@ -1,0 +1,1 @@
+"""The services' logs, a line each, by time."""

@@ -1,0 +1,1 @@
+"""The mail queue: what waits, why, and what to do about it."""

@@ -1,0 +1,69 @@
+"""What git says, and where it and what runs have come apart."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mailctl.context import Context
+from mailctl.deploy import plan
+from mailctl.deploy.records import Point, Records
+from mailctl.deploy.tree import Tree
+from mailctl.errors import Refused
+from mailctl.runtime import Runtime, Service
+
+# Deploy's reasons to recreate a service that mean another thing runs than is described here.
+REASONS = {
+    "another image": "runs another image than the compose file names",
+    "its image will be fetched or built": "the image that the compose file names is not on this host",
+    "other settings": "was started with other settings than the compose file and .env say",
+    "other files": "started before the files that it mounts were changed",
+}
+
+
+@dataclass(frozen=True)
+class Position:
+    """HEAD of this folder, the last commit deployed, and how many more upstream has, as last fetched."""
+
+    head: str | None
+    subject: str = ""
+    deployed: str | None = None
+    deployed_at: float | None = None
+    upstream: str = ""
+    behind: int | None = None
+    edited: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "edited": list(self.edited)}
+
+
+def tree_of(context: Context) -> Tree:
+    return Tree(context.repo, context.repo)
+
+
+def position(context: Context) -> Position:
+    """Nothing is fetched. Without a git repository all is empty."""
+    tree = tree_of(context)
+    upstream = f"{context.setting('DEPLOY_REMOTE', 'origin')}/{context.setting('DEPLOY_BRANCH', 'main')}"
+    try:
+        head, edited = tree.head, tuple(tree.edited())
+    except (Refused, OSError):
+        return Position(None)
+    last = next((one for one in _history(context) if one.get("state")), {})
+    deployed, at = (last["state"]["ref"], last["at"]) if last else (None, None)
+    return Position(head, tree.subject(head), deployed, at, upstream, tree.behind(upstream), edited)
+
+
+def drift(context: Context, runtime: Runtime, services: dict[str, Service]) -> dict[str, str]:
+    """Each service that is not what this folder describes, and why; what does not run at all is no drift."""
+    points = [one["state"] for one in _history(context) if one.get("state")]
+    images = {name: runtime.image(one.image) for name, one in services.items()}
+    before = Point(**points[0]) if points else None
+    found = plan.changes(runtime, tree_of(context), services, before, images, staged=False)
+    differing = {name: REASONS[reason] for name, reason in found.items() if reason in REASONS}
+    return differing | {name: "is in no compose file" for name in plan.orphans(runtime.running(), services)}
+
+
+def _history(context: Context) -> list[dict[str, Any]]:
+    try:
+        return Records.of(context).history()
+    except (Refused, OSError):
+        return []

@@ -257,6 +257,7 @@ DOCUMENTS = (
     "docs/runbooks/mail-does-not-arrive.md",
     "docs/runbooks/mail-does-not-go-out.md",
     "docs/runbooks/mailbox-full.md",
+    "docs/runbooks/rotate-secrets.md",
     "docs/runbooks/service-unhealthy.md",
     "docs/runbooks/virus-scanner-down.md",
 )

@@ -1,14 +1,16 @@
 """What git says, and where it and what runs have come apart."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mailctl.compose import Compose
 from mailctl.context import Context
 from mailctl.deploy import plan
 from mailctl.deploy.records import Point, Records
 from mailctl.deploy.tree import Tree
 from mailctl.errors import Refused
-from mailctl.runtime import Runtime, Service
+from mailctl.runtime import ComposeRuntime, Service
 
 # Deploy's reasons to recreate a service that mean another thing runs than is described here.
 REASONS = {
@@ -52,14 +54,29 @@ def position(context: Context) -> Position:
     return Position(head, tree.subject(head), deployed, at, upstream, tree.behind(upstream), edited)
 
 
-def drift(context: Context, runtime: Runtime, services: dict[str, Service]) -> dict[str, str]:
+def drift(context: Context, runtime: ComposeRuntime, services: dict[str, Service]) -> dict[str, str]:
     """Each service that is not what this folder describes, and why; what does not run at all is no drift."""
     points = [one["state"] for one in _history(context) if one.get("state")]
     images = {name: runtime.image(one.image) for name, one in services.items()}
     before = Point(**points[0]) if points else None
     found = plan.changes(runtime, tree_of(context), services, before, images, staged=False)
     differing = {name: REASONS[reason] for name, reason in found.items() if reason in REASONS}
+    if "other settings" in found.values():
+        hashes, running = _without_order(context, runtime), runtime.running()
+        same = {name for name, one in running.items() if one.settings == hashes.get(name, "")}
+        differing = {n: why for n, why in differing.items() if n not in same or found[n] != "other settings"}
     return differing | {name: "is in no compose file" for name in plan.orphans(runtime.running(), services)}
+
+
+def _without_order(context: Context, runtime: ComposeRuntime) -> dict[str, str]:
+    """`docker compose up --no-deps`, which the runbooks use, counts the settings without depends_on."""
+    config = runtime.compose(context.repo).config()
+    for service in config["services"].values():
+        service.pop("depends_on", None)
+    environ = {**context.environ, "COMPOSE_FILE": ""}
+    compose = Compose(context.repo, ("--project-name", context.project_name, "--file", "-"), environ)
+    lines = compose.run("config", "--hash", "*", stdin=json.dumps(config)).splitlines()
+    return dict(line.split(maxsplit=1) for line in lines)
 
 
 def _history(context: Context) -> list[dict[str, Any]]:

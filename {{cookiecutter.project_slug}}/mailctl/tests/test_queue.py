@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailctl import waiting
@@ -53,6 +53,7 @@ def test_an_empty_queue_is_said_to_be(cli: Cli, engine: FakeEngine, docker: Fake
     assert "The queue is empty." in cli("queue").stdout
 
 
+@settings(deadline=None)
 @given(st.text() | st.builds(listed, st.text(), st.text(), st.integers(), st.text()))
 def test_a_list_of_any_form_never_raises(text: str) -> None:
     list(waiting.read(text))

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail_logs import STORIES, Mail, Said, inbound, lines, outgoing, slow, spam, taken
 
@@ -34,11 +34,13 @@ def decided(found: Way) -> list[tuple[str, str]]:
     return [(step.service, step.decided) for step in found.steps if step.decided != maillog.LINK]
 
 
+@settings(deadline=None)
 @given(SERVICE, st.text())
 def test_a_line_of_any_form_never_raises(service: str, text: str) -> None:
     maillog.steps(LogLine(datetime.now().astimezone(), service, text))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_line_never_raises(data: st.DataObject) -> None:
     said = [each for story in STORIES.values() for each in story(ONE)]
@@ -54,6 +56,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_line_of_the_api_with_any_value_never_raises(data: st.DataObject) -> None:
     whole = json.loads(ONE.api()[1])
@@ -61,12 +64,14 @@ def test_a_line_of_the_api_with_any_value_never_raises(data: st.DataObject) -> N
     maillog.steps(LogLine(datetime.now().astimezone(), "mailserver-api", json.dumps(whole)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary()))
 def test_a_log_of_any_bytes_never_raises(said: list[bytes]) -> None:
     for line in stamped(said, "postfix"):
         assert line.bare is not None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(IDS, NAMES, st.sampled_from(sorted(STORIES))), unique_by=(lambda m: m[0], lambda m: m[1])
@@ -148,6 +153,18 @@ def test_two_mails_with_one_message_id_are_two_ways() -> None:
     kind, found = ways([*inbound(ONE), *inbound(other)]).find(ONE.message_id)
     assert kind == "Message-ID" and [each.recipients for each in found] == [(ONE.to,), (other.to,)]
     assert [len(each.steps) for each in found] == [len(way(inbound(ONE)).steps)] * 2
+
+
+def test_an_answer_of_the_edge_without_a_queue_id_belongs_to_the_try_that_it_answers() -> None:
+    """Postfix gave both tries an id, and the first recipient's mail an id as well."""
+    first, again = Mail("4jb64t38NBzJmhw", "a@b"), Mail("4jb64x3KlfzJmjF", "a@b")
+    other = Mail("4jb65216wHzJmhF", "a@b", to="second@example.com")
+    found = ways([*inbound(other), *spam(first), *spam(again)])
+    for one in (first, again, other):
+        _, [its] = found.find(one.id)
+        assert [step.service for step in its.steps].count("mailserver-api") == 2, "the call and its answer"
+    found = ways([*spam(first)[:4], *inbound(other), first.api("refused", 422, queued=False)])
+    assert ("mailserver-api", "refused") in decided(found.find(first.id)[1][0])
 
 
 def test_an_address_names_what_came_and_what_went_of_it_alone() -> None:

@@ -102,9 +102,9 @@ def of_ages(jobs: list[Age]) -> list[Line]:
         if age.failed:
             lines.append(Line(age.what, FAILED, f"{text}; the last one failed", age.limit.repair))
         elif age.late:
-            mark = WARNING if age.seconds is None else FAILED
-            wanted = f"; at most {duration(age.limit.seconds)} is right"
-            lines.append(Line(age.what, mark, text + wanted, age.limit.repair))
+            limit = "" if age.seconds is None else f"; should be at most {duration(age.limit.seconds)}"
+            mark = FAILED if age.seconds is not None else WARNING
+            lines.append(Line(age.what, mark, text + limit, age.limit.repair))
         else:
             lines.append(Line(age.what, OK, text))
     return lines

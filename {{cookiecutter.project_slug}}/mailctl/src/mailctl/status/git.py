@@ -1,16 +1,17 @@
 """What git says, and where it and what runs have come apart."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mailctl.compose import Compose
 from mailctl.context import Context
 from mailctl.deploy import plan
-from mailctl.deploy.records import Point, Records
+from mailctl.deploy.records import Records
 from mailctl.deploy.tree import Tree
 from mailctl.errors import Refused
 from mailctl.runtime import ComposeRuntime, Service
+from mailctl.where import secrets
 
 # Deploy's reasons to recreate a service that mean another thing runs than is described here.
 REASONS = {
@@ -56,10 +57,14 @@ def position(context: Context) -> Position:
 
 def drift(context: Context, runtime: ComposeRuntime, services: dict[str, Service]) -> dict[str, str]:
     """Each service that is not what this folder describes, and why; what does not run at all is no drift."""
-    points = [one["state"] for one in _history(context) if one.get("state")]
+    folder, tree = secrets(context), tree_of(context)
+    # Git does not have the secrets: a rotation, which has the service reload, is no drift.
+    plain = {
+        name: replace(one, files=tuple(pair for pair in one.files if not pair[0].is_relative_to(folder)))
+        for name, one in services.items()
+    }
     images = {name: runtime.image(one.image) for name, one in services.items()}
-    before = Point(**points[0]) if points else None
-    found = plan.changes(runtime, tree_of(context), services, before, images, staged=False)
+    found = plan.changes(runtime, tree, plain, None, images, staged=False)
     differing = {name: REASONS[reason] for name, reason in found.items() if reason in REASONS}
     if "other settings" in found.values():
         hashes, running = _without_order(context, runtime), runtime.running()

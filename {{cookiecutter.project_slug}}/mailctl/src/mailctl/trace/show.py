@@ -23,7 +23,7 @@ def show_way(out: Output, way: Way) -> None:
     """Every step with its time, who took it, and what was decided."""
     from rich.text import Text
 
-    head = [("mail", f"{way.id}" if way.id != way.message_id else "never in the queue")]
+    head = [("mail", f"{way.id}" if way.id != way.message_id else "Postfix's log does not have it")]
     head += [("Message-ID", f"<{way.message_id}>")] if way.message_id else []
     head += [("from", _sender(way)), ("to", ", ".join(way.recipients) or "-")]
     for label, text in head:

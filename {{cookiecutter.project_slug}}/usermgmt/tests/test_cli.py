@@ -15,6 +15,8 @@ from usermgmt import cli
 from usermgmt.database import Database
 from usermgmt.models import Admin, AuditEntry, Mailbox
 from usermgmt.passwords import Hasher
+from usermgmt.services import removal
+from usermgmt.services.audit import COMMAND_LINE
 
 PASSWORD = "correct horse battery"
 MAILBOX = ("mailbox", "add", "anna@example.org", "--password-stdin")
@@ -135,3 +137,19 @@ def test_missing_settings_are_exit_status_1_with_their_name(monkeypatch: pytest.
     monkeypatch.delenv("DB_PASSWORD_FILE", raising=False)
     result = CliRunner().invoke(cli.cli, ["list"])
     assert result.exit_code == 1 and "DB_PASSWORD_FILE is not set" in result.output
+
+
+def test_a_deleted_mailbox_comes_back_or_goes_for_good(run: Terminal) -> None:
+    run("domain", "add", "example.org")
+    run(*MAILBOX, stdin=PASSWORD)
+    assert run("mailbox", "restore", "anna@example.org").exit_code == 1
+    for command in ("restore", "erase"):
+        with run.database.transaction() as session:
+            mailbox = session.scalars(select(Mailbox)).one()
+            removal.delete_mailbox(session, COMMAND_LINE, mailbox.id)
+        assert run(*MAILBOX, stdin=PASSWORD).exit_code == 1
+        assert run("mailbox", command, "anna@example.org").exit_code == 0
+    assert run(*MAILBOX, stdin=PASSWORD).exit_code == 0
+    with run.database.transaction() as session:
+        assert session.scalars(select(Mailbox.home)).one() == "example.org/anna+2"
+    assert run.log()[-3:] == ["mailbox.delete", "mailbox.erase", "mailbox.add"]

@@ -101,8 +101,8 @@ def test_a_mailbox_is_changed_disabled_enabled_and_deleted(filled: Browser, web_
         assert last_action(web_database) == action
 
 
-def test_deleting_a_mailbox_says_first_that_the_mail_stays(filled: Browser) -> None:
-    assert "Its mail is not deleted" in filled.get("/mailboxes/2/delete").text
+def test_deleting_a_mailbox_says_first_how_it_comes_back(filled: Browser) -> None:
+    assert "It can be restored with its mail" in filled.get("/mailboxes/2/delete").text
 
 
 def test_a_mailbox_in_use_is_not_deleted_and_the_page_says_why(filled: Browser) -> None:

@@ -24,9 +24,9 @@ from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.models import Admin, Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher
-from usermgmt.problems import Refused
+from usermgmt.problems import Missing, Problem, Refused
 from usermgmt.quota import DEFAULT
-from usermgmt.services import admins, aliases, directory, domains, mailboxes
+from usermgmt.services import admins, aliases, directory, domains, mailboxes, removal
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import SettingsError, database_url
 
@@ -129,6 +129,33 @@ def mailbox_add(email: str, password_stdin: bool, quota: str, name: str, if_miss
         lambda session: directory.mailbox_exists(session, parse_address(email, "email")),
         lambda session: mailboxes.add_mailbox(session, COMMAND_LINE, hasher(), email, password, quota, name),
     )
+
+
+def deleted_mailbox(session: Session, email: str) -> int:
+    """The number of the deleted mailbox with this address; raises Missing."""
+    found = session.scalar(select(Mailbox).where(Mailbox.email == parse_address(email, "email")))
+    if found is None or found.deleted_at is None:
+        wrong = "There is no deleted mailbox with this address."
+        raise Missing(Problem("email", email, wrong, "One that was deleted for good cannot come back."))
+    return found.id
+
+
+@mailbox.command("restore")
+@click.argument("email")
+def mailbox_restore(email: str) -> None:
+    """Take back that the mailbox EMAIL was deleted, with its mail, within 30 days."""
+    with transaction() as session:
+        removal.restore_mailbox(session, COMMAND_LINE, deleted_mailbox(session, email))
+    click.echo(f"mailbox {email} restored")
+
+
+@mailbox.command("erase")
+@click.argument("email")
+def mailbox_erase(email: str) -> None:
+    """Delete the deleted mailbox EMAIL for good: its address is free, its mail on disk stays."""
+    with transaction() as session:
+        removal.erase_mailbox(session, COMMAND_LINE, deleted_mailbox(session, email))
+    click.echo(f"mailbox {email} erased")
 
 
 @cli.group()

@@ -42,8 +42,8 @@ VALUES = {
     "${{ vars.DEPLOY_PATH }}": "/srv/mailserver",
     "${{ vars.DEPLOY_KNOWN_HOSTS }}": "host.example ssh-ed25519 AAAA",
 }
-#: One file of the tests of each application.
-CHOSEN = "-k 'addresses or env_file'"
+#: One file of the tests of each application, which cannot reach the floor of coverage.
+CHOSEN = "-k 'addresses or env_file' --cov-fail-under=0"
 #: Answers that there is no comment and no pull request yet, and notes what it was asked.
 GH = '#!/bin/sh\necho "$GH_TOKEN $*" >>"$GH_LOG"\n'
 #: Notes what it was asked, and finds nothing.

@@ -249,6 +249,16 @@ def test_turning_the_app_off_needs_the_password(anna: Browser, app: Flask, web_d
     assert Browser(app).log_in(ANNA, PASSWORD).headers["Location"] == "/account"
 
 
+def test_an_admin_turns_a_lost_second_factor_off(anna: Browser, app: Flask, web_database: Database) -> None:
+    turn_on(anna)
+    admin = Browser(app)
+    admin.log_in()
+    assert "Turn the second factor off" in admin.get("/mailboxes/1").text
+    assert admin.post("/mailboxes/1/second-factor").status_code == 303
+    assert not the(web_database, Mailbox).two_factor  # type: ignore[attr-defined]
+    assert Browser(app).log_in(ANNA, PASSWORD).headers["Location"] == "/account"
+
+
 def test_an_admin_too_has_a_second_factor(browser: Browser, app: Flask) -> None:
     totp, _ = turn_on(browser)
     again = Browser(app)

@@ -25,7 +25,18 @@ PASSWORD = "correct horse battery"
 #: css/pico.min.css of @picocss/pico 2.1.1.
 PICO = "fbc9a63fc9fc9f72d12fd7fc9806e11fa9f77ae4f9cad146b27003a1119ba3db"
 PAGES = ("/", "/domains", "/mailboxes", "/mailboxes/new", "/mailboxes/1", "/mailboxes/1/delete")
-PAGES += ("/display", "/aliases", "/aliases/new", "/aliases/1/delete", "/domains/1/delete")
+PAGES += (
+    "/admins",
+    "/admins/1",
+    "/audit",
+    "/account",
+    "/account/totp",
+    "/display",
+    "/aliases",
+    "/aliases/new",
+    "/aliases/1/delete",
+    "/domains/1/delete",
+)
 
 
 @pytest.fixture
@@ -125,7 +136,7 @@ def test_a_domain_and_an_alias_are_disabled_and_deleted(filled: Browser, web_dat
 def test_every_form_is_refused_without_its_token(filled: Browser, app: Flask, web_database: Database) -> None:
     before = last_action(web_database)
     posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
-    assert len(posts) == 25
+    assert len(posts) == 29
     for rule in posts:
         path = re.sub(r"<int:\w+>", "1", rule.rule)
         assert filled.post_without_token(path, name="example.net").status_code == 400, path

@@ -18,7 +18,9 @@ from usermgmt.services.web_sessions import LONGEST
 from usermgmt.settings import Settings
 from usermgmt.web import (
     account,
+    admins,
     aliases,
+    audit,
     auth,
     display,
     domains,
@@ -67,7 +69,19 @@ def create_app(settings: Settings) -> Flask:
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters["readable"] = readable_domain
-    for module in (health, auth, account, security, display, overview, domains, mailboxes, aliases):
+    for module in (
+        health,
+        auth,
+        account,
+        security,
+        display,
+        overview,
+        domains,
+        mailboxes,
+        aliases,
+        admins,
+        audit,
+    ):
         app.register_blueprint(module.blueprint)
     for module in (i18n, headers, errors):
         module.init_app(app)

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
 from usermgmt.database import Database
-from usermgmt.models import Admin
+from usermgmt.models import OWNER, Admin
 from usermgmt.passwords import Hasher, check_password
 from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.services import second_factor
 from usermgmt.services.audit import START, Actor, record
 from usermgmt.services.directory import save
 
@@ -47,7 +48,10 @@ def add_admin(session: Session, actor: Actor, hasher: Hasher, email: str, passwo
 
 
 def reset_admin(session: Session, actor: Actor, hasher: Hasher, email: str, password: str) -> Admin:
-    """Set an admin's password, enable the admin and end all sessions; raises Missing or Refused."""
+    """Set an admin's password, enable the admin, end all sessions and turn the second factor off.
+
+    Raises Missing or Refused.
+    """
     address = parse_address(email, "email")
     admin = find_admin(session, address)
     if admin is None:
@@ -55,7 +59,30 @@ def reset_admin(session: Session, actor: Actor, hasher: Hasher, email: str, pass
     check_password(password, address)
     admin.password_hash, admin.active = hasher.hash(password), True
     record(session, actor, "admin.reset", address)
+    second_factor.remove_all(session, actor, admin)
     return admin
+
+
+def get_admin(session: Session, admin_id: int) -> Admin:
+    """The admin with this id; raises Missing."""
+    admin = session.get(Admin, admin_id)
+    if admin is None:
+        raise Missing(Problem("email", str(admin_id), "There is no such admin.", "Choose one from the list."))
+    return admin
+
+
+def remove_admin(session: Session, actor: Actor, admin_id: int) -> str:
+    """Remove an admin, but never the last owner; returns the address. Raises Missing or Refused."""
+    # All owners are locked: two of them who remove each other at the same time leave one.
+    owners = select(Admin.id).where(Admin.role == OWNER, Admin.active).with_for_update()
+    others = [each for each in session.scalars(owners) if each != admin_id]
+    admin = get_admin(session, admin_id)
+    if not others:
+        wrong, instead = "This is the last owner.", "Add another owner first."
+        raise Refused(Problem("email", admin.email, wrong, instead))
+    session.delete(admin)
+    record(session, actor, "admin.remove", admin.email)
+    return admin.email
 
 
 def has_admin(database: Database) -> bool:

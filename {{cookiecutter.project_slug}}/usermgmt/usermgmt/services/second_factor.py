@@ -101,6 +101,16 @@ def remove(session: Session, actor: Actor, account: Account) -> None:
     follow(session, account)
 
 
+def remove_all(session: Session, actor: Actor, account: Account) -> None:
+    """For somebody who lost the second factor and the codes: an admin, or the command line, turns it off."""
+    if not is_on(session, account):
+        return
+    for model in (TotpSecret, Passkey):
+        session.execute(delete(model).where(belongs(model, account)))
+    record(session, actor, "second-factor.reset", account.email)
+    follow(session, account)
+
+
 def digest(code: str) -> str:
     """What is kept of a recovery code: 68 random bits need no slow hash."""
     return hashlib.sha256(code.replace("-", "").replace(" ", "").encode()).hexdigest()

@@ -9,7 +9,7 @@ from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
-from usermgmt.services import domains, mailboxes, removal
+from usermgmt.services import domains, mailboxes, removal, second_factor
 from usermgmt.web.context import actor, database, page_number, parts, tell
 from usermgmt.web.sessions import protected
 
@@ -168,3 +168,13 @@ def delete(mailbox_id: int) -> Page:
         return confirm(mailbox_id, refusal.problems, 422)
     tell("The mailbox {name} was deleted; its mail is still on disk.", name=email)
     return redirect(url_for("mailboxes.show"), 303)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/second-factor")
+def reset_second_factor(mailbox_id: int) -> Response:
+    """Turn the second factor off for somebody who lost it and the recovery codes."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+        second_factor.remove_all(db, actor(), mailbox)
+    tell("The second factor of {name} is off.", name=mailbox.email)
+    return back_to(mailbox)

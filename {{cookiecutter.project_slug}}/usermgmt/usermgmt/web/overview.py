@@ -13,6 +13,7 @@ from usermgmt.web.sessions import protected
 LATEST = 12
 ACTIONS = {
     "admin.add": "Admin added",
+    "admin.remove": "Admin removed",
     "admin.reset": "Admin password reset",
     "alias.add": "Alias added",
     "alias.delete": "Alias deleted",
@@ -41,6 +42,7 @@ ACTIONS = {
     "password.change": "Own password changed",
     "second-factor.add": "Authenticator app added",
     "second-factor.delete": "Authenticator app removed",
+    "second-factor.reset": "Second factor turned off by an admin",
 }
 blueprint = protected("overview", __name__)
 

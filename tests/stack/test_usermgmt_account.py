@@ -1,0 +1,41 @@
+"""Somebody with a mailbox looks after it on the account page; what that does to IMAP."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+
+from tests.stack.clients import PASSWORD, Accounts, Mailbox, Mailboxes
+from tests.stack.stack import Stack, eventually
+
+
+def opens(box: Mailbox) -> bool:
+    """Whether IMAP takes the password."""
+    try:
+        return box.imap.noop()[0] == "OK"
+    except imaplib.IMAP4.error:
+        return False
+
+
+def test_an_app_password_and_a_password_of_ones_own_act_on_imap_within_two_seconds(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    reader = mailboxes.new()
+    owner = Accounts({**stack.info, "admin": reader.address, "admin_password": PASSWORD})
+    assert owner.http.get("domains").status_code == 403, "not the pages of administration"
+
+    shown = owner.submit("account", "account/app-passwords", name="Phone", old_password=PASSWORD).text
+    app_password = re.search(r"<code>([\w-]{23})</code>", shown)
+    assert app_password
+    assert opens(Mailbox(reader.address, stack.info, app_password[1]))
+    number = re.search(r"account/app-passwords/(\d+)/delete", owner.http.get("account").text)
+    assert number
+    owner.submit("account", f"account/app-passwords/{number[1]}/delete")
+    eventually(lambda: not opens(Mailbox(reader.address, stack.info, app_password[1])), 2)
+
+    new = "seven cold lanterns upstream"
+    assert reader.imap.noop()[0] == "OK"
+    owner.submit("account", "account/password", old_password=PASSWORD, password=new, again=new)
+    eventually(lambda: not opens(reader), 2)
+    eventually(lambda: opens(Mailbox(reader.address, stack.info, new)), 2)
+    assert owner.http.get("account").url.path.endswith("/account"), "this browser stays logged in"

@@ -1,0 +1,68 @@
+"""Finding rows of the audit log, by page or as a table for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from usermgmt.models import AuditEntry
+from usermgmt.services.mailboxes import PAGE, contains
+
+#: More than an administrator reads, and little enough for one answer.
+MOST_ROWS = 10_000
+COLUMNS = ("at (UTC)", "actor", "action", "subject", "detail", "client address")
+#: What a spreadsheet takes for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def matching(search: str, action: str) -> Select[tuple[AuditEntry]]:
+    """Rows about or by somebody, of one kind or all."""
+    query = select(AuditEntry)
+    if search.strip():
+        pattern = contains(search)
+        query = query.where(
+            AuditEntry.subject.like(pattern, escape="\\") | AuditEntry.actor.like(pattern, escape="\\")
+        )
+    return query.where(AuditEntry.action == action) if action else query
+
+
+def find(session: Session, search: str, action: str, page: int) -> tuple[list[AuditEntry], int]:
+    """One page (from 1) of at most PAGE rows, newest first, and how many match in all."""
+    query = matching(search, action)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    rows = query.order_by(AuditEntry.id.desc()).limit(PAGE).offset((max(page, 1) - 1) * PAGE)
+    return list(session.scalars(rows)), total
+
+
+def inert(text: str) -> str:
+    """Text that no spreadsheet runs."""
+    return "'" + text if text.startswith(FORMULA) else text
+
+
+def as_csv(rows: Iterable[AuditEntry]) -> str:
+    """The rows as a table."""
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(COLUMNS)
+    for row in rows:
+        detail = json.dumps(row.detail, ensure_ascii=False, sort_keys=True)
+        cells = (
+            f"{row.at:%Y-%m-%d %H:%M:%S}",
+            row.actor,
+            row.action,
+            row.subject,
+            detail,
+            row.client_address,
+        )
+        table.writerow([inert(cell) for cell in cells])
+    return written.getvalue()
+
+
+def export(session: Session, search: str, action: str) -> str:
+    """The newest matching rows as CSV."""
+    return as_csv(session.scalars(matching(search, action).order_by(AuditEntry.id.desc()).limit(MOST_ROWS)))

@@ -1,0 +1,86 @@
+"""Pages of admins."""
+
+from __future__ import annotations
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from usermgmt.problems import Problem, Refused
+from usermgmt.services import admins
+from usermgmt.web.context import actor, database, parts, tell
+from usermgmt.web.mailboxes import chosen_password
+from usermgmt.web.sessions import protected
+
+blueprint = protected("admins", __name__)
+Page = str | Response | tuple[str, int]
+
+
+def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The list with the form to add one."""
+    with database().transaction() as db:
+        rows = admins.list_admins(db)
+    return render_template("admins.html", rows=rows, problems=problems, form=request.form), status
+
+
+def made(email: str, password: str, generated: bool) -> Page:
+    """After a new password: shown if it was made here."""
+    if generated:
+        return render_template("secrets_shown.html", secrets=[password], what="admin", name=email)
+    tell("The password of {name} was changed.", name=email)
+    return redirect(url_for("admins.show"), 303)
+
+
+@blueprint.get("/admins")
+def show() -> Page:
+    """All admins."""
+    return page([])
+
+
+@blueprint.post("/admins")
+def add() -> Page:
+    """Add an owner."""
+    password, generated = chosen_password()
+    try:
+        with database().transaction() as db:
+            admin = admins.add_admin(db, actor(), parts().hasher, request.form.get("email", ""), password)
+    except Refused as refusal:
+        return page(refusal.problems, 422)
+    return made(admin.email, password, generated)
+
+
+def one_page(admin_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """An admin with what can be done."""
+    with database().transaction() as db:
+        admin = admins.get_admin(db, admin_id)
+    return render_template("admin.html", admin=admin, problems=problems, form=request.form), status
+
+
+@blueprint.get("/admins/<int:admin_id>")
+def show_one(admin_id: int) -> Page:
+    """An admin with what can be done."""
+    return one_page(admin_id, [])
+
+
+@blueprint.post("/admins/<int:admin_id>/password")
+def reset(admin_id: int) -> Page:
+    """A new password for an admin who forgot it, or lost the second factor."""
+    password, generated = chosen_password()
+    try:
+        with database().transaction() as db:
+            email = admins.get_admin(db, admin_id).email
+            admins.reset_admin(db, actor(), parts().hasher, email, password)
+    except Refused as refusal:
+        return one_page(admin_id, refusal.problems, 422)
+    return made(email, password, generated)
+
+
+@blueprint.post("/admins/<int:admin_id>/delete")
+def delete(admin_id: int) -> Page:
+    """Remove an admin; the last owner stays."""
+    try:
+        with database().transaction() as db:
+            email = admins.remove_admin(db, actor(), admin_id)
+    except Refused as refusal:
+        return one_page(admin_id, refusal.problems, 422)
+    tell("{name} is no longer an admin.", name=email)
+    return redirect(url_for("admins.show"), 303)

@@ -106,6 +106,22 @@ def test_a_reset_gives_an_admin_a_new_password_and_access(run: Terminal, hasher:
     assert hasher.matches("another good phrase", admin.password_hash) and admin.active
 
 
+def test_an_admin_is_given_domains_and_the_last_owner_stays(run: Terminal) -> None:
+    run("domain", "add", "example.org")
+    for email in ("root@example.org", "dora@example.org"):
+        run("admin", "add", email, "--password-stdin", stdin=PASSWORD)
+    result = run("admin", "domains", "dora@example.org", "example.org")
+    assert result.exit_code == 0 and result.output == "admin dora@example.org administers example.org\n"
+    result = run("admin", "domains", "root@example.org", "example.org")
+    assert result.exit_code == 1 and "the last owner" in result.output
+    result = run("admin", "domains", "dora@example.org", "nowhere.example")
+    assert result.exit_code == 1 and "domain 'nowhere.example': There is no such domain" in result.output
+    assert (
+        run("admin", "domains", "dora@example.org").output
+        == "admin dora@example.org administers everything\n"
+    )
+
+
 def test_the_reset_of_an_unknown_admin_is_refused(run: Terminal) -> None:
     result = run("admin", "reset", "nobody@example.org", "--password-stdin", stdin=PASSWORD)
     assert result.exit_code == 1 and "no such admin" in result.output

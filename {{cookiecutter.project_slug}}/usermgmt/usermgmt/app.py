@@ -12,6 +12,7 @@ from usermgmt.addresses import readable_domain
 from usermgmt.database import Database
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.passwords import Hasher
+from usermgmt.permissions import may
 from usermgmt.problems import Refused
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.web_sessions import LONGEST
@@ -34,7 +35,7 @@ from usermgmt.web import (
 )
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
-from usermgmt.web.sessions import csrf, csrf_field
+from usermgmt.web.sessions import ROUTES, csrf, csrf_field
 
 log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
+    app.jinja_env.globals.update(may=may, routes=ROUTES)
     app.jinja_env.filters["readable"] = readable_domain
     for module in (
         health,

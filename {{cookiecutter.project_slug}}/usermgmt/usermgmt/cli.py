@@ -26,7 +26,7 @@ from usermgmt.models import Admin, Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Missing, Problem, Refused
 from usermgmt.quota import DEFAULT
-from usermgmt.services import admins, aliases, directory, domains, mailboxes, removal
+from usermgmt.services import admins, aliases, directory, domains, mailboxes, removal, roles
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import SettingsError, database_url
 
@@ -211,6 +211,16 @@ def admin_reset(email: str, password_stdin: bool) -> None:
     with transaction() as session:
         admins.reset_admin(session, COMMAND_LINE, hasher(), email, password)
     click.echo(f"admin {email} has a new password")
+
+
+@admin.command("domains")
+@click.argument("email")
+@click.argument("names", nargs=-1)
+def admin_domains(email: str, names: tuple[str, ...]) -> None:
+    """Let EMAIL administer the domains NAMES only; without NAMES, everything."""
+    with transaction() as session:
+        roles.set_domains(session, COMMAND_LINE, email, names)
+    click.echo(f"admin {email} administers {', '.join(names) or 'everything'}")
 
 
 def everything(session: Session) -> dict[str, list[dict[str, object]]]:

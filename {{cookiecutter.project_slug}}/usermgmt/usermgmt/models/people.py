@@ -42,7 +42,9 @@ class Admin(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     timezone: Mapped[str | None] = mapped_column(String(64))
 
-    domains: Mapped[list[Domain]] = relationship(secondary=admin_domains, order_by=Domain.name)
+    domains: Mapped[list[Domain]] = relationship(
+        secondary=admin_domains, order_by=Domain.name, lazy="selectin"
+    )
 
 
 class AuditEntry(Base):

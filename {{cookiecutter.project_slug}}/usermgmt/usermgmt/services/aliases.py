@@ -34,9 +34,12 @@ class AliasRow:
     destinations: list[Alias]
 
 
-def list_aliases(session: Session, search: str = "", page: int = 1) -> tuple[list[AliasRow], int]:
-    """One page (from 1) of at most PAGE sources, and how many match in all."""
+def list_aliases(
+    session: Session, search: str = "", page: int = 1, scope: frozenset[int] | None = None
+) -> tuple[list[AliasRow], int]:
+    """One page (from 1) of at most PAGE sources, and how many match in all; `scope`: of these domains."""
     query = select(Alias.source).distinct()
+    query = query if scope is None else query.where(Alias.domain_id.in_(scope))
     if search.strip():
         pattern = contains(search)
         query = query.where(
@@ -97,9 +100,9 @@ def check_destination(graph: Graph, source: str, destination: str) -> None:
         )
 
 
-def check_source(session: Session, source: str, entered: str) -> None:
+def check_source(session: Session, actor: Actor, source: str, entered: str) -> None:
     """Refuse a source outside this server's domains or one that would hide a mailbox."""
-    require_domain(session, source, "source", entered)
+    require_domain(session, actor, source, "source", entered)
     if mailbox_exists(session, source):
         raise Refused(
             Problem(
@@ -127,7 +130,7 @@ def add_alias(
     lock_directory(session)
     if stored:
         with wrong:
-            check_source(session, stored, source)
+            check_source(session, actor, stored, source)
         graph = graph or Graph(session)
         graph.load([stored, *map(untagged, addresses)])
         for address in addresses:
@@ -136,7 +139,7 @@ def add_alias(
         with wrong:
             check_amount(session, stored, addresses, destinations)
     wrong.check()
-    domain = require_domain(session, stored, "source", source)
+    domain = require_domain(session, actor, stored, "source", source)
     check_limit(session, domain, stored, source)
     if graph:
         graph.aliases.setdefault(stored, {}).update(dict.fromkeys(addresses, True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,12 @@ class Actor:
 
     name: str
     client_address: str = ""
+    #: Ids of the domains that the actor may touch; None: all of them.
+    domains: frozenset[int] | None = None
+
+    def reaches(self, domain_id: int) -> bool:
+        """Whether a domain is one of those."""
+        return self.domains is None or domain_id in self.domains
 
 
 #: Actions on what belongs to a domain, whose admins may see them.
@@ -76,6 +83,8 @@ def refuse_outdated(field: str, subject: str, current: int, seen: int | None) ->
         raise Conflict(Problem(field, subject, *CHANGED_MEANWHILE))
 
 
-def latest(session: Session, count: int) -> list[AuditEntry]:
-    """The newest rows, newest first."""
-    return list(session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(count)))
+def latest(session: Session, count: int, domains: Collection[str] | None = None) -> list[AuditEntry]:
+    """The newest rows, newest first; with `domains`, those about them only."""
+    rows = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(count)
+    rows = rows if domains is None else rows.where(AuditEntry.domain.in_(domains))
+    return list(session.scalars(rows))

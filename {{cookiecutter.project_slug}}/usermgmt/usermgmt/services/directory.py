@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, cast, distinct, func, select
+from sqlalchemy import Integer, cast, distinct, func, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Alias, Domain, Mailbox
 from usermgmt.problems import Problem, Refused
+from usermgmt.services.audit import Actor
 
 
 def find_domain(session: Session, name: str) -> Domain | None:
@@ -16,11 +17,11 @@ def find_domain(session: Session, name: str) -> Domain | None:
     return session.scalar(select(Domain).where(Domain.name == name))
 
 
-def require_domain(session: Session, address: str, field: str, value: str) -> Domain:
-    """The domain of a stored address; raises Refused if this server does not have it."""
+def require_domain(session: Session, actor: Actor, address: str, field: str, value: str) -> Domain:
+    """The domain of a stored address; raises Refused if it is not here, or not the actor's."""
     name = domain_of(address)
     domain = find_domain(session, name)
-    if domain is None:
+    if domain is None or not actor.reaches(domain.id):
         raise Refused(
             Problem(
                 field,
@@ -90,19 +91,27 @@ def save(session: Session, row: object, taken: Problem) -> None:
         raise Refused(taken) from error
 
 
-def counts(session: Session) -> dict[str, int]:
-    """How many domains, mailboxes and aliases there are, and how many of them are disabled."""
+def counts(session: Session, scope: frozenset[int] | None = None) -> dict[str, int]:
+    """How many domains, mailboxes and aliases there are in `scope`, and how many of them are disabled."""
     found: dict[str, int] = {}
-    there = Mailbox.deleted_at.is_(None)
+    own_domains, in_own_domains, own_aliases = (
+        true() if scope is None else column.in_(scope)
+        for column in (Domain.id, Mailbox.domain_id, Alias.domain_id)
+    )
+    own_boxes = (in_own_domains, Mailbox.deleted_at.is_(None))
     for name, query in (
-        ("domains", select(func.count(Domain.id), func.sum(cast(Domain.active, Integer)))),
-        ("mailboxes", select(func.count(Mailbox.id), func.sum(cast(Mailbox.active, Integer))).where(there)),
+        ("domains", select(func.count(Domain.id), func.sum(cast(Domain.active, Integer))).where(own_domains)),
+        (
+            "mailboxes",
+            select(func.count(Mailbox.id), func.sum(cast(Mailbox.active, Integer))).where(*own_boxes),
+        ),
     ):
         rows, active = session.execute(query).one()
         found[name], found[name + "_disabled"] = rows, rows - int(active or 0)
     # An alias is an address, however many destinations it has; it is on while one of them is.
-    sources = select(func.count(distinct(Alias.source)))
+    sources = select(func.count(distinct(Alias.source))).where(own_aliases)
     found["aliases"] = session.scalar(sources) or 0
     found["aliases_disabled"] = found["aliases"] - (session.scalar(sources.where(Alias.active)) or 0)
-    found["quota_bytes"] = int(session.scalar(select(func.sum(Mailbox.quota_bytes)).where(there)) or 0)
+    quotas = select(func.sum(Mailbox.quota_bytes)).where(*own_boxes)
+    found["quota_bytes"] = int(session.scalar(quotas) or 0)
     return found

@@ -35,10 +35,11 @@ def count_by_domain(session: Session, table: type[Mailbox] | type[Alias]) -> dic
     return {domain_id: count for domain_id, count in session.execute(query)}
 
 
-def list_domains(session: Session) -> list[DomainRow]:
-    """All domains by name."""
+def list_domains(session: Session, scope: frozenset[int] | None = None) -> list[DomainRow]:
+    """All domains by name, or those of `scope`."""
     mailboxes, aliases = count_by_domain(session, Mailbox), count_by_domain(session, Alias)
-    rows = session.scalars(select(Domain).order_by(Domain.name))
+    query = select(Domain).order_by(Domain.name)
+    rows = session.scalars(query if scope is None else query.where(Domain.id.in_(scope)))
     return [DomainRow(row, mailboxes.get(row.id, 0), aliases.get(row.id, 0)) for row in rows]
 
 

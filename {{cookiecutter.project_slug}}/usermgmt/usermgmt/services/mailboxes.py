@@ -38,13 +38,18 @@ def matching(search: str, deleted: bool = False) -> Select[tuple[Mailbox]]:
 
 
 def list_mailboxes(
-    session: Session, search: str = "", page: int = 1, deleted: bool = False
+    session: Session,
+    search: str = "",
+    page: int = 1,
+    deleted: bool = False,
+    scope: frozenset[int] | None = None,
 ) -> tuple[list[Mailbox], int]:
     """One page (from 1) of at most PAGE mailboxes by address, and how many match in all.
 
-    With `deleted`, those that can still be restored.
+    With `deleted`, those that can still be restored; with `scope`, those of these domains.
     """
     query = matching(search, deleted)
+    query = query if scope is None else query.where(Mailbox.domain_id.in_(scope))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     rows = session.scalars(query.order_by(Mailbox.email).limit(PAGE).offset((max(page, 1) - 1) * PAGE))
     return list(rows), total
@@ -123,11 +128,13 @@ def add_prepared(session: Session, actor: Actor, new: NewMailbox) -> Mailbox:
     )
     if new.address:
         with wrong:
-            check_limit(session, require_domain(session, new.address, "email", new.entered), new.entered)
+            check_limit(
+                session, require_domain(session, actor, new.address, "email", new.entered), new.entered
+            )
         with wrong:
             refuse_taken(session, new.address, taken)
     wrong.check()
-    domain = require_domain(session, new.address, "email", new.entered)
+    domain = require_domain(session, actor, new.address, "email", new.entered)
     mailbox = Mailbox(
         domain_id=domain.id,
         email=new.address,

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import aliases, domains
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import actor, database, page_number, tell
+from usermgmt.web.context import actor, database, page_number, permitted, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("aliases", __name__)
@@ -25,7 +25,7 @@ def show() -> str:
     """A page of the list."""
     search, number = request.args.get("q", "")[:320], page_number()
     with database().transaction() as db:
-        rows, total = aliases.list_aliases(db, search, number)
+        rows, total = aliases.list_aliases(db, search, number, permitted())
     pages = max(1, -(-total // PAGE))
     return render_template("aliases.html", rows=rows, total=total, search=search, page=number, pages=pages)
 
@@ -33,7 +33,7 @@ def show() -> str:
 def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The form for a new alias or more destinations."""
     with database().transaction() as db:
-        names = [row.domain.name for row in domains.list_domains(db)]
+        names = [row.domain.name for row in domains.list_domains(db, permitted())]
     form = {"source": request.args.get("source", "")[:320], **request.form}
     return render_template("alias_new.html", form=form, problems=problems, domains=names), status
 

@@ -8,6 +8,7 @@ from flask import current_app, flash, g, request
 
 from usermgmt.database import Database
 from usermgmt.passwords import Hasher
+from usermgmt.permissions import scope
 from usermgmt.services.accounts import Account
 from usermgmt.services.audit import Actor, normal_address
 from usermgmt.services.passkeys import Site
@@ -49,7 +50,12 @@ def current_account() -> Account:
 
 def actor() -> Actor:
     """Who acts, for the audit log."""
-    return Actor(current_account().email, client_address())
+    return Actor(current_account().email, client_address(), permitted())
+
+
+def permitted() -> frozenset[int] | None:
+    """The domains that the person may see and touch; None for all."""
+    return scope(current_account())
 
 
 def site() -> Site:

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import domains
-from usermgmt.web.context import actor, database, tell
+from usermgmt.web.context import actor, database, permitted, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("domains", __name__)
@@ -22,7 +22,7 @@ def back_to_list() -> Response:
 def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The list with the form to add one."""
     with database().transaction() as db:
-        rows = domains.list_domains(db)
+        rows = domains.list_domains(db, permitted())
     return render_template("domains.html", rows=rows, problems=problems, form=request.form), status
 
 

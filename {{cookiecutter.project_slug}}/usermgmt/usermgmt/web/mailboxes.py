@@ -10,7 +10,7 @@ from usermgmt.passwords import generate_password
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import domains, mailboxes, removal, second_factor
-from usermgmt.web.context import actor, database, page_number, parts, tell
+from usermgmt.web.context import actor, database, page_number, parts, permitted, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
@@ -35,7 +35,7 @@ def show() -> str:
     """A page of the list."""
     search, number = request.args.get("q", "")[:320], page_number()
     with database().transaction() as db:
-        rows, total = mailboxes.list_mailboxes(db, search, number)
+        rows, total = mailboxes.list_mailboxes(db, search, number, scope=permitted())
     pages = max(1, -(-total // mailboxes.PAGE))
     return render_template(
         "mailboxes.html",
@@ -51,7 +51,7 @@ def show() -> str:
 def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The form for a new mailbox."""
     with database().transaction() as db:
-        names = [row.domain.name for row in domains.list_domains(db)]
+        names = [row.domain.name for row in domains.list_domains(db, permitted())]
     form = {"quota": DEFAULT, **request.form}
     return render_template("mailbox_new.html", form=form, problems=problems, domains=names), status
 

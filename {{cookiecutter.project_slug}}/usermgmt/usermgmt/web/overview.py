@@ -7,13 +7,15 @@ from flask import render_template
 from usermgmt.quota import format_quota
 from usermgmt.services.audit import latest
 from usermgmt.services.directory import counts
-from usermgmt.web.context import database
+from usermgmt.services.domains import list_domains
+from usermgmt.web.context import database, permitted
 from usermgmt.web.sessions import protected
 
 LATEST = 12
 ACTIONS = {
     "admin.add": "Admin added",
     "admin.remove": "Admin removed",
+    "admin.domains": "Domains of an admin changed",
     "admin.reset": "Admin password reset",
     "alias.add": "Alias added",
     "alias.delete": "Alias deleted",
@@ -51,10 +53,11 @@ blueprint = protected("overview", __name__)
 def show() -> str:
     """Counts and the newest rows of the audit log."""
     with database().transaction() as db:
+        names = None if permitted() is None else [row.domain.name for row in list_domains(db, permitted())]
         return render_template(
             "overview.html",
-            counts=counts(db),
-            entries=latest(db, LATEST),
+            counts=counts(db, permitted()),
+            entries=latest(db, LATEST, names),
             actions=ACTIONS,
             format_quota=format_quota,
         )

@@ -5,18 +5,58 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Blueprint, abort, current_app, g, redirect, request, session, url_for
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from usermgmt.models import OWNER, Admin, utc_now
+from usermgmt.models import Admin, Alias, Domain, Mailbox, utc_now
+from usermgmt.permissions import may
 from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
 from usermgmt.services.logins import Login
 from usermgmt.web.context import client_address, database
 
+#: What each page of administration does: a row of permissions.ACTIONS. A page without a row is refused.
+ROUTES = {
+    "overview.show": "overview",
+    "domains.show": "domain.list",
+    "domains.add": "domain.add",
+    "domains.switch": "domain.switch",
+    "domains.ask_delete": "domain.delete",
+    "domains.delete": "domain.delete",
+    "mailboxes.show": "mailbox.list",
+    "mailboxes.new": "mailbox.add",
+    "mailboxes.add": "mailbox.add",
+    "mailboxes.show_one": "mailbox.list",
+    "mailboxes.change": "mailbox.change",
+    "mailboxes.change_password": "mailbox.password",
+    "mailboxes.switch": "mailbox.switch",
+    "mailboxes.reset_second_factor": "mailbox.password",
+    "mailboxes.ask_delete": "mailbox.delete",
+    "mailboxes.delete": "mailbox.delete",
+    "aliases.show": "alias.list",
+    "aliases.new": "alias.add",
+    "aliases.add": "alias.add",
+    "aliases.switch": "alias.switch",
+    "aliases.ask_delete": "alias.delete",
+    "aliases.delete": "alias.delete",
+    "admins.show": "admin.manage",
+    "admins.add": "admin.manage",
+    "admins.show_one": "admin.manage",
+    "admins.reset": "admin.manage",
+    "admins.delete": "admin.manage",
+    "audit.show": "audit.list",
+    "audit.export": "audit.list",
+}
+#: What a number in a path is of.
+THINGS: dict[str, Any] = {
+    "domain_id": Domain,
+    "mailbox_id": Mailbox,
+    "alias_id": Alias,
+}
 #: How long a right password waits for its second factor.
 PENDING = timedelta(minutes=5)
 
@@ -116,10 +156,20 @@ def require_admin() -> Response | None:
         return answer
     if g.admin is None and request.endpoint == "overview.show":
         return redirect(url_for("account.show"))
-    # What a domain admin may do comes with the pages that ask for each object.
-    if g.admin is None or g.admin.role != OWNER:
-        abort(403)
+    refuse_what_is_not_permitted()
     return None
+
+
+def refuse_what_is_not_permitted() -> None:
+    """Abort with 403 what the role may not do, and with 404 what is not theirs: as if it were not there."""
+    action = ROUTES.get(request.endpoint or "", "")
+    if not may(g.account, action):
+        abort(403)
+    with database().transaction() as db:
+        for name, number in (request.view_args or {}).items():
+            thing: Domain | Mailbox | Alias | None = db.get(THINGS[name], number) if name in THINGS else None
+            if thing is not None and not may(g.account, action, thing):
+                abort(404)
 
 
 def protected(name: str, import_name: str) -> Blueprint:

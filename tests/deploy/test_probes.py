@@ -34,5 +34,6 @@ def test_an_update_of_one_service_leaves_all_others_up(service, lab, say):
     down, asked = watch.down(), watch.asked()
     assert asked.keys() == SERVICES and min(asked.values()) > 20, asked
     say(f"update of {service}: down {', '.join(f'{name} {seconds:.1f} s' for name, seconds in down.items())}")
-    assert set(down) == {service} | TOGETHER.get(service, set())
+    # One that is back within the blip of a busy machine was updated all the same.
+    assert set(down) | {service} == {service} | TOGETHER.get(service, set())
     assert max(down.values()) < LIMIT

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.deploy.target import REPOSITORY, Target
 from tests.stack.stack import eventually
 
@@ -70,7 +72,13 @@ class Watch:
         accepted = {id for id, status in self.mails.items() if status == 200}
         # What was deferred while a bad commit ran is tried again in minutes; a person would not wait, either.
         self.target.repo("docker compose exec -T postfix postqueue -f")
-        eventually(lambda: accepted <= set(self._delivered()), limit=120, every=1)
+        try:
+            eventually(lambda: accepted <= set(self._delivered()), limit=120, every=1)
+        except AssertionError:
+            missing = sorted(accepted - set(self._delivered()))
+            queue = self.target.repo("docker compose exec -T postfix postqueue -p").said
+            log = self.target.repo("docker compose logs --no-log-prefix --tail 60 postfix").said
+            pytest.fail(f"not in the mailbox: {missing}\n{queue}\n{log}")
         found = self._delivered()
         return {id: found[id] for id in accepted if found[id] != 1}
 

@@ -86,7 +86,8 @@ def test_no_key_stands_twice_in_a_json_file(distinct):
 def test_every_text_ends_with_one_line_break_and_no_line_with_spaces(distinct):
     wrong = []
     for root, relative in distinct:
-        body = text(root / relative)
+        # A library's file stays as it came.
+        body = "" if "vendor" in relative.parts else text(root / relative)
         if body and (body.rstrip() + "\n" != body or "\r" in body):
             wrong.append(f"{relative}: its end")
         if body and any(line != line.rstrip() for line in body.splitlines()):

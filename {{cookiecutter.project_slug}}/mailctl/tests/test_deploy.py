@@ -13,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from walk import judge
 
-from mailctl.deploy import preflight, records, work
+import mailctl
+from mailctl.context import Context
+from mailctl.deploy import checks, preflight, records, work
+from mailctl.deploy.tree import Tree
 from mailctl.errors import Problem, Refused
+from mailctl.secret_files.initialise import initialise
 
 EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))
 OLD = {"mariadb": "one", "postfix": "one", "usermgmt": "one"}
@@ -213,6 +217,23 @@ def test_mail_that_waited_is_delivered_at_once(world: World, change: str) -> Non
     before = len(world.load()["asked"])
     deploy(world, world.commit(**CHANGES[change][0]))
     assert world.load()["asked"][before:] == [["postfix", "postqueue", "-f"]]
+
+
+def test_a_secret_that_is_new_with_a_commit_is_made_before_it_is_missed(
+    context: Context, repo: Path, tmp_path: Path
+) -> None:
+    secrets, stage = repo / "secrets", tmp_path / "stage"
+    initialise(context, secrets)
+    before = (secrets / "postfix_db_password").read_bytes()
+    (secrets / "doveadm_api_key").unlink()
+    (stage / "mailctl").mkdir(parents=True)
+    (stage / "mailctl" / "src").symlink_to(Path(mailctl.__file__).parents[1])
+    checks.make_secrets(Tree(repo, stage))
+    assert (secrets / "doveadm_api_key").read_bytes()
+    assert (secrets / "postfix_db_password").read_bytes() == before
+    (repo / ".env").write_text("no settings")
+    with pytest.raises(Refused, match="secrets"):
+        checks.make_secrets(Tree(repo, stage))
 
 
 def test_a_second_deployment_is_told_who_works(world: World) -> None:

@@ -84,11 +84,28 @@ def _options(
 
 def check_mailctl(tree: Tree) -> None:
     """Raises Refused when the commit's own mailctl does not start: nobody could operate the host with it."""
-    source, program = tree.stage / "mailctl" / "src", "import mailctl.cli; mailctl.cli.build()"
-    env = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=env, cwd=tree.stage, capture_output=True, text=True, check=False
-    )
-    if done.returncode and source.is_dir():
+    done = _of_the_commit(tree, "-c", "import mailctl.cli; mailctl.cli.build()")
+    if done and done.returncode:
         said = (done.stderr.strip().splitlines() or ["it does not start"])[-1][:300]
         raise Refused(Problem("mailctl", said, "fix it in a new commit: make test"))
+
+
+def make_secrets(tree: Tree) -> None:
+    """Have the commit's own mailctl make the secrets that are new with it; those that are there stay.
+
+    The one that runs does not know them yet. Raises Refused with what the new one says.
+    """
+    done = _of_the_commit(tree, "-m", "mailctl", "secrets", "init", "--repo", str(tree.repo))
+    if done and done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())[-300:]
+        raise Refused(Problem("secrets", said, "fix what it names, then make deploy again"))
+
+
+def _of_the_commit(tree: Tree, *words: str) -> subprocess.CompletedProcess[str] | None:
+    """Run Python with the commit's mailctl on this very repository; None when the commit has none."""
+    source = tree.stage / "mailctl" / "src"
+    if not source.is_dir():
+        return None
+    env = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, env=env, cwd=tree.stage, capture_output=True, text=True, check=False)

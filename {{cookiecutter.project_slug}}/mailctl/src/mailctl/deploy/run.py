@@ -89,6 +89,7 @@ def prepare(host: Host, commit: str, back_to: Point | None = None) -> Journal:
     stage = host.tree.prepare(commit)
     services = host.runtime.services(stage)
     checks.check_mailctl(host.tree)
+    checks.make_secrets(host.tree)
     preflight.refuse(host, services)
     if before:
         keep(host, before.images, journal.id)

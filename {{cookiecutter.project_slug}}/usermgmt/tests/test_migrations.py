@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from alembic import command
 from sqlalchemy import Engine, MetaData, Table, create_engine, delete, insert, select, update
 from sqlalchemy.exc import OperationalError
-from support import Server
+from support import Server, password_of, run_sql
 
 from usermgmt import migrate
 from usermgmt.database import Database
 from usermgmt.models import OWNER, Admin, Base, Mailbox, PasswordLink, TotpSecret, utc_now
+from usermgmt.schema_sql import schema_sql
 from usermgmt.services.directory import find_domain
 from usermgmt.services.mailboxes import list_mailboxes
 
@@ -118,3 +120,19 @@ def test_a_row_has_exactly_one_owner_and_goes_with_it(owner: Engine, mariadb: Se
         session.flush()
         assert session.scalars(select(PasswordLink)).all() == []
     database.engine.dispose()
+
+
+def test_a_restored_database_of_an_older_version_goes_up_by_the_schema_s_own_sql(
+    owner: Engine, mariadb: Server
+) -> None:
+    """What a restore and a drill run; mailctl/tests/test_database.py says which part of the file it is."""
+    tables = old_tables(owner)
+    fill(owner, tables)
+    before = contents(owner, tables)
+    text = schema_sql()
+    newer = text[text.index("-- Running upgrade 0001 -> 0002") :]
+    run_sql(mariadb.socket, newer, password_of("root"), "mailserver")
+    assert contents(owner, tables) == before
+    with owner.connect() as connection:
+        assert connection.execute(select(Base.metadata.tables["mailboxes"])).all()
+    command.check(migrate.alembic_config(mariadb.url("mailserver")))

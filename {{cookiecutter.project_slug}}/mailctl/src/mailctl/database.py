@@ -4,6 +4,7 @@ Both are streamed through gzip, never whole in memory.
 """
 
 import gzip
+import re
 import shutil
 import subprocess
 import zlib
@@ -26,6 +27,10 @@ QUERY = f'{ACCOUNT.format(program="mariadb")} --batch --skip-column-names --exec
 # The password is read inside the container: it is on no command line and in no environment of the host.
 CLIENT = 'MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --protocol=socket --user=root "$@"'
 EMPTY = "DROP DATABASE IF EXISTS `{0}`; CREATE DATABASE `{0}` CHARACTER SET utf8mb4"
+REVISION = "SELECT version_num FROM alembic_version"
+# Every migration as SQL, in order: what a first start runs.
+SCHEMA = Path("config/mariadb/initdb/20-schema.sql")
+STEP = re.compile(r"(?m)^-- Running upgrade \S* -> (\S+)$")
 CHUNK, LEVEL, GZIP = 1 << 18, 6, 31
 LAST_LINE = b"-- Dump completed"
 
@@ -43,7 +48,7 @@ def schema_revision(context: Context) -> str | None:
     """The Alembic revision of the accounts' tables; None when it cannot be asked."""
     try:
         container = running(context, "mariadb")
-        answer = output(container, "sh", "-c", QUERY, "sh", "SELECT version_num FROM alembic_version")
+        answer = output(container, "sh", "-c", QUERY, "sh", REVISION)
     except (Refused, OSError):
         return None
     return answer.decode().strip() or None
@@ -99,6 +104,19 @@ def load(compose: Compose, dumps: Path) -> None:
                 "use another snapshot; the running database was not touched",
             )
             raise Refused(problem, details=last_lines(said))
+
+
+def migrate(compose: Compose, repo: Path) -> None:
+    """Bring tables of an older version, as `load` has put them there, to the one of this repository.
+
+    Those of a newer version stay as they are. Raises Refused with what the database said.
+    """
+    found = query(compose, REVISION, "mailserver").strip()
+    text = (repo / SCHEMA).read_text("utf-8")
+    steps = list(STEP.finditer(text))
+    known = [step[1] for step in steps]
+    if found in known[:-1]:
+        query(compose, text[steps[known.index(found) + 1].start() :], "mailserver")
 
 
 def query(compose: Compose, sql: str, database: str = "mysql") -> str:

@@ -21,7 +21,7 @@ from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
 from mailctl.context import Context
-from mailctl.database import load, query
+from mailctl.database import load, migrate, query
 from mailctl.errors import Problem, Refused
 from mailctl.where import hdd
 
@@ -121,6 +121,7 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
     refuse(snapshot, stage.stage_mail(snapshot, beside.hdd / "mailboxes"))
     beside.up("mariadb")
     load(beside.compose, snapshot.path / "mysql")
+    migrate(beside.compose, context.repo)
     query(beside.compose, ACTIVATE, "mailserver")
     beside.up("mariadb", "dovecot")
 

@@ -11,13 +11,12 @@ from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
 from mailctl.context import Context
-from mailctl.database import load, query
+from mailctl.database import REVISION, load, migrate, query
 from mailctl.engine import connected
 from mailctl.errors import Problem, Refused
 from mailctl.where import hdd, secrets
 
 RSPAMD = 11333
-REVISION = "SELECT version_num FROM alembic_version"
 # Where this host keeps its data is this host's matter, whatever the lost one had.
 OWN_SETTINGS = ("SSD_PATH", "HDD_PATH", "SECRETS_DIR", "LAN_ADDRESS")
 
@@ -118,6 +117,7 @@ def _database(beside: Scratch, snapshot: Snapshot, place: Place) -> None:
         beside.up("mariadb")
         expected = query(beside.compose, REVISION, "mailserver").strip()
         load(beside.compose, snapshot.path / "mysql")
+        migrate(beside.compose, beside.context.repo)
         restored = query(beside.compose, REVISION, "mailserver").strip()
     finally:
         beside.down()
@@ -126,7 +126,7 @@ def _database(beside: Scratch, snapshot: Snapshot, place: Place) -> None:
     if restored != expected:
         change = f"of revision {restored}, and this version of usermgmt expects {expected}"
         beside.context.out.warn(
-            f"the restored tables are {change}: run its migrations, or check out the older one"
+            f"the restored tables are {change}: check out the version that made the snapshot"
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +56,27 @@ def test_a_drill_fails_by_name_when_a_mailbox_has_fewer_mails_than_the_manifest_
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and f"{address}: the manifest counts" in said
     assert keeper.leftovers("drill") == ""
+
+
+def to_first_revision(keeper: Keeper, snapshot: Path) -> None:
+    """Make its tables those of the first revision, as the version of then would have dumped them."""
+    words = ("python", "-m", "alembic", "downgrade", "head:0001", "--sql")
+    down = keeper.stack.exec("usermgmt", *words)
+    dump = snapshot / "mysql" / "mailserver.sql.gz"
+    text, last, rest = gzip.decompress(dump.read_bytes()).decode().rpartition("-- Dump completed")
+    dump.write_bytes(gzip.compress(f"{text}{down}\n{last}{rest}".encode()))
+    file = snapshot / "manifest.json"
+    document = json.loads(file.read_text())
+    sizes = {"sha256": hashlib.sha256(dump.read_bytes()).hexdigest(), "size": dump.stat().st_size}
+    document["components"]["mysql"]["list"]["mysql/mailserver.sql.gz"] = sizes
+    file.write_text(json.dumps(document))
+
+
+def test_a_snapshot_from_before_a_migration_is_brought_to_this_version_and_read(keeper, snapshot):
+    to_first_revision(keeper, snapshot)
+    said = keeper.stack.mailctl(*DRILL)
+    [one] = json.loads(said[said.index("{\n") :])["drills"]
+    assert one["compared"] >= 3 and not one["without_account"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

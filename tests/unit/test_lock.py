@@ -1,7 +1,9 @@
 """`make lock` compiles every requirements file there is, and says what it is before it does anything."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +43,21 @@ def test_a_mistyped_option_compiles_nothing():
         [sys.executable, "-m", "tools.lock", "--kep"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2 and "--kep" in done.stderr
+
+
+def named(source: Path) -> set[str]:
+    """The packages that a source names, and those of the sources that it includes."""
+    found = set()
+    for line in source.read_text(encoding="utf-8").splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "-r":
+            found |= named(source.parent / rest)
+        elif match := re.match(r"[A-Za-z0-9][\w.-]*", line):
+            found.add(match[0].lower().replace("_", "-"))
+    return found
+
+
+@pytest.mark.parametrize("each", lock.LOCKS, ids=lambda each: each.source)
+def test_a_lock_file_has_whatever_its_source_asks_for_through_others_too(each):
+    locked = re.findall(r"^([a-z0-9][a-z0-9.-]*)==", (ROOT / f"{each.source}.txt").read_text(), re.MULTILINE)
+    assert named(ROOT / f"{each.source}.in") - set(locked) == set(), "make lock, or tools.lock --keep"

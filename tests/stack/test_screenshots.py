@@ -82,6 +82,8 @@ def test_the_pictures_of_the_guide(page, reader_of: Reader, stack, mailboxes, sc
     page.frame_locator("#messagecontframe").get_by_text(subject).first.wait_for()
     take(page, "inbox")
 
+    # A request that is still under way would write over the new mail in the session.
+    page.wait_for_load_state("networkidle")
     page.goto(f"{stack.info['webmail']}?_task=mail&_action=compose&_to=writer@sender.example")
     page.locator("input[name=_subject]").fill(f"Re: {subject}")
     page.locator("textarea[name=_message]").fill(reader_of.text)

@@ -47,6 +47,8 @@ def test_a_mail_written_in_webmail_reaches_the_world(page, stack, mailboxes):
     writer = mailboxes.new()
     log_in_to_webmail(page, stack.info["webmail"], writer.address, writer.password)
     page.wait_for_url(re.compile(r"_task=mail"))
+    # Roundcube keeps the new mail in the session, which a list that is still being fetched would write over.
+    page.wait_for_load_state("networkidle")
     page.goto(f"{stack.info['webmail']}?_task=mail&_action=compose&_to=friend@far.example")
     page.wait_for_url(re.compile(r"_id="))
     subject = f"from the browser {page.viewport_size['width']}"

@@ -277,7 +277,8 @@ def test_the_host_is_asked_over_ssh_with_its_known_key(clone, environment, tmp_p
     run_in_order(MONTHLY["host"], clone, environment)
     asked = (tmp_path / "ssh.log").read_text(encoding="utf-8")
     assert "StrictHostKeyChecking=yes" in asked
-    assert "-- root@host.example make --no-print-directory -C /srv/mailserver host-report" in asked
+    assert "-- root@host.example $(" in asked
+    assert " make --no-print-directory -C /srv/mailserver host-report\n" in asked
 
 
 def test_the_commands_of_the_monthly_page_are_the_workflow_s(clone, environment):

@@ -88,6 +88,7 @@ def create_app(settings: Settings) -> Flask:
     for module in (i18n, headers, errors):
         module.init_app(app)
     prepare_first_admin(app, parts)
+    # Flask's own way to wrap an application is to replace this method.
     app.wsgi_app = OnlyNginx(app.wsgi_app, settings.proxy_host)  # type: ignore[method-assign]
     return app
 

@@ -22,6 +22,7 @@ PAGES = (
     "/mailboxes/new",
     "/mailboxes/1",
     "/mailboxes/1/delete",
+    "/mailboxes/deleted",
     "/aliases",
     "/aliases/new",
     "/admins",

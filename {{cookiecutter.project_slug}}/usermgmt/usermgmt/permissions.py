@@ -28,6 +28,8 @@ ACTIONS = {
     "mailbox.password": ADMINS,
     "mailbox.switch": ADMINS,
     "mailbox.delete": ADMINS,
+    "mailbox.restore": ADMINS,
+    "mailbox.erase": ADMINS,
     "alias.list": ADMINS,
     "alias.add": ADMINS,
     "alias.switch": ADMINS,

@@ -11,7 +11,7 @@ from usermgmt.database import lock_directory
 from usermgmt.models import AuditEntry, Mailbox, utc_now
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import refuse_if_needed
-from usermgmt.services.mailboxes import get_mailbox
+from usermgmt.services.mailboxes import check_limit, get_mailbox
 
 #: How long a deleted mailbox can be restored.
 GRACE = timedelta(days=30)
@@ -37,10 +37,11 @@ def delete_mailbox(session: Session, actor: Actor, mailbox_id: int) -> str:
 
 
 def restore_mailbox(session: Session, actor: Actor, mailbox_id: int) -> Mailbox:
-    """Undo a deletion: the mailbox is as it was, with its mail. Raises Missing."""
+    """Undo a deletion: the mailbox is as it was, with its mail. Raises Missing or Refused."""
     lock_directory(session)
     purge(session)
     mailbox = get_mailbox(session, mailbox_id, deleted=True)
+    check_limit(session, mailbox.domain, mailbox.email)
     deletion = (AuditEntry.subject == mailbox.email, AuditEntry.action == "mailbox.delete")
     detail = session.scalar(
         select(AuditEntry.detail).where(*deletion).order_by(AuditEntry.id.desc()).limit(1)

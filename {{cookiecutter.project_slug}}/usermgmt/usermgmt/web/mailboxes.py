@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
-from usermgmt.problems import Problem, Refused
+from usermgmt.problems import Missing, Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import domains, mailboxes, removal, second_factor
 from usermgmt.web.context import actor, database, page_number, parts, permitted, tell
@@ -166,8 +166,61 @@ def delete(mailbox_id: int) -> Page:
             email = removal.delete_mailbox(db, actor(), mailbox_id)
     except Refused as refusal:
         return confirm(mailbox_id, refusal.problems, 422)
-    tell("The mailbox {name} was deleted; its mail is still on disk.", name=email)
+    tell("The mailbox {name} was deleted; for 30 days it can be restored.", name=email)
     return redirect(url_for("mailboxes.show"), 303)
+
+
+def deleted_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """A page of the deleted mailboxes that can be restored."""
+    search, number = request.args.get("q", "")[:320], page_number()
+    with database().transaction() as db:
+        rows, total = mailboxes.list_mailboxes(db, search, number, deleted=True, scope=permitted())
+    page = render_template(
+        "mailboxes_deleted.html",
+        rows=[(row, removal.restorable_until(row)) for row in rows],
+        search=search,
+        page=number,
+        pages=max(1, -(-total // mailboxes.PAGE)),
+        problems=problems,
+    )
+    return page, status
+
+
+@blueprint.get("/mailboxes/deleted")
+def show_deleted() -> Page:
+    """The deleted mailboxes that can be restored."""
+    return deleted_page([])
+
+
+@blueprint.post("/mailboxes/<int:deleted_id>/restore")
+def restore(deleted_id: int) -> Page:
+    """Undo a deletion."""
+    try:
+        with database().transaction() as db:
+            mailbox = removal.restore_mailbox(db, actor(), deleted_id)
+    except Missing:
+        raise
+    except Refused as refusal:
+        return deleted_page(refusal.problems, 422)
+    tell("The mailbox {name} is back, with its mail and its password.", name=mailbox.email)
+    return back_to(mailbox)
+
+
+@blueprint.get("/mailboxes/<int:deleted_id>/erase")
+def ask_erase(deleted_id: int) -> str:
+    """Ask before deleting for good."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, deleted_id, deleted=True)
+    return render_template("mailbox_erase.html", mailbox=mailbox, problems=[])
+
+
+@blueprint.post("/mailboxes/<int:deleted_id>/erase")
+def erase(deleted_id: int) -> Response:
+    """Delete the account for good; its address is free."""
+    with database().transaction() as db:
+        email = removal.erase_mailbox(db, actor(), deleted_id)
+    tell("The mailbox {name} was deleted for good.", name=email)
+    return redirect(url_for("mailboxes.show_deleted"), 303)
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/second-factor")

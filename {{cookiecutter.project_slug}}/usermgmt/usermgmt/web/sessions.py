@@ -37,6 +37,10 @@ ROUTES = {
     "mailboxes.reset_second_factor": "mailbox.password",
     "mailboxes.ask_delete": "mailbox.delete",
     "mailboxes.delete": "mailbox.delete",
+    "mailboxes.show_deleted": "mailbox.restore",
+    "mailboxes.restore": "mailbox.restore",
+    "mailboxes.ask_erase": "mailbox.erase",
+    "mailboxes.erase": "mailbox.erase",
     "aliases.show": "alias.list",
     "aliases.new": "alias.add",
     "aliases.add": "alias.add",
@@ -55,6 +59,7 @@ ROUTES = {
 THINGS: dict[str, Any] = {
     "domain_id": Domain,
     "mailbox_id": Mailbox,
+    "deleted_id": Mailbox,
     "alias_id": Alias,
 }
 #: How long a right password waits for its second factor.

@@ -10,14 +10,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 from sqlalchemy import Connection
-from support import Server
+from sqlalchemy.orm import Session
+from support import Directory, Server
 from test_alias_graph import DOMAINS, MOST_STEPS, Admins
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.database import Database
+from usermgmt.passwords import Hasher
+from usermgmt.services import mailboxes
+from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.graph import Graph
 
 SQL = Path(__file__).parents[2] / "config" / "postfix" / "sql"
+NAMES = ("x", "y", "z", "nobody", "x+tag", "abuse", "postmaster", "postmaster+tag")
 EXAMPLES = int(os.environ.get("ACCOUNT_EXAMPLES", "6"))
 
 
@@ -69,6 +74,27 @@ class Postfix:
 
 
 @pytest.mark.mariadb
+def test_a_duty_falls_to_the_oldest_mailbox_while_what_has_its_address_is_disabled(mariadb: Server) -> None:
+    database = Database(mariadb.url("usermgmt"))
+    with Session(database.engine) as session:
+        directory = Directory(session, COMMAND_LINE, Hasher(cheap=True))
+        for name in ("duty.example", "none.example"):
+            directory.domain(name)
+        oldest, abuse, chosen = (
+            directory.mailbox(f"{name}@duty.example") for name in ("oldest", "abuse", "chosen")
+        )
+        directory.alias("postmaster@duty.example", chosen.email)
+        mailboxes.set_mailbox_active(session, COMMAND_LINE, abuse.id, False)
+        session.flush()
+        postfix = Postfix(session.connection())
+        reached = {duty: postfix.ends(f"{duty}@duty.example") for duty in ("abuse", "postmaster", "other")}
+        assert reached == {"abuse": {oldest.email}, "postmaster": {chosen.email}, "other": set()}
+        assert len(postfix.ends("abuse@none.example")) == 1, "a domain without mailboxes has the server's"
+        session.rollback()
+    database.engine.dispose()
+
+
+@pytest.mark.mariadb
 def test_the_model_says_of_every_address_what_postfix_s_own_sql_says(mariadb: Server) -> None:
     class OnMariaDB(Admins):
         database = Database(mariadb.url("usermgmt"))
@@ -78,7 +104,7 @@ def test_the_model_says_of_every_address_what_postfix_s_own_sql_says(mariadb: Se
             self.session.flush()
             postfix, graph = Postfix(self.session.connection()), Graph(self.session).load_all()
             for domain in DOMAINS:
-                for address in (f"{name}@{domain}" for name in ("x", "y", "z", "nobody", "x+tag")):
+                for address in (f"{name}@{domain}" for name in NAMES):
                     assert {untagged(end) for end in postfix.ends(address)} == {
                         untagged(end) for end in graph.ends(address)
                     }, address

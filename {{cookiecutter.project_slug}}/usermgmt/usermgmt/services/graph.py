@@ -3,6 +3,9 @@
 It is the same graph that config/postfix/sql walks. A known address, a mailbox or an alias, enabled or not,
 ends the search: what is disabled or deleted leads nowhere, and its mail never goes to the catch-all. So
 disabling only takes edges away, and a loop that could arise by enabling something is a loop already.
+
+postmaster@ and abuse@ belong to a duty, not to a person: where they would reach nobody, the oldest mailbox of
+the domain gets their mail, else the oldest here (RFC 2142). An alias gives the duty to somebody else.
 """
 
 from __future__ import annotations
@@ -14,6 +17,15 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Alias, Domain, Mailbox
+
+DUTIES = ("postmaster", "abuse")
+
+
+def on_duty(session: Session, domain: str) -> str | None:
+    """The mailbox that gets mail for postmaster@ and abuse@ of a domain while they lead to nobody else."""
+    query = select(Mailbox.email).join(Mailbox.domain).where(Mailbox.active, Mailbox.deleted_at.is_(None))
+    query = query.where(Domain.active).order_by(Domain.name != domain, Mailbox.id)
+    return session.scalar(query.limit(1))
 
 
 class Graph:
@@ -99,4 +111,7 @@ class Graph:
             here = self.domains.get(domain_of(bare))
             if here is None or (here and self.mailboxes.get(bare)):
                 found.add(place)
-        return found if domain_of(start) in self.domains else set()
+        domain = domain_of(start)
+        if not found and self.domains.get(domain) and start.removesuffix("@" + domain) in DUTIES:
+            found = {one for one in (on_duty(self.session, domain),) if one}
+        return found if domain in self.domains else set()

@@ -16,6 +16,13 @@ from werkzeug.serving import make_server
 from tests.stack.conftest import BROWSER_FLAGS
 
 USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "usermgmt"
+EDGE = """
+zone: example.org
+dns:
+  - {type: TXT, name: example.org, content: "v=spf1 include:_spf.mx.cloudflare.net ~all"}
+  - {type: TXT, name: _dmarc.example.org, content: "v=DMARC1; p=quarantine; rua=mailto:post@example.org"}
+email_routing: {mx: [route1.mx.cloudflare.net, route2.mx.cloudflare.net]}
+"""
 EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
 
 
@@ -28,7 +35,8 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     from usermgmt.settings import Settings
     from usermgmt.web.context import EXTENSION
 
-    kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls}
+    (folder / "edge.yml").write_text(EDGE)
+    kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls, "edge_file": folder / "edge.yml"}
     app = create_app(Settings(f"sqlite:///{folder}/db", "k" * 64, host, EMAIL, PASSWORD, **kept))
     engine = app.extensions[EXTENSION].database.engine
     Base.metadata.create_all(engine)

@@ -18,6 +18,7 @@ from tests.stack.stack import ARTIFACTS
 PAGES = (
     "/",
     "/domains",
+    "/domains/1",
     "/mailboxes",
     "/mailboxes/new",
     "/mailboxes/1",

@@ -36,6 +36,7 @@ PAGES += (
     "/aliases/new",
     "/aliases/1/delete",
     "/domains/1/delete",
+    "/domains/1",
     "/mailboxes/deleted",
 )
 

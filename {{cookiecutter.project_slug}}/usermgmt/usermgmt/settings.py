@@ -86,6 +86,7 @@ class Settings:
     proxy_host: str = "nginx"
     cheap_hashes: bool = False
     doveadm: Doveadm | None = None
+    edge_file: Path | None = None
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -106,4 +107,5 @@ class Settings:
             admin_password=read_secret(env, "ADMIN_PASSWORD_FILE") if admin_email else "",
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),
             doveadm=Doveadm.from_environment(env),
+            edge_file=Path(env["EDGE_FILE"]) if env.get("EDGE_FILE") else None,
         )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations, untagged
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias, Domain
-from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import (
     alias_exists,
@@ -191,6 +191,26 @@ def add_destination(session: Session, actor: Actor, domain_id: int, source: str,
     save(session, alias, taken)
     record(session, actor, "alias.add", source, destination=destination)
     return alias
+
+
+def set_catch_all(session: Session, actor: Actor, domain: Domain, destinations: str, seen: str) -> None:
+    """Let these addresses, and only these, take what nothing else of the domain takes; none: it is refused.
+
+    `seen` are the destinations that the person who changes them was shown. Raises Refused or Conflict.
+    """
+    lock_directory(session)
+    source = "@" + domain.name
+    before = list(session.scalars(select(Alias).where(Alias.source == source)))
+    present = [row.destination for row in before]
+    if sorted(seen.split()) != sorted(present):
+        raise Conflict(Problem("version", source, *CHANGED_MEANWHILE))
+    wanted = parse_destinations(destinations) if destinations.strip() else []
+    new = [address for address in wanted if address not in present]
+    if new:
+        add_alias(session, actor, source, " ".join(new))
+    for row in before:
+        if row.destination not in wanted:
+            delete_alias(session, actor, row.id)
 
 
 def set_alias_active(session: Session, actor: Actor, alias_id: int, active: bool) -> Alias:

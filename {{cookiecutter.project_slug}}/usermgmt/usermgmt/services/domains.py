@@ -107,7 +107,7 @@ def change_domain(
     with wrong:
         after["most_aliases"] = parse_limit(most_aliases, "most_aliases")
     wrong.check()
-    refuse_outdated("name", domain.name, domain.version, version)
+    refuse_outdated("version", domain.name, domain.version, version)
     change(session, actor, "domain.change", domain.name, domain, after)
     return domain
 

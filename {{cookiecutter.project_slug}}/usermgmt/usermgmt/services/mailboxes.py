@@ -220,7 +220,7 @@ def change_details(
     with wrong:
         after["display_name"] = parse_name(name)
     wrong.check()
-    refuse_outdated("email", mailbox.email, mailbox.version, version)
+    refuse_outdated("version", mailbox.email, mailbox.version, version)
     change(session, actor, "mailbox.change", mailbox.email, mailbox, after)
     return mailbox
 

@@ -9,6 +9,7 @@ from flask import current_app, flash, g, request
 from usermgmt.database import Database
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import scope
+from usermgmt.problems import Conflict, Refused
 from usermgmt.services.accounts import Account
 from usermgmt.services.audit import Actor, normal_address
 from usermgmt.services.passkeys import Site
@@ -68,6 +69,24 @@ def tell(text: str, **values: str) -> None:
     """Say `text`, translated and filled in from `values`, on the next page that this person sees."""
     # Flask keeps whatever the session can hold; base.html reads this form.
     flash({"text": text, "values": values})  # type: ignore[arg-type]
+
+
+def seen_version() -> int | None:
+    """The version of what a form was filled in for; None if it does not say."""
+    text = request.form.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def form_values(now: dict[str, str], refusal: Refused | None) -> dict[str, str]:
+    """What a form shows: what is stored, or what was entered unless somebody else changed it meanwhile."""
+    return now if refusal is None or isinstance(refusal, Conflict) else {**now, **request.form}
+
+
+def answer_to(refusal: Refused | None) -> int:
+    """The status of a page that shows why nothing was changed, or that nothing is wrong."""
+    if refusal is None:
+        return 200
+    return 409 if isinstance(refusal, Conflict) else 422
 
 
 def page_number() -> int:

@@ -6,8 +6,20 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.problems import Problem, Refused
-from usermgmt.services import domains
-from usermgmt.web.context import actor, database, permitted, tell
+from usermgmt.quota import DEFAULT, format_quota
+from usermgmt.services import aliases, domains
+from usermgmt.services.directory import destinations_of
+from usermgmt.services.dns import records_of
+from usermgmt.web.context import (
+    actor,
+    answer_to,
+    database,
+    form_values,
+    parts,
+    permitted,
+    seen_version,
+    tell,
+)
 from usermgmt.web.sessions import protected
 
 blueprint = protected("domains", __name__)
@@ -53,6 +65,64 @@ def switch(domain_id: int) -> Response:
     text = "The domain {name} is enabled." if active else "The domain {name} is disabled."
     tell(text, name=domain.name)
     return back_to_list()
+
+
+def one_page(domain_id: int, refusal: Refused | None = None) -> tuple[str, int]:
+    """A domain with all that can be changed, and its DNS records."""
+    with database().transaction() as db:
+        domain = domains.get_domain(db, domain_id)
+        destinations = destinations_of(db, "@" + domain.name)
+    limits = {"most_mailboxes": domain.most_mailboxes, "most_aliases": domain.most_aliases}
+    now = {name: "" if limit is None else str(limit) for name, limit in limits.items()}
+    now["default_quota"] = format_quota(domain.default_quota_bytes) if domain.default_quota_bytes else ""
+    now["destinations"] = "\n".join(destinations)
+    page = render_template(
+        "domain.html",
+        domain=domain,
+        destinations=destinations,
+        dns=records_of(domain.name, parts().settings.edge_file),
+        form=form_values(now, refusal),
+        problems=refusal.problems if refusal else [],
+        usual_quota=DEFAULT,
+    )
+    return page, answer_to(refusal)
+
+
+@blueprint.get("/domains/<int:domain_id>")
+def show_one(domain_id: int) -> Page:
+    """A domain with all that can be changed."""
+    return one_page(domain_id)
+
+
+@blueprint.post("/domains/<int:domain_id>")
+def change(domain_id: int) -> Page:
+    """Change limits and the default quota."""
+    quota, mailboxes, most_aliases = (
+        request.form.get(name, "") for name in ("default_quota", "most_mailboxes", "most_aliases")
+    )
+    try:
+        with database().transaction() as db:
+            domain = domains.change_domain(
+                db, actor(), domain_id, quota, mailboxes, most_aliases, seen_version()
+            )
+    except Refused as refusal:
+        return one_page(domain_id, refusal)
+    tell("The domain {name} was changed.", name=domain.name)
+    return redirect(url_for("domains.show_one", domain_id=domain_id), 303)
+
+
+@blueprint.post("/domains/<int:domain_id>/catch-all")
+def set_catch_all(domain_id: int) -> Page:
+    """Say who gets what nothing else of the domain takes."""
+    destinations, seen = request.form.get("destinations", ""), request.form.get("seen", "")
+    try:
+        with database().transaction() as db:
+            domain = domains.get_domain(db, domain_id)
+            aliases.set_catch_all(db, actor(), domain, destinations, seen)
+    except Refused as refusal:
+        return one_page(domain_id, refusal)
+    tell("The catch-all of {name} was changed.", name=domain.name)
+    return redirect(url_for("domains.show_one", domain_id=domain_id), 303)
 
 
 def confirm(domain_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:

@@ -8,9 +8,19 @@ from werkzeug.wrappers import Response
 from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
 from usermgmt.problems import Missing, Problem, Refused
-from usermgmt.quota import DEFAULT, format_quota
+from usermgmt.quota import format_quota
 from usermgmt.services import domains, mailboxes, removal, second_factor
-from usermgmt.web.context import actor, database, page_number, parts, permitted, tell
+from usermgmt.web.context import (
+    actor,
+    answer_to,
+    database,
+    form_values,
+    page_number,
+    parts,
+    permitted,
+    seen_version,
+    tell,
+)
 from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
@@ -52,8 +62,8 @@ def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The form for a new mailbox."""
     with database().transaction() as db:
         names = [row.domain.name for row in domains.list_domains(db, permitted())]
-    form = {"quota": DEFAULT, **request.form}
-    return render_template("mailbox_new.html", form=form, problems=problems, domains=names), status
+    page = render_template("mailbox_new.html", form=request.form, problems=problems, domains=names)
+    return page, status
 
 
 @blueprint.get("/mailboxes/new")
@@ -75,7 +85,7 @@ def add() -> Page:
                 parts().hasher,
                 form.get("email", ""),
                 password,
-                form.get("quota", DEFAULT),
+                form.get("quota", ""),
                 form.get("display_name", ""),
             )
     except Refused as refusal:
@@ -86,22 +96,21 @@ def add() -> Page:
     return back_to(mailbox)
 
 
-def one_page(mailbox_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def one_page(mailbox_id: int, refusal: Refused | None = None) -> tuple[str, int]:
     """A mailbox with all that can be changed."""
     with database().transaction() as db:
         mailbox = mailboxes.get_mailbox(db, mailbox_id)
-    form = {
-        "quota": format_quota(mailbox.quota_bytes),
-        "display_name": mailbox.display_name,
-        **request.form,
-    }
-    return render_template("mailbox.html", mailbox=mailbox, form=form, problems=problems), status
+    now = {"quota": format_quota(mailbox.quota_bytes), "display_name": mailbox.display_name}
+    problems = refusal.problems if refusal else []
+    form = form_values(now, refusal)
+    page = render_template("mailbox.html", mailbox=mailbox, form=form, problems=problems)
+    return page, answer_to(refusal)
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>")
 def show_one(mailbox_id: int) -> Page:
     """A mailbox with all that can be changed."""
-    return one_page(mailbox_id, [])
+    return one_page(mailbox_id)
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>")
@@ -111,10 +120,15 @@ def change(mailbox_id: int) -> Page:
     try:
         with database().transaction() as db:
             mailbox = mailboxes.change_details(
-                db, actor(), mailbox_id, form.get("quota", ""), form.get("display_name", "")
+                db,
+                actor(),
+                mailbox_id,
+                form.get("quota", ""),
+                form.get("display_name", ""),
+                seen_version(),
             )
     except Refused as refusal:
-        return one_page(mailbox_id, refusal.problems, 422)
+        return one_page(mailbox_id, refusal)
     tell("The mailbox {name} was changed.", name=mailbox.email)
     return back_to(mailbox)
 
@@ -127,7 +141,7 @@ def change_password(mailbox_id: int) -> Page:
         with database().transaction() as db:
             mailbox = mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
     except Refused as refusal:
-        return one_page(mailbox_id, refusal.problems, 422)
+        return one_page(mailbox_id, refusal)
     if generated:
         return render_template("password_shown.html", mailbox=mailbox, password=password), 200
     tell("The password of {name} was changed.", name=mailbox.email)

@@ -1,6 +1,7 @@
 """The DNS records that a domain needs, as edge/edge.yml has them.
 
-`mailctl edge` makes and checks those of its zone. Nothing is looked up here: this service has no way out to the internet.
+`mailctl edge` makes and checks those of its zone.
+Nothing is looked up here: this service has no way out to the internet.
 """
 
 from __future__ import annotations

@@ -140,6 +140,7 @@ def test_every_page_is_accessible_and_fits(browser: Browser, filled: str, view: 
 
 def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, filled: str):
     page = open_view(browser, filled, VIEWS[0])
+    expect(page.locator("input[name=email]")).to_be_focused()
     page.keyboard.type(EMAIL)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

@@ -74,6 +74,45 @@ def test_a_new_password_by_another_admin_turns_a_lost_second_factor_off(
     assert Browser(app).log_in(SECOND, "four new lamps upstream").headers["Location"] == "/"
 
 
+def test_an_admin_of_domains_is_added_and_becomes_an_owner(
+    browser: Browser, app: Flask, web_database: Database
+) -> None:
+    for name in ("one.example", "two.example"):
+        browser.post("/domains", name=name)
+    fields = {"email": SECOND, "password_kind": "chosen", "password": PASSWORD}
+    answer = browser.post("/admins", **fields, role="domain-admin")
+    assert answer.status_code == 422 and "No domain is chosen." in answer.text
+    assert browser.post("/admins", **fields, role="domain-admin", domain="one.example").status_code == 303
+    assert ">one.example</td>" in browser.get("/admins").text
+    second = Browser(app)
+    second.log_in(SECOND, PASSWORD)
+    assert "two.example" not in second.get("/domains").text
+    path = f"/admins/{number_of(web_database, SECOND)}"
+    answer = browser.post(f"{path}/role", role="domain-admin", domain="gone.example")
+    assert answer.status_code == 422 and "There is no such domain." in answer.text
+    assert browser.post(f"{path}/role", role="owner", version="2").status_code == 303
+    assert second.get("/").status_code == 302, "what somebody may do changes with a new log-in"
+    second.log_in(SECOND, PASSWORD)
+    assert "two.example" in second.get("/domains").text
+
+
+def test_the_last_owner_cannot_become_less_on_the_page(browser: Browser, web_database: Database) -> None:
+    browser.post("/domains", name="one.example")
+    path = f"/admins/{number_of(web_database, ADMIN_EMAIL)}/role"
+    answer = browser.post(path, role="domain-admin", domain="one.example", version="1")
+    assert answer.status_code == 422 and "This is the last owner." in answer.text
+    assert browser.get("/admins").status_code == 200
+
+
+def test_of_two_owners_who_change_a_role_the_second_is_told(browser: Browser, web_database: Database) -> None:
+    add_second(browser)
+    browser.post("/domains", name="one.example")
+    path, fields = f"/admins/{number_of(web_database, SECOND)}/role", {"role": "domain-admin"}
+    assert browser.post(path, **fields, domain="one.example", version="1").status_code == 303
+    answer = browser.post(path, role="owner", version="1")
+    assert answer.status_code == 409 and "You had entered:" in answer.text
+
+
 def test_what_was_done_is_found_by_person_and_kind(browser: Browser) -> None:
     add_second(browser)
     browser.post("/domains", name="example.org")

@@ -191,7 +191,7 @@ def test_every_input_has_a_label(filled: Browser) -> None:
     for path in (*PAGES, "/login"):
         page = filled.get(path).text
         for attributes in re.findall(r"<(?:input|textarea)\b([^>]*)>", page):
-            if 'type="hidden"' in attributes or 'type="radio"' in attributes:
+            if re.search('type="(hidden|radio|checkbox)"', attributes):
                 continue
             named = re.search(r'\bid="([^"]+)"', attributes)
             assert named, attributes

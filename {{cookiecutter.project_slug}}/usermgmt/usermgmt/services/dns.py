@@ -15,6 +15,14 @@ import yaml
 #: What only the zone of the file has: the host that serves the policy, and where its reports go.
 OF_THE_ZONE = ("_mta-sts.", "_smtp._tls.")
 
+PURPOSES = {
+    "v=spf1": "SPF",
+    "v=DMARC1": "DMARC",
+    "v=DKIM1": "DKIM",
+    "v=STSv1": "MTA-STS",
+    "v=TLSRPTv1": "TLS-RPT",
+}
+
 
 @dataclass(frozen=True)
 class Record:
@@ -23,6 +31,12 @@ class Record:
     type: str
     name: str
     content: str = ""
+
+    @property
+    def purpose(self) -> str:
+        """What a TXT record is for, in a word."""
+        found = [purpose for start, purpose in PURPOSES.items() if self.content.startswith(start)]
+        return found[0] if found else ""
 
 
 @dataclass(frozen=True)

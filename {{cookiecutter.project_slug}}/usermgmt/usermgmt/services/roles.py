@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_domain
-from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, utc_now
+from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Domain, utc_now
 from usermgmt.problems import Collector, Missing, Problem, Refused
-from usermgmt.services.audit import Actor, record
+from usermgmt.services.audit import Actor, record, refuse_outdated
 from usermgmt.services.directory import find_domain
 
 
@@ -22,11 +22,8 @@ def refuse_without_owner(session: Session, admin: Admin) -> None:
         raise Refused(Problem("email", admin.email, wrong, instead))
 
 
-def set_domains(session: Session, actor: Actor, email: str, names: Iterable[str]) -> Admin:
-    """Let an admin administer these domains only; with no names, everything. Raises Missing or Refused."""
-    admin = session.scalar(select(Admin).where(Admin.email == parse_address(email, "email")))
-    if admin is None:
-        raise Missing(Problem("email", email, "There is no such admin.", "Use `admin add` to create one."))
+def find_domains(session: Session, names: Iterable[str]) -> list[Domain]:
+    """The domains with these names; raises Refused for all that are not here."""
     wrong, found = Collector(), []
     for name in names:
         with wrong:
@@ -37,11 +34,40 @@ def set_domains(session: Session, actor: Actor, email: str, names: Iterable[str]
                 )
             found.append(domain)
     wrong.check()
-    before = [domain.name for domain in admin.domains]
-    if found:
-        refuse_without_owner(session, admin)
-    admin.role, admin.domains = (DOMAIN_ADMIN if found else OWNER), found
-    admin.sessions_ended_at = utc_now()
-    after = [domain.name for domain in found]
-    record(session, actor, "admin.domains", admin.email, before=before, after=after)
+    return found
+
+
+def set_domains(session: Session, actor: Actor, email: str, names: Iterable[str]) -> Admin:
+    """Let an admin administer these domains only; with no names, everything. Raises Missing or Refused."""
+    admin = session.scalar(select(Admin).where(Admin.email == parse_address(email, "email")))
+    if admin is None:
+        raise Missing(Problem("email", email, "There is no such admin.", "Use `admin add` to create one."))
+    found = find_domains(session, names)
+    give(session, actor, admin, DOMAIN_ADMIN if found else OWNER, found)
     return admin
+
+
+def set_role(
+    session: Session, actor: Actor, admin: Admin, role: str, names: Iterable[str], seen: int | None = None
+) -> None:
+    """Make somebody an owner, or an admin of these domains. Raises Refused or Conflict."""
+    if role not in (OWNER, DOMAIN_ADMIN):
+        wrong, instead = "There is no such role.", "Choose one from the list."
+        raise Refused(Problem("role", role, wrong, instead))
+    found = find_domains(session, names) if role == DOMAIN_ADMIN else []
+    if role == DOMAIN_ADMIN and not found:
+        wrong, instead = "No domain is chosen.", "Choose at least one, or make this admin an owner."
+        raise Refused(Problem("domain", "", wrong, instead))
+    refuse_outdated("version", admin.email, admin.version, seen)
+    give(session, actor, admin, role, found)
+
+
+def give(session: Session, actor: Actor, admin: Admin, role: str, domains: list[Domain]) -> None:
+    """Write role and domains, and end the admin's sessions; nothing if they are so already."""
+    before, after = [domain.name for domain in admin.domains], [domain.name for domain in domains]
+    if (admin.role, sorted(before)) == (role, sorted(after)):
+        return
+    if role != OWNER:
+        refuse_without_owner(session, admin)
+    admin.role, admin.domains, admin.sessions_ended_at = role, domains, utc_now()
+    record(session, actor, "admin.domains", admin.email, before=before, after=after)

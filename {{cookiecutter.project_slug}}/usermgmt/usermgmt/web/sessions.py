@@ -53,6 +53,7 @@ ROUTES = {
     "admins.show": "admin.manage",
     "admins.add": "admin.manage",
     "admins.show_one": "admin.manage",
+    "admins.change_role": "admin.manage",
     "admins.reset": "admin.manage",
     "admins.delete": "admin.manage",
     "audit.show": "audit.list",

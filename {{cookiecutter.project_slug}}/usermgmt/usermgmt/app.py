@@ -9,6 +9,7 @@ from flask import Flask, has_request_context, request
 from sqlalchemy.exc import DBAPIError
 
 from usermgmt.addresses import readable_domain
+from usermgmt.api import start as api
 from usermgmt.database import Database
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.passwords import Hasher
@@ -85,7 +86,7 @@ def create_app(settings: Settings) -> Flask:
         audit,
     ):
         app.register_blueprint(module.blueprint)
-    for module in (i18n, headers, errors):
+    for module in (api, i18n, headers, errors):
         module.init_app(app)
     prepare_first_admin(app, parts)
     # Flask's own way to wrap an application is to replace this method.

@@ -6,7 +6,7 @@ this: what they do with their own account is in services/self_service.py.
 
 from __future__ import annotations
 
-from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Domain, Mailbox
+from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, ApiToken, Domain, Mailbox
 
 Account = Admin | Mailbox
 Thing = Domain | Mailbox | Alias
@@ -35,15 +35,35 @@ ACTIONS = {
     "alias.switch": ADMINS,
     "alias.delete": ADMINS,
     "admin.manage": OWNERS,
+    "token.manage": OWNERS,
     "audit.list": OWNERS,
 }
 
+#: What is about the whole server: a token of one domain may not do it.
+WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage", "audit.list"})
+#: What a token may be given: reading a kind of things, or changing it, which includes reading. Admins and
+#: tokens have none: a program that could make them could give itself everything.
+SCOPES = tuple(f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias") for verb in ("read", "write"))
+SCOPES += ("audit:read",)
 
-def scope(account: Account | None) -> frozenset[int] | None:
-    """The ids of the domains that the account administers; None for all of them."""
+
+def covers(token: ApiToken, action: str) -> bool:
+    """Whether an action is within a token's scopes."""
+    kind, _, verb = action.partition(".")
+    words = token.scopes.split()
+    if token.domain_id is not None and action in WHOLE_SERVER:
+        return False
+    return f"{kind}:write" in words or (verb == "list" and f"{kind}:read" in words)
+
+
+def scope(account: Account | None, token: ApiToken | None = None) -> frozenset[int] | None:
+    """The ids of the domains that the account, with its token, administers; None for all of them."""
     if not isinstance(account, Admin):
         return frozenset()
-    return None if account.role == OWNER else frozenset(domain.id for domain in account.domains)
+    domains = None if account.role == OWNER else frozenset(domain.id for domain in account.domains)
+    if token is None or token.domain_id is None:
+        return domains
+    return frozenset({token.domain_id} if domains is None else {token.domain_id} & domains)
 
 
 def domain_of_thing(thing: Thing) -> int:
@@ -51,11 +71,18 @@ def domain_of_thing(thing: Thing) -> int:
     return thing.id if isinstance(thing, Domain) else thing.domain_id
 
 
-def may(account: Account | None, action: str, thing: Thing | None = None) -> bool:
-    """Whether the account may do `action`, to `thing` if it is about one. Nobody may what has no row."""
+def may(
+    account: Account | None, action: str, thing: Thing | None = None, token: ApiToken | None = None
+) -> bool:
+    """Whether the account may do `action`, to `thing` if it is about one. Nobody may what has no row.
+
+    With a token of a program: what its scopes say, and never more than the account itself.
+    """
     if not isinstance(account, Admin) or not account.active:
         return False
     if account.role not in ACTIONS.get(action, frozenset()):
         return False
-    domains = scope(account)
+    if token is not None and not covers(token, action):
+        return False
+    domains = scope(account, token)
     return thing is None or domains is None or domain_of_thing(thing) in domains

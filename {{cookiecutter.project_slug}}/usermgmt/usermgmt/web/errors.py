@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, make_response, render_template
+from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from usermgmt.api import problems
 from usermgmt.problems import Missing
 from usermgmt.web.sessions import identify
 
@@ -30,13 +31,19 @@ TEXTS = {
 
 
 def error_page(status: int) -> Response:
-    """The page for a status."""
+    """The page for a status; programs get a document of their own."""
+    if request.path.startswith(problems.PREFIX):
+        return timed(problems.answer(status))
     title, advice = TEXTS.get(status, TEXTS[500])
     if status < 500:
         # Whoever is logged in keeps the navigation also where no page is.
         identify()
-    response = make_response(render_template("error.html", title=title, advice=advice), status)
-    if status == 503:
+    return timed(make_response(render_template("error.html", title=title, advice=advice), status))
+
+
+def timed(response: Response) -> Response:
+    """The answer, with the time to wait if that helps."""
+    if response.status_code == 503:
         response.headers["Retry-After"] = RETRY_SECONDS
     return response
 
@@ -51,6 +58,10 @@ def on_database_error(error: Exception) -> Response:
 def on_http_error(error: HTTPException) -> Response | HTTPException:
     """Everything that Flask refuses by itself; redirects pass."""
     status = error.code or 500
+    # What webargs says of the form of a request.
+    messages = (getattr(error, "data", None) or {}).get("messages")
+    if messages and status == 422:
+        return problems.answer(status, list(problems.of_form(messages)))
     return error if status < 400 else error_page(status)
 
 

@@ -1,0 +1,75 @@
+"""Aliases: each destination of one is a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from usermgmt.api import schemas
+from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
+from usermgmt.models import Alias
+from usermgmt.services import aliases
+from usermgmt.web.context import database
+
+Found = tuple[Alias, dict[str, str]]
+
+
+@blueprint.get("/aliases")
+@blueprint.arguments(schemas.Page, location="query")
+@blueprint.response(200, schemas.listed(schemas.Alias))
+def list_aliases(query: dict[str, Any]) -> dict[str, Any]:
+    """A page of 50 sources with all their destinations; `total` counts sources."""
+    with database().transaction() as db:
+        rows, total = aliases.list_aliases(db, query["q"], query["page"], permitted())
+    items = [alias for row in rows for alias in row.destinations]
+    return {"total": total, "page": query["page"], "items": items}
+
+
+@blueprint.post("/aliases")
+@blueprint.arguments(schemas.NewAlias)
+@blueprint.response(201, schemas.Alias(many=True))
+def add_alias(body: dict[str, Any]) -> list[Alias]:
+    """Forward mail of an address, or of the rest of a domain."""
+    with database().transaction() as db:
+        return aliases.add_alias(db, actor(), body["source"], "\n".join(body["destinations"]))
+
+
+@blueprint.get("/aliases/<int:alias_id>")
+@blueprint.response(200, schemas.Alias)
+def get_alias(alias_id: int) -> Found:
+    """One destination."""
+    with database().transaction() as db:
+        alias = aliases.get_alias(db, alias_id)
+    return alias, tagged(alias.version)
+
+
+def switch(alias_id: int, active: bool) -> Found:
+    """Enable or disable."""
+    with database().transaction() as db:
+        alias = aliases.get_alias(db, alias_id)
+        expect(alias.version, alias.source)
+        aliases.set_alias_active(db, actor(), alias_id, active)
+    return alias, tagged(alias.version)
+
+
+@blueprint.post("/aliases/<int:alias_id>/enable")
+@blueprint.response(200, schemas.Alias)
+def enable_alias(alias_id: int) -> Found:
+    """Forward to this destination again."""
+    return switch(alias_id, True)
+
+
+@blueprint.post("/aliases/<int:alias_id>/disable")
+@blueprint.response(200, schemas.Alias)
+def disable_alias(alias_id: int) -> Found:
+    """Forward to this destination no more."""
+    return switch(alias_id, False)
+
+
+@blueprint.delete("/aliases/<int:alias_id>")
+@blueprint.response(204)
+def delete_alias(alias_id: int) -> None:
+    """Delete one destination."""
+    with database().transaction() as db:
+        alias = aliases.get_alias(db, alias_id)
+        expect(alias.version, alias.source)
+        aliases.delete_alias(db, actor(), alias_id)

@@ -1,0 +1,20 @@
+"""The audit log, to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from usermgmt.api import schemas
+from usermgmt.api.access import blueprint
+from usermgmt.services import audit_search
+from usermgmt.web.context import database
+
+
+@blueprint.get("/audit")
+@blueprint.arguments(schemas.AuditPage, location="query")
+@blueprint.response(200, schemas.listed(schemas.AuditEntry))
+def list_audit(query: dict[str, Any]) -> dict[str, Any]:
+    """A page of it, newest first."""
+    with database().transaction() as db:
+        rows, total = audit_search.find(db, query["q"], query["action"], query["page"])
+    return {"total": total, "page": query["page"], "items": rows}

@@ -1,0 +1,98 @@
+"""Domains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from usermgmt.api import schemas
+from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
+from usermgmt.models import Domain
+from usermgmt.quota import format_quota
+from usermgmt.services import domains
+from usermgmt.services.mailboxes import PAGE
+from usermgmt.web.context import database
+
+Found = tuple[Domain, dict[str, str]]
+
+
+@blueprint.get("/domains")
+@blueprint.arguments(schemas.Page, location="query")
+@blueprint.response(200, schemas.listed(schemas.Domain))
+def list_domains(query: dict[str, Any]) -> dict[str, Any]:
+    """A page of the domains."""
+    wanted = query["q"].strip().lower()
+    with database().transaction() as db:
+        rows = [row.domain for row in domains.list_domains(db, permitted()) if wanted in row.domain.name]
+    start = (query["page"] - 1) * PAGE
+    return {"total": len(rows), "page": query["page"], "items": rows[start : start + PAGE]}
+
+
+@blueprint.post("/domains")
+@blueprint.arguments(schemas.NewDomain)
+@blueprint.response(201, schemas.Domain)
+def add_domain(body: dict[str, Any]) -> Found:
+    """Accept mail for a domain."""
+    with database().transaction() as db:
+        domain = domains.add_domain(db, actor(), body["name"])
+    return domain, tagged(domain.version)
+
+
+@blueprint.get("/domains/<int:domain_id>")
+@blueprint.response(200, schemas.Domain)
+def get_domain(domain_id: int) -> Found:
+    """One domain."""
+    with database().transaction() as db:
+        domain = domains.get_domain(db, domain_id)
+    return domain, tagged(domain.version)
+
+
+@blueprint.patch("/domains/<int:domain_id>")
+@blueprint.arguments(schemas.DomainChange)
+@blueprint.response(200, schemas.Domain)
+def change_domain(body: dict[str, Any], domain_id: int) -> Found:
+    """Change limits; what is left out stays."""
+    with database().transaction() as db:
+        domain = domains.get_domain(db, domain_id)
+        expect(domain.version, domain.name)
+        quota = domain.default_quota_bytes
+        now = {
+            "default_quota": format_quota(quota) if quota else None,
+            "most_mailboxes": domain.most_mailboxes,
+            "most_aliases": domain.most_aliases,
+        }
+        after = {name: "" if value is None else str(value) for name, value in (now | body).items()}
+        domain = domains.change_domain(db, actor(), domain_id, **after)
+    return domain, tagged(domain.version)
+
+
+def switch(domain_id: int, active: bool) -> Found:
+    """Enable or disable."""
+    with database().transaction() as db:
+        domain = domains.get_domain(db, domain_id)
+        expect(domain.version, domain.name)
+        domains.set_domain_active(db, actor(), domain_id, active)
+    return domain, tagged(domain.version)
+
+
+@blueprint.post("/domains/<int:domain_id>/enable")
+@blueprint.response(200, schemas.Domain)
+def enable_domain(domain_id: int) -> Found:
+    """Accept its mail again."""
+    return switch(domain_id, True)
+
+
+@blueprint.post("/domains/<int:domain_id>/disable")
+@blueprint.response(200, schemas.Domain)
+def disable_domain(domain_id: int) -> Found:
+    """Refuse its mail, and the log-ins of its mailboxes."""
+    return switch(domain_id, False)
+
+
+@blueprint.delete("/domains/<int:domain_id>")
+@blueprint.response(204)
+def delete_domain(domain_id: int) -> None:
+    """Delete a domain that holds nothing."""
+    with database().transaction() as db:
+        domain = domains.get_domain(db, domain_id)
+        expect(domain.version, domain.name)
+        domains.delete_domain(db, actor(), domain_id)

@@ -1,0 +1,132 @@
+"""Mailboxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from usermgmt.api import schemas
+from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
+from usermgmt.models import Mailbox
+from usermgmt.passwords import generate_password
+from usermgmt.quota import format_quota
+from usermgmt.services import mailboxes, removal
+from usermgmt.web.context import database, parts
+
+Found = tuple[Mailbox, dict[str, str]]
+FoundWithPassword = tuple[dict[str, Any], dict[str, str]]
+
+
+@blueprint.get("/mailboxes")
+@blueprint.arguments(schemas.MailboxPage, location="query")
+@blueprint.response(200, schemas.listed(schemas.Mailbox))
+def list_mailboxes(query: dict[str, Any]) -> dict[str, Any]:
+    """A page of the mailboxes."""
+    with database().transaction() as db:
+        rows, total = mailboxes.list_mailboxes(db, query["q"], query["page"], query["deleted"], permitted())
+    return {"total": total, "page": query["page"], "items": rows}
+
+
+def with_password(mailbox: Mailbox, password: str | None) -> FoundWithPassword:
+    """The mailbox, and its password if it was generated here."""
+    return {"mailbox": mailbox, "password": password}, tagged(mailbox.version)
+
+
+@blueprint.post("/mailboxes")
+@blueprint.arguments(schemas.NewMailbox)
+@blueprint.response(201, schemas.MailboxWithPassword)
+def add_mailbox(body: dict[str, Any]) -> FoundWithPassword:
+    """Create a mailbox."""
+    generated = generate_password() if body["password"] is None else None
+    new = mailboxes.prepare_mailbox(
+        parts().hasher, body["email"], generated or body["password"], body["quota"], body["display_name"]
+    )
+    with database().transaction() as db:
+        mailbox = mailboxes.add_prepared(db, actor(), new)
+    return with_password(mailbox, generated)
+
+
+@blueprint.get("/mailboxes/<int:mailbox_id>")
+@blueprint.response(200, schemas.Mailbox)
+def get_mailbox(mailbox_id: int) -> Found:
+    """One mailbox."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+    return mailbox, tagged(mailbox.version)
+
+
+@blueprint.patch("/mailboxes/<int:mailbox_id>")
+@blueprint.arguments(schemas.MailboxChange)
+@blueprint.response(200, schemas.Mailbox)
+def change_mailbox(body: dict[str, Any], mailbox_id: int) -> Found:
+    """Change quota and name; what is left out stays."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+        expect(mailbox.version, mailbox.email)
+        quota = body.get("quota", format_quota(mailbox.quota_bytes))
+        name = body.get("display_name", mailbox.display_name)
+        mailboxes.change_details(db, actor(), mailbox_id, quota, name)
+    return mailbox, tagged(mailbox.version)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/password")
+@blueprint.arguments(schemas.NewPassword)
+@blueprint.response(200, schemas.MailboxWithPassword)
+def set_mailbox_password(body: dict[str, Any], mailbox_id: int) -> FoundWithPassword:
+    """Set a new password; the old one and every open session end."""
+    generated = generate_password() if body["password"] is None else None
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+        expect(mailbox.version, mailbox.email)
+        password = generated or body["password"]
+        mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
+    return with_password(mailbox, generated)
+
+
+def switch(mailbox_id: int, active: bool) -> Found:
+    """Enable or disable."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+        expect(mailbox.version, mailbox.email)
+        mailboxes.set_mailbox_active(db, actor(), mailbox_id, active)
+    return mailbox, tagged(mailbox.version)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/enable")
+@blueprint.response(200, schemas.Mailbox)
+def enable_mailbox(mailbox_id: int) -> Found:
+    """Let it receive and log in again."""
+    return switch(mailbox_id, True)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/disable")
+@blueprint.response(200, schemas.Mailbox)
+def disable_mailbox(mailbox_id: int) -> Found:
+    """Refuse its mail and its log-ins; its mail stays."""
+    return switch(mailbox_id, False)
+
+
+@blueprint.delete("/mailboxes/<int:mailbox_id>")
+@blueprint.response(204)
+def delete_mailbox(mailbox_id: int) -> None:
+    """Delete a mailbox; for 30 days it can be restored."""
+    with database().transaction() as db:
+        mailbox = mailboxes.get_mailbox(db, mailbox_id)
+        expect(mailbox.version, mailbox.email)
+        removal.delete_mailbox(db, actor(), mailbox_id)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/restore")
+@blueprint.response(200, schemas.Mailbox)
+def restore_mailbox(mailbox_id: int) -> Found:
+    """Undo that it was deleted, with its mail."""
+    with database().transaction() as db:
+        mailbox = removal.restore_mailbox(db, actor(), mailbox_id)
+    return mailbox, tagged(mailbox.version)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/erase")
+@blueprint.response(204)
+def erase_mailbox(mailbox_id: int) -> None:
+    """Delete a deleted mailbox for good: its address is free, its mail on disk stays."""
+    with database().transaction() as db:
+        removal.erase_mailbox(db, actor(), mailbox_id)

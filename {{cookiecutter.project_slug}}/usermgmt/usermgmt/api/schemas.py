@@ -1,0 +1,158 @@
+"""The forms of the API. A field that is not here is refused, so nothing can be set by guessing its name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from usermgmt.quota import format_quota
+
+ADDRESS = validate.Length(max=320)
+SHORT = validate.Length(max=200)
+
+
+class Moment(fields.DateTime):
+    """A time of the database, which is UTC without saying so."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        known = value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+        return super()._serialize(known, attr, obj, **kwargs)
+
+
+class Strict(Schema):
+    """Something that a program sends."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Row(Schema):
+    """What all things have."""
+
+    id = fields.Integer(dump_only=True)
+    active = fields.Boolean()
+    version = fields.Integer(metadata={"description": "Also the ETag; send it back as If-Match."})
+
+
+class Domain(Row):
+    """A domain."""
+
+    name = fields.String()
+    created_at = Moment()
+    default_quota_bytes = fields.Integer(allow_none=True)
+    most_mailboxes = fields.Integer(allow_none=True)
+    most_aliases = fields.Integer(allow_none=True)
+
+
+class NewDomain(Strict):
+    """A domain to add."""
+
+    name = fields.String(required=True, validate=ADDRESS)
+
+
+class DomainChange(Strict):
+    """What to change of a domain; null is no limit."""
+
+    default_quota = fields.String(allow_none=True, validate=SHORT)
+    most_mailboxes = fields.Integer(allow_none=True, strict=True)
+    most_aliases = fields.Integer(allow_none=True, strict=True)
+
+
+class Mailbox(Row):
+    """A mailbox."""
+
+    email = fields.String()
+    display_name = fields.String()
+    quota = fields.Function(lambda row: format_quota(row.quota_bytes), metadata={"type": "string"})
+    quota_bytes = fields.Integer()
+    two_factor = fields.Boolean()
+    created_at = Moment()
+    deleted_at = Moment(allow_none=True)
+    last_login_at = Moment(allow_none=True)
+
+
+class NewMailbox(Strict):
+    """A mailbox to add; without a password, one is generated and in the answer, this once."""
+
+    email = fields.String(required=True, validate=ADDRESS)
+    password = fields.String(load_default=None, allow_none=True, validate=SHORT)
+    quota = fields.String(load_default="", validate=SHORT)
+    display_name = fields.String(load_default="", validate=SHORT)
+
+
+class MailboxChange(Strict):
+    """What to change of a mailbox."""
+
+    quota = fields.String(validate=SHORT)
+    display_name = fields.String(validate=SHORT)
+
+
+class NewPassword(Strict):
+    """A password; without one, one is generated and in the answer, this once."""
+
+    password = fields.String(load_default=None, allow_none=True, validate=SHORT)
+
+
+class MailboxWithPassword(Schema):
+    """A mailbox with the password that was generated for it, if one was."""
+
+    mailbox = fields.Nested(Mailbox)
+    password = fields.String(allow_none=True)
+
+
+class Alias(Row):
+    """One destination of an alias."""
+
+    source = fields.String()
+    destination = fields.String()
+    created_at = Moment()
+
+
+class NewAlias(Strict):
+    """Destinations to add to an alias, which is made if there is none; `@domain` is its catch-all."""
+
+    source = fields.String(required=True, validate=ADDRESS)
+    destinations = fields.List(
+        fields.String(validate=ADDRESS), required=True, validate=validate.Length(1, 100)
+    )
+
+
+class AuditEntry(Schema):
+    """Who did what to which subject."""
+
+    id = fields.Integer()
+    at = Moment()
+    actor = fields.String()
+    action = fields.String()
+    subject = fields.String()
+    detail = fields.Dict()
+    client_address = fields.String()
+
+
+class Page(Schema):
+    """Which part of a list is wanted; a page has 50 rows."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
+    q = fields.String(load_default="", validate=ADDRESS, metadata={"description": "Text anywhere in it."})
+
+
+class MailboxPage(Page):
+    """Of mailboxes, also the deleted ones that can be restored."""
+
+    deleted = fields.Boolean(load_default=False)
+
+
+class AuditPage(Page):
+    """Of the audit log."""
+
+    action = fields.String(load_default="", validate=validate.Length(max=64))
+
+
+def listed(inner: type[Schema]) -> Schema:
+    """The form of a page of a list, and how many there are in all."""
+    rows = fields.List(fields.Nested(inner))
+    return Schema.from_dict(
+        {"total": fields.Integer(), "page": fields.Integer(), "items": rows}, name=f"{inner.__name__}List"
+    )()

@@ -161,6 +161,8 @@ def test_a_domain_and_an_alias_are_disabled_and_deleted(filled: Browser, web_dat
 def test_every_form_is_refused_without_its_token(filled: Browser, app: Flask, web_database: Database) -> None:
     before = last_action(web_database)
     posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
+    # The API takes no cookie, so no other site can use one.
+    posts = [rule for rule in posts if not rule.endpoint.startswith("api.")]
     assert len(posts) > 30
     for rule in posts:
         path = re.sub(r"<int:\w+>", "1", rule.rule)

@@ -69,6 +69,8 @@ def pages(app: Flask) -> list[tuple[str, str, str]]:
 def number_in(database: Database, name: str, domain: str) -> int:
     """The number of the domain, or of its mailbox or alias; of an admin it is the one of the first domain."""
     with database.transaction() as session:
+        if name == "token_id":
+            return 1
         if name == "admin_id":
             return session.scalars(select(Admin.id).where(Admin.email == DOMAIN_ADMIN_EMAIL)).one()
         found = session.scalars(select(Domain).where(Domain.name == domain)).one()

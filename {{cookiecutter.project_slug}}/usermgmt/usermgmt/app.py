@@ -33,6 +33,7 @@ from usermgmt.web import (
     mailboxes,
     overview,
     security,
+    tokens,
 )
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> Flask:
         aliases,
         admins,
         audit,
+        tokens,
     ):
         app.register_blueprint(module.blueprint)
     for module in (api, i18n, headers, errors):

@@ -19,11 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
+from usermgmt.cli_programs import api, token
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.models import Admin, Alias, Domain, Mailbox
-from usermgmt.passwords import Hasher
+from usermgmt.passwords import Hasher, generate_password
 from usermgmt.problems import Missing, Problem, Refused
 from usermgmt.quota import DEFAULT
 from usermgmt.services import admins, aliases, directory, domains, mailboxes, removal, roles
@@ -189,17 +190,22 @@ def admin() -> None:
 
 @admin.command("add")
 @click.argument("email")
-@PASSWORD_STDIN
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--generate", is_flag=True, help="Generate a password and print it, this once.")
 @IF_MISSING
-def admin_add(email: str, password_stdin: bool, if_missing: bool) -> None:
-    """Let EMAIL log in."""
-    password = read_password()
+def admin_add(email: str, password_stdin: bool, generate: bool, if_missing: bool) -> None:
+    """Let EMAIL log in, as an owner."""
+    if password_stdin is generate or (generate and if_missing):
+        raise click.UsageError("use either --password-stdin or --generate, the latter without --if-missing")
+    password = generate_password() if generate else read_password()
     add(
         f"admin {email}",
         if_missing,
         lambda session: admins.find_admin(session, parse_address(email, "email")) is not None,
         lambda session: admins.add_admin(session, COMMAND_LINE, hasher(), email, password),
     )
+    if generate:
+        click.echo(password)
 
 
 @admin.command("reset")
@@ -265,6 +271,10 @@ def list_all(as_json: bool) -> None:
             state = "" if row["active"] else "  (disabled)"
             names = [str(row[key]) for key in ("name", "email", "source", "destination") if row.get(key)]
             click.echo("  " + "  ".join(names) + state)
+
+
+cli.add_command(token)
+cli.add_command(api)
 
 
 def main() -> None:

@@ -54,14 +54,14 @@ def change_domain(body: dict[str, Any], domain_id: int) -> Found:
     with database().transaction() as db:
         domain = domains.get_domain(db, domain_id)
         expect(domain.version, domain.name)
-        quota = domain.default_quota_bytes
+        given = domain.default_quota_bytes
         now = {
-            "default_quota": format_quota(quota) if quota else None,
+            "default_quota": format_quota(given) if given else None,
             "most_mailboxes": domain.most_mailboxes,
             "most_aliases": domain.most_aliases,
         }
-        after = {name: "" if value is None else str(value) for name, value in (now | body).items()}
-        domain = domains.change_domain(db, actor(), domain_id, **after)
+        quota, mailboxes, aliases = ("" if value is None else str(value) for value in (now | body).values())
+        domains.change_domain(db, actor(), domain_id, quota, mailboxes, aliases)
     return domain, tagged(domain.version)
 
 

@@ -45,6 +45,8 @@ ACTIONS = {
     "second-factor.add": "Authenticator app added",
     "second-factor.delete": "Authenticator app removed",
     "second-factor.reset": "Second factor turned off by an admin",
+    "token.add": "API token made",
+    "token.revoke": "API token revoked",
 }
 blueprint = protected("overview", __name__)
 

@@ -56,6 +56,9 @@ ROUTES = {
     "admins.change_role": "admin.manage",
     "admins.reset": "admin.manage",
     "admins.delete": "admin.manage",
+    "tokens.show": "token.manage",
+    "tokens.add": "token.manage",
+    "tokens.revoke": "token.manage",
     "audit.show": "audit.list",
     "audit.export": "audit.list",
 }

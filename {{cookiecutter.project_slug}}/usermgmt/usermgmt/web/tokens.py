@@ -1,0 +1,59 @@
+"""The page of API tokens."""
+
+from __future__ import annotations
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from usermgmt.models import Admin
+from usermgmt.permissions import SCOPES
+from usermgmt.problems import Problem, Refused
+from usermgmt.services import domains, tokens
+from usermgmt.web.context import actor, current_account, database, tell
+from usermgmt.web.sessions import protected
+
+blueprint = protected("tokens", __name__)
+Page = str | Response | tuple[str, int]
+#: What the form offers: a token without an end is forgotten.
+DAYS = "365"
+
+
+def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The list with the form to make one."""
+    with database().transaction() as db:
+        rows = tokens.list_tokens(db)
+        names = [row.domain.name for row in domains.list_domains(db)]
+    form, chosen = {"days": DAYS, **request.form}, request.form.getlist("scopes")
+    return render_template(
+        "tokens.html", rows=rows, domains=names, scopes=SCOPES, chosen=chosen, problems=problems, form=form
+    ), status
+
+
+@blueprint.get("/tokens")
+def show() -> Page:
+    """All tokens."""
+    return page([])
+
+
+@blueprint.post("/tokens")
+def add() -> Page:
+    """Make a token of one's own; it is on the answer and nowhere else."""
+    form = request.form
+    try:
+        with database().transaction() as db:
+            me = db.get_one(Admin, current_account().id)
+            scopes = form.getlist("scopes")
+            name, domain, days = (form.get(field, "") for field in ("name", "domain", "days"))
+            made = tokens.add_token(db, actor(), me, name, scopes, domain, days)
+    except Refused as refusal:
+        return page(refusal.problems, 422)
+    return render_template("secrets_shown.html", secrets=[made], what="token", name=name), 201
+
+
+@blueprint.post("/tokens/<int:token_id>/delete")
+def revoke(token_id: int) -> Response:
+    """End a token."""
+    with database().transaction() as db:
+        name = tokens.revoke_token(db, actor(), token_id)
+    tell("The token {name} was revoked.", name=name)
+    return redirect(url_for("tokens.show"), 303)

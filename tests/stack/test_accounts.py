@@ -109,6 +109,39 @@ def test_a_mail_program_uses_an_app_password_and_with_two_factor_no_other(
             Mailbox(address, stack.info, password).imap.noop()
 
 
+LAST_LOGIN = "SELECT last_login_at FROM mailboxes WHERE email = @who"
+FORGET = "UPDATE mailboxes SET last_login_at = NULL WHERE email = @who"
+
+
+def test_a_log_in_is_noted_within_two_seconds_and_a_wrong_password_is_not(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    person = mailboxes.new()
+    who = {"who": person.address}
+    stack.sql(FORGET, **who)
+    with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+        Mailbox(person.address, stack.info, "not the password").imap.noop()
+    assert stack.sql(LAST_LOGIN, **who) == "NULL"
+    assert Mailbox(person.address, stack.info).imap.noop()[0] == "OK"
+    eventually(lambda: stack.sql(LAST_LOGIN, **who) != "NULL", 2)
+    stack.sql(FORGET, **who)
+    person.send(message("by SMTP", sender=person.address, received=False), person.address)
+    eventually(lambda: stack.sql(LAST_LOGIN, **who) != "NULL", 2)
+
+
+def test_who_cannot_be_noted_gets_in_all_the_same(stack: Stack, mailboxes: Mailboxes) -> None:
+    person = mailboxes.new()
+    digest = hashlib.sha256(APP_PASSWORD.encode()).hexdigest()
+    stack.sql("DELETE FROM app_passwords WHERE password_hash = @digest", digest=digest)
+    stack.sql(INSERT, who=person.address, digest=digest)
+    stack.sql("SET GLOBAL read_only = 1")
+    try:
+        for password in (PASSWORD, APP_PASSWORD):
+            assert Mailbox(person.address, stack.info, password).imap.noop()[0] == "OK"
+    finally:
+        stack.sql("SET GLOBAL read_only = 0")
+
+
 def test_an_address_that_is_used_again_shows_nothing_of_the_old_mail(
     stack: Stack, mailboxes: Mailboxes
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from datetime import timedelta
 
 import pyotp
 import pytest
@@ -80,6 +81,15 @@ def test_the_owner_of_a_mailbox_sees_the_account_and_nothing_else(anna: Browser)
 
 
 @pytest.mark.parametrize("what", ["disabled", "domain off", "deleted"])
+def test_a_log_in_is_noted_and_nobody_who_edits_the_mailbox_meanwhile_is_refused(
+    anna: Browser, web_database: Database
+) -> None:
+    with web_database.transaction() as session:
+        mailbox = session.scalars(select(Mailbox).where(Mailbox.email == ANNA)).one()
+    assert mailbox.last_login_at and utc_now() - mailbox.last_login_at < timedelta(minutes=1)
+    assert mailbox.version == 1
+
+
 def test_an_account_that_is_off_cannot_log_in_and_loses_its_sessions(
     anna: Browser, app: Flask, web_database: Database, what: str
 ) -> None:

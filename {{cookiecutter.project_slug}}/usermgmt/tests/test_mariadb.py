@@ -90,6 +90,7 @@ def allowed(connection: Connection, sql: str) -> bool:
         ("dovecot", "SELECT 1 FROM aliases", False),
         ("dovecot", "SELECT 1 FROM admins", False),
         ("dovecot", "UPDATE mailboxes SET active = 0", False),
+        ("dovecot", "UPDATE mailboxes SET last_login_at = UTC_TIMESTAMP(6) WHERE email = 'x'", True),
         ("usermgmt", "SELECT * FROM audit_log", True),
         ("usermgmt", "UPDATE audit_log SET actor = 'x'", False),
         ("usermgmt", "DELETE FROM audit_log", False),

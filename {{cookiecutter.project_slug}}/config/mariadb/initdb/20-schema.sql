@@ -340,3 +340,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON web_sessions TO usermgmt;
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_tokens TO usermgmt;
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+GRANT SELECT (last_login_at), UPDATE (last_login_at) ON mailboxes TO dovecot;
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';

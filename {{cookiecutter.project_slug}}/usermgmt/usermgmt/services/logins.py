@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
 from usermgmt.database import Database
-from usermgmt.models import Admin, LoginAttempt, utc_now
+from usermgmt.models import Admin, LoginAttempt, Mailbox, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.services.accounts import Account, authenticate
@@ -160,8 +160,12 @@ def log_in(
 
 
 def finish(session: Session, attempt: int, account: Account, client_address: str) -> None:
-    """Everything was right."""
+    """Everything was right. Dovecot does the same for mail programs (config/dovecot/dovecot.conf)."""
     note_outcome(session, attempt, SUCCESS)
+    if isinstance(account, Mailbox):
+        # Not by the object: whoever edits the mailbox meanwhile is in nobody's way (its version stays).
+        now = {"last_login_at": utc_now(), "updated_at": Mailbox.updated_at}
+        session.execute(update(Mailbox).where(Mailbox.id == account.id).values(now))
     log.info("login.success for %r from %s", account.email, client_address or "-")
 
 

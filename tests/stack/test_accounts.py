@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, message
-from tests.stack.stack import Stack
+from tests.stack.stack import Stack, eventually
 
 pytestmark = pytest.mark.parametrize("stack", ["default answers"], indirect=True)
 

@@ -80,7 +80,6 @@ def test_the_owner_of_a_mailbox_sees_the_account_and_nothing_else(anna: Browser)
     assert anna.post("/mailboxes/2/password", password_kind="generated").status_code == 403
 
 
-@pytest.mark.parametrize("what", ["disabled", "domain off", "deleted"])
 def test_a_log_in_is_noted_and_nobody_who_edits_the_mailbox_meanwhile_is_refused(
     anna: Browser, web_database: Database
 ) -> None:
@@ -90,6 +89,7 @@ def test_a_log_in_is_noted_and_nobody_who_edits_the_mailbox_meanwhile_is_refused
     assert mailbox.version == 1
 
 
+@pytest.mark.parametrize("what", ["disabled", "domain off", "deleted"])
 def test_an_account_that_is_off_cannot_log_in_and_loses_its_sessions(
     anna: Browser, app: Flask, web_database: Database, what: str
 ) -> None:

@@ -168,6 +168,31 @@ def new_mailbox(page: Page, name: str) -> str:
     return page.locator(".secret").inner_text()
 
 
+def test_somebody_new_chooses_a_password_with_a_link(browser: Browser, filled: str):
+    admin = open_view(browser, filled, VIEWS[0], java_script_enabled=False)
+    log_in(admin)
+    admin.goto("/mailboxes/new")
+    admin.locator("input[name=email]").fill("dai@example.org")
+    admin.get_by_label("Make a link").check()
+    admin.locator("article form button").click()
+    link = admin.locator(".secret").inner_text()
+    look(admin, "/link-shown", VIEWS[0])
+    admin.context.close()
+
+    page = open_view(browser, filled, VIEWS[2])
+    page.goto(link)
+    look(page, "/password", VIEWS[2])
+    page.keyboard.type("seven cold lanterns upstream")
+    page.keyboard.press("Tab")
+    page.keyboard.type("seven cold lanterns upstream")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Your password was set.")).to_be_visible()
+    page.goto(link)
+    expect(page.get_by_role("heading", name="This link does not work")).to_be_visible()
+    look(page, "/password-used", VIEWS[2])
+    page.context.close()
+
+
 def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Browser, filled: str):
     admin = open_view(browser, filled, VIEWS[0])
     log_in(admin)

@@ -24,7 +24,7 @@ DOMAIN_ADMIN_EMAIL, USER_EMAIL = "dora@elsewhere.example", "anna@own.example"
 #: What would take away what the next page needs.
 KEPT = ("/delete", "/restore", "/erase")
 #: Blueprints whose pages are for everybody, or for one's own account whoever one is.
-NOT_ADMINISTRATION = {"health", "auth", "display", "account", "security", "api", "api-docs", None}
+NOT_ADMINISTRATION = {"health", "auth", "links", "display", "account", "security", "api", "api-docs", None}
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from usermgmt.web import (
     headers,
     health,
     i18n,
+    links,
     mailboxes,
     overview,
     security,
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> Flask:
     for module in (
         health,
         auth,
+        links,
         account,
         security,
         display,

@@ -34,10 +34,8 @@ def check_own_password(hasher: Hasher, account: Account, password: str) -> None:
         raise Refused(Problem("old_password", "", wrong, instead))
 
 
-def change_own_password(
-    session: Session, actor: Actor, hasher: Hasher, account: Account, new: str, again: str
-) -> None:
-    """Set one's own password, once the old one was checked; raises Refused with every problem."""
+def set_password(hasher: Hasher, account: Account, new: str, again: str) -> None:
+    """Set a password that was typed twice; raises Refused with every problem."""
     wrong = Collector()
     with wrong:
         check_password(new, account.email)
@@ -47,6 +45,13 @@ def change_own_password(
     wrong.check()
     made = hasher.hash(new) if isinstance(account, Admin) else hasher.hash_for_mailbox(new)
     account.password_hash = made
+
+
+def change_own_password(
+    session: Session, actor: Actor, hasher: Hasher, account: Account, new: str, again: str
+) -> None:
+    """Set one's own password, once the old one was checked; raises Refused with every problem."""
+    set_password(hasher, account, new, again)
     record(session, actor, "password.change", account.email)
 
 

@@ -7,8 +7,9 @@ from werkzeug.wrappers import Response
 
 from usermgmt.models import OWNER
 from usermgmt.problems import Problem, Refused
-from usermgmt.services import admins, domains, roles
+from usermgmt.services import admins, domains, links, roles
 from usermgmt.web.context import actor, answer_to, database, form_values, parts, seen_version, tell
+from usermgmt.web.links import shown, wanted
 from usermgmt.web.mailboxes import chosen_password
 from usermgmt.web.sessions import protected
 
@@ -52,9 +53,10 @@ def add() -> Page:
             admin = admins.add_admin(db, actor(), parts().hasher, request.form.get("email", ""), password)
             db.flush()
             roles.set_role(db, actor(), admin, role, names)
+            link = links.create_link(db, actor(), admin) if wanted() else ""
     except Refused as refusal:
         return page(refusal.problems, 422)
-    return made(admin.email, password, generated)
+    return shown(admin, link) if link else made(admin.email, password, generated)
 
 
 def one_page(admin_id: int, refusal: Refused | None = None) -> tuple[str, int]:
@@ -102,10 +104,11 @@ def reset(admin_id: int) -> Page:
     try:
         with database().transaction() as db:
             email = admins.get_admin(db, admin_id).email
-            admins.reset_admin(db, actor(), parts().hasher, email, password)
+            admin = admins.reset_admin(db, actor(), parts().hasher, email, password)
+            link = links.create_link(db, actor(), admin) if wanted() else ""
     except Refused as refusal:
         return one_page(admin_id, refusal)
-    return made(email, password, generated)
+    return shown(admin, link) if link else made(email, password, generated)
 
 
 @blueprint.post("/admins/<int:admin_id>/delete")

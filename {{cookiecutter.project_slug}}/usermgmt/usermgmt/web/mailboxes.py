@@ -9,7 +9,7 @@ from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
 from usermgmt.problems import Missing, Problem, Refused
 from usermgmt.quota import format_quota
-from usermgmt.services import domains, mailboxes, removal, second_factor
+from usermgmt.services import domains, links, mailboxes, removal, second_factor
 from usermgmt.web.context import (
     actor,
     answer_to,
@@ -21,6 +21,7 @@ from usermgmt.web.context import (
     seen_version,
     tell,
 )
+from usermgmt.web.links import shown, wanted
 from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
@@ -88,8 +89,11 @@ def add() -> Page:
                 form.get("quota", ""),
                 form.get("display_name", ""),
             )
+            link = links.create_link(db, actor(), mailbox) if wanted() else ""
     except Refused as refusal:
         return new_page(refusal.problems, 422)
+    if link:
+        return shown(mailbox, link)
     if generated:
         return render_template("password_shown.html", mailbox=mailbox, password=password), 201
     tell("The mailbox {name} was added.", name=mailbox.email)
@@ -135,7 +139,12 @@ def change(mailbox_id: int) -> Page:
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/password")
 def change_password(mailbox_id: int) -> Page:
-    """Set a chosen or a generated password."""
+    """Set a chosen or a generated password, or make a link; until that is used the old password works."""
+    if wanted():
+        with database().transaction() as db:
+            mailbox = mailboxes.get_mailbox(db, mailbox_id)
+            link = links.create_link(db, actor(), mailbox)
+        return shown(mailbox, link)
     password, generated = chosen_password()
     try:
         with database().transaction() as db:

@@ -14,6 +14,7 @@ from usermgmt.web.sessions import protected
 LATEST = 12
 ACTIONS = {
     "admin.add": "Admin added",
+    "admin.link": "Password link for an admin made",
     "admin.remove": "Admin removed",
     "admin.domains": "Domains of an admin changed",
     "admin.reset": "Admin password reset",
@@ -38,9 +39,11 @@ ACTIONS = {
     "mailbox.erase": "Mailbox deleted for good",
     "mailbox.restore": "Mailbox restored",
     "mailbox.enable": "Mailbox enabled",
+    "mailbox.link": "Password link made",
     "mailbox.password": "Password changed",
     "passkey.add": "Passkey added",
     "passkey.delete": "Passkey removed",
+    "password.link": "Password set with a link",
     "password.change": "Own password changed",
     "second-factor.add": "Authenticator app added",
     "second-factor.delete": "Authenticator app removed",

@@ -17,6 +17,14 @@ ARGUMENTS = {
     ("secrets", "rotate"): ("mariadb_root_password",),
     ("host", "failed"): ("mailserver-backup",),
     ("trace",): ("4jb64t38NBzJmhw",),
+    **{
+        ("user", verb): ("a@example.com",)
+        for verb in ["show", "add", "set", "password", "enable", "disable", "delete", "restore", "erase"]
+    },
+    **{("domain", verb): ("example.com",) for verb in ("show", "add", "set", "enable", "disable", "delete")},
+    **{("alias", verb): ("a@example.com",) for verb in ("show", "enable", "disable", "delete")},
+    ("alias", "add"): ("a@example.com", "b@example.com"),
+    ("admin", "add"): ("a@example.com",),
     **{("queue", verb): ("4jb64t38NBzJmhw",) for verb in ("show", "retry", "hold", "release", "delete")},
 }
 HEAVY = (

@@ -236,6 +236,11 @@ def test_lists_have_pages_and_a_search(app: Flask, filled: Database) -> None:
     assert call("GET", "/domains?q=own").json["total"] == 1
     assert call("GET", "/aliases?q=info@own").json["items"][0]["destination"] == "anna@own.example"
     assert call("GET", "/mailboxes?page=2").json["items"] == []
+    for path in ("/mailboxes?q=Anna@own.example", "/aliases?q=info@own.example", "/domains?q=own.example"):
+        assert call("GET", f"{path}&exact=1").json["total"] == 1, path
+        assert call("GET", f"{path[:-2]}&exact=1").json["total"] == 0, path
+    gone = "/mailboxes?q=gone@own.example&exact=1"
+    assert (call("GET", gone).json["total"], call("GET", f"{gone}&deleted=1").json["total"]) == (0, 1)
 
 
 def test_a_change_of_what_was_changed_meanwhile_is_refused(app: Flask, filled: Database) -> None:

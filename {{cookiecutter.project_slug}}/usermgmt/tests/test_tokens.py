@@ -109,6 +109,8 @@ def test_the_command_line_calls_the_api_without_a_token(run: Terminal, web_datab
     with web_database.transaction() as session:
         newest = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert newest and (newest.actor, newest.action) == ("command-line", "domain.add")
+    deleted = run("api", "DELETE", f"/domains/{document['body']['id']}")
+    assert json.loads(deleted.output) == {"status": 204, "body": ""}
     refused = json.loads(run("api", "POST", "/domains", "--body-stdin", stdin='{"name": "x"}').output)
     assert refused["status"] == 422 and refused["body"]["problems"][0]["field"] == "name"
 

@@ -50,7 +50,7 @@ def api(method: str, path: str, body_stdin: bool, mimetype: str) -> None:
             environ_overrides={INSIDE: True},
         )
     )
-    document = answer.get_json() if answer.is_json else answer.text
+    document = answer.get_json() if answer.is_json and answer.data else answer.text
     click.echo(json.dumps({"status": answer.status_code, "body": document}))
 
 

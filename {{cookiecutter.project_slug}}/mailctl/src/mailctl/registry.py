@@ -12,6 +12,10 @@ GROUPS: dict[str, str] = {
     "host": "mailctl.host.cli",
     "images": "mailctl.images.cli",
     "queue": "mailctl.queue.cli",
+    "user": "mailctl.accounts.cli",
+    "domain": "mailctl.accounts.domain_cli",
+    "alias": "mailctl.accounts.alias_cli",
+    "admin": "mailctl.accounts.admin_cli",
 }
 
 COMMANDS: dict[str, str] = {

@@ -8,6 +8,7 @@ from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
 from usermgmt.models import Alias
 from usermgmt.services import aliases
+from usermgmt.services.directory import exactly
 from usermgmt.web.context import database
 
 Found = tuple[Alias, dict[str, str]]
@@ -19,9 +20,12 @@ Found = tuple[Alias, dict[str, str]]
 def list_aliases(query: dict[str, Any]) -> dict[str, Any]:
     """A page of 50 sources with all their destinations; `total` counts sources."""
     with database().transaction() as db:
+        if query["exact"]:
+            found = exactly(db, Alias.source, query["q"], permitted())
+            return schemas.page_of(found, min(len(found), 1), 1)
         rows, total = aliases.list_aliases(db, query["q"], query["page"], permitted())
     items = [alias for row in rows for alias in row.destinations]
-    return {"total": total, "page": query["page"], "items": items}
+    return schemas.page_of(items, total, query["page"])
 
 
 @blueprint.post("/aliases")

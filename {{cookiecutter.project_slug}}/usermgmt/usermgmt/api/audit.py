@@ -17,4 +17,4 @@ def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """A page of it, newest first."""
     with database().transaction() as db:
         rows, total = audit_search.find(db, query["q"], query["action"], query["page"])
-    return {"total": total, "page": query["page"], "items": rows}
+    return schemas.page_of(rows, total, query["page"])

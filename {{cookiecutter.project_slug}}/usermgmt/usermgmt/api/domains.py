@@ -20,11 +20,11 @@ Found = tuple[Domain, dict[str, str]]
 @blueprint.response(200, schemas.listed(schemas.Domain))
 def list_domains(query: dict[str, Any]) -> dict[str, Any]:
     """A page of the domains."""
-    wanted = query["q"].strip().lower()
+    wanted, number = query["q"].strip().lower(), query["page"]
     with database().transaction() as db:
-        rows = [row.domain for row in domains.list_domains(db, permitted()) if wanted in row.domain.name]
-    start = (query["page"] - 1) * PAGE
-    return {"total": len(rows), "page": query["page"], "items": rows[start : start + PAGE]}
+        rows = [row.domain for row in domains.list_domains(db, permitted())]
+    rows = [row for row in rows if (row.name == wanted if query["exact"] else wanted in row.name)]
+    return schemas.page_of(rows[(number - 1) * PAGE : number * PAGE], len(rows), number)
 
 
 @blueprint.post("/domains")

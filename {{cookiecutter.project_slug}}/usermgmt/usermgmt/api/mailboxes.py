@@ -10,6 +10,7 @@ from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
 from usermgmt.quota import format_quota
 from usermgmt.services import mailboxes, removal
+from usermgmt.services.directory import exactly
 from usermgmt.web.context import database, parts
 
 Found = tuple[Mailbox, dict[str, str]]
@@ -21,9 +22,14 @@ FoundWithPassword = tuple[dict[str, Any], dict[str, str]]
 @blueprint.response(200, schemas.listed(schemas.Mailbox))
 def list_mailboxes(query: dict[str, Any]) -> dict[str, Any]:
     """A page of the mailboxes."""
+    deleted: bool = query["deleted"]
     with database().transaction() as db:
-        rows, total = mailboxes.list_mailboxes(db, query["q"], query["page"], query["deleted"], permitted())
-    return {"total": total, "page": query["page"], "items": rows}
+        if query["exact"]:
+            found = exactly(db, Mailbox.email, query["q"], permitted())
+            rows = [row for row in found if (row.deleted_at is not None) is deleted]
+            return schemas.page_of(rows, len(rows), 1)
+        rows, total = mailboxes.list_mailboxes(db, query["q"], query["page"], deleted, permitted())
+    return schemas.page_of(rows, total, query["page"])
 
 
 def with_password(mailbox: Mailbox, password: str | None) -> FoundWithPassword:

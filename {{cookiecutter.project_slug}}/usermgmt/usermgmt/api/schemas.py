@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import RAISE, Schema, fields, validate
 
 from usermgmt.quota import format_quota
+from usermgmt.services.mailboxes import PAGE
 
 ADDRESS = validate.Length(max=320)
 SHORT = validate.Length(max=200)
@@ -136,6 +138,7 @@ class Page(Schema):
 
     page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
     q = fields.String(load_default="", validate=ADDRESS, metadata={"description": "Text anywhere in it."})
+    exact = fields.Boolean(load_default=False, metadata={"description": "Only the one whose address is q."})
 
 
 class MailboxPage(Page):
@@ -147,12 +150,19 @@ class MailboxPage(Page):
 class AuditPage(Page):
     """Of the audit log."""
 
+    class Meta:
+        exclude = ("exact",)
+
     action = fields.String(load_default="", validate=validate.Length(max=64))
 
 
 def listed(inner: type[Schema]) -> Schema:
     """The form of a page of a list, and how many there are in all."""
-    rows = fields.List(fields.Nested(inner))
-    return Schema.from_dict(
-        {"total": fields.Integer(), "page": fields.Integer(), "items": rows}, name=f"{inner.__name__}List"
-    )()
+    numbers = {name: fields.Integer() for name in ("total", "page", "pages")}
+    items = fields.List(fields.Nested(inner))
+    return Schema.from_dict({**numbers, "items": items}, name=f"{inner.__name__}List")()
+
+
+def page_of(rows: Sequence[object], total: int, number: int) -> dict[str, Any]:
+    """A page of a list, in that form."""
+    return {"total": total, "page": number, "pages": max(1, -(-total // PAGE)), "items": rows}

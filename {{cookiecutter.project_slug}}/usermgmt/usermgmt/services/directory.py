@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Integer, cast, distinct, func, select, true
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Alias, Domain, Mailbox
@@ -32,6 +34,15 @@ def require_domain(session: Session, actor: Actor, address: str, field: str, val
             )
         )
     return domain
+
+
+def exactly(
+    session: Session, column: InstrumentedAttribute[str], value: str, scope: frozenset[int] | None
+) -> list[Any]:
+    """The mailbox or the rows of an alias with this address, in whatever way it is written."""
+    table: Any = column.class_
+    query = select(table).where(column == value.strip().lower()).order_by(table.id)
+    return list(session.scalars(query if scope is None else query.where(table.domain_id.in_(scope))))
 
 
 def mailbox_exists(session: Session, address: str) -> bool:

@@ -1,0 +1,97 @@
+"""`mailctl user | domain | alias` on usermgmt's real API: only the container between them is left out."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+PARTS = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
+
+
+@pytest.fixture
+def mailctl(tmp_path, monkeypatch):
+    """Run mailctl with --json; returns exit code and document."""
+    for source in ("mailctl/src", "usermgmt"):
+        monkeypatch.syspath_prepend(str(PARTS / source))
+    from mailctl import engine
+    from mailctl.cli import build
+    from mailctl.errors import Problem, Refused
+    from mailctl.runtime import ComposeRuntime
+    from typer.main import get_command
+    from usermgmt import cli, cli_programs
+    from usermgmt.app import create_app
+    from usermgmt.models import Base
+    from usermgmt.passwords import Hasher
+    from usermgmt.settings import Settings
+
+    settings = Settings("sqlite://", session_key="k" * 64, admin_host="localhost", cheap_hashes=True)
+    app = create_app(settings)
+    database = app.extensions["usermgmt"].database
+    Base.metadata.create_all(database.engine)
+    monkeypatch.setattr(cli, "open_database", lambda: database)
+    monkeypatch.setattr(cli, "hasher", lambda: Hasher(cheap=True))
+    monkeypatch.setattr(cli_programs, "application", lambda: app)
+    monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
+
+    def inside(_runtime, service, words, stdin="", limit=60):
+        assert service == words[0] == "usermgmt"
+        done = CliRunner().invoke(cli.cli, words[1:], input=stdin)
+        if done.exit_code:
+            raise Refused(Problem("docker exec", done.output, "make status"))
+        return done.stdout
+
+    monkeypatch.setattr(ComposeRuntime, "inside", inside)
+    (tmp_path / "mailctl").mkdir()
+    (tmp_path / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
+    (tmp_path / ".env").write_text("")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, stdin: str = "") -> tuple[int, dict]:
+        done = CliRunner().invoke(get_command(build()), [*words, "--json"], input=stdin)
+        return done.exit_code, json.loads(done.stdout)
+
+    yield run
+    database.engine.dispose()
+
+
+def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
+    def ok(*words: str, stdin: str = "") -> dict:
+        code, document = mailctl(*words, stdin=stdin)
+        assert code == 0, document
+        return document
+
+    assert ok("admin", "add", "owner@elsewhere.example")["password"]
+    assert ok("domain", "add", "example.com")["domain"]["active"]
+    assert (
+        ok("domain", "set", "example.com", "--default-quota", "2G", "--most-aliases", "5")["domain"][
+            "most_aliases"
+        ]
+        == 5
+    )
+    assert ok("domain", "set", "example.com", "--most-aliases", "-1")["domain"]["most_aliases"] is None
+    made = ok("user", "add", "anna@example.com", "--name", "Anna")
+    assert made["password"] and made["user"]["quota"] == "2G"
+    assert (
+        ok("user", "password", "Anna@Example.com", "--password-stdin", stdin="violet otter ladder 7\n")[
+            "password"
+        ]
+        is None
+    )
+    assert ok("user", "set", "anna@example.com", "--quota", "3G")["user"]["display_name"] == "Anna"
+    assert (
+        ok("alias", "add", "@example.com", "anna@example.com")["aliases"][0]["destination"]
+        == "anna@example.com"
+    )
+    code, refused = mailctl("user", "delete", "anna@example.com", "--yes")
+    assert code == 1 and "Aliases lead to this address" in refused["problems"][0]["wrong"]
+    assert not ok("alias", "disable", "@example.com")["aliases"][0]["active"]
+    ok("alias", "delete", "@example.com", "--yes")
+    ok("user", "delete", "anna@example.com", "--yes")
+    assert ok("user", "list")["users"] == [] and len(ok("user", "list", "--deleted")["users"]) == 1
+    assert ok("user", "restore", "anna@example.com")["user"]["active"]
+    assert not ok("user", "disable", "anna@example.com")["user"]["active"]

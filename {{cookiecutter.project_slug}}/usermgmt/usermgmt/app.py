@@ -12,9 +12,11 @@ from usermgmt.addresses import readable_domain
 from usermgmt.api import start as api
 from usermgmt.database import Database
 from usermgmt.mail.sessions import end_sessions
+from usermgmt.mail.usage import Usage
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import may
 from usermgmt.problems import Refused
+from usermgmt.quota import format_quota, format_size
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.web_sessions import LONGEST
 from usermgmt.settings import Settings
@@ -66,12 +68,18 @@ def create_app(settings: Settings) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
     )
-    parts = Parts(settings, Database(settings.database_url), Hasher(settings.cheap_hashes))
+    parts = Parts(
+        settings,
+        Database(settings.database_url),
+        Hasher(settings.cheap_hashes),
+        Usage(settings.doveadm),
+    )
     end_sessions(parts.database.sessions, settings.doveadm)
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
+    app.jinja_env.filters.update(size=format_size, quota=format_quota)
     app.jinja_env.globals.update(may=may, routes=ROUTES)
     app.jinja_env.filters["readable"] = readable_domain
     for module in (

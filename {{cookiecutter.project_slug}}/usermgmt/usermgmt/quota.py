@@ -45,6 +45,12 @@ def parse_quota(value: str, field: str = "quota") -> int:
     return size
 
 
+def format_size(size: int) -> str:
+    """About how much a number of bytes is: `1.2G`."""
+    unit = next((each for each in ("T", "G", "M") if size >= UNITS[each]), "K")
+    return f"{size / UNITS[unit]:.1f}".removesuffix(".0") + unit
+
+
 def format_quota(size: int) -> str:
     """A short exact form of a number of bytes: parse_quota gives the same number back."""
     for unit in ("T", "G", "M", "K"):

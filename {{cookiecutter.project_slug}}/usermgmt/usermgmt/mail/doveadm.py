@@ -46,10 +46,10 @@ class Doveadm:
         """End the sessions of these addresses; `*@example.org` are all of a domain. Raises Unreachable."""
         self._call([("kick", {"mask": sorted(users)})])
 
-    def used_bytes(self, addresses: Iterable[str]) -> dict[str, int]:
+    def used_bytes(self, addresses: Iterable[str], seconds: float = ANSWER_SECONDS) -> dict[str, int]:
         """How much each mailbox holds, in bytes to the KiB; who has none is left out. Raises Unreachable."""
         asked = list(addresses)
-        answers = self._call([("quotaGet", {"user": address}) for address in asked])
+        answers = self._call([("quotaGet", {"user": address}) for address in asked], seconds)
         return {
             address: int(row["value"]) * KIB
             for address, rows in zip(asked, answers, strict=True)
@@ -57,14 +57,16 @@ class Doveadm:
             if row["type"] == "STORAGE"
         }
 
-    def _call(self, commands: list[tuple[str, dict[str, Any]]]) -> list[list[dict[str, str]]]:
+    def _call(
+        self, commands: list[tuple[str, dict[str, Any]]], seconds: float = ANSWER_SECONDS
+    ) -> list[list[dict[str, str]]]:
         """The rows that each command answers with; none for one that failed."""
         body = json.dumps([[name, words, str(number)] for number, (name, words) in enumerate(commands)])
         headers = {
             "Authorization": f"X-Dovecot-API {b64encode(self.key.encode()).decode()}",
             "Content-Type": "application/json",
         }
-        connection = HTTPSConnection(self.host, PORT, timeout=ANSWER_SECONDS, context=self.trusted)
+        connection = HTTPSConnection(self.host, PORT, timeout=seconds, context=self.trusted)
         try:
             connection.request("POST", "/doveadm/v1", body, headers)
             answer = connection.getresponse()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import current_app, flash, g, request
 
 from usermgmt.database import Database
+from usermgmt.mail.usage import Usage
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import scope
 from usermgmt.problems import Conflict, Refused
@@ -25,6 +26,7 @@ class Parts:
     settings: Settings
     database: Database
     hasher: Hasher
+    usage: Usage
 
 
 def parts() -> Parts:

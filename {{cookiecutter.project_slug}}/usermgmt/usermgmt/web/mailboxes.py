@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from flask import redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
-from usermgmt.problems import Missing, Problem, Refused
+from usermgmt.permissions import may
+from usermgmt.problems import Collector, Missing, Problem, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import domains, links, mailboxes, removal, second_factor
 from usermgmt.web.context import (
     actor,
     answer_to,
+    current_account,
     database,
     form_values,
     page_number,
@@ -25,6 +27,13 @@ from usermgmt.web.links import shown, wanted
 from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
+#: What can be done to several mailboxes at once, and the action of permissions.ACTIONS that it is.
+SELECTED = {
+    "enable": "mailbox.switch",
+    "disable": "mailbox.switch",
+    "ask-delete": "mailbox.delete",
+    "delete": "mailbox.delete",
+}
 Page = str | Response | tuple[str, int]
 
 
@@ -55,8 +64,46 @@ def show() -> str:
         search=search,
         page=number,
         pages=pages,
-        format_quota=format_quota,
+        used=parts().usage.of(row.email for row in rows),
     )
+
+
+def back_to_list() -> Response:
+    """The part of the list that a form was on."""
+    search, number = request.form.get("q", "")[:320], request.form.get("page", "1")
+    return redirect(url_for("mailboxes.show", q=search or None, page=number if number != "1" else None), 303)
+
+
+@blueprint.post("/mailboxes/selected")
+def change_selected() -> Page:
+    """Enable, disable or delete several at once: all of them or none."""
+    what = request.form.get("what", "")
+    numbers = [int(each) for each in request.form.getlist("selected") if each.isascii() and each.isdigit()]
+    if not numbers or what not in SELECTED:
+        tell("No mailbox was selected.")
+        return back_to_list()
+    with database().transaction() as db:
+        chosen = [mailboxes.get_mailbox(db, number) for number in numbers[: mailboxes.PAGE]]
+    if not all(may(current_account(), SELECTED[what], mailbox) for mailbox in chosen):
+        abort(404)
+    if what == "ask-delete":
+        return render_template("mailboxes_delete.html", chosen=chosen, problems=[])
+    wrong = Collector()
+    try:
+        with database().transaction() as db:
+            for mailbox in chosen:
+                with wrong:
+                    if what == "delete":
+                        removal.delete_mailbox(db, actor(), mailbox.id)
+                    else:
+                        mailboxes.set_mailbox_active(db, actor(), mailbox.id, what == "enable")
+            wrong.check()
+    except Refused as refusal:
+        return render_template("mailboxes_delete.html", chosen=chosen, problems=refusal.problems), 422
+    text = "Enabled: {names}." if what == "enable" else "Disabled: {names}."
+    text = "Deleted: {names}. For 30 days they can be restored." if what == "delete" else text
+    tell(text, names=", ".join(mailbox.email for mailbox in chosen))
+    return back_to_list()
 
 
 def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
@@ -107,7 +154,8 @@ def one_page(mailbox_id: int, refusal: Refused | None = None) -> tuple[str, int]
     now = {"quota": format_quota(mailbox.quota_bytes), "display_name": mailbox.display_name}
     problems = refusal.problems if refusal else []
     form = form_values(now, refusal)
-    page = render_template("mailbox.html", mailbox=mailbox, form=form, problems=problems)
+    used = parts().usage.of([mailbox.email])
+    page = render_template("mailbox.html", mailbox=mailbox, form=form, problems=problems, used=used)
     return page, answer_to(refusal)
 
 

@@ -35,6 +35,7 @@ ROUTES = {
     "mailboxes.add": "mailbox.add",
     "mailboxes.show_one": "mailbox.list",
     "mailboxes.change": "mailbox.change",
+    "mailboxes.change_selected": "mailbox.switch",
     "mailboxes.change_password": "mailbox.password",
     "mailboxes.switch": "mailbox.switch",
     "mailboxes.reset_second_factor": "mailbox.password",

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.hardened import Container, docker
+from tests.standins.hardened import Container, docker, wait_until
 
+CONFIG = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "config" / "mariadb"
+SECRETS = (
+    "root",
+    "owner",
+    *(f"{name}_db" for name in ("postfix", "dovecot", "roundcube", "usermgmt", "backup")),
+)
 HEALTH = ("healthcheck.sh", "--connect", "--innodb_initialized")
 # What an operator's init files may rely on: order, the database, root, a server that nobody else reaches yet.
 INIT_FILES = {
@@ -114,3 +120,54 @@ def test_a_first_start_without_a_root_password_is_refused(start: Callable[..., C
     container = start("mariadb", "--user=999:999", "--tmpfs=/tmp", "--tmpfs=/run/mysqld:uid=999,gid=999")
     docker("wait", container.name)
     assert "no root password" in container.log()
+
+
+@pytest.fixture(scope="module")
+def as_in_the_compose_file(folder: Path) -> list[str]:
+    """The repository's own entry point and init files, with secrets."""
+    secrets = folder / "own-secrets"
+    secrets.mkdir()
+    for name in SECRETS:
+        file = f"mariadb_{name}_password" if name in ("root", "owner") else f"{name}_password"
+        (secrets / file).write_text(f"word-of-{name.replace('_', '-')}")
+    return [
+        *("--user=999:999", "--tmpfs=/tmp", "--tmpfs=/run/mysqld:uid=999,gid=999"),
+        *(f"--volume={secrets}:/run/secrets:ro", f"--volume={CONFIG}/initdb:/docker-entrypoint-initdb.d:ro"),
+        f"--volume={CONFIG}/start.sh:/usr/local/bin/start-mariadb:ro",
+        "--env=MARIADB_ROOT_PASSWORD_FILE=/run/secrets/mariadb_root_password",
+        *(
+            "--env=MARIADB_DATABASE=mailserver",
+            "--env=MARIADB_AUTO_UPGRADE=1",
+            "--env=MARIADB_USER=mailserver",
+        ),
+        "--env=MARIADB_PASSWORD_FILE=/run/secrets/mariadb_owner_password",
+        "--entrypoint=/usr/local/bin/start-mariadb",
+    ]
+
+
+@pytest.mark.parametrize(
+    "moment", ["initialising", "starting a temporary server", "10-accounts", "20-schema"]
+)
+def test_a_first_start_that_was_cut_off_begins_again(
+    start: Callable[..., Container], as_in_the_compose_file: list[str], moment: str
+) -> None:
+    container = start("mariadb", *as_in_the_compose_file, command=("mariadbd",))
+    wait_until(lambda: moment in container.log(), moment)
+    docker("kill", container.name)
+    docker("start", container.name)
+    container.wait_healthy(*HEALTH)
+    version = "SELECT COUNT(*) FROM alembic_version"
+    assert ask(container, "usermgmt", "word-of-usermgmt-db", version) == "1"
+
+
+def test_a_first_start_that_ended_is_kept_whatever_happens_later(
+    start: Callable[..., Container], as_in_the_compose_file: list[str]
+) -> None:
+    container = start("mariadb", *as_in_the_compose_file, command=("mariadbd",))
+    container.wait_healthy(*HEALTH)
+    root = ("root", "word-of-root")
+    ask(container, *root, "INSERT INTO domains (name) VALUES ('kept.example')")
+    docker("kill", container.name)
+    docker("start", container.name)
+    container.wait_healthy(*HEALTH)
+    assert ask(container, *root, "SELECT name FROM domains WHERE name = 'kept.example'") == "kept.example"

@@ -101,6 +101,15 @@ def test_without_a_database_the_application_is_alive_but_not_ready(
     assert "secret-of-the-url" not in answer.text
 
 
+def test_the_log_says_once_why_the_first_admin_waits(
+    make_app: MakeApp, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = Browser(make_app(settings))
+    browser.get("/ready")
+    [said] = [text for text in caplog.messages if "waits for it" in text]
+    assert "no such table" in said
+
+
 def test_a_log_in_while_the_database_is_away_is_answered_kindly(
     make_app: MakeApp, settings: Settings
 ) -> None:

@@ -109,6 +109,7 @@ def create_app(settings: Settings) -> Flask:
 def prepare_first_admin(app: Flask, parts: Parts) -> None:
     """Create the first admin now or, without a database yet, with the first request that finds it."""
     waiting = [parts.settings] if parts.settings.admin_email else []
+    reasons: set[str] = set()
 
     def try_once() -> None:
         # /health must answer at once, also while the database keeps connections waiting.
@@ -118,14 +119,15 @@ def prepare_first_admin(app: Flask, parts: Parts) -> None:
             create_first_admin(
                 parts.database, parts.hasher, parts.settings.admin_email, parts.settings.admin_password
             )
-        except DBAPIError:
-            log.debug("the database is not there yet; the first admin waits for it")
+        except DBAPIError as error:
+            # Each reason once: health checks come here every few seconds.
+            if (reason := str(error.orig)) not in reasons:
+                log.warning("the database is not there yet; the first admin waits for it: %s", reason)
+                reasons.add(reason)
             return
         except Refused as refusal:
             log.error("ADMIN_EMAIL or ADMIN_PASSWORD_FILE cannot make the first admin: %s", refusal)
         waiting.clear()
 
     try_once()
-    if waiting:
-        log.warning("the database is not there yet; the first admin waits for it")
     app.before_request(try_once)

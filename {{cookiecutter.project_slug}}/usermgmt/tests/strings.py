@@ -12,6 +12,7 @@ import usermgmt
 from usermgmt.strength import WORDS
 from usermgmt.web.errors import TEXTS
 from usermgmt.web.overview import ACTIONS
+from usermgmt.web.words import DOMAINS, FIELDS
 
 PACKAGE = Path(usermgmt.__file__).parent
 # Where a Problem keeps its two texts, after field and value.
@@ -60,6 +61,6 @@ def code_texts() -> Iterator[str]:
 
 def all_texts() -> set[str]:
     """Every text, once."""
-    texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *WORDS.values()}
+    texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update(text for pair in TEXTS.values() for text in pair)
     return {text for text in texts if " " in text or text[:1].isupper() or text == "catch-all"}

@@ -327,6 +327,59 @@ def test_a_choice_of_language_and_time_zone_outlives_the_log_in(filled: Browser)
     assert '<html lang="ja">' in filled.get("/login").text
 
 
+def test_a_choice_goes_with_the_account_to_another_browser(filled: Browser, app: Flask) -> None:
+    filled.post("/display", language="ja", timezone="Asia/Tokyo")
+    other = Browser(app)
+    other.get("/login")
+    other.post("/display", language="en", timezone="Europe/Paris")
+    assert '<html lang="en">' in other.get("/login").text
+    other.log_in()
+    page = other.get("/").text
+    assert '<html lang="ja">' in page and "Asia/Tokyo" in page
+
+
+def test_a_choice_is_no_change_that_another_person_is_told_of(filled: Browser, app: Flask) -> None:
+    anna = Browser(app)
+    anna.log_in("anna@example.org", PASSWORD)
+    anna.get("/account")
+    anna.post("/display", language="ja")
+    assert '<html lang="ja">' in anna.get("/account").text
+    assert filled.post("/mailboxes/1", quota="2G", version="1").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0",
+            "Edge on Windows",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18 Safari/6",
+            "Safari on iPhone",
+        ),
+        ("Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile", "Chrome on Android"),
+        ("curl/8.5.0", "curl/8.5.0"),
+    ],
+)
+def test_a_browser_has_a_name_that_people_know(app: Flask, agent: str, shown: str) -> None:
+    browser = Browser(app)
+    browser.headers = {"User-Agent": agent}
+    browser.log_in()
+    assert f">{shown}</th>" in browser.get("/account").text
+
+
+def test_the_log_says_what_was_and_what_is_in_words(filled: Browser) -> None:
+    filled.post("/mailboxes/1", quota="2G", display_name="Anna")
+    for path in ("/audit?action=mailbox.change", "/"):
+        page = filled.get(path).text
+        assert "<small>Quota: 1G → 2G</small>" in page and "→ Anna</small>" in page
+        assert "quota_bytes" not in page
+    filled.post("/admins", email="d@example.org", role="domain-admin", domain="example.org")
+    assert "<small>Domains: Everything (owner) → example.org</small>" in filled.get("/audit").text
+
+
 def test_times_are_shown_in_the_chosen_zone(filled: Browser, web_database: Database) -> None:
     with web_database.transaction() as session:
         entry = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()

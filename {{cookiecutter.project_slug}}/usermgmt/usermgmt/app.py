@@ -37,6 +37,7 @@ from usermgmt.web import (
     overview,
     security,
     tokens,
+    words,
 )
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
@@ -98,7 +99,7 @@ def create_app(settings: Settings) -> Flask:
         tokens,
     ):
         app.register_blueprint(module.blueprint)
-    for module in (api, i18n, headers, errors):
+    for module in (api, i18n, headers, errors, words):
         module.init_app(app)
     prepare_first_admin(app, parts)
     # Flask's own way to wrap an application is to replace this method.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from usermgmt.models import Admin, Mailbox
@@ -63,3 +63,9 @@ def authenticate(session: Session, hasher: Hasher, address: str, password: str) 
     candidates: list[Account | None] = [each if usable(each) else None for each in (admin, mailbox)]
     known = [each for each in candidates if knows_password(hasher, each, password)]
     return known[0] if known else None
+
+
+def keep_choices(session: Session, account: Account, chosen: dict[str, str]) -> None:
+    """Remember language or time zone. Not a change of the account: its version stays, nobody is held up."""
+    table = type(account)
+    session.execute(update(table).where(table.id == account.id).values(**chosen))

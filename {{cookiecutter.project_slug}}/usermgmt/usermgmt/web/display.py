@@ -1,11 +1,13 @@
-"""The language and the time zone that pages are shown in: anybody's choice, kept in the browser."""
+"""The language and the time zone of pages: kept in the account, and in the browser for the log-in page."""
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from usermgmt.services.accounts import keep_choices
+from usermgmt.web.context import database
 from usermgmt.web.i18n import LANGUAGES, ZONES, remember
 from usermgmt.web.sessions import identify
 
@@ -32,7 +34,12 @@ def show() -> str:
 def choose() -> Response:
     """Keep what was chosen; anything else is ignored."""
     response = redirect(own_page(request.form.get("next", "")), 303)
-    for name, known in (("language", LANGUAGES), ("timezone", ZONES)):
-        if request.form.get(name) in known:
-            remember(response, name, request.form[name])
+    known = {"language": LANGUAGES, "timezone": ZONES}
+    chosen = {name: request.form[name] for name in known if request.form.get(name) in known[name]}
+    for name, choice in chosen.items():
+        remember(response, name, choice)
+    identify()
+    if g.account and chosen:
+        with database().transaction() as db:
+            keep_choices(db, g.account, chosen)
     return response

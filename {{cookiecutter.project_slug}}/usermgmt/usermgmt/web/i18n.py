@@ -16,7 +16,7 @@ import pytz
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from flask_babel import Babel, Domain, format_datetime, get_locale
 from werkzeug.wrappers import Response
 
@@ -44,15 +44,21 @@ def cookie_name(name: str) -> str:
     return f"__Host-{name}" if current_app.config["SESSION_COOKIE_SECURE"] else name
 
 
+def chosen_for(name: str) -> str:
+    """What the account that is logged in chose, else what this browser keeps; or nothing."""
+    account = g.get("account")
+    return (account and getattr(account, name)) or request.cookies.get(cookie_name(name), "")
+
+
 def language() -> str:
     """The language of this request."""
-    chosen = request.cookies.get(cookie_name("language"), "")
+    chosen = chosen_for("language")
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES, SOURCE)
 
 
 def zone() -> str:
     """The time zone of this request."""
-    chosen = request.cookies.get(cookie_name("timezone"), "")
+    chosen = chosen_for("timezone")
     return chosen if chosen in ZONES else "UTC"
 
 

@@ -31,7 +31,7 @@ from s3 import REGION, Cloud  # mailctl's own tests use it too
 # pytest finds fixtures by name in the module that uses them.
 base, folder, origin, host, timers = hosts.base, hosts.folder, hosts.origin, hosts.host, hosts.timers
 BUCKET = f"{PROJECT}-example-com-backup"
-JOBS = ("backup", "backup-weekly", "drill")
+JOBS = ("backup", "backup-weekly", "purge", "drill")
 
 
 def test_setup_makes_nothing_where_a_disk_is_not_mounted(host):
@@ -140,7 +140,7 @@ def test_the_timer_of_the_upload_comes_with_the_bucket(kept, timers):
     assert timers.shell("make status").count("last good") == 3
 
 
-@pytest.mark.parametrize("job", ["backup", "backup-weekly", "sync", "drill"])
+@pytest.mark.parametrize("job", ["backup", "backup-weekly", "sync", "purge", "drill"])
 def test_a_job_does_its_work_within_the_walls_of_its_unit(kept, timers, job):
     timers.shell(f"systemctl start {PROJECT}-{job}.service || (journalctl -u {PROJECT}-{job}.service; false)")
     ages = {one["what"]: one for one in json.loads(timers.shell("mailctl status --json"))["backups"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import select
 
 from usermgmt import cli
 from usermgmt.database import Database
-from usermgmt.models import Admin, AuditEntry, Mailbox
+from usermgmt.models import Admin, AuditEntry, Mailbox, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.services import removal
 from usermgmt.services.audit import COMMAND_LINE
@@ -169,3 +170,17 @@ def test_a_deleted_mailbox_comes_back_or_goes_for_good(run: Terminal) -> None:
     with run.database.transaction() as session:
         assert session.scalars(select(Mailbox.home)).one() == "example.org/anna+2"
     assert run.log()[-3:] == ["mailbox.delete", "mailbox.erase", "mailbox.add"]
+
+
+def test_purge_removes_what_expired_and_names_the_folders_for_the_host(run: Terminal) -> None:
+    run("domain", "add", "example.org")
+    run(*MAILBOX, stdin=PASSWORD + "\n")
+    assert json.loads(run("purge", "--json").output) == {"accounts": [], "homes": []}
+    with run.database.transaction() as session:
+        mailbox = session.scalars(select(Mailbox)).one()
+        removal.delete_mailbox(session, COMMAND_LINE, mailbox.id)
+        mailbox.deleted_at = utc_now() - removal.GRACE - timedelta(seconds=2)
+    shown = run("purge").output
+    assert "accounts: 1\n  anna@example.org\n" in shown and "homes: 1\n  example.org/anna\n" in shown
+    again = {"accounts": [], "homes": ["example.org/anna"]}
+    assert json.loads(run("purge", "--json").output) == again, "the host may have been interrupted"

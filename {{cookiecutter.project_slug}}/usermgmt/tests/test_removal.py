@@ -78,6 +78,47 @@ def test_after_the_grace_period_the_account_is_gone(directory: Directory, delete
     assert session.scalar(select(Mailbox.id).where(Mailbox.email == "chihiro@example.org")) is None
 
 
+def let_pass(directory: Directory, mailbox: Mailbox, days: int) -> None:
+    """As if the mailbox had been deleted so long ago."""
+    mailbox.deleted_at = utc_now() - timedelta(days=days)
+    directory.session.flush()
+
+
+def test_the_mail_of_a_mailbox_is_due_only_after_the_time_to_restore_it(
+    directory: Directory, deleted: Mailbox
+) -> None:
+    session = directory.session
+    let_pass(directory, deleted, 29)
+    assert (removal.purge(session), removal.homes_to_remove(session)) == ([], [])
+    let_pass(directory, deleted, 31)
+    assert removal.purge(session) == ["chihiro@example.org"]
+    assert actions(session)[-1] == "mailbox.purge"
+    assert removal.homes_to_remove(session) == ["example.org/chihiro"]
+    assert directory.mailbox("chihiro@example.org").home == "example.org/chihiro+2"
+    assert removal.homes_to_remove(session) == ["example.org/chihiro"], "not that of who has the address now"
+
+
+def test_the_mail_of_a_mailbox_deleted_for_good_is_kept_for_the_same_time(
+    directory: Directory, deleted: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = directory.session
+    removal.erase_mailbox(session, directory.actor, deleted.id)
+    session.flush()
+    assert removal.homes_to_remove(session) == []
+    monkeypatch.setattr(removal, "utc_now", lambda: utc_now() + timedelta(days=31))
+    assert removal.homes_to_remove(session) == ["example.org/chihiro"]
+
+
+def test_a_folder_that_a_mailbox_has_is_never_due(directory: Directory, deleted: Mailbox) -> None:
+    session = directory.session
+    let_pass(directory, deleted, 31)
+    removal.purge(session)
+    # A database of an earlier day, in which the mailbox still is, or code that gives no folder of its own.
+    directory.mailbox("chihiro@example.org").home = None
+    session.flush()
+    assert removal.homes_to_remove(session) == []
+
+
 def test_a_domain_with_mailboxes_that_can_be_restored_is_not_deleted(directory: Directory) -> None:
     session, actor = directory.session, directory.actor
     domain = directory.domain("empty.example")

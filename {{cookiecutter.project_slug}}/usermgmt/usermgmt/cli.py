@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
 from usermgmt.cli_programs import api, token
-from usermgmt.database import Database
+from usermgmt.database import Database, lock_directory
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.models import Admin, Alias, Domain, Mailbox
@@ -153,7 +153,7 @@ def mailbox_restore(email: str) -> None:
 @mailbox.command("erase")
 @click.argument("email")
 def mailbox_erase(email: str) -> None:
-    """Delete the deleted mailbox EMAIL for good: its address is free, its mail on disk stays."""
+    """Delete the deleted mailbox EMAIL for good: its address is free, its mail goes when 30 days are over."""
     with transaction() as session:
         removal.erase_mailbox(session, COMMAND_LINE, deleted_mailbox(session, email))
     click.echo(f"mailbox {email} erased")
@@ -227,6 +227,24 @@ def admin_domains(email: str, names: tuple[str, ...]) -> None:
     with transaction() as session:
         roles.set_domains(session, COMMAND_LINE, email, names)
     click.echo(f"admin {email} administers {', '.join(names) or 'everything'}")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def purge(as_json: bool) -> None:
+    """Remove accounts deleted over 30 days ago, and name the folders whose mail nobody has any more."""
+    with transaction() as session:
+        lock_directory(session)
+        accounts = removal.purge(session)
+        session.flush()
+        found = {"accounts": accounts, "homes": removal.homes_to_remove(session)}
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for kind, names in found.items():
+        click.echo(f"{kind}: {len(names)}")
+        for name in names:
+            click.echo("  " + name)
 
 
 def everything(session: Session) -> dict[str, list[dict[str, object]]]:

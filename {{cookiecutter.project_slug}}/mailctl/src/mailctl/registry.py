@@ -35,5 +35,6 @@ COMMANDS: dict[str, str] = {
     "sync": "mailctl.backup.offsite.cli:sync",
     "restore": "mailctl.backup.restore.cli:run",
     "drill": "mailctl.backup.drill.cli:run",
+    "purge": "mailctl.purge.cli:run",
     "secrets aws": "mailctl.backup.offsite.keys:aws",
 }

@@ -35,6 +35,8 @@ class Actor:
 ABOUT_DOMAINS = {"domain", "mailbox", "alias"}
 COMMAND_LINE = Actor("command-line")
 START = Actor("start")
+#: What happens by itself when a time has passed.
+EXPIRY = Actor("expiry")
 
 
 def normal_address(text: str | None) -> str:

@@ -171,6 +171,12 @@ def free_home(session: Session, address: str) -> str | None:
     return f"{domain}/{local_part}+{times + 1}" if times else None
 
 
+def home_of(mailbox: Mailbox) -> str:
+    """The folder of a mailbox below the mail root, as config/dovecot/dovecot.conf reads it."""
+    local_part, _, domain = mailbox.email.rpartition("@")
+    return mailbox.home or f"{domain}/{local_part}"
+
+
 def refuse_taken(session: Session, address: str, taken: Problem) -> None:
     """Refuse an address that a mailbox or an alias already has."""
     mailbox = session.scalar(select(Mailbox).where(Mailbox.email == address))

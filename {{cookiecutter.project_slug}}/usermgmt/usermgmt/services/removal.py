@@ -1,4 +1,8 @@
-"""Deleting mailboxes: for a while they can be restored, then the account is gone. Mail on disk stays."""
+"""Deleting mailboxes: for a while they can be restored, then the account and its mail are gone.
+
+Of the mail only its folder's name is known here. `mailctl purge`, every night on the host, asks for those
+that are due (homes_to_remove) and removes them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from usermgmt.database import lock_directory
 from usermgmt.models import AuditEntry, Mailbox, utc_now
-from usermgmt.services.audit import Actor, record
+from usermgmt.services.audit import EXPIRY, Actor, record
 from usermgmt.services.directory import refuse_if_needed
-from usermgmt.services.mailboxes import check_limit, get_mailbox
+from usermgmt.services.mailboxes import check_limit, get_mailbox, home_of
 
 #: How long a deleted mailbox can be restored.
 GRACE = timedelta(days=30)
@@ -56,11 +60,35 @@ def erase_mailbox(session: Session, actor: Actor, mailbox_id: int) -> str:
     """Delete a deleted mailbox for good, so that its address is free; returns it. Raises Missing."""
     lock_directory(session)
     mailbox = get_mailbox(session, mailbox_id, deleted=True)
+    note_removal(session, actor, "mailbox.erase", mailbox)
     session.delete(mailbox)
-    record(session, actor, "mailbox.erase", mailbox.email)
     return mailbox.email
 
 
-def purge(session: Session) -> None:
-    """Remove the accounts whose time to be restored has passed. One statement, whatever their number."""
-    session.execute(delete(Mailbox).where(Mailbox.deleted_at < utc_now() - GRACE))
+def note_removal(session: Session, actor: Actor, action: str, mailbox: Mailbox) -> None:
+    """Record which folder nobody has any more, and until when its mail is kept."""
+    until = restorable_until(mailbox).isoformat(timespec="seconds")
+    record(session, actor, action, mailbox.email, home=home_of(mailbox), mail_kept_until=until)
+
+
+def purge(session: Session) -> list[str]:
+    """Remove the accounts whose time to be restored has passed; their addresses. Three statements at most."""
+    expired = list(session.scalars(select(Mailbox).where(Mailbox.deleted_at < utc_now() - GRACE)))
+    for mailbox in expired:
+        note_removal(session, EXPIRY, "mailbox.purge", mailbox)
+    if expired:
+        session.execute(delete(Mailbox).where(Mailbox.id.in_([mailbox.id for mailbox in expired])))
+    return [mailbox.email for mailbox in expired]
+
+
+def homes_to_remove(session: Session) -> list[str]:
+    """Folders below the mail root whose mail nobody can ask for any more; some are removed already.
+
+    Only of accounts whose end is in the audit log, with the folder's name, and never one that a mailbox has:
+    a database that was restored from an earlier day knows of neither.
+    """
+    used = {home_of(mailbox) for mailbox in session.scalars(select(Mailbox))}
+    ends = select(AuditEntry.detail).where(AuditEntry.action.in_(("mailbox.erase", "mailbox.purge")))
+    now = utc_now().isoformat(timespec="seconds")
+    due = {detail["home"] for detail in session.scalars(ends) if detail.get("mail_kept_until", now) < now}
+    return sorted(due - used)

@@ -37,6 +37,7 @@ ACTIONS = {
     "mailbox.delete": "Mailbox deleted",
     "mailbox.disable": "Mailbox disabled",
     "mailbox.erase": "Mailbox deleted for good",
+    "mailbox.purge": "Deleted mailbox removed after 30 days",
     "mailbox.restore": "Mailbox restored",
     "mailbox.enable": "Mailbox enabled",
     "mailbox.link": "Password link made",

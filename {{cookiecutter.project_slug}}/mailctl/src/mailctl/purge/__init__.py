@@ -1,0 +1,1 @@
+"""The mail of mailboxes that were deleted over 30 days ago, removed."""

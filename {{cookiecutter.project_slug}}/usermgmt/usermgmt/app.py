@@ -18,6 +18,7 @@ from usermgmt.permissions import may
 from usermgmt.problems import Refused
 from usermgmt.quota import format_quota, format_size
 from usermgmt.services.admins import create_first_admin
+from usermgmt.services.table import LARGEST as LARGEST_FILE
 from usermgmt.services.web_sessions import LONGEST
 from usermgmt.settings import Settings
 from usermgmt.web import (
@@ -38,6 +39,7 @@ from usermgmt.web import (
     security,
     tokens,
     words,
+    transfer,
 )
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
@@ -78,6 +80,8 @@ def create_app(settings: Settings) -> Flask:
     end_sessions(parts.database.sessions, settings.doveadm)
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    # Before the CSRF check, which reads the form.
+    app.before_request(allow_files)
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters.update(size=format_size, quota=format_quota)
@@ -97,6 +101,7 @@ def create_app(settings: Settings) -> Flask:
         admins,
         audit,
         tokens,
+        transfer,
     ):
         app.register_blueprint(module.blueprint)
     for module in (api, i18n, headers, errors, words):
@@ -105,6 +110,12 @@ def create_app(settings: Settings) -> Flask:
     # Flask's own way to wrap an application is to replace this method.
     app.wsgi_app = OnlyNginx(app.wsgi_app, settings.proxy_host)  # type: ignore[method-assign]
     return app
+
+
+def allow_files() -> None:
+    """Let only the import take a file."""
+    if request.endpoint in ("transfer.send", "api.import_table"):
+        request.max_content_length = LARGEST_FILE
 
 
 def prepare_first_admin(app: Flask, parts: Parts) -> None:

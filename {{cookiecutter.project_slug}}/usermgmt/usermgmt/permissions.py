@@ -36,6 +36,8 @@ ACTIONS = {
     "alias.delete": ADMINS,
     "admin.manage": OWNERS,
     "token.manage": OWNERS,
+    "directory.import": ADMINS,
+    "directory.export": ADMINS,
     "audit.list": OWNERS,
 }
 
@@ -45,10 +47,17 @@ WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage", "audit.l
 #: tokens have none: a program that could make them could give itself everything.
 SCOPES = tuple(f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias") for verb in ("read", "write"))
 SCOPES += ("audit:read",)
+#: What is more than one thing at once.
+COMBINED = {
+    "directory.import": ("mailbox.add", "alias.add"),
+    "directory.export": ("mailbox.list", "alias.list"),
+}
 
 
 def covers(token: ApiToken, action: str) -> bool:
     """Whether an action is within a token's scopes."""
+    if action in COMBINED:
+        return all(covers(token, each) for each in COMBINED[action])
     kind, _, verb = action.partition(".")
     words = token.scopes.split()
     if token.domain_id is not None and action in WHOLE_SERVER:

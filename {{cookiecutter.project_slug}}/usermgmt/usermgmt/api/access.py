@@ -41,6 +41,8 @@ ROUTES = {
     "api.disable_alias": "alias.switch",
     "api.delete_alias": "alias.delete",
     "api.list_audit": "audit.list",
+    "api.import_table": "directory.import",
+    "api.export_table": "directory.export",
 }
 #: In the environment of a request that never came over the network: no header can set this.
 INSIDE = "usermgmt.command-line"

@@ -26,6 +26,7 @@ FIXES = {
 class ProblemSchema(Schema):
     """One wrong input."""
 
+    line = fields.Integer(metadata={"description": "Of a file that was sent."})
     field = fields.String()
     value = fields.String()
     wrong = fields.String()
@@ -40,7 +41,7 @@ class ProblemsSchema(Schema):
     problems = fields.List(fields.Nested(ProblemSchema))
 
 
-def answer(status: int, problems: list[dict[str, str]] | None = None) -> Response:
+def answer(status: int, problems: list[dict[str, Any]] | None = None) -> Response:
     """An error as a response; one that is about no field says what to do."""
     title = HTTPStatus(status).phrase
     if problems is None:
@@ -50,9 +51,11 @@ def answer(status: int, problems: list[dict[str, str]] | None = None) -> Respons
     return Response(body, status, mimetype=TYPE)
 
 
-def as_fields(problem: Problem) -> dict[str, str]:
+def as_fields(problem: Problem) -> dict[str, Any]:
     """A problem of a service."""
+    line = {"line": int(problem.values["line"])} if "line" in problem.values else {}
     return {
+        **line,
         "field": problem.field,
         "value": problem.value,
         "wrong": problem.wrong.format(**problem.values),

@@ -133,6 +133,28 @@ class AuditEntry(Schema):
     client_address = fields.String()
 
 
+class Import(Schema):
+    """Whether to do it; without this it is only tried."""
+
+    dry_run = fields.Boolean(load_default=True)
+
+
+class Generated(Schema):
+    """A password that was generated, in this answer and nowhere else."""
+
+    email = fields.String()
+    password = fields.String()
+
+
+class Imported(Schema):
+    """What was added, or would be."""
+
+    dry_run = fields.Boolean()
+    mailboxes = fields.Integer()
+    aliases = fields.Integer()
+    passwords = fields.List(fields.Nested(Generated))
+
+
 class Page(Schema):
     """Which part of a list is wanted; a page has 50 rows."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import AuditEntry
@@ -47,23 +47,36 @@ def normal_address(text: str | None) -> str:
         return ""
 
 
+def row(actor: Actor, action: str, subject: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """The columns of an entry."""
+    kind = action.partition(".")[0]
+    return {
+        "actor": actor.name[:320],
+        "action": action,
+        "subject": subject[:320],
+        "detail": detail,
+        "client_address": actor.client_address,
+        "domain": subject.rpartition("@")[2][:253] if kind in ABOUT_DOMAINS else "",
+    }
+
+
 def record(session: Session, actor: Actor, action: str, subject: str, **detail: Any) -> None:
     """Add a row to the audit log. Never pass a password or a hash in `detail`.
 
     Of what was changed, `detail` has `before` and `after`, each with the fields that differ.
     """
-    kind = action.partition(".")[0]
-    session.add(
-        AuditEntry(
-            actor=actor.name[:320],
-            action=action,
-            subject=subject[:320],
-            detail=detail,
-            client_address=actor.client_address,
-            domain=subject.rpartition("@")[2][:253] if kind in ABOUT_DOMAINS else "",
-        )
-    )
+    session.add(AuditEntry(**row(actor, action, subject, detail)))
     log.info("%s by %s from %s on %r", action, actor.name, actor.client_address or "-", subject[:320])
+
+
+def record_many(
+    session: Session, actor: Actor, action: str, details: Iterable[tuple[str, dict[str, Any]]]
+) -> None:
+    """Add a row for each subject, all in one statement."""
+    rows = [row(actor, action, subject, detail) for subject, detail in details]
+    if rows:
+        session.execute(insert(AuditEntry), rows)
+    log.info("%s by %s from %s on %d subjects", action, actor.name, actor.client_address or "-", len(rows))
 
 
 def change(

@@ -95,3 +95,14 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
     assert ok("user", "list")["users"] == [] and len(ok("user", "list", "--deleted")["users"]) == 1
     assert ok("user", "restore", "anna@example.com")["user"]["active"]
     assert not ok("user", "disable", "anna@example.com")["user"]["active"]
+
+
+def test_users_are_exported_and_imported(mailctl, tmp_path):
+    assert mailctl("domain", "add", "example.com")[0] == 0
+    file = tmp_path / "new.csv"
+    file.write_text("address,quota,destinations\nanna@example.com,2G,\ninfo@example.com,,anna@example.com\n")
+    code, done = mailctl("user", "import", "new.csv", "--yes")
+    assert (code, done["users"], done["aliases"], len(done["passwords"])) == (0, 1, 1, 1)
+    assert mailctl("user", "export", "all.csv")[1]["rows"] == 2
+    code, refused = mailctl("user", "import", "all.csv", "--yes")
+    assert code == 1 and refused["problems"][0]["field"] == "line 2, address"

@@ -4,6 +4,7 @@ That the real API answers so is tried in the template, in tests/apps/test_mailct
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +209,30 @@ def test_the_first_owner_gets_a_generated_password_shown_once(cli: Cli, usermgmt
     shown = cli("admin", "add", "owner@example.com").stdout
     assert "abcde-fghij-kmnpq-rstuv" in shown and "only this once" in shown
     assert usermgmt.calls[-1]["arguments"][-4:] == ["admin", "add", "owner@example.com", "--generate"]
+
+
+def test_an_import_is_tried_first_and_shows_the_passwords_once(
+    cli: Cli, usermgmt: FakeDocker, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("\ufeffaddress\nanna@example.com\n")
+    tried = {"dry_run": True, "mailboxes": 1, "aliases": 0, "passwords": []}
+    passwords = [{"email": ANNA, "password": "abcde-fghij-kmnpq-rstuv"}]
+    usermgmt.answer("/import", answered(tried))
+    usermgmt.answer("/import?dry_run=false", answered(tried | {"dry_run": False, "passwords": passwords}))
+    asked = cli("user", "import", file)
+    assert asked.exit_code == 2 and not usermgmt.calls_with("/import?dry_run=false")
+    shown = cli("user", "import", file, "--yes").stdout
+    assert "abcde-fghij-kmnpq-rstuv" in shown and "1 users and 0 aliases added" in shown
+    assert usermgmt.calls[-1]["stdin"] == "address\nanna@example.com\n"
+    problem = {"line": 3, "field": "quota", "value": "lots", "wrong": "This is not a size.", "fix": "Use 2G."}
+    usermgmt.answer("/import", answered({"title": "", "status": 422, "problems": [problem]}, 422))
+    assert "line 3, quota = lots" in cli("user", "import", file, "--yes").stderr
+
+
+def test_an_export_is_written_to_a_new_file_only(cli: Cli, usermgmt: FakeDocker, tmp_path: Path) -> None:
+    usermgmt.answer("/export", answered("address\r\nanna@example.com\r\n"))
+    file = tmp_path / "users.csv"
+    assert json.loads(cli("user", "export", file, "--json").stdout)["rows"] == 1
+    assert file.read_bytes() == b"address\r\nanna@example.com\r\n"
+    assert cli("user", "export", file).exit_code == 1

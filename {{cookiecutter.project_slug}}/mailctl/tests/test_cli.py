@@ -25,6 +25,8 @@ ARGUMENTS = {
     **{("alias", verb): ("a@example.com",) for verb in ("show", "enable", "disable", "delete")},
     ("alias", "add"): ("a@example.com", "b@example.com"),
     ("admin", "add"): ("a@example.com",),
+    ("user", "import"): ("users.csv",),
+    ("user", "export"): ("users.csv",),
     **{("queue", verb): ("4jb64t38NBzJmhw",) for verb in ("show", "retry", "hold", "release", "delete")},
 }
 HEAVY = (

@@ -38,8 +38,8 @@ from usermgmt.web import (
     overview,
     security,
     tokens,
-    words,
     transfer,
+    words,
 )
 from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx

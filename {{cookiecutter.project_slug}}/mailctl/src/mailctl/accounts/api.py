@@ -38,12 +38,10 @@ class Api:
         answer = as_json(self.server.inside("usermgmt", words, sent, LIMIT_SECONDS))
         if answer["status"] < 400:
             return answer["body"]
-        raise Refused(
-            *(
-                Problem(p["field"], p["wrong"], p["fix"], p["value"] or None)
-                for p in answer["body"]["problems"]
-            )
-        )
+        problems = answer["body"]["problems"]
+        for each in problems:
+            each["field"] = f"line {each['line']}, {each['field']}" if "line" in each else each["field"]
+        raise Refused(*(Problem(p["field"], p["wrong"], p["fix"], p["value"] or None) for p in problems))
 
     def all(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """Every row of a list, however many pages it has."""

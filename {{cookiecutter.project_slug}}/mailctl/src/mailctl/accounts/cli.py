@@ -1,5 +1,6 @@
 """`mailctl user`: people's mailboxes. Work is imported when a command runs."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -190,3 +191,56 @@ def erase(
         agree(context, yes, "erase", row["email"])
         api.call("POST", f"{PATH}/{row['id']}/erase")
         finish(context, row, "deleted for good")
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with the columns that the export has.")],
+    yes: YesOption = False,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add users and aliases from a file, all or none; first it is tried, then you are asked."""
+    with accounts(local, repo, as_json) as (context, api):
+        text = read_csv(file)
+        tried = api.call("POST", "/import", text=text)
+        what = f"{tried['mailboxes']} users and {tried['aliases']} aliases"
+        agree(context, yes, "add", what)
+        done = api.call("POST", "/import", text=text, dry_run="false")
+        for row in done["passwords"]:
+            context.out.row(row["email"], row["password"], 40)
+        if done["passwords"]:
+            context.out.show("The passwords are shown only this once. Pass them on now.")
+        context.out.show(f"{what} added.")
+        counts = {"users": done["mailboxes"], "aliases": done["aliases"]}
+        context.finish({"ok": True, **counts, "passwords": done["passwords"]})
+
+
+@app.command("export")
+def export_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; it must not exist.")],
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write users and aliases to a CSV file that can be imported elsewhere; passwords cannot be read."""
+    with accounts(local, repo, as_json) as (context, api):
+        text = api.call("GET", "/export")
+        with file.open("x", encoding="utf-8", newline="") as written:
+            written.write(text)
+        rows = text.count("\n") - 1
+        context.out.show(f"{rows} rows written to {file}.")
+        context.finish({"ok": True, "file": str(file), "rows": rows})
+
+
+def read_csv(file: Path) -> str:
+    """The file's text. Raises Refused."""
+    from mailctl.errors import Problem, Refused
+
+    try:
+        return file.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refused(
+            Problem("FILE", "is not text in UTF-8", "save it as CSV UTF-8", value=str(file))
+        ) from None

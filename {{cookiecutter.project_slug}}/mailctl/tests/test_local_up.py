@@ -176,6 +176,17 @@ def test_a_service_that_stays_unhealthy_is_named_with_its_log_and_healthcheck(
     assert "usermgmt (" not in said, "what only waits for others is not the cause"
 
 
+def test_a_service_that_failed_and_came_up_again_is_shown_beside_those_that_stay_unhealthy(
+    cli: Cli, engine: FakeEngine
+) -> None:
+    broken = running(usermgmt="unhealthy")
+    broken[0] = container("mariadb", LOCAL, restarts=1, log="the disk was full\n")
+    engine.timeline = [[], broken]
+    said = cli("local", "up", "--wait", 1).stderr
+    assert "the disk was full" in said
+    assert "last words of mailpit" not in said, "it never failed"
+
+
 def test_a_container_that_keeps_crashing_ends_the_wait_early(cli: Cli, engine: FakeEngine) -> None:
     def crashing(restarts: int) -> list[dict[str, object]]:
         one = container(

@@ -137,7 +137,10 @@ def _failed(engine: Engine, stack: LocalStack, startup: Startup, ended: int | No
         fix="fix what the output above names; if it was only slow: .venv/bin/mailctl local up --wait 1800",
         next=logs,
     )
-    return Refused(problem, details="\n".join(_last_words(engine, state) for state in causes) + f"\n{said}")
+    # One that failed and came up again looks well, and may be why the others are not.
+    again = [state for state in startup.states if state.ok and state.container and state.container.restarts]
+    details = "\n".join(_last_words(engine, state) for state in (*again, *causes))
+    return Refused(problem, details=f"{details}\n{said}")
 
 
 def _last_words(engine: Engine, state: ServiceState) -> str:

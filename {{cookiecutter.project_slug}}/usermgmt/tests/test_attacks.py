@@ -1,7 +1,8 @@
 """Attacks on the pages that no other file has: SQL in what is searched for, and fields that no form has.
 
 Elsewhere: CSRF, scripts, hosts and redirects (test_pages, test_administration), planted sessions, guessing,
-time and texts that tell who exists (test_login), used codes (test_account), two admins at once (test_mariadb).
+time and texts that tell who exists (test_login), used codes (test_account),
+two admins at once (test_mariadb).
 """
 
 from __future__ import annotations
@@ -66,8 +67,6 @@ def test_sql_in_any_question_finds_nothing_and_breaks_nothing(
 
 
 def test_no_column_is_set_by_a_field_that_the_form_does_not_have(
-    filled: Browser, web_database: Database
-) -> None:
     filled: Browser, web_database: Database
 ) -> None:
     with web_database.transaction() as session:

@@ -152,7 +152,7 @@ def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, f
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
-    expect(page.locator("input[name=q]")).to_be_focused()
+    expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("bert")
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="bert@example.org")).to_be_visible()

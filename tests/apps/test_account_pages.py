@@ -169,7 +169,7 @@ def new_mailbox(page: Page, name: str) -> str:
 
 
 def test_somebody_new_chooses_a_password_with_a_link(browser: Browser, filled: str):
-    admin = open_view(browser, filled, VIEWS[0], java_script_enabled=False)
+    admin = open_view(browser, filled, VIEWS[0])
     log_in(admin)
     admin.goto("/mailboxes/new")
     admin.locator("input[name=email]").fill("dai@example.org")

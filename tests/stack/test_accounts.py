@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import imaplib
+import json
 import smtplib
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, message
@@ -194,3 +197,41 @@ def test_a_users_filter_forwards_to_our_own_addresses_and_what_is_for_others_sta
         assert edge.post(message(subject, to=first.address), first.address).is_success
     assert second.read("own") and first.read("far")
     assert not first.find("own")
+
+
+def test_accounts_made_by_program_and_by_command_work_at_once(stack: Stack) -> None:
+    """The API through the web entrance with a token, mailctl, and an import with a generated password."""
+    name = f"api-{uuid4().hex[:8]}"
+    domain = f"{name}.example"
+
+    def mailctl(*words: str) -> dict[str, Any]:
+        return json.loads(stack.mailctl(*words, "--local", "--json"))
+
+    assert mailctl("domain", "add", domain)["domain"]["active"]
+    made = ("usermgmt", "token", "add", name, "--admin", stack.info["admin"], "--domain", domain)
+    token = stack.exec("usermgmt", *made, "--scope", "mailbox:write").strip()
+    program = httpx.Client(
+        base_url=f"{stack.info['admin_page'].rstrip('/')}/api/v1",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    by_api = program.post("/mailboxes", json={"email": f"anna@{domain}"})
+    assert by_api.status_code == 201, by_api.text
+    assert program.get("/aliases").status_code == 403
+    file = stack.repository / f"{name}.csv"
+    file.write_text(f"address,destinations\nbert@{domain},\ninfo@{domain},bert@{domain}\n")
+    imported = mailctl("user", "import", str(file), "--yes")
+    secrets = {
+        f"anna@{domain}": by_api.json()["password"],
+        f"bert@{domain}": imported["passwords"][0]["password"],
+    }
+    for address, password in secrets.items():
+        assert Mailbox(address, stack.info, password).imap.noop()[0] == "OK"
+    assert verdicts(stack, f"info@{domain}") == [250] and recipients(stack, f"info@{domain}") == {
+        f"bert@{domain}"
+    }
+    changed = mailctl("user", "password", f"anna@{domain}")["password"]
+    assert Mailbox(f"anna@{domain}", stack.info, changed).imap.noop()[0] == "OK"
+    with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
+        Mailbox(f"anna@{domain}", stack.info, secrets[f"anna@{domain}"]).imap.noop()
+    mailctl("user", "disable", f"bert@{domain}")
+    assert verdicts(stack, f"info@{domain}") == [550]

@@ -233,3 +233,17 @@ def _ingress(state) -> list:
 
 def _policy(state) -> dict:
     return next(iter(state.applications.values()))["policies"][0]
+
+
+def test_a_program_passes_the_guard_by_its_service_token(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    token = "3c9cf5a8-04d4-4f0b-93f9-2ba1dd0ba6d5"  # noqa: S105 - the id of one
+    edge_repo.edge["access"]["applications"][0]["service_tokens"] = [token]
+    edge_repo.save()
+    apply(cli)
+    (application,) = cloudflare.state.applications.values()
+    people, programs = application["policies"]
+    assert people["decision"] == "allow" and programs["decision"] == "non_identity"
+    assert programs["include"] == [{"service_token": {"token_id": token}}]
+    assert_in_line(cli)

@@ -10,6 +10,7 @@ from mailctl.edge.session import Session
 
 APPLICATION, TEAM_KIND, LOGIN = "Access application", "Zero Trust team", "Access log-in"
 DEFAULT_SESSION = "12h"
+PROGRAMS = "non_identity"
 
 
 def compare(session: Session) -> Iterator[Change | Note]:
@@ -111,6 +112,8 @@ def _advice(session: Session, want: dict[str, Any]) -> Iterator[Note]:
 
 def shown_wanted(want: dict[str, Any]) -> dict[str, str]:
     emails = ", ".join(sorted(address.lower() for address in want["emails"]))
+    programs = ", ".join(sorted(map(str, _programs(want))))
+    emails += f"; {PROGRAMS}: {programs}" if programs else ""
     return {"allow": emails, "session": want.get("session", DEFAULT_SESSION), "domain": want["host"]}
 
 
@@ -138,6 +141,11 @@ def _rule(rule: Any) -> str:
     return str(fields)
 
 
+def _programs(want: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rules that let programs in, by their service tokens."""
+    return [{"service_token": {"token_id": token}} for token in want.get("service_tokens", ())]
+
+
 def _name(session: Session, host: str) -> str:
     return f"{host} ({session.mark})"
 
@@ -145,14 +153,18 @@ def _name(session: Session, host: str) -> str:
 def _put(session: Session, want: dict[str, Any], app_id: str | None) -> None:
     cloud, host = session.cloud, want["host"]
     include = [{"email": {"email": address.lower()}} for address in want["emails"]]
-    policy = {"name": session.mark, "decision": "allow", "include": include, "precedence": 1}
+    policies = [{"name": session.mark, "decision": "allow", "include": include, "precedence": 1}]
+    if programs := _programs(want):
+        # Cloudflare's word for: without a person's log-in.
+        name = f"{session.mark} programs"
+        policies.append({"name": name, "decision": PROGRAMS, "include": programs, "precedence": 2})
     fields: dict[str, Any] = {
         "account_id": cloud.account_id,
         "type": "self_hosted",
         "name": _name(session, host),
         "domain": host,
         "session_duration": want.get("session", DEFAULT_SESSION),
-        "policies": [policy],
+        "policies": policies,
         "app_launcher_visible": False,
         "http_only_cookie_attribute": True,
     }

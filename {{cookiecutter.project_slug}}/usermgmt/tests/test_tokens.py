@@ -120,3 +120,10 @@ def test_an_admin_may_be_given_a_generated_password_which_is_printed_once(run: T
     assert result.exit_code == 0 and re.fullmatch(r"(\w{5}-){3}\w{5}", result.output.splitlines()[-1])
     assert run("admin", "add", "root2@example.org").exit_code == 2
     assert run("admin", "add", "root@example.org", "--generate").exit_code == 1
+
+
+def test_a_reset_admin_has_no_tokens_left(app: Flask, filled: Browser, run: Terminal) -> None:
+    secret = TOKEN.search(send(filled, name="Left behind", scopes=["mailbox:read"], domain="", days="").text)
+    assert secret and status(app, secret[0], "/mailboxes") == 200
+    run("admin", "reset", ADMIN_EMAIL, "--password-stdin", stdin="a new long pass phrase")
+    assert status(app, secret[0], "/mailboxes") == 401

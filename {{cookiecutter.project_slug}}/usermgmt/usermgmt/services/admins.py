@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
 from usermgmt.database import Database
-from usermgmt.models import OWNER, Admin
+from usermgmt.models import OWNER, Admin, ApiToken
 from usermgmt.passwords import Hasher, check_password
 from usermgmt.problems import Collector, Missing, Problem, Refused
 from usermgmt.services import second_factor
@@ -48,7 +48,7 @@ def add_admin(session: Session, actor: Actor, hasher: Hasher, email: str, passwo
 
 
 def reset_admin(session: Session, actor: Actor, hasher: Hasher, email: str, password: str) -> Admin:
-    """Set an admin's password, enable the admin, end all sessions and turn the second factor off.
+    """Set an admin's password, enable the admin, end all sessions and tokens, turn the second factor off.
 
     Raises Missing or Refused.
     """
@@ -60,6 +60,8 @@ def reset_admin(session: Session, actor: Actor, hasher: Hasher, email: str, pass
     admin.password_hash, admin.active = hasher.hash(password), True
     record(session, actor, "admin.reset", address)
     second_factor.remove_all(session, actor, admin)
+    # Whoever was in the account may have made one, to come back with.
+    session.execute(delete(ApiToken).where(ApiToken.admin_id == admin.id))
     return admin
 
 

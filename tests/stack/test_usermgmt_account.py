@@ -39,3 +39,28 @@ def test_an_app_password_and_a_password_of_ones_own_act_on_imap_within_two_secon
     eventually(lambda: not opens(reader), 2)
     eventually(lambda: opens(Mailbox(reader.address, stack.info, new)), 2)
     assert owner.http.get("account").url.path.endswith("/account"), "this browser stays logged in"
+
+
+def test_a_password_link_acts_on_imap_and_the_list_shows_what_is_stored(
+    stack: Stack, mailboxes: Mailboxes, accounts: Accounts
+) -> None:
+    reader = mailboxes.new()
+    assert reader.imap.noop()[0] == "OK"
+    page = accounts.http.get("mailboxes", params={"q": reader.address}).text
+    assert re.search(r"[\d.]+[KMG] of [\d.]+[MG]", page), "Dovecot says how full it is"
+    number = re.search(r"mailboxes/(\d+)\"", page)
+    assert number
+    shown = accounts.submit(
+        f"mailboxes/{number[1]}", f"mailboxes/{number[1]}/password", password_kind="link"
+    ).text
+    link = re.search(r"password\?link=([\w-]+)<", shown)
+    assert link and opens(Mailbox(reader.address, stack.info, PASSWORD))
+    new = "seven cold lanterns upstream"
+    accounts.submit(f"password?link={link[1]}", "password", link=link[1], password=new, again=new)
+    eventually(lambda: not opens(reader), 2)
+    eventually(lambda: opens(Mailbox(reader.address, stack.info, new)), 2)
+
+
+def test_the_page_of_a_domain_shows_the_records_of_the_edge(accounts: Accounts) -> None:
+    number = re.search(r"domains/(\d+)\"", accounts.http.get("domains").text)
+    assert number and "v=spf1 " in accounts.http.get(f"domains/{number[1]}").text

@@ -50,9 +50,8 @@ def test_a_password_link_acts_on_imap_and_the_list_shows_what_is_stored(
     assert re.search(r"[\d.]+[KMG] of [\d.]+[MG]", page), "Dovecot says how full it is"
     number = re.search(r"mailboxes/(\d+)\"", page)
     assert number
-    shown = accounts.submit(
-        f"mailboxes/{number[1]}", f"mailboxes/{number[1]}/password", password_kind="link"
-    ).text
+    page, asked = f"mailboxes/{number[1]}", {"password_kind": "link"}
+    shown = accounts.submit(page, f"{page}/password", **asked).text
     link = re.search(r"password\?link=([\w-]+)<", shown)
     assert link and opens(Mailbox(reader.address, stack.info, PASSWORD))
     new = "seven cold lanterns upstream"

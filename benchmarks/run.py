@@ -1,6 +1,6 @@
 """Measures what users wait for and what the stack uses, and writes the figures into benchmarks/README.md.
 
-python -m benchmarks.run [new] [gate] [stack] [inbound] [backup]        all by default
+python -m benchmarks.run [new] [gate] [stack] [inbound] [backup] [deploy] [accounts]        all by default
 """
 
 from __future__ import annotations
@@ -249,6 +249,23 @@ def bench_gate() -> list[Row]:
     ]
 
 
+def bench_accounts() -> list[Row]:
+    """The pages of mailboxes at 1,000 and 10,000 of them, against the same run at 100."""
+    from benchmarks import accounts
+
+    rows = []
+    for name, sizes in accounts.measure().items():
+        few = sizes[accounts.SIZES[0]]
+        for size in accounts.SIZES[1:]:
+            one = sizes[size]
+            figure = f"{one.queries} queries, {one.seconds * 1000:.0f} ms, {one.size / 1000:.0f} kB"
+            baseline = f"at 100: {few.queries} queries, {few.seconds * 1000:.0f} ms"
+            rows.append(
+                Row(f"{name}, {size:,} mailboxes", figure, baseline, f"{one.seconds / few.seconds:.2f}")
+            )
+    return rows
+
+
 def service_images(project: Path) -> list[str]:
     """Return the gate's words for the image of each service with a checker, once every image is here."""
     from tools import engine, standins
@@ -331,6 +348,7 @@ BENCHMARKS = {
     "inbound": bench_inbound,
     "backup": bench_backup,
     "deploy": bench_deploy,
+    "accounts": bench_accounts,
 }
 
 

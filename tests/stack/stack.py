@@ -129,7 +129,8 @@ class Stack:
     def networks(self) -> dict[str, dict[str, Any]]:
         """The stack's networks by their names in the compose file."""
         return {
-            name: self._object("network", name) for name in ("edge", "web", "mail", "scan", "data", "egress")
+            name: self._object("network", name)
+            for name in ("edge", "web", "mail", "scan", "data", "reports", "egress")
         }
 
     def volume(self, name: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ NETWORKS = {
     "mail": {"mailserver-api", "postfix", "dovecot", "rspamd", "roundcube"},
     "scan": {"rspamd", "clamav", "valkey"},
     "data": {"mariadb", "postfix", "dovecot", "roundcube", "usermgmt"},
+    "reports": {"rspamd", "usermgmt"},
     "egress": {"postfix", "rspamd", "clamav"},
 }
 # Postfix's master starts as root and gives its processes accounts of their own.
@@ -110,7 +111,7 @@ def test_networks_join_only_those_who_need_each_other(stack):
     assert members == {name: who & running for name, who in NETWORKS.items()}
 
 
-@pytest.mark.parametrize("network", ["edge", "web", "mail", "scan", "data"])
+@pytest.mark.parametrize("network", ["edge", "web", "mail", "scan", "data", "reports"])
 def test_a_network_has_no_way_to_the_internet(stack, network):
     assert stack.networks()[network]["Internal"]
 

@@ -11,7 +11,9 @@ from jinja2 import Environment
 import usermgmt
 from usermgmt.strength import WORDS
 from usermgmt.web.errors import TEXTS
+from usermgmt.web.mail import MEANINGS, OUTCOMES
 from usermgmt.web.overview import ACTIONS
+from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
 PACKAGE = Path(usermgmt.__file__).parent
@@ -62,5 +64,6 @@ def code_texts() -> Iterator[str]:
 def all_texts() -> set[str]:
     """Every text, once."""
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
+    texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
     return {text for text in texts if " " in text or text[:1].isupper() or text == "catch-all"}

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from support import ADMIN_EMAIL, Browser, Directory
 
 from usermgmt.database import Database
-from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Domain, Mailbox
+from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Domain, Mailbox, MailReport, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import ACTIONS, may
 from usermgmt.problems import Refused
@@ -24,7 +24,31 @@ DOMAIN_ADMIN_EMAIL, USER_EMAIL = "dora@elsewhere.example", "anna@own.example"
 #: What would take away what the next page needs.
 KEPT = ("/delete", "/restore", "/erase")
 #: Blueprints whose pages are for everybody, or for one's own account whoever one is.
-NOT_ADMINISTRATION = {"health", "auth", "links", "display", "account", "security", "api", "api-docs", None}
+NOT_ADMINISTRATION = {
+    "health",
+    "auth",
+    "links",
+    "display",
+    "account",
+    "security",
+    "api",
+    "api-docs",
+    "reports",
+    None,
+}
+
+
+def report_for(mailbox: Mailbox) -> MailReport:
+    """What rspamd said about a mail to somebody."""
+    verdict = {"outcome": "junk", "score": 7.5, "threshold": 6, "reasons": [["MISSING_DATE", 1.0, ""]]}
+    mail = {
+        "sender": "w@else.example",
+        "recipient": mailbox.email,
+        "subject": f"For {mailbox.email}",
+        "size": 9,
+    }
+    key = {"report": "0" * 32, "key_header": "Received", "key_value": "id 4abcdefghijk", "at": utc_now()}
+    return MailReport(domain_id=mailbox.domain_id, mailbox_id=mailbox.id, **verdict, **mail, **key)
 
 
 @pytest.fixture
@@ -40,6 +64,9 @@ def filled(app: Flask, web_database: Database, hasher: Hasher) -> Iterator[Datab
             directory.mailbox(f"anna@{domain}", password=PASSWORD)
             removal.delete_mailbox(session, COMMAND_LINE, directory.mailbox(f"gone@{domain}").id)
             directory.alias(f"info@{domain}", f"anna@{domain}")
+            session.add(
+                report_for(session.scalars(select(Mailbox).where(Mailbox.email == f"anna@{domain}")).one())
+            )
         admins.add_admin(session, COMMAND_LINE, hasher, DOMAIN_ADMIN_EMAIL, PASSWORD)
         roles.set_domains(session, COMMAND_LINE, DOMAIN_ADMIN_EMAIL, ["own.example"])
     yield web_database
@@ -74,7 +101,7 @@ def number_in(database: Database, name: str, domain: str) -> int:
         if name == "admin_id":
             return session.scalars(select(Admin.id).where(Admin.email == DOMAIN_ADMIN_EMAIL)).one()
         found = session.scalars(select(Domain).where(Domain.name == domain)).one()
-        table = {"domain_id": Domain, "alias_id": Alias}.get(name, Mailbox)
+        table = {"domain_id": Domain, "alias_id": Alias, "report_id": MailReport}.get(name, Mailbox)
         key = Domain.id if table is Domain else table.domain_id
         query = select(table).where(key == found.id)
         if table is Mailbox:
@@ -110,7 +137,7 @@ def test_every_page_answers_each_role_as_the_table_says(
             expected = {302}
         elif not allowed:
             expected = {302} if endpoint == "overview.show" else {403}
-        elif role == DOMAIN_ADMIN and numbered and whose == "foreign.example":
+        elif role in (DOMAIN_ADMIN, "user") and numbered and whose == "foreign.example":
             expected = {404}
         else:
             expected = {200, 201, 303, 422}
@@ -174,6 +201,7 @@ def test_the_lists_of_a_domain_admin_hold_nothing_of_others(app: Flask, filled: 
         "/aliases",
         "/aliases?q=info",
         "/mailboxes/new",
+        "/mail",
     ):
         page = browser.get(path).text
         assert "foreign.example" not in page and "own.example" in page, path

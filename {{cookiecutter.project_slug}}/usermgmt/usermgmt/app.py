@@ -34,6 +34,7 @@ from usermgmt.web import (
     health,
     i18n,
     links,
+    mail,
     mailboxes,
     overview,
     security,
@@ -102,9 +103,11 @@ def create_app(settings: Settings) -> Flask:
         audit,
         tokens,
         transfer,
+        mail,
     ):
         app.register_blueprint(module.blueprint)
-    for module in (api, i18n, headers, errors, words):
+    app.register_blueprint(mail.reports)
+    for module in (api, i18n, headers, errors, words, mail):
         module.init_app(app)
     prepare_first_admin(app, parts)
     # Flask's own way to wrap an application is to replace this method.

@@ -1,18 +1,23 @@
 """Who may do what: the one place that decides it, for the pages, the command line and programs alike.
 
-An owner may do everything, a domain admin what concerns their domains, and the owner of a mailbox nothing of
-this: what they do with their own account is in services/self_service.py.
+An owner may do everything, a domain admin what concerns their domains, and the owner of a mailbox what is
+about their own mail: what they do with their own account is in services/self_service.py.
 """
 
 from __future__ import annotations
 
-from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, ApiToken, Domain, Mailbox
+from sqlalchemy import ColumnElement, true
+
+from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, ApiToken, Domain, Mailbox, MailReport
 
 Account = Admin | Mailbox
-Thing = Domain | Mailbox | Alias
+Thing = Domain | Mailbox | Alias | MailReport
 
 ADMINS = frozenset({OWNER, DOMAIN_ADMIN})
 OWNERS = frozenset({OWNER})
+#: The role of whoever owns a mailbox and administers nothing.
+USER = "user"
+EVERYBODY = ADMINS | {USER}
 
 #: Action to the roles that may do it; a domain admin only within their domains.
 ACTIONS = {
@@ -39,6 +44,8 @@ ACTIONS = {
     "directory.import": ADMINS,
     "directory.export": ADMINS,
     "audit.list": OWNERS,
+    "mail.list": EVERYBODY,
+    "mail.move": EVERYBODY,
 }
 
 #: What is about the whole server: a token of one domain may not do it.
@@ -87,11 +94,21 @@ def may(
 
     With a token of a program: what its scopes say, and never more than the account itself.
     """
-    if not isinstance(account, Admin) or not account.active:
+    if account is None or not account.active:
         return False
-    if account.role not in ACTIONS.get(action, frozenset()):
+    if (account.role if isinstance(account, Admin) else USER) not in ACTIONS.get(action, frozenset()):
         return False
+    if isinstance(account, Mailbox):
+        return thing is None or (isinstance(thing, MailReport) and thing.mailbox_id == account.id)
     if token is not None and not covers(token, action):
         return False
     domains = scope(account, token)
     return thing is None or domains is None or domain_of_thing(thing) in domains
+
+
+def own_mail(account: Account) -> ColumnElement[bool]:
+    """Which rows of mail_reports the account may see, as a condition."""
+    if isinstance(account, Mailbox):
+        return MailReport.mailbox_id == account.id
+    domains = scope(account)
+    return true() if domains is None else MailReport.domain_id.in_(domains)

@@ -84,6 +84,7 @@ class Settings:
     admin_password: str = field(default="", repr=False)
     cookie_secure: bool = True
     proxy_host: str = "nginx"
+    filter_host: str = "rspamd"
     cheap_hashes: bool = False
     doveadm: Doveadm | None = None
     edge_file: Path | None = None

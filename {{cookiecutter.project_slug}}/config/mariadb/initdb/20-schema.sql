@@ -346,3 +346,40 @@ UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num 
 GRANT SELECT (last_login_at), UPDATE (last_login_at) ON mailboxes TO dovecot;
 
 UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
+
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE mail_reports (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    report VARCHAR(32) NOT NULL,
+    at DATETIME(6) NOT NULL,
+    domain_id INTEGER NOT NULL,
+    mailbox_id INTEGER,
+    outbound BOOL NOT NULL DEFAULT false,
+    outcome VARCHAR(16) NOT NULL,
+    sender VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    recipient VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    subject VARCHAR(255) NOT NULL,
+    size INTEGER NOT NULL,
+    score FLOAT NOT NULL,
+    threshold FLOAT NOT NULL,
+    reasons JSON NOT NULL,
+    key_header VARCHAR(32) NOT NULL,
+    key_value VARCHAR(80) NOT NULL,
+    moved_to VARCHAR(16) NOT NULL DEFAULT '',
+    PRIMARY KEY (id),
+    CONSTRAINT fk_mail_reports_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE,
+    CONSTRAINT fk_mail_reports_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_mail_reports_mailbox_id ON mail_reports (mailbox_id, at);
+
+CREATE INDEX ix_mail_reports_domain_id ON mail_reports (domain_id, at);
+
+CREATE INDEX ix_mail_reports_at ON mail_reports (at);
+
+CREATE INDEX ix_mail_reports_report ON mail_reports (report);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON mail_reports TO usermgmt;
+
+UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';

@@ -11,6 +11,7 @@ from usermgmt.models.credentials import (
     WebSession,
 )
 from usermgmt.models.directory import Alias, Domain, Mailbox
+from usermgmt.models.mail import MailReport
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Base",
     "Domain",
     "LoginAttempt",
+    "MailReport",
     "Mailbox",
     "Passkey",
     "PasswordLink",

@@ -32,6 +32,8 @@ ACTIONS = {
     "login.attempt": "Log-in attempt",
     "login.success": "Logged in",
     "logout": "Logged out",
+    "mail.junk": "Mail moved to Junk",
+    "mail.release": "Mail moved to the inbox",
     "mailbox.add": "Mailbox added",
     "mailbox.change": "Mailbox changed",
     "mailbox.delete": "Mailbox deleted",

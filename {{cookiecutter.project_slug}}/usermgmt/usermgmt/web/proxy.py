@@ -16,6 +16,24 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 10.0
 
 
+class Addresses:
+    """The addresses of a container, by its name; none while it is unknown: nobody is believed by mistake."""
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name, self._clock = name, clock
+        self._known: tuple[float, frozenset[str]] | None = None
+
+    def __contains__(self, address: object) -> bool:
+        now = self._clock()
+        if self._known is None or now - self._known[0] > FRESH_SECONDS:
+            try:
+                found = frozenset(socket.gethostbyname_ex(self._name)[2])
+            except OSError:
+                found = frozenset()
+            self._known = (now, found)
+        return address in self._known[1]
+
+
 class OnlyNginx:
     """Applies X-Forwarded-For and X-Forwarded-Proto to requests that come from the proxy itself.
 
@@ -25,21 +43,9 @@ class OnlyNginx:
 
     def __init__(self, app: WSGIApplication, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._plain, self._behind_proxy = app, ProxyFix(app, x_for=1, x_proto=1)
-        self._name, self._clock = name, clock
-        self._known: tuple[float, frozenset[str]] | None = None
+        self._nginx = Addresses(name, clock)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        forwarded = "HTTP_X_FORWARDED_FOR" in environ and environ.get("REMOTE_ADDR") in self._addresses()
+        forwarded = "HTTP_X_FORWARDED_FOR" in environ and environ.get("REMOTE_ADDR") in self._nginx
         return (self._behind_proxy if forwarded else self._plain)(environ, start_response)
-
-    def _addresses(self) -> frozenset[str]:
-        """The proxy's addresses; none while its name is unknown, so that nobody is believed by mistake."""
-        now = self._clock()
-        if self._known is None or now - self._known[0] > FRESH_SECONDS:
-            try:
-                found = frozenset(socket.gethostbyname_ex(self._name)[2])
-            except OSError:
-                found = frozenset()
-            self._known = (now, found)
-        return self._known[1]

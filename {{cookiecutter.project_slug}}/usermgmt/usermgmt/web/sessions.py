@@ -12,8 +12,8 @@ from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from usermgmt.models import Admin, Alias, Domain, Mailbox, utc_now
-from usermgmt.permissions import may
+from usermgmt.models import Admin, Alias, Domain, Mailbox, MailReport, utc_now
+from usermgmt.permissions import Thing, may
 from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
 from usermgmt.services.logins import Login
@@ -65,6 +65,9 @@ ROUTES = {
     "tokens.revoke": "token.manage",
     "audit.show": "audit.list",
     "audit.export": "audit.list",
+    "mail.show": "mail.list",
+    "mail.show_one": "mail.list",
+    "mail.move": "mail.move",
 }
 #: What a number in a path is of.
 THINGS: dict[str, Any] = {
@@ -72,6 +75,7 @@ THINGS: dict[str, Any] = {
     "mailbox_id": Mailbox,
     "deleted_id": Mailbox,
     "alias_id": Alias,
+    "report_id": MailReport,
 }
 #: How long a right password waits for its second factor.
 PENDING = timedelta(minutes=5)
@@ -183,7 +187,7 @@ def refuse_what_is_not_permitted() -> None:
         abort(403)
     with database().transaction() as db:
         for name, number in (request.view_args or {}).items():
-            thing: Domain | Mailbox | Alias | None = db.get(THINGS[name], number) if name in THINGS else None
+            thing: Thing | None = db.get(THINGS[name], number) if name in THINGS else None
             if thing is not None and not may(g.account, action, thing):
                 abort(404)
 

@@ -37,6 +37,7 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
 
     (folder / "edge.yml").write_text(EDGE)
     kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls, "edge_file": folder / "edge.yml"}
+    kept["filter_host"] = "127.0.0.1"
     app = create_app(Settings(f"sqlite:///{folder}/db", "k" * 64, host, EMAIL, PASSWORD, **kept))
     engine = app.extensions[EXTENSION].database.engine
     Base.metadata.create_all(engine)

@@ -5,6 +5,7 @@ Every page is looked at by axe, the checker of accessibility; the screenshots st
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ PAGES = (
     "/admins",
     "/admins/1",
     "/audit",
+    "/mail",
+    "/mail/1",
     "/account",
     "/account/totp",
     "/account/passkeys/new",
@@ -103,6 +106,17 @@ def fill(page: Page) -> None:
     page.locator("textarea").fill("anna@example.org\nbert@example.org")
     page.locator("article form button").click()
     expect(page.locator(".notice")).to_be_visible()
+    for number, action in enumerate(("add header", "reject")):
+        page.request.post("/internal/mail-reports", data=[mail_report(number, action)])
+
+
+def mail_report(number: int, action: str) -> dict[str, object]:
+    """What rspamd says about a mail."""
+    reasons = [{"name": "MISSING_DATE", "score": 1}, {"name": "ODD_SYMBOL", "score": 6.5, "text": "Odd text"}]
+    mail = {"sender": "offers@sender.example", "subject": f"Cheap watches, offer {number}", "size": 4096}
+    to = {"recipients": ["anna@example.org"], "header": "Received", "key": "id 4abcdefghijk"}
+    verdict = {"action": action, "score": 7.5, "threshold": 6, "reasons": reasons, "at": time.time()}
+    return {"report": f"{number:032x}", **mail, **to, **verdict}
 
 
 @pytest.fixture(scope="module")

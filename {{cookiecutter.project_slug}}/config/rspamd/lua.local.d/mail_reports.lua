@@ -7,51 +7,71 @@ local logger = require "rspamd_logger"
 local ucl = require "ucl"
 local util = require "rspamd_util"
 
-local URL = "http://usermgmt:8080/internal/mail-reports"
+local NAME, URL = "usermgmt", "http://%s:8080/internal/mail-reports"
 local MOST_WAITING, AT_ONCE, LONGEST_TRY, AGAIN = 2000, 20, 10.0, 5.0
-local waiting, loop, sending = {}, nil, false
+local waiting, loop, resolver, sending = {}, nil, nil, false
+local send
 
-local function send()
-  if sending or not loop or #waiting == 0 then
+local function answered(count, err, code)
+  sending = false
+  if err or code >= 500 then
+    logger.warnx(rspamd_config, "mail reports: usermgmt does not take them (%s), %s wait", err or code, #waiting)
     return
   end
+  if code ~= 204 then
+    logger.errx(rspamd_config, "mail reports: usermgmt refused %s of them with %s", count, code)
+  end
+  for _ = 1, count do
+    table.remove(waiting, 1)
+  end
+  send()
+end
+
+local function post(address)
   local batch = {}
   for number = 1, math.min(#waiting, AT_ONCE) do
     batch[number] = waiting[number]
   end
-  local function answered(err, code)
-    sending = false
-    if err or code >= 500 then
-      logger.warnx(rspamd_config, "mail reports: usermgmt does not take them (%s), %s wait", err or code, #waiting)
-      return
-    end
-    if code ~= 204 then
-      logger.errx(rspamd_config, "mail reports: usermgmt refused %s of them with %s", #batch, code)
-    end
-    for _ = 1, #batch do
-      table.remove(waiting, 1)
-    end
-    send()
-  end
-  sending = true
   local started = http.request({
     config = rspamd_config,
     ev_base = loop,
-    url = URL,
+    resolver = resolver,
+    url = string.format(URL, address),
     method = "POST",
     -- A name under which nginx passes nothing on to usermgmt.
     headers = { Host = "127.0.0.1" },
     mime_type = "application/json",
     body = ucl.to_format(batch, "json-compact"),
     timeout = LONGEST_TRY,
-    callback = answered,
+    callback = function(err, code)
+      answered(#batch, err, code)
+    end,
   })
   sending = sending and started
 end
 
+-- The name is looked up here: for one that has no IPv6 address, rspamd's own HTTP calls may find none at all.
+function send()
+  if sending or not loop or #waiting == 0 then
+    return
+  end
+  sending = true
+  local asked = resolver:resolve("a", {
+    name = NAME,
+    callback = function(_, _, found, err)
+      if found and found[1] then
+        post(tostring(found[1]))
+      else
+        answered(0, err or "no address", 0)
+      end
+    end,
+  })
+  sending = sending and asked
+end
+
 rspamd_config:add_on_load(function(config, ev_base, worker)
   if worker:is_scanner() then
-    loop = ev_base
+    loop, resolver = ev_base, require("rspamd_resolver").init(ev_base, config)
     config:add_periodic(ev_base, AGAIN, function()
       send()
       return true

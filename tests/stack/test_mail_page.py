@@ -1,0 +1,89 @@
+"""Refused and junked mail on the account pages, and what a move there does to the mailbox over IMAP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, message
+from tests.stack.stack import Stack, eventually
+
+SOON = 2
+
+
+@pytest.fixture
+def reader(mailboxes: Mailboxes) -> Mailbox:
+    """Somebody new, with no mail yet."""
+    return mailboxes.new()
+
+
+@pytest.fixture
+def pages(stack: Stack, reader: Mailbox) -> Iterator[Accounts]:
+    """The account pages in that person's browser."""
+    own = Accounts({**stack.info, "admin": reader.address, "admin_password": PASSWORD})
+    yield own
+    own.http.close()
+
+
+def listed(pages: Accounts, subject: str, **query: str) -> str:
+    """The path of the page of a mail; empty while it is not listed."""
+    page = pages.http.get("mail", params=query).text
+    found = re.search(r'href="/?(mail/\d+)">' + re.escape(subject), page)
+    return found[1] if found else ""
+
+
+def suspicious(subject: str, to: str) -> object:
+    """A mail that goes to Junk for what its header lacks."""
+    mail = message(subject, to=to)
+    for header in ("Date", "Message-ID", "To", "MIME-Version"):
+        del mail[header]
+    return mail
+
+
+def test_a_refused_mail_is_listed_with_its_reason_within_two_seconds(
+    stack: Stack, reader: Mailbox, pages: Accounts, accounts: Accounts, mailboxes: Mailboxes
+) -> None:
+    mail = message("too long to pass", to=reader.address)
+    mail["X-Long"] = " ".join(["x" * 70] * 900)
+    assert Edge(stack.info).post(mail, reader.address).status_code == 422
+    path = eventually(lambda: listed(pages, "too long to pass"), SOON)
+    page = pages.http.get(path).text
+    assert "too long to be passed on whole" in page and "never stored" in page
+    assert listed(accounts, "too long to pass", q=reader.address), "an owner sees it as well"
+    assert accounts.http.get(path).status_code == 200
+    other = mailboxes.new()
+    stranger = Accounts({**stack.info, "admin": other.address, "admin_password": PASSWORD})
+    assert not listed(stranger, "too long to pass") and stranger.http.get(path).status_code == 404
+
+
+def test_a_junked_mail_is_released_and_the_filter_learns_within_two_seconds(
+    stack: Stack, reader: Mailbox, pages: Accounts
+) -> None:
+    edge = Edge(stack.info)
+    for subject in ("kept cheap", "wanted cheap"):
+        assert edge.post(suspicious(subject, reader.address), reader.address).status_code == 200
+        assert reader.read(subject, "Junk")
+    path = eventually(lambda: listed(pages, "wanted cheap"), SOON)
+    assert "It has no date." in pages.http.get(path).text
+    learned = stack.logs("rspamd").count("learned message as ham")
+    pages.submit(path, f"{path}/move", target="inbox")
+    eventually(lambda: reader.find("wanted cheap"), SOON)
+    assert not reader.find("wanted cheap", "Junk") and reader.find("kept cheap", "Junk")
+    eventually(lambda: stack.logs("rspamd").count("learned message as ham") > learned, SOON)
+    pages.submit(path, f"{path}/move", target="junk")
+    eventually(lambda: reader.find("wanted cheap", "Junk"), SOON)
+    assert "app-passwords/" not in pages.http.get("account").text.replace("app-passwords/new", "")
+
+
+def test_mail_passes_while_the_pages_are_down_and_is_listed_afterwards(
+    stack: Stack, reader: Mailbox, pages: Accounts
+) -> None:
+    stack.docker("pause", "usermgmt")
+    try:
+        answer = Edge(stack.info).post(message("meanwhile", to=reader.address), reader.address)
+        assert answer.status_code == 200 and reader.read("meanwhile")
+    finally:
+        stack.docker("unpause", "usermgmt")
+    eventually(lambda: listed(pages, "meanwhile", outcome="all"), 30)

@@ -126,7 +126,7 @@ rspamd_config:register_symbol({
       at = util.get_time(),
       action = action,
       score = task:get_metric_score()[1],
-      threshold = task:get_metric_threshold(action) or task:get_metric_threshold("add header"),
+      threshold = task:get_metric_threshold(action == "reject" and action or "add header"),
       sender = (addresses(task:get_from("mime"))[1]),
       envelope_sender = (addresses(task:get_from("smtp"))[1]),
       recipients = addresses(task:get_recipients("smtp")),

@@ -161,6 +161,27 @@ def test_an_address_that_is_used_again_shows_nothing_of_the_old_mail(
     stack.exec("dovecot", "sh", "-c", f"cd /srv/vmail/{home}/mail && test -d cur")
 
 
+DELETED = """UPDATE mailboxes SET active = 0, deleted_at = UTC_TIMESTAMP(6) - INTERVAL {days} DAY
+WHERE email = @who"""
+
+
+def test_the_nightly_purge_removes_the_mail_of_those_deleted_over_30_days_ago_and_of_nobody_else(
+    stack: Stack, mailboxes: Mailboxes
+) -> None:
+    gone, in_time, _ = people = [mailboxes.new() for _ in range(3)]
+    edge = Edge(stack.info)
+    for person in people:
+        assert edge.post(message("kept or not", to=person.address), person.address).is_success
+        assert person.read("kept or not")
+    stack.sql(DELETED.format(days=31), who=gone.address)
+    stack.sql(DELETED.format(days=29), who=in_time.address)
+    homes = ["/".join(reversed(person.address.split("@"))) for person in people]
+    assert homes[0] in json.loads(stack.mailctl("purge", "--local", "--json"))["homes"]
+    look = f"cd /srv/vmail && for home in {' '.join(homes)}; do if test -d $home; then echo $home; fi; done"
+    left = stack.exec("dovecot", "sh", "-c", look)
+    assert left.split() == homes[1:]
+
+
 ASK = """
 import os
 from usermgmt.mail.doveadm import Doveadm

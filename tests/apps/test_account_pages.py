@@ -164,8 +164,8 @@ def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, f
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_in_viewport()
     page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    for _ in ("Import and export", "Add mailbox", "the search"):
+        page.keyboard.press("Tab")
     expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("bert")
     page.keyboard.press("Enter")

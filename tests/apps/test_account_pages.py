@@ -236,6 +236,8 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Bro
     look(page, "/account/recovery-codes", VIEWS[2])
     page.get_by_role("link", name="Done").click()
     expect(page.get_by_text("never used")).to_be_visible()
+    page.goto("/account/mail")
+    look(page, "/account/mail", VIEWS[2])
 
     page.get_by_role("button", name="Log out").first.click()
     first_step()

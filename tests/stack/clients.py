@@ -142,7 +142,14 @@ class Accounts:
         return found[1]
 
     def add_alias(self, source: str, *destinations: str) -> None:
-        self.submit("aliases/new", "aliases", source=source, destinations="\n".join(destinations))
+        text = "\n".join(destinations)
+        self.submit("aliases/new", "aliases", source=source, destinations=text, may_send="yes")
+
+    def switch_sending(self, source: str, destination: str, active: str) -> None:
+        """Allow or forbid a destination to send as the alias."""
+        listed = self.http.get("aliases", params={"q": source}).text
+        rows = re.findall(r"→ (\S+)</td>.*?(aliases/\d+)/may-send", listed, re.DOTALL)
+        self.submit("aliases/new", f"{dict(rows)[destination]}/may-send", active=active)
 
 
 @dataclass

@@ -97,6 +97,23 @@ def test_the_owner_of_an_alias_sends_as_that_alias(mailboxes, accounts, sink):
     assert sink.raw("as the office")
 
 
+def test_only_those_who_may_send_as_an_alias_of_several_do(mailboxes, accounts, sink):
+    writer, other, alias = mailboxes.new(), mailboxes.new(), mailboxes.address("team")
+    accounts.add_alias(alias, writer.address, other.address)
+    accounts.switch_sending(alias, other.address, "no")
+
+    def send(mailbox: Mailbox, subject: str) -> None:
+        mail = message(subject, sender=alias, received=False)
+        mailbox.send(mail, "friend@far.example", sender=alias)
+
+    send(writer, "as one of the team")
+    with pytest.raises(smtplib.SMTPRecipientsRefused, match="not owned"):
+        send(other, "forbidden")
+    accounts.switch_sending(alias, other.address, "yes")
+    send(other, "allowed again")
+    assert sink.raw("as one of the team") and sink.raw("allowed again")
+
+
 @pytest.mark.parametrize("also", ["", "postmaster@far.example"], ids=["", "with postmaster among them"])
 def test_one_user_cannot_flood_the_world(mailboxes, also):
     """What a stolen password can do is limited; no recipient lifts the limit for the whole mail."""

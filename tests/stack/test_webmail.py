@@ -88,3 +88,15 @@ def test_many_wrong_log_ins_are_slowed_down(stack):
     answers = [httpx.post(stack.info["webmail"], headers=guesser, timeout=30).status_code for _ in range(60)]
     assert 429 in answers
     assert httpx.get(stack.info["webmail"], timeout=30).status_code == 200, "others are slowed down as well"
+
+
+def test_the_settings_of_the_webmail_lead_to_the_account_pages(page, stack, mailboxes):
+    reader = mailboxes.new()
+    log_in_to_webmail(page, stack.info["webmail"], reader.address, reader.password)
+    page.wait_for_url(re.compile(r"_task=mail"))
+    page.goto(f"{stack.info['webmail']}?_task=settings")
+    # The pages have their public name, which nothing here answers to.
+    page.route(re.compile(r"^https://"), lambda route: route.fulfill(body="the account pages"))
+    page.get_by_text("Account and password").click()
+    expect(page.get_by_text("the account pages")).to_be_visible()
+    assert re.fullmatch(r"https://[\w.-]+/account", page.url)

@@ -16,16 +16,23 @@ REFUSES, SQL = (
     ["check_recipient_access", "proxy:mysql:/run/postfix/sql/refused.cf"],
     "config/postfix/sql/refused.cf",
 )
+#: This table, with those two lines in it, refuses every client but Dovecot's container.
+DOVECOT = ["check_reverse_client_hostname_access", "regexp:/etc/postfix/dovecot_access"]
+DOVECOT_FILE = "config/postfix/dovecot_access"
+ONLY_DOVECOT = [r"/^[a-z0-9_-]+-dovecot-[0-9]+\.[a-z0-9_-]+$/ DUNNO", "/[^0-9.]/ REJECT"]
 
 
 def check(subject: Configuration) -> Iterator[Found]:
     """Look at main.cf, then at each process that takes mail, with its options laid over it."""
     found = {}
+    only_dovecot = [line for _, line in subject.lines(DOVECOT_FILE)] == ONLY_DOVECOT
     for who, view in subject.views():
         for name in LISTS:
             words = view.restrictions(name, DEFAULTS.get(name, ""))
             if name == LISTS[1] and _only_refuses(subject.text(SQL) or ""):
                 words = _without_refusals(words)
+            if only_dovecot and words[:2] == DOVECOT:
+                continue
             if wrong := _wrong(words, name == LISTS[0]):
                 should = "reject_unauth_destination before any permit"
                 at = view.where(name)

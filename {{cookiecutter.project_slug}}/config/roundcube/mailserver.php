@@ -52,3 +52,23 @@ $config['create_default_folders'] = false;
 $config['show_images'] = 0;
 $config['prefer_html'] = true;
 $config['enable_spellcheck'] = false;
+
+// The settings lead to the account pages. Roundcube may read this file more than once; one link is enough.
+if (!defined('ACCOUNT_PAGES')) {
+    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.admin_host }}/account');
+    $hooks = rcube_plugin_api::get_instance();
+    $hooks->register_hook('settings_actions', function ($args) {
+        $rcmail = rcmail::get_instance();
+        $japanese = strpos($rcmail->get_user_language(), 'ja') === 0;
+        $rcmail->load_language(null, ['accountpages' => $japanese ? 'アカウントとパスワード' : 'Account and password']);
+        $args['actions'][] = ['action' => 'plugin.account', 'class' => 'account', 'label' => 'accountpages', 'title' => 'accountpages'];
+        return $args;
+    });
+    $hooks->register_hook('startup', function ($args) {
+        if ($args['task'] === 'settings' && $args['action'] === 'plugin.account') {
+            header('Location: ' . ACCOUNT_PAGES);
+            exit;
+        }
+        return $args;
+    });
+}

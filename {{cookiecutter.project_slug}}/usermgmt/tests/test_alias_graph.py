@@ -17,7 +17,7 @@ from usermgmt.database import Database
 from usermgmt.models import Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, domains, mailboxes, removal
+from usermgmt.services import aliases, domains, mail_rules, mailboxes, removal
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.graph import Graph
 
@@ -55,6 +55,15 @@ class Admins(RuleBasedStateMachine):
         with suppress(Refused):
             aliases.add_alias(self.session, COMMAND_LINE, source, destination.replace("@", tag + "@"))
 
+    @rule(choice=st.integers(0), chosen=st.lists(addresses, max_size=2))
+    def forward(self, choice: int, chosen: list[str]) -> None:
+        rows = self.session.scalars(select(Mailbox).where(Mailbox.deleted_at.is_(None))).all()
+        with suppress(Refused):
+            if rows:
+                row = rows[choice % len(rows)]
+                mail_rules.set_forwards(self.session, COMMAND_LINE, row, " ".join(chosen), True)
+        self.session.flush()
+
     @rule(choice=st.integers(0), turn=st.sampled_from(["on", "off", "delete", "back"]))
     def change_something(self, choice: int, turn: str) -> None:
         rows = [row for table in (Mailbox, Alias, Domain) for row in self.session.scalars(select(table))]
@@ -80,8 +89,8 @@ class Admins(RuleBasedStateMachine):
     @invariant()
     def mail_never_goes_round(self) -> None:
         graph = Graph(self.session).load_all()
-        for source in graph.aliases:
-            waiting = {untagged(target) for target in graph.aliases[source]}
+        for source, targets in [*graph.aliases.items(), *graph.forwards.items()]:
+            waiting = {untagged(target) for target in targets}
             for _ in range(MOST_STEPS):
                 waiting = {untagged(hop) for address in waiting for hop in graph.hops(address)}
             assert not waiting, f"mail for {source} goes round through {waiting}"

@@ -31,6 +31,7 @@ NOT_ADMINISTRATION = {
     "display",
     "account",
     "security",
+    "mail_rules",
     "api",
     "api-docs",
     "reports",

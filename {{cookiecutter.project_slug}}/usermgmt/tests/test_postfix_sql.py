@@ -17,8 +17,8 @@ from test_alias_graph import DOMAINS, MOST_STEPS, Admins
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.database import Database
 from usermgmt.passwords import Hasher
-from usermgmt.services import mailboxes
-from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.services import aliases, mailboxes
+from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.services.graph import Graph
 
 SQL = Path(__file__).parents[2] / "config" / "postfix" / "sql"
@@ -121,3 +121,34 @@ def test_the_model_says_of_every_address_what_postfix_s_own_sql_says(mariadb: Se
         ),
     )
     OnMariaDB.database.engine.dispose()
+
+
+@pytest.mark.mariadb
+def test_whoever_gets_the_mail_of_an_alias_sends_as_it_unless_that_is_switched_off(
+    mariadb: Server, actor: Actor, hasher: Hasher
+) -> None:
+    database = Database(mariadb.url("usermgmt"))
+    with Session(database.engine, expire_on_commit=False) as session:
+        made = Directory(session, actor, hasher)
+        made.domain("send.example")
+        anna, bert, team = (f"{name}@send.example" for name in ("anna", "bert", "team"))
+        made.mailbox(anna)
+        made.mailbox(bert)
+        first, second = made.alias(team, f"{anna} {bert}")
+        (catch_all,) = made.alias("@send.example", anna)
+
+        def senders(address: str) -> set[str]:
+            session.flush()
+            return set(Postfix(session.connection()).ask("sender_logins", address)) - {address}
+
+        assert senders(team) == {anna, bert}
+        aliases.set_alias_may_send(session, actor, second.id, False)
+        assert senders(team) == {anna}
+        aliases.set_alias_active(session, actor, first.id, False)
+        assert senders(team) == set(), "an alias that is off lets nobody send, nor does the catch-all"
+        assert senders("@send.example") == {anna}
+        aliases.set_alias_may_send(session, actor, catch_all.id, False)
+        assert senders("@send.example") == set()
+        assert Postfix(session.connection()).ask("sender_logins", anna) == [anna]
+        session.rollback()
+    database.engine.dispose()

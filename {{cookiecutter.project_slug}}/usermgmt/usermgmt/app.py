@@ -18,6 +18,7 @@ from usermgmt.permissions import may
 from usermgmt.problems import Refused
 from usermgmt.quota import format_quota, format_size
 from usermgmt.services.admins import create_first_admin
+from usermgmt.services.mail_rules import follow_aliases
 from usermgmt.services.table import LARGEST as LARGEST_FILE
 from usermgmt.services.web_sessions import LONGEST
 from usermgmt.settings import Settings
@@ -35,6 +36,7 @@ from usermgmt.web import (
     i18n,
     links,
     mail,
+    mail_rules,
     mailboxes,
     overview,
     security,
@@ -79,6 +81,7 @@ def create_app(settings: Settings) -> Flask:
         Usage(settings.doveadm),
     )
     end_sessions(parts.database.sessions, settings.doveadm)
+    follow_aliases(parts.database.sessions)
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     # Before the CSRF check, which reads the form.
@@ -94,6 +97,7 @@ def create_app(settings: Settings) -> Flask:
         links,
         account,
         security,
+        mail_rules,
         display,
         overview,
         domains,

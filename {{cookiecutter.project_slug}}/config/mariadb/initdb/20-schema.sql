@@ -383,3 +383,27 @@ CREATE INDEX ix_mail_reports_report ON mail_reports (report);
 GRANT SELECT, INSERT, UPDATE, DELETE ON mail_reports TO usermgmt;
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
+
+-- Running upgrade 0004 -> 0005
+
+CREATE TABLE mail_rules (
+    mailbox_id INTEGER NOT NULL,
+    reply BOOL NOT NULL DEFAULT false,
+    reply_subject VARCHAR(255) NOT NULL DEFAULT '',
+    reply_text TEXT NOT NULL,
+    starts_at DATETIME(6),
+    ends_at DATETIME(6),
+    reply_days INTEGER NOT NULL DEFAULT '7',
+    forward_to TEXT NOT NULL,
+    keep_copy BOOL NOT NULL DEFAULT true,
+    script_id VARCHAR(64),
+    script TEXT,
+    PRIMARY KEY (mailbox_id),
+    CONSTRAINT fk_mail_rules_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON mail_rules TO usermgmt;
+
+GRANT SELECT (mailbox_id, script_id, script) ON mail_rules TO dovecot;
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';

@@ -13,6 +13,7 @@ from usermgmt.models.credentials import (
 from usermgmt.models.directory import Alias, Domain, Mailbox
 from usermgmt.models.mail import MailReport
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
+from usermgmt.models.rules import MailRules
 
 __all__ = [
     "DOMAIN_ADMIN",
@@ -26,6 +27,7 @@ __all__ = [
     "Domain",
     "LoginAttempt",
     "MailReport",
+    "MailRules",
     "Mailbox",
     "Passkey",
     "PasswordLink",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations, untagged
+from usermgmt.addresses import parse_alias_source, parse_destinations, untagged
 from usermgmt.database import lock_directory
-from usermgmt.models import Alias, Domain
+from usermgmt.models import Alias, Domain, Mailbox
 from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import (
@@ -20,7 +20,8 @@ from usermgmt.services.directory import (
     require_domain,
     save,
 )
-from usermgmt.services.graph import Graph
+from usermgmt.services.graph import Graph, check_destination
+from usermgmt.services.mail_rules import cut_forwards
 from usermgmt.services.mailboxes import PAGE, contains
 
 MOST_DESTINATIONS = 100
@@ -55,6 +56,12 @@ def list_aliases(
     return [AliasRow(source, found) for source, found in rows.items()], total
 
 
+def mailboxes_among(session: Session, rows: list[AliasRow]) -> set[str]:
+    """The destinations that are mailboxes: only such can send as the alias."""
+    wanted = {alias.destination for row in rows for alias in row.destinations}
+    return set(session.scalars(select(Mailbox.email).where(Mailbox.email.in_(wanted))))
+
+
 def get_alias(session: Session, alias_id: int) -> Alias:
     """The alias row with this id; raises Missing."""
     alias = session.get(Alias, alias_id)
@@ -63,41 +70,6 @@ def get_alias(session: Session, alias_id: int) -> Alias:
             Problem("source", str(alias_id), "There is no such alias.", "Choose one from the list.")
         )
     return alias
-
-
-def check_destination(graph: Graph, source: str, destination: str) -> None:
-    """Refuse a destination that comes back to the source, is outside, or leads nowhere on this server."""
-    bare = untagged(destination)
-    graph.load([bare])
-    if graph.loops_back(source, [destination]):
-        raise Refused(
-            Problem(
-                "destinations",
-                destination,
-                "Mail would come back to {source} and go round forever.",
-                "Use an address that does not lead back.",
-                {"source": source},
-            )
-        )
-    if domain_of(destination) not in graph.domains:
-        raise Refused(
-            Problem(
-                "destinations",
-                destination,
-                "The address is outside this server, and mail cannot be forwarded there: its sender stays a "
-                "stranger, and the relay only sends mail from your own domains.",
-                "Use an address of this server, or have the person read this mailbox too.",
-            )
-        )
-    if bare in graph.deleted or not (bare in graph.mailboxes or graph.hops(bare)):
-        raise Refused(
-            Problem(
-                "destinations",
-                destination,
-                "There is neither a mailbox nor an alias with this address.",
-                "Add the mailbox first, or use an address that exists.",
-            )
-        )
 
 
 def check_source(session: Session, actor: Actor, source: str, entered: str) -> None:
@@ -115,11 +87,17 @@ def check_source(session: Session, actor: Actor, source: str, entered: str) -> N
 
 
 def add_alias(
-    session: Session, actor: Actor, source: str, destinations: str, graph: Graph | None = None
+    session: Session,
+    actor: Actor,
+    source: str,
+    destinations: str,
+    graph: Graph | None = None,
+    may_send: bool = True,
 ) -> list[Alias]:
     """Forward mail for `source` to each destination; raises Refused with every problem.
 
-    Whoever adds many passes a complete `graph`, which is kept up to date.
+    With `may_send` destinations that are mailboxes may send as the source, too. Whoever adds many passes a
+    complete `graph`, which is kept up to date.
     """
     wrong = Collector()
     stored, addresses = "", []
@@ -143,7 +121,7 @@ def add_alias(
     check_limit(session, domain, stored, source)
     if graph:
         graph.aliases.setdefault(stored, {}).update(dict.fromkeys(addresses, True))
-    return [add_destination(session, actor, domain.id, stored, address) for address in addresses]
+    return [add_destination(session, actor, domain.id, stored, address, may_send) for address in addresses]
 
 
 def check_limit(session: Session, domain: Domain, source: str, entered: str) -> None:
@@ -178,9 +156,11 @@ def check_amount(session: Session, source: str, addresses: list[str], entered: s
         )
 
 
-def add_destination(session: Session, actor: Actor, domain_id: int, source: str, destination: str) -> Alias:
+def add_destination(
+    session: Session, actor: Actor, domain_id: int, source: str, destination: str, may_send: bool
+) -> Alias:
     """Write one row of an alias that was checked."""
-    alias = Alias(domain_id=domain_id, source=source, destination=destination)
+    alias = Alias(domain_id=domain_id, source=source, destination=destination, may_send=may_send)
     taken = Problem(
         "destinations",
         destination,
@@ -189,7 +169,7 @@ def add_destination(session: Session, actor: Actor, domain_id: int, source: str,
         {"source": source},
     )
     save(session, alias, taken)
-    record(session, actor, "alias.add", source, destination=destination)
+    record(session, actor, "alias.add", source, destination=destination, may_send=may_send)
     return alias
 
 
@@ -223,12 +203,23 @@ def set_alias_active(session: Session, actor: Actor, alias_id: int, active: bool
     return alias
 
 
+def set_alias_may_send(session: Session, actor: Actor, alias_id: int, may_send: bool) -> Alias:
+    """Let the destination, if it is a mailbox, send as the source, or not; raises Missing."""
+    alias = get_alias(session, alias_id)
+    if alias.may_send != may_send:
+        alias.may_send = may_send
+        action = "alias.may-send" if may_send else "alias.may-not-send"
+        record(session, actor, action, alias.source, destination=alias.destination)
+    return alias
+
+
 def delete_alias(session: Session, actor: Actor, alias_id: int) -> Alias:
     """Delete one destination; the last one only if no other alias leads here. Raises Missing or Refused."""
     lock_directory(session)
     alias = get_alias(session, alias_id)
     if len(destinations_of(session, alias.source)) == 1:
         refuse_if_needed(session, alias.source)
+        cut_forwards(session, actor, alias.source)
     session.delete(alias)
     record(session, actor, "alias.delete", alias.source, destination=alias.destination)
     return alias

@@ -16,7 +16,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
-from usermgmt.models import Alias, Domain, Mailbox
+from usermgmt.models import Alias, Domain, Mailbox, MailRules
+from usermgmt.problems import Problem, Refused
 
 DUTIES = ("postmaster", "abuse")
 
@@ -37,6 +38,8 @@ class Graph:
         #: Address to whether mail is delivered there now, and the deleted ones.
         self.mailboxes: dict[str, bool] = {}
         self.deleted: set[str] = set()
+        #: Mailbox to the addresses that its owner has its mail forwarded to.
+        self.forwards: dict[str, list[str]] = {}
         #: Source to destination to whether that is enabled.
         self.aliases: dict[str, dict[str, bool]] = {}
         self._asked: set[str] = set()
@@ -56,14 +59,16 @@ class Graph:
             self._asked |= wanted
 
     def _read(self, wanted: set[str] | None) -> None:
-        boxes = select(Mailbox.email, Mailbox.active, Mailbox.deleted_at)
+        boxes = select(Mailbox.email, Mailbox.active, Mailbox.deleted_at, MailRules.forward_to)
+        boxes = boxes.outerjoin(MailRules, MailRules.mailbox_id == Mailbox.id)
         rows = select(Alias.source, Alias.destination, Alias.active)
         names = select(Domain.name, Domain.active)
         if wanted is not None:
             boxes, rows = boxes.where(Mailbox.email.in_(wanted)), rows.where(Alias.source.in_(wanted))
             names = names.where(Domain.name.in_({domain_of(name) for name in wanted}))
-        for email, active, deleted_at in self.session.execute(boxes):
+        for email, active, deleted_at, forward_to in self.session.execute(boxes):
             self.mailboxes[email] = active and deleted_at is None
+            self.forwards[email] = (forward_to or "").split()
             self.deleted |= {email} if deleted_at else set()
         for source, destination, active in self.session.execute(rows):
             self.aliases.setdefault(source, {})[destination] = active
@@ -74,9 +79,13 @@ class Graph:
         return address in self.mailboxes or address in self.aliases
 
     def hops(self, address: str, only_active: bool = False) -> list[str]:
-        """The addresses that mail for a loaded address is forwarded to."""
+        """The addresses that mail for a loaded address is forwarded to.
+
+        What a mailbox forwards is a new delivery: it counts where loops are looked for, not for where
+        Postfix delivers.
+        """
         if address in self.mailboxes:
-            return []
+            return [] if only_active else self.forwards[address]
         found = self.aliases.get(address) or self.aliases.get("@" + domain_of(address), {})
         return [target for target, active in found.items() if active or not only_active]
 
@@ -115,3 +124,38 @@ class Graph:
         if not found and self.domains.get(domain) and start.removesuffix("@" + domain) in DUTIES:
             found = {one for one in (on_duty(self.session, domain),) if one}
         return found if domain in self.domains else set()
+
+
+def check_destination(graph: Graph, source: str, destination: str, field: str = "destinations") -> None:
+    """Refuse a destination that comes back to the source, is outside, or leads nowhere on this server."""
+    bare = untagged(destination)
+    graph.load([bare])
+    if graph.loops_back(source, [destination]):
+        raise Refused(
+            Problem(
+                field,
+                destination,
+                "Mail would come back to {source} and go round forever.",
+                "Use an address that does not lead back.",
+                {"source": source},
+            )
+        )
+    if domain_of(destination) not in graph.domains:
+        raise Refused(
+            Problem(
+                field,
+                destination,
+                "The address is outside this server, and mail cannot be forwarded there: its sender stays a "
+                "stranger, and the relay only sends mail from your own domains.",
+                "Use an address of this server, or have the person read this mailbox too.",
+            )
+        )
+    if bare in graph.deleted or not (bare in graph.mailboxes or graph.hops(bare)):
+        raise Refused(
+            Problem(
+                field,
+                destination,
+                "There is neither a mailbox nor an alias with this address.",
+                "Add the mailbox first, or use an address that exists.",
+            )
+        )

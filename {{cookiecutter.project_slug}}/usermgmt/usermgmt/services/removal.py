@@ -15,6 +15,7 @@ from usermgmt.database import lock_directory
 from usermgmt.models import AuditEntry, Mailbox, utc_now
 from usermgmt.services.audit import EXPIRY, Actor, record
 from usermgmt.services.directory import refuse_if_needed
+from usermgmt.services.mail_rules import cut_forwards
 from usermgmt.services.mailboxes import check_limit, get_mailbox, home_of
 
 #: How long a deleted mailbox can be restored.
@@ -32,6 +33,7 @@ def delete_mailbox(session: Session, actor: Actor, mailbox_id: int) -> str:
     purge(session)
     mailbox = get_mailbox(session, mailbox_id)
     refuse_if_needed(session, mailbox.email)
+    cut_forwards(session, actor, mailbox.email)
     was_active = mailbox.active
     # Not active as well: code and queries that know nothing of deleted_at refuse its mail and log-ins too.
     mailbox.active = False

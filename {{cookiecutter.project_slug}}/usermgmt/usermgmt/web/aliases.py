@@ -26,15 +26,19 @@ def show() -> str:
     search, number = request.args.get("q", "")[:320], page_number()
     with database().transaction() as db:
         rows, total = aliases.list_aliases(db, search, number, permitted())
+        senders = aliases.mailboxes_among(db, rows)
     pages = max(1, -(-total // PAGE))
-    return render_template("aliases.html", rows=rows, total=total, search=search, page=number, pages=pages)
+    return render_template(
+        "aliases.html", rows=rows, senders=senders, total=total, search=search, page=number, pages=pages
+    )
 
 
 def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The form for a new alias or more destinations."""
     with database().transaction() as db:
         names = [row.domain.name for row in domains.list_domains(db, permitted())]
-    form = {"source": request.args.get("source", "")[:320], **request.form}
+    form = {"source": request.args.get("source", "")[:320], "may_send": "" if problems else "yes"}
+    form |= request.form.to_dict()
     return render_template("alias_new.html", form=form, problems=problems, domains=names), status
 
 
@@ -50,7 +54,9 @@ def add() -> Page:
     form = request.form
     try:
         with database().transaction() as db:
-            rows = aliases.add_alias(db, actor(), form.get("source", ""), form.get("destinations", ""))
+            may_send = form.get("may_send") == "yes"
+            entered = (form.get("source", ""), form.get("destinations", ""))
+            rows = aliases.add_alias(db, actor(), *entered, may_send=may_send)
     except Refused as refusal:
         return new_page(refusal.problems, 422)
     tell("The alias {name} was saved.", name=rows[0].source)
@@ -64,6 +70,17 @@ def switch(alias_id: int) -> Response:
     with database().transaction() as db:
         alias = aliases.set_alias_active(db, actor(), alias_id, active)
     text = "{name} to {destination} is enabled." if active else "{name} to {destination} is disabled."
+    tell(text, name=alias.source, destination=alias.destination)
+    return back_to_list()
+
+
+@blueprint.post("/aliases/<int:alias_id>/may-send")
+def switch_sending(alias_id: int) -> Response:
+    """Let one destination send as the alias, or not."""
+    may_send = request.form.get("active") == "yes"
+    with database().transaction() as db:
+        alias = aliases.set_alias_may_send(db, actor(), alias_id, may_send)
+    text = "{destination} may send as {name}." if may_send else "{destination} may not send as {name}."
     tell(text, name=alias.source, destination=alias.destination)
     return back_to_list()
 

@@ -49,6 +49,7 @@ ROUTES = {
     "aliases.new": "alias.add",
     "aliases.add": "alias.add",
     "aliases.switch": "alias.switch",
+    "aliases.switch_sending": "alias.switch",
     "aliases.ask_delete": "alias.delete",
     "aliases.delete": "alias.delete",
     "admins.show": "admin.manage",

@@ -85,7 +85,7 @@ class Graph:
         Postfix delivers.
         """
         if address in self.mailboxes:
-            return [] if only_active else self.forwards[address]
+            return [] if only_active else self.forwards.get(address, [])
         found = self.aliases.get(address) or self.aliases.get("@" + domain_of(address), {})
         return [target for target, active in found.items() if active or not only_active]
 

@@ -16,7 +16,7 @@ from usermgmt.mail import sieve
 from usermgmt.models import Alias, Mailbox, MailRules
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, mail_rules, removal
+from usermgmt.services import aliases, mail_rules, removal, transfer
 from usermgmt.services.audit import Actor
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
@@ -162,7 +162,7 @@ def owner(app: Flask, web_database: Database, actor: Actor, hasher: Hasher) -> B
 
 
 def test_the_reply_knows_every_alias_of_the_mailbox_as_soon_as_there_is_one(
-    owner: Browser, web_database: Database, actor: Actor
+    owner: Browser, web_database: Database, actor: Actor, hasher: Hasher
 ) -> None:
     owner.post("/account/mail/reply", on="yes", text="Away", days="7")
 
@@ -181,6 +181,9 @@ def test_the_reply_knows_every_alias_of_the_mailbox_as_soon_as_there_is_one(
         row = session.query(Alias).filter_by(source="sales@example.org").one()
         aliases.set_alias_active(session, actor, row.id, False)
     assert known() == [ANNA]
+    file = f"address,destinations\nimported@example.org,{ANNA}\n".encode()
+    transfer.import_table(web_database, hasher, actor, file, dry_run=False)
+    assert known() == [ANNA, "imported@example.org"]
 
 
 def test_the_page_shows_what_was_saved_and_what_was_refused(owner: Browser) -> None:

@@ -29,6 +29,7 @@ from usermgmt.problems import Missing, Problem, Refused
 from usermgmt.quota import DEFAULT
 from usermgmt.services import admins, aliases, directory, domains, mailboxes, removal, roles
 from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.services.mail_rules import follow_aliases
 from usermgmt.settings import SettingsError, database_url
 
 IF_MISSING = click.option(
@@ -49,6 +50,7 @@ def open_database() -> Database:
     """The database of the environment; a test may replace it."""
     database = Database(database_url(os.environ))
     end_sessions(database.sessions, Doveadm.from_environment(os.environ))
+    follow_aliases(database.sessions)
     return database
 
 

@@ -18,10 +18,10 @@ from usermgmt.models import Alias, AuditEntry, Domain, Mailbox
 from usermgmt.passwords import Hasher, generate_password
 from usermgmt.problems import Collector, Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota, parse_quota
-from usermgmt.services.aliases import check_destination
 from usermgmt.services.audit import Actor, record_many
 from usermgmt.services.domains import count_by_domain
-from usermgmt.services.graph import Graph
+from usermgmt.services.graph import Graph, check_destination
+from usermgmt.services.mail_rules import refresh
 from usermgmt.services.removal import purge
 from usermgmt.services.table import COLUMNS, Line, as_csv, decode, read
 
@@ -179,6 +179,9 @@ def write(session: Session, actor: Actor, lines: list[Line], domains: dict[str, 
     for table, rows in ((Mailbox, boxes), (Alias, ways)):
         if rows:
             session.execute(insert(table), rows)
+    if ways:
+        # Rows that are inserted like this are not seen by what follows the aliases.
+        refresh(session)
     added = [(box["email"], {name: box[name] for name in ("quota_bytes", "active")}) for box in boxes]
     record_many(session, actor, "mailbox.add", added)
     added = [(way["source"], {name: way[name] for name in ("destination", "active")}) for way in ways]

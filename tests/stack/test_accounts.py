@@ -84,9 +84,15 @@ def test_a_session_that_is_open_ends_within_two_seconds(
         assert box.imap.readline().startswith(b"+")
         box.imap.sock.settimeout(2)
     change(accounts, reader.address)
-    assert reader.imap.readline().startswith(b"* BYE")
+    assert next_word(reader).startswith(b"* BYE")
     with pytest.raises(TimeoutError):
-        other.imap.readline()
+        next_word(other)
+
+
+def next_word(box: Mailbox) -> bytes:
+    """The next line of an idle session that is not the one by which Dovecot keeps it alive every two minutes."""
+    lines = iter(box.imap.readline, b"")
+    return next((line for line in lines if line != b"* OK Still here\r\n"), b"")
 
 
 INSERT = """INSERT INTO app_passwords (mailbox_id, name, password_hash)

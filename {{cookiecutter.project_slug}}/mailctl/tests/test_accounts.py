@@ -39,6 +39,7 @@ ALIAS = {
     "source": "info@example.com",
     "destination": "anna@example.com",
     "active": True,
+    "may_send": True,
     "created_at": "2026-01-02T03:04:05+00:00",
     "version": 1,
 }
@@ -74,7 +75,7 @@ def usermgmt(engine: FakeEngine, docker: FakeDocker) -> FakeDocker:
         ("/domains/3/enable", DOMAIN),
         ("/domains/3/disable", DOMAIN),
         ("/aliases", [ALIAS]),
-        ("/aliases/5", ""),
+        ("/aliases/5", ALIAS),
         ("/aliases/5/enable", ALIAS),
         ("/aliases/5/disable", ALIAS),
     ):
@@ -116,7 +117,19 @@ ANNA, DOT_COM, INFO = "anna@example.com", "example.com", "info@example.com"
         (("domain", "disable", DOT_COM), "POST", "/domains/3/disable", None),
         (("domain", "delete", DOT_COM, "--yes"), "DELETE", "/domains/3", None),
         (("alias", "show", INFO), "GET", FIND_ALIAS, None),
-        (("alias", "add", INFO, ANNA), "POST", "/aliases", {"source": INFO, "destinations": [ANNA]}),
+        (
+            ("alias", "add", INFO, ANNA),
+            "POST",
+            "/aliases",
+            {"source": INFO, "destinations": [ANNA], "may_send": True},
+        ),
+        (
+            ("alias", "add", INFO, ANNA, "--no-may-send"),
+            "POST",
+            "/aliases",
+            {"source": INFO, "destinations": [ANNA], "may_send": False},
+        ),
+        (("alias", "set", INFO, "--no-may-send"), "PATCH", "/aliases/5", {"may_send": False}),
         (("alias", "enable", INFO), "POST", "/aliases/5/enable", None),
         (("alias", "disable", INFO, ANNA), "POST", "/aliases/5/disable", None),
         (("alias", "delete", INFO, "--yes"), "DELETE", "/aliases/5", None),

@@ -24,6 +24,7 @@ ARGUMENTS = {
     **{("domain", verb): ("example.com",) for verb in ("show", "add", "set", "enable", "disable", "delete")},
     **{("alias", verb): ("a@example.com",) for verb in ("show", "enable", "disable", "delete")},
     ("alias", "add"): ("a@example.com", "b@example.com"),
+    ("alias", "set"): ("a@example.com", "--may-send"),
     ("admin", "add"): ("a@example.com",),
     ("user", "import"): ("users.csv",),
     ("user", "export"): ("users.csv",),

@@ -13,11 +13,12 @@ from conftest import actions
 from flask import Flask
 from sqlalchemy import select
 from support import ADMIN_EMAIL, PASSWORD, PROXY, Browser, Directory
+from test_permissions import report_for
 from werkzeug.test import TestResponse
 
 from usermgmt.api.access import INSIDE, ROUTES
 from usermgmt.database import Database
-from usermgmt.models import OWNER, Admin, Alias, ApiToken, AuditEntry, Domain, Mailbox, utc_now
+from usermgmt.models import OWNER, Admin, Alias, ApiToken, AuditEntry, Domain, Mailbox, MailReport, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import ACTIONS, SCOPES
 from usermgmt.services import admins, roles, tokens
@@ -33,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_mailbox": {"quota": "2G"},
     "set_mailbox_password": {},
     "add_alias": {"source": "new@DOMAIN", "destinations": ["anna@DOMAIN"]},
+    "change_alias": {"may_send": False},
 }
 
 
@@ -55,13 +57,13 @@ class Program:
 
 @pytest.fixture
 def filled(app: Flask, web_database: Database, hasher: Hasher) -> Iterator[Database]:
-    """Two domains with a mailbox, a deleted one and an alias each, and an admin of the first."""
+    """Two domains with a mailbox, its mail, a deleted one and an alias each, and an admin of the first."""
     Browser(app).get("/login")
     with web_database.transaction() as session:
         directory = Directory(session, COMMAND_LINE, hasher)
         for domain in ("own.example", FOREIGN):
             directory.domain(domain)
-            directory.mailbox(f"anna@{domain}")
+            session.add(report_for(directory.mailbox(f"anna@{domain}")))
             directory.mailbox(f"gone@{domain}").deleted_at = utc_now()
             directory.alias(f"info@{domain}", f"anna@{domain}")
         admins.add_admin(session, COMMAND_LINE, hasher, DOMAIN_ADMIN_EMAIL, PASSWORD)
@@ -83,13 +85,14 @@ def token(
 
 
 def number(database: Database, name: str, domain: str, deleted: bool = False) -> int:
-    """The number of the domain, or of its mailbox or alias."""
+    """The number of the domain, or of its mailbox, alias or mail."""
     with database.transaction() as session:
         found = session.scalars(select(Domain).where(Domain.name == domain)).one()
         if name == "domain_id":
             return found.id
-        if name == "alias_id":
-            return session.scalars(select(Alias.id).where(Alias.domain_id == found.id)).first() or 0
+        if name in ("alias_id", "report_id"):
+            table: Any = Alias if name == "alias_id" else MailReport
+            return session.scalars(select(table.id).where(table.domain_id == found.id)).first() or 0
         rows = session.scalars(select(Mailbox).where(Mailbox.domain_id == found.id))
         return next(row.id for row in rows if (row.deleted_at is not None) is deleted)
 
@@ -215,6 +218,8 @@ def test_a_domain_a_mailbox_and_an_alias_live_and_end(app: Flask, filled: Databa
 
     alias = call("POST", "/aliases", {"source": "@new.example", "destinations": ["bert@new.example"]})
     way = f"/aliases/{alias.json[0]['id']}"
+    assert alias.json[0]["may_send"] is True
+    assert call("PATCH", way, {"may_send": False}).json["may_send"] is False
     assert call("POST", f"{way}/disable").json["active"] is False
     assert call("DELETE", box).status_code == 422, "an alias leads there"
     assert call("DELETE", way).status_code == 204 and call("GET", way).status_code == 404
@@ -247,6 +252,15 @@ def test_lists_have_pages_and_a_search(app: Flask, filled: Database) -> None:
         assert call("GET", f"{path[:-2]}&exact=1").json["total"] == 0, path
     gone = "/mailboxes?q=gone@own.example&exact=1"
     assert (call("GET", gone).json["total"], call("GET", f"{gone}&deleted=1").json["total"]) == (0, 1)
+
+
+def test_mail_is_listed_within_the_domains_that_the_token_and_its_admin_reach(
+    app: Flask, filled: Database
+) -> None:
+    for email, domain in ((DOMAIN_ADMIN_EMAIL, ""), (ADMIN_EMAIL, "own.example")):
+        found = Program(app, token(filled, ("mail:read",), email, domain))("GET", "/mail").json
+        assert [each["recipient"] for each in found["items"]] == ["anna@own.example"]
+    assert len(Program(app, token(filled, ("mail:read",)))("GET", "/mail").json["items"]) == 2
 
 
 def test_a_change_of_what_was_changed_meanwhile_is_refused(app: Flask, filled: Database) -> None:

@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 from support import PROXY, Browser, Directory, MakeApp
+from test_api import Program, token
 
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm, Unreachable
@@ -274,6 +275,34 @@ def test_a_move_that_fails_is_told_and_leaves_no_password(
     assert not rows(mailboxes)[0].moved_to
     with mailboxes.transaction() as session:
         assert not list(session.scalars(select(AppPassword)))
+
+
+def test_a_program_reads_why_and_moves_junk_out_and_back(
+    app: Flask, mailboxes: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = Moves(mailboxes, True)
+    monkeypatch.setattr(Imap, "move", lambda self, wanted, target: moves.move(self, wanted, target))
+    send(app, report(), report(2, action="no action", sender="friend@x.example"))
+    call = Program(app, token(mailboxes))
+    (junk,) = call("GET", "/mail").json["items"]
+    assert (junk["outcome"], junk["folder"], junk["subject"]) == ("junk", "junk", "Mail 1")
+    assert junk["reasons"][1] == {
+        "symbol": "MISSING_DATE",
+        "points": 1.0,
+        "words": "It has no date.",
+        "detail": "Date header is missing",
+    }
+    assert [each["sender"] for each in call("GET", "/mail?outcome=all&q=friend@").json["items"]] == [
+        "friend@x.example"
+    ]
+    path = f"/mail/{junk['id']}"
+    assert call("POST", f"{path}/spam").status_code == 422, "it is there already"
+    assert call("POST", f"{path}/not-spam").json["folder"] == "inbox"
+    assert call("POST", f"{path}/spam").json["folder"] == "junk"
+    assert [target for _, _, target, _ in moves.asked] == ["inbox", "junk"]
+    moves.answer = Unreachable("down")
+    answer = call("POST", f"{path}/not-spam")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
 
 
 def test_without_a_key_no_mail_is_moved(app: Flask, mailboxes: Database) -> None:

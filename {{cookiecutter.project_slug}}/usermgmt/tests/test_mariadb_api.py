@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ssl
 from typing import Any
 
 import pytest
@@ -14,9 +15,12 @@ from sqlalchemy import select
 from support import Browser, Directory, MakeApp, Server
 from test_api import token
 from test_mariadb import real  # noqa: F401 - a fixture
+from test_permissions import report_for
 
 from usermgmt.database import Database
-from usermgmt.models import Alias, Domain, Mailbox
+from usermgmt.mail.doveadm import Doveadm
+from usermgmt.mail.imap import Imap
+from usermgmt.models import Alias, Domain, Mailbox, MailReport
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import SCOPES
 from usermgmt.services.audit import COMMAND_LINE
@@ -26,7 +30,12 @@ from usermgmt.web.context import EXTENSION
 pytestmark = pytest.mark.mariadb
 #: Requests to each operation.
 EXAMPLES = 30
-THINGS: dict[str, Any] = {"domain_id": Domain, "mailbox_id": Mailbox, "alias_id": Alias}
+THINGS: dict[str, Any] = {
+    "domain_id": Domain,
+    "mailbox_id": Mailbox,
+    "alias_id": Alias,
+    "report_id": MailReport,
+}
 #: What Schemathesis would hardly find by itself: text with a meaning elsewhere, and what is right.
 TEXTS = ("", "\0", "\ud800", "'; DROP TABLE admins; --", "%", "é" * 300, "@" * 99, "=1+1", "9" * 400)
 TEXTS += ("a@example.org", "new@example.org", "@example.org", "example.net", "2G", "violet otter ladder 7")
@@ -41,9 +50,14 @@ def numbers(database: Database) -> dict[str, list[int]]:
 
 @pytest.mark.usefixtures("real")
 def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
-    make_app: MakeApp, settings: Settings, mariadb: Server, hasher: Hasher
+    make_app: MakeApp, settings: Settings, mariadb: Server, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(dataclasses.replace(settings, database_url=mariadb.url("usermgmt")))
+    # A Dovecot that does what it is asked.
+    monkeypatch.setattr(Doveadm, "kick", lambda self, users: None)
+    monkeypatch.setattr(Imap, "move", lambda self, wanted, target: True)
+    dovecot = Doveadm("dovecot", "k", ssl.create_default_context())
+    url = mariadb.url("usermgmt")
+    app = make_app(dataclasses.replace(settings, database_url=url, doveadm=dovecot))
     app.config["PROPAGATE_EXCEPTIONS"] = False
     Browser(app).get("/login")
     database = app.extensions[EXTENSION].database
@@ -51,7 +65,7 @@ def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
         directory = Directory(session, COMMAND_LINE, hasher)
         directory.domain("example.org")
         for name in "abcdefgh":
-            directory.mailbox(f"{name}@example.org")
+            session.add(report_for(directory.mailbox(f"{name}@example.org")))
             directory.alias(f"to-{name}@example.org", f"{name}@example.org")
     secret = token(database, SCOPES)
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)

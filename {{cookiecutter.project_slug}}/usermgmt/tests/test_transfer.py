@@ -22,12 +22,12 @@ from usermgmt.problems import Refused
 from usermgmt.services import table, transfer
 from usermgmt.services.audit import COMMAND_LINE, Actor
 
-GOOD = """address,name,quota,active,destinations,password
-anna@example.org,Anna,2G,,,violet otter ladder 7
-bert@example.org,"Bert, B.",,no,,
-info@example.org,,,,team@example.org bert@example.org,
-team@example.org,,,yes,anna@example.org,
-info@example.org,,,no,anna@example.org,
+GOOD = """address,name,quota,active,destinations,may_send,password
+anna@example.org,Anna,2G,,,,violet otter ladder 7
+bert@example.org,"Bert, B.",,no,,,
+info@example.org,,,,team@example.org bert@example.org,,
+team@example.org,,,yes,anna@example.org,no,
+info@example.org,,,no,anna@example.org,yes,
 """
 
 
@@ -50,11 +50,13 @@ def load(server: Database, hasher: Hasher) -> Callable[..., transfer.Imported]:
     return run
 
 
-def there(server: Database) -> tuple[set[tuple[str, int, bool]], set[tuple[str, str, bool]]]:
+def there(server: Database) -> tuple[set[tuple[str, int, bool]], set[tuple[str, str, bool, bool]]]:
     """What the server has."""
     with server.transaction() as session:
         boxes = {(row.email, row.quota_bytes, row.active) for row in session.scalars(select(Mailbox))}
-        ways = {(row.source, row.destination, row.active) for row in session.scalars(select(Alias))}
+        ways = {
+            (row.source, row.destination, row.active, row.may_send) for row in session.scalars(select(Alias))
+        }
     return boxes, ways
 
 
@@ -69,10 +71,10 @@ def test_a_file_is_tried_and_then_added_as_a_whole(
     assert there(server) == (
         {("anna@example.org", 2 * 1024**3, True), ("bert@example.org", 1024**3, False)},
         {
-            ("info@example.org", "team@example.org", True),
-            ("info@example.org", "bert@example.org", True),
-            ("info@example.org", "anna@example.org", False),
-            ("team@example.org", "anna@example.org", True),
+            ("info@example.org", "team@example.org", True, True),
+            ("info@example.org", "bert@example.org", True, True),
+            ("info@example.org", "anna@example.org", False, True),
+            ("team@example.org", "anna@example.org", True, False),
         },
     )
     with server.transaction() as session:
@@ -198,7 +200,7 @@ def test_no_password_is_hashed_while_the_directory_is_locked(
 def test_what_is_exported_can_be_imported_elsewhere(
     server: Database, load: Callable[..., transfer.Imported], hasher: Hasher
 ) -> None:
-    load(GOOD.replace("Bert, B.", "=HYPERLINK(1)") + "@example.org,,,,anna@example.org,\n")
+    load(GOOD.replace("Bert, B.", "=HYPERLINK(1)") + "@example.org,,,,anna@example.org,,\n")
     with server.transaction() as session:
         text = transfer.export(session)
         before = there(server)
@@ -245,12 +247,14 @@ def test_the_page_tries_a_file_shows_problems_by_line_and_then_the_passwords_onc
         and "bert@example.org" not in page
     )
     # Larger than any other form may be.
-    many = GOOD + "".join(f"p{number}@example.org,{'x' * 60},,,,\n" for number in range(1500))
+    many = GOOD + "".join(f"p{number}@example.org,{'x' * 60},,,,,\n" for number in range(1500))
     status, page = send(many, apply="yes")
     assert (
         status == 200 and "1502 mailboxes and 2 aliases were added" in page and "p1499@example.org," in page
     )
-    assert browser.get("/export.csv").text.startswith("address,name,quota,active,destinations,password\r\n")
+    assert browser.get("/export.csv").text.startswith(
+        "address,name,quota,active,destinations,may_send,password\r\n"
+    )
 
 
 def test_the_api_tries_a_file_adds_it_and_exports(app: Flask, web_database: Database, hasher: Hasher) -> None:

@@ -52,7 +52,9 @@ ACTIONS = {
 WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage", "audit.list"})
 #: What a token may be given: reading a kind of things, or changing it, which includes reading. Admins and
 #: tokens have none: a program that could make them could give itself everything.
-SCOPES = tuple(f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias") for verb in ("read", "write"))
+SCOPES = tuple(
+    f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias", "mail") for verb in ("read", "write")
+)
 SCOPES += ("audit:read",)
 #: What is more than one thing at once.
 COMBINED = {
@@ -106,9 +108,9 @@ def may(
     return thing is None or domains is None or domain_of_thing(thing) in domains
 
 
-def own_mail(account: Account) -> ColumnElement[bool]:
-    """Which rows of mail_reports the account may see, as a condition."""
+def own_mail(account: Account, token: ApiToken | None = None) -> ColumnElement[bool]:
+    """Which rows of mail_reports the account, with its token, may see, as a condition."""
     if isinstance(account, Mailbox):
         return MailReport.mailbox_id == account.id
-    domains = scope(account)
+    domains = scope(account, token)
     return true() if domains is None else MailReport.domain_id.in_(domains)

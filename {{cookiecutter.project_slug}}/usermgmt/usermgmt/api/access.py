@@ -37,10 +37,15 @@ ROUTES = {
     "api.list_aliases": "alias.list",
     "api.add_alias": "alias.add",
     "api.get_alias": "alias.list",
+    "api.change_alias": "alias.switch",
     "api.enable_alias": "alias.switch",
     "api.disable_alias": "alias.switch",
     "api.delete_alias": "alias.delete",
     "api.list_audit": "audit.list",
+    "api.list_mail": "mail.list",
+    "api.get_mail": "mail.list",
+    "api.release_mail": "mail.move",
+    "api.junk_mail": "mail.move",
     "api.import_table": "directory.import",
     "api.export_table": "directory.export",
 }
@@ -49,7 +54,7 @@ INSIDE = "usermgmt.command-line"
 #: Larger numbers are not in the columns.
 LARGEST_ID = 2**31 - 1
 
-blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Domains, mailboxes and aliases.")
+blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Domains, mailboxes, aliases, mail.")
 
 
 def identify() -> tuple[Admin | None, ApiToken | None]:

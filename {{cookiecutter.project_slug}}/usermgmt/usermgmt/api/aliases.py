@@ -34,7 +34,9 @@ def list_aliases(query: dict[str, Any]) -> dict[str, Any]:
 def add_alias(body: dict[str, Any]) -> list[Alias]:
     """Forward mail of an address, or of the rest of a domain."""
     with database().transaction() as db:
-        return aliases.add_alias(db, actor(), body["source"], "\n".join(body["destinations"]))
+        return aliases.add_alias(
+            db, actor(), body["source"], "\n".join(body["destinations"]), may_send=body["may_send"]
+        )
 
 
 @blueprint.get("/aliases/<int:alias_id>")
@@ -43,6 +45,18 @@ def get_alias(alias_id: int) -> Found:
     """One destination."""
     with database().transaction() as db:
         alias = aliases.get_alias(db, alias_id)
+    return alias, tagged(alias.version)
+
+
+@blueprint.patch("/aliases/<int:alias_id>")
+@blueprint.arguments(schemas.AliasChange)
+@blueprint.response(200, schemas.Alias)
+def change_alias(body: dict[str, Any], alias_id: int) -> Found:
+    """Let this destination, if it is a mailbox, send as the source, or not."""
+    with database().transaction() as db:
+        alias = aliases.get_alias(db, alias_id)
+        expect(alias.version, alias.source)
+        aliases.set_alias_may_send(db, actor(), alias_id, body["may_send"])
     return alias, tagged(alias.version)
 
 

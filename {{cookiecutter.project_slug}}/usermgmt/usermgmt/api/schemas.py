@@ -9,7 +9,10 @@ from typing import Any
 from marshmallow import RAISE, Schema, fields, validate
 
 from usermgmt.quota import format_quota
+from usermgmt.services.mail_moves import place_of
+from usermgmt.services.mail_reports import HELD
 from usermgmt.services.mailboxes import PAGE
+from usermgmt.web.reasons import in_words
 
 ADDRESS = validate.Length(max=320)
 SHORT = validate.Length(max=200)
@@ -109,6 +112,7 @@ class Alias(Row):
 
     source = fields.String()
     destination = fields.String()
+    may_send = fields.Boolean(metadata={"description": "If it is a mailbox: as the source."})
     created_at = Moment()
 
 
@@ -119,6 +123,48 @@ class NewAlias(Strict):
     destinations = fields.List(
         fields.String(validate=ADDRESS), required=True, validate=validate.Length(1, 100)
     )
+    may_send = fields.Boolean(load_default=True)
+
+
+class AliasChange(Strict):
+    """What to change of one destination."""
+
+    may_send = fields.Boolean(required=True)
+
+
+class Reason(Schema):
+    """What counted for or against a mail: rspamd's symbol, its points, its meaning, and rspamd's own text."""
+
+    symbol = fields.Function(lambda row: row[0], metadata={"type": "string"})
+    points = fields.Function(lambda row: row[1], metadata={"type": "number"})
+    words = fields.Function(lambda row: in_words(row[0], row[2]), metadata={"type": "string"})
+    detail = fields.Function(lambda row: row[2], metadata={"type": "string"})
+
+
+class Mail(Schema):
+    """A mail to or from one mailbox here, without its content."""
+
+    id = fields.Integer()
+    at = Moment()
+    outcome = fields.String(validate=validate.OneOf((*HELD, "accepted")))
+    outbound = fields.Boolean()
+    sender = fields.String()
+    recipient = fields.String()
+    mailbox_id = fields.Integer(allow_none=True, metadata={"description": "Null: it had none here."})
+    subject = fields.String()
+    size = fields.Integer()
+    score = fields.Float()
+    threshold = fields.Float()
+    reasons = fields.List(fields.Nested(Reason))
+    folder = fields.Function(place_of, metadata={"type": "string", "enum": ["inbox", "junk", ""]})
+
+
+class MailList(Schema):
+    """A page of mail, and whether there is another one."""
+
+    page = fields.Integer()
+    more = fields.Boolean()
+    items = fields.List(fields.Nested(Mail))
 
 
 class AuditEntry(Schema):
@@ -167,6 +213,15 @@ class MailboxPage(Page):
     """Of mailboxes, also the deleted ones that can be restored."""
 
     deleted = fields.Boolean(load_default=False)
+
+
+class MailPage(Page):
+    """Of mail; without an outcome, what was not delivered as usual."""
+
+    class Meta:
+        exclude = ("exact",)
+
+    outcome = fields.String(load_default="", validate=validate.OneOf(("", *HELD, "accepted", "all")))
 
 
 class AuditPage(Page):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Domain, Mailbox, MailReport, utc_now
+from usermgmt.problems import Missing, Problem
 from usermgmt.services.graph import Graph
 from usermgmt.services.mailboxes import PAGE, contains
 
@@ -73,6 +74,14 @@ def in_mailboxes(
     found: list[Place] = [(box.domain_id, box.id, recipient, outbound) for box in session.scalars(boxes)]
     domains = select(Domain.id).where(Domain.name == domain_of(otherwise))
     yield from found or [(number, None, recipient, outbound) for number in session.scalars(domains)]
+
+
+def get_report(session: Session, report_id: int) -> MailReport:
+    """The report with this id; raises Missing."""
+    report = session.get(MailReport, report_id)
+    if report is None:
+        raise Missing(Problem("mail", str(report_id), "There is no such mail.", "Choose one from the list."))
+    return report
 
 
 def take(session: Session, entry: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from usermgmt.services.aliases import MOST_DESTINATIONS
 from usermgmt.services.audit_search import FORMULA, inert
 from usermgmt.services.mailboxes import parse_name
 
-COLUMNS = ("address", "name", "quota", "active", "destinations", "password")
+COLUMNS = ("address", "name", "quota", "active", "destinations", "may_send", "password")
 MOST_ROWS = 10_000
 #: Each takes a fiftieth of a second to hash, on purpose; a generated one takes none.
 MOST_PASSWORDS = 1_000
@@ -38,6 +38,7 @@ class Line:
     quota_bytes: int | None = None
     active: bool = True
     destinations: list[str] = field(default_factory=list)
+    may_send: bool = True
     password: str = ""
     password_hash: str = ""
     problems: list[Problem] = field(default_factory=list)
@@ -70,7 +71,7 @@ def read(text: str) -> list[Line]:
         names = [name.strip().lower() for name in next(table, [])]
         for name in sorted({*names} - {*COLUMNS} - {""}):
             wrong = "There is no such column."
-            instead = "Use some of: address, name, quota, active, destinations, password."
+            instead = "Use some of: address, name, quota, active, destinations, may_send, password."
             raise refuse_line(1, "header", name, wrong, instead)
         if "address" not in names:
             wrong, instead = "The column “address” is missing.", "Put the names of the columns on line 1."
@@ -89,6 +90,14 @@ def read(text: str) -> list[Line]:
         wrong, instead = "There are more than 1,000 passwords.", "Leave them empty: they are generated then."
         raise refuse_line(given[MOST_PASSWORDS].number, "password", "", wrong, instead)
     return lines
+
+
+def switch(name: str, cell: str) -> bool:
+    """Yes or no; an empty cell is yes. Raises Refused."""
+    word = cell.strip().lower()
+    if word not in SWITCHES:
+        raise Refused(Problem(name, cell, "This is neither yes nor no.", "Use yes or no."))
+    return SWITCHES[word]
 
 
 def check(line: Line) -> Line:
@@ -112,9 +121,9 @@ def check(line: Line) -> Line:
     with wrong:
         line.quota_bytes = parse_quota(cells["quota"]) if cells["quota"].strip() else None
     with wrong:
-        if cells["active"].strip().lower() not in SWITCHES:
-            raise Refused(Problem("active", cells["active"], "This is neither yes nor no.", "Use yes or no."))
-        line.active = SWITCHES[cells["active"].strip().lower()]
+        line.active = switch("active", cells["active"])
+    with wrong:
+        line.may_send = switch("may_send", cells["may_send"])
     with wrong:
         # What a person chose is taken as it is.
         line.password = line.entered.get("password", "")

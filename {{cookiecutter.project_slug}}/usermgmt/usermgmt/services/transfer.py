@@ -172,6 +172,7 @@ def write(session: Session, actor: Actor, lines: list[Line], domains: dict[str, 
             "source": line.address,
             "destination": address,
             "active": line.active,
+            "may_send": line.may_send,
         }
         for line in lines
         for address in line.destinations
@@ -184,7 +185,9 @@ def write(session: Session, actor: Actor, lines: list[Line], domains: dict[str, 
         refresh(session)
     added = [(box["email"], {name: box[name] for name in ("quota_bytes", "active")}) for box in boxes]
     record_many(session, actor, "mailbox.add", added)
-    added = [(way["source"], {name: way[name] for name in ("destination", "active")}) for way in ways]
+    added = [
+        (way["source"], {name: way[name] for name in ("destination", "active", "may_send")}) for way in ways
+    ]
     record_many(session, actor, "alias.add", added)
 
 
@@ -209,18 +212,19 @@ def import_table(
 def export(session: Session, scope: frozenset[int] | None = None) -> str:
     """Mailboxes and aliases of these domains in the form that can be imported; passwords cannot be read."""
     boxes = select(Mailbox).where(Mailbox.deleted_at.is_(None)).order_by(Mailbox.email)
-    rows = select(Alias).order_by(Alias.source, Alias.active.desc(), Alias.destination)
+    rows = select(Alias).order_by(Alias.source, Alias.active.desc(), Alias.may_send.desc(), Alias.destination)
     if scope is not None:
         boxes, rows = boxes.where(Mailbox.domain_id.in_(scope)), rows.where(Alias.domain_id.in_(scope))
-    ways: dict[tuple[str, bool], list[str]] = {}
+    ways: dict[tuple[str, bool, bool], list[str]] = {}
     for alias in session.scalars(rows):
-        ways.setdefault((alias.source, alias.active), []).append(alias.destination)
+        ways.setdefault((alias.source, alias.active, alias.may_send), []).append(alias.destination)
+    words = {True: "yes", False: "no"}
     cells = [
-        (box.email, box.display_name, format_quota(box.quota_bytes), "yes" if box.active else "no", "", "")
+        (box.email, box.display_name, format_quota(box.quota_bytes), words[box.active], "", "", "")
         for box in session.scalars(boxes)
     ]
     cells += [
-        (source, "", "", "yes" if active else "no", " ".join(destinations), "")
-        for (source, active), destinations in ways.items()
+        (source, "", "", words[active], " ".join(destinations), words[may_send], "")
+        for (source, active, may_send), destinations in ways.items()
     ]
     return as_csv([COLUMNS, *cells])

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from usermgmt.mail.doveadm import Unreachable
 from usermgmt.models import Mailbox, MailReport
 from usermgmt.permissions import own_mail
-from usermgmt.problems import Missing, Problem, Refused
+from usermgmt.problems import Problem, Refused
 from usermgmt.services import mail_moves, mail_reports
 from usermgmt.web.context import EXTENSION, actor, current_account, database, page_number, parts, tell
 from usermgmt.web.errors import RETRY_SECONDS, log
@@ -66,10 +66,7 @@ def show() -> str:
 def find_report(report_id: int) -> MailReport:
     """The report with this id, which its reader may see; raises Missing."""
     with database().transaction() as db:
-        report = db.get(MailReport, report_id)
-    if report is None:
-        raise Missing(Problem("mail", str(report_id), "There is no such mail.", "Choose one from the list."))
-    return report
+        return mail_reports.get_report(db, report_id)
 
 
 def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> tuple[str, int]:

@@ -70,3 +70,8 @@ REASONS = {
     "VIRUS_SCAN_MISSING": "The virus scanner did not answer.",
     "ZERO_FONT": "It hides text in letters of no size.",
 }
+
+
+def in_words(symbol: str, text: str) -> str:
+    """What a symbol means, in English; `text` is rspamd's own description."""
+    return REASONS.get(symbol) or text or symbol

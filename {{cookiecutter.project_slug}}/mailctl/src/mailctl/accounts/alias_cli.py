@@ -15,6 +15,7 @@ SourceArgument = Annotated[
 DestinationArgument = Annotated[
     str | None, typer.Argument(metavar="[DESTINATION]", help="One of them; default: all.")
 ]
+MAY_SEND = "Whether destinations that are mailboxes may send as the alias, too."
 PATH = "/aliases"
 
 
@@ -64,13 +65,30 @@ def show(
 def add(
     source: SourceArgument,
     destinations: Annotated[list[str], typer.Argument(metavar="DESTINATION…", help="Where its mail goes.")],
+    may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)] = True,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add an alias, or more destinations to one."""
     with accounts(local, repo, as_json) as (context, api):
-        finish(context, api.call("POST", PATH, {"source": source, "destinations": destinations}), "added")
+        body = {"source": source, "destinations": destinations, "may_send": may_send}
+        finish(context, api.call("POST", PATH, body), "added")
+
+
+@app.command("set")
+def change(
+    source: SourceArgument,
+    may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)],
+    destination: DestinationArgument = None,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the destinations of an alias, or one of them, send as the alias, or not."""
+    with accounts(local, repo, as_json) as (context, api):
+        rows, body = find(api, source, destination), {"may_send": may_send}
+        finish(context, [api.call("PATCH", f"{PATH}/{row['id']}", body) for row in rows], "changed")
 
 
 def switch(

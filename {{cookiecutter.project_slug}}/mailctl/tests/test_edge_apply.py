@@ -79,6 +79,21 @@ def test_the_log_in_page_is_guarded_before_it_can_be_reached_and_mail_is_carried
     assert [step for step in done if step in order] == order
 
 
+@pytest.mark.parametrize("team", ["example-com", "one-that-was-there"])
+def test_the_guarded_host_alone_asks_for_a_token_of_its_application_and_of_the_real_team(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, team: str
+) -> None:
+    """The file's team is made only in an account that has none. The API and webmail need no token."""
+    if team != edge_repo.edge["access"]["team"]:
+        cloudflare.state.team = {"name": "Ours", "auth_domain": f"{team}.cloudflareaccess.com"}
+    assert "admin.example.com → http://nginx:80, only with a token of Access\n" in cli("edge", "plan").stdout
+    apply(cli)
+    (application,) = cloudflare.state.applications.values()
+    access = {"required": True, "teamName": team, "audTag": [application["aud"]]}
+    asked = [row["hostname"] for row in _ingress(cloudflare.state) if "originRequest" in row]
+    assert (asked, _guard(cloudflare.state)) == (["admin.example.com"], access)
+
+
 def test_the_tunnels_token_lands_in_the_secrets_folder_only(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
@@ -140,6 +155,9 @@ DRIFT = {
     "one more host name": lambda s: _ingress(s).insert(
         0, {"hostname": "x.example.com", "service": "http://mariadb:3306"}
     ),
+    "the tunnel's guard removed": lambda s: _ingress(s)[1].pop("originRequest"),
+    "the tunnel's guard switched off": lambda s: _guard(s).update(required=False),
+    "tokens of another application let in": lambda s: _guard(s)["audTag"].append("a" * 64),
     "one more address let in": lambda s: _policy(s)["include"].append({"email": {"email": "m@example.net"}}),
     "everybody let in": lambda s: _policy(s).update(include=[{"everyone": {}}]),
     "a bypass": lambda s: _policy(s).update(decision="bypass"),
@@ -164,12 +182,13 @@ def test_drift_by_hand_is_found_and_put_right(
     assert {(r[0], r[1], r[2]) for r in after["records"]} == {(r[0], r[1], r[2]) for r in before["records"]}
 
 
-def test_a_lost_tunnel_token_is_fetched_again(
+def test_a_lost_tunnel_token_is_fetched_again_though_the_tunnel_is_not_guarded_as_it_should_be(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
     apply(cli)
     before = edge_repo.secret("cloudflared_token")
     edge_repo.set_secret("cloudflared_token", "")
+    _ingress(cloudflare.state)[1].pop("originRequest")
     apply(cli)
     assert edge_repo.secret("cloudflared_token") == before
 
@@ -229,6 +248,10 @@ def _bindings(state) -> list:
 
 def _ingress(state) -> list:
     return next(iter(state.tunnels.values()))["config"]["ingress"]
+
+
+def _guard(state) -> dict:
+    return _ingress(state)[1]["originRequest"]["access"]
 
 
 def _policy(state) -> dict:

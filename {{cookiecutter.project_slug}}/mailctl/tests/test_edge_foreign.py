@@ -6,6 +6,7 @@ from edge_repo import EdgeRepo, apply, assert_in_line, document, record
 from fake_cloudflare import FakeCloudflare
 from fake_cloudflare.state import ZONE_ID
 
+TUNNEL = "11111111-2222-4333-8444-555555555555"
 FOREIGN_MX = ("refuse", "replace", "keep")
 
 
@@ -52,6 +53,17 @@ def test_what_is_in_the_way_is_shown_and_taken_over_only_when_adopted(
     assert refused.exit_code == 1 and cloudflare.writes == []
     assert f"--adopt {name}" in " ".join(refused.stderr.split())
     apply(cli, "--adopt", name)
+    assert_in_line(cli)
+
+
+def test_a_tunnel_of_that_name_that_serves_another_host_is_taken_over_only_when_adopted(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    rows = [{"hostname": "shop.example.com", "service": "http://shop:80"}, {"service": "http_status:404"}]
+    tunnel = {"id": TUNNEL, "name": "shop-mail", "secret": "s", "config": {"ingress": rows}}
+    cloudflare.state.tunnels[TUNNEL] = tunnel
+    assert cli("edge", "apply", "--yes").exit_code == 1 and cloudflare.writes == []
+    apply(cli, "--adopt", "shop-mail")
     assert_in_line(cli)
 
 

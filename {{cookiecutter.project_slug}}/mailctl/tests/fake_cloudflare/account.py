@@ -102,8 +102,19 @@ def configure(state: State, tunnel_id: str, body: Json) -> Json:
     rows = body["config"]["ingress"]
     if not rows or "hostname" in rows[-1] or any("hostname" not in row for row in rows[:-1]):
         raise Refusal(400, 1056, "Bad Configuration: the last ingress rule must match everything")
+    for row in rows:
+        _check_access(row.get("originRequest", {}).get("access"))
     tunnel(state, tunnel_id)["config"] = body["config"]
     return configuration(state, tunnel_id)
+
+
+def _check_access(access: Json | None) -> None:
+    """What cloudflared verifies; a team or an audience that does not exist is taken, and lets nobody in."""
+    if access is None:
+        return
+    named = isinstance(access.get("teamName"), str) and all(isinstance(aud, str) for aud in access["audTag"])
+    if set(access) != {"required", "teamName", "audTag"} or not named:
+        raise Refusal(400, 1056, "Bad Configuration: originRequest.access")
 
 
 def _shown(tunnel: Json) -> Json:
@@ -163,5 +174,6 @@ def _put_application(state: State, app_id: str, body: Json) -> Json:
     for policy in body["policies"]:
         if set(policy) != {"name", "decision", "include", "precedence"}:
             raise Refusal(400, 12130, "access.api.error.invalid_request: policies")
-    state.applications[app_id] = {"id": app_id, "aud": new_id(), **body}
+    aud = state.applications.get(app_id, {}).get("aud") or new_id() + new_id()
+    state.applications[app_id] = {"id": app_id, "aud": aud, **body}
     return state.applications[app_id]

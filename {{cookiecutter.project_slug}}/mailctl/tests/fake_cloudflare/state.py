@@ -99,7 +99,8 @@ class State:
         records = sorted(
             (r["type"], r["name"], r["content"], r["proxied"], r["comment"]) for r in self.records.values()
         )
-        tunnels = {t["id"]: t["name"] for t in self.tunnels.values()}
+        ids = {t["id"]: t["name"] for t in self.tunnels.values()}
+        ids |= {app["aud"]: app["domain"] for app in self.applications.values()}
         text = json.dumps(
             {
                 "records": records,
@@ -113,8 +114,8 @@ class State:
                 "applications": [_without_ids(app) for app in self.applications.values()],
             }
         )
-        for tunnel, name in tunnels.items():
-            text = text.replace(tunnel, name)
+        for random, name in ids.items():
+            text = text.replace(random, name)
         return json.loads(text)
 
 

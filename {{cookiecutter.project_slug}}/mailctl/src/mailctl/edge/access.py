@@ -11,9 +11,11 @@ from mailctl.edge.session import Session
 APPLICATION, TEAM_KIND, LOGIN = "Access application", "Zero Trust team", "Access log-in"
 DEFAULT_SESSION = "12h"
 PROGRAMS = "non_identity"
+TEAM_DOMAIN = ".cloudflareaccess.com"
 
 
 def compare(session: Session) -> Iterator[Change | Note]:
+    """Call first: the tunnel's ingress needs the team and each application's audience, kept in `known`."""
     yield from _team(session)
     cloud = session.cloud
     with explained("reading the Access applications", APPLICATIONS):
@@ -38,6 +40,21 @@ def covers(domain: str, host: str) -> bool:
     return domain.split("/")[0] == host
 
 
+def guard(session: Session, host: str | None) -> dict[str, Any] | None:
+    """What cloudflared asks of each request to a host that has an application; None for any other host.
+
+    The audience is None until the application is made.
+    """
+    if host not in {application["host"] for application in session.edge["access"]["applications"]}:
+        return None
+    known = session.cloud.known
+    return {"required": True, "teamName": known.get("team"), "audTag": [known.get(_audience(host))]}
+
+
+def _audience(host: str | None) -> str:
+    return f"audience of {host}"
+
+
 def _team(session: Session) -> Iterator[Change | Note]:
     """Made when the account has none; a team that is there is never changed."""
     cloud, team = session.cloud, session.edge["access"]["team"]
@@ -45,8 +62,9 @@ def _team(session: Session) -> Iterator[Change | Note]:
     with explained("reading the Zero Trust team", TEAM):
         organisation = absent(lambda: trust.organizations.list(account_id=cloud.account_id))
         logins = list(trust.identity_providers.list(account_id=cloud.account_id)) if organisation else []
+    domain = str(organisation.auth_domain) if organisation else f"{team}{TEAM_DOMAIN}"
+    cloud.known["team"] = domain.removesuffix(TEAM_DOMAIN)
     if not organisation:
-        domain = f"{team}.cloudflareaccess.com"
         once = cloud.once().zero_trust.organizations
         run = lambda: created(  # noqa: E731
             lambda: once.create(account_id=cloud.account_id, name=team, auth_domain=domain)
@@ -76,6 +94,8 @@ def _application(session: Session, want: dict[str, Any], there: list[Any]) -> It
         yield Note(plan.CONFLICT, APPLICATION, host, f"{foreign[0].name} guards it already and is not ours")
         return
     keep, *others = [*ours, *foreign] or [None]
+    if keep:
+        session.cloud.known[_audience(host)] = keep.aud
     if keep is None or keep in foreign or _shown(keep) != after:
         before = _shown(keep) if keep else {}
         action = plan.CREATE if keep is None else plan.ADOPT if keep in foreign else plan.UPDATE
@@ -170,5 +190,6 @@ def _put(session: Session, want: dict[str, Any], app_id: str | None) -> None:
     }
     if app_id:
         cloud.client.zero_trust.access.applications.update(app_id, **fields)
-    else:
-        created(lambda: cloud.once().zero_trust.access.applications.create(**fields))
+        return
+    made: Any = created(lambda: cloud.once().zero_trust.access.applications.create(**fields))
+    cloud.known[_audience(host)] = made.aud

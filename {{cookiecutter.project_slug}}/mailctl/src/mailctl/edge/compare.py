@@ -38,8 +38,8 @@ def compare(session: Session, context: Context) -> Plan:
         except Refused as refusal:
             problems.extend(refusal.problems)
 
-    take(lambda: tunnel.compare(session))
     take(lambda: access.compare(session))
+    take(lambda: tunnel.compare(session))
     take(lambda: _dns(session))
     take(lambda: rules.compare(session))
     take(lambda: worker.compare(session, context.repo))

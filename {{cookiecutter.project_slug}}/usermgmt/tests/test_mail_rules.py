@@ -112,6 +112,7 @@ def test_forwards_are_redirects_with_or_without_a_copy(directory: Directory) -> 
         (ANNA, "go round forever"),
         ("anna+tag@example.org", "go round forever"),
         ("both@example.org", "go round forever"),
+        ("postmaster+x@example.org", "can fall to you"),
         (
             " ".join(f"bert+{number}@example.org" for number in range(5)),
             "four",
@@ -120,6 +121,7 @@ def test_forwards_are_redirects_with_or_without_a_copy(directory: Directory) -> 
 )
 def test_a_forward_that_cannot_work_is_refused(directory: Directory, to: str, reason: str) -> None:
     directory.alias("both@example.org", f"{ANNA} {BERT}")
+    directory.alias("postmaster@example.org", BERT)
     with pytest.raises(Refused, match=reason):
         forward(directory, ANNA, to)
 

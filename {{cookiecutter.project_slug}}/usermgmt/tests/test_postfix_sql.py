@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 from support import Directory, Server
 from test_alias_graph import DOMAINS, MOST_STEPS, Admins
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.database import Database
+from usermgmt.models import Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.services import aliases, mailboxes
 from usermgmt.services.audit import COMMAND_LINE, Actor
@@ -90,6 +91,10 @@ def test_a_duty_falls_to_the_oldest_mailbox_while_what_has_its_address_is_disabl
         reached = {duty: postfix.ends(f"{duty}@duty.example") for duty in ("abuse", "postmaster", "other")}
         assert reached == {"abuse": {oldest.email}, "postmaster": {chosen.email}, "other": set()}
         assert len(postfix.ends("abuse@none.example")) == 1, "a domain without mailboxes has the server's"
+        for mailbox in session.scalars(select(Mailbox)):
+            mailbox.active = False
+        session.flush()
+        assert not postfix.ends("abuse@duty.example"), "nobody is left on this server to read it"
         session.rollback()
     database.engine.dispose()
 

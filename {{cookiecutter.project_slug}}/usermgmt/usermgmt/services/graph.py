@@ -22,6 +22,11 @@ from usermgmt.problems import Problem, Refused
 DUTIES = ("postmaster", "abuse")
 
 
+def is_duty(address: str) -> bool:
+    """Whether an address, with or without a +tag, is one of those."""
+    return untagged(address).partition("@")[0] in DUTIES
+
+
 def on_duty(session: Session, domain: str) -> str | None:
     """The mailbox that gets mail for postmaster@ and abuse@ of a domain while they lead to nobody else."""
     query = select(Mailbox.email).join(Mailbox.domain).where(Mailbox.active, Mailbox.deleted_at.is_(None))
@@ -121,7 +126,7 @@ class Graph:
             if here is None or (here and self.mailboxes.get(bare)):
                 found.add(place)
         domain = domain_of(start)
-        if not found and self.domains.get(domain) and start.removesuffix("@" + domain) in DUTIES:
+        if not found and self.domains.get(domain) and is_duty(start):
             found = {one for one in (on_duty(self.session, domain),) if one}
         return found if domain in self.domains else set()
 

@@ -18,7 +18,7 @@ from usermgmt.mail import sieve
 from usermgmt.models import Alias, Domain, Mailbox, MailRules
 from usermgmt.problems import Collector, Problem, Refused
 from usermgmt.services.audit import Actor, change, record
-from usermgmt.services.graph import Graph, check_destination
+from usermgmt.services.graph import Graph, check_destination, is_duty
 
 MOST_FORWARDS = 4
 MOST_DAYS = 30
@@ -113,6 +113,13 @@ def set_reply(session: Session, actor: Actor, mailbox: Mailbox, form: dict[str, 
     record(session, actor, "mailbox.reply", mailbox.email, on=on)
 
 
+def refuse_duty(target: str) -> None:
+    """Refuse an address whose mail falls to somebody else, maybe to whoever forwards, once it leads nowhere."""
+    if is_duty(target):
+        wrong, instead = "Mail for postmaster@ and abuse@ can fall to you.", "Use an address of a person."
+        raise Refused(Problem("forward_to", target, wrong, instead))
+
+
 def set_forwards(session: Session, actor: Actor, mailbox: Mailbox, addresses: str, keep_copy: bool) -> None:
     """Forward what arrives to addresses of this server, or with none of them stop. Raises Refused."""
     targets = parse_destinations(addresses, "forward_to") if addresses.strip() else []
@@ -120,6 +127,7 @@ def set_forwards(session: Session, actor: Actor, mailbox: Mailbox, addresses: st
     graph, wrong = Graph(session), Collector()
     for target in targets:
         with wrong:
+            refuse_duty(target)
             check_destination(graph, mailbox.email, target, "forward_to")
     if len(targets) > MOST_FORWARDS:
         wrong.problems.append(

@@ -114,7 +114,7 @@ def set_reply(session: Session, actor: Actor, mailbox: Mailbox, form: dict[str, 
 
 
 def refuse_duty(target: str) -> None:
-    """Refuse an address whose mail falls to somebody else, maybe to whoever forwards, once it leads nowhere."""
+    """Refuse an address whose mail, once it leads nowhere, falls to somebody: maybe to whoever forwards."""
     if is_duty(target):
         wrong, instead = "Mail for postmaster@ and abuse@ can fall to you.", "Use an address of a person."
         raise Refused(Problem("forward_to", target, wrong, instead))

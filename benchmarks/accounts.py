@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -12,12 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PART = ROOT / "{{cookiecutter.project_slug}}" / "usermgmt"
 SIZES = (100, 1000, 10000)
 # Other work on the machine only adds time: the least of the rounds is the nearest to what a request takes.
-ROUNDS = 20
+ROUNDS = 100
+# Each needs a mailbox of its own: at 100 there are no more.
+WRITING_ROUNDS = {"create": 20, "delete": 20}
 PASSWORD = "seven cold lanterns upstream"  # noqa: S105
 
 
 class Measured(NamedTuple):
-    """One kind of request at one size: most queries, least seconds, bytes of the answer."""
+    """One kind of request at one size: queries of most, least seconds, bytes of the answer."""
 
     queries: int
     seconds: float
@@ -63,9 +66,9 @@ def expect(answer: Any, *statuses: int) -> None:
 
 
 def fill(database: Any, size: int) -> None:
-    """Mailboxes up to `size`, of people with names, in four domains."""
+    """Mailboxes up to `size`, of people with names, in four domains, and an alias for each."""
     from sqlalchemy import func, insert, select
-    from usermgmt.models import Domain, Mailbox
+    from usermgmt.models import Alias, Domain, Mailbox
 
     with database.transaction() as session:
         names = [f"d{number}.example" for number in range(4)]
@@ -84,6 +87,13 @@ def fill(database: Any, size: int) -> None:
             for number in range(there, size)
         ]
         session.execute(insert(Mailbox), rows)
+        session.execute(insert(Alias), [alias_beside(row) for row in rows])
+
+
+def alias_beside(mailbox: dict[str, Any]) -> dict[str, Any]:
+    """An alias that does not keep the mailbox from being deleted."""
+    address = mailbox["email"]
+    return {"domain_id": mailbox["domain_id"], "source": f"team-{address}", "destination": f"of-{address}"}
 
 
 def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
@@ -105,8 +115,12 @@ def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
     kinds = {
         "list, first page": lambda turn: browser.get("/mailboxes"),
         "list, last page": lambda turn: browser.get(f"/mailboxes?page={size // 50}"),
-        "search, one found": lambda turn: browser.get(f"/mailboxes?q=family{size - 1 - turn}"),
+        "search, one found": lambda turn: browser.get(f"/mailboxes?q=family{size - 1 - turn % 20}"),
         "search, nothing found": lambda turn: browser.get("/mailboxes?q=nobody-of-that-name"),
+        "search, all found": lambda turn: browser.get("/mailboxes?q=person"),
+        "aliases, list": lambda turn: browser.get("/aliases"),
+        "aliases, search, nothing found": lambda turn: browser.get("/aliases?q=nobody-of-that-name"),
+        "aliases, search, all found": lambda turn: browser.get("/aliases?q=person"),
         "create": create,
         "delete": lambda turn: browser.post(
             f"/mailboxes/{number_of(f'person{turn + size // 2:05}@d{(turn + size // 2) % 4}.example')}/delete"
@@ -115,7 +129,7 @@ def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
     found = {}
     for name, ask in kinds.items():
         queries, seconds, sizes = [], [], []
-        for turn in range(ROUNDS):
+        for turn in range(WRITING_ROUNDS.get(name, ROUNDS)):
             counted.clear()
             start = perf_counter()
             answer = ask(turn)
@@ -123,5 +137,5 @@ def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
             expect(answer, 200, 303)
             queries.append(len(counted))
             sizes.append(len(answer.get_data()))
-        found[name] = Measured(max(queries), min(seconds), max(sizes))
+        found[name] = Measured(statistics.mode(queries), min(seconds), max(sizes))
     return found

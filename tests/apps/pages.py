@@ -43,7 +43,7 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0005')"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0006')"))
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context="adhoc" if tls else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

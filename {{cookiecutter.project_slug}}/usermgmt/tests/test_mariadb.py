@@ -243,6 +243,28 @@ def test_a_person_administers_through_the_pages(make_app: MakeApp, mariadb: Serv
         assert session.scalars(select(Mailbox.email)).all() == ["a@xn--bcher-kva.example"]
 
 
+@pytest.mark.parametrize("search", ["chiHIRO.s", "ample.or", "muller", "みゅらー", "田太", "100%"])
+def test_a_mailbox_is_found_by_any_part_of_its_address_or_name(
+    filled: Database, hasher: Hasher, search: str
+) -> None:
+    name, address = "Müller ミュラー 山田太郎 100%", "chihiro.s@sub.example.org"
+    with filled.transaction() as session:
+        domains.add_domain(session, COMMAND_LINE, "sub.example.org")
+        mailboxes.add_mailbox(session, COMMAND_LINE, hasher, address, PASSWORD, "1G", name)
+        found, total = mailboxes.list_mailboxes(session, search)
+        assert address in [row.email for row in found] and total == len(found)
+        assert mailboxes.list_mailboxes(session, "o_s")[1] == 0
+
+
+def test_a_search_reads_an_index_and_no_row(filled: Database) -> None:
+    for scope in (None, frozenset({1, 2})):
+        query = mailboxes.matching("anna", False, scope)
+        sql = query.compile(filled.engine, compile_kwargs={"render_postcompile": True})
+        with filled.engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN {sql}", sql.params).mappings().one()
+        assert plan["key"] == "ix_mailboxes_search" and "Using index" in plan["Extra"].split("; "), plan
+
+
 def test_the_postfix_and_dovecot_queries_see_a_change_at_once(filled: Database, mariadb: Server) -> None:
     query = text("SELECT email FROM mailboxes WHERE active AND email = 'anna@example.org'")
     engines = [create_engine(mariadb.url(account)) for account in ("postfix", "dovecot")]

@@ -407,3 +407,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON mail_rules TO usermgmt;
 GRANT SELECT (mailbox_id, script_id, script) ON mail_rules TO dovecot;
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+CREATE INDEX ix_mailboxes_search ON mailboxes (email, display_name, deleted_at, domain_id);
+
+CREATE INDEX ix_aliases_search ON aliases (source, destination, domain_id);
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';

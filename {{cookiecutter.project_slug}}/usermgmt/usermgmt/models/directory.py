@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     ForeignKey,
+    Index,
     Integer,
     String,
     UniqueConstraint,
@@ -45,7 +46,11 @@ class Mailbox(Base):
     """
 
     __tablename__ = "mailboxes"
-    __table_args__ = (CheckConstraint("quota_bytes > 0", name="quota_positive"), TABLE_OPTIONS)
+    __table_args__ = (
+        CheckConstraint("quota_bytes > 0", name="quota_positive"),
+        Index("ix_mailboxes_search", "email", "display_name", "deleted_at", "domain_id"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     domain_id: Mapped[int] = mapped_column(ForeignKey("domains.id"), index=True)
@@ -76,7 +81,11 @@ class Alias(Base):
     """
 
     __tablename__ = "aliases"
-    __table_args__ = (UniqueConstraint("source", "destination"), TABLE_OPTIONS)
+    __table_args__ = (
+        UniqueConstraint("source", "destination"),
+        Index("ix_aliases_search", "source", "destination", "domain_id"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     domain_id: Mapped[int] = mapped_column(ForeignKey("domains.id"), index=True)

@@ -22,7 +22,7 @@ from usermgmt.services.directory import (
 )
 from usermgmt.services.graph import Graph, check_destination
 from usermgmt.services.mail_rules import cut_forwards
-from usermgmt.services.mailboxes import PAGE, contains
+from usermgmt.services.mailboxes import PAGE, address_holds, total
 
 MOST_DESTINATIONS = 100
 
@@ -39,21 +39,18 @@ def list_aliases(
     session: Session, search: str = "", page: int = 1, scope: frozenset[int] | None = None
 ) -> tuple[list[AliasRow], int]:
     """One page (from 1) of at most PAGE sources, and how many match in all; `scope`: of these domains."""
-    query = select(Alias.source).distinct()
+    query = select(Alias.source).group_by(Alias.source)
     query = query if scope is None else query.where(Alias.domain_id.in_(scope))
     if search.strip():
-        pattern = contains(search)
-        query = query.where(
-            Alias.source.like(pattern, escape="\\") | Alias.destination.like(pattern, escape="\\")
-        )
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        query = query.where(address_holds(Alias.source, search) | address_holds(Alias.destination, search))
     sources = list(
         session.scalars(query.order_by(Alias.source).limit(PAGE).offset((max(page, 1) - 1) * PAGE))
     )
     rows: dict[str, list[Alias]] = {source: [] for source in sources}
     for alias in session.scalars(select(Alias).where(Alias.source.in_(sources)).order_by(Alias.destination)):
         rows[alias.source].append(alias)
-    return [AliasRow(source, found) for source, found in rows.items()], total
+    in_all = total(session, query, len(sources), page)
+    return [AliasRow(source, found) for source, found in rows.items()], in_all
 
 
 def mailboxes_among(session: Session, rows: list[AliasRow]) -> set[str]:

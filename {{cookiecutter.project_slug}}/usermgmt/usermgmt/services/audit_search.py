@@ -7,11 +7,11 @@ import io
 import json
 from collections.abc import Iterable
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import AuditEntry
-from usermgmt.services.mailboxes import PAGE, contains
+from usermgmt.services.mailboxes import PAGE, contains, total
 
 #: More than an administrator reads, and little enough for one answer.
 MOST_ROWS = 10_000
@@ -34,9 +34,9 @@ def matching(search: str, action: str) -> Select[tuple[AuditEntry]]:
 def find(session: Session, search: str, action: str, page: int) -> tuple[list[AuditEntry], int]:
     """One page (from 1) of at most PAGE rows, newest first, and how many match in all."""
     query = matching(search, action)
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    rows = query.order_by(AuditEntry.id.desc()).limit(PAGE).offset((max(page, 1) - 1) * PAGE)
-    return list(session.scalars(rows)), total
+    newest = query.order_by(AuditEntry.id.desc()).limit(PAGE).offset((max(page, 1) - 1) * PAGE)
+    rows = list(session.scalars(newest))
+    return rows, total(session, query, len(rows), page)
 
 
 def inert(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Integer, LargeBinary, Select, cast, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from usermgmt.addresses import parse_own_address
 from usermgmt.database import lock_directory
@@ -27,14 +27,32 @@ def contains(text: str) -> str:
     return f"%{escaped}%"
 
 
-def matching(search: str, deleted: bool = False) -> Select[tuple[Mailbox]]:
-    """Mailboxes whose address or name contains the text."""
-    query = select(Mailbox).where(Mailbox.deleted_at.isnot(None) if deleted else Mailbox.deleted_at.is_(None))
+def address_holds(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+    """Whether an address holds the text. It is stored in one way only, and comparing bytes is faster."""
+    return func.instr(cast(column, LargeBinary), text.strip().lower().encode()) > 0
+
+
+def total(session: Session, query: Select[Any], on_page: int, page: int) -> int:
+    """How many rows match in all. A first page that is not full says so itself: a search reads rows once."""
+    if page <= 1 and on_page < PAGE:
+        return on_page
+    # What is counted goes through memory: no wide columns.
+    one = literal_column("1", Integer).label("one")
+    narrow = query.with_only_columns(one, maintain_column_froms=True)
+    return session.scalar(select(func.count()).select_from(narrow.subquery())) or 0
+
+
+def matching(search: str, deleted: bool, scope: frozenset[int] | None) -> Select[tuple[int]]:
+    """The numbers of the mailboxes whose address or name contains the text."""
+    query = select(Mailbox.id).where(
+        Mailbox.deleted_at.isnot(None) if deleted else Mailbox.deleted_at.is_(None)
+    )
+    # The index holds all that is asked here; left alone, MariaDB takes another one and fetches every row.
+    query = query.with_hint(Mailbox, "FORCE INDEX (ix_mailboxes_search)", "mariadb")
     if search.strip():
-        pattern = contains(search)
-        named = func.lower(Mailbox.display_name).like(pattern, escape="\\")
-        query = query.where(Mailbox.email.like(pattern, escape="\\") | named)
-    return query
+        named = Mailbox.display_name.like(contains(search), escape="\\")
+        query = query.where(address_holds(Mailbox.email, search) | named)
+    return query if scope is None else query.where(Mailbox.domain_id.in_(scope))
 
 
 def list_mailboxes(
@@ -48,11 +66,11 @@ def list_mailboxes(
 
     With `deleted`, those that can still be restored; with `scope`, those of these domains.
     """
-    query = matching(search, deleted)
-    query = query if scope is None else query.where(Mailbox.domain_id.in_(scope))
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    rows = session.scalars(query.order_by(Mailbox.email).limit(PAGE).offset((max(page, 1) - 1) * PAGE))
-    return list(rows), total
+    query = matching(search, deleted, scope)
+    numbers = query.order_by(Mailbox.email).limit(PAGE).offset((max(page, 1) - 1) * PAGE).subquery()
+    whole = select(Mailbox).join(numbers, numbers.c.id == Mailbox.id).order_by(Mailbox.email)
+    rows = list(session.scalars(whole))
+    return rows, total(session, query, len(rows), page)
 
 
 def get_mailbox(session: Session, mailbox_id: int, deleted: bool = False) -> Mailbox:

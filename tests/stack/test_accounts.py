@@ -90,7 +90,7 @@ def test_a_session_that_is_open_ends_within_two_seconds(
 
 
 def next_word(box: Mailbox) -> bytes:
-    """The next line of an idle session that is not the one by which Dovecot keeps it alive every two minutes."""
+    """The next line of an idle session, but for the one by which Dovecot keeps it alive."""
     lines = iter(box.imap.readline, b"")
     return next((line for line in lines if line != b"* OK Still here\r\n"), b"")
 

@@ -72,7 +72,7 @@ def test_a_stranger_gets_one_reply_that_says_what_was_written_and_programs_get_n
         "bounce": ("", {}),
     }
     friend = {f"hello {number}": ("friend@far.example", {}) for number in (1, 2, 3)}
-    # All at once: Dovecot loses notes of whom it has answered when it delivers several to one mailbox side by side.
+    # All at once: of deliveries to one mailbox side by side, Dovecot would forget whom it has answered.
     with ThreadPoolExecutor() as pool:
         mails = (programs | friend).items()
         sent = [pool.submit(send, edge, reader.address, title, who, **more) for title, (who, more) in mails]

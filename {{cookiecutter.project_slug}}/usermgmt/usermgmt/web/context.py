@@ -73,9 +73,9 @@ def tell(text: str, **values: str) -> None:
     flash({"text": text, "values": values})  # type: ignore[arg-type]
 
 
-def seen_version() -> int | None:
+def seen_version(field: str = "version") -> int | None:
     """The version of what a form was filled in for; None if it does not say."""
-    text = request.form.get("version", "")
+    text = request.form.get(field, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from usermgmt.api import problems
-from usermgmt.problems import Missing
+from usermgmt.problems import Conflict, Missing
 from usermgmt.web.sessions import identify
 
 log = logging.getLogger("usermgmt")
@@ -23,6 +23,10 @@ TEXTS = {
     403: ("You are not allowed to do that", "Ask an owner of this server. Nothing was changed."),
     404: ("There is nothing here", "It may have been deleted meanwhile. Nothing was changed."),
     405: ("That is not possible here", "Start again from the overview. Nothing was changed."),
+    409: (
+        "Somebody else changed this meanwhile",
+        "Go back, reload the page and decide again. Nothing was changed.",
+    ),
     413: ("That was too much at once", "Send fewer addresses at once. Nothing was changed."),
     429: ("Too many wrong passwords", "Wait 15 minutes, then try again."),
     500: ("Something went wrong", "The log of the service says what. Nothing was changed."),
@@ -76,5 +80,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(PoolTimeout, on_database_error)
     app.register_error_handler(SecurityError, on_foreign_host)
     app.register_error_handler(CSRFError, lambda error: error_page(400))
+    app.register_error_handler(Conflict, lambda error: error_page(409))
     app.register_error_handler(Missing, lambda error: error_page(404))
     app.register_error_handler(HTTPException, on_http_error)

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from usermgmt.models import Mailbox
 from usermgmt.passwords import generate_password
 from usermgmt.permissions import may
-from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import domains, links, mailboxes, removal, second_factor
 from usermgmt.web.context import (
@@ -86,6 +86,9 @@ def change_selected() -> Page:
         chosen = [mailboxes.get_mailbox(db, number) for number in numbers[: mailboxes.PAGE]]
     if not all(may(current_account(), SELECTED[what], mailbox) for mailbox in chosen):
         abort(404)
+    seen = request.form.getlist("if_version")
+    if seen and seen != [str(mailbox.version) for mailbox in chosen]:
+        raise Conflict(Problem("version", "", *CHANGED_MEANWHILE))
     if what == "ask-delete":
         return render_template("mailboxes_delete.html", chosen=chosen, problems=[])
     wrong = Collector()

@@ -16,8 +16,9 @@ from usermgmt.models import Admin, Alias, Domain, Mailbox, MailReport, utc_now
 from usermgmt.permissions import Thing, may
 from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
+from usermgmt.services.audit import refuse_outdated
 from usermgmt.services.logins import Login
-from usermgmt.web.context import client_address, database
+from usermgmt.web.context import client_address, database, seen_version
 
 #: What each page of administration does: a row of permissions.ACTIONS. A page without a row is refused.
 ROUTES = {
@@ -77,6 +78,7 @@ THINGS: dict[str, Any] = {
     "deleted_id": Mailbox,
     "alias_id": Alias,
     "report_id": MailReport,
+    "admin_id": Admin,
 }
 #: How long a right password waits for its second factor.
 PENDING = timedelta(minutes=5)
@@ -182,7 +184,10 @@ def require_admin() -> Response | None:
 
 
 def refuse_what_is_not_permitted() -> None:
-    """Abort with 403 what the role may not do, and with 404 what is not theirs: as if it were not there."""
+    """Abort with 403 what the role may not do, and with 404 what is not theirs: as if it were not there.
+
+    Raises Conflict if a form means an earlier version of a thing.
+    """
     action = ROUTES.get(request.endpoint or "", "")
     if not may(g.account, action):
         abort(403)
@@ -191,6 +196,8 @@ def refuse_what_is_not_permitted() -> None:
             thing: Thing | None = db.get(THINGS[name], number) if name in THINGS else None
             if thing is not None and not may(g.account, action, thing):
                 abort(404)
+            if isinstance(thing, Admin | Alias | Domain | Mailbox):
+                refuse_outdated("version", "", thing.version, seen_version("if_version"))
 
 
 def protected(name: str, import_name: str) -> Blueprint:

@@ -300,6 +300,27 @@ def test_a_field_that_is_not_offered_is_refused_and_nothing_changes(
         assert actions(session) == [*before, "token.add"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "fix"),
+    [
+        ("GET", "/mailboxes?deletd=1", "Use some of: deleted, exact, page, q."),
+        ("GET", "/mailboxes/1?deletd=1", "Send none."),
+        ("POST", "/domains?deletd=1", "Send none."),
+        ("POST", "/import?deletd=1", "Use some of: dry_run."),
+    ],
+)
+def test_a_parameter_that_is_not_offered_is_refused_and_nothing_changes(
+    app: Flask, filled: Database, method: str, path: str, fix: str
+) -> None:
+    answer = Program(app, token(filled))(method, path, {"name": "new.example"} if method == "POST" else None)
+    assert answer.status_code == 422
+    assert answer.json["problems"] == [
+        {"field": "deletd", "value": "1", "wrong": "There is no such parameter.", "fix": fix}
+    ]
+    with filled.transaction() as session:
+        assert actions(session)[-1] == "token.add"
+
+
 def test_every_wrong_field_is_named_with_its_value_and_how_to_fix_it(app: Flask, filled: Database) -> None:
     call = Program(app, token(filled))
     answer = call("POST", "/mailboxes", {"email": "x", "quota": "lots", "password": "sh0rt-pass"})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Response, g, request
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
+from marshmallow import Schema
 
 from usermgmt.api import problems
 from usermgmt.models import OWNER, Admin, ApiToken
@@ -54,7 +58,25 @@ INSIDE = "usermgmt.command-line"
 #: Larger numbers are not in the columns.
 LARGEST_ID = 2**31 - 1
 
-blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Domains, mailboxes, aliases, mail.")
+
+class Operations(Blueprint):
+    """A blueprint whose operations know what may be in their query."""
+
+    def arguments(self, schema: type[Schema], *, location: str = "json", **more: Any) -> Callable[..., Any]:
+        """As ever, and the view gets the names."""
+        decorate = super().arguments(schema, location=location, **more)
+
+        def with_names(view: Callable[..., Any]) -> Any:
+            found = decorate(view)
+            found.query = {*schema().fields} if location == "query" else getattr(view, "query", set())
+            return found
+
+        return with_names
+
+
+blueprint = Operations(
+    "api", __name__, url_prefix="/api/v1", description="Domains, mailboxes, aliases, mail."
+)
 
 
 def identify() -> tuple[Admin | None, ApiToken | None]:
@@ -87,7 +109,19 @@ def authorise() -> Response | None:
             # What is somebody else's is answered as if it were not there.
             if thing is None or not may(g.account, action, thing, g.token):
                 return problems.answer(404)
-    return None
+    return refuse_unknown_query()
+
+
+def refuse_unknown_query() -> Response | None:
+    """Refuse a parameter that the operation does not have: ignored, a wrong name would do something else."""
+    known: set[str] = getattr(current_app.view_functions[str(request.endpoint)], "query", set())
+    wrong, fix = "There is no such parameter.", "Use some of: {known}." if known else "Send none."
+    unknown = [
+        Problem(name, value, wrong, fix, {"known": ", ".join(sorted(known))})
+        for name, value in request.args.items()
+        if name not in known
+    ]
+    return problems.of_refusal(Refused(unknown)) if unknown else None
 
 
 @blueprint.errorhandler(Refused)

@@ -89,6 +89,7 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
     )
     code, refused = mailctl("user", "delete", "anna@example.com", "--yes")
     assert code == 1 and "Aliases lead to this address" in refused["problems"][0]["wrong"]
+    assert not ok("alias", "set", "@example.com", "--no-may-send")["aliases"][0]["may_send"]
     assert not ok("alias", "disable", "@example.com")["aliases"][0]["active"]
     ok("alias", "delete", "@example.com", "--yes")
     ok("user", "delete", "anna@example.com", "--yes")

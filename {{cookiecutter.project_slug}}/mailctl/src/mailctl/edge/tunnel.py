@@ -87,7 +87,7 @@ def ingress(session: Session, rows: Rows) -> list[str]:
     for row in rows:
         origin, guard = dict(row.get("originRequest", {})), access.guard(session, row.get("hostname"))
         only = ""
-        if guard and origin.get("access") == guard:
+        if guard and guard.items() <= origin.get("access", {}).items():
             only = ", only with a token of Access"
             del origin["access"]
         rest = {key: value for key, value in row.items() if key not in SHOWN} | {"originRequest": origin}

@@ -136,6 +136,19 @@ def test_killed_at_cloudflare_it_goes_on(
     finish(edge_repo, dns, cli)
 
 
+def test_the_keys_of_a_domain_are_not_those_of_one_whose_name_goes_on(tmp_path: Path) -> None:
+    for domain in ("example.com", "example.com.au"):
+        (tmp_path / f"{domain}.s1.key").write_text("key")
+        (tmp_path / f"{domain}.s1.txt").write_text(f's1._domainkey IN TXT ( "p={domain}" ) ;')
+        with (tmp_path / "selectors.map").open("a") as map_file:
+            map_file.write(f"{domain} s1\n")
+    script = (Path(__file__).parents[2] / "config/rspamd/bin/dkim").read_text()
+    words = ["sh", "-s", "list", "example.com"]
+    here = script.replace("/var/lib/rspamd/dkim", str(tmp_path))
+    done = subprocess.run(words, input=here, capture_output=True, text=True, check=True)
+    assert done.stdout == "s1\tsigns\tp=example.com\n"
+
+
 def finish(edge_repo: EdgeRepo, dns: FakeDns, cli: Cli) -> None:
     """The runs after a kill end where an undisturbed rotation ends."""
     assert rotate(cli, dns).exit_code == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rrset
 
 TUNNEL_ADDRESS = "192.0.2.10"
@@ -17,7 +18,10 @@ INCLUDES = {
 
 
 class FakeDns(socketserver.ThreadingUDPServer):
-    """`hidden` are names that are not seen yet; `extra` are records of other zones: (type, name) to texts."""
+    """`hidden` are names that are not seen yet, `failing` those that it cannot answer for.
+
+    `extra` are records of other zones: (type, name) to texts.
+    """
 
     daemon_threads = True
 
@@ -25,6 +29,7 @@ class FakeDns(socketserver.ThreadingUDPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.state = state
         self.hidden: set[str] = set()
+        self.failing: set[str] = set()
         self.extra = {("TXT", name): [f'"{text}"'] for name, text in INCLUDES.items()}
 
     @property
@@ -64,8 +69,10 @@ class _Handler(socketserver.DatagramRequestHandler):
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA | dns.flags.RA
         question = query.question[0]
-        kind = dns.rdatatype.to_text(question.rdtype)
-        texts = self.server.texts(kind, question.name.to_text(omit_final_dot=True))
+        kind, name = dns.rdatatype.to_text(question.rdtype), question.name.to_text(omit_final_dot=True)
+        if name in self.server.failing:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        texts = self.server.texts(kind, name)
         if texts:
             answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *texts))
         self.wfile.write(answer.to_wire(max_size=65535))

@@ -104,6 +104,15 @@ def test_what_differs_in_dns_is_named(
     assert failed(cli, dns, door) == names
 
 
+def test_dns_that_fails_is_not_a_record_that_is_missing(
+    edge_repo: EdgeRepo, dns: FakeDns, door: Door, cli: Cli
+) -> None:
+    dns.failing.add("_dmarc.example.com")
+    assert failed(cli, dns, door) == ["TXT _dmarc.example.com"]
+    said = cli("edge", "check", "--no-mail", "--resolver", dns.address).stdout
+    assert "DNS could not be asked" in said and "try again; --resolver 1.1.1.1" in said
+
+
 def test_look_ups_inside_includes_count(edge_repo: EdgeRepo, dns: FakeDns, door: Door, cli: Cli) -> None:
     inner = " ".join(f"include:i{number}.example.net" for number in range(9))
     dns.extra["TXT", "sendgrid.net"] = [f'"v=spf1 {inner} ~all"']

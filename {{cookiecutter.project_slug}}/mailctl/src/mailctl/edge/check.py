@@ -11,6 +11,7 @@ from mailctl.edge import desired
 from mailctl.edge.desired import LOOKUP_LIMIT
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import Dkim, SecretFiles
+from mailctl.edge.published import ASK_AGAIN, UNASKED, Published, compare
 from mailctl.edge.testmail import Probe
 from mailctl.errors import Refused
 from mailctl.output import Output
@@ -54,24 +55,15 @@ def show(out: Output, results: list[Result]) -> None:
 
 def _records(edge: dict[str, Any], view: View) -> Iterator[Result]:
     """MX as a set, the file's other records as they stand there."""
-    servers = set(edge["email_routing"]["mx"])
-    seen = set(view.look(edge["zone"], "MX"))
-    yield _compared(f"MX {edge['zone']}", servers == seen, ", ".join(sorted(seen)))
+    yield _compared(f"MX {edge['zone']}", compare(view, "MX", edge["zone"], edge["email_routing"]["mx"]))
     for record in edge["dns"]:
-        if record["type"] == "CAA":
-            continue
-        if record["type"] == "CNAME":
-            ok, found = view.reachable(record["name"]), "resolves"
-            yield _compared(f"CNAME {record['name']}", ok, found if ok else "")
-            continue
-        prefix = record["content"].split(";")[0].split(" ")[0]
-        texts = [text for text in view.look(record["name"], "TXT") if text.startswith(prefix)]
-        yield _compared(f"TXT {record['name']}", texts == [record["content"]], "; ".join(texts))
+        kind, name = record["type"], record["name"]
+        yield _compared(f"{kind} {name}", compare(view, kind, name, [record["content"]]))
 
 
-def _compared(name: str, ok: bool, found: str) -> Result:
-    text = "as in edge/edge.yml" if ok else f"DNS says: {found or 'nothing'}"
-    return Result(name, ok, text, APPLY)
+def _compared(name: str, found: Published, good: str = "as in edge/edge.yml", label: str = "") -> Result:
+    text = good if found.ok else found.text
+    return Result(name, found.ok, label + text, ASK_AGAIN if found.state == UNASKED else APPLY)
 
 
 def _spf(edge: dict[str, Any], view: View) -> Iterator[Result]:
@@ -85,8 +77,7 @@ def _spf(edge: dict[str, Any], view: View) -> Iterator[Result]:
 def _hosts(edge: dict[str, Any], view: View) -> Iterator[Result]:
     hosts = dict.fromkeys(line["hostname"] for line in edge["tunnel"]["ingress"] if "hostname" in line)
     for host in hosts:
-        ok = view.reachable(host)
-        yield Result(host, ok, "has an address" if ok else "has no address in DNS", APPLY)
+        yield _compared(host, compare(view, "CNAME", host), "has an address")
 
 
 def _dkim(context: Context, edge: dict[str, Any], view: View) -> Iterator[Result]:
@@ -99,11 +90,8 @@ def _dkim(context: Context, edge: dict[str, Any], view: View) -> Iterator[Result
         return
     for key in keys:
         name = f"{key.selector}._domainkey.{domain}"
-        seen = view.look(name, "TXT")
-        ok = seen == [key.record]
-        what = "signs" if key.signs else "idle"
-        text = f"published ({what})" if ok else f"({what}) DNS says: {'; '.join(seen)[:60] or 'nothing'}"
-        yield Result(f"DKIM {name}", ok, text, APPLY)
+        found, what = compare(view, "TXT", name, [key.record]), "signs: " if key.signs else "idle: "
+        yield _compared(f"DKIM {name}", found, "published", what)
     if not any(key.signs for key in keys):
         yield Result("DKIM", False, f"rspamd has no key that signs for {domain}", "make dkim-status")
 

@@ -25,6 +25,7 @@ def status(resolver: ResolverOption = None, repo: RepoOption = None, as_json: Js
     from mailctl.edge import desired
     from mailctl.edge.dns_view import View
     from mailctl.edge.host import Dkim, SecretFiles
+    from mailctl.edge.published import compare
     from mailctl.edge.rotation import STATE_FILE, load
 
     with command(repo, as_json) as context:
@@ -32,10 +33,10 @@ def status(resolver: ResolverOption = None, repo: RepoOption = None, as_json: Js
         view, keys = View(resolver), []
         for key in Dkim(context, domain).keys:
             name = f"{key.selector}._domainkey.{domain}"
-            published = view.look(name, "TXT") == [key.record]
-            keys.append({"selector": key.selector, "signs": key.signs, "published": published, "name": name})
+            found = compare(view, "TXT", name, [key.record])
+            keys.append({"selector": key.selector, "signs": key.signs, "published": found.ok, "name": name})
             state = "signs" if key.signs else "idle"
-            context.out.row(key.selector, f"{state:6} {'published' if published else 'not in DNS'}  {name}")
+            context.out.row(key.selector, f"{state:6} {'published' if found.ok else found.text}  {name}")
         rotation = load(SecretFiles.of(context).content(STATE_FILE), domain)
         if rotation:
             context.out.row(

@@ -10,6 +10,10 @@ TIMEOUT_SECONDS = 5.0
 DEPTH = 10
 
 
+class Unasked(Exception):
+    """DNS gave no answer, by a time-out or a server's failure: nothing is known about the record."""
+
+
 class View:
     """`resolver` is an address, or address:port; None is what /etc/resolv.conf names."""
 
@@ -34,23 +38,34 @@ class View:
             resolver.nameservers, resolver.port = [address], int(port or 53)
         return resolver
 
-    def look(self, name: str, kind: str) -> list[str]:
-        """The records of one kind, TXT as joined text. Empty for none and for no answer."""
+    def ask(self, name: str, kind: str) -> list[str]:
+        """The records of one kind, TXT as joined text; empty for none. Raises Unasked."""
         from dns.exception import DNSException
+        from dns.resolver import NXDOMAIN, NoAnswer
 
         try:
             answer = self._resolver.resolve(name, kind, search=False)
-        except DNSException:
+        except (NXDOMAIN, NoAnswer):
             return []
+        except DNSException as error:
+            raise Unasked(str(error)) from None
         if kind == "TXT":
-            return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+            return [_printable(b"".join(record.strings)) for record in answer]
         if kind == "MX":
             return [str(record.exchange).rstrip(".").lower() for record in answer]
-        return [record.to_text() for record in answer]
+        # As edge/edge.yml has them: the value of a CAA record without its quotation marks.
+        return [record.to_text().replace('"', "") for record in answer]
 
-    def reachable(self, name: str) -> bool:
-        """Whether a browser would find an address for the name."""
-        return bool(self.look(name, "A") or self.look(name, "AAAA"))
+    def look(self, name: str, kind: str) -> list[str]:
+        """As `ask`, but empty for no answer too."""
+        try:
+            return self.ask(name, kind)
+        except Unasked:
+            return []
+
+    def addresses(self, name: str) -> list[str]:
+        """Where a browser would find the name. Raises Unasked."""
+        return self.ask(name, "A") or self.ask(name, "AAAA")
 
     def spf_lookups(self, spf: str, depth: int = DEPTH) -> int:
         """How many DNS queries a receiver needs for an SPF record, with those of its includes."""
@@ -62,3 +77,10 @@ class View:
                 inner = next((t for t in self.look(domain, "TXT") if t.startswith("v=spf1")), "")
                 total += self.spf_lookups(inner, depth - 1)
         return total
+
+
+def _printable(text: bytes) -> str:
+    """A stranger's text without what a terminal would obey."""
+    return "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.decode("utf-8", "replace")
+    )

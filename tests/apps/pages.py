@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from werkzeug.serving import make_server
 
 from tests.stack.conftest import BROWSER_FLAGS
@@ -23,6 +23,25 @@ dns:
   - {type: TXT, name: _dmarc.example.org, content: "v=DMARC1; p=quarantine; rua=mailto:post@example.org"}
 email_routing: {mx: [route1.mx.cloudflare.net, route2.mx.cloudflare.net]}
 """
+#: What mailctl left of a look into public DNS, for the first domain.
+LOOK = [
+    {"type": "MX", "name": "example.org", "content": "route1.mx.cloudflare.net", "state": "ok", "found": []},
+    {"type": "MX", "name": "example.org", "content": "route2.mx.cloudflare.net", "state": "ok", "found": []},
+    {
+        "type": "TXT",
+        "name": "example.org",
+        "content": "v=spf1 include:_spf.mx.cloudflare.net ~all",
+        "state": "differs",
+        "found": ["v=spf1 include:spf.elsewhere.example include:_spf.mx.cloudflare.net -all"],
+    },
+    {
+        "type": "TXT",
+        "name": "s1._domainkey.example.org",
+        "content": f"v=DKIM1; k=rsa; p={'MIIBIjANBgkqhkiG9w0BAQEF' * 16}",
+        "state": "missing",
+        "found": [],
+    },
+]
 EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
 
 
@@ -31,7 +50,7 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     """The application with its schema and first admin on a free port, served as `host`."""
     sys.path.insert(0, str(USERMGMT))
     from usermgmt.app import create_app
-    from usermgmt.models import Base
+    from usermgmt.models import Base, DomainDns, utc_now
     from usermgmt.settings import Settings
     from usermgmt.web.context import EXTENSION
 
@@ -43,7 +62,8 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0006')"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0007')"))
+        connection.execute(insert(DomainDns).values(domain_id=1, checked_at=utc_now(), records=LOOK))
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context="adhoc" if tls else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from tests.apps.pages import EDGE
+
 PARTS = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 
 
@@ -29,7 +31,9 @@ def mailctl(tmp_path, monkeypatch):
     from usermgmt.passwords import Hasher
     from usermgmt.settings import Settings
 
-    settings = Settings("sqlite://", session_key="k" * 64, admin_host="localhost", cheap_hashes=True)
+    (tmp_path / "edge.yml").write_text(EDGE)
+    options = {"session_key": "k" * 64, "cheap_hashes": True, "edge_file": tmp_path / "edge.yml"}
+    settings = Settings("sqlite://", admin_host="localhost", **options)
     app = create_app(settings)
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)
@@ -39,6 +43,8 @@ def mailctl(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
 
     def inside(_runtime, service, words, stdin="", limit=60):
+        if service == "rspamd":
+            return "s1\tsigns\tv=DKIM1; p=KEY\n"
         assert service == words[0] == "usermgmt"
         done = CliRunner().invoke(cli.cli, words[1:], input=stdin)
         if done.exit_code:
@@ -107,3 +113,15 @@ def test_users_are_exported_and_imported(mailctl, tmp_path):
     assert mailctl("user", "export", "all.csv")[1]["rows"] == 2
     code, refused = mailctl("user", "import", "all.csv", "--yes")
     assert code == 1 and refused["problems"][0]["field"] == "line 2, address"
+
+
+def test_what_dns_says_is_known_to_the_next_look(mailctl, monkeypatch):
+    """There is no DNS server at that address: that is told apart from records that are missing."""
+    monkeypatch.setattr("mailctl.edge.dns_view.TIMEOUT_SECONDS", 0.1)
+    assert mailctl("domain", "add", "example.org")[0] == 0
+    look = ("domain", "dns", "--changed", "--resolver", "127.0.0.1:9")
+    code, first = mailctl(*look)
+    records = first["domains"][0]["records"]
+    assert (code, {each["state"] for each in records}) == (1, {"unasked"})
+    assert records[-1]["name"] == "s1._domainkey.example.org" and first["domains"][0]["managed"]
+    assert mailctl(*look)[0] == 0

@@ -31,7 +31,7 @@ from s3 import REGION, Cloud  # mailctl's own tests use it too
 # pytest finds fixtures by name in the module that uses them.
 base, folder, origin, host, timers = hosts.base, hosts.folder, hosts.origin, hosts.host, hosts.timers
 BUCKET = f"{PROJECT}-example-com-backup"
-JOBS = ("backup", "backup-weekly", "purge", "drill")
+JOBS = ("backup", "backup-weekly", "purge", "dns", "drill")
 
 
 def test_setup_makes_nothing_where_a_disk_is_not_mounted(host):
@@ -152,6 +152,15 @@ def test_a_job_does_its_work_within_the_walls_of_its_unit(kept, timers, job):
 
 def test_the_nightly_purge_works_within_the_walls_of_its_unit(timers):
     timers.shell(f"systemctl start {PROJECT}-purge.service || (journalctl -u {PROJECT}-purge.service; false)")
+
+
+def test_the_nightly_look_at_dns_works_within_the_walls_of_its_unit(timers):
+    """Whatever DNS says to a host of a test, it is no news to the second look."""
+    timers.shell("mailctl domain dns || true")
+    timers.shell(f"systemctl start {PROJECT}-dns.service || (journalctl -u {PROJECT}-dns.service; false)")
+    assert '"checked_at": "2' in timers.shell(
+        "docker compose exec -T usermgmt usermgmt api GET /domains/1/dns"
+    )
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def make_schema(database: Database) -> None:
     Base.metadata.create_all(database.engine)
     with database.engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0006')"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0007')"))
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ FOREIGN = "foreign.example"
 BODIES: dict[str, dict[str, Any]] = {
     "add_domain": {"name": "new.example"},
     "change_domain": {"most_mailboxes": 100},
+    "set_domain_dns": {"records": []},
     "add_mailbox": {"email": "new@DOMAIN"},
     "change_mailbox": {"quota": "2G"},
     "set_mailbox_password": {},

@@ -132,7 +132,6 @@ def test_the_records_of_the_zone_are_those_of_the_file(edge: Path) -> None:
         ("TXT", "example.org"),
         ("TXT", "_dmarc.example.org"),
         ("TXT", "_mta-sts.example.org"),
-        ("TXT", "SELECTOR._domainkey.example.org"),
     ]
 
 

@@ -13,7 +13,7 @@ from support import Server, password_of, run_sql
 
 from usermgmt import migrate
 from usermgmt.database import Database
-from usermgmt.models import OWNER, Admin, Base, Mailbox, PasswordLink, TotpSecret, utc_now
+from usermgmt.models import OWNER, Admin, Base, DomainDns, Mailbox, PasswordLink, TotpSecret, utc_now
 from usermgmt.schema_sql import schema_sql
 from usermgmt.services.directory import find_domain
 from usermgmt.services.mailboxes import list_mailboxes
@@ -98,6 +98,9 @@ def test_code_of_the_older_revision_reads_and_writes_the_newer_schema(owner: Eng
     fill(application, tables)
     assert all(contents(application, tables))
     with application.begin() as connection:
+        domain_id = connection.execute(select(tables["domains"].c.id)).scalar_one()
+        look = {"domain_id": domain_id, "checked_at": utc_now(), "records": []}
+        connection.execute(insert(DomainDns), look)
         for table in reversed(old_order(tables)[:-1]):
             assert connection.execute(update(table).values(active=False)).rowcount == 1
             assert connection.execute(delete(table)).rowcount == 1

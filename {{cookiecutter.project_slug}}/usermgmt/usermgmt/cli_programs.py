@@ -26,7 +26,7 @@ def application() -> Flask:
 
 
 @click.command()
-@click.argument("method", type=click.Choice(("GET", "POST", "PATCH", "DELETE")))
+@click.argument("method", type=click.Choice(("GET", "POST", "PUT", "PATCH", "DELETE")))
 @click.argument("path")
 @click.option("--body-stdin", is_flag=True, help="Read the body from standard input.")
 @click.option("--type", "mimetype", default="application/json", show_default=True, help="What the body is.")

@@ -415,3 +415,17 @@ CREATE INDEX ix_mailboxes_search ON mailboxes (email, display_name, deleted_at, 
 CREATE INDEX ix_aliases_search ON aliases (source, destination, domain_id);
 
 UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE domain_dns (
+    domain_id INTEGER NOT NULL,
+    checked_at DATETIME(6) NOT NULL,
+    records JSON NOT NULL,
+    PRIMARY KEY (domain_id),
+    CONSTRAINT fk_domain_dns_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON domain_dns TO usermgmt;
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';

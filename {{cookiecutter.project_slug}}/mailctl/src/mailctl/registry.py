@@ -36,5 +36,6 @@ COMMANDS: dict[str, str] = {
     "restore": "mailctl.backup.restore.cli:run",
     "drill": "mailctl.backup.drill.cli:run",
     "purge": "mailctl.purge.cli:run",
+    "domain dns": "mailctl.edge.domain_cli:run",
     "secrets aws": "mailctl.backup.offsite.keys:aws",
 }

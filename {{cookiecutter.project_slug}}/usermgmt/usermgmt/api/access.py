@@ -28,6 +28,8 @@ ROUTES = {
     "api.enable_domain": "domain.switch",
     "api.disable_domain": "domain.switch",
     "api.delete_domain": "domain.delete",
+    "api.get_domain_dns": "domain.list",
+    "api.set_domain_dns": "domain.change",
     "api.list_mailboxes": "mailbox.list",
     "api.add_mailbox": "mailbox.add",
     "api.get_mailbox": "mailbox.list",

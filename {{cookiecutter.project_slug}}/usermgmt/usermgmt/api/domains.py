@@ -8,9 +8,9 @@ from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
 from usermgmt.models import Domain
 from usermgmt.quota import format_quota
-from usermgmt.services import domains
+from usermgmt.services import dns, domains
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import database
+from usermgmt.web.context import database, parts
 
 Found = tuple[Domain, dict[str, str]]
 
@@ -86,6 +86,27 @@ def enable_domain(domain_id: int) -> Found:
 def disable_domain(domain_id: int) -> Found:
     """Refuse its mail, and the log-ins of its mailboxes."""
     return switch(domain_id, False)
+
+
+@blueprint.get("/domains/<int:domain_id>/dns")
+@blueprint.response(200, schemas.DomainDns)
+def get_domain_dns(domain_id: int) -> dict[str, Any]:
+    """The DNS records that it needs, and what public DNS said of them."""
+    with database().transaction() as db:
+        found = dns.status_of(db, domains.get_domain(db, domain_id), parts().settings.edge_file)
+    if found is None:
+        return {"managed": False, "checked_at": None, "records": None}
+    checked_at = found.checked.checked_at if found.checked else None
+    return {"managed": found.managed, "checked_at": checked_at, "records": found.records}
+
+
+@blueprint.put("/domains/<int:domain_id>/dns")
+@blueprint.arguments(schemas.DnsLook)
+@blueprint.response(204)
+def set_domain_dns(body: dict[str, Any], domain_id: int) -> None:
+    """Keep what public DNS says of its records now, for its page."""
+    with database().transaction() as db:
+        dns.keep(db, domains.get_domain(db, domain_id), body["records"])
 
 
 @blueprint.delete("/domains/<int:domain_id>")

@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, fields, validate
 
 from usermgmt.quota import format_quota
+from usermgmt.services.dns import STATES
 from usermgmt.services.mail_moves import place_of
 from usermgmt.services.mail_reports import HELD
 from usermgmt.services.mailboxes import PAGE
@@ -63,6 +64,36 @@ class DomainChange(Strict):
     default_quota = fields.String(allow_none=True, validate=SHORT)
     most_mailboxes = fields.Integer(allow_none=True, strict=True)
     most_aliases = fields.Integer(allow_none=True, strict=True)
+
+
+class DnsRecord(Strict):
+    """A record that the domain needs, and what public DNS has in its place."""
+
+    type = fields.String(required=True, validate=validate.Length(max=8))
+    name = fields.String(required=True, validate=ADDRESS)
+    content = fields.String(required=True, validate=validate.Length(max=4096))
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
+    found = fields.List(
+        fields.String(validate=validate.Length(max=4096)), required=True, validate=validate.Length(max=20)
+    )
+
+
+class DnsLook(Strict):
+    """What was found now, for each record that the domain needs."""
+
+    records = fields.List(fields.Nested(DnsRecord), required=True, validate=validate.Length(max=200))
+
+
+class DomainDns(Schema):
+    """The records of a domain with what was found last; a state is empty where nobody has looked."""
+
+    managed = fields.Boolean(metadata={"description": "Whether mailctl edge makes these records."})
+    checked_at = Moment(allow_none=True)
+    records = fields.List(
+        fields.Nested(DnsRecord),
+        allow_none=True,
+        metadata={"description": "null where usermgmt cannot read edge/edge.yml."},
+    )
 
 
 class Mailbox(Row):

@@ -10,7 +10,7 @@ from usermgmt.models.credentials import (
     TotpSecret,
     WebSession,
 )
-from usermgmt.models.directory import Alias, Domain, Mailbox
+from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.mail import MailReport
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.rules import MailRules
@@ -25,6 +25,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "Domain",
+    "DomainDns",
     "LoginAttempt",
     "MailReport",
     "MailRules",

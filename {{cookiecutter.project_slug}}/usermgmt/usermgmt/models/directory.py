@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -36,6 +38,18 @@ class Domain(Base):
     default_quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     most_mailboxes: Mapped[int | None] = mapped_column(Integer)
     most_aliases: Mapped[int | None] = mapped_column(Integer)
+
+
+class DomainDns(Base):
+    """What public DNS said of a domain's records when mailctl last looked: no change of the domain itself."""
+
+    __tablename__ = "domain_dns"
+    __table_args__ = TABLE_OPTIONS
+
+    domain_id: Mapped[int] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True)
+    checked_at: Mapped[datetime] = mapped_column(MOMENT)
+    #: Each with type, name, content, state and what was found: services/dns.py.
+    records: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
 
 
 class Mailbox(Base):

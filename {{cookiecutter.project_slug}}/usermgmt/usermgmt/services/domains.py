@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_domain
 from usermgmt.database import lock_directory
-from usermgmt.models import Alias, Domain, Mailbox
+from usermgmt.models import Alias, Domain, DomainDns, Mailbox
 from usermgmt.problems import Collector, Missing, Problem, Refused
 from usermgmt.quota import parse_quota
+from usermgmt.services import dns
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import find_domain, save
 from usermgmt.services.removal import purge
@@ -25,6 +26,8 @@ class DomainRow:
     domain: Domain
     mailboxes: int
     aliases: int
+    #: How many of its DNS records were not as they should be, when mailctl last looked.
+    wrong_records: int
 
 
 def count_by_domain(session: Session, table: type[Mailbox] | type[Alias]) -> dict[int, int]:
@@ -38,9 +41,13 @@ def count_by_domain(session: Session, table: type[Mailbox] | type[Alias]) -> dic
 def list_domains(session: Session, scope: frozenset[int] | None = None) -> list[DomainRow]:
     """All domains by name, or those of `scope`."""
     mailboxes, aliases = count_by_domain(session, Mailbox), count_by_domain(session, Alias)
+    looked = {each.domain_id: each.records for each in session.scalars(select(DomainDns))}
     query = select(Domain).order_by(Domain.name)
     rows = session.scalars(query if scope is None else query.where(Domain.id.in_(scope)))
-    return [DomainRow(row, mailboxes.get(row.id, 0), aliases.get(row.id, 0)) for row in rows]
+    return [
+        DomainRow(row, mailboxes.get(row.id, 0), aliases.get(row.id, 0), dns.wrong(looked.get(row.id, [])))
+        for row in rows
+    ]
 
 
 def get_domain(session: Session, domain_id: int) -> Domain:

@@ -9,7 +9,7 @@ from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import aliases, domains
 from usermgmt.services.directory import destinations_of
-from usermgmt.services.dns import records_of
+from usermgmt.services.dns import status_of
 from usermgmt.web.context import (
     actor,
     answer_to,
@@ -72,6 +72,7 @@ def one_page(domain_id: int, refusal: Refused | None = None) -> tuple[str, int]:
     with database().transaction() as db:
         domain = domains.get_domain(db, domain_id)
         destinations = destinations_of(db, "@" + domain.name)
+        dns = status_of(db, domain, parts().settings.edge_file)
     limits = {"most_mailboxes": domain.most_mailboxes, "most_aliases": domain.most_aliases}
     now = {name: "" if limit is None else str(limit) for name, limit in limits.items()}
     now["default_quota"] = format_quota(domain.default_quota_bytes) if domain.default_quota_bytes else ""
@@ -80,7 +81,7 @@ def one_page(domain_id: int, refusal: Refused | None = None) -> tuple[str, int]:
         "domain.html",
         domain=domain,
         destinations=destinations,
-        dns=records_of(domain.name, parts().settings.edge_file),
+        dns=dns,
         form=form_values(now, refusal),
         problems=refusal.problems if refusal else [],
         usual_quota=DEFAULT,

@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Flask, current_app, g, request
-from flask_babel import Babel, Domain, format_datetime, get_locale
+from flask_babel import Babel, Domain, format_datetime, format_timedelta, get_locale
 from werkzeug.wrappers import Response
 
 FOLDER = Path(__file__).parent / "translations"
@@ -82,6 +82,12 @@ def moment(at: datetime) -> str:
     return written
 
 
+def ago(at: datetime) -> str:
+    """How long ago a stored time was, in words: `2 hours ago`."""
+    written: str = format_timedelta(at.replace(tzinfo=UTC) - datetime.now(UTC), add_direction=True)
+    return written
+
+
 def name_language(response: flask.Response) -> flask.Response:
     """Tell caches and readers which language the page is in."""
     if response.mimetype == "text/html":
@@ -91,9 +97,9 @@ def name_language(response: flask.Response) -> flask.Response:
 
 
 def init_app(app: Flask) -> None:
-    """Make `_()`, `language()` and the filter `moment` known to templates."""
+    """Make `_()`, `language()` and the filters `moment` and `ago` known to templates."""
     Babel(app, configure_jinja=False, locale_selector=language, timezone_selector=zone)
     TEXTS.cache.update({(name, "messages"): catalog(name) for name in LANGUAGES})
     app.jinja_env.globals.update(_=translate, language=language, languages=LANGUAGES, zone=zone)
-    app.jinja_env.filters["moment"] = moment
+    app.jinja_env.filters.update(moment=moment, ago=ago)
     app.after_request(name_language)

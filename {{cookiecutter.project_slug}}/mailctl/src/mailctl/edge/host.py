@@ -83,6 +83,12 @@ class Key:
     signs: bool
 
 
+def listed(text: str) -> tuple[Key, ...]:
+    """The keys that the tool lists."""
+    rows = [line.split("\t") for line in text.splitlines() if line.count("\t") == 2]
+    return tuple(Key(selector, record, state == "signs") for selector, state, record in rows)
+
+
 @dataclass
 class Dkim:
     """The keys of one domain in the running rspamd container."""
@@ -97,9 +103,7 @@ class Dkim:
     @cached_property
     def keys(self) -> tuple[Key, ...]:
         """Every key of the domain. Raises Refused when rspamd does not run here."""
-        lines = self.run("list", self.domain).splitlines()
-        rows = [line.split("\t") for line in lines if line.count("\t") == 2]
-        return tuple(Key(selector, record, state == "signs") for selector, state, record in rows)
+        return listed(self.run("list", self.domain))
 
     def run(self, *words: str) -> str:
         """Call the tool in the container: an action and its words."""

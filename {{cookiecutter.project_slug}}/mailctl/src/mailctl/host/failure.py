@@ -38,6 +38,9 @@ def _log(unit: str) -> str:
 
 def _what_to_do(context: Context, unit: str) -> str:
     meaning, document = "Until this is fixed, mail that arrives now is not backed up.", "backups.md"
+    if unit.endswith("-dns"):
+        meaning = "A DNS record of a domain is not as it was: mail may be refused, or not arrive."
+        document = "edge.md"
     if unit.endswith("-deploy"):
         meaning = "The commit that was merged does not run on this host; what ran before does."
         document = "deploying.md"

@@ -25,6 +25,7 @@ JOBS = (
     Job("backup-weekly", "weekly snapshot", "backup --weekly", "Sun *-*-* 02:30:00", "15min"),
     Job("sync", "upload of the snapshots to S3", "sync", "*-*-* 04:00:00", "30min"),
     Job("purge", "removal of mail deleted over 30 days ago", "purge", "*-*-* 05:30:00", "15min"),
+    Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.

@@ -26,6 +26,7 @@ def form_for(page: str, path: str) -> str:
     ("page", "path", "table"),
     [
         ("/domains", "/domains/1/active", Domain),
+        ("/domains/1", "/domains/1/active", Domain),
         ("/domains/1/delete", "/domains/1/delete", Domain),
         ("/mailboxes/2", "/mailboxes/2/active", Mailbox),
         ("/mailboxes/2/delete", "/mailboxes/2/delete", Mailbox),

@@ -15,6 +15,16 @@ from usermgmt.database import Database
 from usermgmt.models import Admin, Alias, Domain, Mailbox
 
 
+def pressed(page: str, path: str) -> tuple[str, dict[str, str]]:
+    """Where a button of a page leads to, and what it sends. A list has one form, others have one each."""
+    button = re.search(rf'formaction="({path}\?if_version=\d+)" name="(active)" value="(\w+)"', page)
+    if button:
+        return button[1], {button[2]: button[3]}
+    fields = dict(re.findall(r'name="(if_version|active)" value="(\w+)"', form_for(page, path)))
+    assert "if_version" in fields
+    return path, fields
+
+
 def form_for(page: str, path: str) -> str:
     """The form of a page that is sent to this path; a question has one without a path."""
     forms = re.findall(r"<form .*?</form>", page, re.DOTALL)
@@ -44,18 +54,16 @@ def test_a_button_is_refused_for_what_somebody_else_has_just_changed(
     table: Any,
 ) -> None:
     add_second(filled)
-    form = form_for(filled.get(page).text, path)
-    seen = re.findall(r'name="(if_version|active)" value="(\w+)"', form)
-    assert "if_version" in dict(seen)
+    target, seen = pressed(filled.get(page).text, path)
     before = last_action(web_database)
     with web_database.transaction() as session:
         session.execute(update(table).values(version=table.version + 1))
-    answer = filled.post(path, **dict(seen))
+    answer = filled.post(target, **seen)
     assert answer.status_code == 409 and "Somebody else changed this meanwhile" in answer.text
     assert last_action(web_database) == before
-    seen = re.findall(r'name="(if_version|active)" value="(\w+)"', form_for(filled.get(page).text, path))
+    target, seen = pressed(filled.get(page).text, path)
     # A domain that holds something stays, for that reason.
-    assert filled.post(path, **dict(seen)).status_code == (422 if path == "/domains/1/delete" else 303)
+    assert filled.post(target, **seen).status_code == (422 if path == "/domains/1/delete" else 303)
 
 
 def test_several_are_not_deleted_when_one_of_them_was_changed_after_the_question(

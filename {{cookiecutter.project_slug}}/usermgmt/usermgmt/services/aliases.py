@@ -36,20 +36,29 @@ class AliasRow:
 
 
 def list_aliases(
-    session: Session, search: str = "", page: int = 1, scope: frozenset[int] | None = None
+    session: Session,
+    search: str = "",
+    page: int = 1,
+    scope: frozenset[int] | None = None,
+    size: int = PAGE,
+    only: str = "",
 ) -> tuple[list[AliasRow], int]:
-    """One page (from 1) of at most PAGE sources, and how many match in all; `scope`: of these domains."""
+    """One page (from 1) of at most `size` sources, and how many match in all.
+
+    `scope`: of these domains; `only`: this source.
+    """
     query = select(Alias.source).group_by(Alias.source)
     query = query if scope is None else query.where(Alias.domain_id.in_(scope))
+    query = query.where(Alias.source == only) if only else query
     if search.strip():
         query = query.where(address_holds(Alias.source, search) | address_holds(Alias.destination, search))
     sources = list(
-        session.scalars(query.order_by(Alias.source).limit(PAGE).offset((max(page, 1) - 1) * PAGE))
+        session.scalars(query.order_by(Alias.source).limit(size).offset((max(page, 1) - 1) * size))
     )
     rows: dict[str, list[Alias]] = {source: [] for source in sources}
     for alias in session.scalars(select(Alias).where(Alias.source.in_(sources)).order_by(Alias.destination)):
         rows[alias.source].append(alias)
-    in_all = total(session, query, len(sources), page)
+    in_all = total(session, query, len(sources), page, size)
     return [AliasRow(source, found) for source, found in rows.items()], in_all
 
 

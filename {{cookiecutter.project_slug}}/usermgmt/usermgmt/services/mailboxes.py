@@ -32,9 +32,9 @@ def address_holds(column: InstrumentedAttribute[str], text: str) -> ColumnElemen
     return func.instr(cast(column, LargeBinary), text.strip().lower().encode()) > 0
 
 
-def total(session: Session, query: Select[Any], on_page: int, page: int) -> int:
+def total(session: Session, query: Select[Any], on_page: int, page: int, size: int = PAGE) -> int:
     """How many rows match in all. A first page that is not full says so itself: a search reads rows once."""
-    if page <= 1 and on_page < PAGE:
+    if page <= 1 and on_page < size:
         return on_page
     # What is counted goes through memory: no wide columns.
     one = literal_column("1", Integer).label("one")

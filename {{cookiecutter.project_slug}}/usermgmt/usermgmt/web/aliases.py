@@ -7,11 +7,12 @@ from werkzeug.wrappers import Response
 
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import aliases, domains
-from usermgmt.services.mailboxes import PAGE
 from usermgmt.web.context import actor, database, page_number, permitted, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("aliases", __name__)
+#: Aliases on a page and destinations of each there, so that it stays small whatever is in them.
+ON_PAGE, DESTINATIONS = 20, 3
 Page = str | Response | tuple[str, int]
 
 
@@ -22,14 +23,20 @@ def back_to_list() -> Response:
 
 @blueprint.get("/aliases")
 def show() -> str:
-    """A page of the list."""
+    """A page of the list; with `source`, that alias alone with all its destinations."""
     search, number = request.args.get("q", "")[:320], page_number()
+    only = request.args.get("source", "")[:320]
     with database().transaction() as db:
-        rows, total = aliases.list_aliases(db, search, number, permitted())
+        rows, total = aliases.list_aliases(db, search, number, permitted(), ON_PAGE, only)
         senders = aliases.mailboxes_among(db, rows)
-    pages = max(1, -(-total // PAGE))
     return render_template(
-        "aliases.html", rows=rows, senders=senders, total=total, search=search, page=number, pages=pages
+        "aliases.html",
+        rows=rows,
+        senders=senders,
+        search=search or only,
+        page=number,
+        pages=max(1, -(-total // ON_PAGE)),
+        shown=aliases.MOST_DESTINATIONS if only else DESTINATIONS,
     )
 
 

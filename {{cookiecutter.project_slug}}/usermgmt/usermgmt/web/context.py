@@ -75,7 +75,7 @@ def tell(text: str, **values: str) -> None:
 
 def seen_version(field: str = "version") -> int | None:
     """The version of what a form was filled in for; None if it does not say."""
-    text = request.form.get(field, "")
+    text = request.values.get(field, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 

@@ -10,11 +10,13 @@ from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import aliases, domains
 from usermgmt.services.directory import destinations_of
 from usermgmt.services.dns import status_of
+from usermgmt.services.mailboxes import PAGE
 from usermgmt.web.context import (
     actor,
     answer_to,
     database,
     form_values,
+    page_number,
     parts,
     permitted,
     seen_version,
@@ -35,7 +37,16 @@ def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The list with the form to add one."""
     with database().transaction() as db:
         rows = domains.list_domains(db, permitted())
-    return render_template("domains.html", rows=rows, problems=problems, form=request.form), status
+    number = page_number()
+    shown = render_template(
+        "domains.html",
+        rows=rows[(number - 1) * PAGE : number * PAGE],
+        problems=problems,
+        form=request.form,
+        page=number,
+        pages=max(1, -(-len(rows) // PAGE)),
+    )
+    return shown, status
 
 
 @blueprint.get("/domains")

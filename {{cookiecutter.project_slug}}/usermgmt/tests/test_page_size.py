@@ -1,0 +1,85 @@
+"""Lists stay under 100 kB, however long what is in them is."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import insert
+from support import Browser
+
+from usermgmt.database import Database
+from usermgmt.mail.usage import Usage
+from usermgmt.models import Alias, AuditEntry, Domain, Mailbox, MailReport, utc_now
+from usermgmt.services.aliases import MOST_DESTINATIONS
+
+MOST_BYTES = 100_000
+ROWS = 120
+NAME = "長" * 100
+ZONE = ".".join(["d" * 58] * 3) + ".example"
+
+
+def address(number: int, kind: str = "m") -> str:
+    """As long as an address can be: 254 characters."""
+    return f"{kind}{number:03}".ljust(64, "x") + f"@{domain(number % ROWS)}"
+
+
+def domain(number: int) -> str:
+    """As long as the domain of such an address can be."""
+    return f"{number:03}.{ZONE}".ljust(189, "e")
+
+
+def fill(database: Database) -> None:
+    """More rows than a page has, each as long as it can be."""
+    every = range(ROWS)
+    deleted = range(ROWS, 2 * ROWS)
+    box = {"password_hash": "x", "quota_bytes": 2**40 + 1, "display_name": NAME, "last_login_at": utc_now()}
+    report = {"domain_id": 1, "at": utc_now(), "outcome": "deferred", "subject": "長" * 255}
+    report |= {"moved_to": "junk", "size": 1, "score": 1, "threshold": 1, "reasons": []}
+    report |= {"key_header": "", "key_value": ""}
+    changed = {"before": {"display_name": NAME}, "after": {"display_name": NAME}}
+    added = {"destinations": [address(each) for each in range(MOST_DESTINATIONS)]}
+    entry = {"client_address": "2001:db8:1111:2222:3333:4444:5555:6666", "action": "alias.add"}
+    rows = {
+        Domain: [{"name": domain(each)} for each in every],
+        Mailbox: [{**box, "domain_id": 1, "email": address(each), "deleted_at": None} for each in every]
+        + [{**box, "domain_id": 1, "email": address(each), "deleted_at": utc_now()} for each in deleted],
+        Alias: [
+            {"domain_id": 1, "source": address(each, "a"), "destination": address(to)}
+            for each in every
+            for to in range(MOST_DESTINATIONS)
+        ],
+        AuditEntry: [
+            {**entry, "actor": address(each), "subject": address(each), "detail": detail}
+            for each in every
+            for detail in (added, changed)
+        ],
+        MailReport: [
+            {**report, "report": f"{each}", "sender": address(each), "recipient": address(each, "r")}
+            for each in every
+        ],
+    }
+    with database.transaction() as session:
+        for model, values in rows.items():
+            session.execute(insert(model), values)
+
+
+@pytest.fixture
+def full(browser: Browser, web_database: Database, monkeypatch: pytest.MonkeyPatch) -> Browser:
+    monkeypatch.setattr(Usage, "of", lambda _, emails: dict.fromkeys(emails, 2**39 + 1))
+    fill(web_database)
+    return browser
+
+
+def test_every_full_list_is_small(full: Browser) -> None:
+    one = f"/aliases?source={address(1, 'a')}"
+    paths = ("/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
+    for language in ("en", "ja"):
+        pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}
+        sizes = {path: len(page.data) for path, page in pages.items()}
+        assert all(page.status_code == 200 for page in pages.values())
+        assert max(sizes.values()) < MOST_BYTES, sizes
+
+
+def test_an_alias_with_many_destinations_has_a_page_that_lists_all_of_them(full: Browser) -> None:
+    listed, alone = full.get("/aliases").text, full.get(f"/aliases?source={address(1, 'a')}").text
+    assert f"All {MOST_DESTINATIONS} destinations" in listed and address(99) not in listed
+    assert alone.count("→ m") == MOST_DESTINATIONS and address(2, "a") not in alone

@@ -20,15 +20,20 @@ PAGES = (
     "/",
     "/domains",
     "/domains/1",
+    "/domains/1/delete",
     "/mailboxes",
     "/mailboxes/new",
     "/mailboxes/1",
     "/mailboxes/1/delete",
     "/mailboxes/deleted",
+    "/mailboxes/3/erase",
+    "/import",
     "/aliases",
     "/aliases/new",
+    "/aliases/1/delete",
     "/admins",
     "/admins/1",
+    "/tokens",
     "/audit",
     "/mail",
     "/mail/1",
@@ -91,21 +96,28 @@ def log_in(page: Page) -> None:
 
 
 def fill(page: Page) -> None:
-    """A domain, two mailboxes and an alias, made without a script as a person would."""
+    """Something on every page, made without a script as a person would."""
     page.goto("/domains")
     page.locator("input[name=name]").fill("example.org")
     page.locator("form:has(input[name=name]) button").click()
     expect(page.locator(".notice")).to_be_visible()
-    for name in ("anna", "bert"):
+    for name in ("anna", "bert", "carol"):
         page.goto("/mailboxes/new")
         page.locator("input[name=email]").fill(f"{name}@example.org")
         page.locator("article form button").click()
         expect(page.locator(".secret")).to_be_visible()
+    page.goto("/mailboxes/3/delete")
+    page.locator(".buttons button").click()
     page.goto("/aliases/new")
     page.locator("input[name=source]").fill("info@example.org")
     page.locator("textarea").fill("anna@example.org\nbert@example.org")
     page.locator("article form button").click()
     expect(page.locator(".notice")).to_be_visible()
+    page.goto("/tokens")
+    page.locator("input[name=name]").fill("Nightly export")
+    page.locator("input[name=scopes]").first.check()
+    page.get_by_role("button", name="Make a token").click()
+    expect(page.locator(".secret")).to_be_visible()
     for number, action in enumerate(("add header", "reject")):
         page.request.post("/internal/mail-reports", data=[mail_report(number, action)])
 
@@ -171,6 +183,21 @@ def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, f
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="bert@example.org")).to_be_visible()
     expect(page.get_by_role("link", name="anna@example.org")).to_have_count(0)
+    page.context.close()
+
+
+@pytest.mark.parametrize("view", VIEWS[1:3], ids=lambda view: view.name)
+def test_what_an_import_says_is_accessible_and_fits(browser: Browser, filled: str, view: View):
+    page = open_view(browser, filled, view)
+    log_in(page)
+    wrong = "anna@example.org,,\nnobody,1Q,\n" * 5
+    for name, lines in (("right", "emi@example.org,1G,\n"), ("wrong", wrong)):
+        page.goto("/import")
+        table = f"address,quota,destinations\n{lines}".encode()
+        page.locator("#file").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": table})
+        page.locator("form[enctype] button").click()
+        expect(page.locator("main [role=status], main [role=alert]")).to_be_visible()
+        look(page, f"/import-{name}", view)
     page.context.close()
 
 

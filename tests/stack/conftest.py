@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.stack import breaker as breaking
 from tests.stack import worker as working
 from tests.stack.breaker import Breaker
 from tests.stack.clients import Accounts, Mailboxes
 from tests.stack.scenes import Scene
-from tests.stack.stack import Stack, speaker
+from tests.stack.stack import ARTIFACTS, Stack, speaker
 from tests.stack.worker import Worker, install
 from tools import engine, standins
 
@@ -29,6 +30,7 @@ BROWSER_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 # A busy machine takes longer for a page than the five seconds that playwright waits.
 expect.set_options(timeout=60_000)
 COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
@@ -130,6 +132,19 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER_FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
+def page(request, browser) -> Iterator[Page]:
+    """A page of the browser in both sizes; how it looked in the end is kept."""
+    context = browser.new_context(viewport=request.param, locale="en-US")
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    yield page
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    ARTIFACTS.joinpath("screenshots").mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / "screenshots" / f"{name}.png")
+    context.close()
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_an_owner_imports_a_table_that_is_only_checked_first(
         page.get_by_label("File", exact=True).set_input_files(file)
         page.get_by_label("Add them.").set_checked(apply)
         page.get_by_role("button", name="Send the file").click()
-        said = "1 mailboxes and 1 aliases were added." if apply else "Nothing was changed yet."
+        said = "Added: mailboxes 1, aliases 1." if apply else "Nothing was changed yet."
         expect(page.get_by_role("status")).to_contain_text(said)
         eventually(lambda apply=apply: verdicts(stack, alias) == [250 if apply else 550], SOON)
     eventually(lambda: opens(box), SOON)
@@ -130,7 +130,7 @@ def test_somebody_new_chooses_a_password_with_the_link_of_an_owner(
     page.get_by_role("button", name="Add mailbox").click()
     link = page.locator(".secret").inner_text()
     page.context.clear_cookies()
-    # Its public name is nothing that answers here.
+    # The name in it is the public one, which nothing here answers to.
     go(page, stack, re.sub(r"^https?://[^/]+/", "", link))
     page.get_by_label("New password", exact=True).fill(CHOSEN)
     page.get_by_label("New password again").fill(CHOSEN)

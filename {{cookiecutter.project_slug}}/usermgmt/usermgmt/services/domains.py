@@ -135,7 +135,7 @@ def delete_domain(session: Session, actor: Actor, domain_id: int) -> str:
             Problem(
                 "name",
                 domain.name,
-                "The domain still holds {mailboxes} mailboxes and {aliases} aliases.",
+                "Something is still in the domain: mailboxes {mailboxes}, aliases {aliases}.",
                 "Delete those first, or disable the domain.",
                 {"mailboxes": str(mailboxes), "aliases": str(aliases)},
             )

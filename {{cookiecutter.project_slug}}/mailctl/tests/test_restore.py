@@ -18,6 +18,7 @@ from restore_scene import Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
 from mailctl import crypt
+from mailctl.backup.restore import run
 from mailctl.backup.restore.imap import folders, mails, shown, utf7
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.snapshot import Snapshot
@@ -112,6 +113,52 @@ def test_services_stop_after_everything_is_prepared_and_start_after_the_exchange
     words = [call["arguments"][3:] for call in docker.calls if call["arguments"][0] == "compose"]
     verbs = [[word for word in call if word in ("stop", "up", "dovecot")] for call in words]
     assert [verb for verb in verbs if verb] == [["stop", "dovecot"], ["up", "dovecot"]]
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+UNDO, CONFIRM = ("--undo", "--yes"), ("--confirm", "--yes")
+# What is killed while the services start, how, and the next call.
+STARTING = {
+    "a restore": (None, CONFIRM),
+    "an undo": (UNDO, CONFIRM),
+    "a restore that gave up": ("stop", ("--at", "2026-12-01", "--component", "mail", "--dry-run")),
+}
+
+
+@pytest.mark.parametrize("what", STARTING)
+def test_services_that_a_killed_call_has_stopped_are_started_by_the_next_one(
+    server: Server, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    how, following = STARTING[what]
+    if how == UNDO:
+        server.restore("--component", "mail")
+    if how == "stop":
+        docker.answer("stop", code=1)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run, "_start", _die)
+        server.cli("restore", *UNDO) if how == UNDO else server.restore("--component", "mail")
+    begun = len(docker.calls_with("up"))
+    assert server.cli("restore", *following).exit_code == 0
+    assert len(docker.calls_with("up")) == begun + 1
+
+
+def _die(*_: object) -> None:
+    raise Killed
+
+
+def test_a_restored_state_that_does_not_come_up_is_not_confirmed_but_can_be_undone(
+    server: Server, docker: FakeDocker
+) -> None:
+    docker.answer("up", stderr="usermgmt is unhealthy", code=1)
+    assert server.restore("--component", "mail").exit_code == 1
+    assert server.cli("restore", *CONFIRM).exit_code == 1
+    assert server.live()["mail"] != server.before["mail"]
+    docker.answer("up")
+    assert server.cli("restore", *UNDO).exit_code == 0
+    assert server.live() == server.before
 
 
 def test_settings_and_certificates_come_back_and_this_hosts_own_stay(server: Server) -> None:

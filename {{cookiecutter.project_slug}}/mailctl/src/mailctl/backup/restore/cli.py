@@ -106,7 +106,7 @@ def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
     from mailctl.backup.restore import journal as phases
     from mailctl.backup.restore import run as work
 
-    journal = work.settle(context)
+    journal = work.settle(context, start=not undo)
     if journal is None or (undo and journal.phase != phases.RESTORED):
         wrong = "there is no restore to undo" if undo else "there is no restore to confirm"
         raise Refused(Problem("--undo" if undo else "--confirm", wrong, "nothing needs to be done"))

@@ -19,7 +19,10 @@ PREPARING, SWAPPING, RESTORED, UNDOING, UNDONE = "preparing", "swapping", "resto
 
 @dataclass
 class Journal:
-    """One restore: `leftovers` are what a crash leaves behind, `services` what must run again."""
+    """One restore: `leftovers` are what a crash leaves behind, `services` what must run again.
+
+    `started`: they do run again since the last change of phase.
+    """
 
     path: Path
     id: str
@@ -29,6 +32,7 @@ class Journal:
     leftovers: list[str] = field(default_factory=list)
     services: list[str] = field(default_factory=list)
     swaps: list[Swap] = field(default_factory=list)
+    started: bool = False
 
     @classmethod
     def at(cls, context: Context) -> Path:
@@ -63,7 +67,7 @@ class Journal:
         sync_folder(self.path.parent)
 
     def enter(self, phase: str) -> None:
-        self.phase = phase
+        self.phase, self.started = phase, False
         self.write()
 
     def forward(self) -> None:

@@ -82,9 +82,13 @@ def _take_back(context: Context, journal: Journal) -> None:
     """Forget what was prepared; services that were stopped for it run again."""
     if "mysql" in journal.components:
         scratch(context, scratch_home(context, journal.id), secrets(context)).down()
-    journal.discard()
-    if journal.swaps:
-        _start(context, journal)
+    try:
+        if journal.swaps:
+            _start(context, journal)
+    except Refused:
+        journal.discard()
+        raise
+    journal.discard()  # not before: after a kill while they start, the next call starts them
 
 
 def undo(context: Context, journal: Journal) -> None:
@@ -97,10 +101,11 @@ def undo(context: Context, journal: Journal) -> None:
     _start(context, journal)
 
 
-def settle(context: Context) -> Journal | None:
-    """End what a killed call has begun: prepared is taken back, an exchange is carried on.
+def settle(context: Context, start: bool = True) -> Journal | None:
+    """End what a killed call has begun: prepared is taken back, an exchange is carried on, services start.
 
-    Returns the restore that waits to be confirmed, if there is one.
+    Returns the restore that waits to be confirmed, if there is one. Without `start`, a restored state is not
+    started any more: it may be undone because it does not start.
     """
     journal = Journal.read(context)
     if journal is None:
@@ -118,6 +123,8 @@ def settle(context: Context) -> Journal | None:
         finish(context, journal)
     elif journal.phase == phases.UNDOING:
         undo(context, journal)
+    elif not journal.started and (start or journal.phase == phases.UNDONE):
+        _start(context, journal)
     return journal
 
 
@@ -158,3 +165,5 @@ def _start(context: Context, journal: Journal) -> None:
     context.out.note(f"starting, and waiting for health: {', '.join(journal.services) or 'all services'}")
     compose = Compose(context.repo, environ=context.environ)
     compose.run("up", "--detach", "--wait", "--wait-timeout", WAIT_SECONDS, *journal.services)
+    journal.started = True
+    journal.write()

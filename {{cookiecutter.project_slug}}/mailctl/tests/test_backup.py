@@ -94,6 +94,16 @@ def test_the_second_snapshot_of_a_day_replaces_the_first_and_a_weekly_shares_its
     assert [path.name for path in host.hdd.glob("*ly/.*")] == []
 
 
+def test_a_mail_damaged_by_the_disk_is_whole_in_the_next_weekly_snapshot(host: BackupHost, cli: Cli) -> None:
+    backup(cli)
+    mail = next((latest(host).path / "mail" / BOX).rglob("cur/*"))
+    status, content = mail.stat(), mail.read_bytes()
+    mail.write_bytes(content[:-1] + b"?")
+    os.utime(mail, ns=(status.st_atime_ns, status.st_mtime_ns))
+    backup(cli, "--weekly")
+    assert (latest(host).path / "mail" / mail.relative_to(latest(host).path / "mail")).read_bytes() == content
+
+
 FAILURES = {
     "mysql": lambda host: host.docker.answer("sh", stderr="Access denied for user 'backup'", code=2),
     "dkim": lambda host: host.docker.answer("cp", stderr="no such container", code=1),

@@ -107,6 +107,19 @@ def test_a_mail_that_was_changed_or_damaged_is_copied_again(box: Path, tmp_path:
     assert not any(p.stat().st_size == 3 for p in (tmp_path / "two").rglob("1*"))
 
 
+def test_a_mail_damaged_by_the_disk_is_copied_again_when_it_is_compared(box: Path, tmp_path: Path) -> None:
+    copy_tree(tmp_path / "mailboxes", tmp_path / "one")
+    damaged = next((tmp_path / "one/mail" / BOX / "mail/.Archive").glob("*/1*"))
+    status, content = damaged.stat(), bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    os.utime(damaged, ns=(status.st_atime_ns, status.st_mtime_ns))
+    copied = copy_tree(tmp_path / "mailboxes", tmp_path / "two", tmp_path / "one", compare=True)
+    assert copied.new == 1 and shared(tmp_path / "one", tmp_path / "two") == 39
+    index = dict(read_index(tmp_path / "two/mail.sha256"))
+    assert {path: file_digest(tmp_path / "two" / path) for path in index} == index
+
+
 def test_a_mail_on_its_way_between_two_folders_is_one_and_a_copy_that_stays_is_two(
     box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

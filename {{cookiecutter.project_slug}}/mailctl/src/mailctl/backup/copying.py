@@ -71,6 +71,16 @@ def copy_file(source: int | None, name: str, target: int, new_name: str) -> tupl
     return digest, size
 
 
+def digest_of(folder: int | None, name: str) -> str | None:
+    """The SHA-256 of a file; None when the disk cannot read it."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        with os.fdopen(fd, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def _pour(fd: int, into: int, expected: int) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while chunk := os.read(fd, min(CHUNK, max(1, expected - size))):

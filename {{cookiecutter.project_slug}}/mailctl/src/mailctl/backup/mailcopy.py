@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup.copying import Folders, copy_file, opened
+from mailctl.backup.copying import Folders, copy_file, digest_of, opened
 from mailctl.backup.maildir import MAIL, MESSAGES, ROUNDS, Mailbox, Message, directory, open_directory
 from mailctl.backup.manifest import MAIL_INDEX, file_digest, index_line, read_index
 from mailctl.backup.snapshot import Progress
@@ -60,11 +60,14 @@ class Plan:
 class MailCopy:
     """The copy of all mailboxes below `source` into `target`/mail. First `plan`, then `copy`.
 
-    `previous` is the folder of the snapshot whose unchanged mails are linked.
+    `previous` is the folder of the snapshot whose unchanged mails are linked. With `compare` each is read
+    first: a disk that flips a bit changes no time, and the mail would be damaged in every later snapshot too.
     """
 
-    def __init__(self, source: Path, target: Path, previous: Path | None = None) -> None:
-        self.target, self.previous = target, previous
+    def __init__(
+        self, source: Path, target: Path, previous: Path | None = None, compare: bool = False
+    ) -> None:
+        self.target, self.previous, self.compare = target, previous, compare
         self.result = Copied()
         self.plans: list[Plan] = []
         self._before = _index_of(previous) if previous else {}
@@ -132,7 +135,8 @@ class MailCopy:
         sizes = 0
         earlier = self.previous / MAIL / plan.name if self.previous and plan.linked else None
         with opened(home) as root, opened(earlier) as before, Folders(root) as into:
-            done = [*_link_all(plan, before, into, progress), *self._copy_all(plan, into, progress)]
+            linked = _link_all(plan, before, into, progress, self.compare)
+            done = [*linked, *self._copy_all(plan, into, progress)]
         prefix, names = f"mail/{plan.name}", {folder: _imap_name(folder) for folder in plan.folders}
         for folder, name, size, digest in done:
             self.result.index.append((f"{prefix}/{folder}/{name}", digest))
@@ -191,10 +195,10 @@ class MailCopy:
                     self.result.bytes += done[1]
 
 
-def copy_tree(source: Path, target: Path, previous: Path | None = None) -> Copied:
+def copy_tree(source: Path, target: Path, previous: Path | None = None, compare: bool = False) -> Copied:
     """A snapshot's mail of the mailboxes below `source`, without Docker or a lock: for benchmarks."""
     target.mkdir(parents=True, exist_ok=True)
-    with MailCopy(source, target, previous) as mail:
+    with MailCopy(source, target, previous, compare) as mail:
         mail.plan()
         return mail.copy()
 
@@ -205,12 +209,15 @@ def index_digest(target: Path) -> str:
 
 
 def _link_all(
-    plan: Plan, root: int | None, into: Folders, progress: Progress
+    plan: Plan, root: int | None, into: Folders, progress: Progress, compare: bool
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Link what the previous snapshot holds; what cannot be linked is left to be copied."""
+    """Link what the previous snapshot holds; what cannot be linked, or is damaged, is left to be copied."""
     with Folders(root) as before:
         for message, place, name, digest in plan.linked:
             folder, new_name = message.folder, message.name
+            if compare and digest_of(before[place], name) != digest:
+                plan.copied.append(message)
+                continue
             try:
                 os.link(
                     name, new_name, src_dir_fd=before[place], dst_dir_fd=into[folder], follow_symlinks=False

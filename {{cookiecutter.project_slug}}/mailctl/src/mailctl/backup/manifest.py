@@ -16,7 +16,7 @@ FILE, MAIL_INDEX = "manifest.json", "mail.sha256"
 # mailctl is installed from the repository (pip --editable), so the schema lies where git put it.
 SCHEMA = Path(__file__).parents[4] / "schemas" / "snapshot.schema.json"
 COMPONENTS = ("mail", "mysql", "config", "ssl", "dkim")
-AGAIN = "use another snapshot (make backup takes a new one)"
+AGAIN = "use another snapshot (make backup ARGS=--weekly takes a new one)"
 
 
 @dataclass(frozen=True)

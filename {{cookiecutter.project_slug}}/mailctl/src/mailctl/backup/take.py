@@ -67,6 +67,7 @@ def take(context: Context, weekly: bool, bars: Bars) -> Outcome:
     """Take the snapshot of today; the lock is the caller's. Raises Refused: no key, no disk, no room.
 
     A component that fails is left out and named in the manifest; a good snapshot of the same day then stays.
+    A weekly one keeps nothing of the snapshot before without comparing it with its checksum.
     """
     root, recipients = hdd(context), crypt.recipients(context)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -75,7 +76,7 @@ def take(context: Context, weekly: bool, bars: Bars) -> Outcome:
     final = root / "daily" / today(context)
     built = publish.partial(final)
     built.mkdir(mode=0o700)
-    run = Run(context, built, _with_mail(root), recipients, bars)
+    run = Run(context, built, _with_mail(root), recipients, bars, compare=weekly)
     try:
         outcome = _finish(run, final)
     except OSError as error:
@@ -111,6 +112,7 @@ class Run:
     previous: Snapshot | None
     recipients: list[str]
     bars: Bars
+    compare: bool = False
     new: int = 0
     new_bytes: int = 0
 
@@ -149,7 +151,7 @@ class Run:
 
     def _mail(self) -> dict[str, Any]:
         previous = self.previous.path if self.previous else None
-        with MailCopy(hdd(self.context) / "mailboxes", self.folder, previous) as mail:
+        with MailCopy(hdd(self.context) / "mailboxes", self.folder, previous, self.compare) as mail:
             files, new_bytes = mail.plan()
             self._need_room(files, new_bytes)
             with self.bars.task("mail", mail.total) as advance:

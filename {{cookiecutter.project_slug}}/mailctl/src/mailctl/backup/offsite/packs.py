@@ -155,4 +155,4 @@ def _file(snapshot: Snapshot, path: str, sha: str) -> File:
 
 def _changed(snapshot: Snapshot, path: str, why: str) -> Refused:
     wrong = f"is not what was saved: {why}"
-    return Refused(Problem(f"{snapshot.id}/{path}", wrong, "take a new snapshot: make backup"))
+    return Refused(Problem(f"{snapshot.id}/{path}", wrong, "take a new snapshot: make backup ARGS=--weekly"))

@@ -123,6 +123,9 @@ async def test_the_null_sender_is_passed_on(api, smtp: SmtpServer, sender):
         ('"john smith"@x.example', '"john smith"@x.example'),
         ("b@bücher.example", "b@xn--bcher-kva.example"),
         (b"\xff@sender.example", ""),
+        ("-a@x.example", ""),
+        ("a@192.0.2.1", ""),
+        ("a-@1x.example", "a-@1x.example"),
     ],
     ids=ascii,
 )

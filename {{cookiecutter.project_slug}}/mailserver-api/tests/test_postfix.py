@@ -130,6 +130,10 @@ async def test_mail_of_every_odd_sender_is_taken(api, postfix):
         "é@x.com",
         "a@é.example",
         "a@[1.2.3.4]",
+        "-a@x.com",
+        '"-a"@x.com',
+        "a@1.2.3.4",
+        "a@999",
     ]
     for sender in senders:
         assert (await post(api, sender=sender.encode())).status_code == 200, sender

@@ -27,6 +27,8 @@ _LOCAL = re.compile(
     r"""[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+ | "(?: [ !#-;=?-\[\]-~] | \\[ !-;=?-~] )*" """, re.VERBOSE
 )
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+# What Postfix takes for no address (501), as long as allow_min_user and resolve_numeric_domain are off.
+_NOT_FOR_POSTFIX = re.compile(r'"?-.*|.*@[0-9.]+')
 _LOOKS_LIKE_ONE = re.compile(r'<?(?:"[^"]*"|[^@"\s]+)@[^@\s]+>?')
 
 
@@ -98,6 +100,8 @@ def parse_envelope(headers: Headers) -> Envelope:
     try:
         sender = "" if stated in (None, "", "<>") else parse_address(stated, max_local=MAX_ADDRESS)
     except AddressError:
+        sender = ""
+    if _NOT_FOR_POSTFIX.fullmatch(sender):
         sender = ""
     try:
         return Envelope(sender, parse_address(recipient), stated or "")

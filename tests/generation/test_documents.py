@@ -52,6 +52,13 @@ def test_both_languages_name_the_same_commands(document):
     assert english == japanese
 
 
+def test_the_guide_makes_a_mailbox_before_cloudflare_hands_mail_over():
+    """Mail for a domain that the server does not know is a bounce: the Worker is told 404."""
+    commands = "".join(BLOCK.findall((DOCUMENTS / "en" / "docs" / "first-mail.md").read_text()))
+    assert commands.index("usermgmt domain add") < commands.index("usermgmt mailbox add")
+    assert commands.index("usermgmt mailbox add") < commands.index("make edge-apply")
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_every_variable_of_the_workflows_is_explained(language):
     """GitHub's variables are in no file: who needs one finds it in the documents only."""

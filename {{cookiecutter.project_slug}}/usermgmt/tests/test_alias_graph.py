@@ -112,6 +112,16 @@ class Admins(RuleBasedStateMachine):
                 reached = graph.ends(f"{duty}@{domain}")
                 assert bool(reached) == (bool(anybody) and graph.domains[domain]), f"{duty}@{domain}"
 
+    @invariant()
+    def a_reply_knows_the_aliases_that_a_walk_from_each_of_them_finds(self) -> None:
+        graph = Graph(self.session).load_all()
+        found: dict[str, set[str]] = {address: set() for address in graph.mailboxes}
+        for source in graph.aliases:
+            for end in () if source.startswith("@") else map(untagged, graph.ends(source)):
+                found[end].add(source)
+        aliases_of = mail_rules.aliases_of(self.session, found)
+        assert {address: set(names) for address, names in aliases_of.items()} == found
+
     def teardown(self) -> None:
         self.session.close()
         if not self.database:

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import event, insert
 from support import Directory
 
-from usermgmt.models import Alias
+from usermgmt.models import Alias, Mailbox
 from usermgmt.problems import Conflict, Refused
-from usermgmt.services import aliases, domains, mailboxes
+from usermgmt.services import aliases, domains, mail_rules, mailboxes
 from usermgmt.services.graph import Graph
 
 MANY = 300
@@ -52,6 +52,24 @@ def test_many_destinations_are_checked_with_few_queries(many: Directory) -> None
     graph = Graph(many.session)
     targets = [f"a{row}@example.org" for row in range(MANY)]
     assert queries(many, lambda: graph.loops_back("new@example.org", targets)) <= 9
+
+
+def test_the_aliases_of_who_replies_are_found_without_reading_those_of_others(
+    many: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many.alias("sales@example.org", "anna+shop@example.org")
+    many.alias("info@example.org", "sales@example.org")
+    anna = many.session.query(Mailbox).filter_by(email="anna@example.org").one()
+    read, read_it = set[str](), Graph._read
+    monkeypatch.setattr(
+        Graph, "_read", lambda self, wanted: read.update(wanted or ["everything"]) or read_it(self, wanted)
+    )
+    form = {"on": "yes", "text": "Away", "days": "7"}
+    mail_rules.set_reply(many.session, many.actor, anna, form, "UTC")
+    script = mail_rules.rules_of(many.session, anna).script or ""
+    assert '"info@example.org", "sales@example.org"]' in script
+    assert queries(many, lambda: mail_rules.refresh(many.session)) < 30
+    assert len(read) < 10 and "everything" not in read
 
 
 def test_a_complete_graph_asks_nothing_more_and_knows_what_was_added(many: Directory) -> None:

@@ -16,7 +16,7 @@ from usermgmt.mail import sieve
 from usermgmt.models import Alias, Mailbox, MailRules
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, mail_rules, removal, transfer
+from usermgmt.services import aliases, mail_rules, mailboxes, removal, transfer
 from usermgmt.services.audit import Actor
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
@@ -186,6 +186,22 @@ def test_the_reply_knows_every_alias_of_the_mailbox_as_soon_as_there_is_one(
     file = f"address,destinations\nimported@example.org,{ANNA}\n".encode()
     transfer.import_table(web_database, hasher, actor, file, dry_run=False)
     assert known() == [ANNA, "imported@example.org"]
+
+
+def test_a_mailbox_that_is_enabled_again_replies_for_its_aliases_again(
+    owner: Browser, web_database: Database, actor: Actor
+) -> None:
+    owner.post("/account/mail/reply", on="yes", text="Away", days="7")
+    with web_database.transaction() as session:
+        aliases.add_alias(session, actor, "sales@example.org", ANNA)
+        anna = session.query(Mailbox).filter_by(email=ANNA).one()
+        mailboxes.set_mailbox_active(session, actor, anna.id, False)
+    with web_database.transaction() as session:
+        aliases.add_alias(session, actor, "other@example.org", BERT)
+    with web_database.transaction() as session:
+        mailboxes.set_mailbox_active(session, actor, anna.id, True)
+    with web_database.transaction() as session:
+        assert "sales@example.org" in (session.query(MailRules).one().script or "")
 
 
 def test_the_page_shows_what_was_saved_and_what_was_refused(owner: Browser) -> None:

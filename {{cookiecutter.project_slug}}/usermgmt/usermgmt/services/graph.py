@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Alias, Domain, Mailbox, MailRules
 from usermgmt.problems import Problem, Refused
+from usermgmt.services.directory import dependents
 
 DUTIES = ("postmaster", "abuse")
 
@@ -54,6 +55,12 @@ class Graph:
         """Read everything now, for work on thousands of addresses."""
         self._read(None)
         self._complete = True
+        return self
+
+    def load_ways(self, starts: Iterable[str]) -> Graph:
+        """Read what `ends` asks for all of these addresses, together."""
+        for _ in self._reach(starts, only_active=True):
+            pass
         return self
 
     def load(self, addresses: Iterable[str]) -> None:
@@ -129,6 +136,28 @@ class Graph:
         if not found and self.domains.get(domain) and is_duty(start):
             found = {one for one in (on_duty(self.session, domain),) if one}
         return found if domain in self.domains else set()
+
+
+def sources_towards(session: Session, addresses: Iterable[str]) -> set[str]:
+    """Aliases from which mail may come to one of these mailboxes; those of others are not read.
+
+    Disabled ones count, and all of the duties: `Graph.ends` says what leads where now.
+    """
+    tagged: dict[str, set[str]] = {}
+    rows = select(Alias.source, Alias.destination)
+    for source, destination in session.execute(rows.where(Alias.destination.contains("+"))):
+        tagged.setdefault(untagged(destination), set()).add(source)
+    found: set[str] = set()
+    waiting = set(addresses)
+    while waiting:
+        direct = select(Alias.source).where(Alias.destination.in_(waiting))
+        sources = {*session.scalars(direct)}.union(*(tagged.get(each, ()) for each in waiting))
+        for each in waiting:
+            sources |= {*dependents(session, each)} if each.startswith("@") else set()
+        waiting = sources - found
+        found |= waiting
+    duties = or_(*(Alias.source.startswith(f"{duty}@") for duty in DUTIES))
+    return found | {*session.scalars(select(Alias.source).where(duties))}
 
 
 def check_destination(graph: Graph, source: str, destination: str, field: str = "destinations") -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import event, select
+from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from usermgmt.addresses import parse_destinations, untagged
@@ -18,7 +18,7 @@ from usermgmt.mail import sieve
 from usermgmt.models import Alias, Domain, Mailbox, MailRules
 from usermgmt.problems import Collector, Problem, Refused
 from usermgmt.services.audit import Actor, change, record
-from usermgmt.services.graph import Graph, check_destination, is_duty
+from usermgmt.services.graph import Graph, check_destination, is_duty, sources_towards
 
 MOST_FORWARDS = 4
 MOST_DAYS = 30
@@ -109,7 +109,7 @@ def set_reply(session: Session, actor: Actor, mailbox: Mailbox, form: dict[str, 
     rules = session.merge(rules_of(session, mailbox))
     rules.reply, rules.reply_subject, rules.reply_text, rules.reply_days = on, subject, text, days
     rules.starts_at, rules.ends_at = midnight(starts, zone), midnight(ends, zone, later=1)
-    write(rules, mailbox.email, aliases_of(Graph(session).load_all()).get(mailbox.email, []))
+    write(rules, mailbox.email, aliases_of(session, [mailbox.email])[mailbox.email])
     record(session, actor, "mailbox.reply", mailbox.email, on=on)
 
 
@@ -142,7 +142,7 @@ def set_forwards(session: Session, actor: Actor, mailbox: Mailbox, addresses: st
     rules = session.merge(rules_of(session, mailbox))
     after = {"forward_to": " ".join(targets), "keep_copy": keep_copy}
     change(session, actor, "mailbox.forward", mailbox.email, rules, after)
-    write(rules, mailbox.email, aliases_of(Graph(session).load_all()).get(mailbox.email, []))
+    write(rules, mailbox.email, aliases_of(session, [mailbox.email])[mailbox.email])
 
 
 def write(rules: MailRules, address: str, aliases: Collection[str]) -> None:
@@ -151,13 +151,14 @@ def write(rules: MailRules, address: str, aliases: Collection[str]) -> None:
     rules.script_id = hashlib.sha256(rules.script.encode()).hexdigest() if rules.script else None
 
 
-def aliases_of(graph: Graph) -> dict[str, list[str]]:
-    """Of each mailbox the aliases that lead to it now, catch-alls left out; the graph must be complete."""
-    found: dict[str, list[str]] = {}
-    for source in graph.aliases:
-        if not source.startswith("@"):
-            for end in graph.ends(source):
-                found.setdefault(untagged(end), []).append(source)
+def aliases_of(session: Session, addresses: Collection[str]) -> dict[str, list[str]]:
+    """Of each of these mailboxes the aliases that lead to it now, catch-alls left out."""
+    found: dict[str, list[str]] = {address: [] for address in addresses}
+    sources = [source for source in sources_towards(session, addresses) if not source.startswith("@")]
+    graph = Graph(session).load_ways(sources)
+    for source in sources:
+        for end in {untagged(each) for each in graph.ends(source)} & found.keys():
+            found[end].append(source)
     return found
 
 
@@ -171,14 +172,23 @@ def cut_forwards(session: Session, actor: Actor, address: str) -> None:
         if len(left) < len(rules.forward_to.split()):
             after = {"forward_to": " ".join(left)}
             change(session, actor, "mailbox.forward", email, rules, after)
-            write(rules, email, aliases_of(Graph(session).load_all()).get(email, []))
+            write(rules, email, aliases_of(session, [email])[email])
+
+
+def changes_ways(row: object) -> bool:
+    """Whether a row that was just written may lead mail elsewhere."""
+    if isinstance(row, Mailbox):
+        # A new one takes its address from the catch-all.
+        state = inspect(row).attrs
+        return any(state[name].history.has_changes() for name in ("email", "active", "deleted_at"))
+    return isinstance(row, Alias | Domain)
 
 
 def follow_aliases(sessions: sessionmaker[Session]) -> None:
-    """Before a commit that changed aliases or domains, bring the replies of all mailboxes up to date."""
+    """Before a commit that changed where mail goes, bring the replies of all mailboxes up to date."""
 
     def note(session: Session, _context: object) -> None:
-        if any(isinstance(row, Alias | Domain) for row in (*session.new, *session.dirty, *session.deleted)):
+        if any(map(changes_ways, (*session.new, *session.dirty, *session.deleted))):
             session.info[ALIASES_CHANGED] = True
 
     def update(session: Session) -> None:
@@ -195,6 +205,6 @@ def refresh(session: Session) -> None:
     """Write all scripts with a reply again; few queries, whatever their number."""
     rows = select(MailRules, Mailbox.email).join(Mailbox, Mailbox.id == MailRules.mailbox_id)
     replies = session.execute(rows.where(MailRules.reply)).all()
-    aliases = aliases_of(Graph(session).load_all()) if replies else {}
+    aliases = aliases_of(session, [address for _, address in replies]) if replies else {}
     for rules, address in replies:
-        write(rules, address, aliases.get(address, []))
+        write(rules, address, aliases[address])

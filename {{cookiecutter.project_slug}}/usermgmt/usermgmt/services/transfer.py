@@ -180,9 +180,8 @@ def write(session: Session, actor: Actor, lines: list[Line], domains: dict[str, 
     for table, rows in ((Mailbox, boxes), (Alias, ways)):
         if rows:
             session.execute(insert(table), rows)
-    if ways:
-        # Rows that are inserted like this are not seen by what follows the aliases.
-        refresh(session)
+    # Rows that are inserted like this are not seen by what follows the aliases.
+    refresh(session)
     added = [(box["email"], {name: box[name] for name in ("quota_bytes", "active")}) for box in boxes]
     record_many(session, actor, "mailbox.add", added)
     added = [

@@ -259,6 +259,17 @@ def test_turning_the_app_off_needs_the_password(anna: Browser, app: Flask, web_d
     assert Browser(app).log_in(ANNA, PASSWORD).headers["Location"] == "/account"
 
 
+def test_an_open_browser_alone_puts_no_other_app_in_the_place_of_one_that_is_on(
+    anna: Browser, app: Flask
+) -> None:
+    totp, _ = turn_on(anna)
+    found = re.search(r'<code class="address">(\w+)</code>', anna.get("/account/totp").text)
+    assert found
+    answer = anna.post("/account/totp", code=pyotp.TOTP(found[1]).now())
+    assert answer.status_code == 422 and "An authenticator app is on already." in answer.text
+    assert half_way(app).post("/login/second", code=later(totp)).status_code == 303
+
+
 def test_an_admin_turns_a_lost_second_factor_off(anna: Browser, app: Flask, web_database: Database) -> None:
     turn_on(anna)
     admin = Browser(app)

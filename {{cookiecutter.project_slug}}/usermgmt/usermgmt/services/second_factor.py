@@ -82,6 +82,13 @@ def use_code(session: Session, row: TotpSecret, code: str) -> bool:
 
 def confirm(session: Session, actor: Actor, account: Account, code: str) -> list[str]:
     """Turn the authenticator on; returns recovery codes if there were none. Raises Refused."""
+    if secret_of(session, account, True) is not None:
+        # Turning it off needs the password, so putting another in its place must not do without.
+        wrong, instead = (
+            "An authenticator app is on already.",
+            "Turn it off first, on the page of your account.",
+        )
+        raise Refused(Problem("code", "", wrong, instead))
     row = secret_of(session, account, False)
     if row is None or not use_code(session, row, code):
         wrong = "This code is not the one that the app shows now."

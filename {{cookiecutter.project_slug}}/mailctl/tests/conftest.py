@@ -11,6 +11,7 @@ import pytest
 from edge_repo import EdgeRepo
 from fake_cloudflare import FakeCloudflare
 from fakes import FakeDocker, FakeEngine
+from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner, Result
 from walk import COMMANDS, judge
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from s3 import Cloud
 
     from mailctl.backup.snapshot import Snapshot
+
+# A machine that is busy with other tests is slow, and nothing is wrong with that.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 ENV = "WEBMAIL_HOST=mail.example.com\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=admin@example.com\n"
 Cli = Callable[..., Result]

@@ -8,9 +8,15 @@ from typing import Any
 import httpx
 import pytest
 from calls import TOKEN, running
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings
+
+# A machine that is busy with other tests is slow, and nothing is wrong with that.
+examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("busy")
 
 Start = Callable[..., Any]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from support import ADMIN_EMAIL, ADMIN_PASSWORD, PROXY, Browser, Directory, MakeApp, Server, mariadb_server
@@ -19,6 +21,10 @@ from usermgmt.passwords import Hasher
 from usermgmt.services.audit import Actor
 from usermgmt.settings import Settings
 from usermgmt.web.context import EXTENSION
+
+# A machine that is busy with other tests is slow, and nothing is wrong with that.
+examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("busy")
 
 
 def make_schema(database: Database) -> None:

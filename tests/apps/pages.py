@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import insert, text
 from werkzeug.serving import make_server
 
-from tests.stack.conftest import BROWSER_FLAGS
+from tests.stack.conftest import BROWSER_FLAGS, CHROMIUM
 
 USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "usermgmt"
 EDGE = """
@@ -80,8 +80,6 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
 def chromium(*flags: str) -> Iterator[Browser]:
     """A browser that asks nobody else for anything."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=[*BROWSER_FLAGS, *flags]
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*BROWSER_FLAGS, *flags])
         yield browser
         browser.close()

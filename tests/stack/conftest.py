@@ -24,6 +24,7 @@ TEMPLATE = Path(__file__).resolve().parents[2]
 # Two test runs on one machine must not share ports or project names: the second sets both.
 FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000"))
 PREFIX = os.environ.get("STACK_PREFIX", "stack")
+CHROMIUM = Path(__file__).with_name("chromium.py")
 BROWSER_FLAGS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -129,7 +130,7 @@ def accounts(stack) -> Accounts:
 def browser() -> Iterator[Browser]:
     """A real browser, the one of Debian."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER_FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
         yield chromium
         chromium.close()
 

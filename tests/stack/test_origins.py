@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Error, Frame, Page, Request, Route, expect
+from playwright.sync_api import Error, Frame, Page, Route, expect
 
 from tests.stack.clients import Accounts, Mailbox, Mailboxes, Sink, log_in_to_webmail, message
 
@@ -35,15 +35,10 @@ class Watched:
     violations: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    cut: list[str] = field(default_factory=list)
 
     def open(self, **query: str | int) -> None:
-        """Open a page; once more if an engine's network came or went meanwhile, which ends its downloads."""
-        for _ in range(5):
-            self.cut.clear()
-            self.page.goto(f"{self.webmail}?{httpx.QueryParams(query)}")
-            if not self.cut:
-                return
+        """Open a page."""
+        self.page.goto(f"{self.webmail}?{httpx.QueryParams(query)}")
 
     def read(self, subject: str) -> Frame:
         """Open the newest mail of that subject from the list and return the frame that shows it."""
@@ -76,12 +71,6 @@ def session(browser, stack, reader) -> Iterator[Watched]:
         "addEventListener('securitypolicyviolation', e => violated("
         "[e.effectiveDirective, e.blockedURI, e.documentURI, e.sourceFile, e.lineNumber].join(' ')))"
     )
-
-    def failed(request: Request) -> None:
-        if request.failure == "net::ERR_NETWORK_CHANGED":
-            seen.cut.append(request.url)
-
-    seen.page.on("requestfailed", failed)
 
     def answer(route: Route) -> None:
         seen.asked.append(route.request.url)

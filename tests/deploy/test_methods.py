@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.target import REPOSITORY
 from tests.deploy.traffic import traffic
-from tests.deploy.workflow import by_pull, by_runner
+from tests.deploy.workflow import by_pull, by_runner, until_idle
 from tests.stack.documents import OF_THE_TARGET, blocks
 from tests.stack.stack import eventually
 
@@ -98,6 +98,7 @@ def test_a_host_that_pulls_deploys_by_its_timer_alone(lab):
     lab.target.shell("systemctl daemon-reload && systemctl restart mailserver-deploy.timer")
     eventually(lambda: last(lab)["ref"] == commit, limit=180, every=1)
     lab.target.shell("systemctl stop mailserver-deploy.timer")
+    until_idle(lab.target)
     lab.good = commit
 
 

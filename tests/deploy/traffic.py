@@ -89,11 +89,12 @@ class Watch:
         return Counter(id for id in ids if id.startswith(f"{self.name}-"))
 
     def down(self) -> dict[str, float]:
-        """For how long each service was down, in seconds; one slow answer of a busy machine is left out."""
+        """For how long each service was down, in seconds; an answer that a busy machine lost is left out."""
         times: Counter[str] = Counter()
         for note in self.probes:
-            times[note["service"]] += note.get("down", 0)
-        return {service: round(seconds, 1) for service, seconds in times.items() if seconds > BLIP}
+            if note.get("down", 0) > BLIP:
+                times[note["service"]] += note["down"]
+        return {service: round(seconds, 1) for service, seconds in times.items()}
 
     def asked(self) -> dict[str, int]:
         """How often each service said what it should."""

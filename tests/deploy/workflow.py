@@ -94,14 +94,20 @@ def by_runner(target: Target, commit: str) -> Job:
     return execute("deploy-runner.yml", values, run)
 
 
+PULL = "mailserver-deploy.service"
+
+
+def until_idle(target: Target) -> None:
+    """Wait until the timer's service is not at work."""
+    line = f"systemctl show --property ActiveState {PULL} | grep -q activ.*ing"
+    eventually(lambda: target.ssh(line).code, 300)
+
+
 def by_pull(target: Target) -> Job:
     """The timer's service, started now; what it said is in the journal."""
-    unit = "mailserver-deploy.service"
     # A start of what is under way would only wait for it, and that may have looked before the push.
-    eventually(
-        lambda: target.ssh(f"systemctl show --property ActiveState {unit} | grep -q activ.*ing").code, 300
-    )
-    line = f"systemctl start {unit}"
+    until_idle(target)
+    line = f"systemctl start {PULL}"
     since = target.shell("date +%s").strip()
     done = target.ssh(line, limit=1800)
     said = target.shell(f"journalctl --unit mailserver-deploy --since @{since} --output cat --no-pager")

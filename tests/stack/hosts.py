@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tools import standins
 
 PROJECT = f"{PREFIX}-host"
 ME = "me@example.com"
+# A time zone in which it is midday: no timer of the hosts goes off while they are tested, and no day ends.
+MIDDAY = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
 MAIL = "From: a@b.example\r\nTo: me@example.com\r\nSubject: {}\r\nMessage-ID: <{}@b.example>\r\n\r\nhello\r\n"
 ACCOUNT = """docker compose exec -T usermgmt usermgmt domain add example.com --if-missing
 printf %s 'a-Password-of-mine-1' | docker compose exec -T usermgmt usermgmt mailbox add me@example.com \
@@ -76,7 +79,7 @@ def new_host(folder: Path, number: int, base: str, origin: Path, standin: bool) 
     try:
         machine.shell(f"git clone -q {origin} {machine.repository}", cwd=machine.home)
         machine.shell("cp .env.example .env")
-        machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd, ADMIN_EMAIL=ME)
+        machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd, ADMIN_EMAIL=ME, TZ=MIDDAY)
         if standin:
             override = shutil.copy(standins.override(machine.repository), machine.home / "standins.yml")
             machine.env = {"COMPOSE_FILE": f"{machine.repository}/docker-compose.yml:{override}"}

@@ -24,16 +24,20 @@ PORTS = ("WEB", "SINK", "IMAPS", "SUBMISSION", "SUBMISSIONS", "API")
 
 
 def eventually(look: Callable[[], T], limit: float = 30, every: float = 0.2) -> T:
-    """Return what `look` gives once it is true; after `limit` seconds fail with its last answer or error."""
+    """Return what `look` gives once it is true; after `limit` seconds fail with its last answer or error.
+
+    The last look begins when the time is over: what came true in time is seen, however long a look takes.
+    """
     end, pause = monotonic() + limit, Event()
     while True:
+        over = monotonic() > end
         try:
             last: object = (answer := look())
             if answer:
                 return answer
         except (OSError, AssertionError) as error:
             last = error
-        if monotonic() > end:
+        if over:
             raise AssertionError(f"not within {limit:g} s; last: {last!r}")
         pause.wait(every)
 

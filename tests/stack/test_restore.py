@@ -13,6 +13,7 @@ import pytest
 from tests.stack.clients import Edge, Mailbox, message
 from tests.stack.keeper import KEYWORD, Keeper, end, picture
 from tests.stack.stack import eventually
+from tests.stack.test_usermgmt_account import opens
 
 SIEVE = 'require "fileinto";\nif header :contains "Subject" "bill" { fileinto "Bills"; }\n'
 # How often a restore of the whole database is killed; `make soak` asks for more.
@@ -137,5 +138,5 @@ def test_a_restore_of_the_database_killed_at_any_moment_leaves_accounts_that_wor
         keeper.start("restore", "--local", *words).communicate(timeout=300)
         keeper.stack.healthy("mariadb", "dovecot")
         assert keeper.leftovers("restore") == ""
-        eventually(lambda: again(reader).imap.noop()[0] == "OK", limit=60)
+        eventually(lambda: opens(again(reader)), limit=60)
         keeper.confirm()

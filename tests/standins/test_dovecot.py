@@ -34,7 +34,7 @@ def dovecot(start: Callable[..., Container], settings: str) -> Container:
 
 
 def test_it_greets_on_the_rootless_ports(dovecot: Container) -> None:
-    greeting = dovecot.execute("sh", "-c", "echo 'a LOGOUT' | nc -q 1 -w 5 127.0.0.1 31143").stdout
+    greeting = dovecot.execute("sh", "-c", "echo 'a LOGOUT' | nc -q 30 -w 30 127.0.0.1 31143").stdout
     assert greeting.startswith("* OK")
     for port in ("31993", "31024", "34190"):
         assert dovecot.succeeds("nc", "-z", "127.0.0.1", port), port

@@ -16,7 +16,7 @@ from test_mariadb import filled as filled_mariadb  # noqa: F401 - fixtures
 from test_mariadb import real  # noqa: F401 - fixtures
 
 from usermgmt.database import Database
-from usermgmt.models import Mailbox, PasswordLink, utc_now
+from usermgmt.models import AppPassword, Mailbox, PasswordLink, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Conflict
 from usermgmt.services import links, logins
@@ -127,6 +127,24 @@ def test_who_guesses_is_held_back_and_nobody_else(admin: Browser, app: Flask) ->
     assert guesser.get(link).status_code == 429
     assert Browser(app).get(link).status_code == 200
     assert Browser(app).log_in(ANNA, PASSWORD).status_code == 303
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_password_that_an_admin_sees_to_ends_the_app_passwords(
+    admin: Browser, app: Flask, web_database: Database, by_link: bool
+) -> None:
+    as_owner(app).post("/account/app-passwords", name="Phone", old_password=PASSWORD)
+
+    def left() -> int:
+        with web_database.transaction() as session:
+            return len(session.scalars(select(AppPassword)).all())
+
+    assert left() == 1
+    chosen = {"password_kind": "link"} if by_link else {"password": NEW}
+    page = admin.post("/mailboxes/1/password", **chosen).text
+    if by_link:
+        assert left() == 1 and status(choose(app, link_on(page))) == 303
+    assert left() == 0
 
 
 def test_a_second_factor_outlives_a_link(admin: Browser, app: Flask, web_database: Database) -> None:

@@ -15,12 +15,12 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from usermgmt.database import Database
-from usermgmt.models import LoginAttempt, PasswordLink, utc_now
+from usermgmt.models import LoginAttempt, Mailbox, PasswordLink, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.services import logins
 from usermgmt.services.accounts import Account, belongs, kind_of, load, owner
 from usermgmt.services.audit import Actor, record
-from usermgmt.services.self_service import set_password
+from usermgmt.services.self_service import end_app_passwords, set_password
 
 LASTS = timedelta(hours=24)
 TOKEN = re.compile(r"(admin|mailbox)-(\d{1,9})-[\w-]{43}", re.ASCII)
@@ -72,6 +72,8 @@ def use_link(
         session.rollback()
         return None
     account.sessions_ended_at = utc_now()
+    if isinstance(account, Mailbox):
+        end_app_passwords(session, account)
     record(session, Actor(account.email, client_address), "password.link", account.email)
     return account
 

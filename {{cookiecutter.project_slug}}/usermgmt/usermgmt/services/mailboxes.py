@@ -16,6 +16,7 @@ from usermgmt.problems import Collector, Missing, Problem, Refused
 from usermgmt.quota import DEFAULT, parse_quota
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import alias_exists, require_domain, save
+from usermgmt.services.self_service import end_app_passwords
 
 PAGE = 50
 LONGEST_NAME = 100
@@ -223,11 +224,12 @@ def refuse_taken(session: Session, address: str, taken: Problem) -> None:
 def change_password(
     session: Session, actor: Actor, hasher: Hasher, mailbox_id: int, password: str
 ) -> Mailbox:
-    """Set a new password; the old one and every open session end at once. Raises Missing or Refused."""
+    """Set a new password; the old one, app passwords and sessions end at once. Raises Missing or Refused."""
     mailbox = get_mailbox(session, mailbox_id)
     check_password(password, mailbox.email)
     mailbox.password_hash = hasher.hash_for_mailbox(password)
     mailbox.sessions_ended_at = utc_now()
+    end_app_passwords(session, mailbox)
     record(session, actor, "mailbox.password", mailbox.email)
     return mailbox
 

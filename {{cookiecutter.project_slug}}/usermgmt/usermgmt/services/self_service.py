@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import Admin, AppPassword, Mailbox
@@ -83,3 +83,8 @@ def remove_app_password(session: Session, actor: Actor, mailbox: Mailbox, row_id
     if row is not None:
         session.delete(row)
         record(session, actor, "app-password.delete", mailbox.email, name=row.name)
+
+
+def end_app_passwords(session: Session, mailbox: Mailbox) -> None:
+    """Revoke all, with a new password: whoever was in the account may have made one, to come back with."""
+    session.execute(delete(AppPassword).where(AppPassword.mailbox_id == mailbox.id))

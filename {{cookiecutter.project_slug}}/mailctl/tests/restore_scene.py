@@ -50,6 +50,9 @@ class Sealed:
     env: bytes = b"MAIL_DOMAIN=example.com\nADMIN_EMAIL=old@example.com\nWEBMAIL_HOST=mail.example.com\n"
 
 
+OF_THE_DATABASE = ("postfix_db_password", "dovecot_db.conf")
+
+
 def make_snapshot(
     hdd: Path, id: str, mailboxes: dict[str, dict[str, dict[str, bytes]]], sealed: Sealed, started: str = ""
 ) -> Snapshot:
@@ -65,7 +68,8 @@ def make_snapshot(
         (path / "mysql" / f"{name}.sql.gz").write_bytes(gzip.compress(b"SELECT 1;\n"))
     (path / "config" / "repository.bundle").write_bytes(b"bundle of git")
     _seal(path / "config" / "env.age", sealed.env, sealed)
-    _seal(path / "config" / "secrets.tar.age", archive({"relay_password": b"restored relay\n"}), sealed)
+    secrets = {"relay_password": b"restored relay\n", **dict.fromkeys(OF_THE_DATABASE, b"outdated\n")}
+    _seal(path / "config" / "secrets.tar.age", archive(secrets), sealed)
     _seal(path / "ssl" / "tls.tar.age", archive({"dovecot_tls.key": b"restored key\n"}), sealed)
     _seal(path / "dkim" / "keys.tar.age", archive({"dkim/example.com.s1.key": b"restored dkim\n"}), sealed)
     started = started or f"{id.partition('/')[2]}T02:00:00Z"

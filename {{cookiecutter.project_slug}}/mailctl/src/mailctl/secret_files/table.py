@@ -219,3 +219,6 @@ DERIVED: tuple[Derived, ...] = (
 ENTRIES: tuple[Source | Derived, ...] = (*SOURCES, *DERIVED)
 VARIABLES: tuple[str, ...] = tuple(s.variable for s in SOURCES if s.variable)
 """The variables of `.env` that hold secrets; everything else there is a setting."""
+_OF_MARIADB = {s.file for s in SOURCES if "mariadb" in s.readers}
+DATABASE_PASSWORDS = frozenset(_OF_MARIADB | {d.file for d in DERIVED if _OF_MARIADB & {*d.sources}})
+"""Files with the passwords that the database was told: older ones open it no more."""

@@ -14,6 +14,7 @@ from mailctl.context import Context
 from mailctl.database import REVISION, load, migrate, query
 from mailctl.engine import connected
 from mailctl.errors import Problem, Refused
+from mailctl.secret_files.table import DATABASE_PASSWORDS
 from mailctl.where import hdd, secrets
 
 RSPAMD = 11333
@@ -104,11 +105,15 @@ def prepare(
 
 
 def _secrets(snapshot: Snapshot, components: set[str], place: Place, identities: list[str]) -> None:
-    """What the snapshot has, over a copy of what is there: this host's own keys stay."""
+    """What the snapshot has, over a copy of what is there: this host's own keys stay.
+
+    While the database stays, so do its passwords: it knows no older ones, and all mail would be deferred.
+    """
     stage.stage_copy(place.live, place.staged)
+    kept = set() if "mysql" in components else {n for n in DATABASE_PASSWORDS if (place.live / n).is_file()}
     sealed = {"config": "config/secrets.tar.age", "ssl": "ssl/tls.tar.age"}
     for name in components & sealed.keys():
-        stage.unpack(snapshot.path / sealed[name], identities, place.staged)
+        stage.unpack(snapshot.path / sealed[name], identities, place.staged, leave_out=kept)
 
 
 def _database(beside: Scratch, snapshot: Snapshot, place: Place) -> None:

@@ -110,9 +110,13 @@ def unseal(sealed: Path, identities: list[str]) -> bytes:
 
 
 def unpack(
-    sealed: Path, identities: list[str], target: Path, owner: tuple[int, int] | None = None
+    sealed: Path,
+    identities: list[str],
+    target: Path,
+    owner: tuple[int, int] | None = None,
+    leave_out: Collection[str] = (),
 ) -> list[str]:
-    """Write the files of an encrypted archive into the folder `target`; returns their names.
+    """Write the files of an encrypted archive into the folder `target`, but for some; returns their names.
 
     Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
     """
@@ -124,8 +128,9 @@ def unpack(
             if content is None or "/" in folder or name in ("", ".", ".."):
                 wrong = f"holds {member.name!r}, and only plain files are expected"
                 raise Refused(Problem(sealed.name, wrong, "use another snapshot", value=str(sealed)))
-            _write(target / name, content.read(), member.mode & 0o777, owner)
-            names.append(name)
+            if name not in leave_out:
+                _write(target / name, content.read(), member.mode & 0o777, owner)
+                names.append(name)
     return names
 
 

@@ -20,10 +20,10 @@ def mailctl(tmp_path, monkeypatch):
     """Run mailctl with --json; returns exit code and document."""
     for source in ("mailctl/src", "usermgmt"):
         monkeypatch.syspath_prepend(str(PARTS / source))
-    from mailctl import engine
     from mailctl.cli import build
-    from mailctl.errors import Problem, Refused
-    from mailctl.runtime import ComposeRuntime
+    from mailctl.core import engine
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.runtime import ComposeRuntime
     from typer.main import get_command
     from usermgmt import cli, cli_programs
     from usermgmt.app import create_app

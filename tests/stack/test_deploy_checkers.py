@@ -15,13 +15,13 @@ from tests.stack.conftest import PREFIX, TEMPLATE
 from tools import standins
 
 sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/src"))
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.engine import connected
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
+from mailctl.core.runtime import ComposeRuntime
 from mailctl.deploy import checks
 from mailctl.deploy.tree import Tree
-from mailctl.engine import connected
-from mailctl.errors import Refused
-from mailctl.output import Output
-from mailctl.runtime import ComposeRuntime
 from mailctl.secret_files.initialise import initialise
 
 # A file of each service, what is put into it, and a word of the complaint.

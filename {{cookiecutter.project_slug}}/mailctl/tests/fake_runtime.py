@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.canaries import Canary
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.engine import ContainerState
+from mailctl.core.output import Output
+from mailctl.core.runtime import Broken, Service
 from mailctl.deploy.records import Journal, Records
 from mailctl.deploy.run import Host
 from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
-from mailctl.engine import ContainerState
-from mailctl.output import Output
-from mailctl.runtime import Broken, Service
 
 NAMES = ("mariadb", "postfix", "usermgmt")
 GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main")

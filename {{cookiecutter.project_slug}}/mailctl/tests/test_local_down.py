@@ -10,7 +10,7 @@ from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
 from local_stack import LOCAL, running, up
 
-from mailctl.engine import Engine
+from mailctl.core.engine import Engine
 from mailctl.local.ports import DEFAULTS
 
 pytestmark = pytest.mark.usefixtures("local_stack")

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Runtime, Service
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Runtime, Service
 
 # What a checker may do: read what is mounted, and say what it thinks of it.
 CONFINED = (

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailctl.ages import ages
-from mailctl.context import Context
-from mailctl.disks import folder_of, unmounted
-from mailctl.errors import Problem, Refused
-from mailctl.format import duration, size
-from mailctl.marks import FAILED, OK, WARNING, Line
-from mailctl.runtime import Runtime, Service
+from mailctl.core.checklist import FAILED, OK, WARNING, Line
+from mailctl.core.context import Context
+from mailctl.core.disks import folder_of, unmounted
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.format import duration, size
+from mailctl.core.job_ages import ages
+from mailctl.core.runtime import Runtime, Service
 
 if TYPE_CHECKING:
     from mailctl.deploy.run import Host

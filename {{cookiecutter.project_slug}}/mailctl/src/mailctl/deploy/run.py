@@ -7,14 +7,14 @@ from typing import Any
 
 from mailctl.backup.lock import NAME as BACKUP_LOCK
 from mailctl.canaries import Canary
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Broken, Runtime, Service
 from mailctl.deploy import checks, plan, preflight, records
 from mailctl.deploy.records import Journal, Point, Records
 from mailctl.deploy.schema import SERVICE as ACCOUNTS
 from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Broken, Runtime, Service
 
 # Where to look when a canary does not come back.
 BEHIND = {

@@ -4,12 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
-from mailctl import database
-from mailctl.context import Context
-from mailctl.database import CLIENT, EMPTY
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Runtime, Service
-from mailctl.where import private, secrets
+from mailctl.core import database
+from mailctl.core.context import Context
+from mailctl.core.database import CLIENT, EMPTY
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Runtime, Service
+from mailctl.core.stack import private, secrets
 
 SERVICE, DATABASE = "usermgmt", "mailserver"
 OWNER = ("-e", "DB_USER=mailserver", "-e", "DB_PASSWORD_FILE=/run/owner")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mailctl.canaries import Canary
+from mailctl.core.errors import Refused
+from mailctl.core.runtime import Broken, Service
 from mailctl.deploy import plan, records
 from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.run import CanaryLost, Host, forward, get_images, keep, name_images, result, tried
-from mailctl.errors import Refused
-from mailctl.runtime import Broken, Service
 
 T = TypeVar("T")
 MAIL = "postfix"

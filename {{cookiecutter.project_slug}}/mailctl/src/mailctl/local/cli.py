@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command, group
+from mailctl.core.context import JsonOption, RepoOption, command, group
 
 app = group("Try the whole stack on this machine, without any account.")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mailctl.env_file import read_env_file, write_private
+from mailctl.core.env_file import read_env_file, write_private
 from mailctl.secret_files.table import VARIABLES
 
 

@@ -5,8 +5,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 DEFAULTS: dict[str, int] = {
     "LOCAL_WEB_PORT": 8080,

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.compose import Compose
-from mailctl.context import Context
-from mailctl.errors import Misuse, Problem
+from mailctl.core.compose import Compose
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem
 from mailctl.local.ports import read_ports
 
 OVERRIDES_VARIABLE = "MAILCTL_LOCAL_OVERRIDES"

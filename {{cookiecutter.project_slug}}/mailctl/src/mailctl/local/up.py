@@ -1,8 +1,8 @@
 """`mailctl local up`, step by step: folders, secrets, images, the start, the first mailbox."""
 
-from mailctl.compose import start_order
-from mailctl.context import Context
-from mailctl.engine import connected
+from mailctl.core.compose import start_order
+from mailctl.core.context import Context
+from mailctl.core.engine import connected
 from mailctl.local import prepare
 from mailctl.local.build import build
 from mailctl.local.ports import published, refuse_busy

@@ -1,7 +1,7 @@
 """`mailctl purge`, every night. The work is imported when the command runs."""
 
-from mailctl.context import JsonOption, RepoOption, command
-from mailctl.where import LocalOption, hdd, stack
+from mailctl.core.context import JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption, hdd, stack
 
 
 def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:

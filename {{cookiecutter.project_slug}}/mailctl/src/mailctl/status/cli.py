@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.runtime import ComposeRuntime
+    from mailctl.core.runtime import ComposeRuntime
 
 SECONDS = 5.0
 
@@ -24,8 +24,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show how everything is, and what to do; exit 1 if something is wrong."""
-    from mailctl.errors import Misuse, Problem
-    from mailctl.where import runtime, stack
+    from mailctl.core.errors import Misuse, Problem
+    from mailctl.core.stack import runtime, stack
 
     with command(repo, as_json) as outer:
         if seconds and not watch:
@@ -71,7 +71,7 @@ def _drawn(context: Context, server: "ComposeRuntime", local: bool) -> list[Any]
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
-    from mailctl.errors import Refused
+    from mailctl.core.errors import Refused
     from mailctl.status.report import report
     from mailctl.status.show import renderables
 

@@ -4,14 +4,14 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mailctl.compose import Compose
-from mailctl.context import Context
+from mailctl.core.compose import Compose
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.runtime import ComposeRuntime, Service
+from mailctl.core.stack import secrets
 from mailctl.deploy import plan
 from mailctl.deploy.records import Records
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Refused
-from mailctl.runtime import ComposeRuntime, Service
-from mailctl.where import secrets
 
 # Deploy's reasons to recreate a service that mean another thing runs than is described here.
 REASONS = {

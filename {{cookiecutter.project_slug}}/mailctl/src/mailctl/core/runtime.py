@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mailctl import loglines
-from mailctl.compose import Compose, start_order
-from mailctl.context import Context
-from mailctl.engine import ContainerState, Engine
-from mailctl.errors import Problem, Refused
-from mailctl.loglines import LogLine
+from mailctl.core import log_lines
+from mailctl.core.compose import Compose, start_order
+from mailctl.core.context import Context
+from mailctl.core.engine import ContainerState, Engine
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.log_lines import LogLine
 
 POLL_SECONDS = 0.5
 LOG_LINES = 40
@@ -194,7 +194,7 @@ class ComposeRuntime:
 
     def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[LogLine]:
         running = self.running()
-        return loglines.read(self.engine, [running[name] for name in names if name in running], since, tail)
+        return log_lines.read(self.engine, [running[name] for name in names if name in running], since, tail)
 
     def _container(self, service: str) -> str:
         found = self.running().get(service)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
-    from mailctl.runtime import ComposeRuntime
+    from mailctl.core.runtime import ComposeRuntime
 
 LocalOption = Annotated[bool, typer.Option("--local", help="Of the trial that make local started.")]
 
@@ -37,8 +37,8 @@ def stack(context: Context, local: bool) -> Context:
 @contextmanager
 def runtime(context: Context, local: bool = False) -> "Iterator[ComposeRuntime]":
     """What runs the services, of the server or of the local trial."""
-    from mailctl.engine import connected
-    from mailctl.runtime import ComposeRuntime
+    from mailctl.core.engine import connected
+    from mailctl.core.runtime import ComposeRuntime
 
     with connected() as engine:
         yield ComposeRuntime(stack(context, local), engine)

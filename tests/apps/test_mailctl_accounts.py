@@ -23,9 +23,9 @@ def mailctl(tmp_path, monkeypatch):
     from mailctl.cli import build
     from mailctl.core import engine
     from mailctl.core.errors import Problem, Refused
-    from mailctl.core.runtime import ComposeRuntime
+    from mailctl.core.runtime import Runtime
     from typer.main import get_command
-    from usermgmt import cli, cli_programs
+    from usermgmt import cli, cli_database, cli_programs
     from usermgmt.app import create_app
     from usermgmt.models import Base
     from usermgmt.passwords import Hasher
@@ -37,7 +37,7 @@ def mailctl(tmp_path, monkeypatch):
     app = create_app(settings)
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)
-    monkeypatch.setattr(cli, "open_database", lambda: database)
+    monkeypatch.setattr(cli_database, "open_database", lambda: database)
     monkeypatch.setattr(cli, "hasher", lambda: Hasher(cheap=True))
     monkeypatch.setattr(cli_programs, "application", lambda: app)
     monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
@@ -51,7 +51,7 @@ def mailctl(tmp_path, monkeypatch):
             raise Refused(Problem("docker exec", done.output, "make status"))
         return done.stdout
 
-    monkeypatch.setattr(ComposeRuntime, "inside", inside)
+    monkeypatch.setattr(Runtime, "inside", inside)
     (tmp_path / "mailctl").mkdir()
     (tmp_path / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
     (tmp_path / ".env").write_text("")

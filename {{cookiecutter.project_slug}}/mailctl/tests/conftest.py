@@ -106,7 +106,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
 @pytest.fixture
 def free_ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Free ports for the local stack, set in the environment."""
-    from mailctl.local.ports import DEFAULTS
+    from mailctl.core.local_stack import DEFAULTS
 
     held = [socket.socket() for _ in DEFAULTS]
     for one in held:

@@ -11,7 +11,7 @@ from fakes import FakeDocker, FakeEngine, container
 from local_stack import LOCAL, running, up
 
 from mailctl.core.engine import Engine
-from mailctl.local.ports import DEFAULTS
+from mailctl.core.local_stack import DEFAULTS
 
 pytestmark = pytest.mark.usefixtures("local_stack")
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailctl.core.context import Context, JsonOption, RepoOption, command
-from mailctl.core.stack import LocalOption, hdd, stack
+from mailctl.core.folders import hdd
+from mailctl.core.stack import LocalOption, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.take import Outcome

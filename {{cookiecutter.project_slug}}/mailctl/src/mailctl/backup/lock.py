@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 
 from mailctl.core import lock
 from mailctl.core.context import Context
-from mailctl.core.stack import hdd
+from mailctl.core.folders import hdd
 
 NAME = ".mailctl-backup.lock"
 

@@ -10,7 +10,7 @@ from mailctl.core import encryption
 from mailctl.core.containers import all_of, failed
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.stack import secrets
+from mailctl.core.folders import secrets
 from mailctl.secret_files.store import opened
 from mailctl.secret_files.table import ENTRIES
 

@@ -20,9 +20,9 @@ from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.core import containers, database, encryption
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import hdd
 from mailctl.core.format import size
 from mailctl.core.progress import Bars
-from mailctl.core.stack import hdd
 
 # What must stay free besides the new mail, in bytes, and what a new file takes beside its content.
 RESERVE, FILE_OVERHEAD = 64 << 20, 4096

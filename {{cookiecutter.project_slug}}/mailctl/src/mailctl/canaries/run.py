@@ -50,10 +50,10 @@ def run(
     """Try the named canaries, or all that this server has. What fails is part of the result, never raised."""
     if runtime is None:
         from mailctl.core.engine import connected
-        from mailctl.core.runtime import ComposeRuntime
+        from mailctl.core.runtime import Runtime
 
         with connected() as engine:
-            return run(context, names, progress, ComposeRuntime(context, engine), limit)
+            return run(context, names, progress, Runtime(context, engine), limit)
     chosen = list(names or NAMES)
     try:
         services = runtime.running()

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.stack import secrets
+from mailctl.core.folders import secrets
 
 if TYPE_CHECKING:
     from pyrage import x25519

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.core.context import Context
-from mailctl.core.stack import hdd
+from mailctl.core.folders import hdd
 
 FOLDER = ".mailctl"
 HELP = {

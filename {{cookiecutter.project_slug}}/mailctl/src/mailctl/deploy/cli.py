@@ -10,7 +10,7 @@ import typer
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
-    from mailctl.deploy.run import Host
+    from mailctl.deploy.host import Host
 
 RefOption = Annotated[str, typer.Option("--ref", help="The commit that shall run; default: HEAD.")]
 PullOption = Annotated[bool, typer.Option("--pull", help="Fetch the branch, and deploy its newest commit.")]
@@ -71,17 +71,17 @@ def _host(context: Context) -> "Iterator[Host]":
     """All that a deployment works with, imported now: the files of mailctl are about to change."""
     from mailctl import canaries
     from mailctl.core.engine import connected
-    from mailctl.core.runtime import ComposeRuntime
+    from mailctl.core.runtime import Runtime
     from mailctl.deploy import checks
+    from mailctl.deploy.host import Host
     from mailctl.deploy.records import Records
-    from mailctl.deploy.run import Host
     from mailctl.deploy.schema import Schema
     from mailctl.deploy.tree import Tree
 
     checks.checkers()
     store = Records.of(context)
     with connected() as engine:
-        runtime = ComposeRuntime(context, engine)
+        runtime = Runtime(context, engine)
         yield Host(
             context,
             runtime,

@@ -13,7 +13,7 @@ from mailctl.core import lock
 from mailctl.core.context import Context
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.stack import private
+from mailctl.core.folders import private
 
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import private
 from mailctl.core.runtime import Service
-from mailctl.core.stack import private
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.format import duration
 from mailctl.deploy import plan, preflight, records
+from mailctl.deploy.host import Host
 from mailctl.deploy.records import Records
-from mailctl.deploy.run import Host, prepare, result, unchanged
+from mailctl.deploy.run import prepare, result, unchanged
 from mailctl.deploy.settle import conclude, discard, points, settle
 from mailctl.deploy.tree import Tree
 

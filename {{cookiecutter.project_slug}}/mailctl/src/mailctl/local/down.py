@@ -8,7 +8,7 @@ import typer
 from mailctl.core.context import Context
 from mailctl.core.engine import connected
 from mailctl.core.errors import Problem, Refused
-from mailctl.local.stack import LocalStack
+from mailctl.core.local_stack import LocalStack
 
 
 def confirm(context: Context, stack: LocalStack) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mailctl.core.env_file import write_private
 from mailctl.core.errors import Problem, Refused
-from mailctl.local.stack import LocalStack
+from mailctl.core.local_stack import LocalStack
 from mailctl.secret_files.rules import readable
 
 FIRST_MAILBOX = "me"

@@ -10,9 +10,9 @@ from typing import Any
 from mailctl.core.compose import Compose, failure
 from mailctl.core.engine import Engine
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.local_stack import LocalStack
 from mailctl.core.stack_state import ServiceState, services
 from mailctl.local.progress import Progress
-from mailctl.local.stack import LocalStack
 
 POLL_SECONDS = 1.0
 # The engine doubles its pause after each restart: eight are half a minute of failing, and no accident.

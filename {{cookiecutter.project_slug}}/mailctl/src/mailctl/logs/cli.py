@@ -11,7 +11,7 @@ from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
     from mailctl.core.log_lines import LogLine
-    from mailctl.core.runtime import ComposeRuntime
+    from mailctl.core.runtime import Runtime
 
 
 def logs(
@@ -46,7 +46,7 @@ def logs(
         context.finish({"ok": True, "lines": [_document(line) for line in found]})
 
 
-def _follow(context: Context, server: "ComposeRuntime", names: list[str], tail: int) -> None:
+def _follow(context: Context, server: "Runtime", names: list[str], tail: int) -> None:
     """Until all of the containers have ended, or somebody presses Ctrl-C."""
     import queue
     import threading

@@ -11,7 +11,7 @@ from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.core.runtime import ComposeRuntime
+    from mailctl.core.runtime import Runtime
 
 SECONDS = 5.0
 
@@ -40,7 +40,7 @@ def status(
                 _once(context, server, local)
 
 
-def _once(context: Context, server: "ComposeRuntime", local: bool) -> None:
+def _once(context: Context, server: "Runtime", local: bool) -> None:
     from mailctl.status.report import report
     from mailctl.status.show import renderables
 
@@ -50,7 +50,7 @@ def _once(context: Context, server: "ComposeRuntime", local: bool) -> None:
     context.finish(found.as_dict())
 
 
-def _watch(context: Context, server: "ComposeRuntime", local: bool, seconds: float) -> None:
+def _watch(context: Context, server: "Runtime", local: bool, seconds: float) -> None:
     """Draw it over and over, on a terminal in one place, until Ctrl-C; what fails meanwhile is shown."""
     from rich.console import Group
     from rich.live import Live
@@ -67,7 +67,7 @@ def _watch(context: Context, server: "ComposeRuntime", local: bool, seconds: flo
             time.sleep(seconds)
 
 
-def _drawn(context: Context, server: "ComposeRuntime", local: bool) -> list[Any]:
+def _drawn(context: Context, server: "Runtime", local: bool) -> list[Any]:
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 

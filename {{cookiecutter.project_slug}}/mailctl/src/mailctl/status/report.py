@@ -13,7 +13,7 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.job_ages import Age, ages
 from mailctl.core.mail_queue import Waiting, waiting
-from mailctl.core.runtime import ComposeRuntime
+from mailctl.core.runtime import Runtime
 from mailctl.core.stack_state import Disk, ServiceState, arranged, disk, measured, services
 from mailctl.secret_files.inspect import Finding, inspect
 from mailctl.status import findings
@@ -65,7 +65,7 @@ class Report:
         }
 
 
-def report(context: Context, runtime: ComposeRuntime, local: bool) -> Report:
+def report(context: Context, runtime: Runtime, local: bool) -> Report:
     """Raises Refused when the engine or compose does not answer; all else that fails becomes a line."""
     project, engine = context.project_name, runtime.engine
     with ThreadPoolExecutor() as pool:
@@ -95,14 +95,14 @@ def report(context: Context, runtime: ComposeRuntime, local: bool) -> Report:
     return Report(project, states, where.result(), differing.result(), *got, lines)
 
 
-def _waiting(runtime: ComposeRuntime) -> list[Waiting] | None:
+def _waiting(runtime: Runtime) -> list[Waiting] | None:
     try:
         return waiting(runtime)
     except (Refused, OSError):
         return None
 
 
-def _mails(runtime: ComposeRuntime) -> dict[str, float | None]:
+def _mails(runtime: Runtime) -> dict[str, float | None]:
     """When the last mail arrived in a mailbox, and when the relay took the last one."""
     times: dict[str, float | None] = {"arrived": None, "sent": None}
     words = {mail_log.DELIVERED: "arrived", mail_log.SENT: "sent"}

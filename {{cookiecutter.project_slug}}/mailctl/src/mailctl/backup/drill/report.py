@@ -7,8 +7,8 @@ from typing import Any
 
 from mailctl.backup.restore.readback import ReadBack
 from mailctl.core.context import Context
+from mailctl.core.folders import hdd
 from mailctl.core.format import duration
-from mailctl.core.stack import hdd
 
 NAME = "drill-report"
 

@@ -23,7 +23,7 @@ from mailctl.core import encryption
 from mailctl.core.context import Context
 from mailctl.core.database import load, migrate, query
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.stack import hdd
+from mailctl.core.folders import hdd
 
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")

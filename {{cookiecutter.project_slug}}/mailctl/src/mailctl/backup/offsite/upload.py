@@ -19,7 +19,7 @@ from mailctl.backup.offsite import access, bucket, index, packs
 from mailctl.backup.offsite.index import Index, Remote
 from mailctl.backup.offsite.objects import Bucket, Entry, checksum, now
 from mailctl.backup.snapshot import Snapshot
-from mailctl.core import encryption, job_results, stack
+from mailctl.core import encryption, folders, job_results
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -69,7 +69,7 @@ def upload(context: Context, progress: Progress = lambda *_: None) -> Report:
         run = Upload(
             Bucket(s3, place, rate), folder, days, recipients, encryption.identities(context), progress
         )
-        wanted = run.missing([each for each in snapshot.every(stack.hdd(context)) if each.good])
+        wanted = run.missing([each for each in snapshot.every(folders.hdd(context)) if each.good])
         for each in wanted:
             run.copy(each)
         run.report.sent = run.bucket.sent
@@ -270,8 +270,8 @@ def _working_folder(context: Context) -> Iterator[Path]:
 
     Not the lock of backups: an upload may take days, and the next backup must not wait for it.
     """
-    folder = stack.hdd(context) / job_results.FOLDER / "offsite"
-    stack.private(folder)
+    folder = folders.hdd(context) / job_results.FOLDER / "offsite"
+    folders.private(folder)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

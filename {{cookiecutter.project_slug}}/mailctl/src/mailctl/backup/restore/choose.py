@@ -16,7 +16,7 @@ from mailctl.core.compose import Compose
 from mailctl.core.containers import all_of
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
-from mailctl.core.stack import hdd
+from mailctl.core.folders import hdd
 
 SHOWN_PROBLEMS = 20
 ROOM_TO_SPARE = 64 << 20

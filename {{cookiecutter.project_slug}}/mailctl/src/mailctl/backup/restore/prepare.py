@@ -14,7 +14,7 @@ from mailctl.core.context import Context
 from mailctl.core.database import REVISION, load, migrate, query
 from mailctl.core.engine import connected
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.stack import hdd, secrets
+from mailctl.core.folders import hdd, secrets
 from mailctl.secret_files.table import DATABASE_PASSWORDS
 
 RSPAMD = 11333

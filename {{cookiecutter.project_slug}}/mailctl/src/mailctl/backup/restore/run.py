@@ -17,7 +17,7 @@ from mailctl.core.containers import running
 from mailctl.core.context import Context
 from mailctl.core.database import query
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.stack import secrets
+from mailctl.core.folders import secrets
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
 HOLDERS = {"mail": "dovecot", "mysql": "mariadb", "dkim": "rspamd"}

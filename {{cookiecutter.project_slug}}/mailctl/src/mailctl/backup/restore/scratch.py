@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mailctl.core.compose import Compose
 from mailctl.core.context import Context
-from mailctl.core.stack import private
+from mailctl.core.folders import private
 
 # An internal network only, nothing published, and never started again after a reboot.
 OVERRIDE = """

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mailctl import loglines
+from mailctl import containers, loglines
 from mailctl.compose import Compose, start_order
 from mailctl.context import Context
 from mailctl.engine import ContainerState, Engine
@@ -170,8 +170,9 @@ class ComposeRuntime:
         return time.monotonic() - began
 
     def remove(self, name: str) -> None:
+        container = self.running()[name].id
         for verb in (["stop"], ["rm", "--force"]):
-            _docker([*verb, self._container(name)], limit=300)
+            _docker([*verb, container], limit=300)
 
     def try_out(self, tree: Path, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
         done = _docker(["run", *options, service.image, "-c", script], limit=120, check=False)
@@ -181,7 +182,8 @@ class ComposeRuntime:
         return self.compose(tree).run("run", "--rm", "--no-deps", "-T", *options, service, *words)
 
     def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
-        command = ["exec", "--interactive", self._container(service), *words]
+        container = containers.chosen(self.running(), service, self.project)
+        command = ["exec", "--interactive", container, *words]
         return _docker(command, stdin=stdin, limit=limit).stdout
 
     def log(self, name: str) -> str:
@@ -195,12 +197,6 @@ class ComposeRuntime:
     def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[LogLine]:
         running = self.running()
         return loglines.read(self.engine, [running[name] for name in names if name in running], since, tail)
-
-    def _container(self, service: str) -> str:
-        found = self.running().get(service)
-        if found is None:
-            raise Broken(service, "has no container")
-        return found.id
 
     def wait(self, service: Service) -> None:
         """Until it is healthy. Raises Broken as soon as it is clear that it will not be."""

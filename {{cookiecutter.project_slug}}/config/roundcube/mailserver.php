@@ -58,8 +58,8 @@ $config['enable_spellcheck'] = false;
 if (!defined('ACCOUNT_PAGES')) {
     define('ACCOUNT_PAGES', 'https://{{ cookiecutter.admin_host }}/account');
     $hooks = rcube_plugin_api::get_instance();
-    // Roundcube takes the task from the form or a cookie, too, which nginx does not see: a log-in counts there
-    // ($login_key in config/nginx/mailserver.conf) only if it comes like this, and no other one lets in.
+    // Without a session, Roundcube takes the form of a log-in under any task; nginx counts only the two queries that its
+    // own page sends ($login_key in config/nginx/mailserver.conf). So no other query lets in.
     $hooks->register_hook('authenticate', function ($args) {
         $args['valid'] = $args['valid'] && in_array($_SERVER['QUERY_STRING'] ?? '', ['', '_task=login'], true);
         return $args;

@@ -44,6 +44,12 @@ def _start(answers: Mapping[str, object], targets: frozenset[str]) -> Step:
     return Step("Start it", (folders, *setup, *start))
 
 
+def _people(domain: str) -> Step:
+    """Say how the mailboxes are made: mail to an address that is unknown here goes back for good."""
+    commands = (f".venv/bin/mailctl domain add {domain}", f".venv/bin/mailctl user add me@{domain}")
+    return Step("Add people and their mailboxes, before Cloudflare hands mail over", commands)
+
+
 def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str]) -> list[Step]:
     """Return the steps for these answers; `targets` are those of the generated Makefile."""
     found = []
@@ -55,13 +61,13 @@ def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str])
         return [*found, Step("example.com is only for a trial: choose your own domain", (note,))]
     guide = f"{project / 'docs' / 'first-mail.md'}"
     found.append(Step("Read the guide, whose steps these are in short", (guide,)))
-    found += [_settings(answers), _start(answers, targets)]
+    found += [_settings(answers), _start(answers, targets), _people(str(answers["mail_domain"]))]
     if "edge-apply" in targets:
         tunnel = "put COMPOSE_PROFILES=edge into .env, then: docker compose up -d --wait"
         found.append(Step("Set up DNS, Email Routing and the tunnel", ("make edge-apply", tunnel)))
-    people = f"https://{answers['admin_host']}/ as {answers['admin_email']}"
+    admin = f"https://{answers['admin_host']}/ as {answers['admin_email']}"
     webmail = f"https://{answers['webmail_host']}/"
-    return [*found, Step("Add people, who then read their mail in the browser", (people, webmail))]
+    return [*found, Step("Look after the accounts and read mail in the browser", (admin, webmail))]
 
 
 def plain(found: list[Step]) -> str:

@@ -76,7 +76,7 @@ GUIDE = "docs/first-mail.md"
 def fake_cloudflare(repository: Path) -> Iterator[dict[str, str]]:
     """A Cloudflare account in memory, and the environment in which the real SDK finds it."""
     command = [sys.executable, "-m", "fake_cloudflare", "--zone", "example.com"]
-    folder = repository / "mailctl" / "tests"
+    folder = TEMPLATE / "tests" / "mailctl"
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout
         try:

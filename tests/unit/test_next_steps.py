@@ -36,6 +36,12 @@ def test_nobody_is_sent_to_a_page_before_there_is_a_way_to_it():
     assert text.index("make edge-apply") < text.index("https://")
 
 
+def test_mailboxes_are_there_before_cloudflare_hands_mail_over():
+    text = told()
+    assert text.index("docker compose up") < text.index("mailctl domain add acme.com")
+    assert text.index("mailctl user add me@acme.com") < text.index("make edge-apply")
+
+
 def test_hosts_folders_and_addresses_are_those_of_the_answers():
     text = told(webmail_host="post.acme.com", ssd_path="/fast", hdd_path="/large", admin_email="ada@acme.org")
     assert "https://post.acme.com/" in text and "ada@acme.org" in text

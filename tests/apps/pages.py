@@ -88,6 +88,6 @@ def chromium(*flags: str) -> Iterator[Browser]:
 
 
 def labels(page: Page) -> list[str]:
-    """The menu, the headings and the names of the figures on the first page of the administration."""
-    found = page.locator("header nav a, header button, main h1, main h2, main th, .figures span")
+    """The menu and the headings of the first page of the administration."""
+    found = page.locator("header nav a, header button, main h1, main h2, main th")
     return [" ".join(text.split()) for text in found.all_text_contents()]

@@ -201,7 +201,7 @@ def test_the_test_mail_of_the_guide_arrives_signed_with_the_key_that_dns_has(dep
     [mail] = [crlf(mail) for mail in deployment.caught if b"mailctl edge check" in mail]
     signed = mail[mail.index(b"DKIM-Signature: ") :]
     assert dkim.verify(signed, dnsfunc=record)
-    assert not dkim.verify(signed.replace(b"front door", b"back door"), dnsfunc=record)
+    assert not dkim.verify(signed.replace(b"whole path", b"other path"), dnsfunc=record)
 
 
 def test_the_guide_ends_with_nothing_left_to_do_at_cloudflare(deployment):

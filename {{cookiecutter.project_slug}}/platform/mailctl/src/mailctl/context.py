@@ -85,7 +85,7 @@ class Context:
 
 
 def find_repository(start: Path) -> Path:
-    """The nearest folder from `start` upwards that holds docker-compose.yml and answers.yml. Raises Misuse."""
+    """The nearest folder from `start` upwards that holds both files of MARKS. Raises Misuse."""
     for folder in (start, *start.parents):
         if all((folder / name).is_file() for name in MARKS):
             return folder

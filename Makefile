@@ -127,8 +127,9 @@ types: $(VENV)/.dev ## Types of the Python packages of the generated repository,
 	  echo "== $$part"; (cd "{{cookiecutter.project_slug}}/platform/$$part" && "$(CURDIR)/$(VENV)/bin/mypy") || exit 1; done
 
 # No cache: ruff would leave it in the template, and it would be rendered with it.
-lint: $(VENV)/.dev types ## Formatting, types and common mistakes
+lint: $(VENV)/.dev types ## Formatting, types, imports and common mistakes
 	@$(VENV)/bin/ruff check --no-cache . && $(VENV)/bin/ruff format --no-cache --check .
+	@$(RUN) -m tools.imports
 	@$(VENV)/bin/yamllint --strict .
 
 lock: $(VENV)/.dev ## Newest versions of everything that is pinned with hashes

@@ -1,4 +1,4 @@
-# The one front door of this template. `make` alone lists what there is.
+# The entry point of this template. `make` alone lists what there is.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -114,7 +114,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
 	@$(RUN) -m tools.release upgrades
 
-release: $(VENV)/.new ## A release of GitHub for a tag, told with its section of CHANGELOG.md: make release TAG=v1.2.0 (needs gh)
+release: $(VENV)/.new ## A release of GitHub for a tag, with its section of CHANGELOG.md: make release TAG=v1.2.0 (needs gh)
 	@notes=$$($(RUN) -m tools.release notes "$$TAG") && gh release create "$$TAG" --verify-tag --title "$$TAG" --notes "$$notes"
 
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)

@@ -1,4 +1,4 @@
-"""`mailctl edge check`: DNS against the file and the signing key, and a mail through the front door."""
+"""`mailctl edge check`: DNS against the file and the signing key, and a mail through the whole path."""
 
 import json
 import threading

@@ -15,7 +15,7 @@ deploy-over-ssh: ## Deploy on the host, over SSH: make deploy-over-ssh REF=commi
 verify-over-ssh: ## Verify the host, over SSH
 	@$(PLATFORM)/scripts/over-ssh.sh verify
 
-host-report: $(VENV)/.mailctl ## On the host, what grows old: backups and drills, ages of secrets, DNS against edge/edge.yml
+host-report: $(VENV)/.mailctl ## On the host, what is due: backups and drills, ages of secrets, DNS against edge/edge.yml
 	@bad=0; for part in status 'secrets status' 'edge check'; do echo "== $$part"; $(MAILCTL) $$part || bad=1; done; exit $$bad
 
 # platform/scripts/over-ssh.sh says how it logs in.

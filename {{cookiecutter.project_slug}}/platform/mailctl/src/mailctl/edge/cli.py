@@ -87,7 +87,7 @@ def apply(
 
 @app.command()
 def check(
-    mail: Annotated[bool, typer.Option(help="Send a signed test mail through the front door.")] = True,
+    mail: Annotated[bool, typer.Option(help="Send a signed test mail through the whole path.")] = True,
     to: Annotated[
         str | None, typer.Option("--to", help="Its recipient; default: ADMIN_EMAIL of .env.")
     ] = None,

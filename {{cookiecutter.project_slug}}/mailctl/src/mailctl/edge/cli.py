@@ -80,7 +80,7 @@ def apply(
         )
         context.out.document(summary(done))
         if any(change.kind == "tunnel token" for change in done):
-            context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: docker compose up -d")
+            context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: make deploy")
         elif done:
             context.out.row("next", "make edge-check")
 

@@ -10,6 +10,7 @@ import email.policy
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ import pytest
 from tests.stack import damage, hosts
 from tests.stack.conftest import TEMPLATE
 from tests.stack.damage import done, failed, verify
-from tests.stack.hosts import ME, PROJECT, commands, follow, new_host, send
+from tests.stack.documents import BY_THEMSELVES, HOW, MAIL_BACK, MAILBOX_BACK, MOVE, ROLL_BACK, blocks, tasks
+from tests.stack.hosts import ME, PROJECT, commands, do, follow, new_host, send
 from tests.stack.machine import Machine
 from tests.stack.stack import eventually, run
 
@@ -45,7 +47,7 @@ def test_setup_makes_nothing_where_a_disk_is_not_mounted(host):
     assert "mailboxes" in host.shell("ls /mnt/disk/mail")
 
 
-def test_a_change_is_deployed_and_rolled_back_as_the_runbooks_say(host):
+def test_a_change_is_deployed_and_rolled_back_as_the_documents_say(host):
     assert "unchanged" in follow(host, "docs/runbooks/deploy.md")
     identity = "-c user.name=operator -c user.email=operator@example.com"
     host.shell("sed -i 's/^delay_warning_time = 4h/delay_warning_time = 3h/' config/postfix/main.cf")
@@ -53,7 +55,7 @@ def test_a_change_is_deployed_and_rolled_back_as_the_runbooks_say(host):
     deployed = json.loads(host.shell("make deploy ARGS=--json 2>/dev/null"))
     assert deployed["recreated"] == ["postfix"] and all(each["ok"] for each in deployed["canaries"])
     assert "delay_warning_time = 3h" in host.shell("docker compose exec -T postfix postconf -n")
-    assert "rolled-back" in follow(host, "docs/runbooks/roll-back.md")
+    assert "rolled-back" in do(host, ROLL_BACK)
     assert "delay_warning_time = 4h" in host.shell("docker compose exec -T postfix postconf -n")
 
 
@@ -188,19 +190,19 @@ def test_without_postfix_the_journal_has_it_and_systemd_shows_it(broken, timers)
     timers.healthy()
 
 
-def test_one_mail_comes_back_as_its_runbook_says(kept, timers):
+def test_one_mail_comes_back_as_the_page_says(kept, timers):
     timers.shell(f"docker compose exec -T dovecot doveadm expunge -u {ME} mailbox INBOX header Subject first")
     assert "first" not in timers.subjects(ME)
-    follow(timers, "docs/runbooks/lost-one-mail.md")
+    do(timers, MAIL_BACK)
     assert {"first", "second"} <= set(timers.subjects(ME, "Restored/INBOX"))
     assert "first" not in timers.subjects(ME)
 
 
-def test_a_mailbox_comes_back_as_its_runbook_says(kept, timers):
+def test_a_mailbox_comes_back_as_the_page_says(kept, timers):
     shutil.rmtree(timers.hdd / "mailboxes/example.com/me/mail")
     timers.shell("docker compose restart dovecot")
     timers.healthy()
-    follow(timers, "docs/runbooks/lost-one-mailbox.md")
+    do(timers, MAILBOX_BACK)
     assert {"first", "second"} <= set(timers.subjects(ME))
 
 
@@ -218,6 +220,38 @@ def test_data_goes_back_to_a_snapshot_and_forth_again_as_its_runbook_says(kept, 
     timers.shell(hosts.ACCOUNT.replace("me@", "later@"))
     assert "later@" not in follow(timers, "docs/runbooks/roll-back-the-data.md")
     assert "later@" in timers.shell("docker compose exec -T usermgmt usermgmt list")
+
+
+# Each uses what those before it made, as they stand on the page.
+PAGE = tasks((TEMPLATE / "{{cookiecutter.project_slug}}/_docs/en" / HOW).read_text())
+TASKS = [task for task, text in PAGE.items() if blocks(text) and task not in BY_THEMSELVES]
+OLD_MAIL = "From: a@b.example\\nSubject: an old mail\\n\\nhello\\n"
+
+
+@pytest.fixture(scope="module")
+def done_tasks(kept, timers) -> dict[str, subprocess.CompletedProcess[str]]:
+    """How the commands of the tasks ended, one task after the other."""
+    timers.shell(f"mkdir -p /root/old-mail && printf '{OLD_MAIL}' >/root/old-mail/1.eml")
+    page = tasks(hosts.text_of(timers, HOW))
+    return {task: timers.call("\n".join(blocks(page[task]))) for task in TASKS}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_is_done_by_the_commands_that_the_page_gives(done_tasks, task):
+    assert done_tasks[task].returncode == 0, done_tasks[task].stdout[-4000:]
+
+
+def test_old_mail_was_moved_in_and_the_archive_of_a_person_has_it(done_tasks, timers):
+    assert timers.subjects("someone@example.com", "Old") == ["an old mail"]
+    listed = timers.shell("tar -tzf /root/someone.tgz")
+    assert re.search(r"^example\.com/someone/mail/\.Old/(new|cur)/.+$", listed, re.MULTILINE), listed
+
+
+def test_the_password_that_the_page_makes_is_the_persons(done_tasks, timers):
+    password = re.search(r"password\W+(\S{12,})", done_tasks["Reset a password"].stdout)
+    assert password, done_tasks["Reset a password"].stdout
+    test = f"docker compose exec -T dovecot doveadm auth test someone@example.com '{password[1]}'"
+    assert "auth succeeded" in timers.shell(test)
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +309,7 @@ def new(
     # What was damaged last is mended, and may still be starting.
     timers.healthy()
     send(timers, "the last before the loss")
-    timers.shell("make backup && make sync")
+    do(timers, MOVE)
     before = timers.mails(ME)
     timers.shell("docker compose down --volumes --timeout 5")
     timers.end()

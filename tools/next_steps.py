@@ -1,4 +1,4 @@
-"""What a person does after `make new`: the steps of the page that the repository brings, nothing told twice."""
+"""What a person does after `make new`: the steps of the page that the repository brings, told only there."""
 
 from __future__ import annotations
 

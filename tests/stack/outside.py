@@ -1,8 +1,8 @@
 """What the first day meets outside of its host, in memory or on this machine: GitHub, Cloudflare, the relay.
 
-GitHub is a bare repository behind the host's own sshd, whose deploy key may read it and nothing else; its pages,
-its checks and its key's fingerprint are not here. Cloudflare is the fake that mailctl's own tests use; in
-cloudflared's place a script waits, so nothing comes through a tunnel. The relay is the sink of the local trial.
+GitHub is a bare repository behind the host's own sshd, whose deploy key may read it and nothing else; its
+pages, its checks and its key's fingerprint are not here. Cloudflare is the fake that mailctl's own tests use;
+in cloudflared's place a script waits, so nothing comes through a tunnel. The relay is the local trial's sink.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Outside:
         return [*found, outside]
 
     def _services(self, *overrides: Path) -> dict[str, Any]:
-        """The sink as in the local trial, under the relay's name; a script as cloudflared, where there is a shell."""
+        """The sink as in the local trial, under the relay's name; a script as cloudflared."""
         local, own, *_ = (
             yaml.safe_load((self.repository / name).read_text()) for name in reversed(COMPOSE_FILES)
         )

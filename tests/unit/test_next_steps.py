@@ -1,4 +1,4 @@
-"""What a person is told to do after `make new` is the page that the repository brings, and nothing beside it."""
+"""What a person is told to do after `make new` is the page that the repository brings, nothing beside it."""
 
 import re
 from pathlib import Path

@@ -64,7 +64,8 @@ class Day:
                 act()
         line = f"{self.at_hand(block)}\npwd >/run/place"
         if "make edge-apply" in block:  # it asks on a terminal
-            line = f"script -qec {shlex.quote(f'bash -euo pipefail -c {shlex.quote(line)}')} /dev/null <<<y"
+            asking = f"bash -euo pipefail -c {shlex.quote(line)}"
+            line = f"script -qec {shlex.quote(asking)} /dev/null < <(yes)"
         self.said[block] = self.machine.shell(line, cwd=self.place)
         self.place = Path(self.machine.shell("cat /run/place", cwd=Path("/")).strip())
         if block == f"{SETUP}\n":

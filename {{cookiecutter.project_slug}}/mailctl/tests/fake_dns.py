@@ -58,6 +58,8 @@ class FakeDns(socketserver.ThreadingUDPServer):
         content = record["content"]
         if record["type"] == "MX":
             return f"{record['priority']} {content}."
+        if record["type"] == "CNAME":
+            return f"{content}."
         return content if record["type"] != "TXT" or content.startswith('"') else f'"{content}"'
 
 

@@ -30,7 +30,7 @@ Run = Callable[[str, Mapping[str, str]], Done]
 
 @dataclass
 class Job:
-    """What became of a job: each step that ran, and whether GitHub shows it in red."""
+    """What happened to a job: each step that ran, and whether GitHub shows it in red."""
 
     steps: dict[str, Done] = field(default_factory=dict)
 

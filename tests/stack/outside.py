@@ -24,7 +24,7 @@ from tests.stack.machine import Machine
 from tests.stack.stack import run
 from tools import standins
 
-sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/tests"))
+sys.path.append(str(TEMPLATE / "tests/mailctl"))
 from fake_cloudflare.server import FakeCloudflare
 from fake_dns import FakeDns
 

@@ -38,7 +38,7 @@ from tests.stack.hosts import ME, PROJECT, commands, do, follow, new_host, send
 from tests.stack.machine import Machine
 from tests.stack.stack import eventually
 
-sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/platform/mailctl/tests"))
+sys.path.append(str(TEMPLATE / "tests/mailctl"))
 from s3 import REGION, Cloud  # mailctl's own tests use it too
 
 # pytest finds fixtures by name in the module that uses them.

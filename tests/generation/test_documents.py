@@ -9,7 +9,7 @@ import pytest
 from cookiecutter.main import cookiecutter
 from markdown_it import MarkdownIt
 
-from tests.stack.documents import BY_THEMSELVES, HOW, tasks
+from tests.stack.documents import BY_THEMSELVES, COMPUTER, HOST, HOW, START, steps, tasks
 
 TEMPLATE = Path(__file__).resolve().parents[2]
 DOCUMENTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "_docs"
@@ -79,11 +79,15 @@ def test_what_tests_do_by_themselves_is_on_the_page():
     assert {*tasks((DOCUMENTS / "en" / HOW).read_text())} >= BY_THEMSELVES
 
 
-def test_the_guide_makes_a_mailbox_before_cloudflare_hands_mail_over():
-    """Mail for a domain that the server does not know is a bounce: the Worker is told 404."""
-    commands = "".join(BLOCK.findall((DOCUMENTS / "en" / "docs" / "first-mail.md").read_text()))
-    assert commands.index("usermgmt domain add") < commands.index("usermgmt mailbox add")
-    assert commands.index("usermgmt mailbox add") < commands.index("make edge-apply")
+def test_the_first_day_makes_a_mailbox_before_cloudflare_hands_mail_over():
+    """Mail for an address that the server does not know is a bounce: the Worker is told 404."""
+    commands = "".join(step.text for step in steps((DOCUMENTS / "en" / START).read_text()))
+    assert commands.index("make deploy") < commands.index("user add") < commands.index("make edge-apply")
+
+
+def test_every_block_of_the_first_day_says_where_it_runs():
+    places = {step.place for step in steps((DOCUMENTS / "en" / START).read_text())}
+    assert places == {COMPUTER, HOST, "ini", "yaml"}
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -27,6 +27,12 @@ printf %s 'a-Password-of-mine-1' | docker compose exec -T usermgmt usermgmt mail
   --password-stdin --quota 2G --name Me --if-missing"""
 
 
+def gateway() -> str:
+    """Where containers reach this machine."""
+    shown = ("--format", "{{(index .IPAM.Config 0).Gateway}}")
+    return run("docker", "network", "inspect", "bridge", *shown, cwd=TEMPLATE).strip()
+
+
 def send(machine: Machine, *subjects: str) -> None:
     """Deliver mails, and wait until the reader has them."""
     for subject in subjects:

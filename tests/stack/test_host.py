@@ -22,10 +22,21 @@ import pytest
 from tests.stack import damage, hosts
 from tests.stack.conftest import TEMPLATE
 from tests.stack.damage import done, failed, verify
-from tests.stack.documents import BY_THEMSELVES, HOW, MAIL_BACK, MAILBOX_BACK, MOVE, ROLL_BACK, blocks, tasks
+from tests.stack.documents import (
+    BY_THEMSELVES,
+    HOW,
+    MAIL_BACK,
+    MAILBOX_BACK,
+    MOVE,
+    ROLL_BACK,
+    START,
+    blocks,
+    steps,
+    tasks,
+)
 from tests.stack.hosts import ME, PROJECT, commands, do, follow, new_host, send
 from tests.stack.machine import Machine
-from tests.stack.stack import eventually, run
+from tests.stack.stack import eventually
 
 sys.path.append(str(TEMPLATE / "tests/mailctl"))
 from s3 import REGION, Cloud  # mailctl's own tests use it too
@@ -89,11 +100,7 @@ def test_what_setup_made_can_be_removed(timers):
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     """S3 in memory, where the engine's containers reach it."""
-    gateway = run(
-        *("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"),
-        cwd=TEMPLATE,
-    )
-    cloud = Cloud(gateway.strip())
+    cloud = Cloud(hosts.gateway())
     yield cloud
     cloud.stop()
 
@@ -112,7 +119,7 @@ def connect(machine: Machine, cloud: Cloud, **env: str) -> None:
 
 @pytest.fixture(scope="module")
 def kept(timers, cloud) -> dict[str, str]:
-    """What the commands of the guide to backups say, with off-site copies."""
+    """What the commands of the first day and of the page on backups say, with off-site copies."""
     connect(timers, cloud)
     cloud.make_bucket(BUCKET)
     timers.setting(BACKUP_BUCKET=BUCKET, BACKUP_REGION=REGION, BACKUP_PREFIX=f"{PROJECT}/")
@@ -120,17 +127,16 @@ def kept(timers, cloud) -> dict[str, str]:
     key.write_text("\n".join(cloud.uploader) + "\n")
     key.chmod(0o400)
     said = {}
-    for block in commands(timers, "docs/backups.md"):
+    first = [step.text for step in steps(hosts.text_of(timers, START)) if "make backup" in step.text]
+    for block in [*first, "make sync", *commands(timers, "docs/backups.md")]:
         said[block] = timers.shell(block)
-        if "make backup\n" in block:
-            said["make sync"] = timers.shell("make sync")
     return said
 
 
 @pytest.fixture(scope="module")
 def key(kept) -> list[str]:
     """The owner's age keys, the newest last."""
-    return [secret_key(kept["make backup-key\n"])]
+    return [secret_key("".join(kept.values()))]
 
 
 def test_following_the_guide_ends_with_a_drill_of_disk_and_s3(kept):
@@ -319,10 +325,7 @@ def new(
         person = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), cloud.administrator, strict=True))
         connect(machine, cloud, AWS_REGION=REGION, **person)
         machine.shell(f"umask 077; echo {key[-1]} >/run/age-key.txt")
-        for block in commands(machine, "docs/runbooks/lost-the-host.md"):
-            machine.shell(block)
-            if ".env.example" in block:
-                machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd)
+        follow(machine, "docs/runbooks/lost-the-host.md")
         yield machine, before
     finally:
         machine.call("docker compose down --volumes --remove-orphans --timeout 5")

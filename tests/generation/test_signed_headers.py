@@ -1,4 +1,4 @@
-"""Which header fields rspamd signs, for each relay: all that it signs by itself, but none that the relay rewrites."""
+"""Which header fields rspamd signs with each relay: all of its own list but those that the relay rewrites."""
 
 import re
 
@@ -10,11 +10,11 @@ from tools import answers
 FILE = "config/rspamd/local.d/dkim_signing.conf"
 # rspamd 4.1 without the option (default_sign_headers in src/plugins/dkim_check.c).
 DEFAULT = (
-    "(o)from (x)sender (o)reply-to (o)subject (x)date (x)message-id (o)to (o)cc (x)mime-version (x)content-type "
-    "(x)content-transfer-encoding resent-to resent-cc resent-from resent-sender resent-message-id (x)in-reply-to "
-    "(x)references list-id list-help list-owner list-unsubscribe list-unsubscribe-post list-subscribe list-post "
-    "(x)openpgp (x)autocrypt"
-).split()
+    "(o)from:(x)sender:(o)reply-to:(o)subject:(x)date:(x)message-id:(o)to:(o)cc:(x)mime-version:"
+    "(x)content-type:(x)content-transfer-encoding:resent-to:resent-cc:resent-from:resent-sender:resent-message-id:"
+    "(x)in-reply-to:(x)references:list-id:list-help:list-owner:list-unsubscribe:list-unsubscribe-post:"
+    "list-subscribe:list-post:(x)openpgp:(x)autocrypt"
+)
 # Sources stand in the file. What another relay rewrites is not known.
 LEFT_OUT = {"sendgrid": set(), "ses": {"(x)date", "(x)message-id"}, "smtp": {"(x)message-id"}}
 NEVER = {"ses": {"message-id", "date", "return-path", "bounces-to"}}
@@ -29,7 +29,7 @@ def signed(root) -> list[str]:
 def test_the_signature_covers_rspamds_own_list_without_what_the_relay_rewrites(repositories, name):
     relay = answers.complete(COMBINATIONS[name])["relay"]
     fields = signed(repositories[name])
-    assert fields == [field for field in DEFAULT if field not in LEFT_OUT[relay]]
+    assert fields == [field for field in DEFAULT.split(":") if field not in LEFT_OUT[relay]]
     assert not NEVER.get(relay, set()) & {re.sub(r"^\([ox]\)", "", field) for field in fields}
 
 

@@ -118,6 +118,16 @@ def test_a_cname_that_no_proxy_answers_for_is_compared_by_its_target_which_may_h
     assert failed(cli, dns, door) == ["CNAME k1._domainkey.example.com"]
 
 
+@pytest.mark.parametrize("name", ["s1._domainkey.example.com", "_dmarc.example.com"])
+def test_a_cname_that_hides_our_record_is_named_with_its_target(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, dns: FakeDns, cli: Cli, name: str
+) -> None:
+    """Cloudflare takes both (in April 2026), and resolvers see the CNAME alone."""
+    cloudflare.state.add_record(type="CNAME", name=name, content="sendgrid.net")
+    said = " ".join(cli("edge", "check", "--no-mail", "--resolver", dns.address).stdout.split())
+    assert "DNS says: CNAME sendgrid.net" in said and "make edge-plan" in said
+
+
 def test_dns_that_fails_is_not_a_record_that_is_missing(
     edge_repo: EdgeRepo, dns: FakeDns, door: Door, cli: Cli
 ) -> None:

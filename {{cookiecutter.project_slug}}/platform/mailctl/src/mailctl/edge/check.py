@@ -17,6 +17,7 @@ from mailctl.edge.published import ASK_AGAIN, UNASKED, Published, compare
 from mailctl.edge.testmail import Probe
 
 APPLY = "make edge-apply; a change may take minutes until every resolver sees it"
+PLAN = "make edge-plan says what to do about the CNAME: DNS allows nothing beside it"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def _records(edge: dict[str, Any], view: View) -> Iterator[Result]:
 
 def _compared(name: str, found: Published, good: str = "as in edge/edge.yml", label: str = "") -> Result:
     text = good if found.ok else found.text
-    return Result(name, found.ok, label + text, ASK_AGAIN if found.state == UNASKED else APPLY)
+    todo = ASK_AGAIN if found.state == UNASKED else PLAN if found.hidden else APPLY
+    return Result(name, found.ok, label + text, todo)
 
 
 def _spf(edge: dict[str, Any], view: View) -> Iterator[Result]:

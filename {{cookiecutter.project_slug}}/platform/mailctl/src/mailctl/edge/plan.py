@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CREATE, UPDATE, DELETE, ADOPT = "create", "update", "delete", "adopt"
@@ -42,15 +42,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that apply does not touch; `text` says what it is or what to do."""
+    """Something that apply does not touch; `text` says what it is or what to do.
+
+    `fix` is for a conflict that is not solved by taking over what is there.
+    """
 
     why: str
     kind: str
     name: str
     text: str
+    fix: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        return {"why": self.why, "kind": self.kind, "name": self.name, "text": self.text}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _parts(sign: str, value: str | None) -> list[str]:
 
 def _notes(why: str, notes: list[Note]) -> list[Text]:
     shown = notes if why != words.FOREIGN else notes[:FOREIGN_LINES]
-    lines = [Text(f"  {note.kind} {note.name}: {note.text}") for note in shown]
+    lines = [Text(f"  {n.kind} {n.name}: {n.text}{n.fix and '; '}{n.fix}") for n in shown]
     if len(shown) < len(notes):
         lines.append(Text(f"  and {len(notes) - len(shown)} more (--json lists them)"))
     return lines

@@ -76,8 +76,9 @@ def test_an_update_is_made_by_the_commands_that_the_documents_give(template, mad
     page = (answers.ROOT / NAME / "_docs" / "en" / HOW).read_text(encoding="utf-8")
     [block] = blocks(tasks(page)[NEWER_TEMPLATE])
     assert "\nmake check\n" in block
-    for name in ("Makefile", "requirements-update.txt"):
-        shutil.copy2(answers.ROOT / NAME / name, made / name)
+    shutil.copy2(answers.ROOT / NAME / "Makefile", made / "Makefile")
+    for part in ("make", "requirements"):
+        shutil.copytree(answers.ROOT / NAME / "platform" / part, made / "platform" / part)
     (made / ".gitignore").write_text(".venv-update/\n", encoding="utf-8")
     commit(made, "With its Makefile")
     renew(template)

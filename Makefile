@@ -6,12 +6,13 @@ RUN := $(VENV)/bin/python
 # Two more environments: Terraform's core as a library, and checkov, which pins old versions of common libraries.
 TERRAFORM := .venv-terraform
 CHECKOV := .venv-checkov
+UPDATER := .venv-update
 POLICIES := .venv-policies
 # Every test that fails keeps what it saw in here: screenshots, logs of containers.
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks upgrades release types
+.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks update upgrades release types
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +99,16 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
+
+# Its own `make update` does the same, but for repositories older than 0.9.0: their updater cannot follow files that have moved.
+$(UPDATER)/.done: {{cookiecutter.project_slug}}/requirements-update.txt
+	@test -x $(UPDATER)/bin/pip || $(PYTHON) -m venv --clear $(UPDATER)
+	@$(UPDATER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement "$<"
+	@touch $@
+
+update: $(UPDATER)/.done ## Merge the template into a repository that was made before 0.9.0: make update REPO=folder (VERSION=)
+	@cd "$(REPO)" && "$(CURDIR)/$(UPDATER)/bin/python" "$(CURDIR)/{{cookiecutter.project_slug}}/scripts/update.py" \
+	  $(if $(TEMPLATE),--template '$(TEMPLATE)') $(if $(VERSION),--version '$(VERSION)')
 
 upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
 	@$(RUN) -m tools.release upgrades

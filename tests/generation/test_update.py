@@ -62,9 +62,16 @@ def edit(folder, name, *change):
     path.write_text(path.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
 
 
-def renew(template):
+def move(template, old, new):
+    """Move a file of what is generated."""
+    (template / NAME / new).parent.mkdir(parents=True, exist_ok=True)
+    (template / NAME / old).rename(template / NAME / new)
+    commit(template, f"{old} is {new} now")
+
+
+def renew(template, main="main.cf"):
     """Change one line at the end of main.cf, add a file and a derived value."""
-    edit(template, f"{NAME}/main.cf", "setting_11 =", "setting_eleven =")
+    edit(template, f"{NAME}/{main}", "setting_11 =", "setting_eleven =")
     (template / NAME / "new.cf").write_text("url = {{ cookiecutter.__webmail_url }}\n", encoding="utf-8")
     edit(template, "cookiecutter.json", '"__webmail_url": "https://', '"__webmail_url": "https://www.')
     commit(template, "Newer")
@@ -114,7 +121,7 @@ def test_a_conflict_is_shown_and_the_edit_is_in_it(template, made):
     assert done.returncode == 1
     assert "  main.cf: choose between the marks" in done.stderr
     main = (made / "main.cf").read_text(encoding="utf-8")
-    assert "<<<<<<< ours\nsetting_11 = mine\n=======\nsetting_eleven = acme.com\n>>>>>>> theirs\n" in main
+    assert "<<<<<<< HEAD\nsetting_11 = mine\n=======\nsetting_eleven = acme.com\n>>>>>>> " in main
 
 
 def test_a_second_update_has_nothing_to_do_and_changes_nothing(template, made):
@@ -161,3 +168,99 @@ def test_a_repository_of_unknown_origin_says_how_to_link_it(made):
     (made / ".cruft.json").unlink()
     done = update(made)
     assert done.returncode == 1 and "cruft link TEMPLATE --checkout COMMIT" in done.stderr
+
+
+def test_an_edit_goes_with_its_file_where_the_template_has_moved_it(template, made):
+    edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    commit(made, "Edited")
+    move(template, "main.cf", "config/main.cf")
+    assert update(made).returncode == 0
+    assert not (made / "main.cf").exists()
+    assert "setting_1 = mine\n" in (made / "config" / "main.cf").read_text(encoding="utf-8")
+
+
+def test_platform_is_replaced_and_an_edit_in_it_becomes_a_patch_that_applies(template, made):
+    edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    commit(made, "Edited")
+    move(template, "main.cf", "platform/main.cf")
+    done = update(made)
+    assert done.returncode == 1
+    assert "\n  platform/main.cf\n" in done.stderr and "git apply platform.patch" in done.stderr
+    assert (made / "platform" / "main.cf").read_text(encoding="utf-8") == MAIN.replace(
+        "{{ cookiecutter.mail_domain }}", "acme.com"
+    )
+    subprocess.run(["git", "apply", "platform.patch"], cwd=made, check=True)
+    assert "setting_1 = mine\n" in (made / "platform" / "main.cf").read_text(encoding="utf-8")
+
+
+def test_what_was_added_to_platform_or_deleted_in_it_is_in_the_patch_too(template, made):
+    move(template, "main.cf", "platform/main.cf")
+    assert update(made).returncode == 0
+    commit(made, "Updated")
+    (made / "platform" / "main.cf").unlink()
+    (made / "platform" / "own.cf").write_text("own\n", encoding="utf-8")
+    commit(made, "Edited in platform")
+    done = update(made)
+    assert done.returncode == 1
+    assert [path.name for path in (made / "platform").iterdir()] == ["main.cf"]
+    subprocess.run(["git", "apply", "platform.patch"], cwd=made, check=True)
+    assert [path.name for path in (made / "platform").iterdir()] == ["own.cf"]
+
+
+def test_conflicts_within_platform_are_in_the_patch_and_not_in_the_files(template, made):
+    edit(made, "main.cf", "setting_11 = acme.com", "setting_11 = mine")
+    commit(made, "Edited the same line")
+    move(template, "main.cf", "platform/main.cf")
+    renew(template, "platform/main.cf")
+    assert update(made).returncode == 1
+    main = (made / "platform" / "main.cf").read_text(encoding="utf-8")
+    assert "setting_eleven = acme.com\n" in main and "<<<" not in main
+    assert "+setting_11 = mine\n" in (made / "platform.patch").read_text(encoding="utf-8")
+    assert repository.git(made, "ls-files", "--unmerged") == ""
+
+
+def test_a_file_of_ones_own_in_a_folder_that_has_moved_stays_and_is_reported(template, made):
+    move(template, "main.cf", "config/main.cf")
+    assert update(made).returncode == 0
+    (made / "config" / "own.cf").write_text("own\n", encoding="utf-8")
+    commit(made, "Updated, and a file of one's own")
+    move(template, "config/main.cf", "platform/config/main.cf")
+    done = update(made)
+    assert done.returncode == 0
+    assert "config/own.cf is yours, in a folder that the template no longer has" in done.stderr
+    assert (made / "config" / "own.cf").read_text(encoding="utf-8") == "own\n"
+
+
+def test_a_file_that_was_deleted_here_stays_deleted(template, made):
+    (made / "main.cf").unlink()
+    commit(made, "Deleted")
+    renew(template)
+    assert update(made).returncode == 0
+    assert not (made / "main.cf").exists() and (made / "new.cf").exists()
+
+
+def test_a_file_that_the_template_removed_and_somebody_edited_is_kept_and_reported(template, made):
+    edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    commit(made, "Edited")
+    (template / NAME / "main.cf").unlink()
+    commit(template, "Removed")
+    done = update(made)
+    assert done.returncode == 1 and "  main.cf: one of you moved or removed it" in done.stderr
+    assert "setting_1 = mine\n" in (made / "main.cf").read_text(encoding="utf-8")
+
+
+def test_a_persons_own_configuration_of_git_changes_nothing(template, made):
+    for name, value in (("merge.renames", "false"), ("core.autocrlf", "true"), ("diff.noprefix", "true")):
+        repository.git(made, "config", name, value)
+    edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    commit(made, "Edited")
+    move(template, "main.cf", "platform/main.cf")
+    assert update(made).returncode == 1
+    assert b"\r" not in (made / "platform" / "main.cf").read_bytes()
+    subprocess.run(["git", "apply", "-p1", "platform.patch"], cwd=made, check=True)
+
+
+def test_a_folder_of_another_repository_is_refused(template, made):
+    (made / ".git").rename(made.parent / ".git")
+    done = update(made)
+    assert done.returncode == 1 and "a folder of another git repository" in done.stderr

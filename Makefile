@@ -110,11 +110,14 @@ update: $(UPDATER)/.done ## Merge the template into a repository that was made b
 	@cd "$(REPO)" && "$(CURDIR)/$(UPDATER)/bin/python" "$(CURDIR)/{{cookiecutter.project_slug}}/scripts/update.py" \
 	  $(if $(TEMPLATE),--template '$(TEMPLATE)') $(if $(VERSION),--version '$(VERSION)')
 
-upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
-	@$(RUN) -m tools.release upgrades
+upgrades: $(VENV)/.dev .venv-gate/.done ## A repository of each version, filled with mail, updated to this commit (VERSIONS=, MAILS=20)
+	@$(RUN) -m tools.upgrades
 
-release: $(VENV)/.new ## A release of GitHub for a tag, told with its section of CHANGELOG.md: make release TAG=v1.2.0 (needs gh)
-	@notes=$$($(RUN) -m tools.release notes "$$TAG") && gh release create "$$TAG" --verify-tag --title "$$TAG" --notes "$$notes"
+release: $(VENV)/.new ## The newest version of CHANGELOG.md as a tag and a release at GitHub, unless it is one already (needs gh)
+	@tag=$$($(RUN) -m tools.release due) || exit 1; \
+	test -n "$$tag" || { echo "the newest version of CHANGELOG.md is released"; exit 0; }; \
+	notes=$$($(RUN) -m tools.release notes "$$tag") \
+	  && gh release create "$$tag" --target "$$(git rev-parse HEAD)" --title "$$tag" --notes "$$notes"
 
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)
 	@SCREENSHOTS=1 $(RUN) -m pytest tests/stack/test_screenshots.py

@@ -1,8 +1,8 @@
 """Merge a newer version of the template into this repository: `make update` runs this.
 
-The version that this repository came from and the newest one are rendered with the same answers, and git merges
-the difference, also into files that the template has moved. What was edited here stays; where both changed the
-same lines, git leaves its conflict marks. platform/ is replaced as a whole, and edits in it become a patch.
+The version that this repository came from and the newest one are rendered with the same answers, and git
+merges the difference, also into files that the template has moved. What was edited here stays; where both
+changed the same lines, git leaves its marks. platform/ is replaced as a whole; edits in it become a patch.
 Exit code 0: merged, or nothing to do; 1: not possible, or something is left to resolve.
 """
 

@@ -1,7 +1,7 @@
 """`make upgrades`: can a repository of every earlier version follow to this commit, with all its mail?
 
 Each repository is made by its version's template and hooks, edited as an operator would, updated, and judged
-by its gate. Its local trial, started and filled by the old version, is then started by the new one and compared.
+by its gate. Its local trial, started and filled by the old version, is then started by the new one.
 VERSIONS="0.8.0 0.9.0": these only. MAILS=20: so many for each person; 0: no trial, which needs no engine.
 """
 

@@ -1,4 +1,4 @@
-"""A repository of 0.8.0, edited by its operator, moves to today's layout: no edit is lost, conflicts are reported.
+"""A repository of 0.8.0, edited by its operator, moves to today's layout: no edit is lost, conflicts are shown.
 
 By its own `make update`, which knows nothing of files that move, and by `make update REPO=` of this template.
 """
@@ -121,12 +121,12 @@ def test_its_own_make_update_loses_nothing(template, made):
 
 
 def test_after_its_own_make_update_the_new_one_brings_platform_in_order(template, made):
-    update(made, made / "scripts" / "update.py")
+    first = update(made, made / "scripts" / "update.py")
     for left in made.rglob("*.rej"):
         left.unlink()
     commit(made, "Updated by 0.8.0")
-    done = update(made, template / UPDATE)
-    assert unreported(made, done.stdout + done.stderr) == []
+    second = update(made, template / UPDATE)
+    assert unreported(made, first.stderr + second.stderr) == []
 
 
 def test_the_templates_make_update_loses_nothing_and_lists_what_is_left_to_do(template, made):

@@ -28,7 +28,7 @@ EDITS = (
     ("config/rspamd/local.d/actions.conf", "reject = 15;", "reject = 18;"),
     ("docs/operations.md", "# Operations\n", "# Operations\n\nThe keys are with Jo.\n"),
 )
-# Without these, today's images do not start: the client of MariaDB insists on TLS, which a first start has not.
+# Today's images do not start without these: MariaDB's client insists on TLS, which a first start has not.
 NEEDED = {
     "0.7.0": (
         (

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PART = ROOT / "{{cookiecutter.project_slug}}" / "usermgmt"
+PART = ROOT / "{{cookiecutter.project_slug}}" / "platform" / "usermgmt"
 SIZES = (100, 1000, 10000)
 # Other work on the machine only adds time: the least of the rounds is the nearest to what a request takes.
 ROUNDS = 100

@@ -19,7 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-MAILCTL = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}" / "mailctl"
+MAILCTL = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}" / "platform" / "mailctl"
 sys.path += [str(MAILCTL / "src"), str(MAILCTL / "tests")]
 
 MAILS = int(os.environ.get("BENCHMARK_MAILS", "100000"))

@@ -7,6 +7,7 @@ Offline, deterministic and safe to run twice, since cruft runs it on every updat
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -40,9 +41,15 @@ LEFTOVERS = (
     ".venv-*",
     "node_modules",
     "*.egg-info",
+    ".coverage",
+    ".mypy_cache",
 )
 # Documents live in one tree a language; the chosen one becomes the root of the repository.
 DOCUMENTS = "_docs"
+
+# What updates replace as a whole, and the file in it that tells whether somebody edited the rest (sha256sum --check).
+PLATFORM = "platform"
+CHECKSUMS = "checksums"
 
 
 def pruned(answers: Mapping[str, object]) -> Iterator[str]:
@@ -71,6 +78,18 @@ def settle_documents(root: Path, language: str) -> None:
     remove(root / DOCUMENTS)
 
 
+def seal(platform: Path) -> None:
+    """Write the checksum of every file of the platform, by name, in the form of sha256sum."""
+    sums = platform / CHECKSUMS
+    files = sorted(path.relative_to(platform).as_posix() for path in platform.rglob("*") if path.is_file())
+    lines = [
+        f"{hashlib.sha256((platform / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in files
+        if name != CHECKSUMS
+    ]
+    sums.write_text("".join(lines), encoding="utf-8")
+
+
 def settle(root: Path, answers: Mapping[str, object]) -> None:
     """Turn what cookiecutter wrote into `root` into the repository for these answers."""
     for pattern in LEFTOVERS:
@@ -83,6 +102,8 @@ def settle(root: Path, answers: Mapping[str, object]) -> None:
     for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):
             folder.rmdir()
+    if (root / PLATFORM).is_dir():
+        seal(root / PLATFORM)
 
 
 if __name__ == "__main__":

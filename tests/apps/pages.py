@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 
 from tests.stack.conftest import BROWSER_FLAGS, CHROMIUM
 
-USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "usermgmt"
+USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "platform" / "usermgmt"
 EDGE = """
 zone: example.org
 dns:

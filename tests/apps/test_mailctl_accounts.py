@@ -18,7 +18,7 @@ PARTS = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 @pytest.fixture
 def mailctl(tmp_path, monkeypatch):
     """Run mailctl with --json; returns exit code and document."""
-    for source in ("mailctl/src", "usermgmt"):
+    for source in ("platform/mailctl/src", "platform/usermgmt"):
         monkeypatch.syspath_prepend(str(PARTS / source))
     from mailctl import engine
     from mailctl.cli import build
@@ -52,7 +52,7 @@ def mailctl(tmp_path, monkeypatch):
         return done.stdout
 
     monkeypatch.setattr(ComposeRuntime, "inside", inside)
-    (tmp_path / "mailctl").mkdir()
+    (tmp_path / "answers.yml").touch()
     (tmp_path / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
     (tmp_path / ".env").write_text("")
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ OTHER_LANGUAGES = (
 )
 # The gate may read the answers that cruft keeps, under cookiecutter's name; `make update` runs cruft.
 KNOWS_CRUFT = re.compile(
-    r"^(policies/|requirements-update\.txt$|schemas/answers\.schema\.json$|scripts/update\.py$)"
+    r"^platform/(policies/|requirements/update\.txt$|schemas/answers\.schema\.json$|scripts/update\.py$)"
 )
 JINJA = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|^\s*#%", re.MULTILINE)
 

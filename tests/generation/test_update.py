@@ -15,7 +15,7 @@ from tests.generation.test_cruft import PARTS, commit
 from tools import answers, repository
 
 NAME = "{{cookiecutter.project_slug}}"
-UPDATE = f"{NAME}/scripts/update.py"
+UPDATE = f"{NAME}/platform/scripts/update.py"
 # A small template with the real questions and script: the whole one would take a minute for each test.
 MAIN = "".join(f"setting_{number} = {{{{ cookiecutter.mail_domain }}}}\n" for number in range(12))
 
@@ -53,7 +53,7 @@ def made(template, tmp_path, monkeypatch):
 
 
 def update(project, *words):
-    command = [sys.executable, "scripts/update.py", *words]
+    command = [sys.executable, "platform/scripts/update.py", *words]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 

@@ -50,7 +50,7 @@ def test_the_second_run_over_the_same_is_remembered(runs, monkeypatch):
 CHANGES = {
     "a tracked file": lambda root: (root / "README.md").write_text("password = hunter2hunter2\n"),
     "a new file": lambda root: (root / "notes.txt").write_text("AKIAQZ7MNB3XW5T2KLPD\n"),
-    "the mode of a script": lambda root: (root / "scripts/update.py").chmod(0o600),
+    "the mode of a script": lambda root: (root / "platform/scripts/update.py").chmod(0o600),
     "an ignored file": lambda root: (root / ".env").write_text("TZ=UTC\n"),
     "a decision": lambda root: (root / "policy.yml").write_text("waivers: []\n"),
     "a link": lambda root: (root / "more").symlink_to("/etc/hostname"),

@@ -14,7 +14,7 @@ from cookiecutter.main import cookiecutter
 from tests.stack.conftest import PREFIX, TEMPLATE
 from tools import standins
 
-sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/src"))
+sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/platform/mailctl/src"))
 from mailctl.context import Context
 from mailctl.deploy import checks
 from mailctl.deploy.tree import Tree

@@ -25,7 +25,7 @@ from tests.stack.hosts import ME, PROJECT, commands, follow, new_host, send
 from tests.stack.machine import Machine
 from tests.stack.stack import eventually, run
 
-sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/tests"))
+sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/platform/mailctl/tests"))
 from s3 import REGION, Cloud  # mailctl's own tests use it too
 
 # pytest finds fixtures by name in the module that uses them.

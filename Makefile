@@ -101,13 +101,13 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
 
 # Its own `make update` does the same, but for repositories older than 0.9.0: their updater cannot follow files that have moved.
-$(UPDATER)/.done: {{cookiecutter.project_slug}}/requirements-update.txt
+$(UPDATER)/.done: {{cookiecutter.project_slug}}/platform/requirements/update.txt
 	@test -x $(UPDATER)/bin/pip || $(PYTHON) -m venv --clear $(UPDATER)
 	@$(UPDATER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement "$<"
 	@touch $@
 
 update: $(UPDATER)/.done ## Merge the template into a repository that was made before 0.9.0: make update REPO=folder (VERSION=)
-	@cd "$(REPO)" && "$(CURDIR)/$(UPDATER)/bin/python" "$(CURDIR)/{{cookiecutter.project_slug}}/scripts/update.py" \
+	@cd "$(REPO)" && "$(CURDIR)/$(UPDATER)/bin/python" "$(CURDIR)/{{cookiecutter.project_slug}}/platform/scripts/update.py" \
 	  $(if $(TEMPLATE),--template '$(TEMPLATE)') $(if $(VERSION),--version '$(VERSION)')
 
 upgrades: $(VENV)/.dev .venv-gate/.done ## A repository of each version, filled with mail, updated to this commit (VERSIONS=, MAILS=20)

@@ -175,7 +175,9 @@ def check(project: Path, progress: Progress) -> str:
         prepared = make(ROOT, f"{gate.name}/.done")
     with progress.step("Run the gate: make check"):
         # Its requirements were just written, so their date says nothing about the environment.
-        failed = prepared or make(project, "check", f"GATE={gate}", "--old-file=platform/policies/requirements.txt")
+        failed = prepared or make(
+            project, "check", f"GATE={gate}", "--old-file=platform/policies/requirements.txt"
+        )
     return "failed" if failed else "passed"
 
 

@@ -73,7 +73,7 @@ def update(made: Path) -> None:
     Raises:
         NotReleased: it is left with conflicts, or an edit is lost.
     """
-    command = [sys.executable, str(ROOT / NAME / "scripts" / "update.py")]
+    command = [sys.executable, str(ROOT / NAME / "platform" / "scripts" / "update.py")]
     command += ["--template", str(ROOT), "--version", release.git("rev-parse", "HEAD")]
     if subprocess.run(command, cwd=made, check=False).returncode:
         raise NotReleased("it cannot be updated to this commit without conflicts")

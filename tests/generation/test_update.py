@@ -18,6 +18,16 @@ NAME = "{{cookiecutter.project_slug}}"
 UPDATE = f"{NAME}/platform/scripts/update.py"
 # A small template with the real questions and script: the whole one would take a minute for each test.
 MAIN = "".join(f"setting_{number} = {{{{ cookiecutter.mail_domain }}}}\n" for number in range(12))
+# A program, which is copied as it is.
+TOOL = "".join(f"echo {number}\n" for number in range(12))
+# What `make update` itself needs.
+OWN = (
+    "Makefile",
+    "answers.yml",
+    "platform/make",
+    "platform/requirements/update.txt",
+    "platform/scripts/update.py",
+)
 
 
 @pytest.fixture
@@ -28,13 +38,17 @@ def template(tmp_path):
     for part in set(PARTS) - {NAME, "policies"}:
         copy = shutil.copytree if (answers.ROOT / part).is_dir() else shutil.copy2
         copy(answers.ROOT / part, folder / part)
-    (folder / UPDATE).parent.mkdir(parents=True)
-    shutil.copy2(answers.ROOT / UPDATE, folder / UPDATE)
-    shutil.copy2(answers.ROOT / NAME / "answers.yml", folder / NAME / "answers.yml")
+    for part in OWN:
+        source, target = answers.ROOT / NAME / part, folder / NAME / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
     for language in ("en", "ja"):
         (folder / NAME / "_docs" / language).mkdir(parents=True)
         (folder / NAME / "_docs" / language / "README.md").write_text("Read me\n", encoding="utf-8")
     (folder / NAME / "main.cf").write_text(MAIN, encoding="utf-8")
+    (folder / NAME / "scripts").mkdir()
+    (folder / NAME / "scripts" / "tool.sh").write_text(TOOL, encoding="utf-8")
+    (folder / NAME / ".gitignore").write_text(".venv-update/\n", encoding="utf-8")
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(folder)], check=True)
     commit(folder, "The template")
     return folder
@@ -83,10 +97,6 @@ def test_the_guides_update_runs_as_it_says(template, made):
     guide = (answers.ROOT / NAME / "_docs" / "en" / "docs" / "first-mail.md").read_text(encoding="utf-8")
     [block] = re.findall(r"^```(?:sh|text)\n(make update\n.*?)^```", guide, re.MULTILINE | re.DOTALL)
     assert "\nmake check\n" in block
-    for name in ("Makefile", "requirements-update.txt"):
-        shutil.copy2(answers.ROOT / NAME / name, made / name)
-    (made / ".gitignore").write_text(".venv-update/\n", encoding="utf-8")
-    commit(made, "With its Makefile")
     renew(template)
     command = ["bash", "-euo", "pipefail", "-c", block.replace("make check\n", "")]
     who = {f"GIT_{role}_{what}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -180,42 +190,37 @@ def test_an_edit_goes_with_its_file_where_the_template_has_moved_it(template, ma
 
 
 def test_platform_is_replaced_and_an_edit_in_it_becomes_a_patch_that_applies(template, made):
-    edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    edit(made, "scripts/tool.sh", "echo 1\n", "echo mine\n")
     commit(made, "Edited")
-    move(template, "main.cf", "platform/main.cf")
+    move(template, "scripts/tool.sh", "platform/tool.sh")
     done = update(made)
     assert done.returncode == 1
-    assert "\n  platform/main.cf\n" in done.stderr and "git apply platform.patch" in done.stderr
-    assert (made / "platform" / "main.cf").read_text(encoding="utf-8") == MAIN.replace(
-        "{{ cookiecutter.mail_domain }}", "acme.com"
-    )
+    assert "\n  platform/tool.sh\n" in done.stderr and "git apply platform.patch" in done.stderr
+    assert (made / "platform" / "tool.sh").read_text(encoding="utf-8") == TOOL
     subprocess.run(["git", "apply", "platform.patch"], cwd=made, check=True)
-    assert "setting_1 = mine\n" in (made / "platform" / "main.cf").read_text(encoding="utf-8")
+    assert "\necho mine\n" in (made / "platform" / "tool.sh").read_text(encoding="utf-8")
 
 
 def test_what_was_added_to_platform_or_deleted_in_it_is_in_the_patch_too(template, made):
-    move(template, "main.cf", "platform/main.cf")
-    assert update(made).returncode == 0
-    commit(made, "Updated")
-    (made / "platform" / "main.cf").unlink()
-    (made / "platform" / "own.cf").write_text("own\n", encoding="utf-8")
+    (made / "platform" / "make" / "update.mk").rename(made / "platform" / "own.mk")
     commit(made, "Edited in platform")
     done = update(made)
-    assert done.returncode == 1
-    assert [path.name for path in (made / "platform").iterdir()] == ["main.cf"]
+    assert done.returncode == 1 and "\n  platform/own.mk\n" in done.stderr
+    there = {path.name for path in (made / "platform").rglob("*")}
+    assert "update.mk" in there and "own.mk" not in there
     subprocess.run(["git", "apply", "platform.patch"], cwd=made, check=True)
-    assert [path.name for path in (made / "platform").iterdir()] == ["own.cf"]
+    there = {path.name for path in (made / "platform").rglob("*")}
+    assert "update.mk" not in there and "own.mk" in there
 
 
 def test_conflicts_within_platform_are_in_the_patch_and_not_in_the_files(template, made):
-    edit(made, "main.cf", "setting_11 = acme.com", "setting_11 = mine")
+    edit(made, "scripts/tool.sh", "echo 11\n", "echo mine\n")
     commit(made, "Edited the same line")
-    move(template, "main.cf", "platform/main.cf")
-    renew(template, "platform/main.cf")
+    edit(template, f"{NAME}/scripts/tool.sh", "echo 11\n", "echo eleven\n")
+    move(template, "scripts/tool.sh", "platform/tool.sh")
     assert update(made).returncode == 1
-    main = (made / "platform" / "main.cf").read_text(encoding="utf-8")
-    assert "setting_eleven = acme.com\n" in main and "<<<" not in main
-    assert "+setting_11 = mine\n" in (made / "platform.patch").read_text(encoding="utf-8")
+    assert (made / "platform" / "tool.sh").read_text(encoding="utf-8").endswith("echo 10\necho eleven\n")
+    assert "+echo mine\n" in (made / "platform.patch").read_text(encoding="utf-8")
     assert repository.git(made, "ls-files", "--unmerged") == ""
 
 
@@ -224,7 +229,7 @@ def test_a_file_of_ones_own_in_a_folder_that_has_moved_stays_and_is_reported(tem
     assert update(made).returncode == 0
     (made / "config" / "own.cf").write_text("own\n", encoding="utf-8")
     commit(made, "Updated, and a file of one's own")
-    move(template, "config/main.cf", "platform/config/main.cf")
+    move(template, "config/main.cf", "settings/main.cf")
     done = update(made)
     assert done.returncode == 0
     assert "config/own.cf is yours, in a folder that the template no longer has" in done.stderr
@@ -253,11 +258,13 @@ def test_a_persons_own_configuration_of_git_changes_nothing(template, made):
     for name, value in (("merge.renames", "false"), ("core.autocrlf", "true"), ("diff.noprefix", "true")):
         repository.git(made, "config", name, value)
     edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
+    edit(made, "platform/make/update.mk", "update:", "renew:")
     commit(made, "Edited")
-    move(template, "main.cf", "platform/main.cf")
+    move(template, "main.cf", "config/main.cf")
     assert update(made).returncode == 1
-    assert b"\r" not in (made / "platform" / "main.cf").read_bytes()
-    subprocess.run(["git", "apply", "-p1", "platform.patch"], cwd=made, check=True)
+    main = (made / "config" / "main.cf").read_bytes()
+    assert b"setting_1 = mine\n" in main and b"\r" not in main
+    assert "a/platform/make/update.mk" in (made / "platform.patch").read_text(encoding="utf-8")
 
 
 def test_a_folder_of_another_repository_is_refused(template, made):

@@ -1,4 +1,4 @@
-"""A repository of 0.8.0, edited by its operator, moves to today's layout: no edit is lost, conflicts are told.
+"""A repository of 0.8.0 with edits of its operator moves to today's layout: none is lost, conflicts are told.
 
 By its own `make update`, which knows nothing of files that move, and by `make update REPO=` of this template.
 """

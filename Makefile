@@ -99,6 +99,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
+	@$(MAKE) --no-print-directory upgrades
 
 # Its own `make update` does the same, but for repositories older than 0.9.0: their updater cannot follow files that have moved.
 $(UPDATER)/.done: {{cookiecutter.project_slug}}/platform/requirements/update.txt

@@ -22,6 +22,7 @@ VALUES = {"${{ github.token }}": "a-token"}
 BUILT = {
     ".venv": (".new", ".dev"),
     ".venv-policies": (".done",),
+    ".venv-gate": (".done",),
     ".venv-terraform": (".done",),
     ".venv-checkov": (".done",),
 }
@@ -48,7 +49,7 @@ def borrow(clone: Path) -> None:
         exclude.writelines(f"/{folder}\n" for folder in BUILT)
     for folder in BUILT:
         (clone / folder).symlink_to(TEMPLATE / folder)
-    for file in (clone / "requirements").glob("*.txt"):
+    for file in (*(clone / "requirements").glob("*.txt"), clone / "policies" / "requirements.txt"):
         os.utime(file, (0, 0))
 
 

@@ -28,7 +28,7 @@ EDITS = (
     ("config/rspamd/local.d/actions.conf", "reject = 15;", "reject = 18;"),
     ("docs/operations.md", "# Operations\n", "# Operations\n\nThe keys are with Jo.\n"),
 )
-# Today's images do not start without these: MariaDB's client insists on TLS, which a first start has not.
+# For the first start alone: the client of today's MariaDB insists on TLS, which that start has not.
 NEEDED = {
     "0.7.0": (
         (
@@ -47,6 +47,15 @@ def commit(folder: Path, message: str) -> None:
         subprocess.run(["git", *words], cwd=folder, check=True)
 
 
+def edit(made: Path, edits: tuple[tuple[str, str, str], ...]) -> None:
+    """Edit files; what stands in them must be there."""
+    for name, old, new in edits:
+        text = (made / name).read_text(encoding="utf-8")
+        if old not in text:
+            raise NotReleased(f"{name} does not have {old!r}, which is edited here")
+        (made / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
 def make(version: str, source: str, folder: Path) -> Path:
     """Return a repository as a version made it, edited and committed."""
     import cruft
@@ -58,11 +67,7 @@ def make(version: str, source: str, folder: Path) -> Path:
     made = cruft.create(str(ROOT), folder, config, extra_context=given, checkout=source, no_input=True)
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], cwd=made, check=True)
     commit(made, f"Made by {version}")
-    for name, old, new in (*EDITS, *NEEDED.get(version, ())):
-        text = (made / name).read_text(encoding="utf-8")
-        if old not in text:
-            raise NotReleased(f"{name} of {version} does not have {old!r}, which the trial edits")
-        (made / name).write_text(text.replace(old, new), encoding="utf-8")
+    edit(made, EDITS)
     commit(made, "Edited")
     return made
 
@@ -103,8 +108,10 @@ def upgrade(version: str, source: str, mails: int, folder: Path) -> None:
         if mails:
             engine.ensure(with_debootstrap=True)
             old = trial.Trial(made, environment(made))
+            edit(made, NEEDED.get(version, ()))
             old.start()
             before = old.fill(mails)
+            subprocess.run(["git", "checkout", "--quiet", "--", "."], cwd=made, check=True)
         update(made)
         # Its requirements were just written, so their date says nothing about the environment.
         old_file = "--old-file=platform/policies/requirements.txt"

@@ -31,6 +31,7 @@ def measure() -> dict[str, dict[int, Measured]]:
     """What each kind of request takes at each size."""
     sys.path[:0] = [str(PART), str(PART / "tests")]
     from support import ADMIN_PASSWORD, Browser, mariadb_server
+
     from usermgmt.app import create_app
     from usermgmt.settings import Settings
     from usermgmt.web.context import EXTENSION
@@ -68,6 +69,7 @@ def expect(answer: Any, *statuses: int) -> None:
 def fill(database: Any, size: int) -> None:
     """Mailboxes up to `size`, of people with names, in four domains, and an alias for each."""
     from sqlalchemy import func, insert, select
+
     from usermgmt.models import Alias, Domain, Mailbox
 
     with database.transaction() as session:
@@ -99,6 +101,7 @@ def alias_beside(mailbox: dict[str, Any]) -> dict[str, Any]:
 def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
     """Every kind of request with as many mailboxes."""
     from sqlalchemy import event, select
+
     from usermgmt.models import Mailbox
 
     counted: list[str] = []

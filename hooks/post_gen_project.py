@@ -47,7 +47,7 @@ LEFTOVERS = (
 # Documents live in one tree a language; the chosen one becomes the root of the repository.
 DOCUMENTS = "_docs"
 
-# What updates replace as a whole, and the file in it that tells whether somebody edited the rest (sha256sum --check).
+# What updates replace as a whole, and the file in it that says what the others were (sha256sum --check).
 PLATFORM = "platform"
 CHECKSUMS = "checksums"
 

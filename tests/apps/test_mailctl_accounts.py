@@ -20,12 +20,13 @@ def mailctl(tmp_path, monkeypatch):
     """Run mailctl with --json; returns exit code and document."""
     for source in ("platform/mailctl/src", "platform/usermgmt"):
         monkeypatch.syspath_prepend(str(PARTS / source))
-    from mailctl import engine
-    from mailctl.cli import build
-    from mailctl.errors import Problem, Refused
-    from mailctl.runtime import ComposeRuntime
     from typer.main import get_command
-    from usermgmt import cli, cli_programs
+
+    from mailctl.cli import build
+    from mailctl.core import engine
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.runtime import Runtime
+    from usermgmt import cli, cli_database, cli_programs
     from usermgmt.app import create_app
     from usermgmt.models import Base
     from usermgmt.passwords import Hasher
@@ -37,7 +38,7 @@ def mailctl(tmp_path, monkeypatch):
     app = create_app(settings)
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)
-    monkeypatch.setattr(cli, "open_database", lambda: database)
+    monkeypatch.setattr(cli_database, "open_database", lambda: database)
     monkeypatch.setattr(cli, "hasher", lambda: Hasher(cheap=True))
     monkeypatch.setattr(cli_programs, "application", lambda: app)
     monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
@@ -51,7 +52,7 @@ def mailctl(tmp_path, monkeypatch):
             raise Refused(Problem("docker exec", done.output, "make status"))
         return done.stdout
 
-    monkeypatch.setattr(ComposeRuntime, "inside", inside)
+    monkeypatch.setattr(Runtime, "inside", inside)
     (tmp_path / "answers.yml").touch()
     (tmp_path / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
     (tmp_path / ".env").write_text("")

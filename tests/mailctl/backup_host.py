@@ -10,9 +10,9 @@ from pathlib import Path
 from fakes import FakeDocker, FakeEngine, container
 from moving_mail import MovingMail
 
-from mailctl import crypt
-from mailctl.context import Context
-from mailctl.output import Output
+from mailctl.core import encryption
+from mailctl.core.context import Context
+from mailctl.core.output import Output
 from mailctl.secret_files.initialise import initialise
 
 DUMP = "CREATE TABLE mailboxes (email VARCHAR(320));\n-- Dump completed on 2026-11-26\n"
@@ -26,9 +26,9 @@ class BackupHost:
         self.repo, self.engine, self.docker = repo, engine, docker
         self.hdd = hdd or repo.parent / "hdd"
         self.owner = repo.parent / "owner.key"
-        self.owner.write_bytes(crypt.new_identity())
+        self.owner.write_bytes(encryption.new_identity())
         with (repo / ".env").open("a") as env:
-            public = crypt.public(crypt.identities(self.context, self.owner)[0])
+            public = encryption.public(encryption.identities(self.context, self.owner)[0])
             env.write(f"HDD_PATH={self.hdd}\nBACKUP_AGE_RECIPIENTS={public}\nRELAY_HINT=very-secret-hint\n")
         self.mail = MovingMail(self.hdd / "mailboxes" / BOX, 30, seed=1)
         initialise(self.context, repo / "secrets")

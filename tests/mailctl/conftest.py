@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from walk import COMMANDS, judge
 
 from mailctl.cli import build
-from mailctl.context import Context
-from mailctl.output import Output
+from mailctl.core.context import Context
+from mailctl.core.output import Output
 
 if TYPE_CHECKING:
     from s3 import Cloud
@@ -107,7 +107,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
 @pytest.fixture
 def free_ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Free ports for the local stack, set in the environment."""
-    from mailctl.local.ports import DEFAULTS
+    from mailctl.core.local_stack import DEFAULTS
 
     held = [socket.socket() for _ in DEFAULTS]
     for one in held:
@@ -191,9 +191,9 @@ def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
     """A host that may copy: settings, age key, access key and an empty disk; returns HDD_PATH."""
     from s3 import BUCKET, PREFIX, REGION
 
-    from mailctl import crypt
+    from mailctl.core import encryption
 
-    owner = crypt.new_identity()
+    owner = encryption.new_identity()
     (repo / "owner.key").write_bytes(owner)
     settings = {
         "HDD_PATH": str(repo / "hdd"),
@@ -205,7 +205,7 @@ def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
     with (repo / ".env").open("a") as env:
         env.writelines(f"{name}={value}\n" for name, value in settings.items())
     (repo / "secrets").mkdir(mode=0o700, exist_ok=True)
-    (repo / "secrets" / "backup_age_identity").write_bytes(crypt.new_identity())
+    (repo / "secrets" / "backup_age_identity").write_bytes(encryption.new_identity())
     (repo / "secrets" / "aws_uploader_key").write_text("\n".join(cloud.uploader) + "\n")
     (repo / "hdd" / "mailboxes").mkdir(parents=True)
     return repo / "hdd"

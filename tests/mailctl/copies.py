@@ -11,8 +11,8 @@ from s3 import Cloud
 
 from mailctl.backup.offsite import access
 from mailctl.backup.offsite.objects import Bucket
-from mailctl.context import Context
-from mailctl.errors import Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 
 DAY = "daily/2026-11-26"
 

@@ -28,8 +28,9 @@ class EdgeRepo:
         self.root, self.docker = root, docker
         self.worker = root / "platform/email-worker"
         self.worker.mkdir(parents=True)
-        (root / "schemas").mkdir()
-        shutil.copy(SCHEMA, root / "schemas")
+        (root / "edge").mkdir()
+        (root / "platform/schemas").mkdir()
+        shutil.copy(SCHEMA, root / "platform/schemas")
         (self.worker / "worker.js").write_text(CODE)
         (self.worker / "package.json").write_text('{"config": {"compatibility_date": "2026-04-01"}}\n')
         self.edge: dict[str, Any] = yaml.safe_load((HERE / "edge/edge.yml").read_text())

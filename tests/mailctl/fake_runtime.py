@@ -3,21 +3,23 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from mailctl.canaries import Canary
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.engine import ContainerState
+from mailctl.core.output import Output
+from mailctl.core.runtime import Broken, Service
+from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Records
-from mailctl.deploy.run import Host
 from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
-from mailctl.engine import ContainerState
-from mailctl.output import Output
-from mailctl.runtime import Broken, Service
 
 NAMES = ("mariadb", "postfix", "usermgmt")
 GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main")
@@ -103,6 +105,7 @@ class FakeRuntime:
 
     def __init__(self, world: World, kill_at: int) -> None:
         self.world, self.kill_at, self.steps = world, kill_at, 0
+        self.engine = SimpleNamespace(home=world.root / "engine")
 
     def step(self) -> None:
         self.steps += 1
@@ -177,9 +180,10 @@ class FakeRuntime:
         state["containers"].pop(name, None)
         self.world.store(state)
 
-    def try_out(self, tree: Path, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
+    def try_out(self, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
         self.step()
-        text = (tree / "config" / service.name / "main.cf").read_text()
+        [mounted] = [found[1] for each in options if (found := re.search("source=(.*),target=/etc/x,", each))]
+        text = (Path(mounted) / "main.cf").read_text()
         return (1, "postconf: fatal: bad line") if "refused" in text else (0, "")
 
     def job(self, tree: Path, service: str, words: Sequence[str], options: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from mailctl.loglines import LogLine
+from mailctl.core.log_lines import LogLine
 
 Said = tuple[str, str]
 SESSION = "xcj+IB6ICGsfAAAAkzG9"

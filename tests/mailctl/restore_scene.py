@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl import crypt
 from mailctl.backup import manifest
 from mailctl.backup.snapshot import Snapshot, read
+from mailctl.core import encryption
 
 UIDLIST = "3 V1700000000 N{next} G0123456789abcdef0123456789abcdef\n1 :1.one\n2 :2.two\n"
 WHEN = datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp()
@@ -89,7 +89,7 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 def _seal(path: Path, content: bytes, sealed: Sealed) -> None:
     with path.open("wb") as file:
-        crypt.encrypt(io.BytesIO(content), file, sealed.recipients)
+        encryption.encrypt(io.BytesIO(content), file, sealed.recipients)
 
 
 def _manifest(path: Path, id: str, started: str, mailboxes: dict, sealed: Sealed) -> dict:

@@ -9,7 +9,7 @@ import pytest
 from conftest import ENV, Cli
 from fakes import FakeDocker, FakeEngine, container
 
-from mailctl.context import Context
+from mailctl.core.context import Context
 
 DAY = 86400
 
@@ -24,9 +24,9 @@ def one_service(repo: Path, docker: FakeDocker, engine: FakeEngine) -> None:
 
 def ran(context: Context, what: str, ago: float, ok: bool = True) -> None:
     """A run of `what` that ended `ago` seconds before now."""
-    from mailctl import outcomes
+    from mailctl.core import job_results
 
-    outcomes.record(context, what, ok, {})
+    job_results.record(context, what, ok, {})
     path = context.repo / "hdd/.mailctl" / f"{what}.json"
     found: dict[str, Any] = json.loads(path.read_text())
     for run in (found, found["last_good"] if ok else None):

@@ -18,8 +18,8 @@ from moving_mail import numbers
 from snapshots import make
 from typer.testing import Result
 
-from mailctl import crypt, outcomes
 from mailctl.backup import publish, retention, snapshot, take
+from mailctl.core import encryption, job_results
 
 Cli = Callable[..., Result]
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
@@ -45,7 +45,7 @@ def latest(host: BackupHost) -> snapshot.Snapshot:
 def decrypted(host: BackupHost, path: Path) -> bytes:
     target = io.BytesIO()
     with path.open("rb") as file:
-        crypt.decrypt(file, target, crypt.identities(host.context, host.owner))
+        encryption.decrypt(file, target, encryption.identities(host.context, host.owner))
     return target.getvalue()
 
 
@@ -60,7 +60,7 @@ def test_a_backup_holds_everything_and_says_what(host: BackupHost, cli: Cli) -> 
     bundle = ["git", "bundle", "verify", "-q", str(found.path / "config/repository.bundle")]
     assert subprocess.run(bundle, cwd=host.repo, check=False, capture_output=True).returncode == 0
     assert (found.path.stat().st_mode & 0o777, found.path.parent.stat().st_mode & 0o777) == (0o700, 0o700)
-    saved = outcomes.last(host.context, "backup")
+    saved = job_results.last(host.context, "backup")
     assert saved is not None and saved["ok"] and saved["document"]["id"] == found.id
 
 
@@ -160,7 +160,7 @@ def test_without_an_owners_key_there_is_no_backup_and_backup_key_makes_one(
 def test_a_shown_key_is_shown_once_and_added_beside_the_first(host: BackupHost, cli: Cli) -> None:
     done = cli("backup-key", "--add")
     assert "AGE-SECRET-KEY-" in done.stdout and done.exit_code == 0
-    assert len(crypt.recipients(host.context)) == 3
+    assert len(encryption.recipients(host.context)) == 3
 
 
 def test_two_runs_at_once_the_second_is_refused_with_who_works(host: BackupHost, cli: Cli) -> None:

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from fakes import FakeDocker, FakeEngine, container
 
-from mailctl import notify, outcomes
 from mailctl.backup import lock
-from mailctl.context import Context
-from mailctl.errors import Refused
+from mailctl.core import job_results, notify
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 
 HOLDER = """
 import sys, pathlib
 from mailctl.backup.lock import exclusive
-from mailctl.context import Context
-from mailctl.output import Output
+from mailctl.core.context import Context
+from mailctl.core.output import Output
 with exclusive(Context(pathlib.Path(sys.argv[1]), Output()), "backup"):
     print("held", flush=True)
     sys.stdin.read()
@@ -62,10 +62,10 @@ def test_a_disk_that_is_not_mounted_is_told_and_not_written_to(context: Context,
 
 
 def test_the_last_good_run_is_remembered_through_failed_ones(context: Context, disk: Path) -> None:
-    assert outcomes.last(context, "backup") is None
-    outcomes.record(context, "backup", True, {"id": "daily/2026-11-25"})
-    outcomes.record(context, "backup", False, {"id": "daily/2026-11-26"})
-    found = outcomes.last(context, "backup")
+    assert job_results.last(context, "backup") is None
+    job_results.record(context, "backup", True, {"id": "daily/2026-11-25"})
+    job_results.record(context, "backup", False, {"id": "daily/2026-11-26"})
+    found = job_results.last(context, "backup")
     assert found is not None and not found["ok"] and found["document"] == {"id": "daily/2026-11-26"}
     assert found["last_good"]["document"] == {"id": "daily/2026-11-25"}
     metrics = (disk / ".mailctl/backup.prom").read_text()
@@ -74,10 +74,10 @@ def test_the_last_good_run_is_remembered_through_failed_ones(context: Context, d
 
 
 def test_a_damaged_state_counts_as_none(context: Context, disk: Path) -> None:
-    outcomes.record(context, "backup", True, {})
+    job_results.record(context, "backup", True, {})
     (disk / ".mailctl/backup.json").write_text("[")
-    assert outcomes.last(context, "backup") is None
-    outcomes.record(context, "backup", False, {})
+    assert job_results.last(context, "backup") is None
+    job_results.record(context, "backup", False, {})
 
 
 def test_the_mail_to_the_admin_goes_through_postfix(

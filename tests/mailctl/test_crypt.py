@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from mailctl import crypt
-from mailctl.context import Context
-from mailctl.errors import Refused
-from mailctl.output import Output
+from mailctl.core import encryption
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
 
 
 @pytest.fixture
 def owner(tmp_path: Path) -> Path:
     path = tmp_path / "owner.key"
-    path.write_bytes(crypt.new_identity())
+    path.write_bytes(encryption.new_identity())
     return path
 
 
@@ -22,17 +22,17 @@ def owner(tmp_path: Path) -> Path:
 def prepared(repo: Path, owner: Path) -> Context:
     """A repository whose .env names the owner's key, with a key of the host's own."""
     context = Context(repo, Output(), environ={})
-    public = crypt.public(crypt.identities(context, owner)[0])
+    public = encryption.public(encryption.identities(context, owner)[0])
     with (repo / ".env").open("a") as file:
-        file.write(f"{crypt.SETTING}={public}\n")
+        file.write(f"{encryption.SETTING}={public}\n")
     (repo / "secrets").mkdir()
-    crypt.host_identity(context).write_bytes(crypt.new_identity())
+    encryption.host_identity(context).write_bytes(encryption.new_identity())
     return context
 
 
 def encrypted(context: Context, content: bytes) -> io.BytesIO:
     target = io.BytesIO()
-    crypt.encrypt(io.BytesIO(content), target, crypt.recipients(context))
+    encryption.encrypt(io.BytesIO(content), target, encryption.recipients(context))
     return io.BytesIO(target.getvalue())
 
 
@@ -45,38 +45,38 @@ def test_owner_and_host_can_both_decrypt_and_the_content_is_nowhere_in_it(
     for file in (owner, None):
         sealed.seek(0)
         opened = io.BytesIO()
-        crypt.decrypt(sealed, opened, crypt.identities(prepared, file))
+        encryption.decrypt(sealed, opened, encryption.identities(prepared, file))
         assert opened.getvalue() == content
 
 
 def test_another_key_and_a_changed_byte_are_refused(prepared: Context, tmp_path: Path) -> None:
-    (tmp_path / "other.key").write_bytes(crypt.new_identity())
-    stranger = crypt.identities(prepared, tmp_path / "other.key")
+    (tmp_path / "other.key").write_bytes(encryption.new_identity())
+    stranger = encryption.identities(prepared, tmp_path / "other.key")
     with pytest.raises(Refused, match="cannot be decrypted"):
-        crypt.decrypt(encrypted(prepared, b"secret"), io.BytesIO(), stranger)
+        encryption.decrypt(encrypted(prepared, b"secret"), io.BytesIO(), stranger)
     damaged = bytearray(encrypted(prepared, b"secret").getvalue())
     damaged[-1] ^= 1
     with pytest.raises(Refused, match="cannot be decrypted"):
-        crypt.decrypt(io.BytesIO(damaged), io.BytesIO(), crypt.identities(prepared))
+        encryption.decrypt(io.BytesIO(damaged), io.BytesIO(), encryption.identities(prepared))
 
 
 def test_without_an_owners_key_nothing_is_encrypted(repo: Path) -> None:
     with pytest.raises(Refused, match="nobody could read") as refusal:
-        crypt.recipients(Context(repo, Output(), environ={}))
+        encryption.recipients(Context(repo, Output(), environ={}))
     assert "make backup-key" in refusal.value.problems[0].fix
 
 
 def test_a_wrong_key_is_named_and_a_secret_one_is_not_shown(prepared: Context, tmp_path: Path) -> None:
-    prepared.environ = {crypt.SETTING: "age1wrong"}
+    prepared.environ = {encryption.SETTING: "age1wrong"}
     with pytest.raises(Refused, match="not an age public key"):
-        crypt.recipients(prepared)
+        encryption.recipients(prepared)
     damaged = tmp_path / "damaged.key"
     damaged.write_text("AGE-SECRET-KEY-1HUNTER2\n")
     with pytest.raises(Refused, match="damaged secret key") as refusal:
-        crypt.identities(prepared, damaged)
+        encryption.identities(prepared, damaged)
     assert "HUNTER2" not in str(refusal.value.problems[0].as_dict())
     with pytest.raises(Refused, match="No such file"):
-        crypt.identities(prepared, tmp_path / "missing")
+        encryption.identities(prepared, tmp_path / "missing")
     damaged.write_text("nothing here\n")
     with pytest.raises(Refused, match="holds no line"):
-        crypt.identities(prepared, damaged)
+        encryption.identities(prepared, damaged)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mailctl import database
-from mailctl.compose import Compose
+from mailctl.core import database
+from mailctl.core.compose import Compose
 from tests.places import REPOSITORY
 
 SCHEMA = REPOSITORY / database.SCHEMA

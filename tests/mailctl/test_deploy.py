@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from walk import judge
 
 import mailctl
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.deploy import checks, preflight, records, work
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Problem, Refused
 from mailctl.secret_files.initialise import initialise
 
 EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import ENV, Cli
 
-from mailctl import disks
+from mailctl.core import disks
 
 ROOT = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 

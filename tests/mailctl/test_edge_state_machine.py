@@ -15,13 +15,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
 from mailctl.edge import compare as comparing
 from mailctl.edge.apply import apply
 from mailctl.edge.host import Key
 from mailctl.edge.plan import CONFLICT, Plan
-from mailctl.errors import Refused
-from mailctl.output import Output
 from mailctl.secret_files.initialise import initialise
 
 HOSTS = ("mail", "admin", "mail-api", "imap", "www")

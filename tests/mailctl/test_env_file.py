@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailctl.env_file import open_to_others, read_env_file
-from mailctl.errors import Refused
+from mailctl.core.env_file import open_to_others, read_env_file
+from mailctl.core.errors import Refused
 from mailctl.local.env import prepare_env
 
 BARE = st.text(st.sampled_from("abcXYZ0189._~-/:@=+"), max_size=30)

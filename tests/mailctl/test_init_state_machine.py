@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mailctl.context import Context
-from mailctl.errors import Refused
-from mailctl.output import Output
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
 from mailctl.secret_files.certificates import fits
 from mailctl.secret_files.initialise import initialise
 from mailctl.secret_files.table import DERIVED, SOURCES

@@ -10,8 +10,8 @@ from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
 from local_stack import LOCAL, running, up
 
-from mailctl.engine import Engine
-from mailctl.local.ports import DEFAULTS
+from mailctl.core.engine import Engine
+from mailctl.core.local_stack import DEFAULTS
 
 pytestmark = pytest.mark.usefixtures("local_stack")
 
@@ -122,3 +122,10 @@ def test_status_looks_at_the_local_stack_when_asked(repo: Path, cli: Cli, engine
     document = json.loads(cli("status", "--local", "--json").stdout)
     assert (document["ok"], document["project"]) == (True, LOCAL)
     assert [disk["path"] for disk in document["disks"]] == [f"{repo}/.local/ssd", f"{repo}/.local/hdd"]
+
+
+def test_a_look_at_a_local_stack_that_was_never_started_says_how_to_start_it(repo: Path, cli: Cli) -> None:
+    result = cli("status", "--local")
+    assert result.exit_code == 1
+    assert "was never started" in result.stderr and "make local" in result.stderr
+    assert not (repo / ".local").exists()

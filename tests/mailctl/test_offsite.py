@@ -8,7 +8,6 @@ import snapshots
 from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl import crypt
 from mailctl.backup import offsite as package
 from mailctl.backup import snapshot
 from mailctl.backup.offsite import index
@@ -16,7 +15,8 @@ from mailctl.backup.offsite import upload as uploading
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import manifests, upload
 from mailctl.backup.snapshot import Snapshot
-from mailctl.context import Context
+from mailctl.core import encryption
+from mailctl.core.context import Context
 
 
 def test_a_snapshot_comes_back_as_it_was(made: Snapshot, context: Context, tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_a_new_owner_s_key_opens_the_next_copy_whole(
 ) -> None:
     snapshots.make(offsite, "daily/2026-11-25")
     upload(context)
-    key = crypt.new_identity()
+    key = encryption.new_identity()
     (repo / "new.key").write_bytes(key)
-    public = crypt.public(key.decode().split()[-1])
+    public = encryption.public(key.decode().split()[-1])
     text = (repo / ".env").read_text()
     (repo / ".env").write_text(
         re.sub("(?m)^BACKUP_AGE_RECIPIENTS=.*", f"BACKUP_AGE_RECIPIENTS={public}", text)
@@ -179,10 +179,10 @@ def test_a_second_snapshot_of_a_day_takes_the_place_of_the_first(
 def test_another_host_s_key_begins_copies_of_its_own(
     made: Snapshot, offsite: Path, context: Context, repo: Path, tmp_path: Path
 ) -> None:
-    from mailctl import crypt
+    from mailctl.core import encryption
 
     upload(context)
-    (repo / "secrets" / "backup_age_identity").write_bytes(crypt.new_identity())
+    (repo / "secrets" / "backup_age_identity").write_bytes(encryption.new_identity())
     later = snapshots.make(offsite, "daily/2026-11-27")
     upload(context)
     assert tree(package.fetch(context, "latest", tmp_path / "back").path) == tree(later.path)

@@ -20,8 +20,8 @@ from mailctl.backup.offsite import access, objects, packs
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import manifests, upload
 from mailctl.backup.offsite.verify import verify
-from mailctl.context import Context
-from mailctl.errors import Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 
 KILLS = int(os.environ.get("SYNC_KILLS", "30"))
 

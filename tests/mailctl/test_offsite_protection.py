@@ -18,8 +18,8 @@ from mailctl.backup.offsite.prune import prune, remove
 from mailctl.backup.offsite.upload import read, upload
 from mailctl.backup.offsite.verify import verify
 from mailctl.backup.snapshot import Snapshot
-from mailctl.context import Context
-from mailctl.errors import Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 
 
 def test_everything_is_locked_for_as_long_as_a_snapshot_needs_it(

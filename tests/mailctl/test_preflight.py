@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fake_runtime import World
 
+from mailctl.core.runtime import Service
 from mailctl.deploy import preflight
 from mailctl.deploy.schema import CONTRACTS
-from mailctl.runtime import Service
 
 
 @pytest.fixture

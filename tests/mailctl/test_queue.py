@@ -10,7 +10,7 @@ from fakes import FakeDocker, FakeEngine, container
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailctl import waiting
+from mailctl.core import mail_queue
 
 ID, HELD = "4jb64t38NBzJmhw", "4jb64x3KlfzJmjF"
 REASON = "connect to smtp.sendgrid.net[192.0.2.1]:587: Connection timed out"
@@ -56,7 +56,7 @@ def test_an_empty_queue_is_said_to_be(cli: Cli, engine: FakeEngine, docker: Fake
 @settings(deadline=None)
 @given(st.text() | st.builds(listed, st.text(), st.text(), st.integers(), st.text()))
 def test_a_list_of_any_form_never_raises(text: str) -> None:
-    list(waiting.read(text))
+    list(mail_queue.read(text))
 
 
 @pytest.mark.parametrize(

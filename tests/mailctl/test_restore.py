@@ -17,11 +17,11 @@ from fakes import FakeDocker, FakeEngine, container
 from restore_scene import OF_THE_DATABASE, Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
-from mailctl import crypt
 from mailctl.backup.restore import run
 from mailctl.backup.restore.imap import folders, mails, shown, utf7
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core import encryption
 
 # How often it is killed; `make soak` asks for more.
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
@@ -78,10 +78,10 @@ def server(repo: Path, tmp_path: Path, cli: Cli, docker: FakeDocker, engine: Fak
     with open(repo / ".env", "a") as file:
         file.write(f"HDD_PATH={hdd}\nSSD_PATH={hdd}/ssd\n")
     assert cli("secrets", "init").exit_code == 0
-    identity = crypt.new_identity()
+    identity = encryption.new_identity()
     (repo / "secrets" / "backup_age_identity").unlink(missing_ok=True)
     (repo / "secrets" / "backup_age_identity").write_bytes(identity)
-    sealed = Sealed([crypt.public(identity.decode().splitlines()[-1])])
+    sealed = Sealed([encryption.public(identity.decode().splitlines()[-1])])
     engine.containers = [container("dovecot"), container("mariadb")]
     return Server(repo, hdd, make_snapshot(hdd, "daily/2026-11-20", {ME: THEN}, sealed), cli)
 
@@ -189,7 +189,7 @@ def test_dkim_keys_lie_in_a_folder_of_their_archive_as_docker_copies_them(
 
 def test_a_key_that_does_not_fit_is_told_and_nothing_is_touched(server: Server, tmp_path: Path) -> None:
     other = tmp_path / "other.key"
-    other.write_bytes(crypt.new_identity())
+    other.write_bytes(encryption.new_identity())
     refused = server.restore("--component", "ssl", "--identity", other)
     assert refused.exit_code == 1 and "--identity" in refused.stderr
     assert server.live() == server.before and server.leftovers() == []

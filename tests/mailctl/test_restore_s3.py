@@ -9,11 +9,11 @@ from fakes import FakeDocker, FakeEngine, container
 from restore_scene import Sealed, mail, make_snapshot, tree, write_mailbox
 from s3 import BUCKET, PREFIX
 
-from mailctl import crypt
 from mailctl.backup import offsite
 from mailctl.backup.offsite.upload import upload
 from mailctl.backup.snapshot import Snapshot
-from mailctl.context import Context
+from mailctl.core import encryption
+from mailctl.core.context import Context
 
 ME, BOB, ID = "me@example.com", "bob@example.com", "daily/2026-11-20"
 THEN = {"INBOX": {"1.one:2,S": mail("one"), "2.two": mail("two")}, "Empty": {}}
@@ -30,7 +30,7 @@ def copied(
         file.write(f"SSD_PATH={offsite}/ssd\n")
     for address in (ME, BOB):
         write_mailbox(offsite / "mailboxes", address, NOW)
-    made = make_snapshot(offsite, ID, {ME: THEN, BOB: THEN}, Sealed(crypt.recipients(context)))
+    made = make_snapshot(offsite, ID, {ME: THEN, BOB: THEN}, Sealed(encryption.recipients(context)))
     upload(context)
     assert cli("secrets", "init").exit_code == 0
     engine.containers = [container("dovecot"), container("mariadb")]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.secret_files.initialise import initialise
 from mailctl.secret_files.rotate import database, journal, readers
 from mailctl.secret_files.rotate.run import rotate

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ENV, Cli
 
-from mailctl.context import Context
-from mailctl.output import Output
+from mailctl.core.context import Context
+from mailctl.core.output import Output
 from mailctl.secret_files.initialise import initialise
 from mailctl.secret_files.table import DERIVED, SOURCES, VARIABLES
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from snapshots import MAILS, make
 
 from mailctl.backup import manifest, snapshot
-from mailctl.errors import Refused
+from mailctl.core.errors import Refused
 
 MAIL = "mail/example.com/ada/mail/cur/1.a.host:2,S"
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from mail_logs import Mail, inbound, outgoing
 from test_queue import listed
 
-from mailctl import outcomes
-from mailctl.compose import start_order
-from mailctl.context import Context
+from mailctl.core import job_results
+from mailctl.core.compose import start_order
+from mailctl.core.context import Context
+from mailctl.core.format import duration, image, size
 from mailctl.deploy.records import Records
-from mailctl.format import duration, image, size
 from mailctl.secret_files.certificates import SERVICE_DAYS
 
 SERVICES = {"nginx": {"depends_on": {"mariadb": {}}}, "mariadb": {}}
@@ -282,9 +282,9 @@ def test_a_backup_that_stopped_to_end_well_is_wrong_and_one_that_never_ran_is_no
     (deployed / "hdd" / "mailboxes").mkdir(parents=True)
     (deployed / ".env").write_text(f"{ENV}SSD_PATH=./ssd\nHDD_PATH=./hdd\n")
     assert marks(cli)["backup"] == "warning" and cli("status").exit_code == 0
-    outcomes.record(context, "backup", True, {})
+    job_results.record(context, "backup", True, {})
     assert marks(cli)["backup"] == "ok"
-    outcomes.record(context, "backup", False, {})
+    job_results.record(context, "backup", False, {})
     assert marks(cli)["backup"] == "failed" and cli("status").exit_code == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailctl.errors import Refused
+from mailctl.core.errors import Refused
 from mailctl.secret_files.store import TEMPORARY, opened
 
 

@@ -11,8 +11,8 @@ import snapshots
 from conftest import Cli
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl import notify, outcomes
-from mailctl.context import Context
+from mailctl.core import job_results, notify
+from mailctl.core.context import Context
 
 
 def test_it_copies_lists_and_verifies(offsite: Path, cli: Cli, context: Context) -> None:
@@ -23,7 +23,7 @@ def test_it_copies_lists_and_verifies(offsite: Path, cli: Cli, context: Context)
     assert "0 snapshots copied" in cli("sync").stdout
     assert "daily/2026-11-26" in cli("sync", "--list").stdout
     assert "whole and locked" in cli("sync", "--verify").stdout
-    kept = outcomes.last(context, "sync")
+    kept = job_results.last(context, "sync")
     assert kept and kept["ok"] and kept["last_good"]["document"]["newest"] == "daily/2026-11-26"
 
 
@@ -38,7 +38,7 @@ def test_a_failure_is_said_kept_and_mailed(
     failed = cli("sync", "--json")
     assert failed.exit_code == 1 and "may delete" in json.loads(failed.stdout)["problems"][0]["wrong"]
     assert "may delete" in told[0]
-    kept = outcomes.last(context, "sync")
+    kept = job_results.last(context, "sync")
     assert kept and not kept["ok"] and kept["last_good"]
     metric = (offsite / ".mailctl" / "sync.prom").read_text()
     assert "mailserver_sync_last_run_success 0" in metric

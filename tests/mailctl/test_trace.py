@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mail_logs import STORIES, Mail, Said, inbound, lines, outgoing, slow, spam, taken
 
-from mailctl import maillog
-from mailctl.loglines import LogLine, stamped
+from mailctl.core import mail_log
+from mailctl.core.log_lines import LogLine, stamped
 from mailctl.trace.ways import Way, Ways
 
 IDS = st.text("0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjkmnpqrstvwxyz", min_size=12, max_size=15)
 NAMES = st.text(st.characters(codec="ascii", exclude_characters="<>", categories=("L", "N", "P")), min_size=1)
-SERVICE = st.sampled_from(maillog.SERVICES)
+SERVICE = st.sampled_from(mail_log.SERVICES)
 ONE = Mail("4jb64t38NBzJmhw", "c226df53@sender.example")
 
 
 def ways(said: list[Said]) -> Ways:
-    return Ways(map(maillog.steps, lines(said)))
+    return Ways(map(mail_log.steps, lines(said)))
 
 
 def way(said: list[Said], name: str = ONE.id) -> Way:
@@ -31,13 +31,13 @@ def way(said: list[Said], name: str = ONE.id) -> Way:
 
 
 def decided(found: Way) -> list[tuple[str, str]]:
-    return [(step.service, step.decided) for step in found.steps if step.decided != maillog.LINK]
+    return [(step.service, step.decided) for step in found.steps if step.decided != mail_log.LINK]
 
 
 @settings(deadline=None)
 @given(SERVICE, st.text())
 def test_a_line_of_any_form_never_raises(service: str, text: str) -> None:
-    maillog.steps(LogLine(datetime.now().astimezone(), service, text))
+    mail_log.steps(LogLine(datetime.now().astimezone(), service, text))
 
 
 @settings(deadline=None)
@@ -47,7 +47,7 @@ def test_a_damaged_line_never_raises(data: st.DataObject) -> None:
     service, text = data.draw(st.sampled_from(said))
     begin, end = (data.draw(st.integers(0, len(text))) for _ in range(2))
     damaged = text[:begin] + data.draw(st.text()) + text[end:]
-    maillog.steps(LogLine(datetime.now().astimezone(), service, damaged))
+    mail_log.steps(LogLine(datetime.now().astimezone(), service, damaged))
 
 
 _JSON = st.recursive(
@@ -61,7 +61,7 @@ _JSON = st.recursive(
 def test_a_line_of_the_api_with_any_value_never_raises(data: st.DataObject) -> None:
     whole = json.loads(ONE.api()[1])
     whole[data.draw(st.sampled_from(sorted(whole)))] = data.draw(_JSON)
-    maillog.steps(LogLine(datetime.now().astimezone(), "mailserver-api", json.dumps(whole)))
+    mail_log.steps(LogLine(datetime.now().astimezone(), "mailserver-api", json.dumps(whole)))
 
 
 @settings(deadline=None)
@@ -87,7 +87,7 @@ def test_the_way_is_found_whole_whatever_the_interleaving(
     chance.shuffle(turns)
     left = [iter(story) for story in stories]
     all_lines = lines([next(left[number]) for number in turns])
-    found = Ways(map(maillog.steps, all_lines))
+    found = Ways(map(mail_log.steps, all_lines))
     for number, (id, message_id, _) in enumerate(mails):
         own = {line.at for line, turn in zip(all_lines, turns, strict=True) if turn == number}
         for name in (id, message_id, f"<{message_id}>"):
@@ -186,7 +186,7 @@ def logged(engine: FakeEngine, docker: FakeDocker) -> FakeEngine:
     said = [*inbound(ONE), *outgoing(sent)]
     engine.containers = [
         container(name, log="".join(f"{text}\n" for service, text in said if service == name))
-        for name in maillog.SERVICES
+        for name in mail_log.SERVICES
     ]
     return engine
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from conftest import actions
 from sqlalchemy import select
 
-from usermgmt import cli
+from usermgmt import cli, cli_database
 from usermgmt.database import Database
 from usermgmt.models import Admin, AuditEntry, Mailbox, utc_now
 from usermgmt.passwords import Hasher
@@ -41,7 +41,7 @@ class Terminal:
 @pytest.fixture
 def run(database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """The command line on a database in memory."""
-    monkeypatch.setattr(cli, "open_database", lambda: database)
+    monkeypatch.setattr(cli_database, "open_database", lambda: database)
     monkeypatch.setattr(cli, "hasher", lambda: hasher)
     return Terminal(database)
 
@@ -144,7 +144,7 @@ def test_the_list_is_complete_json_without_hashes(run: Terminal) -> None:
 
 def test_a_database_that_is_away_is_exit_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = Database("mariadb+pymysql://u:secret-of-the-url@127.0.0.1:9/x")
-    monkeypatch.setattr(cli, "open_database", lambda: nowhere)
+    monkeypatch.setattr(cli_database, "open_database", lambda: nowhere)
     result = CliRunner().invoke(cli.cli, ["list"])
     assert result.exit_code == 1 and "the database refused" in result.output
     assert "secret-of-the-url" not in result.output

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from support import ADMIN_EMAIL, PROXY, Browser, Directory
 from werkzeug.datastructures import MultiDict
 
-from usermgmt import cli, cli_programs
+from usermgmt import cli, cli_database, cli_programs
 from usermgmt.database import Database
 from usermgmt.models import ApiToken, AuditEntry
 from usermgmt.passwords import Hasher
@@ -84,7 +84,7 @@ class Terminal:
 def run(app: Flask, web_database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """The command line of the container."""
     Browser(app).get("/login")
-    monkeypatch.setattr(cli, "open_database", lambda: web_database)
+    monkeypatch.setattr(cli_database, "open_database", lambda: web_database)
     monkeypatch.setattr(cli, "hasher", lambda: hasher)
     monkeypatch.setattr(cli_programs, "application", lambda: app)
     return Terminal()

@@ -252,7 +252,12 @@ def test_new_digests_and_providers_become_a_pull_request(clone, environment, ups
     fake = {"LOCK_FROM": f"-fs-mirror={mirror}", "PLATFORMS": "linux_amd64"}
     run_in_order(MONTHLY["pins"], clone, environment | fake)
     changed = git(clone, "diff", "--stat", "main", "origin/monthly", "--")
-    for name in ("docker-compose.yml", "compose.local.yml", "platform/postfix/Dockerfile", ".terraform.lock.hcl"):
+    for name in (
+        "docker-compose.yml",
+        "compose.local.yml",
+        "platform/postfix/Dockerfile",
+        ".terraform.lock.hcl",
+    ):
         assert name in changed
     compose = git(clone, "show", "origin/monthly:docker-compose.yml")
     assert f"mariadb:11.8.9@{registry.digest('mariadb')}" in compose

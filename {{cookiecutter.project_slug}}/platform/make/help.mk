@@ -12,8 +12,8 @@ help: ## This list
 	@bold=; plain=; test ! -t 1 || { bold='\033[1m'; plain='\033[0m'; }; \
 	awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" -v set_up='$(SET_UP)' -v daily='$(DAILY)' -v trouble='$(TROUBLE)' -v change='$(CHANGE)' ' \
 	  function line(t) {printf "  %s%-20s%s %s\n", bold, t, plain, text[t]; seen[t] = 1} \
-	  function group(title, list,  i, n, t) {if (list == "") return; printf "%s%s:\n", between, title; between = "\n"; n = split(list, t, " "); for (i = 1; i <= n; i++) line(t[i])} \
+	  function group(title, list,  i, n, t) {printf "%s%s:\n", between, title; between = "\n"; n = split(list, t, " "); for (i = 1; i <= n; i++) line(t[i])} \
 	  /^[a-z0-9-]+:.*## / {text[$$1] = $$2; order[++count] = $$1; if (FILENAME == "Makefile") own = own " " $$1} \
-	  END {group("Of this repository", own); group("To set the server up", set_up); group("Every day", daily); group("When something is wrong", trouble); \
+	  END {if (own) group("Your own", own); group("To set the server up", set_up); group("Every day", daily); group("When something is wrong", trouble); \
 	    group("To change this repository", change); group("For CI"); \
 	    for (i = 1; i <= count; i++) if (!seen[order[i]]) line(order[i])}' $(MAKEFILE_LIST)

@@ -1,8 +1,8 @@
 """What CI does with Terraform, the same on a laptop: plan with a report, fetch that plan, apply exactly it.
 
-    python3 platform/scripts/terraform.py plan     reports/plan/tfplan, and reports/terraform.md for people
-    python3 platform/scripts/terraform.py fetch    the plan of the pull request that SHA merged, or of the run RUN
-    python3 platform/scripts/terraform.py apply    reports/plan/tfplan, nothing else
+    terraform.py plan     reports/plan/tfplan, and reports/terraform.md for people
+    terraform.py fetch    the plan of the pull request that SHA merged, or of the run RUN
+    terraform.py apply    reports/plan/tfplan, nothing else
 
 Needs terraform or tofu on the path; fetch needs gh. Exit code: 0 done, 1 refused or failed, 2 misuse.
 """

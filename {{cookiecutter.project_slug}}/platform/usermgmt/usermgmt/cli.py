@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 
 import click
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
+from usermgmt.cli_database import transaction
 from usermgmt.cli_programs import api, token
-from usermgmt.database import Database, lock_directory
-from usermgmt.mail.doveadm import Doveadm
-from usermgmt.mail.sessions import end_sessions
+from usermgmt.database import lock_directory
 from usermgmt.models import Admin, Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher, generate_password
-from usermgmt.problems import Missing, Problem, Refused
+from usermgmt.problems import Missing, Problem
 from usermgmt.quota import DEFAULT
 from usermgmt.services import admins, aliases, directory, domains, mailboxes, removal, roles
 from usermgmt.services.audit import COMMAND_LINE
-from usermgmt.services.mail_rules import follow_aliases
-from usermgmt.settings import SettingsError, database_url
 
 IF_MISSING = click.option(
     "--if-missing", is_flag=True, help="Succeed and change nothing if it is there already."
@@ -44,28 +38,6 @@ PASSWORD_STDIN = click.option(
 def hasher() -> Hasher:
     """Made when it is first needed: it takes a quarter of a second."""
     return Hasher()
-
-
-def open_database() -> Database:
-    """The database of the environment; a test may replace it."""
-    database = Database(database_url(os.environ))
-    end_sessions(database.sessions, Doveadm.from_environment(os.environ))
-    follow_aliases(database.sessions)
-    return database
-
-
-@contextmanager
-def transaction() -> Iterator[Session]:
-    """A transaction whose refusal becomes a message and exit status 1."""
-    try:
-        with open_database().transaction() as session:
-            yield session
-    except Refused as refusal:
-        raise click.ClickException(str(refusal)) from refusal
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
-    except DBAPIError as error:
-        raise click.ClickException(f"the database refused: {error.orig}") from error
 
 
 def read_password() -> str:

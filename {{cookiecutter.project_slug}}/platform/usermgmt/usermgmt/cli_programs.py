@@ -9,9 +9,14 @@ import click
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from usermgmt.addresses import parse_address
+from usermgmt.cli_database import transaction
 from usermgmt.models import Admin
 from usermgmt.permissions import SCOPES
 from usermgmt.problems import Missing, Problem
+from usermgmt.services import tokens
+from usermgmt.services.admins import find_admin
+from usermgmt.services.audit import COMMAND_LINE
 
 
 def application() -> Flask:
@@ -56,9 +61,6 @@ def api(method: str, path: str, body_stdin: bool, mimetype: str) -> None:
 
 def admin_of(session: Session, email: str) -> Admin:
     """The admin with this address; raises Missing."""
-    from usermgmt.addresses import parse_address
-    from usermgmt.services.admins import find_admin
-
     found = find_admin(session, parse_address(email, "admin"))
     if found is None:
         raise Missing(Problem("admin", email, "There is no such admin.", "Use `admin add` to create one."))
@@ -80,10 +82,6 @@ def token() -> None:
 @click.option("--days", default="", help="How long it is valid; without this, until it is revoked.")
 def token_add(name: str, email: str, scopes: tuple[str, ...], domain: str, days: str) -> None:
     """Make a token called NAME and print it, this once."""
-    from usermgmt.cli import transaction
-    from usermgmt.services import tokens
-    from usermgmt.services.audit import COMMAND_LINE
-
     with transaction() as session:
         made = tokens.add_token(session, COMMAND_LINE, admin_of(session, email), name, scopes, domain, days)
     click.echo(made)
@@ -92,9 +90,6 @@ def token_add(name: str, email: str, scopes: tuple[str, ...], domain: str, days:
 @token.command("list")
 def token_list() -> None:
     """Every token with its number, and when it was last used."""
-    from usermgmt.cli import transaction
-    from usermgmt.services import tokens
-
     with transaction() as session:
         for row, email, domain in tokens.list_tokens(session):
             used = f"last used {row.last_used_at:%Y-%m-%d}" if row.last_used_at else "never used"
@@ -108,10 +103,6 @@ def token_list() -> None:
 @click.argument("number", type=int)
 def token_revoke(number: int) -> None:
     """End the token with this NUMBER of the list."""
-    from usermgmt.cli import transaction
-    from usermgmt.services import tokens
-    from usermgmt.services.audit import COMMAND_LINE
-
     with transaction() as session:
         name = tokens.revoke_token(session, COMMAND_LINE, number)
     click.echo(f"token {name} revoked")

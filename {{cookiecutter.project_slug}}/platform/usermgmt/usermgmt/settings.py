@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
 
-if TYPE_CHECKING:
-    from usermgmt.mail.doveadm import Doveadm
+from usermgmt.mail.doveadm import Doveadm
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
@@ -73,6 +72,18 @@ def database_url(env: Mapping[str, str]) -> URL:
     )
 
 
+def dovecot(env: Mapping[str, str]) -> Doveadm | None:
+    """What DOVEADM_HOST, _KEY_FILE and _CA_FILE say; None without a host. Raises SettingsError."""
+    host, ca_file = env.get("DOVEADM_HOST", ""), env.get("DOVEADM_CA_FILE", "")
+    if not host:
+        return None
+    try:
+        trusted = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise SettingsError(f"DOVEADM_CA_FILE={ca_file} is no file of certificates: {error}") from error
+    return Doveadm(host, read_secret(env, "DOVEADM_KEY_FILE"), trusted)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything the application needs to start."""
@@ -92,8 +103,6 @@ class Settings:
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Read the web application's settings; raises SettingsError naming the variable at fault."""
-        from usermgmt.mail.doveadm import Doveadm
-
         session_key = read_secret(env, "SESSION_KEY_FILE")
         if len(session_key) < 32:
             raise SettingsError(
@@ -107,6 +116,6 @@ class Settings:
             admin_email=admin_email,
             admin_password=read_secret(env, "ADMIN_PASSWORD_FILE") if admin_email else "",
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),
-            doveadm=Doveadm.from_environment(env),
+            doveadm=dovecot(env),
             edge_file=Path(env["EDGE_FILE"]) if env.get("EDGE_FILE") else None,
         )

@@ -5,7 +5,7 @@ import importlib
 import typer
 
 from mailctl import __version__
-from mailctl.context import group
+from mailctl.core.context import group
 from mailctl.registry import COMMANDS, GROUPS
 
 EPILOG = "Every command takes --json. Exit code: 0 done, 1 refused or failed, 2 misuse."

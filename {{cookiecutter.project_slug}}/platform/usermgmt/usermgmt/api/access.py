@@ -9,7 +9,7 @@ from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
-from usermgmt.api import problems
+from usermgmt import problem_json
 from usermgmt.models import OWNER, Admin, ApiToken
 from usermgmt.permissions import may, scope
 from usermgmt.problems import CHANGED_MEANWHILE, Conflict, Problem, Refused
@@ -99,18 +99,18 @@ def authorise() -> Response | None:
     """Refuse a request without a valid token, and what the token or its admin may not do."""
     g.account, g.token = identify()
     if g.account is None:
-        refused = problems.answer(401)
+        refused = problem_json.answer(401)
         refused.headers["WWW-Authenticate"] = 'Bearer realm="usermgmt"'
         return refused
     action = ROUTES.get(request.endpoint or "", "")
     if not may(g.account, action, token=g.token):
-        return problems.answer(403)
+        return problem_json.answer(403)
     with database().transaction() as db:
         for name, number in (request.view_args or {}).items():
             thing = db.get(THINGS[name], number) if number <= LARGEST_ID else None
             # What is somebody else's is answered as if it were not there.
             if thing is None or not may(g.account, action, thing, g.token):
-                return problems.answer(404)
+                return problem_json.answer(404)
     return refuse_unknown_query()
 
 
@@ -123,13 +123,13 @@ def refuse_unknown_query() -> Response | None:
         for name, value in request.args.items()
         if name not in known
     ]
-    return problems.of_refusal(Refused(unknown)) if unknown else None
+    return problem_json.of_refusal(Refused(unknown)) if unknown else None
 
 
 @blueprint.errorhandler(Refused)
 def refused(refusal: Refused) -> Response:
     """Every refusal of a service."""
-    return problems.of_refusal(refusal)
+    return problem_json.of_refusal(refusal)
 
 
 def actor() -> Actor:

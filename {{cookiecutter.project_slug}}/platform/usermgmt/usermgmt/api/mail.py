@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Response, g
 
-from usermgmt.api import problems, schemas
+from usermgmt import problem_json
+from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint
 from usermgmt.mail.doveadm import Unreachable
 from usermgmt.models import MailReport
@@ -60,6 +61,6 @@ def junk_mail(report_id: int) -> MailReport:
 def unreachable(error: Unreachable) -> Response:
     """Dovecot is down: nothing was moved."""
     log.error("a mail cannot be moved: %s", error)
-    answer = problems.answer(503)
+    answer = problem_json.answer(503)
     answer.headers["Retry-After"] = RETRY_SECONDS
     return answer

@@ -7,7 +7,7 @@ from flask_smorest import Api
 
 from usermgmt.api import aliases, audit, domains, mail, mailboxes, transfer
 from usermgmt.api.access import blueprint
-from usermgmt.api.problems import TYPE, ProblemsSchema
+from usermgmt.problem_json import TYPE, ProblemsSchema
 from usermgmt.web.sessions import csrf
 
 #: Importing them gives the blueprint its operations.

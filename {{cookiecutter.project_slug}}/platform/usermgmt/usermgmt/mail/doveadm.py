@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import ssl
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from typing import Any
-
-from usermgmt.settings import SettingsError, read_secret
 
 PORT = 8443
 #: Seconds for all of a call: a page waits for it, and Dovecot lets a wrong key wait for much longer.
@@ -29,18 +27,6 @@ class Doveadm:
     host: str
     key: str = field(repr=False)
     trusted: ssl.SSLContext = field(repr=False)
-
-    @classmethod
-    def from_environment(cls, env: Mapping[str, str]) -> Doveadm | None:
-        """What DOVEADM_HOST, _KEY_FILE and _CA_FILE say; None without a host. Raises SettingsError."""
-        host, ca_file = env.get("DOVEADM_HOST", ""), env.get("DOVEADM_CA_FILE", "")
-        if not host:
-            return None
-        try:
-            trusted = ssl.create_default_context(cafile=ca_file)
-        except OSError as error:
-            raise SettingsError(f"DOVEADM_CA_FILE={ca_file} is no file of certificates: {error}") from error
-        return cls(host, read_secret(env, "DOVEADM_KEY_FILE"), trusted)
 
     def kick(self, users: Iterable[str]) -> None:
         """End the sessions of these addresses; `*@example.org` are all of a domain. Raises Unreachable."""

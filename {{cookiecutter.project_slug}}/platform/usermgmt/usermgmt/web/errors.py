@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from usermgmt.api import problems
+from usermgmt import problem_json
 from usermgmt.problems import Conflict, Missing
 from usermgmt.web.sessions import identify
 
@@ -36,8 +36,8 @@ TEXTS = {
 
 def error_page(status: int) -> Response:
     """The page for a status; programs get a document of their own."""
-    if request.path.startswith(problems.PREFIX):
-        return timed(problems.answer(status))
+    if request.path.startswith(problem_json.PREFIX):
+        return timed(problem_json.answer(status))
     title, advice = TEXTS.get(status, TEXTS[500])
     if status < 500:
         # Whoever is logged in keeps the navigation also where no page is.
@@ -65,7 +65,7 @@ def on_http_error(error: HTTPException) -> Response | HTTPException:
     # What webargs says of the form of a request.
     messages = (getattr(error, "data", None) or {}).get("messages")
     if messages and status == 422:
-        return problems.answer(status, list(problems.of_form(messages)))
+        return problem_json.answer(status, list(problem_json.of_form(messages)))
     return error if status < 400 else error_page(status)
 
 

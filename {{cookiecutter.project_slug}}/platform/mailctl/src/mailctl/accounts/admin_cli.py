@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from mailctl.accounts.api import accounts, tell_password
-from mailctl.context import JsonOption, RepoOption, group
-from mailctl.where import LocalOption
+from mailctl.core.context import JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
 
 app = group("Administrators of the accounts: add an owner.")
 

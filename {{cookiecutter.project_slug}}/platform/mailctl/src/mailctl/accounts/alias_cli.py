@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from mailctl.accounts.api import Api, SearchOption, YesOption, accounts, agree, state
-from mailctl.context import Context, JsonOption, RepoOption, group
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
 
 app = group("Aliases: addresses that forward their mail; @domain is a catch-all.")
 SourceArgument = Annotated[
@@ -21,7 +21,7 @@ PATH = "/aliases"
 
 def find(api: Api, source: str, destination: str | None) -> list[dict[str, Any]]:
     """The rows of an alias, or the one with this destination. Raises Refused."""
-    from mailctl.errors import Problem, Refused
+    from mailctl.core.errors import Problem, Refused
 
     rows = api.all(PATH, q=source, exact="true")
     if destination:

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 import typer
 
-from mailctl.context import Context, RepoOption, command
+from mailctl.core.context import Context, RepoOption, command
 
 if TYPE_CHECKING:
-    from mailctl.runtime import Runtime
+    from mailctl.core.runtime import Runtime
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SearchOption = Annotated[str, typer.Option("--search", "-s", help="Only those with this text in them.")]
@@ -28,8 +28,8 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, text: str = "", **query: Any) -> Any:
         """The answer's body; `body` is sent as JSON, `text` as CSV. Raises Refused as usermgmt does."""
-        from mailctl.errors import Problem, Refused
-        from mailctl.runtime import as_json
+        from mailctl.core.errors import Problem, Refused
+        from mailctl.core.runtime import as_json
 
         words = ["usermgmt", "api", method, f"{path}?{urlencode(query)}" if query else path]
         words += ["--body-stdin"] if text or body is not None else []
@@ -56,7 +56,7 @@ class Api:
 
     def one(self, path: str, field: str, value: str, **query: Any) -> dict[str, Any]:
         """The row whose field has exactly this value. Raises Refused."""
-        from mailctl.errors import Problem, Refused
+        from mailctl.core.errors import Problem, Refused
 
         found = self.all(path, q=value, exact="true", **query)
         if found:
@@ -70,7 +70,7 @@ class Api:
 @contextmanager
 def accounts(local: bool, repo: RepoOption, as_json: bool) -> Iterator[tuple[Context, Api]]:
     """A command's body with the API of the server, or of the local trial."""
-    from mailctl.where import runtime
+    from mailctl.core.stack import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
         yield context, Api(server)
@@ -78,7 +78,7 @@ def accounts(local: bool, repo: RepoOption, as_json: bool) -> Iterator[tuple[Con
 
 def agree(context: Context, yes: bool, verb: str, what: str) -> None:
     """Ask first. Raises Misuse where nobody can be asked, Refused when the answer is no."""
-    from mailctl.errors import Misuse, Problem, Refused
+    from mailctl.core.errors import Misuse, Problem, Refused
 
     if yes:
         return

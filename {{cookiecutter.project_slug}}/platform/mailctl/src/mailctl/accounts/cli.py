@@ -15,8 +15,8 @@ from mailctl.accounts.api import (
     state,
     tell_password,
 )
-from mailctl.context import Context, JsonOption, RepoOption, group
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
 
 app = group("Users: their mailboxes, passwords and quotas.")
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's address.")]
@@ -236,7 +236,7 @@ def export_file(
 
 def read_csv(file: Path) -> str:
     """The file's text. Raises Refused."""
-    from mailctl.errors import Problem, Refused
+    from mailctl.core.errors import Problem, Refused
 
     try:
         return file.read_text("utf-8-sig")

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, state
-from mailctl.context import Context, JsonOption, RepoOption, group
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
 
 app = group("Domains: add, limit, enable, disable, delete.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The domain.")]

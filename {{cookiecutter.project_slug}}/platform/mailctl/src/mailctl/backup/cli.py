@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.where import LocalOption, hdd, stack
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.folders import hdd
+from mailctl.core.stack import LocalOption, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.take import Outcome
@@ -37,8 +38,8 @@ def backup(
     """Take a snapshot of mail, databases, settings, certificates and DKIM keys."""
     from mailctl.backup.lock import exclusive
     from mailctl.backup.take import take
-    from mailctl.bars import Bars
-    from mailctl.errors import Refused
+    from mailctl.core.errors import Refused
+    from mailctl.core.progress import Bars
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
@@ -96,7 +97,7 @@ def scan(
 ) -> None:
     """Look for viruses in the mail of a snapshot; exit 1 if one is found and not set aside."""
     from mailctl.backup.scan import newest_or, scan
-    from mailctl.bars import Bars
+    from mailctl.core.progress import Bars
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
@@ -118,7 +119,7 @@ def scan(
 
 def _failed(context: Context, reasons: list[str], document: dict[str, Any] | None = None) -> None:
     """Say loudly that there is no good snapshot: the state for metrics and status, a mail to the admin."""
-    from mailctl.notify import tell
+    from mailctl.core.notify import tell
 
     _record(context, False, {**(document or {}), "problems": reasons})
     text = "The backup failed. What is wrong:\n\n" + "\n\n".join(reasons)
@@ -126,7 +127,7 @@ def _failed(context: Context, reasons: list[str], document: dict[str, Any] | Non
 
 
 def _record(context: Context, ok: bool, document: dict[str, Any]) -> None:
-    from mailctl.outcomes import record
+    from mailctl.core.job_results import record
 
     try:
         record(context, "backup", ok, document)
@@ -138,7 +139,7 @@ def _show(context: Context, outcome: "Outcome") -> None:
     from rich import box
     from rich.table import Table
 
-    from mailctl.format import size
+    from mailctl.core.format import size
 
     out, components = context.out, outcome.snapshot.manifest.components
     if out.as_json:

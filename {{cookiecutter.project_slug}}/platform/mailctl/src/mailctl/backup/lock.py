@@ -2,9 +2,9 @@
 
 from contextlib import AbstractContextManager
 
-from mailctl import lock
-from mailctl.context import Context
-from mailctl.where import hdd
+from mailctl.core import lock
+from mailctl.core.context import Context
+from mailctl.core.folders import hdd
 
 NAME = ".mailctl-backup.lock"
 

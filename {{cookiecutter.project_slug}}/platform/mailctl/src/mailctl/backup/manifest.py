@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 FILE, MAIL_INDEX = "manifest.json", "mail.sha256"
 # mailctl is installed from the repository (pip --editable), so the schema lies where git put it.

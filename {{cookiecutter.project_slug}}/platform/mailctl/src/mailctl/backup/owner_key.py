@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl import crypt
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core import encryption
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class OwnerKey:
 
 def make(context: Context, out: Path | None, add: bool) -> OwnerKey:
     """Make a pair and add it to BACKUP_AGE_RECIPIENTS. Raises Refused: one is there, and no `add`."""
-    known = [word for word in re.split(r"[\s,]+", context.setting(crypt.SETTING)) if word]
+    known = [word for word in re.split(r"[\s,]+", context.setting(encryption.SETTING)) if word]
     if known and not add:
         wrong = "names a key already; another one would be one more that can read every backup"
         fix = "keep using it; if it is lost: make backup-key ARGS=--add, then remove the old one from .env"
-        raise Refused(Problem(crypt.SETTING, wrong, fix, value=", ".join(known)))
-    secret = crypt.new_identity().decode()
-    public = crypt.public(secret.splitlines()[-1])
+        raise Refused(Problem(encryption.SETTING, wrong, fix, value=", ".join(known)))
+    secret = encryption.new_identity().decode()
+    public = encryption.public(secret.splitlines()[-1])
     if out:
         _write_new(out.expanduser(), secret)
-    line = f"{crypt.SETTING}={','.join([*known, public])}"
+    line = f"{encryption.SETTING}={','.join([*known, public])}"
     _set_line(context.env_path, line)
     return OwnerKey(public, secret, line)
 
@@ -48,7 +48,7 @@ def _write_new(path: Path, text: str) -> None:
 def _set_line(env: Path, line: str) -> None:
     """Replace the setting's line in .env, or add it; the rest stays as it is. In one step, mode 0600."""
     text = env.read_text("utf-8")
-    pattern = re.compile(rf"^{crypt.SETTING}=.*$", re.MULTILINE)
+    pattern = re.compile(rf"^{encryption.SETTING}=.*$", re.MULTILINE)
     changed = pattern.sub(line, text) if pattern.search(text) else f"{text.rstrip()}\n{line}\n"
     beside = env.with_name(f"{env.name}.new")
     beside.unlink(missing_ok=True)

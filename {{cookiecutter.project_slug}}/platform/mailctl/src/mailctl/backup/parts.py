@@ -6,13 +6,13 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from mailctl import crypt
-from mailctl.containers import all_of, failed
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core import encryption
+from mailctl.core.containers import all_of, failed
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import secrets
 from mailctl.secret_files.store import opened
 from mailctl.secret_files.table import ENTRIES
-from mailctl.where import secrets
 
 DKIM_FOLDER = "/var/lib/rspamd/dkim"
 CERTIFICATES = (".key", ".crt")
@@ -79,7 +79,7 @@ def _git(context: Context, *words: str) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return not name.endswith(CERTIFICATES) and not name.startswith(".") and name != crypt.HOST_IDENTITY
+    return not name.endswith(CERTIFICATES) and not name.startswith(".") and name != encryption.HOST_IDENTITY
 
 
 def _secrets(context: Context, wanted: Callable[[str], bool]) -> bytes:
@@ -101,4 +101,4 @@ def _secrets(context: Context, wanted: Callable[[str], bool]) -> bytes:
 
 def _encrypt(content: bytes, path: Path, recipients: list[str]) -> None:
     with path.open("xb") as file:
-        crypt.encrypt(io.BytesIO(content), file, recipients)
+        encryption.encrypt(io.BytesIO(content), file, recipients)

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 from mailctl.backup.manifest import MAIL_INDEX, read_index
 from mailctl.backup.snapshot import Progress, Snapshot, latest, read
-from mailctl.containers import running
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.containers import running
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 # clamd listens in its container only for the filter's network: bash there is a pipe to it.
 PIPE = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3310; cat <&3 & cat >&3; wait")

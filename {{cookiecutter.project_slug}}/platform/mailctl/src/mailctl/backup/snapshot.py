@@ -10,7 +10,7 @@ from typing import Any
 
 from mailctl.backup import manifest
 from mailctl.backup.manifest import AGAIN, COMPONENTS, FILE, MAIL_INDEX, Manifest
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 KINDS = ("daily", "weekly")
 THREADS = 4

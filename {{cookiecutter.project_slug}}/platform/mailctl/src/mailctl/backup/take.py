@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from mailctl import __version__, containers, crypt, database
+from mailctl import __version__
 from mailctl.backup import manifest, parts, publish, retention
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.backup.snapshot import Snapshot, every, read
-from mailctl.bars import Bars
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
-from mailctl.format import size
-from mailctl.where import hdd
+from mailctl.core import containers, database, encryption
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import hdd
+from mailctl.core.format import size
+from mailctl.core.progress import Bars
 
 # What must stay free besides the new mail, in bytes, and what a new file takes beside its content.
 RESERVE, FILE_OVERHEAD = 64 << 20, 4096
@@ -69,7 +70,7 @@ def take(context: Context, weekly: bool, bars: Bars) -> Outcome:
     A component that fails is left out and named in the manifest; a good snapshot of the same day then stays.
     A weekly one keeps nothing of the snapshot before without comparing it with its checksum.
     """
-    root, recipients = hdd(context), crypt.recipients(context)
+    root, recipients = hdd(context), encryption.recipients(context)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a mailbox of a thousand folders
     publish.clear_leftovers(root)

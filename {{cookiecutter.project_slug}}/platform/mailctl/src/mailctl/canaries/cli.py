@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command
+from mailctl.core.context import JsonOption, RepoOption, command
 
 LimitOption = Annotated[float, typer.Option("--limit", help="Try each for so many seconds.", min=1)]
 

@@ -11,10 +11,10 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from mailctl.context import Context
-from mailctl.disks import folder_of
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Runtime, as_json
+from mailctl.core.context import Context
+from mailctl.core.disks import folder_of
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Runtime, as_json
 
 NAMES = ("mail", "virus", "login", "webmail", "admin")
 # For so long a canary is tried again, in seconds: nginx asks again for a service's address after ten.
@@ -49,11 +49,11 @@ def run(
 ) -> list[Canary]:
     """Try the named canaries, or all that this server has. What fails is part of the result, never raised."""
     if runtime is None:
-        from mailctl.engine import connected
-        from mailctl.runtime import ComposeRuntime
+        from mailctl.core.engine import connected
+        from mailctl.core.runtime import Runtime
 
         with connected() as engine:
-            return run(context, names, progress, ComposeRuntime(context, engine), limit)
+            return run(context, names, progress, Runtime(context, engine), limit)
     chosen = list(names or NAMES)
     try:
         services = runtime.running()

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Runtime, Service
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Runtime, Service
 
 # What a checker may do: read what is mounted, and say what it thinks of it.
 CONFINED = (
@@ -53,7 +53,7 @@ def check(runtime: Runtime, tree: Tree, services: Mapping[str, Service], names: 
 
 def _judge(runtime: Runtime, tree: Tree, one: Service, services: Mapping[str, Service]) -> Problem | None:
     row = checkers()[one.name]
-    code, said = runtime.try_out(tree.stage, one, row["script"], list(_options(tree, one, row, services)))
+    code, said = runtime.try_out(one, row["script"], list(_options(tree, one, row, services)))
     found = re.findall(f"(?m){row['complaint']}", said) if row.get("complaint") else []
     if not code and not found:
         return None
@@ -87,7 +87,7 @@ def check_mailctl(tree: Tree) -> None:
     done = _of_the_commit(tree, "-c", "import mailctl.cli; mailctl.cli.build()")
     if done and done.returncode:
         said = (done.stderr.strip().splitlines() or ["it does not start"])[-1][:300]
-        raise Refused(Problem("mailctl", said, "fix it in a new commit: make test"))
+        raise Refused(Problem("mailctl", said, "fix it in a new commit"))
 
 
 def make_secrets(tree: Tree) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
+from mailctl.core.context import Context, JsonOption, RepoOption, command
 
 if TYPE_CHECKING:
-    from mailctl.deploy.run import Host
+    from mailctl.deploy.host import Host
 
 RefOption = Annotated[str, typer.Option("--ref", help="The commit that shall run; default: HEAD.")]
 PullOption = Annotated[bool, typer.Option("--pull", help="Fetch the branch, and deploy its newest commit.")]
@@ -70,18 +70,18 @@ def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 def _host(context: Context) -> "Iterator[Host]":
     """All that a deployment works with, imported now: the files of mailctl are about to change."""
     from mailctl import canaries
+    from mailctl.core.engine import connected
+    from mailctl.core.runtime import Runtime
     from mailctl.deploy import checks
+    from mailctl.deploy.host import Host
     from mailctl.deploy.records import Records
-    from mailctl.deploy.run import Host
     from mailctl.deploy.schema import Schema
     from mailctl.deploy.tree import Tree
-    from mailctl.engine import connected
-    from mailctl.runtime import ComposeRuntime
 
     checks.checkers()
     store = Records.of(context)
     with connected() as engine:
-        runtime = ComposeRuntime(context, engine)
+        runtime = Runtime(context, engine)
         yield Host(
             context,
             runtime,
@@ -95,9 +95,9 @@ def _host(context: Context) -> "Iterator[Host]":
 @contextmanager
 def _alone(host: "Host", what: str) -> Iterator[None]:
     """No other deployment, and no backup or restore, which a recreated container would disturb."""
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.lock import exclusive, holder, turn
     from mailctl.deploy.run import backup_lock
-    from mailctl.errors import Problem, Refused
-    from mailctl.lock import exclusive, holder, turn
 
     with host.records.locked(what), ExitStack() as held:
         path, end = backup_lock(host), time.monotonic() + BACKUP_WAIT_SECONDS

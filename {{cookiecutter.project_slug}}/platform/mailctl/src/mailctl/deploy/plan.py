@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
+from mailctl.core.engine import ContainerState
+from mailctl.core.runtime import Runtime, Service
 from mailctl.deploy.records import Point
 from mailctl.deploy.tree import Tree, changed_at, digest
-from mailctl.engine import ContainerState
-from mailctl.runtime import Runtime, Service
 
 
 def contexts(services: Mapping[str, Service], tree: Tree, commit: str) -> dict[str, str]:

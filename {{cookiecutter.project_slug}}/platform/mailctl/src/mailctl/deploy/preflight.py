@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mailctl.ages import ages
-from mailctl.context import Context
-from mailctl.disks import folder_of, unmounted
-from mailctl.errors import Problem, Refused
-from mailctl.format import duration, size
-from mailctl.marks import FAILED, OK, WARNING, Line
-from mailctl.runtime import Runtime, Service
-
-if TYPE_CHECKING:
-    from mailctl.deploy.run import Host
+from mailctl.core.checklist import FAILED, OK, WARNING, Line
+from mailctl.core.context import Context
+from mailctl.core.disks import folder_of, unmounted
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.format import duration, size
+from mailctl.core.job_ages import ages
+from mailctl.core.runtime import Runtime, Service
+from mailctl.deploy.host import Host
 
 # What must be free on a disk, in bytes: room for images, a dump of the database, and mail meanwhile.
 ROOM = 1 << 30
@@ -35,19 +33,19 @@ class Facts:
     context: Context
     runtime: Runtime
     services: Mapping[str, Service]
-    host: "Host"
+    host: Host
 
 
 Check = Callable[[Facts], Iterator[Line]]
 
 
-def run(host: "Host", services: Mapping[str, Service]) -> list[Line]:
+def run(host: Host, services: Mapping[str, Service]) -> list[Line]:
     """Every line of the list."""
     facts = Facts(host.context, host.runtime, services, host)
     return [line for name, check in CHECKS.items() for line in _asked(name, check, facts)]
 
 
-def refuse(host: "Host", services: Mapping[str, Service]) -> None:
+def refuse(host: Host, services: Mapping[str, Service]) -> None:
     """Raises Refused with every line that failed; says those that are only warnings."""
     lines = run(host, services)
     for line in lines:
@@ -129,8 +127,8 @@ def _disks(facts: Facts) -> Iterator[Line]:
             yield Line(f"disk {name}", FAILED, f"{path} does not exist", "make setup")
             continue
         yield _room(f"disk {name}", path)
-    home = getattr(getattr(facts.runtime, "engine", None), "home", None)
-    if home and home.is_dir():
+    home = facts.runtime.engine.home
+    if home.is_dir():
         yield _room("disk of the engine", home)
 
 
@@ -240,7 +238,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def whole(host: "Host") -> list[Line]:
+def whole(host: Host) -> list[Line]:
     """The list for people, with what a deployment finds out by itself: syntax, edits by hand, the lock."""
     lines: list[Line] = []
     services: dict[str, Service] = {}

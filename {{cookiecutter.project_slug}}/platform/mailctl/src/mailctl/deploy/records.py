@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mailctl import lock
-from mailctl.context import Context
-from mailctl.disks import folder_of, unmounted
-from mailctl.errors import Problem, Refused
-from mailctl.where import private
+from mailctl.core import lock
+from mailctl.core.context import Context
+from mailctl.core.disks import folder_of, unmounted
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import private
 
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"

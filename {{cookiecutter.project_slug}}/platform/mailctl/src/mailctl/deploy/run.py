@@ -1,20 +1,16 @@
 """One deployment: prepared beside, then made live service by service, then tried; or taken back."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from mailctl.backup.lock import NAME as BACKUP_LOCK
 from mailctl.canaries import Canary
-from mailctl.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Broken, Service
 from mailctl.deploy import checks, plan, preflight, records
-from mailctl.deploy.records import Journal, Point, Records
+from mailctl.deploy.host import Host
+from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.schema import SERVICE as ACCOUNTS
-from mailctl.deploy.schema import Schema
-from mailctl.deploy.tree import Tree
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Broken, Runtime, Service
 
 # Where to look when a canary does not come back.
 BEHIND = {
@@ -25,32 +21,6 @@ BEHIND = {
     "admin": "usermgmt",
 }
 DATABASE = "mariadb"
-
-
-@dataclass
-class Host:
-    """What a deployment works with."""
-
-    context: Context
-    runtime: Runtime
-    tree: Tree
-    records: Records
-    schema: Schema
-    canaries: Callable[[], list[Canary]]
-    heard: bool = True
-
-    def say(self, text: str) -> None:
-        """Tell how far it is; that nobody listens any more, as after a cut connection, must not stop it."""
-        try:
-            if self.heard:
-                self.context.out.note(text)
-        except (OSError, SystemExit):
-            self.heard = False
-
-    @property
-    def repository(self) -> str:
-        """Below which name images are kept."""
-        return f"{self.context.project_name}-kept"
 
 
 def current(host: Host, services: dict[str, Service]) -> Point | None:
@@ -156,10 +126,10 @@ def _prepare_schema(host: Host, journal: Journal, services: dict[str, Service]) 
         return
     moves = False
     if ACCOUNTS in journal.planned:
-        head, known = host.schema.wanted(host.tree.stage, services[ACCOUNTS])
+        head, known = host.schema.wanted(services[ACCOUNTS])
         moves = head != now and now in known
         if moves:
-            host.schema.refuse_contraction(host.tree.stage, services[ACCOUNTS], now, head)
+            host.schema.refuse_contraction(services[ACCOUNTS], now, head)
     others = [name for name in (DATABASE, "roundcube") if journal.planned.get(name) == "another image"]
     if moves or others:
         host.say("copying the database")
@@ -230,7 +200,7 @@ def _migrate(host: Host, journal: Journal, services: dict[str, Service]) -> None
     now = host.schema.now()
     if now is None:
         return
-    head, known = host.schema.wanted(host.tree.repo, services[ACCOUNTS])
+    head, known = host.schema.wanted(services[ACCOUNTS])
     if head == now or now not in known:
         return
     if journal.dump is None:

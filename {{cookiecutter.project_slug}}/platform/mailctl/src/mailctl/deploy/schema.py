@@ -4,12 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
-from mailctl import database
-from mailctl.context import Context
-from mailctl.database import CLIENT, EMPTY
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Runtime, Service
-from mailctl.where import private, secrets
+from mailctl.core import database
+from mailctl.core.context import Context
+from mailctl.core.database import CLIENT, EMPTY
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import private, secrets
+from mailctl.core.runtime import Runtime, Service
 
 SERVICE, DATABASE = "usermgmt", "mailserver"
 OWNER = ("-e", "DB_USER=mailserver", "-e", "DB_PASSWORD_FILE=/run/owner")
@@ -33,9 +33,9 @@ class Schema:
         """The revision of the tables; None when the database does not run or has none."""
         return database.schema_revision(self.context)
 
-    def wanted(self, tree: Path, service: Service) -> tuple[str, set[str]]:
+    def wanted(self, service: Service) -> tuple[str, set[str]]:
         """The newest revision that an image knows, and all of them. Raises Refused: two are the newest."""
-        code, said = self.runtime.try_out(tree, service, "python -m alembic history 2>&1", CONFINED)
+        code, said = self.runtime.try_out(service, "python -m alembic history 2>&1", CONFINED)
         found = re.findall(r"^(\S+) -> (\S+?)( \(head\))?,", said, re.MULTILINE)
         heads = [revision for _, revision, head in found if head]
         if code or len(heads) != 1:
@@ -43,10 +43,10 @@ class Schema:
             raise Refused(Problem("migrations", wrong, "let each follow one other: alembic history"))
         return heads[0], {revision for _, revision, _ in found}
 
-    def refuse_contraction(self, tree: Path, service: Service, now: str, head: str) -> None:
+    def refuse_contraction(self, service: Service, now: str, head: str) -> None:
         """Raises Refused when the migration's SQL cannot be made, or takes away what the old code needs."""
         script = f"python -m alembic upgrade {now}:{head} --sql"
-        code, said = self.runtime.try_out(tree, service, script, CONFINED)
+        code, said = self.runtime.try_out(service, script, CONFINED)
         if code:
             wrong = f"{now} to {head} fails: {' '.join(said.split())[-300:]}"
             raise Refused(Problem("migration", wrong, "fix platform/usermgmt/migrations in a new commit"))

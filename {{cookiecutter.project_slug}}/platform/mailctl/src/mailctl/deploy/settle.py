@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mailctl.canaries import Canary
+from mailctl.core.errors import Refused
+from mailctl.core.runtime import Broken, Service
 from mailctl.deploy import plan, records
+from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
-from mailctl.deploy.run import CanaryLost, Host, forward, get_images, keep, name_images, result, tried
-from mailctl.errors import Refused
-from mailctl.runtime import Broken, Service
+from mailctl.deploy.run import CanaryLost, forward, get_images, keep, name_images, result, tried
 
 T = TypeVar("T")
 MAIL = "postfix"

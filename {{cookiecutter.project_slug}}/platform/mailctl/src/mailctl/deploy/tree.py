@@ -6,9 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
-from mailctl.runtime import Service
-from mailctl.where import private
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import private
+from mailctl.core.runtime import Service
 
 
 @dataclass(frozen=True)

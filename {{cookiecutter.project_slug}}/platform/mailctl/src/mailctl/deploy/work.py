@@ -3,15 +3,16 @@
 import time
 from typing import Any
 
-from mailctl import marks
-from mailctl.context import Context
+from mailctl.core import checklist
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.format import duration
 from mailctl.deploy import plan, preflight, records
+from mailctl.deploy.host import Host
 from mailctl.deploy.records import Records
-from mailctl.deploy.run import Host, prepare, result, unchanged
+from mailctl.deploy.run import prepare, result, unchanged
 from mailctl.deploy.settle import conclude, discard, points, settle
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Misuse, Problem, Refused
-from mailctl.format import duration
 
 # How long the timer leaves a refused commit alone, in seconds: what it lacked may be there then.
 REFUSED_SECONDS = 1800
@@ -177,7 +178,7 @@ def show_preflight(host: Host) -> bool:
     lines = preflight.whole(host)
     out = host.context.out
     if not out.as_json:
-        out.lines(marks.texts(lines, out.console.width))
+        out.lines(checklist.texts(lines, out.console.width))
     document = preflight.document(lines)
     out.document(document)
     return bool(document["ok"])

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from mailctl.core.errors import Problem, Refused
 from mailctl.edge.cloud import explained
 from mailctl.edge.plan import CONFLICT, Change, Plan
-from mailctl.errors import Problem, Refused
 
 AGAIN = "make edge-apply"
 

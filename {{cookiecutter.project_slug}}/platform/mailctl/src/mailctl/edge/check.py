@@ -6,15 +6,15 @@ from typing import Any
 
 from rich.text import Text
 
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
 from mailctl.edge import desired
 from mailctl.edge.desired import LOOKUP_LIMIT
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import Dkim, SecretFiles
 from mailctl.edge.published import ASK_AGAIN, UNASKED, Published, compare
 from mailctl.edge.testmail import Probe
-from mailctl.errors import Refused
-from mailctl.output import Output
 
 APPLY = "make edge-apply; a change may take minutes until every resolver sees it"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command, group
+from mailctl.core.context import Context, JsonOption, RepoOption, command, group
 
 SOMETHING_TO_DO = 2
 
@@ -136,7 +136,7 @@ def _arguments(plan_id: str, adopt: list[str] | None, prune: bool) -> str:
 
 def _agree(context: Context, found: str, wanted: str | None, yes: bool) -> None:
     """Go on only with the plan that was meant. Raises Misuse when nobody can be asked."""
-    from mailctl.errors import Misuse, Problem, Refused
+    from mailctl.core.errors import Misuse, Problem, Refused
 
     if wanted and wanted != found:
         wrong, fix = (

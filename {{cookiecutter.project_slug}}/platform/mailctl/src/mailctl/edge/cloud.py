@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
     from cloudflare import APIError, Cloudflare

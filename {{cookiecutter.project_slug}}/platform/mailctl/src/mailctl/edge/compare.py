@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
-from mailctl.context import Context
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.edge import access, cloud, desired, records, routing, rules, tunnel, worker
 from mailctl.edge.host import Dkim, Key, SecretFiles
 from mailctl.edge.plan import Change, Note, Plan, planned
 from mailctl.edge.session import Session
-from mailctl.errors import Problem, Refused
 
 
 def begin(context: Context, adopt: Iterable[str] = (), prune: bool = False) -> Session:

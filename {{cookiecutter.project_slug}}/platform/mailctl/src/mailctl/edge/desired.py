@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 FILE = "edge/edge.yml"
 SCHEMA = "platform/schemas/edge.schema.json"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command, group
+from mailctl.core.context import JsonOption, RepoOption, command, group
 
 HELP = """DKIM keys: which one signs, whether DNS has it, and a new one in place of it.
 

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from mailctl.accounts.api import accounts
-from mailctl.context import JsonOption, RepoOption
+from mailctl.core.context import JsonOption, RepoOption
+from mailctl.core.stack import LocalOption
 from mailctl.edge.dkim_cli import ResolverOption
-from mailctl.where import LocalOption
 
 
 def run(

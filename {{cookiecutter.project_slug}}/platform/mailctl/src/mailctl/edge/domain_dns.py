@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.output import Output
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import DKIM_TOOL, listed
 from mailctl.edge.published import ASK_AGAIN, DKIM, MISSING, OK, UNASKED, compare
-from mailctl.errors import Problem, Refused
-from mailctl.output import Output
 
 if TYPE_CHECKING:
     from mailctl.accounts.api import Api

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mailctl.compose import Compose
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.compose import Compose
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.secret_files.store import opened
 from mailctl.secret_files.table import PUBLIC_IN_FOLDER
 

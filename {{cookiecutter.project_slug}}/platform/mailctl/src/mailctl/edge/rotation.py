@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from mailctl.core.errors import Problem, Refused
 from mailctl.edge import records
 from mailctl.edge.cloud import DNS, explained
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import Dkim, Key
 from mailctl.edge.session import Session
-from mailctl.errors import Problem, Refused
 from mailctl.secret_files.store import opened
 
 STATE_FILE, STATE_MODE = "dkim_rotation.json", 0o600

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
+from mailctl.core.output import Output
 from mailctl.edge import plan as words
 from mailctl.edge.plan import Change, Note, Plan
-from mailctl.output import Output
 
 SIGNS = {words.CREATE: ("+", "green"), words.UPDATE: ("~", "yellow"), words.ADOPT: ("~", "magenta")}
 SIGNS |= {words.DELETE: ("-", "red")}

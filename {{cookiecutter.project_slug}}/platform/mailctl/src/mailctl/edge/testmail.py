@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from uuid import uuid4
 
-from mailctl.compose import Compose
-from mailctl.context import Context
+from mailctl.core.compose import Compose
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.edge.host import SecretFiles
-from mailctl.errors import Problem, Refused
 
 POLL_SECONDS = 1.0
 POST_TIMEOUT_SECONDS = 30.0

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mailctl.core.errors import Problem, Refused
 from mailctl.edge import plan
 from mailctl.edge.cloud import WORKERS, absent, explained
 from mailctl.edge.plan import Change, Note
 from mailctl.edge.session import Session
-from mailctl.errors import Problem, Refused
 
 KIND = "Worker"
 MODULE = "application/javascript+module"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command, group
+from mailctl.core.context import Context, JsonOption, RepoOption, command, group
 
 if TYPE_CHECKING:
     from mailctl.host.install import Change
@@ -112,8 +112,8 @@ def _document(dry_run: bool, todo: "list[Change]", timers: list[str]) -> dict[st
 
 def _place(context: Context) -> "Place":
     """Raises Refused: a disk's setting is missing, or its disk is not mounted."""
-    from mailctl.disks import folder_of, unmounted
-    from mailctl.errors import Refused
+    from mailctl.core.disks import folder_of, unmounted
+    from mailctl.core.errors import Refused
     from mailctl.host.units import Place
 
     disks = {name: folder_of(context, name) for name in ("HDD_PATH", "SSD_PATH")}

@@ -3,7 +3,7 @@
 import platform
 import subprocess
 
-from mailctl.context import Context
+from mailctl.core.context import Context
 
 LOG_LINES = 60
 # Properties of the unit that say what happened, in the order in which they are told.
@@ -14,7 +14,7 @@ CRITICAL = "<2>"
 
 def report(context: Context, unit: str) -> bool:
     """Mail the failure of `unit`; False when no mail could be sent, which the journal then says."""
-    from mailctl.notify import tell
+    from mailctl.core.notify import tell
 
     subject = f"{unit} failed on {platform.node()}"
     log = f"The end of its log:\n\n{_log(unit)}"

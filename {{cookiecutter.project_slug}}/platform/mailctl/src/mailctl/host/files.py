@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 from mailctl.host.units import Place
 
 ETC = Path("/etc")

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 from mailctl.host import files
 from mailctl.host.units import Place
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 from mailctl.host.files import Choices
 from mailctl.host.install import systemctl
 from mailctl.host.units import Place

@@ -3,8 +3,8 @@
 import re
 import subprocess
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.host import files, install, parts
 from mailctl.host.files import Choices
 from mailctl.host.parts import Host, Part

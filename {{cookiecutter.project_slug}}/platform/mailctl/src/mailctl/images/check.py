@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mailctl.engine import Engine, Unanswered
+from mailctl.core.engine import Engine, Unanswered
 from mailctl.images.pins import Pin
 
 

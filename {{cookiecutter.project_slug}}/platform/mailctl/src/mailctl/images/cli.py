@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command, group
+from mailctl.core.context import JsonOption, RepoOption, command, group
 
 app = group("The images that this repository is pinned to.")
 
@@ -19,7 +19,7 @@ def images() -> None:
 @app.command()
 def check(write: WriteOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Ask each registry what the pinned tag means today. Exit code 1: a registry did not say."""
-    from mailctl.engine import connected
+    from mailctl.core.engine import connected
     from mailctl.images import pins
     from mailctl.images.check import ask
     from mailctl.images.show import show

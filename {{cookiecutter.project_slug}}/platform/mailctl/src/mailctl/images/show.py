@@ -1,7 +1,7 @@
 """What people read of `mailctl images check`."""
 
+from mailctl.core.output import Output
 from mailctl.images.check import Answer
-from mailctl.output import Output
 
 
 def show(out: Output, answers: list[Answer], written: bool) -> None:

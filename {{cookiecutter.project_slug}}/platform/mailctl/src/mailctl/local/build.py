@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailctl.compose import Compose, failure
-from mailctl.errors import Refused
+from mailctl.core.compose import Compose, failure
+from mailctl.core.errors import Refused
 from mailctl.local.progress import Progress
 
 # "#7 [usermgmt builder 2/3] RUN pip install": vertex, service, stage and step, command

@@ -11,7 +11,7 @@ from email.utils import format_datetime, localtime
 from pathlib import Path
 from uuid import uuid4
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 from mailctl.local.info import Info
 
 SENDER = "somebody@sender.example"

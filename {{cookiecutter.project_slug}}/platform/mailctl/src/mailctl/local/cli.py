@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command, group
+from mailctl.core.context import JsonOption, RepoOption, command, group
 
 app = group("Try the whole stack on this machine, without any account.")
 
@@ -27,12 +27,12 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start the whole stack locally, without any account, and print how to log in."""
+    from mailctl.local.env import prepared
     from mailctl.local.info import read_info, show_info
-    from mailctl.local.stack import LocalStack
     from mailctl.local.up import bring_up
 
     with command(repo, as_json) as context:
-        stack = LocalStack.of(context, override or ())
+        stack = prepared(context, override or ())
         bring_up(context, stack, wait)
         info = read_info(stack)
         show_info(context.out, info)
@@ -48,10 +48,10 @@ def down(
 ) -> None:
     """Stop and remove the local stack; its state stays unless --volumes is given."""
     from mailctl.local.down import confirm, forget
-    from mailctl.local.stack import LocalStack
+    from mailctl.local.env import prepared
 
     with command(repo, as_json) as context:
-        stack = LocalStack.of(context)
+        stack = prepared(context)
         if volumes and not yes:
             confirm(context, stack)
         stack.compose.run("down", "--remove-orphans", *(["--volumes"] if volumes else []))
@@ -68,11 +68,11 @@ def down(
 @app.command()
 def info(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Print the addresses and passwords of the local stack."""
+    from mailctl.local.env import prepared
     from mailctl.local.info import read_info, show_info
-    from mailctl.local.stack import LocalStack
 
     with command(repo, as_json) as context:
-        found = read_info(LocalStack.of(context))
+        found = read_info(prepared(context))
         show_info(context.out, found)
         context.finish({"ok": True, **asdict(found)})
 
@@ -87,11 +87,11 @@ def check(
 ) -> None:
     """Post a mail to the started local stack, read it over IMAP, and see a virus refused."""
     from mailctl.local.check import Mailbox, checks
+    from mailctl.local.env import prepared
     from mailctl.local.info import read_info
-    from mailctl.local.stack import LocalStack
 
     with command(repo, as_json) as context:
-        stack = LocalStack.of(context)
+        stack = prepared(context)
         antivirus = "clamav" in stack.compose.config()["services"]
         steps = []
         for step in checks(Mailbox(read_info(stack), wait), antivirus, fill, expect):

@@ -5,10 +5,10 @@ import sys
 
 import typer
 
-from mailctl.context import Context
-from mailctl.engine import connected
-from mailctl.errors import Problem, Refused
-from mailctl.local.stack import LocalStack
+from mailctl.core.context import Context
+from mailctl.core.engine import connected
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.local_stack import LocalStack
 
 
 def confirm(context: Context, stack: LocalStack) -> None:

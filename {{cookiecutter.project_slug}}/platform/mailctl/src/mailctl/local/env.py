@@ -1,10 +1,19 @@
 """The local stack's own `.env`: what `.env.example` says, without anything secret."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mailctl.env_file import read_env_file, write_private
+from mailctl.core.context import Context
+from mailctl.core.env_file import read_env_file, write_private
+from mailctl.core.local_stack import LocalStack, fixed
 from mailctl.secret_files.table import VARIABLES
+
+
+def prepared(context: Context, overrides: Sequence[Path] = ()) -> LocalStack:
+    """The local stack of the repository, its `.env` made if needed. Raises Refused and Misuse."""
+    home = context.repo / ".local"
+    prepare_env(context.repo / ".env.example", home / ".env", leave_out=fixed(home))
+    return LocalStack.of(context, overrides)
 
 
 def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> None:

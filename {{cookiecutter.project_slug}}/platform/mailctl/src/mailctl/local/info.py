@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.local_stack import LocalStack
+from mailctl.core.output import Output
 from mailctl.local.seed import load, seed_path
-from mailctl.local.stack import LocalStack
-from mailctl.output import Output
 
 HOST = "127.0.0.1"
 # Another name is another origin with cookies of its own; nginx tells the two sites apart by it.

@@ -1,39 +1,11 @@
-"""The ports of the local stack: where they come from, and whether they are free."""
+"""Whether the ports of the local stack are free."""
 
 import errno
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
-
-DEFAULTS: dict[str, int] = {
-    "LOCAL_WEB_PORT": 8080,
-    "LOCAL_SINK_PORT": 8025,
-    "LOCAL_IMAPS_PORT": 1993,
-    "LOCAL_SUBMISSION_PORT": 1587,
-    "LOCAL_SUBMISSIONS_PORT": 1465,
-    "LOCAL_API_PORT": 8000,
-}
-
-
-def read_ports(context: Context) -> dict[str, int]:
-    """The port of each LOCAL_*_PORT variable. Raises Refused for what is no port and for one used twice."""
-    ports: dict[str, int] = {}
-    problems: list[Problem] = []
-    for name, default in DEFAULTS.items():
-        text = context.setting(name, str(default))
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-            problems.append(Problem(name, "is not a port", "use a number from 1 to 65535", value=text))
-            continue
-        twin = next((other for other, port in ports.items() if port == int(text)), None)
-        if twin:
-            problems.append(Problem(name, f"is the same port as {twin}", "give each its own", value=text))
-        ports[name] = int(text)
-    if problems:
-        raise Refused(*problems)
-    return ports
+from mailctl.core.errors import Problem, Refused
 
 
 def published(config: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from mailctl.local.stack import LocalStack
+from mailctl.core.local_stack import LocalStack
 from mailctl.secret_files.certificates import covered_names, new_key, parse, service_certificate
 from mailctl.secret_files.initialise import Report, initialise
 from mailctl.secret_files.store import opened

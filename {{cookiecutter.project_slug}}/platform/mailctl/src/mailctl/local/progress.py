@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mailctl.output import Output
+from mailctl.core.output import Output
 
 
 class Progress:

@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mailctl.env_file import write_private
-from mailctl.errors import Problem, Refused
-from mailctl.local.stack import LocalStack
+from mailctl.core.env_file import write_private
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.local_stack import LocalStack
 from mailctl.secret_files.rules import readable
 
 FIRST_MAILBOX = "me"

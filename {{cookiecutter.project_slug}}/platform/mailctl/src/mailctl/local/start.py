@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from subprocess import Popen
 from typing import Any
 
-from mailctl.compose import Compose, failure
-from mailctl.engine import Engine
-from mailctl.errors import Problem, Refused
+from mailctl.core.compose import Compose, failure
+from mailctl.core.engine import Engine
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.local_stack import LocalStack
+from mailctl.core.stack_state import ServiceState, services
 from mailctl.local.progress import Progress
-from mailctl.local.stack import LocalStack
-from mailctl.state import ServiceState, services
 
 POLL_SECONDS = 1.0
 # The engine doubles its pause after each restart: eight are half a minute of failing, and no accident.
@@ -111,7 +111,7 @@ def _table(startup: Startup, width: int) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    from mailctl.service_table import service_table
+    from mailctl.core.service_table import service_table
 
     if not startup.states:
         return Text("")

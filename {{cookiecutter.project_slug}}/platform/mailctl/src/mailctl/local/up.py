@@ -1,14 +1,14 @@
 """`mailctl local up`, step by step: folders, secrets, images, the start, the first mailbox."""
 
-from mailctl.compose import start_order
-from mailctl.context import Context
-from mailctl.engine import connected
+from mailctl.core.compose import start_order
+from mailctl.core.context import Context
+from mailctl.core.engine import connected
+from mailctl.core.local_stack import LocalStack
 from mailctl.local import prepare
 from mailctl.local.build import build
 from mailctl.local.ports import published, refuse_busy
 from mailctl.local.progress import Progress
 from mailctl.local.seed import seed
-from mailctl.local.stack import LocalStack
 from mailctl.local.start import pull_missing, start
 
 STEPS = 7

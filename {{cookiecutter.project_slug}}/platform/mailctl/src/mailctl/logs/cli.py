@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.loglines import LogLine
-    from mailctl.runtime import ComposeRuntime
+    from mailctl.core.log_lines import LogLine
+    from mailctl.core.runtime import Runtime
 
 
 def logs(
@@ -26,9 +26,9 @@ def logs(
     as_json: JsonOption = False,
 ) -> None:
     """Show what the services said, in one order; with --follow, --json is one document a line."""
-    from mailctl.errors import Misuse, Problem
-    from mailctl.format import moment
-    from mailctl.where import runtime
+    from mailctl.core.errors import Misuse, Problem
+    from mailctl.core.format import moment
+    from mailctl.core.stack import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
         begin = moment("--since", since) if since else 0.0
@@ -46,13 +46,13 @@ def logs(
         context.finish({"ok": True, "lines": [_document(line) for line in found]})
 
 
-def _follow(context: Context, server: "ComposeRuntime", names: list[str], tail: int) -> None:
+def _follow(context: Context, server: "Runtime", names: list[str], tail: int) -> None:
     """Until all of the containers have ended, or somebody presses Ctrl-C."""
     import queue
     import threading
     from contextlib import suppress
 
-    from mailctl.loglines import follow
+    from mailctl.core.log_lines import follow
 
     came: queue.SimpleQueue[LogLine | str] = queue.SimpleQueue()
 
@@ -81,7 +81,7 @@ def _follow(context: Context, server: "ComposeRuntime", names: list[str], tail: 
 def _show(context: Context, line: "LogLine", names: list[str]) -> None:
     from rich.text import Text
 
-    from mailctl.format import clock, service_style
+    from mailctl.core.format import clock, service_style
 
     if context.out.as_json:
         return

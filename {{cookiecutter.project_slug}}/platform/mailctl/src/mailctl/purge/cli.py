@@ -1,7 +1,8 @@
 """`mailctl purge`, every night. The work is imported when the command runs."""
 
-from mailctl.context import JsonOption, RepoOption, command
-from mailctl.where import LocalOption, hdd, stack
+from mailctl.core.context import JsonOption, RepoOption, command
+from mailctl.core.folders import hdd
+from mailctl.core.stack import LocalOption, stack
 
 
 def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:

@@ -5,9 +5,9 @@ import os
 import shutil
 from pathlib import Path
 
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 
 def due(context: Context, root: Path) -> list[str]:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command, group
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, command, group
+from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.runtime import Runtime
-    from mailctl.waiting import Waiting
+    from mailctl.core.mail_queue import Waiting
+    from mailctl.core.runtime import Runtime
 
 app = group("The mail queue: list it, try mail again, hold, release or delete one.", no_args_is_help=False)
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the list shows it.")]
@@ -36,9 +36,9 @@ def bare(
 @app.command("list")
 def show(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """List what waits, the oldest first, with the reason of each delay."""
+    from mailctl.core.mail_queue import waiting
+    from mailctl.core.stack import runtime
     from mailctl.queue.show import show_queue
-    from mailctl.waiting import waiting
-    from mailctl.where import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
         found = waiting(server)
@@ -51,8 +51,8 @@ def one(
     id: IdArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
 ) -> None:
     """Show one mail that waits: its envelope, its header, and why it waits."""
+    from mailctl.core.stack import runtime
     from mailctl.queue.show import show_mail
-    from mailctl.where import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
         mail = _find(server, id)
@@ -64,8 +64,8 @@ def one(
 @app.command()
 def flush(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Try everything that waits, now."""
-    from mailctl.waiting import HELD, waiting
-    from mailctl.where import runtime
+    from mailctl.core.mail_queue import HELD, waiting
+    from mailctl.core.stack import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
         tried = [mail for mail in waiting(server) if mail.queue != HELD]
@@ -121,7 +121,7 @@ def delete(
 
 
 def _act(verb: str, id: str, yes: bool, local: bool, repo: RepoOption, as_json: bool) -> None:
-    from mailctl.where import runtime
+    from mailctl.core.stack import runtime
 
     words, done = VERBS[verb]
     with command(repo, as_json) as context, runtime(context, local) as server:
@@ -137,8 +137,8 @@ def _act(verb: str, id: str, yes: bool, local: bool, repo: RepoOption, as_json: 
 
 def _find(server: "Runtime", id: str) -> "Waiting":
     """The mail with exactly this id: Postfix would take ALL as well. Raises Refused when it does not wait."""
-    from mailctl.errors import Problem, Refused
-    from mailctl.waiting import waiting
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.mail_queue import waiting
 
     mail = next((mail for mail in waiting(server) if mail.id == id), None)
     if mail is None:
@@ -149,7 +149,7 @@ def _find(server: "Runtime", id: str) -> "Waiting":
 
 def _agree(context: Context, verb: str, mail: "Waiting") -> None:
     """Raises Misuse where nobody can be asked, Refused when the answer is no."""
-    from mailctl.errors import Misuse, Problem, Refused
+    from mailctl.core.errors import Misuse, Problem, Refused
 
     if context.out.as_json or not sys.stdin.isatty():
         raise Misuse(

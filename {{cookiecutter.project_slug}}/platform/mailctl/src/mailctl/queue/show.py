@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from mailctl.format import duration, plain, size, wrapped
-from mailctl.output import Output
-from mailctl.waiting import DEFERRED, HELD, LATE_SECONDS, Waiting
+from mailctl.core.format import duration, plain, size, wrapped
+from mailctl.core.mail_queue import DEFERRED, HELD, LATE_SECONDS, Waiting
+from mailctl.core.output import Output
 
 SHOWN = 50
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command, group
-from mailctl.where import LocalOption, stack
+from mailctl.core.context import Context, JsonOption, RepoOption, command, group
+from mailctl.core.stack import LocalOption, stack
 
 app = group("The secret files that containers read.")
 
@@ -82,7 +82,7 @@ def _new_value(context: Context, file: typer.FileText | None) -> str:
     """From the file, or typed without an echo. Raises Misuse where nobody can be asked."""
     import sys
 
-    from mailctl.errors import Misuse, Problem
+    from mailctl.core.errors import Misuse, Problem
 
     if file is not None:
         return file.read()

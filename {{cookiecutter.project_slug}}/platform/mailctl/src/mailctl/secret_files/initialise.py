@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailctl.context import Context
-from mailctl.env_file import open_to_others
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.env_file import open_to_others
+from mailctl.core.errors import Problem, Refused
 from mailctl.secret_files.inputs import Given, read_given
 from mailctl.secret_files.rules import PASSWORD
 from mailctl.secret_files.store import Store, opened

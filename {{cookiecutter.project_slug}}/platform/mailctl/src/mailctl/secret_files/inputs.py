@@ -4,9 +4,9 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from mailctl.context import Context
-from mailctl.env_file import EnvFile
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.env_file import EnvFile
+from mailctl.core.errors import Problem, Refused
 from mailctl.secret_files.rules import is_chosen
 from mailctl.secret_files.table import SOURCES, Source
 

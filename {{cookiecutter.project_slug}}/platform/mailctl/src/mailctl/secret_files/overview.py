@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mailctl.context import Context
+from mailctl.core.context import Context
 
 if TYPE_CHECKING:
     from mailctl.secret_files.inspect import Finding, Inspection

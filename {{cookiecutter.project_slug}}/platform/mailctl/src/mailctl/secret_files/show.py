@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mailctl.context import Context
+from mailctl.core.context import Context
 
 if TYPE_CHECKING:
     from mailctl.secret_files.initialise import Report

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 FOLDER_MODE = 0o700
 LOCK_NAME = ".lock"

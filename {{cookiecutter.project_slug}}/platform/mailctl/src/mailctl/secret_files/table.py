@@ -87,7 +87,7 @@ def _new_key() -> bytes:
 
 
 def _age_identity() -> bytes:
-    from mailctl.crypt import new_identity
+    from mailctl.core.encryption import new_identity
 
     return new_identity()
 

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.disks import folder_of, unmounted
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.disks import folder_of, unmounted
+from mailctl.core.errors import Problem, Refused
 
 # Folders that compose binds volumes to and backups are written to, by the setting they lie below.
 FOLDERS = {"SSD_PATH": ("mariadb",), "HDD_PATH": ("mailboxes", "daily", "weekly")}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.where import LocalOption
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.runtime import ComposeRuntime
+    from mailctl.core.runtime import Runtime
 
 SECONDS = 5.0
 
@@ -24,8 +24,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show how everything is, and what to do; exit 1 if something is wrong."""
-    from mailctl.errors import Misuse, Problem
-    from mailctl.where import runtime, stack
+    from mailctl.core.errors import Misuse, Problem
+    from mailctl.core.stack import runtime, stack
 
     with command(repo, as_json) as outer:
         if seconds and not watch:
@@ -40,7 +40,7 @@ def status(
                 _once(context, server, local)
 
 
-def _once(context: Context, server: "ComposeRuntime", local: bool) -> None:
+def _once(context: Context, server: "Runtime", local: bool) -> None:
     from mailctl.status.report import report
     from mailctl.status.show import renderables
 
@@ -50,7 +50,7 @@ def _once(context: Context, server: "ComposeRuntime", local: bool) -> None:
     context.finish(found.as_dict())
 
 
-def _watch(context: Context, server: "ComposeRuntime", local: bool, seconds: float) -> None:
+def _watch(context: Context, server: "Runtime", local: bool, seconds: float) -> None:
     """Draw it over and over, on a terminal in one place, until Ctrl-C; what fails meanwhile is shown."""
     from rich.console import Group
     from rich.live import Live
@@ -67,11 +67,11 @@ def _watch(context: Context, server: "ComposeRuntime", local: bool, seconds: flo
             time.sleep(seconds)
 
 
-def _drawn(context: Context, server: "ComposeRuntime", local: bool) -> list[Any]:
+def _drawn(context: Context, server: "Runtime", local: bool) -> list[Any]:
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
-    from mailctl.errors import Refused
+    from mailctl.core.errors import Refused
     from mailctl.status.report import report
     from mailctl.status.show import renderables
 

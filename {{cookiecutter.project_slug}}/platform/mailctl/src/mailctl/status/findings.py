@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterable
 
 from mailctl import __version__
-from mailctl.ages import Age
-from mailctl.format import duration, size
-from mailctl.marks import FAILED, OK, WARNING, Line
+from mailctl.core.checklist import FAILED, OK, WARNING, Line
+from mailctl.core.format import duration, size
+from mailctl.core.job_ages import Age
+from mailctl.core.mail_queue import DEFERRED, HELD, LATE_SECONDS, ON_ITS_WAY_SECONDS, Waiting
+from mailctl.core.stack_state import Disk
 from mailctl.secret_files.certificates import RENEW_DAYS
 from mailctl.secret_files.inspect import Finding
-from mailctl.state import Disk
 from mailctl.status.git import Position
-from mailctl.waiting import DEFERRED, HELD, LATE_SECONDS, ON_ITS_WAY_SECONDS, Waiting
 
 DISK_WARNING_PERCENT, DISK_FAILED_PERCENT = 85, 97
 NAMED = 5

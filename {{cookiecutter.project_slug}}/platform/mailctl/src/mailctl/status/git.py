@@ -4,14 +4,14 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mailctl.compose import Compose
-from mailctl.context import Context
+from mailctl.core.compose import Compose
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.folders import secrets
+from mailctl.core.runtime import Runtime, Service
 from mailctl.deploy import plan
 from mailctl.deploy.records import Records
 from mailctl.deploy.tree import Tree
-from mailctl.errors import Refused
-from mailctl.runtime import ComposeRuntime, Service
-from mailctl.where import secrets
 
 # Deploy's reasons to recreate a service that mean another thing runs than is described here.
 REASONS = {
@@ -55,7 +55,7 @@ def position(context: Context) -> Position:
     return Position(head, tree.subject(head), deployed, at, upstream, tree.behind(upstream), edited)
 
 
-def drift(context: Context, runtime: ComposeRuntime, services: dict[str, Service]) -> dict[str, str]:
+def drift(context: Context, runtime: Runtime, services: dict[str, Service]) -> dict[str, str]:
     """Each service that is not what this folder describes, and why; what does not run at all is no drift."""
     folder, tree = secrets(context), tree_of(context)
     # Git does not have the secrets: a rotation, which has the service reload, is no drift.
@@ -73,7 +73,7 @@ def drift(context: Context, runtime: ComposeRuntime, services: dict[str, Service
     return differing | {name: "is in no compose file" for name in plan.orphans(runtime.running(), services)}
 
 
-def _without_order(context: Context, runtime: ComposeRuntime) -> dict[str, str]:
+def _without_order(context: Context, runtime: Runtime) -> dict[str, str]:
     """`docker compose up --no-deps`, which the runbooks use, counts the settings without depends_on."""
     config = runtime.compose(context.repo).config()
     for service in config["services"].values():

@@ -6,17 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mailctl import __version__, maillog
-from mailctl.ages import Age, ages
-from mailctl.context import Context
-from mailctl.errors import Refused
-from mailctl.marks import FAILED, Line
-from mailctl.runtime import ComposeRuntime
+from mailctl import __version__
+from mailctl.core import mail_log
+from mailctl.core.checklist import FAILED, Line
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.job_ages import Age, ages
+from mailctl.core.mail_queue import Waiting, waiting
+from mailctl.core.runtime import Runtime
+from mailctl.core.stack_state import Disk, ServiceState, arranged, disk, measured, services
 from mailctl.secret_files.inspect import Finding, inspect
-from mailctl.state import Disk, ServiceState, arranged, disk, measured, services
 from mailctl.status import findings
 from mailctl.status.git import Position, drift, position
-from mailctl.waiting import Waiting, waiting
 
 # Of Postfix's log so many lines are looked through for the last mails.
 LOG_LINES = 3000
@@ -64,7 +65,7 @@ class Report:
         }
 
 
-def report(context: Context, runtime: ComposeRuntime, local: bool) -> Report:
+def report(context: Context, runtime: Runtime, local: bool) -> Report:
     """Raises Refused when the engine or compose does not answer; all else that fails becomes a line."""
     project, engine = context.project_name, runtime.engine
     with ThreadPoolExecutor() as pool:
@@ -94,19 +95,19 @@ def report(context: Context, runtime: ComposeRuntime, local: bool) -> Report:
     return Report(project, states, where.result(), differing.result(), *got, lines)
 
 
-def _waiting(runtime: ComposeRuntime) -> list[Waiting] | None:
+def _waiting(runtime: Runtime) -> list[Waiting] | None:
     try:
         return waiting(runtime)
     except (Refused, OSError):
         return None
 
 
-def _mails(runtime: ComposeRuntime) -> dict[str, float | None]:
+def _mails(runtime: Runtime) -> dict[str, float | None]:
     """When the last mail arrived in a mailbox, and when the relay took the last one."""
     times: dict[str, float | None] = {"arrived": None, "sent": None}
-    words = {maillog.DELIVERED: "arrived", maillog.SENT: "sent"}
+    words = {mail_log.DELIVERED: "arrived", mail_log.SENT: "sent"}
     for line in runtime.lines(["postfix"], tail=LOG_LINES):
-        for step in maillog.steps(line):
+        for step in mail_log.steps(line):
             if step.decided in words:
                 times[words[step.decided]] = line.at.timestamp()
     return times

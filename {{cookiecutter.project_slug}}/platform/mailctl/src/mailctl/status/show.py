@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from mailctl import marks
-from mailctl.service_table import FULL_WIDTH, USUAL_WIDTH, port_table, service_table
+from mailctl.core import checklist
+from mailctl.core.service_table import FULL_WIDTH, USUAL_WIDTH, port_table, service_table
 from mailctl.status.report import Report
 
 
@@ -16,9 +16,9 @@ def renderables(found: Report, width: int, local: bool) -> list[Any]:
     published = any(state.container and state.container.ports for state in found.states)
     if published and USUAL_WIDTH <= width < FULL_WIDTH:
         parts += ["", port_table(found.states)]
-    parts += ["", *marks.texts(found.lines, width), ""]
+    parts += ["", *checklist.texts(found.lines, width), ""]
     bad = [state.service for state in found.states if not state.ok]
-    failed = [line.name for line in found.lines if line.mark == marks.FAILED]
+    failed = [line.name for line in found.lines if line.mark == checklist.FAILED]
     total = len(found.states)
     if bad:
         parts.append(Text(f"{found.project}: {len(bad)} of {total} services are not healthy.", "bold red"))

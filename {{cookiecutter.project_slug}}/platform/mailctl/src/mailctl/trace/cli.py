@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command
-from mailctl.where import LocalOption
+from mailctl.core.context import JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
-    from mailctl.maillog import Step
-    from mailctl.runtime import Runtime
+    from mailctl.core.mail_log import Step
+    from mailctl.core.runtime import Runtime
     from mailctl.trace.ways import Way
 
 # The memory of mailserver-api, which outlives its log: what became of the mails with these queue ids.
@@ -30,15 +30,15 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Show the whole way of one mail, with what was decided at each step; of an address, its last mails."""
-    from mailctl import maillog
-    from mailctl.format import moment
+    from mailctl.core import mail_log
+    from mailctl.core.format import moment
+    from mailctl.core.stack import runtime
     from mailctl.trace.show import show_list, show_way
     from mailctl.trace.ways import Ways
-    from mailctl.where import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
-        lines = server.lines(maillog.SERVICES, moment("--since", since))
-        kind, found = Ways(map(maillog.steps, lines)).find(name)
+        lines = server.lines(mail_log.SERVICES, moment("--since", since))
+        kind, found = Ways(map(mail_log.steps, lines)).find(name)
         if not found:
             raise _unknown(name, {line.service: line.at.astimezone() for line in reversed(lines)})
         if kind == "address":
@@ -58,8 +58,8 @@ def _remembered(server: "Runtime", way: "Way") -> "Way":
     """The way, with what mailserver-api remembers where its log is gone, as after a deployment."""
     from dataclasses import replace
 
-    from mailctl.errors import Refused
-    from mailctl.maillog import RECEIVED
+    from mailctl.core.errors import Refused
+    from mailctl.core.mail_log import RECEIVED
 
     told = any(step.service == "mailserver-api" for step in way.steps)
     came = [step.text for step in way.steps if step.decided == RECEIVED]
@@ -75,8 +75,8 @@ def _remembered(server: "Runtime", way: "Way") -> "Way":
 def _journal(server: "Runtime", queue_id: str) -> "list[Step]":
     from datetime import UTC, datetime
 
-    from mailctl.maillog import ACCEPTED, REFUSED, Step
-    from mailctl.runtime import as_json
+    from mailctl.core.mail_log import ACCEPTED, REFUSED, Step
+    from mailctl.core.runtime import as_json
 
     rows = as_json(server.inside("mailserver-api", ["python", "-c", _JOURNAL, queue_id]))
     return [
@@ -93,7 +93,7 @@ def _journal(server: "Runtime", queue_id: str) -> "list[Step]":
 
 def _unknown(name: str, begins: "dict[str, object]") -> Exception:
     """How far the logs reach: those of a container go when it is recreated."""
-    from mailctl.errors import Problem, Refused
+    from mailctl.core.errors import Problem, Refused
 
     reach = ", ".join(f"{service} from {str(at)[:16]}" for service, at in sorted(begins.items()))
     fix = "look further back with --since; write the id or address whole; make queue lists what waits"

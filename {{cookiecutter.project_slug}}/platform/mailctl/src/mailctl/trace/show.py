@@ -1,21 +1,21 @@
 """Ways of mails for people."""
 
-from mailctl import maillog
-from mailctl.format import clock, plain, service_style, wrapped
-from mailctl.output import Output
+from mailctl.core import mail_log
+from mailctl.core.format import clock, plain, service_style, wrapped
+from mailctl.core.output import Output
 from mailctl.trace.ways import Way
 
 STYLES = {
-    maillog.DELIVERED: "green",
-    maillog.SENT: "green",
-    maillog.DEFERRED: "yellow",
-    maillog.HELD: "yellow",
-    maillog.REFUSED: "red",
-    maillog.BOUNCED: "red",
+    mail_log.DELIVERED: "green",
+    mail_log.SENT: "green",
+    mail_log.DEFERRED: "yellow",
+    mail_log.HELD: "yellow",
+    mail_log.REFUSED: "red",
+    mail_log.BOUNCED: "red",
 }
 NEXT = {
-    maillog.DEFERRED: ".venv/bin/mailctl queue retry {id}, once its reason is gone",
-    maillog.HELD: ".venv/bin/mailctl queue release {id}",
+    mail_log.DEFERRED: ".venv/bin/mailctl queue retry {id}, once its reason is gone",
+    mail_log.HELD: ".venv/bin/mailctl queue release {id}",
 }
 
 
@@ -30,7 +30,7 @@ def show_way(out: Output, way: Way) -> None:
         out.lines([Text.assemble((f"{label:14}", "bold"), plain(text))])
     out.lines([Text.assemble((f"{'result':14}", "bold"), (way.result, _style(way.result))), Text()])
     for step in way.steps:
-        if step.decided == maillog.LINK:
+        if step.decided == mail_log.LINK:
             continue
         front = Text.assemble(clock(step.at), " ", (f"{step.service:15}", service_style(step.service)))
         style = STYLES.get(step.decided, "")

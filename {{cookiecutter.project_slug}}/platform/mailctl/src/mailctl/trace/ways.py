@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mailctl import maillog
-from mailctl.maillog import Step
+from mailctl.core import mail_log
+from mailctl.core.mail_log import Step
 
 # What is said of a mail in the end; the later one counts.
 ENDS = (
-    maillog.DELIVERED,
-    maillog.SENT,
-    maillog.DEFERRED,
-    maillog.REFUSED,
-    maillog.BOUNCED,
-    maillog.DISCARDED,
-    maillog.REMOVED,
-    maillog.HELD,
+    mail_log.DELIVERED,
+    mail_log.SENT,
+    mail_log.DEFERRED,
+    mail_log.REFUSED,
+    mail_log.BOUNCED,
+    mail_log.DISCARDED,
+    mail_log.REMOVED,
+    mail_log.HELD,
 )
 
 
@@ -49,7 +49,7 @@ class Way:
         for step in self.steps:
             if step.service == "postfix" and step.decided in ENDS and step.recipients:
                 last[step.recipients[0]] = step.decided
-        if last and self._end not in (maillog.REMOVED, maillog.HELD):
+        if last and self._end not in (mail_log.REMOVED, mail_log.HELD):
             counts = Counter(last.values())
             return ", ".join(f"{word} {n}" if len(counts) > 1 else word for word, n in counts.items())
         return self._end
@@ -57,10 +57,10 @@ class Way:
     @cached_property
     def _end(self) -> str:
         ends = [step.decided for step in self.steps if step.decided in ENDS]
-        return ends[-1] if ends else (self.steps[-1].decided if self.steps else maillog.NOTED)
+        return ends[-1] if ends else (self.steps[-1].decided if self.steps else mail_log.NOTED)
 
     def as_dict(self) -> dict[str, Any]:
-        told = [step.as_dict() for step in self.steps if step.decided != maillog.LINK]
+        told = [step.as_dict() for step in self.steps if step.decided != mail_log.LINK]
         names = {
             "id": self.id,
             "message_id": self.message_id,
@@ -84,7 +84,7 @@ class Ways:
         for group in sorted(loose, key=lambda group: group[-1].at):
             if owner := self._owner(group[-1]):
                 self._queue[owner] += group
-            elif group[-1].decided != maillog.LINK:
+            elif group[-1].decided != mail_log.LINK:
                 self._loose.append(group)
 
     def _take(self, group: Sequence[Step], loose: list[Sequence[Step]]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command
+from mailctl.core.context import JsonOption, RepoOption, command
 
 HostOption = Annotated[
     str, typer.Option("--host", help="Where: local://, ssh://user@host[:port] or docker://container.")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailctl.errors import Misuse, Problem, Refused
-from mailctl.output import Output
+from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.output import Output
 
 ENVIRONMENT = ".venv-verify"
 SCHEMES = ("local://", "ssh://", "docker://")

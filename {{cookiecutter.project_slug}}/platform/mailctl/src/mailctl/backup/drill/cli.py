@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from mailctl.context import JsonOption, RepoOption, command
-from mailctl.where import LocalOption, stack
+from mailctl.core.context import JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption, stack
 
 LocalOnlyOption = Annotated[bool, typer.Option("--local-only", help="Only the latest snapshot of this disk.")]
 S3OnlyOption = Annotated[bool, typer.Option("--s3-only", help="Only the latest snapshot on S3.")]
@@ -22,8 +22,8 @@ def run(
     from mailctl.backup.drill.report import save, text
     from mailctl.backup.drill.run import drill, sources
     from mailctl.backup.lock import exclusive
-    from mailctl.errors import Misuse, Problem
-    from mailctl.outcomes import record
+    from mailctl.core.errors import Misuse, Problem
+    from mailctl.core.job_results import record
 
     with command(repo, as_json) as outer:
         if local_only and s3_only:

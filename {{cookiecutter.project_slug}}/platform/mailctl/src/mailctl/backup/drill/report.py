@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailctl.backup.restore.readback import ReadBack
-from mailctl.context import Context
-from mailctl.format import duration
-from mailctl.where import hdd
+from mailctl.core.context import Context
+from mailctl.core.folders import hdd
+from mailctl.core.format import duration
 
 NAME = "drill-report"
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl import crypt
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
 from mailctl.backup.manifest import COMPONENTS
@@ -20,10 +19,11 @@ from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
-from mailctl.context import Context
-from mailctl.database import load, migrate, query
-from mailctl.errors import Problem, Refused
-from mailctl.where import hdd
+from mailctl.core import encryption
+from mailctl.core.context import Context
+from mailctl.core.database import load, migrate, query
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import hdd
 
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
@@ -106,7 +106,7 @@ def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
 
 def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
     """Decrypt every sealed file with the key of this host; returns what was in them, in words."""
-    identities = crypt.identities(context, None)
+    identities = encryption.identities(context, None)
     found = [f".env ({len(stage.unseal(snapshot.path / 'config' / 'env.age', identities))} bytes)"]
     for name in SEALED:
         with tarfile.open(fileobj=io.BytesIO(stage.unseal(snapshot.path / name, identities))) as tar:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mailctl.context import Context
-from mailctl.errors import Misuse, Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
 
 if TYPE_CHECKING:
     import boto3

@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from mailctl.backup.offsite.access import Place, explained
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 FIX = "terraform apply in terraform/s3-backup; a bucket without Object Lock must be replaced by a new one"
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.bars import bar
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.where import LocalOption, stack
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.progress import bar
+from mailctl.core.stack import LocalOption, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.offsite.access import Access
@@ -61,10 +61,10 @@ def sync(
 
 def _sync(context: Context) -> None:
     """Errors of the disk and of S3 alike end in the state, the metric and a mail."""
-    from mailctl import notify
     from mailctl.backup.offsite.upload import upload
-    from mailctl.errors import Problem, Refused
-    from mailctl.format import size
+    from mailctl.core import notify
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.format import size
 
     try:
         with bar(context.out, "looking at S3") as progress:
@@ -98,19 +98,19 @@ def _sync(context: Context) -> None:
 
 
 def _record(context: Context, ok: bool, document: dict[str, Any]) -> None:
-    from mailctl import outcomes
-    from mailctl.errors import Refused
+    from mailctl.core import job_results
+    from mailctl.core.errors import Refused
 
     try:
-        outcomes.record(context, "sync", ok, document)
+        job_results.record(context, "sync", ok, document)
     except (OSError, Refused) as error:
         context.out.warn(f"the outcome could not be kept: {error}")
 
 
 def _verify(context: Context, by: "Access") -> None:
     from mailctl.backup.offsite.verify import verify
-    from mailctl.errors import Refused
-    from mailctl.format import size
+    from mailctl.core.errors import Refused
+    from mailctl.core.format import size
 
     with bar(context.out, "looking at S3") as progress:
         found = verify(_bucket(context, by), progress)
@@ -124,7 +124,7 @@ def _verify(context: Context, by: "Access") -> None:
 
 def _prune(context: Context, by: "Access") -> None:
     from mailctl.backup.offsite.prune import prune
-    from mailctl.format import size
+    from mailctl.core.format import size
 
     with bar(context.out, "looking at S3") as progress:
         found = prune(_bucket(context, by), progress)
@@ -137,7 +137,7 @@ def _prune(context: Context, by: "Access") -> None:
 def _list(context: Context, by: "Access", versions: bool) -> None:
     from mailctl.backup.offsite.access import explained
     from mailctl.backup.offsite.upload import manifests, read
-    from mailctl.format import size
+    from mailctl.core.format import size
 
     bucket = _bucket(context, by)
     rows: list[dict[str, Any]] = []

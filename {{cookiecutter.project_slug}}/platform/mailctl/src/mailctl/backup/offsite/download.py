@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from mailctl import crypt
 from mailctl.backup import manifest, snapshot
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.offsite import access, index, packs
@@ -16,8 +15,9 @@ from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
 from mailctl.backup.offsite.upload import manifests, read
 from mailctl.backup.snapshot import Progress, Snapshot
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core import encryption
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 SEE = ".venv/bin/mailctl sync --list shows what is there"
 
@@ -40,7 +40,7 @@ def fetch(
     """
     place, id, version = access.parse(context, uri)
     bucket = Bucket(access.client(context, place, by), place)
-    keys = crypt.identities(context, identity)
+    keys = encryption.identities(context, identity)
     found = read(bucket, f"{_newest(bucket) if id == LATEST else id}/manifest.json", version)
     content = index.load(bucket, found.chain, keys)
     chosen = set(components)

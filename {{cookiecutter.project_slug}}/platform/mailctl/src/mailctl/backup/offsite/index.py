@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from mailctl import crypt
 from mailctl.backup.offsite import packs
 from mailctl.backup.offsite.objects import Bucket, Entry
 from mailctl.backup.offsite.packs import File
-from mailctl.errors import Problem, Refused
+from mailctl.core import encryption
+from mailctl.core.errors import Problem, Refused
 
 LONGEST_CHAIN = 50
 TOP = {"mail", "mysql", "config", "ssl", "dkim", "manifest.json", "mail.sha256"}
@@ -79,7 +79,7 @@ def load(bucket: Bucket, chain: list[str], identities: list[str]) -> Index:
         with TemporaryFile() as sealed, TemporaryFile() as plain:
             bucket.get_data(name, sealed)
             sealed.seek(0)
-            crypt.decrypt(sealed, plain, identities)
+            encryption.decrypt(sealed, plain, identities)
             plain.seek(0)
             try:
                 _apply(found, json.loads(gzip.decompress(plain.read())))

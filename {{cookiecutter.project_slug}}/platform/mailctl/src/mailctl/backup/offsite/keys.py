@@ -17,8 +17,8 @@ import typer
 from mailctl.backup.offsite import access
 from mailctl.backup.offsite.access import KEY_FILE, Place, explained
 from mailctl.backup.offsite.cli import ProfileOption
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.errors import Misuse, Problem, Refused
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.secret_files.store import Store, opened
 
 MODE = 0o400
@@ -185,7 +185,7 @@ def _outputs(text: str) -> dict[str, str]:
 
 def _write_settings(context: Context, found: dict[str, str]) -> list[str]:
     """Put bucket, region and prefix into `.env`, each in its line or at the end; the names of the changed."""
-    from mailctl.env_file import write_private
+    from mailctl.core.env_file import write_private
 
     wanted = {name: found[output] for name, output in OUTPUTS.items() if found}
     changed = {name: value for name, value in wanted.items() if context.setting(name) != value}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mailctl.backup.offsite.access import Place, explained
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 PART = 8 * 1024 * 1024
 MOST_PARTS = 10_000

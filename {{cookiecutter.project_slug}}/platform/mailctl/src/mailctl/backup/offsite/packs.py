@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from mailctl import crypt
 from mailctl.backup import manifest
 from mailctl.backup.snapshot import Snapshot
-from mailctl.errors import Problem, Refused
+from mailctl.core import encryption
+from mailctl.core.errors import Problem, Refused
 
 SIZE = 64 * 1024 * 1024
 _BROKEN = (tarfile.TarError, zlib.error, EOFError)
@@ -86,7 +86,7 @@ def seal(folder: Path, plain: IO[bytes], recipients: list[str]) -> Path:
     """Encrypt `plain` into `folder`, under the name of its SHA-256."""
     partial = folder / "new.partial"
     with partial.open("wb") as target:
-        crypt.encrypt(plain, target, recipients)
+        encryption.encrypt(plain, target, recipients)
     return partial.replace(folder / manifest.file_digest(partial))
 
 
@@ -94,7 +94,7 @@ def extract(pack: IO[bytes], identities: list[str], wanted: Mapping[str, list[Fi
     """Write the wanted files (by SHA-256) of a pack below `folder`; their bytes. Raises Refused."""
     written = 0
     with SpooledTemporaryFile(max_size=2 * SIZE, dir=str(folder)) as plain:
-        crypt.decrypt(pack, plain, identities)
+        encryption.decrypt(pack, plain, identities)
         plain.seek(0)
         try:
             with tarfile.open(fileobj=plain, mode="r:gz") as tar:

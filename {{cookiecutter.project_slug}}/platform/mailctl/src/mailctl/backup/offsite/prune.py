@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mailctl.backup.offsite.access import explained
 from mailctl.backup.offsite.objects import Bucket, now
 from mailctl.backup.offsite.upload import Progress, manifests, read
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 WHO = "sign in as an administrator of the bucket: .venv/bin/mailctl sync --prune --profile NAME"
 

@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
-from mailctl import crypt, outcomes, where
 from mailctl.backup import manifest, snapshot
 from mailctl.backup.offsite import access, bucket, index, packs
 from mailctl.backup.offsite.index import Index, Remote
 from mailctl.backup.offsite.objects import Bucket, Entry, checksum, now
 from mailctl.backup.snapshot import Snapshot
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core import encryption, folders, job_results
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 LONGEST_DAYS = 36500  # S3's own limit
 Progress = Callable[[str, int, int], None]
@@ -62,12 +62,14 @@ def limit(context: Context) -> int:
 def upload(context: Context, progress: Progress = lambda *_: None) -> Report:
     """Copy every good snapshot that is not in S3 yet. Raises Refused; what was done until then counts."""
     place = access.place(context)
-    rate, recipients = limit(context), crypt.recipients(context)
+    rate, recipients = limit(context), encryption.recipients(context)
     s3 = access.client(context, place)
     days = bucket.lock_days(s3, place)
     with _working_folder(context) as folder:
-        run = Upload(Bucket(s3, place, rate), folder, days, recipients, crypt.identities(context), progress)
-        wanted = run.missing([each for each in snapshot.every(where.hdd(context)) if each.good])
+        run = Upload(
+            Bucket(s3, place, rate), folder, days, recipients, encryption.identities(context), progress
+        )
+        wanted = run.missing([each for each in snapshot.every(folders.hdd(context)) if each.good])
         for each in wanted:
             run.copy(each)
         run.report.sent = run.bucket.sent
@@ -268,8 +270,8 @@ def _working_folder(context: Context) -> Iterator[Path]:
 
     Not the lock of backups: an upload may take days, and the next backup must not wait for it.
     """
-    folder = where.hdd(context) / outcomes.FOLDER / "offsite"
-    where.private(folder)
+    folder = folders.hdd(context) / job_results.FOLDER / "offsite"
+    folders.private(folder)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

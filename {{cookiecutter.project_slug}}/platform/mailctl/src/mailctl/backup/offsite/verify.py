@@ -7,7 +7,7 @@ from mailctl.backup.offsite.access import Unreachable
 from mailctl.backup.offsite.index import Remote
 from mailctl.backup.offsite.objects import Bucket, Entry
 from mailctl.backup.offsite.upload import Progress, manifests, read
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 AGAIN = "make sync copies what is missing; older versions: .venv/bin/mailctl sync --list --versions"
 

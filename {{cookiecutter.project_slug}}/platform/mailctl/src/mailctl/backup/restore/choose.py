@@ -12,11 +12,11 @@ from mailctl.backup import snapshot as snapshots
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.snapshot import Snapshot
-from mailctl.compose import Compose
-from mailctl.containers import all_of
-from mailctl.context import Context
-from mailctl.errors import Misuse, Problem, Refused
-from mailctl.where import hdd
+from mailctl.core.compose import Compose
+from mailctl.core.containers import all_of
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.folders import hdd
 
 SHOWN_PROBLEMS = 20
 ROOM_TO_SPARE = 64 << 20

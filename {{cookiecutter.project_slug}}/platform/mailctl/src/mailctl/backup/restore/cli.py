@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.context import Context, JsonOption, RepoOption, command
-from mailctl.errors import Misuse, Problem, Refused
-from mailctl.where import LocalOption, stack
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.stack import LocalOption, stack
 
 if TYPE_CHECKING:
     from mailctl.backup.restore.choose import Choice
@@ -126,7 +126,7 @@ def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
 def _wanted(context: Context, mailbox: str, of: str | None, folder: str | None, into: str | None) -> "Part":
     from mailctl.backup.restore import imap
     from mailctl.backup.restore.merge import Part
-    from mailctl.containers import running
+    from mailctl.core.containers import running
 
     return Part(mailbox, of or imap.stored_as(running(context, "dovecot"), mailbox), folder, into)
 
@@ -147,14 +147,14 @@ def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> di
 def _components(
     context: Context, choice: "Choice", component: str, dry_run: bool, yes: bool
 ) -> dict[str, Any]:
-    from mailctl import crypt
     from mailctl.backup.restore import choose
     from mailctl.backup.restore import run as work
+    from mailctl.core import encryption
 
     wanted = choose.components(component)
     work.refuse_pending(work.settle(context))
     sealed = set(wanted) & {"config", "ssl", "dkim"}
-    identities = crypt.identities(context, choice.identity) if sealed else []
+    identities = encryption.identities(context, choice.identity) if sealed else []
     with choose.found(context, choice, wanted) as snapshot:
         choose.refuse_without_room(context, snapshot, wanted)
         left_out = choose.scan(context, snapshot, choice.quarantine) if "mail" in wanted else []

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mailctl.containers import output
-from mailctl.errors import Problem, Refused
+from mailctl.core.containers import output
+from mailctl.core.errors import Problem, Refused
 
 BATCH = 50
 _LISTED = re.compile(rb'\((?P<flags>[^)]*)\) (?:"[^"]*"|NIL) (?P<name>.+)')

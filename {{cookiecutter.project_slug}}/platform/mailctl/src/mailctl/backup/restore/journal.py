@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.backup.restore.swap import Swap
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
-from mailctl.where import private
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import private
 
 # Preparing is taken back after a crash; everything later is carried to its end.
 PREPARING, SWAPPING, RESTORED, UNDOING, UNDONE = "preparing", "swapping", "restored", "undoing", "undone"

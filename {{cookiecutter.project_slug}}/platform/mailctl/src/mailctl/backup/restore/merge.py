@@ -11,9 +11,9 @@ from typing import Any
 from mailctl.backup.restore import imap
 from mailctl.backup.restore.imap import Mail, Mailbox
 from mailctl.backup.snapshot import Snapshot
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Misuse, Problem, Refused
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from mailctl.backup.restore.choose import refuse
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.backup.snapshot import Snapshot
-from mailctl.context import Context
-from mailctl.database import REVISION, load, migrate, query
-from mailctl.engine import connected
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.database import REVISION, load, migrate, query
+from mailctl.core.engine import connected
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import hdd, secrets
 from mailctl.secret_files.table import DATABASE_PASSWORDS
-from mailctl.where import hdd, secrets
 
 RSPAMD = 11333
 # Where this host keeps its data is this host's matter, whatever the lost one had.

@@ -10,7 +10,7 @@ from typing import Any
 from mailctl.backup.restore import imap
 from mailctl.backup.restore.imap import Mailbox
 from mailctl.backup.snapshot import Snapshot
-from mailctl.errors import Refused
+from mailctl.core.errors import Refused
 
 SAMPLE = 5
 

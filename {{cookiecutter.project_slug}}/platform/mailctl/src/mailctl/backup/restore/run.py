@@ -12,12 +12,12 @@ from mailctl.backup.restore.prepare import places, prepare, scratch, scratch_hom
 from mailctl.backup.restore.readback import ReadBack, read_back
 from mailctl.backup.restore.swap import Swap
 from mailctl.backup.snapshot import Snapshot
-from mailctl.compose import Compose
-from mailctl.containers import running
-from mailctl.context import Context
-from mailctl.database import query
-from mailctl.errors import Problem, Refused
-from mailctl.where import secrets
+from mailctl.core.compose import Compose
+from mailctl.core.containers import running
+from mailctl.core.context import Context
+from mailctl.core.database import query
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import secrets
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
 HOLDERS = {"mail": "dovecot", "mysql": "mariadb", "dkim": "rspamd"}

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.compose import Compose
-from mailctl.context import Context
-from mailctl.where import private
+from mailctl.core.compose import Compose
+from mailctl.core.context import Context
+from mailctl.core.folders import private
 
 # An internal network only, nothing published, and never started again after a reboot.
 OVERRIDE = """

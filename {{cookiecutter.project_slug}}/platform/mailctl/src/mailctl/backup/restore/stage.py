@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.snapshot import Snapshot
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
 # Numbers given after the snapshot are in no uidlist that comes back: without a gap a new mail would get one
@@ -101,11 +101,11 @@ def _own_like(source: Path, target: Path) -> None:
 
 def unseal(sealed: Path, identities: list[str]) -> bytes:
     """The content of an age file. Raises Refused when none of the identities opens it."""
-    from mailctl import crypt
+    from mailctl.core import encryption
 
     content = io.BytesIO()
     with open(sealed, "rb") as source:
-        crypt.decrypt(source, content, identities)
+        encryption.decrypt(source, content, identities)
     return content.getvalue()
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 # Not every file system and container engine offers the exchange; two renames and the journal do the same.

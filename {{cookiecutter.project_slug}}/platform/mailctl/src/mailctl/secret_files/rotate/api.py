@@ -1,11 +1,11 @@
 """The token of mailserver-api: two are valid while the Email Worker changes from the old one to the new."""
 
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.retry import until
 from mailctl.secret_files.store import Store
 from mailctl.secret_files.table import Source
-from mailctl.tries import until
 
 # Asked inside its container; the token comes on stdin.
 ASK = (

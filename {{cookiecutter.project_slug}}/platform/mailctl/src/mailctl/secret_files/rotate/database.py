@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 from mailctl.secret_files.rules import PASSWORD
 
 ROOT = "mariadb_root_password"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
-from mailctl.tries import until
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.retry import until
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import smtplib
 import ssl
 
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 _LIMIT = 30.0
 

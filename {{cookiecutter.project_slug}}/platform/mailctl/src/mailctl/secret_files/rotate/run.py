@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from mailctl.context import Context
-from mailctl.errors import Misuse, Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.secret_files.rotate import api, database, journal, readers, relay
 from mailctl.secret_files.rotate.journal import PROVEN, Journal
 from mailctl.secret_files.store import Store, opened

@@ -27,7 +27,7 @@ def texts(lines: list[Line], width: int) -> "list[Text]":
     """The lines below each other, none wider than `width`; the way out below each that is not ok."""
     from rich.text import Text
 
-    from mailctl.format import wrapped
+    from mailctl.core.format import wrapped
 
     room = max((len(line.name) for line in lines), default=0)
     shown = []

@@ -9,7 +9,7 @@ from functools import cached_property
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
     from rich.console import Console

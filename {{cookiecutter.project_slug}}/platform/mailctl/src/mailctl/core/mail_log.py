@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mailctl.loglines import LogLine
+from mailctl.core.log_lines import LogLine
 
 SERVICES = ("mailserver-api", "postfix", "rspamd", "dovecot")
 # What a step decides. LINK decides nothing: it only says which names belong to one mail.

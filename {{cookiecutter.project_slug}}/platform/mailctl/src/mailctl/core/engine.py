@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
     from docker import DockerClient

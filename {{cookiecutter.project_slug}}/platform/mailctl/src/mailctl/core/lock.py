@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mailctl.output import Output
+from mailctl.core.output import Output
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from mailctl.errors import Refused
+from mailctl.core.errors import Refused
 
 Answer = TypeVar("Answer")
 

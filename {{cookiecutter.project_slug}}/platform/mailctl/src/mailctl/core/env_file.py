@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 _BARE_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 

@@ -1,7 +1,4 @@
-"""What runs the services: the interface of deploy and canaries to it, here for Docker Compose on one host.
-
-Another runtime (Docker Swarm) is another class with the methods of `Runtime`.
-"""
+"""What runs the services: Docker Compose on one host."""
 
 import json
 import os
@@ -13,14 +10,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from mailctl import loglines
-from mailctl.compose import Compose, start_order
-from mailctl.context import Context
-from mailctl.engine import ContainerState, Engine
-from mailctl.errors import Problem, Refused
-from mailctl.loglines import LogLine
+from mailctl.core import log_lines
+from mailctl.core.compose import Compose, start_order
+from mailctl.core.context import Context
+from mailctl.core.engine import ContainerState, Engine
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.log_lines import LogLine
 
 POLL_SECONDS = 0.5
 LOG_LINES = 40
@@ -54,60 +51,8 @@ class Service:
     raw: dict[str, Any] = field(default_factory=dict)
 
 
-class Runtime(Protocol):
-    """Everything that deploy and canaries ask of what runs the services. Each method may raise Refused."""
-
-    def services(self, tree: Path) -> dict[str, Service]:
-        """The services of the repository as it stands in `tree`, each after those it depends on."""
-
-    def running(self) -> dict[str, ContainerState]:
-        """The container of each service that has one, whatever its state."""
-
-    def image(self, name: str) -> str | None:
-        """The id of an image that is on this host."""
-
-    def fetch(self, tree: Path, names: Sequence[str]) -> None:
-        """Get images from their registries."""
-
-    def build(self, tree: Path, names: Sequence[str]) -> None:
-        """Build our own images from `tree`."""
-
-    def keep(self, image: str, name: str) -> None:
-        """Give an image a name, so that it stays here, or is what the service of that name starts."""
-
-    def kept(self, repository: str) -> list[str]:
-        """The names below `repository` that images were given."""
-
-    def forget(self, name: str) -> None:
-        """Take such a name away."""
-
-    def replace(self, service: Service) -> float:
-        """Start the service from the live tree in place of what runs; seconds until it is healthy."""
-
-    def wait(self, service: Service) -> None:
-        """Return when it is healthy. Raises Broken as soon as it is clear that it will not be."""
-
-    def remove(self, name: str) -> None:
-        """Let a service that is no longer wanted end well, and remove its container."""
-
-    def try_out(self, tree: Path, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
-        """Run a shell script in a service's image, apart from everything; exit code and what was said."""
-
-    def job(self, tree: Path, service: str, words: Sequence[str], options: Sequence[str]) -> str:
-        """Run a command in a new container of a service, with its networks; what it printed."""
-
-    def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
-        """Run a command in a service's running container; what it printed."""
-
-    def log(self, name: str) -> str:
-        """The end of a service's log."""
-
-    def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[LogLine]:
-        """What services wrote since a time (epoch seconds), of each the last `tail` lines, in order."""
-
-
-class ComposeRuntime:
-    """Docker Compose on one engine."""
+class Runtime:
+    """The services of one compose project. Each method may raise Refused."""
 
     def __init__(self, context: Context, engine: Engine) -> None:
         self.context, self.engine, self.project = context, engine, context.project_name
@@ -123,6 +68,7 @@ class ComposeRuntime:
         return Compose(home or repo, tuple(options), {**self.context.environ, **profiles, "COMPOSE_FILE": ""})
 
     def services(self, tree: Path) -> dict[str, Service]:
+        """The services of the repository as it stands in `tree`, each after those it depends on."""
         compose = self.compose(tree)
         with ThreadPoolExecutor(2) as pool:
             hashing = pool.submit(compose.run, "config", "--hash", "*")
@@ -133,28 +79,36 @@ class ComposeRuntime:
         }
 
     def running(self) -> dict[str, ContainerState]:
+        """The container of each service that has one, whatever its state."""
         return {state.service: state for state in self.engine.containers(self.project)}
 
     def image(self, name: str) -> str | None:
+        """The id of an image that is on this host."""
         return self.engine.image_id(name)
 
     def fetch(self, tree: Path, names: Sequence[str]) -> None:
+        """Get images from their registries."""
         self.compose(tree).run("pull", "--quiet", *names)
 
     def build(self, tree: Path, names: Sequence[str]) -> None:
+        """Build our own images from `tree`."""
         self.compose(tree, tree).run("build", "--quiet", *names)
 
     def keep(self, image: str, name: str) -> None:
+        """Give an image a name, so that it stays here, or is what the service of that name starts."""
         repository, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "latest")
         self.engine.tag(image, repository, tag)
 
     def kept(self, repository: str) -> list[str]:
+        """The names below `repository` that images were given."""
         return self.engine.tags(repository)
 
     def forget(self, name: str) -> None:
+        """Take such a name away."""
         self.engine.untag(name)
 
     def replace(self, service: Service) -> float:
+        """Start the service from the live tree in place of what runs; seconds until it is healthy."""
         began = time.monotonic()
         compose, before = self.compose(self.context.repo), self.running().get(service.name)
         try:
@@ -170,21 +124,26 @@ class ComposeRuntime:
         return time.monotonic() - began
 
     def remove(self, name: str) -> None:
+        """Let a service that is no longer wanted end well, and remove its container."""
         for verb in (["stop"], ["rm", "--force"]):
             _docker([*verb, self._container(name)], limit=300)
 
-    def try_out(self, tree: Path, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
+    def try_out(self, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
+        """Run a shell script in a service's image, apart from everything; exit code and what was said."""
         done = _docker(["run", *options, service.image, "-c", script], limit=120, check=False)
         return done.returncode, f"{done.stdout}\n{done.stderr}".strip()
 
     def job(self, tree: Path, service: str, words: Sequence[str], options: Sequence[str]) -> str:
+        """Run a command in a new container of a service, with its networks; what it printed."""
         return self.compose(tree).run("run", "--rm", "--no-deps", "-T", *options, service, *words)
 
     def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
+        """Run a command in a service's running container; what it printed."""
         command = ["exec", "--interactive", self._container(service), *words]
         return _docker(command, stdin=stdin, limit=limit).stdout
 
     def log(self, name: str) -> str:
+        """The end of a service's log."""
         found = self.running().get(name)
         if found is None:
             return "(it has no container)"
@@ -193,8 +152,9 @@ class ComposeRuntime:
         return f"--- {name}: {found.word}, the end of its log:\n{said}{health}"
 
     def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[LogLine]:
+        """What services wrote since a time (epoch seconds), of each the last `tail` lines, in order."""
         running = self.running()
-        return loglines.read(self.engine, [running[name] for name in names if name in running], since, tail)
+        return log_lines.read(self.engine, [running[name] for name in names if name in running], since, tail)
 
     def _container(self, service: str) -> str:
         found = self.running().get(service)
@@ -203,7 +163,7 @@ class ComposeRuntime:
         return found.id
 
     def wait(self, service: Service) -> None:
-        """Until it is healthy. Raises Broken as soon as it is clear that it will not be."""
+        """Return when it is healthy. Raises Broken as soon as it is clear that it will not be."""
         end, pause = time.monotonic() + service.seconds, threading.Event()
         while True:
             found = self.running().get(service.name)

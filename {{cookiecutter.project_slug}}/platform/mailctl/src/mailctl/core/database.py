@@ -11,10 +11,10 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from mailctl.compose import Compose, last_lines
-from mailctl.containers import failed, output, running, start
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.compose import Compose, last_lines
+from mailctl.core.containers import failed, output, running, start
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 DATABASES = ("mailserver", "roundcube")
 ACCOUNT = (

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
-from mailctl.where import secrets
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import secrets
 
 if TYPE_CHECKING:
     from pyrage import x25519

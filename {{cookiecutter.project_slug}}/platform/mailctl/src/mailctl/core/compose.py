@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mailctl.errors import Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 OUTPUT_LINES = 25
 

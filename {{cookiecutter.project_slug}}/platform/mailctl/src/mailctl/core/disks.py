@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mailctl.context import Context
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
 
 FSTAB = Path("/etc/fstab")
 MOUNTS = Path("/proc/self/mountinfo")

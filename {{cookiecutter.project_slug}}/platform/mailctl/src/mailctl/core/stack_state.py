@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl.engine import ContainerState, Engine, Usage
+from mailctl.core.engine import ContainerState, Engine, Usage
 
 ABSENT = "absent"
 PARALLEL_MEASUREMENTS = 12

@@ -3,9 +3,9 @@
 import subprocess
 from typing import IO
 
-from mailctl.context import Context
-from mailctl.engine import ContainerState, connected
-from mailctl.errors import Problem, Refused
+from mailctl.core.context import Context
+from mailctl.core.engine import ContainerState, connected
+from mailctl.core.errors import Problem, Refused
 
 
 def all_of(context: Context) -> dict[str, ContainerState]:

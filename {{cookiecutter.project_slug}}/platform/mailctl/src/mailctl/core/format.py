@@ -73,7 +73,7 @@ def moment(option: str, text: str) -> float:
     import time
     from datetime import datetime
 
-    from mailctl.errors import Misuse, Problem
+    from mailctl.core.errors import Misuse, Problem
 
     if match := re.fullmatch(r"(\d{1,6})([smhd])", text):
         return max(0.0, time.time() - int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])

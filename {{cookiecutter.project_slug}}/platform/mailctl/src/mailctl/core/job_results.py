@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mailctl.context import Context
-from mailctl.where import hdd
+from mailctl.core.context import Context
+from mailctl.core.folders import hdd
 
 FOLDER = ".mailctl"
 HELP = {

@@ -3,9 +3,9 @@
 from email.message import EmailMessage
 from email.policy import SMTP
 
-from mailctl.containers import output, running
-from mailctl.context import Context
-from mailctl.errors import Refused
+from mailctl.core.containers import output, running
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 
 
 def tell(context: Context, subject: str, text: str) -> bool:

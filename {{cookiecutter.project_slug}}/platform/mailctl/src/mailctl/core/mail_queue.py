@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mailctl.runtime import Runtime
+from mailctl.core.runtime import Runtime
 
 # From here on the sender is told of the delay (delay_warning_time in main.cf), in seconds.
 LATE_SECONDS = 4 * 3600

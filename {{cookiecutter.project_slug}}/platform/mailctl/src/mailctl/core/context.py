@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.env_file import EnvFile, read_env_file
-from mailctl.errors import FAILED, Misuse, Problem, Refused, of_system
-from mailctl.output import Output
+from mailctl.core.env_file import EnvFile, read_env_file
+from mailctl.core.errors import FAILED, Misuse, Problem, Refused, of_system
+from mailctl.core.output import Output
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 RepoOption = Annotated[
@@ -85,7 +85,7 @@ class Context:
 
 
 def find_repository(start: Path) -> Path:
-    """The nearest folder from `start` upwards that holds docker-compose.yml and answers.yml. Raises Misuse."""
+    """The nearest folder from `start` upwards that holds both files of MARKS. Raises Misuse."""
     for folder in (start, *start.parents):
         if all((folder / name).is_file() for name in MARKS):
             return folder

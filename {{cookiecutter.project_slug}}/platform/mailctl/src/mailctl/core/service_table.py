@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailctl.state import ServiceState
+    from mailctl.core.stack_state import ServiceState
 
 # From which width the table has which columns; the rest is a phone.
 FULL_WIDTH, VERSION_WIDTH, USUAL_WIDTH = 118, 78, 66
@@ -45,7 +45,7 @@ def _table(states: "list[ServiceState]", names: list[str]) -> Any:
 
 
 def _cells(state: "ServiceState") -> dict[str, str]:
-    from mailctl.format import duration, image, size
+    from mailctl.core.format import duration, image, size
 
     found, usage = state.container, state.usage
     limit = size(found.memory_limit) if found and found.memory_limit else "-"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mailctl.format import plain
+from mailctl.core.format import plain
 
 if TYPE_CHECKING:
-    from mailctl.engine import ContainerState, Engine
+    from mailctl.core.engine import ContainerState, Engine
 
 # The time that a service itself writes in front; the engine's is more exact.
 _OWN_TIME = re.compile(

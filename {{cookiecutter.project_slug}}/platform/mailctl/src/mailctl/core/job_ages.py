@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from mailctl.context import Context
+from mailctl.core.context import Context
 
 HOUR, DAY = 3600, 86400
 
@@ -54,8 +54,8 @@ class Age:
 
 def ages(context: Context) -> list[Age]:
     """The age of each job that this host has; nothing where the disk is not set up yet."""
-    from mailctl.errors import Refused
-    from mailctl.outcomes import last
+    from mailctl.core.errors import Refused
+    from mailctl.core.job_results import last
 
     found = []
     try:

@@ -1,4 +1,4 @@
-# The one front door of this template. `make` alone lists what there is.
+# The entry point of this template. `make` alone lists what there is.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv

@@ -26,9 +26,9 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "_docs/ja/docs/runbooks/virus-scanner-down.md",
         ),
     ),
-    # One workflow a method; none where the host fetches by itself.
-    ("deploy_method", "ssh", (".github/workflows/deploy-runner.yml",)),
-    ("deploy_method", "runner", (".github/workflows/deploy-ssh.yml",)),
+    # One workflow a method for what was merged; where the host fetches by itself, it only checks.
+    ("deploy_method", "ssh", (".github/workflows/deploy-runner.yml", ".github/workflows/main.yml")),
+    ("deploy_method", "runner", (".github/workflows/deploy-ssh.yml", ".github/workflows/main.yml")),
     ("deploy_method", "pull", (".github/workflows/deploy-runner.yml", ".github/workflows/deploy-ssh.yml")),
 )
 # Written by tools that ran inside the template's checkout, never part of it.

@@ -147,9 +147,10 @@ def notes(
 
 
 def make_targets(project: Path) -> frozenset[str]:
-    """Return the targets of a repository's Makefile; none if it has no Makefile."""
+    """Return the targets of a repository's Makefile and of what it includes; none if it has no Makefile."""
     makefile = project / "Makefile"
-    text = makefile.read_text(encoding="utf-8") if makefile.is_file() else ""
+    files = [makefile, *project.glob("platform/make/*.mk")] if makefile.is_file() else []
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     return frozenset(re.findall(r"^([a-z][a-z-]*):(?!=)", text, flags=re.MULTILINE))
 
 

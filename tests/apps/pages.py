@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import insert, text
 from werkzeug.serving import make_server
 
@@ -42,6 +42,8 @@ LOOK = [
         "found": [],
     },
 ]
+#: What a reader of the guide's picture of the administration can read there, by language.
+LABELS = Path(__file__).resolve().parents[2] / "docs" / "labels.yml"
 EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
 
 
@@ -83,3 +85,9 @@ def chromium(*flags: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*BROWSER_FLAGS, *flags])
         yield browser
         browser.close()
+
+
+def labels(page: Page) -> list[str]:
+    """The menu and the headings of the first page of the administration."""
+    found = page.locator("header nav a, header button, main h1, main h2, main th")
+    return [" ".join(text.split()) for text in found.all_text_contents()]

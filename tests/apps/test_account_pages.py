@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.apps.pages import EMAIL, PASSWORD, chromium, usermgmt
+from tests.apps.pages import EMAIL, LABELS, PASSWORD, chromium, labels, usermgmt
 from tests.stack.stack import ARTIFACTS
 
 PAGES = (
@@ -129,6 +130,15 @@ def mail_report(number: int, action: str) -> dict[str, object]:
     to = {"recipients": ["anna@example.org"], "header": "Received", "key": "id 4abcdefghijk"}
     verdict = {"action": action, "score": 7.5, "threshold": 6, "reasons": reasons, "at": time.time()}
     return {"report": f"{number:032x}", **mail, **to, **verdict}
+
+
+@pytest.mark.parametrize("view", VIEWS[:2], ids=lambda view: view.locale[:2])
+def test_the_guides_picture_of_the_administration_shows_the_labels_of_today(browser, filled, view):
+    page = open_view(browser, filled, view)
+    log_in(page)
+    pictured = yaml.safe_load(LABELS.read_text(encoding="utf-8"))[view.locale[:2]]
+    assert labels(page) == pictured, "the pictures are old: run make screenshots"
+    page.context.close()
 
 
 @pytest.fixture(scope="module")

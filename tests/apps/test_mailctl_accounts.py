@@ -75,12 +75,12 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
     assert ok("admin", "add", "owner@elsewhere.example")["password"]
     assert ok("domain", "add", "example.com")["domain"]["active"]
     assert (
-        ok("domain", "set", "example.com", "--default-quota", "2G", "--most-aliases", "5")["domain"][
+        ok("domain", "set", "example.com", "--default-quota", "2G", "--alias-limit", "5")["domain"][
             "most_aliases"
         ]
         == 5
     )
-    assert ok("domain", "set", "example.com", "--most-aliases", "-1")["domain"]["most_aliases"] is None
+    assert ok("domain", "set", "example.com", "--alias-limit", "-1")["domain"]["most_aliases"] is None
     made = ok("user", "add", "anna@example.com", "--name", "Anna")
     assert made["password"] and made["user"]["quota"] == "2G"
     assert (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import sys
 import pytest
 
 from tests.generation.test_cruft import PARTS, commit
+from tests.stack.documents import HOW, NEWER_TEMPLATE, blocks, tasks
 from tools import answers, repository
 
 NAME = "{{cookiecutter.project_slug}}"
@@ -92,10 +92,10 @@ def renew(template, main="main.cf"):
     return repository.git(template, "rev-parse", "HEAD")
 
 
-def test_the_guides_update_runs_as_it_says(template, made):
+def test_an_update_is_made_by_the_commands_that_the_documents_give(template, made):
     """With its own environment, installed for real; the gate, which it ends with, is run by other tests."""
-    guide = (answers.ROOT / NAME / "_docs" / "en" / "docs" / "first-mail.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"^```(?:sh|text)\n(make update\n.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    page = (answers.ROOT / NAME / "_docs" / "en" / HOW).read_text(encoding="utf-8")
+    [block] = blocks(tasks(page)[NEWER_TEMPLATE])
     assert "\nmake check\n" in block
     renew(template)
     command = ["bash", "-euo", "pipefail", "-c", block.replace("make check\n", "")]

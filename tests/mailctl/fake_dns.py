@@ -25,8 +25,8 @@ class FakeDns(socketserver.ThreadingUDPServer):
 
     daemon_threads = True
 
-    def __init__(self, state: Any) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, state: Any, address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), _Handler)
         self.state = state
         self.hidden: set[str] = set()
         self.failing: set[str] = set()
@@ -34,7 +34,7 @@ class FakeDns(socketserver.ThreadingUDPServer):
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
+        return f"{self.server_address[0]}:{self.server_address[1]}"
 
     def __enter__(self) -> "FakeDns":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -58,6 +58,8 @@ class FakeDns(socketserver.ThreadingUDPServer):
         content = record["content"]
         if record["type"] == "MX":
             return f"{record['priority']} {content}."
+        if record["type"] == "CNAME":
+            return f"{content}."
         return content if record["type"] != "TXT" or content.startswith('"') else f'"{content}"'
 
 

@@ -108,7 +108,7 @@ ANNA, DOT_COM, INFO = "anna@example.com", "example.com", "info@example.com"
         (("domain", "show", DOT_COM), "GET", FIND_DOMAIN, None),
         (("domain", "add", DOT_COM), "POST", "/domains", {"name": DOT_COM}),
         (
-            ("domain", "set", DOT_COM, "--most-mailboxes", "-1", "--default-quota", "2G"),
+            ("domain", "set", DOT_COM, "--mailbox-limit", "-1", "--default-quota", "2G"),
             "PATCH",
             "/domains/3",
             {"default_quota": "2G", "most_mailboxes": None},

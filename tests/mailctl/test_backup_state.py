@@ -1,4 +1,4 @@
-"""One run at a time, and what became of it is kept: lock, state of the last runs, mail to the admin."""
+"""One run at a time, and its result is kept: lock, state of the last runs, mail to the admin."""
 
 import os
 import signal

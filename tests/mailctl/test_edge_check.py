@@ -1,4 +1,4 @@
-"""`mailctl edge check`: DNS against the file and the signing key, and a mail through the front door."""
+"""`mailctl edge check`: DNS against the file and the signing key, and a mail through the whole path."""
 
 import json
 import threading
@@ -102,6 +102,20 @@ def test_what_differs_in_dns_is_named(
 ) -> None:
     breaks(cloudflare.state)
     assert failed(cli, dns, door) == names
+
+
+def test_a_cname_that_no_proxy_answers_for_is_compared_by_its_target_which_may_have_no_address(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, dns: FakeDns, door: Door, cli: Cli
+) -> None:
+    """Those with which a relay verifies the domain lead to texts."""
+    row = {"type": "CNAME", "name": "k1._domainkey.example.com", "content": "k1.relay.example.net"}
+    edge_repo.edge["dns"].append(row)
+    edge_repo.save()
+    assert failed(cli, dns, door) == ["CNAME k1._domainkey.example.com"]
+    cloudflare.state.add_record(**row)
+    assert failed(cli, dns, door) == []
+    _content(cloudflare.state, "k1._domainkey.example.com", "k1.elsewhere.example.net")
+    assert failed(cli, dns, door) == ["CNAME k1._domainkey.example.com"]
 
 
 def test_dns_that_fails_is_not_a_record_that_is_missing(

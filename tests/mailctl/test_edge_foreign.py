@@ -37,11 +37,8 @@ CONFLICTS = {
         "_dmarc.example.com",
         {"type": "TXT", "name": "_dmarc.example.com", "content": "v=DMARC1; p=none"},
     ),
-    "an MX record": (
-        "example.com",
-        {"type": "MX", "name": "example.com", "content": "mx.example.net", "priority": 5},
-    ),
 }
+ELSEWHERE = {"type": "MX", "name": "example.com", "content": "mx.example.net", "priority": 5}
 
 
 @pytest.mark.parametrize(("name", "fields"), CONFLICTS.values(), ids=list(CONFLICTS))
@@ -54,6 +51,33 @@ def test_what_is_in_the_way_is_shown_and_taken_over_only_when_adopted(
     assert f"--adopt {name}" in " ".join(refused.stderr.split())
     apply(cli, "--adopt", name)
     assert_in_line(cli)
+
+
+def test_mail_that_arrives_elsewhere_stays_there_until_the_switch_and_all_else_is_set_up(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """SPF, DMARC and MTA-STS for this server would harm what the other one sends and receives."""
+    state = cloudflare.state
+    state.add_record(**ELSEWHERE)
+    state.add_record(type="TXT", name="example.com", content='"v=spf1 include:example.net -all"')
+    apply(cli)
+    waiting = [note for note in document(cli, "plan")["notes"] if note["why"] == "later"]
+    assert "--adopt example.com" in waiting[0]["text"] and cli("edge", "plan").exit_code == 2
+    assert state.mx() == {"mx.example.net"} and not state.routing and not state.catch_all["enabled"]
+    policies = ("v=DMARC1", "v=STSv1", "v=TLSRPTv1", "cloudflare")
+    assert not [r for r in state.records.values() if any(word in r["content"] for word in policies)]
+    assert record(cloudflare, "CNAME", "mail.example.com") and state.scripts and state.applications
+    apply(cli, "--adopt", "example.com")
+    assert_in_line(cli)
+
+
+def test_mx_that_somebody_adds_beside_ours_stop_the_next_apply(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    apply(cli)
+    cloudflare.state.add_record(**ELSEWHERE)
+    refused = cli("edge", "apply", "--yes")
+    assert refused.exit_code == 1 and "--adopt example.com" in " ".join(refused.stderr.split())
 
 
 def test_a_tunnel_of_that_name_that_serves_another_host_is_taken_over_only_when_adopted(

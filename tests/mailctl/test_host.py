@@ -118,6 +118,25 @@ def test_only_a_host_that_pulls_has_a_timer_that_deploys(cli: Cli, host: Path, r
     assert planned(cli, "setup").keys() == {"shop-mail-deploy.service", "shop-mail-deploy.timer"}
 
 
+def test_the_timer_that_deploys_waits_for_the_first_deployment_by_hand(
+    cli: Cli, host: Path, repo: Path
+) -> None:
+    place = units.Place("shop-mail", repo, host / "100% hdd", host / "100% ssd", "UTC")
+    text = units.texts(place, (units.PULL, units.JOBS[0]))
+    begun = f"\nConditionPathExists={host}/100%% ssd/.mailctl/deploy/history\n"
+    assert begun in text["shop-mail-deploy.service"] and begun not in text["shop-mail-backup.service"]
+
+
+def test_a_fresh_host_gets_its_settings_from_the_example(
+    cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = (repo / ".env").rename(repo / ".env.example").read_text()
+    assert cli("host", "setup", "--check").exit_code == 1 and not (repo / ".env").exists()
+    monkeypatch.setattr(install, "BOOTED", host / "nothing")
+    assert "systemd" in cli("host", "setup").stderr
+    assert (repo / ".env").read_text() == env
+
+
 def test_check_tells_what_is_missing_and_exits_1(cli: Cli, host: Path, repo: Path) -> None:
     assert cli("host", "setup", "--check").exit_code == 1
     install_all(cli, host, repo)

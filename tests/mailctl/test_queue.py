@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from conftest import Cli
@@ -51,6 +52,29 @@ def test_the_queue_is_listed_the_oldest_first_with_reasons(cli: Cli, postfix: Fa
 def test_an_empty_queue_is_said_to_be(cli: Cli, engine: FakeEngine, docker: FakeDocker) -> None:
     engine.containers = [container("postfix")]
     assert "The queue is empty." in cli("queue").stdout
+
+
+@pytest.mark.parametrize("words", [("queue", "list"), ("user", "add", "new@example.com")])
+@pytest.mark.parametrize(
+    "there", [[], [container("postfix", status="exited"), container("usermgmt", status="exited")]]
+)
+def test_with_nothing_started_it_says_so_and_how_to_start_it(
+    cli: Cli, engine: FakeEngine, docker: FakeDocker, words: tuple[str, ...], there: list[dict[str, Any]]
+) -> None:
+    engine.containers = there
+    shown = cli(*words)
+    assert shown.exit_code == 1 and docker.calls == []
+    said = " ".join(shown.output.split())
+    assert "the stack" in said and "wrong is not running" in said
+    assert "fix docker compose up -d --wait; a local trial: make local" in said
+
+
+def test_a_service_that_is_missing_beside_others_is_named_with_what_starts_it(
+    cli: Cli, engine: FakeEngine, docker: FakeDocker
+) -> None:
+    engine.containers = [container("dovecot")]
+    said = " ".join(cli("queue", "list").output.split())
+    assert "service postfix" in said and "wrong has no container fix docker compose up -d postfix" in said
 
 
 @settings(deadline=None)

@@ -26,7 +26,7 @@ def test_it_makes_the_folders_of_the_first_deploy(cli: Cli, disks: Path) -> None
 def test_it_makes_the_secrets_and_says_how_to_start(cli: Cli, disks: Path, repo: Path) -> None:
     result = cli("setup")
     assert (repo / "secrets" / "mariadb_root_password").is_file()
-    assert "docker compose up -d" in result.stdout
+    assert "make deploy" in result.stdout
 
 
 def test_a_missing_env_file_is_made_from_the_example_and_closed(cli: Cli, disks: Path, repo: Path) -> None:

@@ -10,7 +10,7 @@ from conftest import Cli
 ROOM = "tests/host/test_disks.py::test_each_disk_has_room"
 PASSED = {"name": ROOM, "why": "A full disk stops mail.", "outcome": "passed", "seconds": 0.5, "message": ""}
 FAILED = {
-    "name": "tests/host/test_doors.py::test_old_tls_is_refused",
+    "name": "tests/host/test_endpoints.py::test_old_tls_is_refused",
     "why": "RFC 8996.",
     "outcome": "failed",
     "seconds": 1,

@@ -66,4 +66,4 @@ def all_texts() -> set[str]:
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
-    return {text for text in texts if " " in text or text[:1].isupper() or text == "catch-all"}
+    return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

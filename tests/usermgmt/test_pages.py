@@ -62,6 +62,11 @@ def last_action(database: Database) -> str:
         return session.scalars(select(AuditEntry.action).order_by(AuditEntry.id.desc())).first() or ""
 
 
+def test_the_overview_counts_one_domain_and_two_mailboxes(filled: Browser) -> None:
+    figures = re.findall(r"<strong>(\d+)</strong> <span>(\w+)</span>", filled.get("/").text)
+    assert figures == [("1", "Domain"), ("2", "Mailboxes"), ("1", "Alias")]
+
+
 def test_what_was_made_through_the_pages_is_listed(filled: Browser) -> None:
     assert "example.org" in filled.get("/domains").text
     assert "anna@example.org" in filled.get("/mailboxes").text

@@ -1,7 +1,7 @@
 """MAIL_CFG_039: nginx limits log-ins for each client wherever it forwards requests."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from policies.config.braces import Block
 from policies.config.reader import Configuration
@@ -22,16 +22,17 @@ def check(subject: Configuration) -> Iterator[Found]:
         for setting in block.all("limit_req_zone")
         if (matched := ZONE.search(setting.value))
     }
-    counting = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key))}
+    counting = {zone for zone, key in zones.items() if _counts(key, maps)}
     needed = counting & {"login"} if "login" in zones else counting
     for tree in trees:
         for server in (each for each in tree.walk() if each.name == "server"):
             yield from _limited(server, needed, bool(tree.all("limit_req")))
 
 
-def _counts(key: Block | None) -> bool:
-    """Tell whether a map counts clients for some requests at least."""
-    return key is not None and any(each.value == CLIENT for each in key.settings)
+def _counts(key: str, maps: Mapping[str, Block]) -> bool:
+    """Tell whether a key counts clients: the address, or a map that gives it for some requests at least."""
+    others = {name: each for name, each in maps.items() if name != key}
+    return key == CLIENT or (key in maps and any(_counts(each.value, others) for each in maps[key].settings))
 
 
 def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:

@@ -26,8 +26,8 @@ class FakeCloudflare(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, zone: str = "example.com", port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, zone: str = "example.com", port: int = 0, address: str = "127.0.0.1") -> None:
+        super().__init__((address, port), _Handler)
         self.state = State(zone)
         self.token = TOKEN
         self.scopes = set(SCOPES)
@@ -40,7 +40,7 @@ class FakeCloudflare(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}{ROOT}"
+        return f"http://{self.server_address[0]}:{self.server_address[1]}{ROOT}"
 
     @property
     def writes(self) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-// Email Worker: hands each incoming mail to mailserver-api and tells the sender's server what became of it.
+// Email Worker: hands each incoming mail to mailserver-api and tells the sender's server the result.
 //
 // Cloudflare calls `email` once for each recipient, while the sender's server waits. There are three ways out:
 //   return       the mail is in Postfix's queue, on disk

@@ -1,7 +1,7 @@
 # Backups: snapshots, copies in S3, restore and the drill.
 .PHONY: backup-key backup sync drill restore
 
-backup-key: $(VENV)/.mailctl ## The key that backups are encrypted to: shows it once, to be kept away from this host
+backup-key: $(VENV)/.mailctl ## The key that backups are encrypted to: shows it once, to be kept elsewhere, not on this host
 	@$(MAILCTL) backup-key $(ARGS)
 
 backup: $(VENV)/.mailctl ## A snapshot of mail, database, configuration and keys, now

@@ -7,7 +7,7 @@ edge-plan: $(VENV)/.mailctl ## What apply would change at Cloudflare (exit 2: so
 edge-apply: $(VENV)/.mailctl ## Bring Cloudflare in line with edge/edge.yml: shows the plan, asks, does it
 	@$(MAILCTL) edge apply $(ARGS)
 
-edge-check: $(VENV)/.mailctl ## Live DNS against edge/edge.yml and the DKIM key, and a test mail through the front door
+edge-check: $(VENV)/.mailctl ## Live DNS against edge/edge.yml and the DKIM key, and a test mail through the whole path
 	@$(MAILCTL) edge check $(ARGS)
 
 # Exit code 2 of the plan says that there is something to do, which is no failure here.

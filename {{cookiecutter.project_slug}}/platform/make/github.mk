@@ -1,5 +1,5 @@
 # What the workflows call, and what is set up at GitHub.
-.PHONY: fetch pull deploy-over-ssh verify-over-ssh host-report host-report-over-ssh protect-main pull-request
+.PHONY: notice fetch pull deploy-over-ssh verify-over-ssh host-report host-report-over-ssh protect-main pull-request
 
 fetch: ## What can be deployed: the newest commits of the repository at GitHub
 	@git fetch --quiet --prune origin
@@ -15,7 +15,7 @@ deploy-over-ssh: ## Deploy on the host, over SSH: make deploy-over-ssh REF=commi
 verify-over-ssh: ## Verify the host, over SSH
 	@$(PLATFORM)/scripts/over-ssh.sh verify
 
-host-report: $(VENV)/.mailctl ## On the host, what grows old: backups and drills, ages of secrets, DNS against edge/edge.yml
+host-report: $(VENV)/.mailctl ## On the host, what is due: backups and drills, ages of secrets, DNS against edge/edge.yml
 	@bad=0; for part in status 'secrets status' 'edge check'; do echo "== $$part"; $(MAILCTL) $$part || bad=1; done; exit $$bad
 
 # platform/scripts/over-ssh.sh says how it logs in.
@@ -31,3 +31,6 @@ protect-main: ## Import .github/ruleset.json at GitHub, or bring it up to date t
 
 pull-request: ## What changed in this checkout as a pull request: make pull-request BRANCH=monthly TITLE='New digests' (needs gh)
 	@$(PLATFORM)/scripts/pull-request.sh "$$BRANCH" "$$TITLE"
+
+notice: ## What a workflow says of a step that it leaves out; GitHub shows it above the log: make notice NOTICE=text
+	@echo "$${GITHUB_ACTIONS:+::notice::}$$NOTICE"

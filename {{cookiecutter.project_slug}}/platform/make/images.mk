@@ -7,7 +7,7 @@ images: ## Every image that is built here (from today's packages: ARGS='--pull -
 images-check: $(VENV)/.mailctl ## What the pinned images' tags mean upstream today (pin them to that: ARGS=--write)
 	@$(MAILCTL) images check $(ARGS)
 
-scan: ## Known holes in every image that runs here (needs trivy or grype)
+scan: ## Known vulnerabilities in every image that runs here (needs trivy or grype)
 	@$(PLATFORM)/scripts/scan-images.sh
 
 $(AUDITOR)/.done: $(PLATFORM)/requirements/audit.txt
@@ -15,5 +15,5 @@ $(AUDITOR)/.done: $(PLATFORM)/requirements/audit.txt
 	@$(AUDITOR)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(PLATFORM)/requirements/audit.txt
 	@touch $@
 
-audit: $(AUDITOR)/.done ## Known holes in the pinned Python packages
+audit: $(AUDITOR)/.done ## Known vulnerabilities in the pinned Python packages
 	@$(AUDITOR)/bin/pip-audit --progress-spinner off --require-hashes --disable-pip $(foreach file,$(LOCKED),--requirement $(file))

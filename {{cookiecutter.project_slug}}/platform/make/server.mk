@@ -27,16 +27,16 @@ local-check: $(VENV)/.mailctl ## A mail through the local trial and a virus that
 preflight: $(VENV)/.mailctl ## The check list before a deployment, with what to do about each line
 	@$(MAILCTL) preflight $(ARGS)
 
-deploy: $(VENV)/.mailctl ## Bring this host to a commit, or back if anything fails: make deploy REF=… (look first: ARGS=--dry-run)
+deploy: $(VENV)/.mailctl ## Deploy a commit, or roll back if anything fails: make deploy REF=… (look first: ARGS=--dry-run)
 	@$(MAILCTL) deploy $(if $(REF),--ref '$(REF)') $(ARGS)
 
 rollback: $(VENV)/.mailctl ## Go back to the deployment before, or to the one of a commit: make rollback TO=…
 	@$(MAILCTL) rollback $(if $(TO),--to '$(TO)') $(ARGS)
 
-history: $(VENV)/.mailctl ## What was deployed here, what became of it, and what one can go back to
+history: $(VENV)/.mailctl ## What was deployed here, with what result, and what one can go back to
 	@$(MAILCTL) history $(ARGS)
 
-status: $(VENV)/.mailctl ## Health, versions, queue, disks, backups, certificates, secrets, drift: how is everything? (again and again: ARGS=--watch)
+status: $(VENV)/.mailctl ## Health, versions, queue, disks, backups, certificates, secrets, drift: the overall health (repeatedly: ARGS=--watch)
 	@$(MAILCTL) status $(ARGS)
 
 $(VERIFIER)/.done: tests/host/requirements.txt
@@ -50,7 +50,7 @@ verify: $(VENV)/.mailctl $(VERIFIER)/.done ## Is the host as it should be? (from
 logs: $(VENV)/.mailctl ## What the services said: make logs, make logs SERVICE=postfix, make logs FOLLOW=1, make logs ARGS='--since 2h'
 	@$(MAILCTL) logs $(if $(FOLLOW),--follow) $(ARGS) $(SERVICE)
 
-trace: $(VENV)/.mailctl ## The whole way of one mail: make trace ID=… (a queue id, a Message-ID, or an address: its last mails)
+trace: $(VENV)/.mailctl ## Trace one mail: make trace ID=… (a queue id, a Message-ID, or an address: its last mails)
 	@$(MAILCTL) trace $(ARGS) -- '$(ID)'
 
 queue: $(VENV)/.mailctl ## The mail that waits, and why (more: .venv/bin/mailctl queue --help)

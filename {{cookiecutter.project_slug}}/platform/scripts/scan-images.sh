@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Known holes in every image that runs here: those that can be fixed and are high or critical. trivy, or grype where that is
+# Known vulnerabilities in every image that runs here: those that can be fixed and are high or critical. trivy, or grype where that is
 # installed. Exit code 1: an image has one. Build them first: make images
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,4 +1,4 @@
-"""Runs inside mailserver-api, which reaches every door as the edge does, and prints what they answer.
+"""Runs inside mailserver-api, which reaches every endpoint as the edge does, and prints what they answer.
 
 Standard library only. Its argument is JSON: the host names of webmail and administration.
 """

@@ -62,7 +62,7 @@ def add(
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Administer domains, mailboxes, aliases and admins. Every change acts at once."""
+    """Administer domains, mailboxes, aliases and admins. Every change takes effect immediately."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 

@@ -82,7 +82,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a message: the verdict, the reply behind it, and the queue id if it was accepted."""
+    """What happened to a message: the verdict, the reply behind it, and the queue id if it was accepted."""
 
     verdict: Verdict
     reply: Reply | None = None

@@ -1,4 +1,4 @@
-"""What became of each mail, as rspamd reported it. Only adds a table."""
+"""What happened to each mail, as rspamd reported it. Only adds a table."""
 
 import sqlalchemy as sa
 from alembic import op

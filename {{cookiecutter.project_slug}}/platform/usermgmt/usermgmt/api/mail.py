@@ -1,4 +1,4 @@
-"""What became of each mail, and moving it between inbox and Junk."""
+"""What happened to each mail, and moving it between inbox and Junk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each mail, as rspamd reported it."""
+"""What happened to each mail, as rspamd reported it."""
 
 from __future__ import annotations
 

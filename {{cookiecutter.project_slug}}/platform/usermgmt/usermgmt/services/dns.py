@@ -70,7 +70,10 @@ def load(file: Path | None) -> dict[str, Any] | None:
 
 
 def records_of(domain: str, file: Path | None) -> Records | None:
-    """The records of a domain: those of the file, or the same with the domain's name; None without a file."""
+    """The records of a domain: those of the file, or the same with the domain's name; None without a file.
+
+    Its CNAMEs are left out: a relay gives each domain other ones, and `mailctl edge check` looks at them.
+    """
     edge = load(file)
     if edge is None:
         return None
@@ -80,7 +83,7 @@ def records_of(domain: str, file: Path | None) -> Records | None:
     for row in edge.get("dns") or []:
         name = str(row["name"])
         own = name == zone or name.endswith("." + zone)
-        if own and (managed or not name.startswith(OF_THE_ZONE)):
+        if own and row["type"] != "CNAME" and (managed or not name.startswith(OF_THE_ZONE)):
             found.append(Record(str(row["type"]), name.removesuffix(zone) + domain, str(row["content"])))
     return Records(found, managed)
 

@@ -1,4 +1,4 @@
-"""What became of each mail: rspamd's reports are taken in here, found, and forgotten after two weeks."""
+"""What happened to each mail: rspamd's reports are taken in here, found, and forgotten after two weeks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from usermgmt.services.mailboxes import PAGE, contains
 
 log = logging.getLogger("usermgmt")
 KEEP = timedelta(days=14)
-#: What rspamd decided to what became of the mail; anything else is delivered as usual.
+#: From what rspamd decided to what happened to the mail; anything else is delivered as usual.
 OUTCOMES = {
     "reject": "refused",
     "add header": "junk",

@@ -102,7 +102,7 @@ def set_reply(session: Session, actor: Actor, mailbox: Mailbox, form: dict[str, 
                     "until",
                     form["until"],
                     "The last day is before the first one.",
-                    "Exchange them, or leave one empty.",
+                    "Swap them, or leave one empty.",
                 )
             )
     wrong.check()

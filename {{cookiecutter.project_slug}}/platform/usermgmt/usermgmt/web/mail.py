@@ -1,4 +1,4 @@
-"""Pages of refused and junked mail, and of what became of any mail; rspamd's reports arrive here as well."""
+"""Pages of refused and junked mail, and of any mail's result; rspamd's reports arrive here as well."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ OUTCOMES = {
 MEANINGS = {
     "refused": (
         "The mail was refused while its sender's server was still connected. It was never stored here, so it "
-        "cannot be released; the sender was told. If it was wanted, ask the sender to send it again, without "
-        "what is named below."
+        "cannot be released; the sender was notified. If it was wanted, ask the sender to send it again, "
+        "without what is named below."
     ),
     "junk": "The mail was delivered to the folder Junk.",
     "deferred": (

@@ -26,7 +26,7 @@ REASONS = {
     "FREEMAIL_REPLYTO": "Replies would go to a free mail service.",
     "FROM_INVALID": "The sender is no valid address.",
     "FROM_NAME_HAS_TITLE": "The sender's name begins with a title.",
-    "FROM_NEQ_ENVFROM": "The sender that is shown differs from the one told to the server.",
+    "FROM_NEQ_ENVFROM": "The sender that is shown differs from the one given to the server.",
     "FUZZY_DENIED": "Many others reported the same mail as spam.",
     "FUZZY_PROB": "It resembles mail that others reported as spam.",
     "HEADER_TOO_LONG": "A line of its header is too long to be passed on whole.",

@@ -45,8 +45,8 @@ def show(
             ("name", row["name"]),
             ("state", state(row)),
             ("default quota, bytes", row["default_quota_bytes"]),
-            ("most mailboxes", row["most_mailboxes"]),
-            ("most aliases", row["most_aliases"]),
+            ("mailbox limit", row["most_mailboxes"]),
+            ("alias limit", row["most_aliases"]),
         )
         for label, value in pairs:
             context.out.row(label, "-" if value is None else str(value), 22)
@@ -69,9 +69,9 @@ def change(
         str | None, typer.Option("--default-quota", help="Of new mailboxes: 500M, 2G; empty: the server's.")
     ] = None,
     most_mailboxes: Annotated[
-        int | None, typer.Option("--most-mailboxes", help="-1: no limit.", min=-1)
+        int | None, typer.Option("--mailbox-limit", help="-1: no limit.", min=-1)
     ] = None,
-    most_aliases: Annotated[int | None, typer.Option("--most-aliases", help="-1: no limit.", min=-1)] = None,
+    most_aliases: Annotated[int | None, typer.Option("--alias-limit", help="-1: no limit.", min=-1)] = None,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,

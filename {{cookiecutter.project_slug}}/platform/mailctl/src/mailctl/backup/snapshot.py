@@ -31,7 +31,7 @@ class Snapshot:
 
     @property
     def good(self) -> bool:
-        """Whether all its components were saved. What became of the files since, `verify` tells."""
+        """Whether all its components were saved. What happened to the files since, `verify` tells."""
         return self.manifest.ok
 
     @property

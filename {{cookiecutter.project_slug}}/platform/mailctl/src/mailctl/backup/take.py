@@ -227,5 +227,5 @@ def _images(context: Context) -> dict[str, str]:
 
 
 def _full(root: Path, wrong: str = "the disk is full; the unfinished snapshot was removed") -> NoRoom:
-    fix = "make room: docs/runbooks/disk-full.md; older snapshots stay until a newer good one is there"
+    fix = "make room: docs/how-do-i.md; older snapshots stay until a newer good one is there"
     return NoRoom(Problem("HDD_PATH", wrong, fix, value=str(root)))

@@ -1,4 +1,4 @@
-"""Does the mail server do its work? A mail, a virus, log-ins and both sites, through the front door."""
+"""Does the mail server do its work? A mail, a virus, log-ins and both sites, through the whole path."""
 
 from mailctl.canaries.run import NAMES, Canary, run
 

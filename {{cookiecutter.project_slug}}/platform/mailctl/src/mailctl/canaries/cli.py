@@ -1,4 +1,4 @@
-"""`mailctl canaries`: try the mail server from its front door. Work is imported when it runs."""
+"""`mailctl canaries`: try the mail server through its whole path. Work is imported when it runs."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ LimitOption = Annotated[float, typer.Option("--limit", help="Try each for so man
 
 
 def run(limit: LimitOption = 60.0, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Send a mail, a virus and log-ins through the front door, and ask for both sites."""
+    """Send a mail, a virus and log-ins through the whole path, and ask for both sites."""
     from mailctl import canaries
 
     with command(repo, as_json) as context:

@@ -68,7 +68,7 @@ def mail(wanted: dict[str, Any]) -> str:
     if not wanted.get("accepted"):
         status, said = post(wanted, wanted["mail"])
         if status != 200:
-            raise ValueError(f"the front door answers {status}: {said}")
+            raise ValueError(f"mailserver-api answers {status}: {said}")
         wanted["accepted"] = True  # one that is on its way is not sent again
     session = mailbox(wanted)
     try:
@@ -77,7 +77,7 @@ def mail(wanted: dict[str, Any]) -> str:
         session.logout()
     if not folder:
         raise ValueError("was accepted, and is not in the mailbox")
-    return f"accepted by the front door, read over IMAP in {folder}"
+    return f"accepted by mailserver-api, read over IMAP in {folder}"
 
 
 def virus(wanted: dict[str, Any]) -> str:
@@ -85,7 +85,7 @@ def virus(wanted: dict[str, Any]) -> str:
     if status == 200:
         raise PermissionError("a virus was accepted")
     if status != 422:
-        raise ValueError(f"the front door answers {status}: {said}")
+        raise ValueError(f"mailserver-api answers {status}: {said}")
     return "a virus is refused"
 
 

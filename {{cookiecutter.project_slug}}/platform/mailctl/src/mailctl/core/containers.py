@@ -1,6 +1,7 @@
 """The stack's containers: which one runs a service, and a command inside it by the docker CLI."""
 
 import subprocess
+from collections.abc import Mapping
 from typing import IO
 
 from mailctl.core.context import Context
@@ -16,11 +17,19 @@ def all_of(context: Context) -> dict[str, ContainerState]:
 
 def running(context: Context, service: str) -> str:
     """The id of a service's running container. Raises Refused when there is none."""
-    found = all_of(context).get(service)
+    return chosen(all_of(context), service, context.project_name)
+
+
+def chosen(there: Mapping[str, ContainerState], service: str, project: str) -> str:
+    """The id of a service's running container. Raises Refused: it does not run, or nothing does."""
+    if not any(state.status == "running" for state in there.values()):
+        fix = "docker compose up -d --wait; a local trial: make local"
+        raise Refused(Problem("the stack", "is not running", fix, value=project))
+    found = there.get(service)
     if found is None or found.status != "running":
         wrong = f"does not run ({found.word})" if found else "has no container"
         fix = f"docker compose up -d {service}; then: make status"
-        raise Refused(Problem(f"service {service}", wrong, fix, value=context.project_name))
+        raise Refused(Problem(f"service {service}", wrong, fix, value=project))
     return found.id
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ def read_env_file(path: Path) -> EnvFile:
     if wrong:
         raise Refused(*(_broken_line(path, line) for line in wrong))
     return EnvFile(path, entries)
+
+
+def make_from_example(path: Path, example: Path) -> bool:
+    """Copy the example for an operator who has not done so; its values are the answers of the template."""
+    if path.exists():
+        return False
+    if not example.is_file():
+        wrong = f"neither it nor {example.name} is there"
+        raise Refused(Problem(field=path.name, wrong=wrong, fix=f"git checkout -- {example.name}"))
+    path.touch(mode=0o600)
+    shutil.copyfile(example, path)
+    return True
 
 
 def open_to_others(path: Path) -> bool:

@@ -9,8 +9,8 @@ DONE, FAILED, MISUSE = 0, 1, 2
 _REMEDIES = {
     errno.EACCES: "run it as the user who owns that, or with sudo",
     errno.EPERM: "run it as the user who owns that, or with sudo",
-    errno.ENOSPC: "make room on that disk: docs/runbooks/disk-full.md",
-    errno.EDQUOT: "make room on that disk: docs/runbooks/disk-full.md",
+    errno.ENOSPC: "make room on that disk: docs/how-do-i.md",
+    errno.EDQUOT: "make room on that disk: docs/how-do-i.md",
     errno.EROFS: "mount that disk writable; the kernel's log says whether it is failing: dmesg",
     errno.EIO: "look after that disk: dmesg says whether it is failing",
 }

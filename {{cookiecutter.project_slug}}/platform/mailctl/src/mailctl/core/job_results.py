@@ -1,4 +1,4 @@
-"""What became of the last backup, sync and drill: for `mailctl status`, and as metrics for a collector."""
+"""What came of the last backup, sync and drill: for `mailctl status`, and as metrics for a collector."""
 
 import json
 import os

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mailctl.core import log_lines
+from mailctl.core import containers, log_lines
 from mailctl.core.compose import Compose, start_order
 from mailctl.core.context import Context
 from mailctl.core.engine import ContainerState, Engine
@@ -125,8 +125,9 @@ class Runtime:
 
     def remove(self, name: str) -> None:
         """Let a service that is no longer wanted end well, and remove its container."""
+        container = self.running()[name].id
         for verb in (["stop"], ["rm", "--force"]):
-            _docker([*verb, self._container(name)], limit=300)
+            _docker([*verb, container], limit=300)
 
     def try_out(self, service: Service, script: str, options: Sequence[str]) -> tuple[int, str]:
         """Run a shell script in a service's image, apart from everything; exit code and what was said."""
@@ -139,7 +140,8 @@ class Runtime:
 
     def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
         """Run a command in a service's running container; what it printed."""
-        command = ["exec", "--interactive", self._container(service), *words]
+        container = containers.chosen(self.running(), service, self.project)
+        command = ["exec", "--interactive", container, *words]
         return _docker(command, stdin=stdin, limit=limit).stdout
 
     def log(self, name: str) -> str:
@@ -155,12 +157,6 @@ class Runtime:
         """What services wrote since a time (epoch seconds), of each the last `tail` lines, in order."""
         running = self.running()
         return log_lines.read(self.engine, [running[name] for name in names if name in running], since, tail)
-
-    def _container(self, service: str) -> str:
-        found = self.running().get(service)
-        if found is None:
-            raise Broken(service, "has no container")
-        return found.id
 
     def wait(self, service: Service) -> None:
         """Return when it is healthy. Raises Broken as soon as it is clear that it will not be."""

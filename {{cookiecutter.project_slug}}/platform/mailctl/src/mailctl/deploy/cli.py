@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RefOption = Annotated[str, typer.Option("--ref", help="The commit that shall run; default: HEAD.")]
 PullOption = Annotated[bool, typer.Option("--pull", help="Fetch the branch, and deploy its newest commit.")]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Only show what would be recreated, and for how long it is away.")
+    bool, typer.Option("--dry-run", help="Only show what would be recreated, and for how long it is down.")
 ]
 ToOption = Annotated[str, typer.Option("--to", help="The commit to go back to; default: the one before.")]
 BACKUP_WAIT_SECONDS = 600
@@ -28,7 +28,7 @@ def deploy(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring this host to a commit, tried by canaries; back to what ran before, if anything goes wrong."""
+    """Deploy a commit, tried by canaries; roll back to what ran before if anything goes wrong."""
     with command(repo, as_json) as context, _host(context) as host:
         from mailctl.deploy import work
 

@@ -134,7 +134,7 @@ def _disks(facts: Facts) -> Iterator[Line]:
 
 def _room(name: str, path: Path) -> Line:
     free = shutil.disk_usage(path).free
-    fix = "make room: docs/runbooks/disk-full.md"
+    fix = "make room: docs/how-do-i.md"
     return Line(name, OK if free >= ROOM else FAILED, f"{size(free)} free at {path}", fix)
 
 

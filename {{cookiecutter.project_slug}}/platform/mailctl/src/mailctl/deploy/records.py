@@ -106,7 +106,7 @@ class Records:
         _write(self.folder / "journal.json", asdict(journal))
 
     def end(self, journal: Journal, document: dict[str, Any]) -> None:
-        """Put what became of it into the history, then forget the journal: a crash between does it again."""
+        """Put its result into the history, then forget the journal: a crash between does it again."""
         self.add(journal.id, document)
         (self.folder / "journal.json").unlink(missing_ok=True)
 
@@ -134,7 +134,7 @@ class Records:
         return [Point(**one["state"]) for one in self.history() if one.get("state")]
 
     def usual(self) -> dict[str, float]:
-        """For how long each service was away the last times, the median, in seconds."""
+        """For how long each service was down the last times, the median, in seconds."""
         seen: dict[str, list[float]] = {}
         for one in self.history()[:20]:
             for name, seconds in (one.get("away") or {}).items():

@@ -66,7 +66,7 @@ def discard(host: Host, journal: Journal) -> None:
 
 
 def conclude(host: Host, journal: Journal) -> dict[str, Any]:
-    """Carry it to its end from wherever it stands; the document of what became of it."""
+    """Carry it to its end from wherever it stands; the document of its result."""
     with steady():
         canaries: list[Canary] = []
         if journal.phase == records.SWITCHING:
@@ -81,7 +81,7 @@ def conclude(host: Host, journal: Journal) -> dict[str, Any]:
 
 
 def deliver_now(host: Host, journal: Journal) -> None:
-    """Mail that waits because something was away is tried at once, not when Postfix would look again."""
+    """Mail that waits because something was down is tried immediately, not when Postfix would look again."""
     if journal.touched and MAIL in host.runtime.running():
         with suppress(*UNDONE):
             host.runtime.inside(MAIL, ["postqueue", "-f"])

@@ -32,7 +32,7 @@ def chosen(host: Host, ref: str, pull: bool) -> str:
 
 
 def deploy(host: Host, ref: str, pull: bool) -> dict[str, Any]:
-    """The document of what became of it."""
+    """The document of its result."""
     settled = settle(host)
     commit = chosen(host, ref, pull)
     if pull and (reason := _known_bad(host, commit) or _just_refused(host, commit)):
@@ -122,7 +122,7 @@ def show_plan(host: Host, commit: str) -> None:
         tree.clear()
     out = host.context.out
     for name, reason in planned.items():
-        away = f"away {duration(usual[name])} as a rule" if name in usual else "away: not measured yet"
+        away = f"down {duration(usual[name])} as a rule" if name in usual else "down: not measured yet"
         out.row(name, f"{reason}; {away}", 16)
     for name in gone:
         out.row(name, "is removed", 16)
@@ -133,7 +133,7 @@ def show_plan(host: Host, commit: str) -> None:
 
 
 def show_result(context: Context, document: dict[str, Any]) -> None:
-    """For people: what became of it, why, and the log of the culprit."""
+    """For people: its result, why, and the log of the culprit."""
     out = context.out
     if document.get("problems") and not out.as_json:
         out.refusal(
@@ -146,7 +146,7 @@ def show_result(context: Context, document: dict[str, Any]) -> None:
     instead = f", instead of {document['from'][:12]}" if document["from"] else ""
     out.row(document["result"], f"{document['ref'][:12]}{instead}", 12)
     if away:
-        out.row("away", away, 12)
+        out.row("down", away, 12)
     for canary in document["canaries"]:
         out.row("canary", f"{canary['name']}: {'ok' if canary['ok'] else 'FAILED'}, {canary['detail']}", 12)
     if document["reason"]:

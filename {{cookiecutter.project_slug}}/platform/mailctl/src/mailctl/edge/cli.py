@@ -42,7 +42,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what apply would change. Exit code: 0 nothing to do, 2 something to do, 1 refused."""
-    from mailctl.edge.plan import CONFLICT
+    from mailctl.edge.plan import CONFLICT, LATER
 
     with command(repo, as_json) as context:
         found = _compare(context, adopt, prune)
@@ -51,7 +51,7 @@ def plan(
             context.out.note(
                 f"to do exactly this: make edge-apply ARGS='{_arguments(found.id, adopt, prune)}'"
             )
-        to_do = bool(found.changes or found.noted(CONFLICT))
+        to_do = bool(found.changes or found.noted(CONFLICT) or found.noted(LATER))
     raise typer.Exit(SOMETHING_TO_DO if to_do else 0)
 
 
@@ -80,14 +80,14 @@ def apply(
         )
         context.out.document(summary(done))
         if any(change.kind == "tunnel token" for change in done):
-            context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: docker compose up -d")
+            context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: make deploy")
         elif done:
             context.out.row("next", "make edge-check")
 
 
 @app.command()
 def check(
-    mail: Annotated[bool, typer.Option(help="Send a signed test mail through the front door.")] = True,
+    mail: Annotated[bool, typer.Option(help="Send a signed test mail through the whole path.")] = True,
     to: Annotated[
         str | None, typer.Option("--to", help="Its recipient; default: ADMIN_EMAIL of .env.")
     ] = None,

@@ -49,6 +49,8 @@ def compare(session: Session, context: Context) -> Plan:
 
 
 def _dns(session: Session) -> Iterable[Change | Note]:
+    """Routing first: whether mail arrives elsewhere decides which records wait."""
     found = records.live(session)
+    routed = list(routing.compare(session, found))
     yield from records.compare(session, found)
-    yield from routing.compare(session, found)
+    yield from routed

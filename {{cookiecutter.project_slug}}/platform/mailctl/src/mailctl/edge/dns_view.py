@@ -53,8 +53,8 @@ class View:
             return [_printable(b"".join(record.strings)) for record in answer]
         if kind == "MX":
             return [str(record.exchange).rstrip(".").lower() for record in answer]
-        # As edge/edge.yml has them: the value of a CAA record without its quotation marks.
-        return [record.to_text().replace('"', "") for record in answer]
+        # As edge/edge.yml has them: a name without its last dot, the value of a CAA record without its marks.
+        return [record.to_text().replace('"', "").rstrip(".") for record in answer]
 
     def look(self, name: str, kind: str) -> list[str]:
         """As `ask`, but empty for no answer too."""

@@ -7,7 +7,8 @@ from mailctl.edge.dns_view import Unasked, View
 
 OK, MISSING, DIFFERS, UNASKED = "ok", "missing", "differs", "unasked"
 ASK_AGAIN = "try again; --resolver 1.1.1.1 asks another DNS server than this host's"
-# Cloudflare may answer for these itself, with addresses of its own: that they lead somewhere is all one sees.
+# Cloudflare may answer for these itself, with addresses of its own: that they lead somewhere is all one sees,
+# but for a CNAME of which it is known that it does not.
 LEADING = ("A", "AAAA", "CNAME")
 DKIM = "._domainkey."
 
@@ -34,7 +35,7 @@ class Published:
 def compare(view: View, kind: str, name: str, wanted: Collection[str] = ()) -> Published:
     """`wanted` is all that should be there for one purpose: of MX every server, of others one text."""
     try:
-        if kind in LEADING:
+        if kind in LEADING and not (kind == "CNAME" and wanted):
             return Published(OK if view.addresses(name) else MISSING)
         seen = tuple(sorted(text for text in view.ask(name, kind) if _rival(kind, name, text, wanted)))
     except Unasked:

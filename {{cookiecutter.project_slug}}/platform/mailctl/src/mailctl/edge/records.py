@@ -76,6 +76,7 @@ def wanted(session: Session) -> list[Record]:
     records = [
         Record(r["type"], r["name"], r["content"], r.get("proxied", False), r.get("ttl", AUTOMATIC_TTL))
         for r in edge["dns"]
+        if not (r["type"] == "TXT" and session.cloud.known.get("elsewhere"))
     ]
     hosts = dict.fromkeys(line["hostname"] for line in edge["tunnel"]["ingress"] if "hostname" in line)
     target = tunnel_target(session)

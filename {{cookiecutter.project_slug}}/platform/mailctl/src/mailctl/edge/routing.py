@@ -36,10 +36,26 @@ def compare(session: Session, found: list[Record]) -> Iterator[Change | Note]:
     with explained("reading Email Routing", SETTINGS):
         settings = absent(lambda: cloud.client.email_routing.get(zone_id=cloud.zone_id))
     enabled = bool(settings and settings.enabled)
+    if not enabled and (elsewhere := _elsewhere(session, found)):
+        cloud.known["elsewhere"] = True
+        yield Note(plan.LATER, MX, session.zone, elsewhere)
+        return
     switched = list(_switch(session, found, enabled))
     cloud.known["switching"] = any(isinstance(item, Change) for item in switched)
     yield from switched
     yield from _spf(session, found, cloud.known["switching"])
+
+
+def _elsewhere(session: Session, found: list[Record]) -> str:
+    """What waits while mail of the zone goes to another server; empty: nowhere, or it is to be switched now.
+
+    Until then SPF, DMARC and MTA-STS of this server would harm what the other one sends and receives.
+    """
+    there = [record.content for record in found if record.type == "MX" and record.name == session.zone]
+    if session.adopts(session.zone) or not there or set(there) & set(session.edge["email_routing"]["mx"]):
+        return ""
+    waits = f"mail still goes to {', '.join(there)}; MX and the TXT records of edge/edge.yml wait"
+    return f"{waits}; once every mailbox is here: make edge-apply ARGS='--adopt {session.zone}'"
 
 
 def _switch(session: Session, found: list[Record], enabled: bool) -> Iterator[Change | Note]:

@@ -13,6 +13,8 @@ CATCH_ALL, RULE = "catch-all", "Email Routing rule"
 
 def compare(session: Session) -> Iterator[Change | Note]:
     """Call after routing.compare: whether routing is about to be switched on decides what a refusal means."""
+    if session.cloud.known.get("elsewhere"):
+        return
     yield from _catch_all(session)
     yield from _rules(session)
 

@@ -15,6 +15,7 @@ HEADS = {
     words.UNNEEDED: "Ours, and no longer in edge/edge.yml (removed with --prune)",
     words.WAITING: "Not to be known from here",
     words.ADVICE: "To think about",
+    words.LATER: "With the switch of the MX records",
     words.FOREIGN: "Not ours, left alone",
 }
 # Of somebody else's records so many are listed; --json has all.
@@ -32,6 +33,8 @@ def show(out: Output, plan: Plan) -> None:
 
 
 def tally(plan: Plan) -> str:
+    if not plan.changes and plan.noted(words.LATER):
+        return "Nothing to do before the switch of the MX records."
     if not plan.changes:
         return "Nothing to do: Cloudflare is as edge/edge.yml says."
     counts = {action: sum(c.action == action for c in plan.changes) for action in SIGNS}

@@ -44,7 +44,7 @@ class Probe:
             "Content-Type": "text/plain; charset=us-ascii",
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return f"{head}\r\nIt came through the front door and may be deleted.\r\n"
+        return f"{head}\r\nIt came through the whole path and may be deleted.\r\n"
 
     def sign(self) -> str:
         """Put rspamd's DKIM signature on top and return its selector. Raises Refused when there is none."""
@@ -73,13 +73,13 @@ class Probe:
             answer = httpx.post(url, content=self.raw.encode(), headers=headers, timeout=POST_TIMEOUT_SECONDS)
         except httpx.HTTPError as error:
             fix = "does cloudflared run (make status), and is COMPOSE_PROFILES=edge in .env?"
-            raise Refused(Problem("front door", f"does not answer: {error}", fix, value=url)) from None
+            raise Refused(Problem("mailserver-api", f"does not answer: {error}", fix, value=url)) from None
         if answer.status_code != 200:
             wrong, fix = (
                 f"answers {answer.status_code}: {answer.text[:200]}",
                 ADVICE.get(answer.status_code, LOGS),
             )
-            raise Refused(Problem("front door", wrong, fix, value=url))
+            raise Refused(Problem("mailserver-api", wrong, fix, value=url))
         return answer.text.strip()
 
     def wait(self, seconds: float) -> float:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 HELP = """The host itself, from a fresh Debian or Ubuntu to ready: Docker, firewall, updates, clock, logs, the
 folders on both disks, and systemd timers for backup, upload and drill with mail when one of them fails.
 
-setup may be repeated, and must be after each change of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET,
-HOST_OPEN_PORTS or HOST_USER in .env.
+setup makes .env from its example where it is missing. It may be repeated, and must be after each change
+of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, HOST_OPEN_PORTS or HOST_USER in .env.
 """
 
 app = group(HELP)
@@ -34,6 +34,7 @@ def setup(
     from mailctl.host import ready
 
     with command(repo, as_json) as context:
+        _settings(context, check or dry_run)
         place, jobs = _place(context), _jobs(context)
         host = ready.host(context, place)
         missing = ready.prepare(context, host, look=check or dry_run)
@@ -108,6 +109,18 @@ def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) ->
 
 def _document(dry_run: bool, todo: "list[Change]", timers: list[str]) -> dict[str, object]:
     return {"dry_run": dry_run, "changes": [change.as_dict() for change in todo], "timers": timers}
+
+
+def _settings(context: Context, look: bool) -> None:
+    """A fresh host has no .env: the template's answers, which its example holds, do for the beginning."""
+    from mailctl.core.env_file import make_from_example
+
+    env, example = context.env_path, context.repo / ".env.example"
+    if look and not env.exists():
+        context.env_path = example
+    elif look or not make_from_example(env, example):
+        return
+    context.out.row("would make" if look else "make", f"{env}  from {example.name}", 12)
 
 
 def _place(context: Context) -> "Place":

@@ -116,7 +116,12 @@ def _call(place: Place, job: Job) -> str:
 
 def _service(place: Place, job: Job) -> str:
     disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
-    writes = f"{disks} {quoted(place.repo)}" if job.target else disks
+    writes, begun = disks, ""
+    if job.target:
+        writes = f"{disks} {quoted(place.repo)}"
+        # The first deployment is a person's, once .env is filled in: this timer only follows.
+        history = place.ssd / ".mailctl" / "deploy" / "history"
+        begun = f"ConditionPathExists={str(history).replace('%', '%%')}\n"
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
@@ -124,7 +129,7 @@ Wants=network-online.target
 After=network-online.target docker.service
 RequiresMountsFor={disks}
 OnFailure={place.project}-failed@%N.service
-
+{begun}
 [Service]
 Type=oneshot
 ExecStart={_call(place, job)}

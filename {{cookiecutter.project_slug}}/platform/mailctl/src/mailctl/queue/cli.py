@@ -116,7 +116,7 @@ def delete(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete one mail, for good; nobody is told."""
+    """Delete one mail, for good; nobody is notified."""
     _act("delete", id, yes, local, repo, as_json)
 
 
@@ -142,7 +142,7 @@ def _find(server: "Runtime", id: str) -> "Waiting":
 
     mail = next((mail for mail in waiting(server) if mail.id == id), None)
     if mail is None:
-        fix = "make queue lists what waits; make trace ID=… shows what became of a mail"
+        fix = "make queue lists what waits; make trace ID=… shows what happened to a mail"
         raise Refused(Problem("ID", "does not wait in the queue", fix, value=id))
     return mail
 

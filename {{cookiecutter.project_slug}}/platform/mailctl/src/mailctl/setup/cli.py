@@ -1,10 +1,10 @@
-"""`mailctl setup`: everything that must be there before the first `docker compose up -d`; safe to repeat."""
+"""`mailctl setup`: everything that must be there before the first `make deploy`; safe to repeat."""
 
-import shutil
 from pathlib import Path
 
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.disks import folder_of, unmounted
+from mailctl.core.env_file import make_from_example
 from mailctl.core.errors import Problem, Refused
 
 # Folders that compose binds volumes to and backups are written to, by the setting they lie below.
@@ -17,13 +17,12 @@ def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     from mailctl.secret_files.initialise import initialise
 
     with command(repo, as_json) as context:
-        copied = _copy_example(context)
+        copied = make_from_example(context.env_path, context.repo / ".env.example")
         folders = _make_folders(context)
         report = initialise(context, context.folder("SECRETS_DIR", "secrets"))
         _show(context, copied, folders)
         show.show(context, report)
-        context.out.row("check", "docker compose config --quiet")
-        context.out.row("start", "docker compose pull && docker compose up -d")
+        context.out.row("next", "make deploy")
         context.out.document(
             {
                 **show.document(report),
@@ -31,19 +30,6 @@ def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:
                 "folders": [str(path) for path in folders],
             }
         )
-
-
-def _copy_example(context: Context) -> bool:
-    """Copy .env.example for an operator who has not done so; its values are the answers of the template."""
-    if context.env_path.exists():
-        return False
-    example = context.repo / ".env.example"
-    if not example.is_file():
-        wrong = "neither it nor .env.example is there"
-        raise Refused(Problem(field=".env", wrong=wrong, fix="git checkout -- .env.example"))
-    context.env_path.touch(mode=0o600)
-    shutil.copyfile(example, context.env_path)
-    return True
 
 
 def _make_folders(context: Context) -> list[Path]:

@@ -23,7 +23,7 @@ def status(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how everything is, and what to do; exit 1 if something is wrong."""
+    """Show the overall health, and what to do; exit 1 if something is wrong."""
     from mailctl.core.errors import Misuse, Problem
     from mailctl.core.stack import runtime, stack
 

@@ -90,7 +90,7 @@ def of_disks(disks: list[Disk]) -> list[Line]:
         text = f"{one.used_percent}% used, {size(one.free)} of {size(one.total)} free ({one.path})"
         mark = FAILED if one.used_percent >= DISK_FAILED_PERCENT else OK
         mark = WARNING if DISK_WARNING_PERCENT <= one.used_percent < DISK_FAILED_PERCENT else mark
-        lines.append(Line(one.setting, mark, text, "make room: docs/runbooks/disk-full.md"))
+        lines.append(Line(one.setting, mark, text, "make room: docs/how-do-i.md"))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`mailctl trace`: the whole way of one mail. Work is imported when the command runs."""
+"""`mailctl trace`: every step of one mail. Work is imported when the command runs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mailctl.core.runtime import Runtime
     from mailctl.trace.ways import Way
 
-# The memory of mailserver-api, which outlives its log: what became of the mails with these queue ids.
+# The memory of mailserver-api, which outlives its log: what happened to the mails with these queue ids.
 _JOURNAL = """import json, os, sqlite3, sys
 db = sqlite3.connect(f"file:{os.environ['STATE_DIR']}/outcomes.db?mode=ro", uri=True)
 rows = db.execute("SELECT verdict, code, text, at FROM outcomes WHERE queue_id = ?", sys.argv[1:])
@@ -29,7 +29,7 @@ def trace(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the whole way of one mail, with what was decided at each step; of an address, its last mails."""
+    """Trace one mail, with what was decided at each step; of an address, its last mails."""
     from mailctl.core import mail_log
     from mailctl.core.format import moment
     from mailctl.core.stack import runtime

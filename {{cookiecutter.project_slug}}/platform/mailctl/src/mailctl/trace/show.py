@@ -51,7 +51,7 @@ def show_list(out: Output, ways: list[Way]) -> None:
         )
         front.append(f" {way.result:10}", _style(way.result))
         out.lines(wrapped(front, f"{_sender(way)} to {to if way.recipients else '-'}", out.console.width))
-    out.item("next", "make trace ID=… shows the whole way of one of them")
+    out.item("next", "make trace ID=… traces one of them")
 
 
 def _sender(way: Way) -> str:

@@ -44,7 +44,7 @@ class Way:
 
     @cached_property
     def result(self) -> str:
-        """What became of it, for each recipient by the last word of whoever delivers it: `delivered`."""
+        """What happened to it, for each recipient by the last word of whoever delivers it: `delivered`."""
         last: dict[str, str] = {}
         for step in self.steps:
             if step.service == "postfix" and step.decided in ENDS and step.recipients:

@@ -31,7 +31,7 @@ def run(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Test the deployed host: services, access, disks, upkeep, doors; writes JUnit and an HTML report."""
+    """Test the deployed host: services, access, disks, upkeep, endpoints; writes JUnit and an HTML report."""
     from mailctl.verify import report, run
 
     with command(repo, as_json) as context:

@@ -17,7 +17,7 @@ from mailctl.core.containers import output
 from mailctl.core.errors import Problem, Refused
 
 BATCH = 50
-_LISTED = re.compile(rb'\((?P<flags>[^)]*)\) (?:"[^"]*"|NIL) (?P<name>.+)')
+_LISTED = re.compile(rb'\((?P<flags>[^)]*)\) (?:"(?:[^"\\]|\\.)*"|NIL) (?P<name>.+)')
 _SIZE = re.compile(r",W=(\d+)")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _FETCHED_SIZE = re.compile(rb"UID (?P<uid>\d+) RFC822\.SIZE (?P<size>\d+)")
@@ -89,9 +89,10 @@ class Mailbox:
         """Every folder that can be opened, by its IMAP name."""
         names = []
         for line in self._ok(self._imap.list('""', "*"), "LIST"):
-            found = _LISTED.match(line if isinstance(line, bytes) else b"")
+            head, literal = line if isinstance(line, tuple) else (line or b"", None)
+            found = _LISTED.match(head)
             if found and not {b"\\noselect", b"\\nonexistent"} & set(found["flags"].lower().split()):
-                names.append(found["name"].decode().strip('"'))
+                names.append((_unquoted(found["name"]) if literal is None else literal).decode())
         return names
 
     def count(self, folder: str) -> int:
@@ -187,8 +188,14 @@ def _close(connection: imaplib.IMAP4) -> None:
 
 
 def _quoted(folder: str) -> str:
+    """A name as a quoted string (RFC 3501)."""
     escaped = folder.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _unquoted(name: bytes) -> bytes:
+    """A name as a server lists it: an atom, or a quoted string (RFC 3501)."""
+    return re.sub(rb"\\(.)", rb"\1", name[1:-1]) if name.startswith(b'"') else name
 
 
 def utf7(name: str) -> str:

@@ -56,7 +56,7 @@ def places(context: Context, components: Iterable[str], id: str) -> dict[str, Pl
         if os.path.ismount(live):
             fix = "mount the disk at the folder above, so that its content can change places"
             raise Refused(
-                Problem("restore", "is a mount point, which cannot be exchanged", fix, value=str(live))
+                Problem("restore", "is a mount point, which cannot be swapped", fix, value=str(live))
             )
     return {name: Place(live, id) for name, live in found.items()}
 

@@ -118,7 +118,7 @@ def settle(context: Context, start: bool = True) -> Journal | None:
         return None
     if journal.phase == phases.SWAPPING:
         context.out.note(
-            f"an earlier restore of {journal.snapshot} was interrupted while it exchanged: finishing it"
+            f"an earlier restore of {journal.snapshot} was interrupted while it swapped: finishing it"
         )
         finish(context, journal)
     elif journal.phase == phases.UNDOING:

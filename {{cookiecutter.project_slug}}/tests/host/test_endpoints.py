@@ -9,12 +9,12 @@ POSTFIX, DOVECOT, WEB = "postfix", "dovecot", "nginx"
 
 
 @pytest.fixture
-def ask(server, doors, figure):
-    """What one door answers; the door must answer at all."""
+def ask(server, endpoints, figure):
+    """What one endpoint answers; it must answer at all."""
 
     def answer(name: str, *services: str):
         server.needs(*services)
-        found = doors[name]
+        found = endpoints[name]
         figure("Answers", name, round(found["seconds"] * 1000), None, "ms")
         assert "error" not in found, f"{name}: {found.get('error')}"
         return found["answer"]

@@ -26,7 +26,7 @@ FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000")) + 560
 EDITS = (
     ("config/postfix/main.cf", "maximal_queue_lifetime = 5d", "maximal_queue_lifetime = 4d"),
     ("config/rspamd/local.d/actions.conf", "reject = 15;", "reject = 18;"),
-    ("docs/operations.md", "# Operations\n", "# Operations\n\nThe keys are with Jo.\n"),
+    ("config/dovecot/dovecot.conf", "login_greeting = Ready.", "login_greeting = Ready for Jo."),
 )
 # For the first start alone: the client of today's MariaDB insists on TLS, which that start has not.
 NEEDED = {

@@ -13,11 +13,10 @@ from mailctl.edge import desired
 from mailctl.edge.desired import LOOKUP_LIMIT
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import Dkim, SecretFiles
-from mailctl.edge.published import ASK_AGAIN, UNASKED, Published, compare
+from mailctl.edge.published import ASK_AGAIN, ASK_PLAN, UNASKED, Published, compare
 from mailctl.edge.testmail import Probe
 
 APPLY = "make edge-apply; a change may take minutes until every resolver sees it"
-PLAN = "make edge-plan says what to do about the CNAME: DNS allows nothing beside it"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _records(edge: dict[str, Any], view: View) -> Iterator[Result]:
 
 def _compared(name: str, found: Published, good: str = "as in edge/edge.yml", label: str = "") -> Result:
     text = good if found.ok else found.text
-    todo = ASK_AGAIN if found.state == UNASKED else PLAN if found.hidden else APPLY
+    todo = ASK_AGAIN if found.state == UNASKED else ASK_PLAN if found.hidden else APPLY
     return Result(name, found.ok, label + text, todo)
 
 

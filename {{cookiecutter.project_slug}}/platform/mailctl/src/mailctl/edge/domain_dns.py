@@ -11,7 +11,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.output import Output
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import DKIM_TOOL, SELECTOR, listed
-from mailctl.edge.published import ALIAS, ASK_AGAIN, DKIM, MISSING, OK, UNASKED, compare
+from mailctl.edge.published import ALIAS, ASK_AGAIN, ASK_PLAN, DKIM, MISSING, OK, UNASKED, compare
 
 if TYPE_CHECKING:
     from mailctl.accounts.api import Api
@@ -113,9 +113,9 @@ def _to_do(look: Look, record: Record) -> str:
 
 
 def _beside_alias(look: Look, record: Record) -> str:
-    """What to do about a CNAME in a record's place: DNS allows nothing beside it."""
+    """What to do about a CNAME in a record's place."""
     if look.managed:
-        return "make edge-plan says what to do about the CNAME: DNS allows nothing beside it"
+        return ASK_PLAN
     if DKIM not in record.name:
         return "remove the CNAME: DNS allows nothing beside it"
     shell, words = "docker compose exec rspamd sh", f"{look.domain} {SELECTOR}1"

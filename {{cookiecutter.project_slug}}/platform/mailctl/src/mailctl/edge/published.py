@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mailctl.edge.dns_view import Unasked, View
 
 OK, MISSING, DIFFERS, UNASKED = "ok", "missing", "differs", "unasked"
+ASK_PLAN = "make edge-plan says what to do about the CNAME: DNS allows nothing beside it"
 ASK_AGAIN = "try again; --resolver 1.1.1.1 asks another DNS server than this host's"
 # Cloudflare may answer for these itself, with addresses of its own: that they lead somewhere is all one sees,
 # but for a CNAME of which it is known that it does not.

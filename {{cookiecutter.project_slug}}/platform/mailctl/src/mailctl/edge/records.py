@@ -102,7 +102,7 @@ def compare(session: Session, found: list[Record]) -> Iterator[Change | Note]:
     for want in wants:
         if is_spf(session, want):
             continue
-        there = [record for record in found if in_place(session, want, record)]
+        there = [r for r in found if r.slot == want.slot or excludes(session, want, r)]
         taken.update(record.id for record in there)
         rivals = [other for other in wants if other is not want and excludes(session, want, other)]
         yield from [_rivals(want, rivals)] if rivals else _place(session, want, there)
@@ -116,15 +116,11 @@ def compare(session: Session, found: list[Record]) -> Iterator[Change | Note]:
             yield from _left(session, record)
 
 
-def in_place(session: Session, want: Record, record: Record) -> bool:
-    """Whether a record of the zone is where the wanted one belongs."""
-    return record.slot == want.slot or excludes(session, want, record)
-
-
 def excludes(session: Session, one: Record, other: Record) -> bool:
     """Whether two records cannot share a name: DNS allows nothing beside a CNAME (RFC 1034, 3.6.2).
 
-    Cloudflare refuses only addresses there; a TXT it takes, and resolvers never see it.
+    Cloudflare refuses addresses there but takes a TXT, which resolvers then never see:
+    https://github.com/cloudflare/cloudflare-docs/issues/30376
     """
     return one.name == other.name and (alias(session, one) or alias(session, other))
 

@@ -55,7 +55,7 @@ $config['enable_spellcheck'] = false;
 
 // The settings lead to the account pages. Roundcube may read this file more than once; one link is enough.
 if (!defined('ACCOUNT_PAGES')) {
-    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.admin_host }}/account');
+    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.account_host }}/account');
     $hooks = rcube_plugin_api::get_instance();
     $hooks->register_hook('settings_actions', function ($args) {
         $rcmail = rcmail::get_instance();

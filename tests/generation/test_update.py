@@ -44,7 +44,7 @@ def template(tmp_path):
 def made(template, tmp_path, monkeypatch):
     """A repository as `make new` makes it of that template."""
     monkeypatch.setattr(repository, "ROOT", template)
-    given = answers.complete({"mail_domain": "acme.com"})
+    given = answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
     with repository.staging(tmp_path / "out") as stage:
         project = repository.render(given, stage)
         repository.note_source(project, given, repository.source(template))

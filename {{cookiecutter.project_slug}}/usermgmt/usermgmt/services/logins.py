@@ -30,14 +30,14 @@ WINDOW = timedelta(minutes=15)
 MOST_FROM_CLIENT = 20
 MOST_FROM_DEVICE = 10
 MOST_FOR_ACCOUNT = 100
-#: The log-in page is public, so strangers can use up MOST_FOR_ACCOUNT. Whoever has not failed yet has this limit.
+#: The log-in page is public, so strangers can use up MOST_FOR_ACCOUNT: this is for who has not failed yet.
 MOST_FOR_ACCOUNT_AT_FIRST = 1000
 MOST_FOR_ACCOUNT_FROM_CLIENT = 5
 #: Wrong attempts of strangers in WINDOW, at whatever accounts: what the table may grow by.
 MOST_ALTOGETHER = 5000
 KEEP_WRONG, KEEP_SUCCESS = timedelta(hours=1), timedelta(days=90)
 RECENT = 10
-#: An IPv6 network of 64 bits is one subscriber, one of 48 bits the most that somebody gets who rents a server.
+#: An IPv6 network of 64 bits is one subscriber, one of 48 bits the most that comes with a rented server.
 NETWORK_PREFIX, SITE_PREFIX = len("2001:0db8:0000:0000:"), len("2001:0db8:0000:")
 PENDING, WRONG, SUCCESS = "pending", "wrong", "success"
 
@@ -93,8 +93,9 @@ def check_throttle(
 ) -> None:
     """Raise Throttled if a limit is reached; `allowance` is the attempts already counted as one's own.
 
-    A browser that logged in before, or that set the password by a link, is counted by itself, and a client that
-    logged in before is not held back by what strangers do elsewhere: however many of them guess, the owner gets in.
+    A browser that logged in before, or set the password by a link, is counted by itself, and a client that
+    logged in before is not held back by what strangers do elsewhere: however many of them guess, the owner
+    gets in.
     """
     by_account, by_client = LoginAttempt.account == account, from_client(client_address)
     limits: list[tuple[int, tuple[ColumnElement[bool], ...]]]

@@ -1,7 +1,7 @@
 """Two sites with an origin each: one where people look after their account, one where admins administer.
 
-Everybody reaches the first, `account_host`; Cloudflare Access guards the second, `admin_host`. So a mailbox logs in
-to the first and an admin to the second, and neither serves a page, a session or a link of the other.
+Everybody reaches the first, `account_host`; Cloudflare Access guards the second, `admin_host`. So a mailbox
+logs in to the first and an admin to the second, and neither serves a page, a session or a link of the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from usermgmt.services.passkeys import Site
 from usermgmt.web.context import parts
 
 ADMIN, MAILBOX = "admin", "mailbox"
-#: What people need; whatever is added to the application later is a page of administration until it is named here.
+#: What people need. A blueprint that is added later is administration until it is named here.
 PEOPLE = frozenset({"auth", "links", "account", "security", "mail_rules", "mail", "display"})
 
 

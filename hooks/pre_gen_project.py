@@ -296,7 +296,7 @@ def _address_problem(address: str, domain: str) -> Iterator[Problem]:
     if domain == TRIAL:
         return
     if place == domain:
-        why = "it is in mail_domain, so alarms about this server and codes to log in would wait in this server"
+        why = "it is in mail_domain, so alarms about this server and codes to log in would wait in it"
     elif any(f".{place}".endswith(f".{example}") for example in EXAMPLES):
         why = "it is only an example, so alarms and codes to log in would reach nobody"
     if why:

@@ -14,7 +14,11 @@ PROJECT = Path("/home/ada/my repositories/acme-mail")
 
 def told(**changes):
     return next_steps.plain(
-        next_steps.steps(PROJECT, answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org", **changes}), TARGETS)
+        next_steps.steps(
+            PROJECT,
+            answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org", **changes}),
+            TARGETS,
+        )
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, message
+from tests.stack.clients import Accounts, Edge, Mailbox, Mailboxes, message
 from tests.stack.stack import Stack, eventually
 
 SOON = 2

@@ -1,4 +1,4 @@
-"""Three origins: the webmail under a Content-Security-Policy, and accounts and administration, which it cannot reach.
+"""Three origins: the webmail under a Content-Security-Policy; accounts and administration, out of its reach.
 
 What a hostile mail would try, tried in a real browser; and that everyday work violates no policy.
 """
@@ -216,7 +216,7 @@ def test_the_webmail_serves_no_page_of_the_administration(stack):
 
 
 def test_the_account_site_serves_no_page_of_the_administration_whatever_host_a_request_names(stack):
-    """Nor by a request line that names one site and a header that names the other: Access has seen only one."""
+    """Nor by a request line that names one site and a header that names the other: Access sees one of them."""
     account, admin = httpx.URL(stack.info["account_page"]), httpx.URL(stack.info["admin_page"])
     for path in ("domains", "mailboxes", "api/v1/domains", "ready"):
         with visitor(str(account)) as somebody:

@@ -90,7 +90,7 @@ def log_in_to_webmail(page: Page, webmail: str, address: str, password: str) -> 
 
 
 def visitor(site: str, headers: dict[str, str] | None = None) -> httpx.Client:
-    """Visits a site; as browsers do and not every resolver, it takes names below localhost for this machine."""
+    """Visits a site; as browsers do and not every resolver, names below localhost are this machine to it."""
     url = httpx.URL(site)
     names = {"Host": url.netloc.decode(), **(headers or {})}
     here = url.copy_with(host="127.0.0.1")

@@ -216,7 +216,7 @@ def test_the_webmail_serves_no_page_of_the_administration(stack):
 
 
 def test_the_account_site_serves_no_page_of_the_administration_whatever_host_a_request_names(stack):
-    """Nor by a request line that names one site and a header that names the other: Access sees one of them."""
+    """Nor by a request line that names one site and a header that names the other: Access saw one."""
     account, admin = httpx.URL(stack.info["account_page"]), httpx.URL(stack.info["admin_page"])
     for path in ("domains", "mailboxes", "api/v1/domains", "ready"):
         with visitor(str(account)) as somebody:

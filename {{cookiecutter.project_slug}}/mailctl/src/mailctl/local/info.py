@@ -8,8 +8,8 @@ from mailctl.local.stack import LocalStack
 from mailctl.output import Output
 
 HOST = "127.0.0.1"
-# Another name is another origin with cookies of its own; nginx tells the sites apart by it. Browsers know that
-# names below localhost are this machine.
+# Another name is another origin with cookies of its own; nginx tells the sites apart by it. Browsers
+# know that names below localhost are this machine.
 ADMIN_HOST, ACCOUNT_HOST = "localhost", "account.localhost"
 
 

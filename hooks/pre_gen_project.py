@@ -22,7 +22,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 # The host names in the order of their questions, and the label of each one's default.
-HOSTS = {"webmail_host": "mail", "admin_host": "admin", "api_host": "mail-api"}
+HOSTS = {"webmail_host": "mail", "account_host": "account", "admin_host": "admin", "api_host": "mail-api"}
+# The domain of a trial, and those that are for examples as well (RFC 2606): nobody gets mail there.
+TRIAL, EXAMPLES = "example.com", ("example.com", "example.net", "example.org")
 
 # >>> embedded by `python -m tools.embed_schema` from schemas/answers.schema.json and hooks/facts.json
 FIELDS: dict = json.loads(
@@ -31,9 +33,10 @@ FIELDS: dict = json.loads(
   "project_slug": {"type": "string", "maxLength": 63, "pattern": "^[a-z](?:-?[a-z0-9])*$(?!\\n)", "x-kind": "name", "x-why": "it is not up to 63 lower-case letters, digits and single dashes that begin with a letter", "x-fix": "a name such as 'acme-mail'"},
   "mail_domain": {"type": "string", "maxLength": 240, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a domain name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a domain you own, such as 'acme.com'"},
   "webmail_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail.acme.com'"},
+  "account_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'account.acme.com'"},
   "admin_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'admin.acme.com'"},
   "api_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail-api.acme.com'"},
-  "admin_email": {"type": "string", "maxLength": 254, "pattern": "^[a-z0-9](?:[._+-]?[a-z0-9]){0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "email", "x-why": "it is not one plain lower-case mail address", "x-fix": "an address such as 'admin@acme.com'"},
+  "admin_email": {"type": "string", "maxLength": 254, "pattern": "^[a-z0-9](?:[._+-]?[a-z0-9]){0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "email", "x-why": "it is not one plain lower-case mail address", "x-fix": "an address that you read already, such as 'you@acme.org'"},
   "timezone": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*)*$(?!\\n)", "x-why": "it is not the name of an IANA time zone", "x-fix": "a name such as 'UTC', 'Asia/Tokyo' or 'Europe/Berlin'"},
   "ssd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/srv/mailserver/ssd'"},
   "hdd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/mnt/backup-hdd/mailserver'"},
@@ -288,6 +291,19 @@ def _completed(problem: Problem, given: Mapping[str, object], sound: frozenset[s
     return problem
 
 
+def _address_problem(address: str, domain: str) -> Iterator[Problem]:
+    """Refuse an administrator's address that nobody reads before this server works, or when it fails."""
+    place, why = address.rpartition("@")[2], ""
+    if domain == TRIAL:
+        return
+    if place == domain:
+        why = "it is in mail_domain, so alarms about this server and codes to log in would wait in it"
+    elif any(f".{place}".endswith(f".{example}") for example in EXAMPLES):
+        why = "it is only an example, so alarms and codes to log in would reach nobody"
+    if why:
+        yield Problem("admin_email", address, why, "an address elsewhere that you read already")
+
+
 def _disk_problem(ssd: str, hdd: str) -> Iterator[Problem]:
     """Refuse two folders of which one holds the other."""
     relation = {
@@ -322,6 +338,8 @@ def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[P
             why, other = f"{first} has the same name", f"{HOSTS[second]}.{a.get('mail_domain', '')}"
             taken = "mail_domain" not in sound or other in (a.get(host) for host in HOSTS)
             yield Problem(second, a[second], why, "a name of its own", None if taken else other)
+    if {"admin_email", "mail_domain"} <= sound:
+        yield from _address_problem(a["admin_email"], a["mail_domain"])
     if {"ssd_path", "hdd_path"} <= sound:
         yield from _disk_problem(a["ssd_path"], a["hdd_path"])
     if {"backup_bucket", "state_bucket"} <= sound and a["backup_bucket"] == a["state_bucket"]:

@@ -58,7 +58,12 @@ def template(tmp_path):
 def made(template, tmp_path, monkeypatch):
     """A repository as `make new` makes it of that template."""
     monkeypatch.setattr(repository, "ROOT", template)
-    given = answers.complete({"mail_domain": "acme.com"})
+    return make(
+        template, tmp_path, answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
+    )
+
+
+def make(template, tmp_path, given):
     with repository.staging(tmp_path / "out") as stage:
         project = repository.render(given, stage)
         repository.note_source(project, given, repository.source(template))
@@ -131,8 +136,7 @@ def test_a_conflict_is_shown_and_the_edit_is_in_it(template, made):
     assert done.returncode == 1
     assert "  main.cf: choose between the marks" in done.stderr
     main = (made / "main.cf").read_text(encoding="utf-8")
-    assert "<<<<<<< HEAD\nsetting_11 = mine\n=======\nsetting_eleven = acme.com\n>>>>>>> " in main
-
+    assert "
 
 def test_a_second_update_has_nothing_to_do_and_changes_nothing(template, made):
     renew(template)
@@ -180,6 +184,7 @@ def test_a_repository_of_unknown_origin_says_how_to_link_it(made):
     assert done.returncode == 1 and "cruft link TEMPLATE --checkout COMMIT" in done.stderr
 
 
+<<<<<<< HEAD
 def test_an_edit_goes_with_its_file_where_the_template_has_moved_it(template, made):
     edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
     commit(made, "Edited")
@@ -271,3 +276,41 @@ def test_a_folder_of_another_repository_is_refused(template, made):
     (made / ".git").rename(made.parent / ".git")
     done = update(made)
     assert done.returncode == 1 and "a folder of another git repository" in done.stderr
+
+
+def older(template, name, what, instead):
+    """Take something out of the template before its first repository is made; returns what puts it back."""
+    path = template / name
+    newest = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(what, instead, newest), encoding="utf-8")
+    commit(template, "Older")
+    return lambda: (path.write_text(newest, encoding="utf-8"), commit(template, "Newest"))
+
+
+def test_a_question_that_came_later_is_answered_by_its_default(template, tmp_path, monkeypatch):
+    monkeypatch.setattr(repository, "ROOT", template)
+    renewed = older(template, "cookiecutter.json", r'\n *"_*account_(?:host|url)": .*', "")
+    given = answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
+    del given["account_host"]
+    made = make(template, tmp_path, given)
+    assert "account_host" not in (made / "answers.yml").read_text(encoding="utf-8")
+    renewed()
+    done = update(made)
+    assert done.returncode == 0, done.stderr
+    assert 'account_host: "account.acme.com"\n' in (made / "answers.yml").read_text(encoding="utf-8")
+
+
+def test_an_answer_that_was_good_once_is_refused_and_changed_with_the_update(template, tmp_path, monkeypatch):
+    monkeypatch.setattr(repository, "ROOT", template)
+    renewed = older(template, "hooks/pre_gen_project.py", "yield from _address_problem.*", "pass")
+    made = make(
+        template, tmp_path, answers.complete({"mail_domain": "acme.com", "admin_email": "admin@acme.com"})
+    )
+    renewed()
+    done = update(made)
+    assert done.returncode == 1 and "admin_email: 'admin@acme.com' is wrong" in done.stderr
+    assert "make update ANSWER=question=answer" in done.stderr
+    assert repository.git(made, "status", "--porcelain") == ""
+    done = update(made, "--answer", "admin_email=ada@acme.org")
+    assert done.returncode == 0, done.stderr
+    assert 'admin_email: "ada@acme.org"\n' in (made / "answers.yml").read_text(encoding="utf-8")

@@ -8,9 +8,8 @@ from typing import Any
 
 CREATE, UPDATE, DELETE, ADOPT = "create", "update", "delete", "adopt"
 # Why something is only shown: somebody else's; that and in the way; ours and no longer in the file; not to be
-# known from here; what to think about; what comes with the MX switch.
-FOREIGN, CONFLICT, UNNEEDED, WAITING, ADVICE = "foreign", "conflict", "unneeded", "waiting", "advice"
-LATER = "later"
+# known from here; what comes with the MX switch.
+FOREIGN, CONFLICT, UNNEEDED, WAITING, LATER = "foreign", "conflict", "unneeded", "waiting", "later"
 
 # The order of apply: what carries mail is there before the first message can arrive, the log-in page is
 # guarded before it can be reached, and what others had is removed last.

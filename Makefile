@@ -6,12 +6,13 @@ RUN := $(VENV)/bin/python
 # Two more environments: Terraform's core as a library, and checkov, which pins old versions of common libraries.
 TERRAFORM := .venv-terraform
 CHECKOV := .venv-checkov
+UPDATER := .venv-update
 POLICIES := .venv-policies
 # Every test that fails keeps what it saw in here: screenshots, logs of containers.
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast programs-test docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks upgrades release types
+.PHONY: check help new demo demo-down test test-fast programs-test docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks update upgrades release types
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,12 +111,26 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
+	@$(MAKE) --no-print-directory upgrades
 
-upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
-	@$(RUN) -m tools.release upgrades
+# Its own `make update` does the same, but for repositories older than 0.9.0: their updater cannot follow files that have moved.
+$(UPDATER)/.done: {{cookiecutter.project_slug}}/platform/requirements/update.txt
+	@test -x $(UPDATER)/bin/pip || $(PYTHON) -m venv --clear $(UPDATER)
+	@$(UPDATER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement "$<"
+	@touch $@
 
-release: $(VENV)/.new ## A release of GitHub for a tag, with its section of CHANGELOG.md: make release TAG=v1.2.0 (needs gh)
-	@notes=$$($(RUN) -m tools.release notes "$$TAG") && gh release create "$$TAG" --verify-tag --title "$$TAG" --notes "$$notes"
+update: $(UPDATER)/.done ## Merge the template into a repository that was made before 0.9.0: make update REPO=folder (VERSION=)
+	@cd "$(REPO)" && "$(CURDIR)/$(UPDATER)/bin/python" "$(CURDIR)/{{cookiecutter.project_slug}}/platform/scripts/update.py" \
+	  $(if $(TEMPLATE),--template '$(TEMPLATE)') $(if $(VERSION),--version '$(VERSION)')
+
+upgrades: $(VENV)/.dev .venv-gate/.done ## A repository of each version, filled with mail, updated to this commit (VERSIONS=, MAILS=20)
+	@$(RUN) -m tools.upgrades
+
+release: $(VENV)/.new ## The newest version of CHANGELOG.md as a tag and a release at GitHub, unless it is one already (needs gh)
+	@tag=$$($(RUN) -m tools.release due) || exit 1; \
+	test -n "$$tag" || { echo "the newest version of CHANGELOG.md is released"; exit 0; }; \
+	notes=$$($(RUN) -m tools.release notes "$$tag") \
+	  && gh release create "$$tag" --target "$$(git rev-parse HEAD)" --title "$$tag" --notes "$$notes"
 
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)
 	@SCREENSHOTS=1 $(RUN) -m pytest tests/stack/test_screenshots.py

@@ -41,6 +41,7 @@ def measure() -> dict[str, dict[int, Measured]]:
         settings = Settings(
             database_url=server.url("usermgmt"),
             session_key="k" * 64,
+            account_host="account.localhost",
             admin_host="localhost",
             proxy_host="192.0.2.1",
             admin_email="admin@example.org",

@@ -29,6 +29,7 @@ examples:
 
 an answers file, one 'question: answer' a line (cookiecutter.json has all questions):
   mail_domain: acme.com
+  admin_email: you@acme.org
   relay: ses
   antivirus: false
 """

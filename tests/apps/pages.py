@@ -48,8 +48,8 @@ EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
 
 
 @contextmanager
-def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
-    """The application with its schema and first admin on a free port, served as `host`."""
+def usermgmt(folder: Path, account_host: str, admin_host: str, *, tls: bool) -> Iterator[int]:
+    """The application with its schema and first admin on a free port, served as both hosts."""
     sys.path.insert(0, str(USERMGMT))
     from usermgmt.app import create_app
     from usermgmt.models import Base, DomainDns, utc_now
@@ -59,7 +59,9 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     (folder / "edge.yml").write_text(EDGE)
     kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls, "edge_file": folder / "edge.yml"}
     kept["filter_host"] = "127.0.0.1"
-    app = create_app(Settings(f"sqlite:///{folder}/db", "k" * 64, host, EMAIL, PASSWORD, **kept))
+    app = create_app(
+        Settings(f"sqlite:///{folder}/db", "k" * 64, account_host, admin_host, EMAIL, PASSWORD, **kept)
+    )
     engine = app.extensions[EXTENSION].database.engine
     Base.metadata.create_all(engine)
     with engine.begin() as connection:

@@ -34,7 +34,7 @@ def mailctl(tmp_path, monkeypatch):
 
     (tmp_path / "edge.yml").write_text(EDGE)
     options = {"session_key": "k" * 64, "cheap_hashes": True, "edge_file": tmp_path / "edge.yml"}
-    settings = Settings("sqlite://", admin_host="localhost", **options)
+    settings = Settings("sqlite://", account_host="account.localhost", admin_host="localhost", **options)
     app = create_app(settings)
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)

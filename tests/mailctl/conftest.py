@@ -134,6 +134,9 @@ def local_stack(
     from mailctl.local import start
 
     (repo / ".env").unlink()
+    schema = repo / "config/mariadb/initdb/20-schema.sql"
+    schema.parent.mkdir(parents=True, exist_ok=True)
+    schema.write_text("".join(f"-- Running upgrade {n} -> 000{n + 1}\nSQL of {n + 1};\n" for n in range(3)))
     monkeypatch.setattr(start, "POLL_SECONDS", 0.01)
     sink = {"host_ip": "127.0.0.1", "published": str(free_ports["LOCAL_SINK_PORT"]), "protocol": "tcp"}
     services = {

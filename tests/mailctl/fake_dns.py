@@ -44,8 +44,13 @@ class FakeDns(socketserver.ThreadingUDPServer):
         self.shutdown()
         self.server_close()
 
+    def alias(self, name: str) -> str:
+        """What the name stands for; empty for a name of its own. A CNAME hides what is beside it."""
+        records = [r for r in self.state.records.values() if r["name"] == name and self.state.is_alias(r)]
+        return records[0]["content"] if records and name not in self.hidden else ""
+
     def texts(self, kind: str, name: str) -> list[str]:
-        if name in self.hidden:
+        if name in self.hidden or kind == "CNAME":
             return []
         records = [r for r in self.state.records.values() if r["name"] == name]
         if kind == "A" and any(r["proxied"] for r in records):
@@ -74,7 +79,10 @@ class _Handler(socketserver.DatagramRequestHandler):
         kind, name = dns.rdatatype.to_text(question.rdtype), question.name.to_text(omit_final_dot=True)
         if name in self.server.failing:
             answer.set_rcode(dns.rcode.SERVFAIL)
+        if alias := self.server.alias(name):
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", "CNAME", f"{alias}."))
+            name = alias
         texts = self.server.texts(kind, name)
         if texts:
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *texts))
+            answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", kind, *texts))
         self.wfile.write(answer.to_wire(max_size=65535))

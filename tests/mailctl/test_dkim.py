@@ -15,14 +15,18 @@ from fake_cloudflare import FakeCloudflare
 from fake_dns import FakeDns
 from fake_rspamd import FakeRspamd
 
-from tests.places import REPOSITORY
-
 LONG_AGO = "2026-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
-def rspamd(tmp_path: Path, edge_repo: EdgeRepo, monkeypatch: pytest.MonkeyPatch) -> FakeRspamd:
-    fake = FakeRspamd(tmp_path / "rspamd")
+def first() -> str:
+    """The selector of the key that is there at first; empty for what a new host takes."""
+    return ""
+
+
+@pytest.fixture
+def rspamd(tmp_path: Path, edge_repo: EdgeRepo, monkeypatch: pytest.MonkeyPatch, first: str) -> FakeRspamd:
+    fake = FakeRspamd(tmp_path / "rspamd", first)
     monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
     return fake
 
@@ -62,20 +66,20 @@ def test_a_new_key_is_used_once_dns_has_it_and_the_old_one_stays(
     assert rotate(cli, dns, "--json").exit_code == 0
     keys = status(cli, dns)["keys"]
     assert [(k["selector"], k["signs"], k["published"]) for k in keys] == [
-        ("s1", False, True),
-        ("s2", True, True),
+        ("mailctl1", False, True),
+        ("mailctl2", True, True),
     ]
     assert cli("edge", "plan", "--prune").exit_code == 0
 
 
 def test_a_key_that_dns_does_not_have_yet_signs_nothing(edge_repo: EdgeRepo, dns: FakeDns, cli: Cli) -> None:
-    dns.hidden.add("s2._domainkey.example.com")
+    dns.hidden.add("mailctl2._domainkey.example.com")
     refused = rotate(cli, dns, "--wait", "0")
     assert refused.exit_code == 1 and "not seen" in " ".join(refused.stderr.split())
-    assert signing(cli, dns) == "s1"
+    assert signing(cli, dns) == "mailctl1"
     dns.hidden.clear()
     assert rotate(cli, dns).exit_code == 0
-    assert signing(cli, dns) == "s2"
+    assert signing(cli, dns) == "mailctl2"
 
 
 def test_before_a_week_has_passed_another_run_changes_nothing(
@@ -95,11 +99,82 @@ def test_after_a_week_the_old_key_and_its_record_go(
     rotate(cli, dns)
     week_passes(edge_repo)
     assert rotate(cli, dns).exit_code == 0
-    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["s2"]
-    assert not any(r["name"].startswith("s1._domainkey") for r in cloudflare.state.records.values())
+    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["mailctl2"]
+    assert not any(r["name"].startswith("mailctl1._domainkey") for r in cloudflare.state.records.values())
     assert cli("edge", "plan", "--prune").exit_code == 0
     assert rotate(cli, dns).exit_code == 0
-    assert signing(cli, dns) == "s3"
+    assert signing(cli, dns) == "mailctl3"
+
+
+# An earlier version named its keys s1, s2, …; SendGrid's domain authentication wants CNAMEs at s1 and s2:
+# https://www.twilio.com/docs/sendgrid/ui/account-and-settings/how-to-set-up-domain-authentication
+EARLIER = pytest.mark.parametrize("first", ["s1"])
+
+
+def authenticated(cloudflare: FakeCloudflare) -> list[dict]:
+    """SendGrid's CNAMEs, as somebody enters them in the dashboard."""
+    names = [(f"s{n}._domainkey.example.com", f"s{n}.domainkey.u1.wl1.sendgrid.net") for n in (1, 2)]
+    return [cloudflare.state.add_record(type="CNAME", name=name, content=to) for name, to in names]
+
+
+@EARLIER
+def test_a_host_that_signs_with_s1_goes_on_until_the_rotation_moves_it_without_a_gap(
+    edge_repo: EdgeRepo, dns: FakeDns, cli: Cli, cloudflare: FakeCloudflare, rspamd: FakeRspamd
+) -> None:
+    rspamd.run("dkim-key", "example.com")  # as every start of the container does
+    assert signing(cli, dns) == "s1"
+    dns.hidden.add("mailctl1._domainkey.example.com")
+    assert rotate(cli, dns, "--wait", "0").exit_code == 1 and signing(cli, dns) == "s1"
+    dns.hidden.clear()
+    assert rotate(cli, dns).exit_code == 0 and signing(cli, dns) == "mailctl1"
+    assert [(k["selector"], k["published"]) for k in status(cli, dns)["keys"]] == [
+        ("mailctl1", True),
+        ("s1", True),
+    ]
+    week_passes(edge_repo)
+    assert rotate(cli, dns).exit_code == 0
+    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["mailctl1"]
+    assert not any(r["name"].startswith("s1._domainkey") for r in cloudflare.state.records.values())
+    assert cli("edge", "plan", "--prune").exit_code == 0
+
+
+@EARLIER
+def test_a_key_whose_name_a_relay_has_taken_is_replaced_at_once_and_the_relay_keeps_the_name(
+    edge_repo: EdgeRepo, dns: FakeDns, cli: Cli, cloudflare: FakeCloudflare
+) -> None:
+    theirs = authenticated(cloudflare)
+    refused = " ".join(cli("edge", "apply", "--yes").stderr.split())
+    assert "s1._domainkey.example.com" in refused and "make dkim-rotate" in refused
+    assert rotate(cli, dns).exit_code == 0
+    assert signing(cli, dns) == "mailctl1"
+    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["mailctl1"]
+    assert all(cloudflare.state.records[record["id"]] == record for record in theirs)
+    assert cli("edge", "plan", "--prune").exit_code == 0
+
+
+@EARLIER
+def test_a_rotation_that_waits_for_a_name_of_a_relay_s_begins_again_with_one_of_our_own(
+    edge_repo: EdgeRepo, dns: FakeDns, cli: Cli, cloudflare: FakeCloudflare, rspamd: FakeRspamd
+) -> None:
+    rspamd.run("dkim", "make", "example.com", "s2")
+    cli("edge", "apply", "--yes")
+    state = {"domain": "example.com", "old": "s1", "new": "s2", "step": "published", "since": LONG_AGO}
+    (edge_repo.root / "secrets/dkim_rotation.json").write_text(json.dumps(state))
+    theirs = authenticated(cloudflare)
+    assert rotate(cli, dns).exit_code == 0
+    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["mailctl1"]
+    left = [r for r in cloudflare.state.records.values() if r["name"].startswith("s")]
+    assert left == theirs
+
+
+def test_the_next_key_gets_a_name_that_nobody_else_has(
+    edge_repo: EdgeRepo, dns: FakeDns, cli: Cli, cloudflare: FakeCloudflare
+) -> None:
+    name = "mailctl2._domainkey.example.com"
+    theirs = cloudflare.state.add_record(type="TXT", name=name, content='"v=DKIM1; p=theirs"')
+    assert rotate(cli, dns).exit_code == 0
+    assert signing(cli, dns) == "mailctl3"
+    assert cloudflare.state.records[theirs["id"]] == theirs
 
 
 # A whole rotation calls the container for these, and Cloudflare to publish and to remove.
@@ -115,7 +190,7 @@ def test_killed_at_the_container_it_goes_on(
         week_passes(edge_repo)
     rspamd.kill(action, when)
     assert run_rotate(edge_repo, dns).wait(60) == -signal.SIGKILL
-    assert signing(cli, dns) in ("s1", "s2")
+    assert signing(cli, dns) in ("mailctl1", "mailctl2")
     finish(edge_repo, dns, cli)
 
 
@@ -134,31 +209,25 @@ def test_killed_at_cloudflare_it_goes_on(
     process.stdin.close()
     assert process.wait(60) == -signal.SIGKILL
     cloudflare.on_write = None
-    assert signing(cli, dns) in ("s1", "s2")
+    assert signing(cli, dns) in ("mailctl1", "mailctl2")
     finish(edge_repo, dns, cli)
 
 
-def test_the_keys_of_a_domain_are_not_those_of_one_whose_name_goes_on(tmp_path: Path) -> None:
+def test_the_keys_of_a_domain_are_not_those_of_one_whose_name_goes_on(rspamd: FakeRspamd) -> None:
+    rspamd.run("dkim-key", "example.com.au")
     for domain in ("example.com", "example.com.au"):
-        (tmp_path / f"{domain}.s1.key").write_text("key")
-        (tmp_path / f"{domain}.s1.txt").write_text(f's1._domainkey IN TXT ( "p={domain}" ) ;')
-        with (tmp_path / "selectors.map").open("a") as map_file:
-            map_file.write(f"{domain} s1\n")
-    script = (REPOSITORY / "config/rspamd/bin/dkim").read_text()
-    words = ["sh", "-s", "list", "example.com"]
-    here = script.replace("/var/lib/rspamd/dkim", str(tmp_path))
-    done = subprocess.run(words, input=here, capture_output=True, text=True, check=True)
-    assert done.stdout == "s1\tsigns\tp=example.com\n"
+        [line] = rspamd.run("dkim", "list", domain).splitlines()
+        assert line.split("\t")[:2] == ["mailctl1", "signs"]
 
 
 def finish(edge_repo: EdgeRepo, dns: FakeDns, cli: Cli) -> None:
     """The runs after a kill end where an undisturbed rotation ends."""
     assert rotate(cli, dns).exit_code == 0
-    assert signing(cli, dns) == "s2"
+    assert signing(cli, dns) == "mailctl2"
     if status(cli, dns)["rotation"]:
         week_passes(edge_repo)
         assert rotate(cli, dns).exit_code == 0
-    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["s2"]
+    assert [key["selector"] for key in status(cli, dns)["keys"]] == ["mailctl2"]
     assert cli("edge", "plan", "--prune").exit_code == 0
 
 

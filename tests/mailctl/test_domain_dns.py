@@ -116,6 +116,19 @@ def test_a_mail_server_beside_ours_is_different_and_a_text_for_another_purpose_i
     assert states(look(cli, dns)) == {"example.com": "differs"}
 
 
+def test_a_cname_in_the_place_of_a_key_is_shown_with_what_to_do(
+    usermgmt: Usermgmt, cloudflare: FakeCloudflare, dns: FakeDns, cli: Cli
+) -> None:
+    cloudflare.state.add_record(type="CNAME", name=KEY, content="s1.domainkey.u1.wl1.sendgrid.net")
+    assert states(look(cli, dns)) == {KEY: "differs"}
+    assert usermgmt.kept()[-1]["found"] == ["CNAME s1.domainkey.u1.wl1.sendgrid.net"]
+    said = " ".join(cli("domain", "dns", "--resolver", dns.address).stdout.split())
+    assert "make edge-plan" in said
+    usermgmt.names(NEEDED, managed=False)
+    said = " ".join(cli("domain", "dns", "--resolver", dns.address).stdout.split())
+    assert "sh /etc/rspamd/bin/dkim-key example.com mailctl1" in said
+
+
 def test_an_address_may_be_the_proxy_s_and_other_authorities_may_issue_certificates_too(
     usermgmt: Usermgmt, dns: FakeDns, cli: Cli
 ) -> None:

@@ -94,6 +94,20 @@ def test_the_guarded_host_alone_asks_for_a_token_of_its_application_and_of_the_r
     assert (asked, _guard(cloudflare.state)) == (["admin.example.com"], access)
 
 
+def test_an_access_that_mails_its_codes_only_into_this_server_is_refused(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """Nobody could read the code for the administration, in which the first mailbox is made."""
+    (application,) = edge_repo.edge["access"]["applications"]
+    application["emails"] = ["admin@example.com", "Second@Example.com"]
+    edge_repo.save()
+    refused = cli("edge", "plan")
+    said = " ".join(refused.stderr.split())
+    assert refused.exit_code == 1 and "access.applications[0].emails" in said
+    assert "add an address elsewhere that somebody reads" in said
+    assert cli("edge", "apply", "--yes").exit_code == 1 and cloudflare.writes == []
+
+
 def test_the_tunnels_token_lands_in_the_secrets_folder_only(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:

@@ -55,6 +55,7 @@ def dns(edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli) -> Iterator[F
     assert cli("edge", "apply", "--yes").exit_code == 0
     edge_repo.docker.answer("/etc/rspamd/bin/sign", json.dumps({"dkim-signature": SIGNATURE}))
     edge_repo.docker.answer("search", "guid uid\n")
+    edge_repo.docker.answer("postmaster@example.com", "anna@example.com,bert@example.com\n")
     with FakeDns(cloudflare.state) as server:
         yield server
 
@@ -73,7 +74,7 @@ def test_after_an_apply_all_is_well_and_a_signed_mail_went_through(
     path, headers, body = door.posted[0]
     assert path == "/v1/messages"
     assert headers["Authorization"] == f"Bearer {edge_repo.secret('mailserver_api_tokens')}"
-    assert headers["X-Envelope-To"] == "admin@example.com"
+    assert headers["X-Envelope-To"] == "anna@example.com", "whoever gets the reports"
     assert body.startswith(f"DKIM-Signature: {SIGNATURE}\r\nFrom: ".encode())
     assert b"\n" not in body.replace(b"\r\n", b"")
     assert edge_repo.docker.calls_with("expunge")
@@ -118,6 +119,16 @@ def test_a_cname_that_no_proxy_answers_for_is_compared_by_its_target_which_may_h
     assert failed(cli, dns, door) == ["CNAME k1._domainkey.example.com"]
 
 
+@pytest.mark.parametrize("name", ["s1._domainkey.example.com", "_dmarc.example.com"])
+def test_a_cname_that_hides_our_record_is_named_with_its_target(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, dns: FakeDns, cli: Cli, name: str
+) -> None:
+    """Cloudflare takes both (in April 2026), and resolvers see the CNAME alone."""
+    cloudflare.state.add_record(type="CNAME", name=name, content="sendgrid.net")
+    said = " ".join(cli("edge", "check", "--no-mail", "--resolver", dns.address).stdout.split())
+    assert "DNS says: CNAME sendgrid.net" in said and "make edge-plan" in said
+
+
 def test_dns_that_fails_is_not_a_record_that_is_missing(
     edge_repo: EdgeRepo, dns: FakeDns, door: Door, cli: Cli
 ) -> None:
@@ -155,3 +166,13 @@ def _content(state, name: str, content: str) -> None:
 def _remove(state, name: str) -> None:
     record = next(r for r in state.records.values() if r["name"] == name)
     del state.records[record["id"]]
+
+
+def test_reports_that_nobody_gets_fail_the_check(
+    edge_repo: EdgeRepo, dns: FakeDns, door: Door, cli: Cli
+) -> None:
+    """They go to postmaster@, which is the oldest mailbox once there is one."""
+    edge_repo.docker.answer("postmaster@example.com", code=1)
+    assert failed(cli, dns, door) == ["test mail"]
+    assert door.posted == []
+    assert failed(cli, dns, door, "--to", "carol@example.com") == []

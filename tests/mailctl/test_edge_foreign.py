@@ -3,7 +3,7 @@
 import pytest
 from conftest import Cli
 from edge_repo import EdgeRepo, apply, assert_in_line, document, record
-from fake_cloudflare import FakeCloudflare
+from fake_cloudflare import FakeCloudflare, Refusal, State, dns
 from fake_cloudflare.state import ZONE_ID
 
 TUNNEL = "11111111-2222-4333-8444-555555555555"
@@ -36,6 +36,10 @@ CONFLICTS = {
     "a DMARC record": (
         "_dmarc.example.com",
         {"type": "TXT", "name": "_dmarc.example.com", "content": "v=DMARC1; p=none"},
+    ),
+    "a CNAME where a text belongs": (
+        "_dmarc.example.com",
+        {"type": "CNAME", "name": "_dmarc.example.com", "content": "dmarc.example.net"},
     ),
 }
 ELSEWHERE = {"type": "MX", "name": "example.com", "content": "mx.example.net", "priority": 5}
@@ -78,6 +82,81 @@ def test_mx_that_somebody_adds_beside_ours_stop_the_next_apply(
     cloudflare.state.add_record(**ELSEWHERE)
     refused = cli("edge", "apply", "--yes")
     assert refused.exit_code == 1 and "--adopt example.com" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["Cloudflare refuses", "Cloudflare takes it"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (("TXT", "v=STSv1; id=1"), {"type": "CNAME", "content": "dmarc.example.net"}),
+        (("CNAME", "x.example.net"), {"type": "TXT", "content": '"some-site-verification=1"'}),
+        (("CNAME", "x.example.net"), {"type": "MX", "content": "mx.example.net", "priority": 5}),
+    ],
+    ids=["our text", "our CNAME beside a text", "our CNAME beside MX"],
+)
+def test_nothing_is_put_beside_a_cname_and_nobody_s_record_is_deleted(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, ours: tuple, theirs: dict, alone: bool
+) -> None:
+    cloudflare.state.aliases_are_alone = alone
+    there = cloudflare.state.add_record(name="x.example.com", **theirs)
+    edge_repo.edge["dns"].append({"type": ours[0], "name": "x.example.com", "content": ours[1]})
+    edge_repo.save()
+    [note] = [note for note in document(cli, "plan")["notes"] if note["why"] == "conflict"]
+    what = f"{there['type']} {there['content']}".replace('"', "")
+    assert note["name"] == "x.example.com" and what in note["text"]
+    assert "DNS allows nothing beside a CNAME" in note["text"]
+    assert cli("edge", "apply", "--yes").exit_code == 1 and cloudflare.writes == []
+    apply(cli, "--adopt", "x.example.com")
+    assert_in_line(cli)
+
+
+def test_a_cname_that_cloudflare_resolves_itself_may_have_company(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """At the zone's own name, and where its proxy answers."""
+    state = cloudflare.state
+    state.add_record(type="CNAME", name="example.com", content="site.example.net")
+    state.add_record(type="TXT", name="mail.example.com", content='"some-site-verification=1"')
+    state.add_record(type="CNAME", name="_dmarc.example.com", content="site.example.net", proxied=True)
+    apply(cli)
+    assert_in_line(cli)
+
+
+def test_a_cname_of_the_file_where_a_key_has_its_record_is_said_and_the_key_s_stays(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    """Those of a relay that somebody pastes into the file."""
+    apply(cli)
+    name = "s1._domainkey.example.com"
+    target = "s1.domainkey.u1.wl1.sendgrid.net"
+    edge_repo.edge["dns"].append({"type": "CNAME", "name": name, "content": target})
+    edge_repo.save()
+    cloudflare.calls.clear()
+    for options in ((), ("--adopt", name)):
+        refused = " ".join(cli("edge", "apply", "--yes", *options).stderr.split())
+        assert name in refused and "make dkim-rotate" in refused and cloudflare.writes == []
+    assert record(cloudflare, "TXT", name)
+
+
+# Each pair at one name: what is there, what is made, and Cloudflare's code. Its page:
+# https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/
+REFUSED = [
+    ("A", "CNAME", 81053),
+    ("AAAA", "CNAME", 81053),
+    ("CNAME", "CNAME", 81053),
+    ("CNAME", "A", 81054),
+    ("CNAME", "AAAA", 81054),
+    ("CNAME", "TXT", 81054),
+]
+
+
+@pytest.mark.parametrize(("there", "new", "code"), REFUSED)
+def test_the_fake_refuses_what_cloudflare_refuses_at_one_name(there: str, new: str, code: int) -> None:
+    state = State("example.com")
+    state.add_record(type=there, name="x.example.com", content="there")
+    with pytest.raises(Refusal) as refusal:
+        dns.create(state, {"type": new, "name": "x.example.com", "content": "new"})
+    assert (refusal.value.status, refusal.value.code) == (400, code)
 
 
 def test_a_tunnel_of_that_name_that_serves_another_host_is_taken_over_only_when_adopted(

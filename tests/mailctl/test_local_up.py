@@ -103,6 +103,13 @@ def test_the_relay_has_a_login_to_try_although_no_account_exists(repo: Path, cli
     assert len((repo / ".local/secrets/relay_password").read_text()) >= 12
 
 
+def test_the_trial_of_an_older_version_gets_the_tables_of_this_one(cli: Cli, docker: FakeDocker) -> None:
+    docker.answer("--skip-column-names", "0001\n")
+    up(cli)
+    asked = docker.calls_with("--skip-column-names")[-1]["stdin"]
+    assert [line for line in asked.splitlines() if line[:3] == "SQL"] == ["SQL of 2;", "SQL of 3;"]
+
+
 def test_the_first_mailbox_is_made_by_usermgmt_and_its_password_is_never_an_argument(
     cli: Cli, docker: FakeDocker
 ) -> None:

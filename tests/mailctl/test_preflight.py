@@ -92,6 +92,38 @@ def test_a_variable_that_is_missing_is_named(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "runs", "known", "said"),
+    [
+        ("ada@elsewhere.example", False, "", ("ok", "ada@elsewhere.example, outside this server")),
+        ("ada@elsewhere.example", True, "", ("ok", "ada@elsewhere.example, outside this server")),
+        ("ada@example.com", False, "", ("warning", "ada@example.com is on this server")),
+        ("ada@example.com", True, "served received", ("warning", "ada@example.com is on this server")),
+        ("ada+x@example.com", True, "served received", ("warning", "ada+x@example.com is on this server")),
+        ("ada@second.example", True, "served received", ("warning", "ada@second.example is on this server")),
+        ("ada@example.com", True, "served", ("warning", "nobody gets mail for ada@example.com")),
+    ],
+)
+def test_alarms_go_to_somebody_who_reads_them_elsewhere(
+    world: World, monkeypatch: pytest.MonkeyPatch, address: str, runs: bool, known: str, said: tuple[str, str]
+) -> None:
+    env = world.repo / ".env"
+    env.write_text(env.read_text().replace("a@example.com", address))
+    host = world.host()
+    asked: list[tuple[str, ...]] = []
+
+    def inside(service: str, words: tuple[str, ...], stdin: str = "", limit: float = 60) -> str:
+        asked.append((service, *words[-2:]))
+        return known
+
+    monkeypatch.setattr(host.runtime, "inside", inside)
+    monkeypatch.setattr(host.runtime, "running", lambda: {"postfix": object()} if runs else {})
+    facts = preflight.Facts(host.context, host.runtime, {}, host)
+    [line] = preflight.administrator(facts)
+    assert (line.mark, line.found.partition(":")[0]) == said
+    assert asked == ([("postfix", address.partition("@")[2], address.replace("+x", ""))] if runs else [])
+
+
+@pytest.mark.parametrize(
     ("sql", "refused"),
     [
         ("ALTER TABLE domains ADD COLUMN note VARCHAR(9) NOT NULL DEFAULT '';", False),

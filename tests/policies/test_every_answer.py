@@ -37,8 +37,8 @@ EDGES = (
     {"project_slug": "a" * 63},
     {"project_slug": "latest"},
     {"project_slug": "secret-password-token"},
-    {"mail_domain": "xn--r8jz45g.jp"},
-    {"mail_domain": "mail.internal.acme.co.jp"},
+    {"mail_domain": "xn--r8jz45g.jp", "admin_email": "ada@acme.org"},
+    {"mail_domain": "mail.internal.acme.co.jp", "admin_email": "ada@acme.org"},
     {"ssd_path": "/srv/" + "long/" * 30 + "ssd"},
     {"backup_bucket": "0" * 63, "state_bucket": "1" * 63},
     {"timezone": "America/Argentina/ComodRivadavia"},
@@ -49,6 +49,7 @@ TEXTS = st.fixed_dictionaries(
     {
         "project_slug": st.from_regex(r"[a-z]([a-z0-9]|-[a-z0-9]){0,20}", fullmatch=True),
         "mail_domain": st.lists(LABELS, min_size=2, max_size=4).map(".".join),
+        "admin_email": st.just("ada@acme.org"),
         "object_lock_days": st.integers(1, 36500),
         "monthly_budget_usd": st.integers(1, 1000000),
         "timezone": st.sampled_from(["UTC", "Asia/Tokyo", "Europe/Berlin", "America/New_York"]),

@@ -107,4 +107,4 @@ def test_the_settings_of_the_webmail_lead_to_the_account_pages(page, stack, mail
     page.route(re.compile(r"^https://"), lambda route: route.fulfill(body="the account pages"))
     page.get_by_text("Account and password").click()
     expect(page.get_by_text("the account pages")).to_be_visible()
-    assert re.fullmatch(r"https://[\w.-]+/account", page.url)
+    assert re.fullmatch(r"https://account\.[\w.-]+/account", page.url)

@@ -12,7 +12,18 @@ from hypothesis import HealthCheck
 from hypothesis import settings as examples
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, PROXY, Browser, Directory, MakeApp, Server, mariadb_server
+from support import (
+    ACCOUNT_SITE,
+    ADMIN_EMAIL,
+    ADMIN_PASSWORD,
+    ADMIN_SITE,
+    PROXY,
+    Browser,
+    Directory,
+    MakeApp,
+    Server,
+    mariadb_server,
+)
 
 from usermgmt.app import create_app
 from usermgmt.database import Database
@@ -69,7 +80,8 @@ def settings() -> Settings:
     return Settings(
         database_url="sqlite://",
         session_key="k" * 64,
-        admin_host="localhost",
+        account_host=ACCOUNT_SITE,
+        admin_host=ADMIN_SITE,
         proxy_host=PROXY,
         admin_email=ADMIN_EMAIL,
         admin_password=ADMIN_PASSWORD,

@@ -37,13 +37,15 @@ START_SECONDS = 60
 PASSWORD = "correct horse battery"
 #: Where requests come from: an address that stands for nginx, and resolves to itself.
 PROXY = "192.0.2.1"
+#: The two sites; a person's browser is at one of them.
+ADMIN_SITE, ACCOUNT_SITE = "localhost", "account.localhost"
 
 
 class Browser:
     """Keeps cookies, follows no redirects and sends the CSRF token of the page it saw last."""
 
-    def __init__(self, app: Flask, **environ: str) -> None:
-        self.client = app.test_client()
+    def __init__(self, app: Flask, host: str = ADMIN_SITE, **environ: str) -> None:
+        self.client, self.base_url = app.test_client(), f"http://{host}"
         self.environ = {"REMOTE_ADDR": PROXY, **environ}
         self.headers: dict[str, str] = {}
         self.token = ""
@@ -51,7 +53,11 @@ class Browser:
     def get(self, path: str, **headers: str) -> TestResponse:
         """A page."""
         answer = self.client.get(
-            path, headers={**self.headers, **headers}, environ_overrides=self.environ, buffered=True
+            path,
+            base_url=self.base_url,
+            headers={**self.headers, **headers},
+            environ_overrides=self.environ,
+            buffered=True,
         )
         found = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
         self.token = found.group(1) if found else self.token
@@ -63,14 +69,20 @@ class Browser:
 
     def post_without_token(self, path: str, **fields: str) -> TestResponse:
         """A form as another site would send it."""
-        return self.client.post(path, data=fields, headers=self.headers, environ_overrides=self.environ)
+        return self.client.post(
+            path,
+            base_url=self.base_url,
+            data=fields,
+            headers=self.headers,
+            environ_overrides=self.environ,
+        )
 
     def log_in(self, email: str = ADMIN_EMAIL, password: str = ADMIN_PASSWORD) -> TestResponse:
         """Open the log-in page and send it; afterwards the token is that of the new session."""
         self.get("/login")
         answer = self.post("/login", email=email, password=password)
         if answer.status_code == 303:
-            self.get("/")
+            self.get(answer.headers["Location"])
         return answer
 
 

@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
-from support import PASSWORD, PROXY, Browser, Directory
+from support import ACCOUNT_SITE, ADMIN_SITE, PASSWORD, PROXY, Browser, Directory
 from test_account import as_owner, turn_on
 from test_mariadb import filled as filled_mariadb  # noqa: F401 - fixtures
 from test_mariadb import real  # noqa: F401 - fixtures
@@ -35,16 +35,18 @@ def admin(browser: Browser, web_database: Database, actor: Actor, hasher: Hasher
     return browser
 
 
-def link_on(page: str) -> str:
-    """The link that a page shows, without the host."""
-    found = re.search(r">http://localhost(/password\?link=[\w-]+)<", page)
+def link_on(page: str, site: str = ACCOUNT_SITE) -> str:
+    """The link that a page shows, without its site."""
+    found = re.search(rf">http://{re.escape(site)}(/password\?link=[\w-]+)<", page)
     assert found, page
     return found.group(1)
 
 
-def choose(app: Flask, link: str, password: str = NEW, again: str | None = None) -> Browser:
+def choose(
+    app: Flask, link: str, password: str = NEW, again: str | None = None, site: str = ACCOUNT_SITE
+) -> Browser:
     """Open a link and send the form; the answer's status is kept in `headers`."""
-    browser = Browser(app)
+    browser = Browser(app, site)
     browser.get(link)
     token = link.partition("=")[2]
     answer = browser.post("/password", link=token, password=password, again=again or password)
@@ -58,24 +60,27 @@ def status(browser: Browser) -> int:
 
 
 def test_a_link_sets_the_password_once_and_ends_open_sessions(admin: Browser, app: Flask) -> None:
-    open_session = Browser(app)
+    open_session = Browser(app, ACCOUNT_SITE)
     open_session.log_in(ANNA, PASSWORD)
     link = link_on(admin.post("/mailboxes/1/password", password_kind="link").text)
     assert open_session.get("/account").status_code == 200, "until it is used the old password works"
-    page = Browser(app).get(link)
+    page = Browser(app, ACCOUNT_SITE).get(link)
     assert page.status_code == 200 and ANNA in page.text and page.headers["Cache-Control"] == "no-store"
     assert status(choose(app, link)) == 303
     assert open_session.get("/account").status_code == 302
-    assert Browser(app).log_in(ANNA, NEW).status_code == 303
-    assert Browser(app).get(link).status_code == 404 and status(choose(app, link)) == 404
+    assert Browser(app, ACCOUNT_SITE).log_in(ANNA, NEW).status_code == 303
+    assert Browser(app, ACCOUNT_SITE).get(link).status_code == 404 and status(choose(app, link)) == 404
     assert "Password set with a link" in admin.get("/audit").text
 
 
 def test_a_new_mailbox_and_a_new_admin_get_a_link_instead_of_a_password(admin: Browser, app: Flask) -> None:
-    for path, email in (("/mailboxes", "bert@example.org"), ("/admins", "second@example.org")):
-        link = link_on(admin.post(path, email=email, quota="", password_kind="link").text)
-        assert status(choose(app, link)) == 303
-        assert Browser(app).log_in(email, NEW).status_code == 303
+    for path, email, site in (
+        ("/mailboxes", "bert@example.org", ACCOUNT_SITE),
+        ("/admins", "second@example.org", ADMIN_SITE),
+    ):
+        link = link_on(admin.post(path, email=email, quota="", password_kind="link").text, site)
+        assert status(choose(app, link, site=site)) == 303
+        assert Browser(app, site).log_in(email, NEW).status_code == 303
 
 
 def test_a_weak_password_uses_nothing_up(admin: Browser, app: Flask) -> None:
@@ -103,8 +108,8 @@ def test_a_link_that_does_not_work_says_the_same_whatever_the_reason(
             "deleted": ("/mailboxes/1/delete", {}),
         }[reason]
         assert admin.post(path, **fields).status_code in (201, 303)
-    unknown = Browser(app).get("/password?link=mailbox-99-" + "A" * 43)
-    answer = Browser(app).get(link)
+    unknown = Browser(app, ACCOUNT_SITE).get("/password?link=mailbox-99-" + "A" * 43)
+    answer = Browser(app, ACCOUNT_SITE).get(link)
     blank = re.compile(r'name="(?:next|csrf_token)" value="[^"]*"')
     assert (answer.status_code, unknown.status_code, status(choose(app, link))) == (404, 404, 404)
     assert blank.sub("", answer.text) == blank.sub("", unknown.text) and ANNA not in answer.text
@@ -120,13 +125,13 @@ def test_the_table_has_no_token_that_works(admin: Browser, web_database: Databas
 
 def test_who_guesses_is_held_back_and_nobody_else(admin: Browser, app: Flask) -> None:
     link = link_on(admin.post("/mailboxes/1/password", password_kind="link").text)
-    guesser = Browser(app, REMOTE_ADDR=PROXY)
+    guesser = Browser(app, ACCOUNT_SITE, REMOTE_ADDR=PROXY)
     guesser.headers = {"X-Forwarded-For": "203.0.113.5"}
     for _ in range(logins.MOST_FROM_CLIENT):
         assert guesser.get("/password?link=x").status_code == 404
     assert guesser.get(link).status_code == 429
-    assert Browser(app).get(link).status_code == 200
-    assert Browser(app).log_in(ANNA, PASSWORD).status_code == 303
+    assert Browser(app, ACCOUNT_SITE).get(link).status_code == 200
+    assert Browser(app, ACCOUNT_SITE).log_in(ANNA, PASSWORD).status_code == 303
 
 
 @pytest.mark.parametrize("by_link", [False, True])
@@ -151,7 +156,7 @@ def test_a_second_factor_outlives_a_link(admin: Browser, app: Flask, web_databas
     turn_on(as_owner(app))
     link = link_on(admin.post("/mailboxes/1/password", password_kind="link").text)
     assert status(choose(app, link)) == 303
-    assert Browser(app).log_in(ANNA, NEW).headers["Location"] == "/login/second"
+    assert Browser(app, ACCOUNT_SITE).log_in(ANNA, NEW).headers["Location"] == "/login/second"
 
 
 @pytest.mark.mariadb

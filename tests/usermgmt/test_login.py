@@ -85,8 +85,9 @@ def test_an_unknown_address_costs_as_much_work_as_a_wrong_password_whatever_hash
 
     monkeypatch.setattr(bcrypt, "checkpw", bcrypt_watched)
     monkeypatch.setattr(PasswordHasher, "verify", argon2_watched)
-    for email in (ADMIN_EMAIL, "older@example.org", "nobody@example.org", "not an address"):
-        assert logins.log_in(database, hasher, email, "wrong", "192.0.2.1") is None
+    for kind in ("admin", "mailbox"):
+        for email in (ADMIN_EMAIL, "older@example.org", "nobody@example.org", "not an address"):
+            assert logins.log_in(database, hasher, kind, email, "wrong", "192.0.2.1") is None
     assert work == ["$2b$04$", "$argon2id$v=19$m=8,t=2,p=1"] * 8
 
 
@@ -95,7 +96,7 @@ def test_an_older_hash_is_replaced_at_the_next_log_in(database: Database, hasher
         admin = admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
         admin.password_hash = bcrypt.hashpw(ADMIN_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     for _ in range(2):
-        assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+        assert logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
         with database.transaction() as session:
             assert not hasher.is_outdated(session.scalars(select(Admin.password_hash)).one())
 
@@ -141,7 +142,7 @@ def test_an_ipv6_subscriber_counts_as_one_client(app: Flask) -> None:
 
 
 def guess_from_everywhere(database: Database) -> None:
-    """As many wrong passwords as one account takes, from as many clients."""
+    """As many wrong passwords as one account takes from clients that failed before, from as many clients."""
     with database.transaction() as session:
         for number in range(logins.MOST_FOR_ACCOUNT):
             row = LoginAttempt(account=ADMIN_EMAIL, client_address=f"198.51.{number}.1", outcome=logins.WRONG)
@@ -151,12 +152,13 @@ def guess_from_everywhere(database: Database) -> None:
 def test_one_address_is_protected_from_many_clients(database: Database, hasher: Hasher) -> None:
     guess_from_everywhere(database)
     with pytest.raises(logins.Throttled):
-        logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "203.0.113.9")
+        for _ in range(2):
+            logins.log_in(database, hasher, "admin", ADMIN_EMAIL, "wrong", "203.0.113.9")
 
 
 def let_in(database: Database, hasher: Hasher) -> None:
     """A whole log-in of the admin."""
-    found = logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+    found = logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
     assert found
     with database.transaction() as session:
         logins.finish(session, found.attempt, found.account, "192.0.2.1")
@@ -169,7 +171,7 @@ def test_strangers_everywhere_cannot_lock_the_owner_out(database: Database, hash
     guess_from_everywhere(database)
     let_in(database, hasher)
     device = logins.known_device("key", ADMIN_EMAIL, logins.device_mark("key", ADMIN_EMAIL))
-    assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "203.0.113.9", device), (
+    assert logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "203.0.113.9", device), (
         "known browser"
     )
 
@@ -180,17 +182,17 @@ def test_a_neighbour_behind_the_same_address_cannot_lock_a_known_browser_out(
     with database.transaction() as session:
         admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
     for _ in range(logins.MOST_FOR_ACCOUNT_FROM_CLIENT):
-        logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "192.0.2.1")
+        logins.log_in(database, hasher, "admin", ADMIN_EMAIL, "wrong", "192.0.2.1")
     with pytest.raises(logins.Throttled):
-        logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
-    assert logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1", "its-own-mark")
+        logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+    assert logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1", "its-own-mark")
 
 
 def test_a_stolen_browser_has_few_tries(database: Database, hasher: Hasher) -> None:
     for _ in range(logins.MOST_FROM_DEVICE):
-        assert logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "192.0.2.1", "a-mark") is None
+        assert logins.log_in(database, hasher, "admin", ADMIN_EMAIL, "wrong", "192.0.2.1", "a-mark") is None
     with pytest.raises(logins.Throttled):
-        logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1", "a-mark")
+        logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1", "a-mark")
 
 
 @pytest.mark.parametrize("mark", ["", "x", ".", "x.y", "x." + "0" * 64, "ü.ü"])
@@ -207,7 +209,7 @@ def test_attempts_write_one_row_each_tell_failures_and_leave_the_audit_log_alone
 ) -> None:
     with database.transaction() as session:
         admins.add_admin(session, COMMAND_LINE, hasher, ADMIN_EMAIL, ADMIN_PASSWORD)
-    logins.log_in(database, hasher, ADMIN_EMAIL, "wrong", "192.0.2.1")
+    logins.log_in(database, hasher, "admin", ADMIN_EMAIL, "wrong", "192.0.2.1")
     let_in(database, hasher)
     with database.transaction() as session:
         assert session.scalars(select(LoginAttempt.outcome).order_by(LoginAttempt.id)).all() == [
@@ -233,7 +235,7 @@ def test_a_parallel_guess_counts_before_its_password_is_checked(database: Databa
     for _ in range(5):
         logins.announce_attempt(database, ADMIN_EMAIL, "192.0.2.1")
     with pytest.raises(logins.Throttled):
-        logins.log_in(database, hasher, ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
+        logins.log_in(database, hasher, "admin", ADMIN_EMAIL, ADMIN_PASSWORD, "192.0.2.1")
 
 
 def test_a_session_that_somebody_planted_is_not_continued(app: Flask) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import select
-from support import PROXY, Browser, Directory, MakeApp
+from support import ACCOUNT_SITE, PROXY, Browser, Directory, MakeApp
 from test_api import Program, token
 
 from usermgmt.database import Database
@@ -98,7 +98,7 @@ def rows(database: Database) -> list[MailReport]:
 
 def reader(app: Flask, address: str) -> Browser:
     """A browser of the owner of a mailbox."""
-    browser = Browser(app)
+    browser = Browser(app, ACCOUNT_SITE)
     assert browser.log_in(address, PASSWORD).status_code == 303
     return browser
 

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PASSWORD, Browser, Directory, texts
+from support import ACCOUNT_SITE, PASSWORD, Browser, Directory, texts
 
 from usermgmt.database import Database
 from usermgmt.mail import sieve
@@ -157,7 +157,7 @@ def owner(app: Flask, web_database: Database, actor: Actor, hasher: Hasher) -> B
         made.domain("example.org")
         made.mailbox(ANNA)
         made.mailbox(BERT)
-    browser = Browser(app)
+    browser = Browser(app, ACCOUNT_SITE)
     assert browser.log_in(ANNA, PASSWORD).status_code == 303
     browser.get("/account/mail")
     return browser

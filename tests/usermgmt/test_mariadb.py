@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, delete, select, text
 from sqlalchemy.exc import DBAPIError
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, MakeApp, Server
+from support import ACCOUNT_SITE, ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_SITE, Browser, MakeApp, Server
 
 from usermgmt import migrate
 from usermgmt.database import Database
@@ -221,7 +221,8 @@ def test_a_person_administers_through_the_pages(make_app: MakeApp, mariadb: Serv
     settings = Settings(
         database_url=mariadb.url("usermgmt"),
         session_key="k" * 64,
-        admin_host="localhost",
+        account_host=ACCOUNT_SITE,
+        admin_host=ADMIN_SITE,
         admin_email=ADMIN_EMAIL,
         admin_password=ADMIN_PASSWORD,
         cookie_secure=False,

@@ -10,7 +10,7 @@ from threading import Barrier
 import pyotp
 import pytest
 from sqlalchemy import select
-from support import ADMIN_EMAIL, ADMIN_PASSWORD, Browser, MakeApp, Server
+from support import ACCOUNT_SITE, ADMIN_EMAIL, ADMIN_PASSWORD, Browser, MakeApp, Server
 from test_account import as_owner, later, turn_on
 from test_mariadb import filled, real  # noqa: F401 - fixtures
 
@@ -72,7 +72,7 @@ def test_an_owner_of_a_mailbox_logs_in_with_a_second_factor_and_ends_other_brows
     app = make_app(replace(settings, database_url=mariadb.url("usermgmt")))
     first = as_owner(app)
     totp, codes = turn_on(first)
-    second = Browser(app)
+    second = Browser(app, ACCOUNT_SITE)
     second.log_in("anna@example.org", "correct horse battery")
     second.get("/login/second")
     assert second.post("/login/second", code=later(totp)).headers["Location"] == "/account"

@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 from sqlalchemy import select
 from strings import PACKAGE, all_texts
-from support import Browser, first_id
+from support import ACCOUNT_SITE, Browser, first_id
 
 from usermgmt.database import Database
 from usermgmt.models import AuditEntry, Domain, Mailbox
@@ -124,7 +124,7 @@ def test_a_deleted_mailbox_is_listed_and_restored_or_deleted_for_good(filled: Br
     assert ">bert@example.org</a>" not in filled.get("/mailboxes").text
     assert "bert@example.org" in filled.get("/mailboxes/deleted").text
     assert filled.post("/mailboxes/2/restore").headers["Location"] == "/mailboxes/2"
-    assert Browser(app).log_in("bert@example.org", PASSWORD).status_code == 303
+    assert Browser(app, ACCOUNT_SITE).log_in("bert@example.org", PASSWORD).status_code == 303
     filled.post("/mailboxes/2/delete")
     assert "cannot be restored after this" in filled.get("/mailboxes/2/erase").text
     assert filled.post("/mailboxes/2/erase").status_code == 303
@@ -264,7 +264,7 @@ def test_a_choice_goes_with_the_account_to_another_browser(filled: Browser, app:
 
 
 def test_a_choice_is_no_change_that_another_person_is_told_of(filled: Browser, app: Flask) -> None:
-    anna = Browser(app)
+    anna = Browser(app, ACCOUNT_SITE)
     anna.log_in("anna@example.org", PASSWORD)
     anna.get("/account")
     anna.post("/display", language="ja")

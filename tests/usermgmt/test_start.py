@@ -31,6 +31,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         (tmp_path / name).write_text(value)
     return {
         "ADMIN_EMAIL": ADMIN_EMAIL,
+        "ACCOUNT_HOST": "account.example.org",
         "ADMIN_HOST": "admin.example.org",
         **{name: str(tmp_path / name) for name in secrets},
     }
@@ -41,7 +42,8 @@ def test_settings_come_from_the_environment_and_files(environment: dict[str, str
     url = str(settings.database_url)
     assert url == "mariadb+pymysql://usermgmt:***@mariadb:3306/mailserver?charset=utf8mb4"
     assert settings.cookie_secure and settings.admin_password == ADMIN_PASSWORD
-    assert (settings.admin_host, settings.proxy_host) == ("admin.example.org", "nginx")
+    hosts = (settings.account_host, settings.admin_host, settings.proxy_host)
+    assert hosts == ("account.example.org", "admin.example.org", "nginx")
 
 
 def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:
@@ -54,6 +56,8 @@ def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:
     ("name", "value", "message"),
     [
         ("COOKIE_SECURE", "maybe", "COOKIE_SECURE='maybe' is neither true nor false"),
+        ("ACCOUNT_HOST", "", "ACCOUNT_HOST='' is not a host name"),
+        ("ACCOUNT_HOST", "admin.example.org", "ACCOUNT_HOST='admin.example.org' is ADMIN_HOST too"),
         ("ADMIN_HOST", "", "ADMIN_HOST='' is not a host name"),
         ("ADMIN_HOST", "https://admin.example.org/", "ADMIN_HOST='https://admin.example.org/' is not a host"),
         ("ADMIN_HOST", ".example.org", "ADMIN_HOST='.example.org' is not a host name"),

@@ -5,6 +5,10 @@ from fake_cloudflare.state import ACCOUNT, WHEN, ZONE_ID, Json, Refusal, State
 FIELDS = frozenset({"type", "name", "content", "ttl", "proxied", "comment", "priority"})
 ADDRESSES = ("A", "AAAA", "CNAME")
 COMMENT_LIMIT = 100
+SAME_NAME = (
+    "For more details, refer to "
+    "<https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/>."
+)
 
 
 def zones(state: State, query: Json) -> list[Json]:
@@ -107,9 +111,14 @@ def _judge_place(state: State, body: Json, own: str | None) -> None:
     others = [r for r in state.records.values() if r["id"] != own and r["name"] == body["name"]]
     if any(r["type"] == body["type"] and r["content"] == body["content"] for r in others):
         raise Refusal(400, 81058, "An identical record already exists.")
-    if body["type"] in ADDRESSES and any(_excludes(body["type"], r["type"]) for r in others):
+    kinds = {r["type"] for r in others}
+    if body["type"] == "CNAME" and kinds & set(ADDRESSES):
         raise Refusal(400, 81053, "An A, AAAA, or CNAME record with that host already exists.")
+    if ("CNAME" in kinds and body["type"] in ADDRESSES) or _beside_alias(state, body, others):
+        raise Refusal(400, 81054, f"A CNAME record with that host already exists. {SAME_NAME}")
 
 
-def _excludes(new: str, there: str) -> bool:
-    return there in ADDRESSES and "CNAME" in (new, there)
+def _beside_alias(state: State, body: Json, others: list[Json]) -> bool:
+    """Whether a CNAME that resolvers get to see would have another record at its name."""
+    seen = any(state.is_alias(record) for record in (body, *others))
+    return state.aliases_are_alone and seen and len(others) > 0

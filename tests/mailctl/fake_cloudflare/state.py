@@ -31,6 +31,10 @@ def new_id() -> str:
 class State:
     """`foreign_mx` is what switching routing on does beside MX of others: refuse, replace or keep (nothing
     official says; mailctl must come through each of them).
+
+    `aliases_are_alone`: whether a CNAME has nothing beside it, as RFC 1034 demands. Cloudflare's page on
+    records with the same name refuses A, AAAA and CNAME; in April 2026 a TXT was taken, and the CNAME hid it:
+    https://github.com/cloudflare/cloudflare-docs/issues/30376
     """
 
     zone: str
@@ -38,6 +42,7 @@ class State:
     routing: bool = False
     locked: bool = False
     foreign_mx: str = "refuse"
+    aliases_are_alone: bool = True
     # Whether a token may call /email/routing/dns: people report both.
     routing_dns_allowed: bool = False
     rules_need_routing: bool = False
@@ -80,6 +85,13 @@ class State:
         self.records[record["id"]] = record
         self.saw_mx()
         return record
+
+    def is_alias(self, record: Json) -> bool:
+        """Whether resolvers see a CNAME: one that is proxied, or at the zone's own name, is flattened.
+
+        https://developers.cloudflare.com/dns/cname-flattening/set-up-cname-flattening/
+        """
+        return bool(record["type"] == "CNAME" and not record.get("proxied") and record["name"] != self.zone)
 
     def mx(self) -> frozenset[str]:
         apex = (r for r in self.records.values() if r["type"] == "MX" and r["name"] == self.zone)

@@ -56,7 +56,7 @@ $config['enable_spellcheck'] = false;
 
 // The settings lead to the account pages. Roundcube may read this file more than once; one link is enough.
 if (!defined('ACCOUNT_PAGES')) {
-    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.admin_host }}/account');
+    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.account_host }}/account');
     $hooks = rcube_plugin_api::get_instance();
     // Without a session, Roundcube takes the form of a log-in under any task; nginx counts only the two queries that its
     // own page sends ($login_key in config/nginx/mailserver.conf). So no other query lets in.

@@ -95,6 +95,7 @@ def endpoints(server) -> dict[str, dict]:
     names = json.dumps(
         {
             "webmail": server.settings["WEBMAIL_HOST"],
+            "account": server.services["usermgmt"]["environment"]["ACCOUNT_HOST"],
             "admin": server.services["usermgmt"]["environment"]["ADMIN_HOST"],
         }
     )

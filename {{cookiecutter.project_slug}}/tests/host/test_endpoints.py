@@ -6,6 +6,8 @@ import re
 import pytest
 
 POSTFIX, DOVECOT, WEB = "postfix", "dovecot", "nginx"
+# Each site, and the service behind it.
+SITES = {"webmail": "roundcube", "account": "usermgmt", "admin": "usermgmt"}
 
 
 @pytest.fixture
@@ -76,17 +78,15 @@ def test_certificates_stay_valid_long_enough(ask, expected, figure):
     assert {name: left for name, left in days.items() if left < expected["certificate_days"]} == {}
 
 
-@pytest.mark.parametrize("site", ["webmail", "admin"])
+@pytest.mark.parametrize("site", list(SITES))
 def test_a_site_answers_with_its_log_in_form(ask, expected, site):
-    services = {"webmail": "roundcube", "admin": "usermgmt"}
-    found, wanted = ask(site, WEB, services[site]), expected["http"][site]
+    found, wanted = ask(site, WEB, SITES[site]), expected["http"][site]
     assert found["status"] == wanted["status"] and wanted["text"] in found["text"]
 
 
-@pytest.mark.parametrize("site", ["webmail", "admin"])
+@pytest.mark.parametrize("site", list(SITES))
 def test_a_site_sends_the_headers_that_protect_its_readers(ask, expected, site):
-    services = {"webmail": "roundcube", "admin": "usermgmt"}
-    headers = {name.lower(): value for name, value in ask(site, WEB, services[site])["headers"].items()}
+    headers = {name.lower(): value for name, value in ask(site, WEB, SITES[site])["headers"].items()}
     wanted = expected["http"][site]["headers"]
     missing = [name for name, text in wanted.items() if not re.match(text, headers.get(name.lower(), ""))]
     told = [name for name in expected["never_told"] if name.lower() in headers]

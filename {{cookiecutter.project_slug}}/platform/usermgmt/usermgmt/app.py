@@ -40,6 +40,7 @@ from usermgmt.web import (
     mailboxes,
     overview,
     security,
+    sites,
     tokens,
     transfer,
     words,
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> Flask:
         # Not Strict: whoever arrives from Cloudflare Access or by a link would seem logged out. Nothing is
         # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
-        TRUSTED_HOSTS=[settings.admin_host, HEALTH_CHECK],
+        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK],
         PERMANENT_SESSION_LIFETIME=LONGEST,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> Flask:
     follow_aliases(parts.database.sessions)
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    sites.init_app(app)
     # Before the CSRF check, which reads the form.
     app.before_request(allow_files)
     csrf.init_app(app)

@@ -90,6 +90,7 @@ class Settings:
 
     database_url: URL | str
     session_key: str = field(repr=False)
+    account_host: str
     admin_host: str
     admin_email: str = ""
     admin_password: str = field(default="", repr=False)
@@ -108,11 +109,17 @@ class Settings:
             raise SettingsError(
                 "SESSION_KEY_FILE holds fewer than 32 characters: write 64 hexadecimal digits into it"
             )
+        account_host, admin_host = read_host(env, "ACCOUNT_HOST"), read_host(env, "ADMIN_HOST")
+        if account_host == admin_host:
+            raise SettingsError(
+                f"ACCOUNT_HOST={account_host!r} is ADMIN_HOST too: use a host name of its own for each"
+            )
         admin_email = env.get("ADMIN_EMAIL", "").strip()
         return cls(
             database_url=database_url(env),
             session_key=session_key,
-            admin_host=read_host(env, "ADMIN_HOST"),
+            account_host=account_host,
+            admin_host=admin_host,
             admin_email=admin_email,
             admin_password=read_secret(env, "ADMIN_PASSWORD_FILE") if admin_email else "",
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),

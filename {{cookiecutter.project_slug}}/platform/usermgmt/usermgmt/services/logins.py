@@ -30,12 +30,15 @@ WINDOW = timedelta(minutes=15)
 MOST_FROM_CLIENT = 20
 MOST_FROM_DEVICE = 10
 MOST_FOR_ACCOUNT = 100
+#: The log-in page is public, so strangers can use up MOST_FOR_ACCOUNT: this is for who has not failed yet.
+MOST_FOR_ACCOUNT_AT_FIRST = 1000
 MOST_FOR_ACCOUNT_FROM_CLIENT = 5
 #: Wrong attempts of strangers in WINDOW, at whatever accounts: what the table may grow by.
 MOST_ALTOGETHER = 5000
 KEEP_WRONG, KEEP_SUCCESS = timedelta(hours=1), timedelta(days=90)
 RECENT = 10
-NETWORK_PREFIX = len("2001:0db8:0000:0000:")
+#: An IPv6 network of 64 bits is one subscriber, one of 48 bits the most that comes with a rented server.
+NETWORK_PREFIX, SITE_PREFIX = len("2001:0db8:0000:0000:"), len("2001:0db8:0000:")
 PENDING, WRONG, SUCCESS = "pending", "wrong", "success"
 
 
@@ -65,10 +68,10 @@ def known_device(key: str, email: str, mark: str) -> str:
     return nonce if genuine and hmac.compare_digest(genuine.encode(), mark.encode()) else ""
 
 
-def from_client(client_address: str) -> ColumnElement[bool]:
-    """Rows of a client: an IPv4 address, or an IPv6 network of 64 bits, which is one subscriber."""
+def from_client(client_address: str, prefix: int = NETWORK_PREFIX) -> ColumnElement[bool]:
+    """Rows of a client: an IPv4 address, or the IPv6 network of that prefix."""
     if ":" in client_address:
-        return LoginAttempt.client_address.like(client_address[:NETWORK_PREFIX] + "%")
+        return LoginAttempt.client_address.like(client_address[:prefix] + "%")
     return LoginAttempt.client_address == client_address
 
 
@@ -90,8 +93,9 @@ def check_throttle(
 ) -> None:
     """Raise Throttled if a limit is reached; `allowance` is the attempts already counted as one's own.
 
-    A browser that logged in before is counted by itself, and a client that did is not held back by what
-    strangers do elsewhere: however many of them guess, the owner gets in.
+    A browser that logged in before, or set the password by a link, is counted by itself, and a client that
+    logged in before is not held back by what strangers do elsewhere: however many of them guess, the owner
+    gets in.
     """
     by_account, by_client = LoginAttempt.account == account, from_client(client_address)
     limits: list[tuple[int, tuple[ColumnElement[bool], ...]]]
@@ -101,7 +105,9 @@ def check_throttle(
         by_client = by_client & (LoginAttempt.device == "")
         limits = [(MOST_FOR_ACCOUNT_FROM_CLIENT, (by_account, by_client)), (MOST_FROM_CLIENT, (by_client,))]
         if not is_known_client(session, account, client_address):
-            limits += [(MOST_FOR_ACCOUNT, (by_account,)), (MOST_ALTOGETHER, ())]
+            failed = failures(session, from_client(client_address, SITE_PREFIX)) - allowance > 0
+            for_account = MOST_FOR_ACCOUNT if failed else MOST_FOR_ACCOUNT_AT_FIRST
+            limits += [(for_account, (by_account,)), (MOST_ALTOGETHER, ())]
     if any(failures(session, *which) - allowance >= most for most, which in limits):
         raise Throttled
 
@@ -132,9 +138,15 @@ def note_outcome(session: Session, attempt: int, outcome: str) -> None:
 
 
 def log_in(
-    database: Database, hasher: Hasher, email: str, password: str, client_address: str, device: str = ""
+    database: Database,
+    hasher: Hasher,
+    kind: str,
+    email: str,
+    password: str,
+    client_address: str,
+    device: str = "",
 ) -> Login | None:
-    """Check an address and a password; None if they are wrong. Raises Throttled.
+    """Check the address and password of an admin or a mailbox; None if they are wrong. Raises Throttled.
 
     `device` is what known_device() says of the browser's mark. The attempt counts against the account until
     `finish`: a right password with a wrong second factor is a failure too.
@@ -145,7 +157,7 @@ def log_in(
         address = "invalid"
     attempt = announce_attempt(database, address, client_address, device)
     with database.transaction() as session:
-        account = authenticate(session, hasher, address, password)
+        account = authenticate(session, hasher, kind, address, password)
         if account is None:
             note_outcome(session, attempt, WRONG)
     if account is None:
@@ -177,9 +189,11 @@ def count_failure(database: Database, account: str, client_address: str, device:
 
 
 def recent_logins(session: Session, account: str) -> list[LoginAttempt]:
-    """The newest log-ins and attempts of an account."""
-    rows = select(LoginAttempt).where(LoginAttempt.account == account)
-    return list(session.scalars(rows.order_by(LoginAttempt.id.desc()).limit(RECENT)))
+    """The newest log-ins of an account, and the newest attempts: strangers who guess push no log-in out."""
+    rows = select(LoginAttempt).where(LoginAttempt.account == account).order_by(LoginAttempt.id.desc())
+    right = LoginAttempt.outcome == SUCCESS
+    found = [row for half in (right, ~right) for row in session.scalars(rows.where(half).limit(RECENT))]
+    return sorted(found, key=lambda row: row.id, reverse=True)
 
 
 def log_out(session: Session, actor: Actor) -> None:

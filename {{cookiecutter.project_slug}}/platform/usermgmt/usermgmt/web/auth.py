@@ -23,7 +23,7 @@ from usermgmt.services.logins import (
     log_in,
     log_out,
 )
-from usermgmt.web.context import actor, client_address, database, parts, site, tell
+from usermgmt.web.context import actor, client_address, database, parts, tell
 from usermgmt.web.errors import error_page
 from usermgmt.web.i18n import cookie_name, remember
 from usermgmt.web.sessions import (
@@ -33,6 +33,7 @@ from usermgmt.web.sessions import (
     start_session,
     wait_for_second_factor,
 )
+from usermgmt.web.sites import kind_here, site
 
 log = logging.getLogger("usermgmt")
 blueprint = Blueprint("auth", __name__)
@@ -68,7 +69,9 @@ def submit_login() -> str | Response | tuple[str, int]:
     email = request.form.get("email", "").strip()
     password = request.form.get("password", "")
     try:
-        found = log_in(database(), parts().hasher, email, password, client_address(), device(email))
+        found = log_in(
+            database(), parts().hasher, kind_here(), email, password, client_address(), device(email)
+        )
     except Throttled:
         return throttled()
     if found is None:
@@ -87,12 +90,16 @@ def device(email: str) -> str:
 
 
 def let_in(found: Login) -> Response:
-    """Everything was right; the browser gets a mark by which it is told from strangers who guess."""
+    """Everything was right."""
     account = found.account
     with database().transaction() as db:
         finish(db, found.attempt, account, client_address())
     start_session(account)
-    response = redirect(home(account), 303)
+    return known(redirect(home(account), 303), account)
+
+
+def known(response: Response, account: Account) -> Response:
+    """Give the browser its mark: strangers who guess this account's password do not hold it back."""
     remember(response, "device", device_mark(parts().settings.session_key, account.email))
     return response
 
@@ -125,7 +132,8 @@ def submit_second() -> Response | tuple[str, int]:
     challenge = base64url_to_bytes(session.pop("challenge", ""))
     try:
         with database().transaction() as db:
-            check_throttle(db, account.email, client_address(), device(account.email))
+            # The right password, whose attempt waits for this, is no failure.
+            check_throttle(db, account.email, client_address(), device(account.email), allowance=1)
             credential = request.form.get("credential", "")
             if credential:
                 right = bool(challenge) and passkeys.verify(db, account, site(), challenge, credential)

@@ -13,7 +13,6 @@ from usermgmt.permissions import scope
 from usermgmt.problems import Conflict, Refused
 from usermgmt.services.accounts import Account
 from usermgmt.services.audit import Actor, normal_address
-from usermgmt.services.passkeys import Site
 from usermgmt.settings import Settings
 
 EXTENSION = "usermgmt"
@@ -59,12 +58,6 @@ def actor() -> Actor:
 def permitted() -> frozenset[int] | None:
     """The domains that the person may see and touch; None for all."""
     return scope(current_account())
-
-
-def site() -> Site:
-    """Whom passkeys are for: this host, which was checked before."""
-    host = parts().settings.admin_host
-    return Site(host, request.host_url.rstrip("/"), host)
 
 
 def tell(text: str, **values: str) -> None:

@@ -9,8 +9,9 @@ from usermgmt.problems import Refused
 from usermgmt.services.accounts import Account, kind_of
 from usermgmt.services.links import LASTS, check_guesses, count_guess, find_link, use_link
 from usermgmt.services.logins import Throttled
-from usermgmt.web.auth import throttled
-from usermgmt.web.context import client_address, database, parts, site, tell
+from usermgmt.web.auth import known, throttled
+from usermgmt.web.context import client_address, database, parts, tell
+from usermgmt.web.sites import kind_here, site
 
 blueprint = Blueprint("links", __name__)
 Page = str | Response | tuple[str, int]
@@ -28,14 +29,15 @@ def shown(account: Account, token: str) -> tuple[str, int]:
         if kind_of(account) == "admin"
         else url_for("mailboxes.show_one", mailbox_id=account.id)
     )
-    link = site().origin + url_for("links.show", link=token)
+    link = site(kind_of(account)).origin + url_for("links.show", link=token)
     hours = int(LASTS.total_seconds() // 3600)
     return render_template("link_shown.html", account=account, link=link, hours=hours, back=back), 201
 
 
 def token() -> str:
-    """What the request says."""
-    return request.values.get("link", "")[:200]
+    """What the request says; nothing if it is for an account of the other site."""
+    said = request.values.get("link", "")[:200]
+    return said if said.startswith(f"{kind_here()}-") else ""
 
 
 def page(account: Account | None, refusal: Refused | None = None) -> tuple[str, int]:
@@ -80,4 +82,4 @@ def choose() -> Page:
     if account is None:
         return not_working()
     tell("Your password was set. Log in with it now.")
-    return redirect(url_for("auth.login"), 303)
+    return known(redirect(url_for("auth.login"), 303), account)

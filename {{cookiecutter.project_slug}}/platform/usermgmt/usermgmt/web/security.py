@@ -13,8 +13,9 @@ from usermgmt.problems import Problem, Refused
 from usermgmt.services import passkeys, second_factor
 from usermgmt.services.accounts import Account
 from usermgmt.web.account import Page, back, with_password
-from usermgmt.web.context import actor, current_account, database, parts, site, tell
+from usermgmt.web.context import actor, current_account, database, tell
 from usermgmt.web.sessions import require_login
+from usermgmt.web.sites import site
 
 blueprint = Blueprint("security", __name__, url_prefix="/account")
 blueprint.before_request(require_login)
@@ -36,7 +37,7 @@ def totp_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     with database().transaction() as db:
         account = merged(db)
         row = second_factor.set_up(db, account)
-        uri = second_factor.uri(row, account, parts().settings.admin_host)
+        uri = second_factor.uri(row, account, site().name)
     # A picture as SVG inside the page: nothing is fetched, and no style of its own.
     square = Markup(segno.make(uri, error="m").svg_inline(scale=4, border=4, dark="#000", light="#fff"))  # noqa: S704
     return render_template("totp.html", square=square, secret=row.secret, problems=problems), status

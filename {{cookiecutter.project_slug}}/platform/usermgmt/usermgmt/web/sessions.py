@@ -19,6 +19,7 @@ from usermgmt.services.accounts import Account, kind_of, load
 from usermgmt.services.audit import refuse_outdated
 from usermgmt.services.logins import Login
 from usermgmt.web.context import client_address, database, seen_version
+from usermgmt.web.sites import kind_here
 
 #: What each page of administration does: a row of permissions.ACTIONS. A page without a row is refused.
 ROUTES = {
@@ -126,7 +127,7 @@ def pending_login() -> Login | None:
     if not since or utc_now() - datetime.fromisoformat(since) > PENDING:
         return None
     with database().transaction() as db:
-        account = load(db, kind, number)
+        account = load(db, kind, number) if kind == kind_here() else None
     return Login(account, attempt) if account is not None and fits(account) else None
 
 
@@ -140,7 +141,8 @@ def account_of_session() -> Account | None:
         if row is None:
             return None
         kind, number = ("admin", row.admin_id) if row.admin_id is not None else ("mailbox", row.mailbox_id)
-        account = load(db, kind, number or 0)
+        # Not a session of the other site, whoever carried its cookie over.
+        account = load(db, kind, number or 0) if kind == kind_here() else None
         g.web_session = row.id
         if account is None or (account.sessions_ended_at and row.created_at <= account.sessions_ended_at):
             return None
@@ -177,8 +179,6 @@ def require_admin() -> Response | None:
     answer = require_login()
     if answer is not None:
         return answer
-    if g.admin is None and request.endpoint == "overview.show":
-        return redirect(url_for("account.show"))
     refuse_what_is_not_permitted()
     return None
 

@@ -112,7 +112,7 @@ def webmail(wanted: dict[str, Any]) -> str:
 
 
 def admin(wanted: dict[str, Any]) -> str:
-    return page(wanted["admin_host"], "/login", "password")
+    return "; ".join([page(host, "/login", "password") for host in wanted["account_hosts"]])
 
 
 def attempt(name: str, wanted: dict[str, Any], results: dict[str, Any]) -> None:

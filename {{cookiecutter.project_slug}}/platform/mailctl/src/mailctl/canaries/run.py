@@ -109,7 +109,9 @@ def _wanted(
         "mail_id": number,
         "virus": _virus(account["address"]),
         "webmail_host": context.setting("WEBMAIL_HOST") or "nginx",
-        "admin_host": usermgmt.get("ADMIN_HOST", "localhost"),
+        # An older version has the second only.
+        "account_hosts": [usermgmt[name] for name in ("ACCOUNT_HOST", "ADMIN_HOST") if name in usermgmt]
+        or ["localhost"],
     }
 
 

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ from mailctl.deploy.host import Host
 ROOM = 1 << 30
 # What must be free in memory where the stack runs already, and where all of it is about to start.
 SPARE_MEMORY, FIRST_MEMORY = 128 << 20, 2 << 30
+# What Postfix itself says: whether the domain is served here, and whether the address reaches somebody.
+WHO_GETS = """
+postmap -q "$0" mysql:/run/postfix/sql/domains.cf >/dev/null && echo served
+postmap -q "$1" mysql:/run/postfix/sql/aliases.cf >/dev/null && echo received
+true"""
 # Clocks that are further apart spoil TLS and the order of deployments, in seconds.
 CLOCK_SECONDS = 300
 
@@ -74,6 +80,24 @@ def _variables(facts: Facts) -> Iterator[Line]:
         yield Line("variables", FAILED, "ADMIN_EMAIL is no mail address", "write one into .env")
     else:
         yield Line("variables", OK, f"{len(context.env_file.entries)} in {context.env_path.name}")
+
+
+def administrator(facts: Facts) -> Iterator[Line]:
+    """Alarms reach somebody, also when this server fails. Warnings only: a deployment may be the repair."""
+    address = facts.context.setting("ADMIN_EMAIL")
+    local, _, domain = address.rpartition("@")
+    fix = "write an address elsewhere into ADMIN_EMAIL of .env"
+    said: list[str] | None = None
+    if "postfix" in facts.runtime.running():
+        words = ("sh", "-c", WHO_GETS, domain, f"{local.partition('+')[0]}@{domain}")
+        with suppress(Refused):
+            said = facts.runtime.inside("postfix", words).split()
+    if "served" not in (said or []) and domain != facts.context.setting("MAIL_DOMAIN"):
+        yield Line("administrator", OK, f"{address}, outside this server")
+    elif said is not None and "received" not in said:
+        yield Line("administrator", WARNING, f"nobody gets mail for {address}: alarms are lost", fix)
+    else:
+        yield Line("administrator", WARNING, f"{address} is on this server: alarms about it wait in it", fix)
 
 
 def _secrets(facts: Facts) -> Iterator[Line]:
@@ -226,6 +250,7 @@ def _point(facts: Facts) -> Iterator[Line]:
 
 CHECKS: dict[str, Check] = {
     "variables": _variables,
+    "administrator": administrator,
     "secrets": _secrets,
     "certificates": _certificates,
     "disks": _disks,

@@ -28,7 +28,6 @@ def compare(session: Session) -> Iterator[Change | Note]:
     for want in wanted:
         there = [app for app in hosted if covers(app.domain, want["host"])]
         yield from _application(session, want, there)
-        yield from _advice(session, want)
     hosts = {want["host"] for want in wanted}
     for app in hosted:
         if app.name == _name(session, app.domain) and app.domain not in hosts:
@@ -121,13 +120,6 @@ def _left(session: Session, app: Any) -> Change | Note:
             return
 
     return Change(plan.REMOVAL, plan.DELETE, APPLICATION, app.domain, _shown(app), {}, APPLICATIONS, run)
-
-
-def _advice(session: Session, want: dict[str, Any]) -> Iterator[Note]:
-    """A code that only this mail server can receive locks people out while it is down or not set up."""
-    if all(address.endswith(f"@{session.zone}") for address in want["emails"]):
-        text = "its log-in code can only arrive in a mailbox here; add an address elsewhere to emails"
-        yield Note(plan.ADVICE, APPLICATION, want["host"], text)
 
 
 def shown_wanted(want: dict[str, Any]) -> dict[str, str]:

@@ -13,10 +13,12 @@ AGAIN = "make edge-apply"
 def refuse_conflicts(plan: Plan) -> None:
     """Nothing is begun while something of somebody else is in the way. Raises Refused, with what to paste."""
     conflicts = plan.noted(CONFLICT)
-    names = " ".join(f"--adopt {name}" for name in dict.fromkeys(note.name for note in conflicts))
-    fix = f"remove or rename it at Cloudflare, or have it taken over: {AGAIN} ARGS='{names}'"
+    names = dict.fromkeys(f"--adopt {note.name}" for note in conflicts if not note.fix)
+    fix = f"remove or rename it at Cloudflare, or have it taken over: {AGAIN} ARGS='{' '.join(names)}'"
     if conflicts:
-        raise Refused(*(Problem(f"{note.kind} {note.name}", note.text, fix) for note in conflicts))
+        raise Refused(
+            *(Problem(f"{note.kind} {note.name}", note.text, note.fix or fix) for note in conflicts)
+        )
 
 
 def apply(plan: Plan, report: Callable[[Change], None]) -> list[Change]:

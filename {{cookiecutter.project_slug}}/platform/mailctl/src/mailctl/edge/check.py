@@ -13,8 +13,8 @@ from mailctl.edge import desired
 from mailctl.edge.desired import LOOKUP_LIMIT
 from mailctl.edge.dns_view import View
 from mailctl.edge.host import Dkim, SecretFiles
-from mailctl.edge.published import ASK_AGAIN, UNASKED, Published, compare
-from mailctl.edge.testmail import Probe
+from mailctl.edge.published import ASK_AGAIN, ASK_PLAN, UNASKED, Published, compare
+from mailctl.edge.testmail import Probe, reached
 
 APPLY = "make edge-apply; a change may take minutes until every resolver sees it"
 
@@ -40,8 +40,7 @@ def check(
     view = View(resolver)
     results = [*_records(edge, view), *_spf(edge, view), *_hosts(edge, view), *_dkim(context, edge, view)]
     if mail:
-        address = to or context.setting("ADMIN_EMAIL")
-        results += _mail(context, address, door or edge["worker"]["variables"]["API_URL"], wait)
+        results += _mail(context, edge, to, door or edge["worker"]["variables"]["API_URL"], wait)
     return results
 
 
@@ -64,7 +63,8 @@ def _records(edge: dict[str, Any], view: View) -> Iterator[Result]:
 
 def _compared(name: str, found: Published, good: str = "as in edge/edge.yml", label: str = "") -> Result:
     text = good if found.ok else found.text
-    return Result(name, found.ok, label + text, ASK_AGAIN if found.state == UNASKED else APPLY)
+    todo = ASK_AGAIN if found.state == UNASKED else ASK_PLAN if found.hidden else APPLY
+    return Result(name, found.ok, label + text, todo)
 
 
 def _spf(edge: dict[str, Any], view: View) -> Iterator[Result]:
@@ -97,8 +97,9 @@ def _dkim(context: Context, edge: dict[str, Any], view: View) -> Iterator[Result
         yield Result("DKIM", False, f"rspamd has no key that signs for {domain}", "make dkim-status")
 
 
-def _mail(context: Context, address: str, door: str, wait: float) -> list[Result]:
+def _mail(context: Context, edge: dict[str, Any], to: str | None, door: str, wait: float) -> list[Result]:
     try:
+        address = to or reached(context, f"postmaster@{edge['zone']}")
         mail = Probe(context, address)
         selector = mail.sign()
         mail.post(door, SecretFiles.of(context))

@@ -89,7 +89,7 @@ def apply(
 def check(
     mail: Annotated[bool, typer.Option(help="Send a signed test mail through the whole path.")] = True,
     to: Annotated[
-        str | None, typer.Option("--to", help="Its recipient; default: ADMIN_EMAIL of .env.")
+        str | None, typer.Option("--to", help="Its recipient; default: who gets postmaster's mail.")
     ] = None,
     door: Annotated[
         str | None,

@@ -67,6 +67,10 @@ def _by_meaning(edge: dict[str, Any]) -> Iterator[Problem]:
         if application["host"] not in hosts:
             place, wrong = f"access.applications[{number}].host", "is no host name of the tunnel"
             yield _problem(place, wrong, f"use one of {', '.join(hosts)}", application["host"])
+        if all(email.lower().endswith(f"@{edge['zone']}") for email in application["emails"]):
+            place = f"access.applications[{number}].emails"
+            wrong = "lead to this mail server only: nobody could read a code while it is down or not set up"
+            yield _problem(place, wrong, "add an address elsewhere that somebody reads")
     api = edge["worker"]["variables"]["API_URL"]
     if api.removeprefix("https://") not in hosts:
         wrong = "is no host name of the tunnel: the Worker could not reach the API"

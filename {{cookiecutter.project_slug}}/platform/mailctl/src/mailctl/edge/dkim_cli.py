@@ -8,7 +8,8 @@ from mailctl.core.context import JsonOption, RepoOption, command, group
 
 HELP = """DKIM keys: which one signs, whether DNS has it, and a new one in place of it.
 
-Selectors are s1, s2, … Two overlap while one takes over from the other, so that mail on its way stays valid.
+Selectors are mailctl1, mailctl2, … Two overlap while one takes over from the other, so that mail on its way
+stays valid.
 """
 
 app = group(HELP)

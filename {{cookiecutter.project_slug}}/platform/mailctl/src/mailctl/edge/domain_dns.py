@@ -10,8 +10,8 @@ from rich.text import Text
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.output import Output
 from mailctl.edge.dns_view import View
-from mailctl.edge.host import DKIM_TOOL, listed
-from mailctl.edge.published import ASK_AGAIN, DKIM, MISSING, OK, UNASKED, compare
+from mailctl.edge.host import DKIM_TOOL, SELECTOR, listed
+from mailctl.edge.published import ALIAS, ASK_AGAIN, ASK_PLAN, DKIM, MISSING, OK, UNASKED, compare
 
 if TYPE_CHECKING:
     from mailctl.accounts.api import Api
@@ -105,6 +105,19 @@ def _to_do(look: Look, record: Record) -> str:
         return f"make a key: docker compose exec rspamd sh /etc/rspamd/bin/dkim-key {look.domain}"
     if record.state == UNASKED:
         return f"DNS could not be asked: {ASK_AGAIN}"
+    if any(text.startswith(ALIAS) for text in record.found):
+        return _beside_alias(look, record)
     if look.managed:
         return "make edge-apply; a change may take minutes until every resolver sees it"
     return f"{'enter' if record.state == MISSING else 'correct'} it where the DNS of {look.domain} is kept"
+
+
+def _beside_alias(look: Look, record: Record) -> str:
+    """What to do about a CNAME in a record's place."""
+    if look.managed:
+        return ASK_PLAN
+    if DKIM not in record.name:
+        return "remove the CNAME: DNS allows nothing beside it"
+    shell, words = "docker compose exec rspamd sh", f"{look.domain} {SELECTOR}1"
+    make, use = f"{shell} {DKIM_TOOL}-key {words}", f"{shell} {DKIM_TOOL} use {words}"
+    return f"leave the CNAME and make a key of another name: {make}; once DNS has its record: {use}"

@@ -17,6 +17,9 @@ from mailctl.secret_files.table import PUBLIC_IN_FOLDER
 TUNNEL_TOKEN = "cloudflared_token"  # noqa: S105 (a file name)
 DIGEST_KEY = "internal_ca.key"
 DKIM_TOOL = "/etc/rspamd/bin/dkim"
+# Our selectors are this and a number; bin/dkim-key makes the first. No relay and no mail provider uses such
+# names. Keys of an earlier version are s1, s2, … as SendGrid's are, until a rotation replaces them.
+SELECTOR = "mailctl"
 
 
 @dataclass

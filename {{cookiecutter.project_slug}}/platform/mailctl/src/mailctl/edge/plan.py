@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CREATE, UPDATE, DELETE, ADOPT = "create", "update", "delete", "adopt"
 # Why something is only shown: somebody else's; that and in the way; ours and no longer in the file; not to be
-# known from here; what to think about; what comes with the MX switch.
-FOREIGN, CONFLICT, UNNEEDED, WAITING, ADVICE = "foreign", "conflict", "unneeded", "waiting", "advice"
-LATER = "later"
+# known from here; what comes with the MX switch.
+FOREIGN, CONFLICT, UNNEEDED, WAITING, LATER = "foreign", "conflict", "unneeded", "waiting", "later"
 
 # The order of apply: what carries mail is there before the first message can arrive, the log-in page is
 # guarded before it can be reached, and what others had is removed last.
@@ -42,15 +41,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that apply does not touch; `text` says what it is or what to do."""
+    """Something that apply does not touch; `text` says what it is or what to do.
+
+    `fix` is for a conflict that is not solved by taking over what is there.
+    """
 
     why: str
     kind: str
     name: str
     text: str
+    fix: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        return {"why": self.why, "kind": self.kind, "name": self.name, "text": self.text}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

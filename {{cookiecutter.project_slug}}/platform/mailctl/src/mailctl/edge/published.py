@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from mailctl.edge.dns_view import Unasked, View
 
 OK, MISSING, DIFFERS, UNASKED = "ok", "missing", "differs", "unasked"
+ASK_PLAN = "make edge-plan says what to do about the CNAME: DNS allows nothing beside it"
 ASK_AGAIN = "try again; --resolver 1.1.1.1 asks another DNS server than this host's"
 # Cloudflare may answer for these itself, with addresses of its own: that they lead somewhere is all one sees,
 # but for a CNAME of which it is known that it does not.
 LEADING = ("A", "AAAA", "CNAME")
 DKIM = "._domainkey."
+# How a CNAME is shown in the place of a record, which it hides (RFC 1034, section 3.6.2).
+ALIAS = "CNAME "
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Published:
     @property
     def ok(self) -> bool:
         return self.state == OK
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a CNAME is in the record's place."""
+        return any(text.startswith(ALIAS) for text in self.texts)
 
     @property
     def text(self) -> str:
@@ -40,7 +48,10 @@ def compare(view: View, kind: str, name: str, wanted: Collection[str] = ()) -> P
         seen = tuple(sorted(text for text in view.ask(name, kind) if _rival(kind, name, text, wanted)))
     except Unasked:
         return Published(UNASKED)
-    return Published(OK if seen == tuple(sorted(wanted)) else DIFFERS if seen else MISSING, seen)
+    if seen == tuple(sorted(wanted)):
+        return Published(OK, seen)
+    texts = (*(ALIAS + target.rstrip(".") for target in view.look(name, "CNAME")), *seen)
+    return Published(DIFFERS if texts else MISSING, texts)
 
 
 def _rival(kind: str, name: str, text: str, wanted: Collection[str]) -> bool:

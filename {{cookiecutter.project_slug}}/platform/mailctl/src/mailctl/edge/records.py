@@ -7,6 +7,7 @@ from typing import Any
 from mailctl.edge import plan
 from mailctl.edge.cloud import DNS, created, explained
 from mailctl.edge.plan import Change, Note
+from mailctl.edge.published import DKIM
 from mailctl.edge.session import Session
 
 AUTOMATIC_TTL = 1
@@ -17,6 +18,9 @@ UNKNOWN_TUNNEL = f"(the new tunnel).{TUNNEL_DOMAIN}"
 SINGLE_TXT = ("v=spf1", "v=DMARC1", "v=DKIM1", "v=STSv1", "v=TLSRPTv1")
 ADDRESSES = ("A", "AAAA", "CNAME")
 KIND = "DNS record"
+ALONE = "DNS allows nothing beside a CNAME"
+# A key can have any name, so nobody has to give one up for it.
+RENAME_KEY = "make dkim-rotate: the next key gets a name of its own, and what is there stays"
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def wanted(session: Session) -> list[Record]:
     target = tunnel_target(session)
     records += [Record("CNAME", host, target, proxied=True) for host in hosts]
     for key in session.keys or ():
-        records.append(Record("TXT", f"{key.selector}._domainkey.{edge['dkim']['domain']}", key.record))
+        records.append(Record("TXT", f"{key.selector}{DKIM}{edge['dkim']['domain']}", key.record))
     return records
 
 
@@ -93,22 +97,40 @@ def tunnel_target(session: Session) -> str:
 
 def compare(session: Session, found: list[Record]) -> Iterator[Change | Note]:
     """Everything but MX and SPF, which Email Routing has a hand in (routing.py)."""
-    found = [record for record in found if record.type != "MX" and not is_spf(session, record)]
+    wants = wanted(session)
     taken: set[str] = set()
-    for want in wanted(session):
+    for want in wants:
         if is_spf(session, want):
             continue
-        there = [record for record in found if record.slot == want.slot]
+        there = [r for r in found if r.slot == want.slot or excludes(session, want, r)]
         taken.update(record.id for record in there)
-        yield from _place(session, want, there)
+        rivals = [other for other in wants if other is not want and excludes(session, want, other)]
+        yield from [_rivals(want, rivals)] if rivals else _place(session, want, there)
     if session.keys is None:
         text = (
             "rspamd does not run here; its keys' records are compared and published on the host, once it runs"
         )
         yield Note(plan.WAITING, KIND, f"DKIM of {session.edge['dkim']['domain']}", text)
     for record in found:
-        if record.id not in taken:
+        if record.id not in taken and record.type != "MX" and not is_spf(session, record):
             yield from _left(session, record)
+
+
+def excludes(session: Session, one: Record, other: Record) -> bool:
+    """Whether two records cannot share a name: DNS allows nothing beside a CNAME (RFC 1034, 3.6.2).
+
+    Cloudflare refuses addresses there but takes a TXT, which resolvers then never see:
+    https://github.com/cloudflare/cloudflare-docs/issues/30376
+    """
+    return one.name == other.name and (alias(session, one) or alias(session, other))
+
+
+def alias(session: Session, record: Record) -> bool:
+    """Whether resolvers see a CNAME: Cloudflare follows one itself that is proxied or at the zone's own name.
+
+    https://developers.cloudflare.com/dns/cname-flattening/set-up-cname-flattening/
+    """
+    return record.type == "CNAME" and not record.proxied and record.name != session.zone
 
 
 def is_spf(session: Session, record: Record) -> bool:
@@ -119,12 +141,22 @@ def mine(session: Session, record: Record) -> bool:
     return record.comment == session.mark
 
 
+def _rivals(want: Record, rivals: list[Record]) -> Note:
+    """Two wanted records of which only one can be: those of the file, or one of the file and a key's."""
+    text = f"edge/edge.yml also asks for {'; '.join(f'{r.type} {r.content}' for r in rivals)}, and {ALONE}"
+    keys = any(DKIM in record.name and record.type == "TXT" for record in (want, *rivals))
+    fix = RENAME_KEY if keys else "remove one of the two from edge/edge.yml"
+    return Note(plan.CONFLICT, KIND, want.name, text, fix)
+
+
 def _place(session: Session, want: Record, there: list[Record]) -> Iterator[Change | Note]:
     """One wanted record and what is in its place."""
     foreign = [record for record in there if not mine(session, record) and not record.same(want)]
     if foreign and not session.adopts(want.name):
         text = f"{'; '.join(f'{r.type} {r.content}' for r in foreign)} is there and not ours"
-        yield Note(plan.CONFLICT, KIND, want.name, text)
+        if any(excludes(session, want, record) for record in foreign):
+            text = f"{text}, and {ALONE}"
+        yield Note(plan.CONFLICT, KIND, want.name, text, RENAME_KEY if DKIM in want.name else "")
         return
     if not there:
         yield _change(session, plan.CREATE, want, [])
@@ -136,7 +168,7 @@ def _left(session: Session, record: Record) -> Iterator[Change | Note]:
     """A record that the file does not ask for."""
     if not mine(session, record):
         yield Note(plan.FOREIGN, KIND, record.title, record.content)
-    elif session.keys is None and "._domainkey." in record.name:
+    elif session.keys is None and DKIM in record.name:
         return
     elif session.prune:
         before = record.shown

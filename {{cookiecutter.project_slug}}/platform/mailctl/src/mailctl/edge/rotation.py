@@ -4,6 +4,7 @@ Where it stands is written down after every step, and every step may be repeated
 one was killed.
 """
 
+import itertools
 import json
 import re
 import threading
@@ -16,7 +17,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.edge import records
 from mailctl.edge.cloud import DNS, explained
 from mailctl.edge.dns_view import View
-from mailctl.edge.host import Dkim, Key
+from mailctl.edge.host import SELECTOR, Dkim, Key
 from mailctl.edge.session import Session
 from mailctl.secret_files.store import opened
 
@@ -52,7 +53,10 @@ class Rotation:
         self.state = self._begin()
 
     def _begin(self) -> State:
-        """The rotation under way, or a new one. Only one run at a time can begin."""
+        """The rotation under way, or a new one. Only one run at a time can begin.
+
+        One whose new key got a name that somebody else has since, or had, could never end: it is given up.
+        """
         folder = self.session.secrets.path
         if folder is None:
             raise Refused(
@@ -60,8 +64,12 @@ class Rotation:
             )
         with opened(folder, create=False) as store, store.locked():
             state = load(store.read(STATE_FILE), self.dkim.domain)
+            if state and state.step in (BEGUN, MADE, PUBLISHED) and self._taken(state.new):
+                self._remove(state.new)
+                self.say(f"given up: {state.new}, whose name in DNS somebody else has")
+                state = None
             if state is None:
-                state = _new(self.dkim)
+                state = self._new()
                 store.write(STATE_FILE, dump(state), STATE_MODE)
         return state
 
@@ -70,9 +78,33 @@ class Rotation:
         steps = {BEGUN: self._make, MADE: self._publish, PUBLISHED: lambda: self._see(wait), SEEN: self._use}
         while self.state.step in steps:
             steps[self.state.step]()
-        if self.state.step == USED and datetime.now(UTC) >= self.state.retire_at:
-            self._retire()
+        if self.state.step == USED and (datetime.now(UTC) >= self.state.retire_at or self._hidden()):
+            self._remove(self.state.old)
+            self._reached(DONE, f"retired: {self.state.old}, its record and its key are gone")
         return self.state
+
+    def _new(self) -> State:
+        """From the key that signs to one with the next selector of ours at whose name nobody has a record."""
+        domain, keys = self.dkim.domain, self.dkim.keys
+        signing = next((key.selector for key in keys if key.signs), None)
+        if signing is None:
+            wrong = f"rspamd has no key that signs for {domain}"
+            raise Refused(Problem("DKIM", wrong, "docker compose restart rspamd makes one"))
+        ours = [int(match[1]) for key in keys if (match := re.fullmatch(rf"{SELECTOR}(\d+)", key.selector))]
+        following = (f"{SELECTOR}{number}" for number in itertools.count(max(ours, default=0) + 1))
+        return State(domain, signing, next(name for name in following if not self._taken(name)))
+
+    def _taken(self, selector: str) -> bool:
+        """Whether somebody else has a record at the name of that key."""
+        return any(not records.mine(self.session, record) for record in self._at(selector))
+
+    def _hidden(self) -> bool:
+        """Whether a CNAME hides the old key's record, so that no mail on its way verifies with it."""
+        return any(records.alias(self.session, record) for record in self._at(self.state.old))
+
+    def _at(self, selector: str) -> list[records.Record]:
+        name = _name(selector, self.dkim.domain)
+        return [record for record in records.live(self.session) if record.name == name]
 
     def _reached(self, step: str, text: str) -> None:
         state = State(self.state.domain, self.state.old, self.state.new, step)
@@ -88,7 +120,7 @@ class Rotation:
 
     def _publish(self) -> None:
         want = self._record(self.state.new)
-        there = [record for record in records.live(self.session) if record.slot == want.slot]
+        there = [record for record in self._at(self.state.new) if record.slot == want.slot]
         if not any(record.same(want) for record in there) or len(there) > 1:
             with explained(f"publishing {want.name}", DNS):
                 records.put(self.session, want, there)
@@ -115,15 +147,13 @@ class Rotation:
         self.dkim.run("use", self.state.domain, self.state.new)
         self._reached(USED, f"used: {self.state.new} signs from now on")
 
-    def _retire(self) -> None:
+    def _remove(self, selector: str) -> None:
         """The record first: while it is gone and the key is there, this step is simply done again."""
-        name = _name(self.state.old, self.state.domain)
-        for record in records.live(self.session):
-            if record.name == name and records.mine(self.session, record):
-                with explained(f"removing {name}", DNS):
+        for record in self._at(selector):
+            if records.mine(self.session, record):
+                with explained(f"removing {record.name}", DNS):
                     records.remove(self.session, record.id)
-        self.dkim.run("remove", self.state.domain, self.state.old)
-        self._reached(DONE, f"retired: {self.state.old}, its record and its key are gone")
+        self.dkim.run("remove", self.dkim.domain, selector)
 
     def _record(self, selector: str) -> records.Record:
         key = find(self.dkim, selector)
@@ -155,18 +185,6 @@ def load(content: bytes | None, domain: str) -> State | None:
 
 def dump(state: State) -> bytes:
     return (json.dumps(asdict(state), indent=2) + "\n").encode()
-
-
-def _new(dkim: Dkim) -> State:
-    signing = next((key.selector for key in dkim.keys if key.signs), None)
-    if signing is None:
-        wrong, fix = (
-            f"rspamd has no key that signs for {dkim.domain}",
-            "docker compose restart rspamd makes one",
-        )
-        raise Refused(Problem("DKIM", wrong, fix))
-    numbers = [int(match[1]) for key in dkim.keys if (match := re.fullmatch(r"s(\d+)", key.selector))]
-    return State(dkim.domain, signing, f"s{max(numbers, default=0) + 1}")
 
 
 def _name(selector: str, domain: str) -> str:

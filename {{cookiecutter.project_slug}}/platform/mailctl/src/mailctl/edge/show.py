@@ -14,7 +14,6 @@ HEADS = {
     words.CONFLICT: "In the way, and not ours",
     words.UNNEEDED: "Ours, and no longer in edge/edge.yml (removed with --prune)",
     words.WAITING: "Not to be known from here",
-    words.ADVICE: "To think about",
     words.LATER: "With the switch of the MX records",
     words.FOREIGN: "Not ours, left alone",
 }
@@ -66,7 +65,7 @@ def _parts(sign: str, value: str | None) -> list[str]:
 
 def _notes(why: str, notes: list[Note]) -> list[Text]:
     shown = notes if why != words.FOREIGN else notes[:FOREIGN_LINES]
-    lines = [Text(f"  {note.kind} {note.name}: {note.text}") for note in shown]
+    lines = [Text(f"  {n.kind} {n.name}: {n.text}{n.fix and '; '}{n.fix}") for n in shown]
     if len(shown) < len(notes):
         lines.append(Text(f"  and {len(notes) - len(shown)} more (--json lists them)"))
     return lines

@@ -17,6 +17,18 @@ POLL_SECONDS = 1.0
 POST_TIMEOUT_SECONDS = 30.0
 SIGN_TOOL = "/etc/rspamd/bin/sign"
 API_TOKENS = "mailserver_api_tokens"
+ALIASES = "mysql:/run/postfix/sql/aliases.cf"
+
+
+def reached(context: Context, address: str) -> str:
+    """The first mailbox that Postfix delivers an address to. Raises Refused when there is none."""
+    try:
+        said = Compose(context.repo).run("exec", "-T", "postfix", "postmap", "-q", address, ALIASES)
+    except Refused as refusal:
+        wrong = "reaches no mailbox, or postfix does not run: reports would get lost"
+        problem = Problem(address, wrong, "make a mailbox, or name another recipient with --to")
+        raise Refused(problem, details=refusal.details) from None
+    return said.partition(",")[0].strip()
 
 
 @dataclass

@@ -8,8 +8,9 @@ from mailctl.core.output import Output
 from mailctl.local.seed import load, seed_path
 
 HOST = "127.0.0.1"
-# Another name is another origin with cookies of its own; nginx tells the two sites apart by it.
-ADMIN_HOST = "localhost"
+# Another name is another origin with cookies of its own; nginx tells the sites apart by it. Browsers
+# know that names below localhost are this machine.
+ADMIN_HOST, ACCOUNT_HOST = "localhost", "account.localhost"
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Info:
     admin: str
     admin_password: str
     webmail: str
+    account_page: str
     admin_page: str
     sink: str
     imaps: str
@@ -54,6 +56,7 @@ def read_info(stack: LocalStack) -> Info:
         admin=stack.context.setting("ADMIN_EMAIL"),
         admin_password=admin_password.read_text("utf-8").strip(),
         webmail=f"http://{HOST}:{web}/",
+        account_page=f"http://{ACCOUNT_HOST}:{web}/",
         admin_page=f"http://{ADMIN_HOST}:{web}/",
         sink=f"http://{HOST}:{ports['LOCAL_SINK_PORT']}/",
         imaps=f"{HOST}:{ports['LOCAL_IMAPS_PORT']}",
@@ -71,6 +74,7 @@ def show_info(out: Output, info: Info) -> None:
     rows = (
         ("webmail", info.webmail),
         ("", f"{info.mailbox}  {info.mailbox_password}"),
+        ("account", info.account_page),
         ("admin", info.admin_page),
         ("", f"{info.admin}  {info.admin_password}"),
         ("sent mail", f"{info.sink}  nothing leaves this machine"),

@@ -1,7 +1,8 @@
-"""`mailctl local up`, step by step: folders, secrets, images, the start, the first mailbox."""
+"""`mailctl local up`, step by step: folders, secrets, images, the start, the tables, the first mailbox."""
 
 from mailctl.core.compose import start_order
 from mailctl.core.context import Context
+from mailctl.core.database import migrate
 from mailctl.core.engine import connected
 from mailctl.core.local_stack import LocalStack
 from mailctl.local import prepare
@@ -33,6 +34,7 @@ def bring_up(context: Context, stack: LocalStack, wait: int) -> None:
         build(stack.compose, [name for name, s in config["services"].items() if "build" in s], progress)
         progress.step(f"start, and wait for health (at most {wait} s)")
         start(engine, stack, start_order(config), wait, progress)
-        progress.step("first domain and mailbox")
+        progress.step("tables, first domain and mailbox")
+        migrate(stack.compose, context.repo)
         seed(stack)
         progress.step("ready")

@@ -20,7 +20,7 @@ from policies.shared import cache
 from policies.shared.rule import read
 
 #: checkov's frameworks that the gate runs, and the kind of files of each, as --families names it.
-FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "actions", "terraform": "terraform"}
+FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "workflows", "terraform": "terraform"}
 #: How checkov begins the name of a check that states what should be.
 DEMANDS = re.compile(r"(?:Ensure|Make sure|Verify)\s+(?:that\s+)?(?=\S)")
 OURS = "MAIL_*"

@@ -146,9 +146,9 @@ class Repository:
 
     # ---- data
 
-    def problem(self, kind: str, place: Place, what: str, fix: str) -> None:
-        """Note once that something could not be judged."""
-        self._problems.setdefault((kind, place, what), Problem(kind, place, what, fix))
+    def problem(self, kind: str, place: Place, what: str, fix: str, row: str = "") -> None:
+        """Note once that something could not be judged; `row` is the row of policy.yml that settles it."""
+        self._problems.setdefault((kind, place, what), Problem(kind, place, what, fix, row))
 
     @property
     def problems(self) -> list[Problem]:

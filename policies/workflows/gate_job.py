@@ -75,7 +75,9 @@ def _weaknesses(workflow: Workflow, job: Job, step: Map) -> Iterator[Found]:
             yield Found(where(data, "if"), f"it runs only if {condition}", should, f"{owner}/if")
         if data.get("continue-on-error") not in (None, False):
             place = where(data, "continue-on-error")
-            yield Found(place, "its failure counts for nothing", "leave it out", f"{owner}/continue-on-error")
+            yield Found(
+                place, "its failure counts for nothing", "no continue-on-error", f"{owner}/continue-on-error"
+            )
     if job.get("needs") and not ALWAYS.fullmatch(str(job.get("if"))):
         yield Found(job.where("needs"), "it is skipped when another job fails", should, f"{job.name}/needs")
     if FORGIVES.search(_commands(step).strip()):

@@ -28,5 +28,8 @@ def check(demand: str, subject: Any) -> Iterator[Found]:
 
 
 KIND = Kind(
-    "actions", "yaml", lambda repository: repository.workflows, {Path(__file__).with_name("rules.yml"): check}
+    "workflows",
+    "yaml",
+    lambda repository: repository.workflows,
+    {Path(__file__).with_name("rules.yml"): check},
 )

@@ -12,7 +12,7 @@ from policies.gate.loading import load
 from policies.readers import Repository
 from policies.shared.policy import FILE
 
-RULES = [rule for rule in load().values() if rule.family in ("compose", "configuration", "actions")]
+RULES = [rule for rule in load().values() if rule.family in ("compose", "config", "workflows")]
 WHERE = re.compile(
     r"# policy\.yml, (?:below line (?P<below>\d+)|in place of line (?P<instead>\d+)|at its end).*"
 )

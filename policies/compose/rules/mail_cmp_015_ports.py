@@ -39,14 +39,12 @@ def _service(service: Service) -> Iterator[Found]:
         # A default may leave the variable empty, and that is every address.
         if address not in EVERY and LAN.search(service.project.written(place) + address):
             allowed = {str(outer): str(inner) for outer, inner in lan.items()}.get(published) == target
-            number = int(published) if published.isdigit() else published
-            path, value = (
-                ("ports", "lan", service.name, number),
-                int(target) if target.isdigit() else target,
-            )
+            # A range of ports is no row: each is a decision of its own.
+            path, single = ("ports", "lan", service.name), published.isdigit() and target.isdigit()
+            row = policy.row(*path, int(published), value=int(target)) if single else ""
         elif _loopback(address):
             allowed = service.name in policy.values("ports", "loopback")
-            path, value = ("ports", "loopback"), service.name
+            row = policy.entry("ports", "loopback", value=service.name)
         else:
             on = f"the address {address}" if address else "every address"
             what = f"port {published} is published on {on}"
@@ -54,4 +52,4 @@ def _service(service: Service) -> Iterator[Found]:
             continue
         if not allowed:
             what = f"port {published} is published, and not in policy.yml"
-            yield Found(place, what, "no port, or one of policy.yml", entity, policy.row(*path, value=value))
+            yield Found(place, what, "no port, or one of policy.yml", entity, row)

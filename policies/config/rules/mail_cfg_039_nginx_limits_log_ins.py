@@ -22,16 +22,18 @@ def check(subject: Configuration) -> Iterator[Found]:
         for setting in block.all("limit_req_zone")
         if (matched := ZONE.search(setting.value))
     }
-    counting = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key))}
-    needed = counting & {"login"} if "login" in zones else counting
     for tree in trees:
         for server in (each for each in tree.walk() if each.name == "server"):
+            counts = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key), server)}
+            needed = counts & {"login"} if "login" in zones else counts
             yield from _limited(server, needed, bool(tree.all("limit_req")))
 
 
-def _counts(key: Block | None) -> bool:
-    """Tell whether a map counts clients for some requests at least."""
-    return key is not None and any(each.value == CLIENT for each in key.settings)
+def _counts(key: Block | None, server: Block) -> bool:
+    """Tell whether a map counts clients for some requests to a server at least."""
+    lines = [each.name.replace("\\", "") for each in key.settings if each.value == CLIENT] if key else []
+    name = server.get("server_name").partition(" ")[0] if key and "$server_name" in key.label else ""
+    return any(name in line for line in lines)
 
 
 def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:

@@ -39,15 +39,9 @@ def _statement(module: Module, statement: Statement) -> Iterator[Found]:
         elif "*" in action or "?" in action:
             yield Found(place, f"{address} allows {action}", "actions by name, without wildcard", entity)
         elif action.lower() not in actions(module, address):
-            row = ("terraform", "actions", address, action)
+            row = module.policy.entry("terraform", "actions", address, value=str(action))
             should = "only actions that are listed for it"
-            yield Found(
-                place,
-                f"{address} allows {action}",
-                should,
-                entity,
-                module.policy.row(*row, value="what for"),
-            )
+            yield Found(place, f"{address} allows {action}", should, entity, row)
 
 
 def _bounded(module: Module, statement: Statement) -> Iterator[Found]:

@@ -37,7 +37,7 @@ def _type(module: Module, block: Block) -> Iterator[Found]:
     # What another provider makes stands or falls with the provider.
     if type.startswith(("aws_", "terraform_")) and type not in types(module, block.type):
         what = f"{block.address} has a type that nothing here needs"
-        row = module.policy.row("terraform", "types", type, value="what it is needed for")
+        row = module.policy.entry("terraform", "types", value=type)
         listed = "a type that is listed"
         yield Found(block.place, what, listed, block.address, row)
 

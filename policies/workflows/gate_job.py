@@ -74,10 +74,8 @@ def _weaknesses(workflow: Workflow, job: Job, step: Map) -> Iterator[Found]:
         if condition is not None and not ALWAYS.fullmatch(str(condition)):
             yield Found(where(data, "if"), f"it runs only if {condition}", should, f"{owner}/if")
         if data.get("continue-on-error") not in (None, False):
-            place = where(data, "continue-on-error")
-            yield Found(
-                place, "its failure counts for nothing", "no continue-on-error", f"{owner}/continue-on-error"
-            )
+            place, entity = where(data, "continue-on-error"), f"{owner}/continue-on-error"
+            yield Found(place, "its failure counts for nothing", "no continue-on-error", entity)
     if job.get("needs") and not ALWAYS.fullmatch(str(job.get("if"))):
         yield Found(job.where("needs"), "it is skipped when another job fails", should, f"{job.name}/needs")
     if FORGIVES.search(_commands(step).strip()):

@@ -15,7 +15,7 @@ from policies.gate.loading import load
 from policies.shared.repository import Repository
 
 LOADED = load()
-FAMILIES = ("compose", "dockerfile", "terraform", "actions")
+FAMILIES = ("compose", "dockerfile", "terraform", "workflows")
 FRAMEWORKS = ("yaml", "dockerfile", "terraform", "github_actions")
 FILES = {
     "docker-compose.yml": """

@@ -70,12 +70,18 @@ def _service(service: Service) -> Iterator[Found]:
                 lies = "in memory only" if mount.get("type") == "tmpfs" else f"on {mount.get('source')}"
                 entity = f"{service.name}/volumes/{target}"
                 yield Found(place, f"{target} is {lies}", f"the volume {name}", entity)
-        if own and row["target"] not in reached:
+        if own and row["target"] not in reached and not _of_another_file(service.project, name):
             what, entity = (
                 f"{row['target']} is gone with the container",
                 f"{service.name}/volumes/{row['target']}",
             )
             yield Found(service.where("volumes"), what, f"the volume {name}", entity)
+
+
+def _of_another_file(project: Project, name: str) -> bool:
+    """Tell whether a volume is not of this project, but of one that another file makes of it."""
+    others = project.repository.compose
+    return name not in project.section("volumes") and any(name in each.section("volumes") for each in others)
 
 
 def _mount(service: Service, mount: dict, place: Place, entity: str) -> Iterator[Found]:

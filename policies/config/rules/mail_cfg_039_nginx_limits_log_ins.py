@@ -32,8 +32,9 @@ def check(subject: Configuration) -> Iterator[Found]:
 def _counts(key: Block | None, server: Block) -> bool:
     """Tell whether a map counts clients for some requests to a server at least."""
     lines = [each.name.replace("\\", "") for each in key.settings if each.value == CLIENT] if key else []
-    name = server.get("server_name").partition(" ")[0] if key and "$server_name" in key.label else ""
-    return any(name in line for line in lines)
+    name = server.get("server_name").partition(" ")[0]
+    by_name = key and "$server_name" in key.label and not name.startswith("~")
+    return any(name in line for line in lines) if by_name else bool(lines)
 
 
 def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:

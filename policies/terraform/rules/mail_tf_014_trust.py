@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from policies.model import Found, Place
 from policies.shared.located import sequence
 from policies.terraform.blocks import Module
-from policies.terraform.iam import Statement, statements
+from policies.terraform.iam import READS, Statement, statements
 from policies.terraform.tables import actions, trusted
 from policies.terraform.values import Unknown
 
 #: GitHub's subject: the repository (with ids behind @ in the newer form), and what runs in it.
 SUBJECT = re.compile(r"^repo:(?P<repository>[^:]+):(?P<rest>.+)$")
-READS = re.compile(r"^[\w-]+:(?:Get|List|Describe|Head)")
 REPOSITORY = "github_repository"
 MFA = "aws:MultiFactorAuthPresent"
 

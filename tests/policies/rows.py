@@ -1,0 +1,48 @@
+"""Rows of policy.yml that the gate prints: pasted where they say, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from judging import Judge
+
+from policies.gate.check import _without_what_follows
+from policies.model import Finding, Problem
+from policies.shared.policy import FILE
+
+WHERE = re.compile(
+    r"# policy\.yml, (?:below line (?P<below>\d+)|in place of line (?P<instead>\d+)|at its end).*"
+)
+#: More rows than any edit needs: each must settle something.
+MOST = 20
+Said = Finding | Problem
+
+
+def pasted(text: str, row: str) -> str:
+    """Return policy.yml with a row where its first line says."""
+    place, *rows = row.splitlines()
+    lines, at = text.splitlines(), WHERE.fullmatch(place)
+    assert at, place
+    number = int(at["below"] or at["instead"] or len(lines))
+    lines[number - bool(at["instead"]) : number] = rows
+    return "\n".join(lines) + "\n"
+
+
+def said(judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool]) -> list[Said]:
+    """Return everything that the gate says of a version of a repository."""
+    repository, report = judge.judge(texts, modes)
+    problems = dict.fromkeys([*report.problems, *repository.problems])
+    return [*problems, *_without_what_follows(repository, report)]
+
+
+def left(judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool]) -> list[Said]:
+    """Return what the gate still says once every row that it prints is in policy.yml."""
+    texts = {FILE: (judge.base.root / FILE).read_text(encoding="utf-8"), **texts}
+    for _ in range(MOST):
+        found = said(judge, texts, modes)
+        row = next((each.row for each in found if each.row), "")
+        if not row:
+            return found
+        texts[FILE] = pasted(texts[FILE], row)
+    raise AssertionError(f"there is no end to the rows; the last one: {row}")

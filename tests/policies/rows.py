@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import yaml
 from judging import Judge
 
 from policies.gate.check import _without_what_follows
@@ -36,13 +37,37 @@ def said(judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool
     return [*problems, *_without_what_follows(repository, report)]
 
 
-def left(judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool]) -> list[Said]:
-    """Return what the gate still says once every row that it prints is in policy.yml."""
-    texts = {FILE: (judge.base.root / FILE).read_text(encoding="utf-8"), **texts}
+def left(
+    judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool]
+) -> tuple[list[Said], set[str]]:
+    """Return what the gate still says once all rows that it prints are in policy.yml; what they decide."""
+    before = (judge.base.root / FILE).read_text(encoding="utf-8")
+    texts = {FILE: before, **texts}
     for _ in range(MOST):
         found = said(judge, texts, modes)
         row = next((each.row for each in found if each.row), "")
         if not row:
-            return found
+            return found, set(map(decision, leaves(texts[FILE]) - leaves(before)))
         texts[FILE] = pasted(texts[FILE], row)
     raise AssertionError(f"there is no end to the rows; the last one: {row}")
+
+
+def leaves(text: str) -> set[tuple[str, ...]]:
+    """Return each value of policy.yml behind the keys that lead to it."""
+
+    def below(node: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        if isinstance(node, dict):
+            yield from (leaf for key, value in node.items() for leaf in below(value, (*path, str(key))))
+        elif isinstance(node, list):
+            yield from ((*path, str(each)) for each in node)
+        else:
+            yield (*path, str(node))
+
+    return set(below(yaml.safe_load(text), ()))
+
+
+def decision(path: tuple[str, ...]) -> str:
+    """Return what the schema of policy.yml calls a decision, without the name of the service or network."""
+    if path[0] in ("services", "networks", "volumes"):
+        return f"{path[0]}.{path[2]}"
+    return ".".join(path[:2]) if path[0] in ("ports", "terraform", "workflows") else path[0]

@@ -119,7 +119,7 @@ def test_a_mutation_is_caught_by_exactly_its_rule_until_its_row_is_in_policy_yml
     assert names(found) - ({"SYNTAX_COMPOSE"} if mutation.refused else set()) == {mutation.rule}
     assert problems == []
     if any(each.row for each in found):
-        left = rows.left(judge, *in_memory(judge.base.root, mutation))
+        left, _ = rows.left(judge, *in_memory(judge.base.root, mutation))
         assert {each.what for each in left} <= {each.what for each in found if not each.row}
 
 

@@ -103,9 +103,5 @@ def _check(service: str) -> Callable[[Any, Configuration], Iterator[Found]]:
     return check
 
 
-KIND = Kind(
-    "config",
-    "ini",
-    lambda repository: [repository.configuration],
-    {HERE / "rules.yml": check_commands} | {HERE / f"{service}.yml": _check(service) for service in GIVEN},
-)
+TABLES = {HERE / "rules.yml": check_commands} | {HERE / f"{each}.yml": _check(each) for each in GIVEN}
+KIND = Kind("config", "ini", lambda repository: [repository.configuration], TABLES)

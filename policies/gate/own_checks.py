@@ -65,11 +65,8 @@ def _reports(repository: Repository, framework: str) -> Iterator[Any]:
     arguments: dict[str, Any] = {"root_folder": root}
     if framework != "terraform":
         arguments = {"root_folder": None, "files": [str(repository.root / file) for file in files]}
-    reports = (
-        import_module(f"checkov.{framework}.runner")
-        .Runner()
-        .run(external_checks_dir=None, runner_filter=wanted, **arguments)
-    )
+    runner = import_module(f"checkov.{framework}.runner").Runner()
+    reports = runner.run(external_checks_dir=None, runner_filter=wanted, **arguments)
     yield from reports if isinstance(reports, list) else [reports]
 
 

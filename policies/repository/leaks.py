@@ -71,8 +71,7 @@ PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 LONG_PARTS = 3.5
 #: Hosts and passwords of examples in documents.
 EXAMPLE = re.compile(
-    r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b",
-    re.IGNORECASE,
+    r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b", re.IGNORECASE
 )
 #: Lines of a lock file, of pip, Terraform or npm: they are most of all lines, and cannot hold anything else.
 LOCKED = re.compile(

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from policies.model import Place, Problem
 from policies.shared import located
-from policies.shared.limits import MOST_BYTES
 from policies.shared.policy import FILE as POLICY
 from policies.shared.policy import Policy, policy
 
+#: Larger than any text that people write, and too large to be looked through line by line.
+MOST_BYTES = 5 * 1024 * 1024
 #: What may be larger: only its beginning is searched.
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.pdf", "*.woff2")
 #: Folders that hold what tools made, in repositories that git does not know.

@@ -24,13 +24,8 @@ FORGIVES = re.compile(
 #: Conditions under which the gate runs whatever happened before.
 ALWAYS = re.compile(r"(?:\$\{\{)?\s*(?:always\(\)|!\s*cancelled\(\)|success\(\)|true)\s*(?:\}\})?")
 #: Filters of pull_request, and what must be among the entries of those that may be there.
-FILTERS = {
-    "paths": {""},
-    "paths-ignore": {""},
-    "branches-ignore": {""},
-    "branches": {"main"},
-    "types": {"synchronize"},
-}
+FILTERS = {"branches": {"main"}, "types": {"synchronize"}}
+FILTERS |= {key: {""} for key in ("paths", "paths-ignore", "branches-ignore")}
 
 
 def gate(repository: Repository) -> Iterator[Found]:

@@ -28,10 +28,7 @@ def permissions(workflow: Workflow) -> Iterator[Found]:
         )
         refused = KNOWN["after_merge"] if open_to_them else ()
         yield from _written(
-            workflow,
-            job.data,
-            job.name,
-            {name: why for name, why in may.items() if name not in refused},
+            workflow, job.data, job.name, {name: why for name, why in may.items() if name not in refused}
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
-from policies.shared.located import List, Map, dig, mapping, sequence, where
+from policies.shared.located import List, Located, Map, dig, mapping, sequence, where
 from policies.workflows.expressions import KNOWN
 
 if TYPE_CHECKING:
@@ -21,20 +21,12 @@ NO_TEXT = ("boolean", "number", "choice", "environment")
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Located):
     """One job of a workflow; `data` may have any shape a file can have."""
 
     name: str
     data: Map
     place: Place
-
-    def get(self, *path: Any) -> Any:
-        """Return a value, or None."""
-        return dig(self.data, *path)
-
-    def where(self, *path: Any) -> Place:
-        """Return the place of a value or of the nearest thing around it."""
-        return where(self.data, *path) if path and path[0] in self.data else self.place
 
     def steps(self) -> Iterator[Map]:
         """Yield the steps; located.where(step, "run") tells where a part of one stands."""
@@ -123,11 +115,9 @@ def workflows(repository: Repository) -> list[Workflow]:
                 for place, should in _odd(found[-1]):
                     repository.problem("unreadable", place, "it has not the shape of a workflow", should)
             else:
-                repository.problem(
-                    "unreadable", Place(file), "a workflow is a mapping", "write on: and jobs:"
-                )
+                what = "a workflow is a mapping"
+                repository.problem("unreadable", Place(file), what, "write on: and jobs:")
         if not documents and len(repository.problems) == before:
-            repository.problem(
-                "unreadable", Place(file), "an empty workflow", "write on: and jobs:, or remove it"
-            )
+            fix = "write on: and jobs:, or remove it"
+            repository.problem("unreadable", Place(file), "an empty workflow", fix)
     return found

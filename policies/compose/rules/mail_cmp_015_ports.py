@@ -34,17 +34,17 @@ def _service(service: Service) -> Iterator[Found]:
         port = mapping(item)
         address, target = str(port.get("host_ip") or ""), str(port.get("target"))
         published = str(port.get("published") or target)
-        entity = f"{service.name}/ports/{published}"
+        entity, row = f"{service.name}/ports/{published}", ""
         lan = policy.section("ports", "lan", service.name)
         # A default may leave the variable empty, and that is every address.
         if address not in EVERY and LAN.search(service.project.written(place) + address):
             allowed = {str(outer): str(inner) for outer, inner in lan.items()}.get(published) == target
             # A range of ports is no row: each is a decision of its own.
-            path, single = ("ports", "lan", service.name), published.isdigit() and target.isdigit()
-            row = policy.row(*path, int(published), value=int(target)) if single else ""
+            if not allowed and published.isdigit() and target.isdigit():
+                row = policy.row("ports", "lan", service.name, int(published), value=int(target))
         elif _loopback(address):
             allowed = service.name in policy.values("ports", "loopback")
-            row = policy.entry("ports", "loopback", value=service.name)
+            row = "" if allowed else policy.entry("ports", "loopback", value=service.name)
         else:
             on = f"the address {address}" if address else "every address"
             what = f"port {published} is published on {on}"

@@ -44,6 +44,5 @@ def _target(subject: Configuration, name: str, value: str, place: Place) -> Iter
     for matched in INET.finditer(value):
         host = matched["host"]
         if host not in subject.services:
-            yield Found(
-                place, f"{name} names {host}, and there is no such service", "a service's name", entity
-            )
+            what = f"{name} names {host}, and there is no such service"
+            yield Found(place, what, "a service's name", entity)

@@ -16,12 +16,8 @@ def check(subject: Configuration) -> Iterator[Found]:
     trees = subject.blocks("nginx")
     blocks = [block for tree in trees for block in tree.walk()]
     maps = {block.label.rpartition(" ")[2]: block for block in blocks if block.name == "map"}
-    zones = {
-        matched[1]: setting.value.split()[0]
-        for block in blocks
-        for setting in block.all("limit_req_zone")
-        if (matched := ZONE.search(setting.value))
-    }
+    declared = [setting.value for block in blocks for setting in block.all("limit_req_zone")]
+    zones = {matched[1]: each.split()[0] for each in declared if (matched := ZONE.search(each))}
     for tree in trees:
         for server in (each for each in tree.walk() if each.name == "server"):
             counts = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key), server)}
@@ -44,8 +40,7 @@ def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:
     if block.all("proxy_pass") and not above:
         where = f"{block.name} {block.label}".strip()
         what = f"{where} forwards log-ins without a limit for each client"
-        yield Found(
-            block.where("proxy_pass"), what, "limit_req zone=login burst=20 nodelay", f"nginx/{where}"
-        )
+        should = "limit_req zone=login burst=20 nodelay"
+        yield Found(block.where("proxy_pass"), what, should, f"nginx/{where}")
     for inner in block.blocks:
         yield from _limited(inner, needed, above)

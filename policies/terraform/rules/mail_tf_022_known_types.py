@@ -18,9 +18,8 @@ def check(subject: Module) -> Iterator[Found]:
         if block.type in ("resource", "data", "ephemeral", "action") and block.labels:
             yield from _type(subject, block)
         if block.type == "module":
-            yield Found(
-                block.place, f"{block.address} is a called module", "its resources, here", block.address
-            )
+            what = f"{block.address} is a called module"
+            yield Found(block.place, what, "its resources, here", block.address)
         if block.type == "provider":
             yield from _settings(block, "provider")
     for settings in (each for each in subject.own if each.type == "terraform"):

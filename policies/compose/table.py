@@ -81,15 +81,11 @@ class Demand:
             name = self._name(self.paths[0])
             yield self._found(self.service.where(*self._fixed()), f"there is no {name}", name)
         for path, (value, name, place) in found if "has" not in self.row else ():
-            if (
-                place.file != self.row.get("except_in")
-                and self._wrong(value)
-                and not self._decided(name, value)
-            ):
-                written = (
-                    complaint(value) if self.row.get("pinned") else f"{self._said(path)} is {_short(value)}"
-                )
-                yield self._found(place, written, name, value)
+            excepted = place.file == self.row.get("except_in")
+            if not excepted and self._wrong(value) and not self._decided(name, value):
+                is_there = f"{self._said(path)} is {_short(value)}"
+                what = complaint(value) if self.row.get("pinned") else is_there
+                yield self._found(place, what, name, value)
 
     def _applies(self) -> bool:
         row, service, when = self.row, self.service, self.row.get("when")

@@ -137,6 +137,8 @@ STANDARD = tuple(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge", "value")
 )
+#: Aliases inside aliases grow without end; no honest file comes near this.
+MOST_NODES = 100_000
 #: The tags of Compose, which say how a value is laid over another one.
 KNOWN_TAGS = ("!reset", "!override")
 
@@ -145,7 +147,7 @@ class _Reader:
     """Turns composed nodes of one file into located values."""
 
     def __init__(self, file: str) -> None:
-        self.file = file
+        self.file, self.nodes = file, 0
         self.loader = _Loader("")
         self.open: list[int] = []
 
@@ -153,6 +155,9 @@ class _Reader:
         return Place(self.file, node.start_mark.line + 1)
 
     def value(self, node: yaml.Node) -> Any:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise Unreadable(self.place(node), "it is too large: aliases inside aliases")
         if id(node) in self.open:
             raise Unreadable(self.place(node), "an anchor contains itself")
         if not node.tag.startswith(STANDARD) and node.tag not in KNOWN_TAGS:

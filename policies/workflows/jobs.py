@@ -23,13 +23,10 @@ def permissions(workflow: Workflow) -> Iterator[Found]:
     may = KNOWN["writes"] | workflow.repository.policy.section("workflows", "writes")
     yield from _written(workflow, workflow.data, "", ())
     for job in workflow.jobs():
-        open_to_them = workflow.open_to_strangers and not re.search(
-            KNOWN["without_strangers"], str(job.get("if") or "")
-        )
-        refused = KNOWN["after_merge"] if open_to_them else ()
-        yield from _written(
-            workflow, job.data, job.name, {name: why for name, why in may.items() if name not in refused}
-        )
+        left_out = re.search(KNOWN["without_strangers"], str(job.get("if") or ""))
+        refused = KNOWN["after_merge"] if workflow.open_to_strangers and not left_out else ()
+        allowed = {name: why for name, why in may.items() if name not in refused}
+        yield from _written(workflow, job.data, job.name, allowed)
 
 
 def _written(workflow: Workflow, data: Map, job: str, may: Any) -> Iterator[Found]:

@@ -68,11 +68,8 @@ class Workflow:
         """Return the inputs that hold no free text: a switch, a number, or one of a list."""
         given = [mapping(dig(settings, "inputs")) for settings in self.triggers.values()]
         names = {name for inputs in given for name in inputs}
-        return {
-            str(name)
-            for name in names
-            if all(dig(inputs[name], "type") in NO_TEXT for inputs in given if name in inputs)
-        }
+        types = {name: {dig(each[name], "type") for each in given if name in each} for name in names}
+        return {str(name) for name, said in types.items() if said <= {*NO_TEXT}}
 
     def jobs(self) -> Iterator[Job]:
         """Yield the jobs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,8 @@ EVERYTHING: dict[str, Asked] = {
     **{name: _schema(name) for name in SCHEMAS},
 }
 #: What has problems instead of findings.
-ALSO: dict[str, Asked] = {"what policy.yml says": _decisions, "files of a known kind": _files}
+FILES = "files of a known kind"
+ALSO: dict[str, Asked] = {"what policy.yml says": _decisions, FILES: _files}
 ASKED = EVERYTHING | ALSO
 
 
@@ -196,13 +197,16 @@ class Judge:
             _, self.reads[name] = self.base.during(lambda ask=ask: ask(self.base, report))
         assert [*report.findings, *report.problems, *self.base.problems] == []
 
-    def judge(self, texts: Mapping[str, str | None], modes: Mapping[str, bool]) -> tuple[Repository, Report]:
-        """Return a version, and what all rules and schemas say of it that its edits can reach."""
+    def judge(
+        self, texts: Mapping[str, str | None], modes: Mapping[str, bool], asked: Collection[str] = ()
+    ) -> tuple[Repository, Report]:
+        """Return a version, and what some rules say of it, or all that its edits can reach."""
         if WHOLE:
-            asked, repository = list(ASKED), Repository(self.base.root, texts, modes)
+            asked, repository = asked or list(ASKED), Repository(self.base.root, texts, modes)
         else:
             repository = Watched(self.base.root, texts, modes, self.base)
-            asked = [name for name, reads in self.reads.items() if reads.touched_by(repository)]
+            reached = (name for name, reads in self.reads.items() if reads.touched_by(repository))
+            asked = asked or list(reached)
         report = Report()
         self.base.changed_elsewhere = {*texts, *modes}
         try:

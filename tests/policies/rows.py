@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import yaml
-from judging import Judge
+from judging import FILES, Judge
 
 from policies.gate.check import _without_what_follows
 from policies.model import Finding, Problem
@@ -30,25 +30,30 @@ def pasted(text: str, row: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def said(judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool]) -> list[Said]:
-    """Return everything that the gate says of a version of a repository."""
-    repository, report = judge.judge(texts, modes)
+def said(
+    judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool], asked: Collection[str] = ()
+) -> list[Said]:
+    """Return everything that the gate says of a version of a repository, or some rules."""
+    repository, report = judge.judge(texts, modes, asked)
     problems = dict.fromkeys([*report.problems, *repository.problems])
     return [*problems, *_without_what_follows(repository, report)]
 
 
 def left(
-    judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool]
+    judge: Judge, texts: Mapping[str, str | None], modes: Mapping[str, bool], found: list[Said]
 ) -> tuple[list[Said], set[str]]:
-    """Return what the gate still says once all rows that it prints are in policy.yml; what they decide."""
+    """Return what is left of findings once all rows are in policy.yml, and what these decide."""
     before = (judge.base.root / FILE).read_text(encoding="utf-8")
-    texts = {FILE: before, **texts}
+    texts, spoke = {FILE: before, **texts}, {getattr(each, "rule", FILES) for each in found}
     for _ in range(MOST):
-        found = said(judge, texts, modes)
         row = next((each.row for each in found if each.row), "")
         if not row:
             return found, set(map(decision, leaves(texts[FILE]) - leaves(before)))
         texts[FILE] = pasted(texts[FILE], row)
+        # Whoever spoke is asked first, and everybody once there is no row left.
+        found = said(judge, texts, modes, spoke)
+        if not any(each.row for each in found):
+            found = said(judge, texts, modes)
     raise AssertionError(f"there is no end to the rows; the last one: {row}")
 
 

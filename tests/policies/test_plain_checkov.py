@@ -101,13 +101,7 @@ def test_plain_checkov_finds_what_the_gate_finds(weak, failed_there):
         rule.rule_id for rule in LOADED.values() if rule.family in FAMILIES and any(rule.findings(repository))
     }
     # What belongs to no service, resource or file is the gate's alone: checkov asks about such things only.
-    assert {
-        "MAIL_CMP_001",
-        "MAIL_CMP_007",
-        "MAIL_DKR_001",
-        "MAIL_TF_001",
-        "MAIL_GHA_007",
-    } <= failed
+    assert {"MAIL_CMP_001", "MAIL_CMP_007", "MAIL_DKR_001", "MAIL_TF_001", "MAIL_GHA_007"} <= failed
     assert failed <= ours
     assert len(failed) >= 0.8 * len(ours), sorted(ours - failed)
 

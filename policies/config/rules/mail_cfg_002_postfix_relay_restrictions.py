@@ -34,11 +34,9 @@ def check(subject: Configuration) -> Iterator[Found]:
             if name == LISTS[1]:
                 words = _without_refusals(subject, words)
             if wrong := _wrong(words, name == LISTS[0]):
-                should = "reject_unauth_destination before any permit"
-                at = view.where(name)
-                found.setdefault(
-                    (at, name), Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
-                )
+                should, at = "reject_unauth_destination before any permit", view.where(name)
+                said = Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
+                found.setdefault((at, name), said)
     yield from found.values()
 
 

@@ -26,14 +26,13 @@ def check(subject: Configuration) -> Iterator[Found]:
 
 
 def _counts(key: str, maps: Mapping[str, Block], server: Block) -> bool:
-    """Tell whether a key counts clients: the address, or a map that gives it for some requests to a server."""
-    if key not in maps:
-        return key == CLIENT
+    """Tell whether a key counts clients: the address, or a map that gives it for requests to a server."""
     others = {name: each for name, each in maps.items() if name != key}
     name = server.get("server_name").partition(" ")[0]
-    by_name = "$server_name" in maps[key].label and not name.startswith("~")
-    lines = [each for each in maps[key].settings if _counts(each.value, others, server)]
-    return any(not by_name or name in each.name.replace("\\", "") for each in lines)
+    block = maps.get(key)
+    by_name = block and "$server_name" in block.label and not name.startswith("~")
+    lines = [each for each in block.settings if _counts(each.value, others, server)] if block else []
+    return key == CLIENT or any(not by_name or name in each.name.replace("\\", "") for each in lines)
 
 
 def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:

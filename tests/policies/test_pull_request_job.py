@@ -151,7 +151,7 @@ def test_a_finding_fails_the_gate_s_step_and_its_reports_are_there_and_told(trac
     if weak:
         (tracked / ".gitignore").write_text("reports/\n")
     # The environment of these tests has what the gate needs: make shall not fetch it again.
-    os.utime(tracked / "policies" / "requirements.txt", (0, 0))
+    os.utime(tracked / "platform" / "policies" / "requirements.txt", (0, 0))
     values = {"${{ github.token }}": "a-token", "${{ github.event.pull_request.number }}": "7"}
     assert steps(tracked, hub, values) == {"Gate": not weak, "Summary in the pull request": True}
     ((author, body),) = hub.comments()

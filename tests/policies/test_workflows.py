@@ -56,7 +56,7 @@ PINNED = {
     "github-actions": r"(?:.*/)?\.github/workflows/[^/]+\.yml",
 }
 #: What `make update` replaces in a generated repository: the template's own Dependabot looks after it.
-VENDORED = re.compile(r"(?:platform|postfix|mailserver-api|usermgmt|mailctl|policies)/|requirements-[^/]*$")
+VENDORED = re.compile(r"platform/")
 #: Files for tests and stand-ins that pin nothing, or whose pins are what is tested.
 NOT_OURS = re.compile(
     r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/(?:standins/[^/]+|(?:stack|deploy)/host)/Dockerfile"
@@ -118,7 +118,8 @@ def test_every_action_is_pinned_by_a_commit_and_names_its_version(file):
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=named)
 def test_every_step_is_a_make_target_that_exists(file):
-    makefile = (file.parents[2] / "Makefile").read_text(encoding="utf-8")
+    makefiles = [file.parents[2] / "Makefile", *file.parents[2].glob("platform/make/*.mk")]
+    makefile = "".join(each.read_text(encoding="utf-8") for each in makefiles)
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     for script in runs(file):
         # On the host's own runner: in the repository there.

@@ -69,12 +69,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Problem:
-    """A reason why the gate could not do its job: it makes the exit code 2."""
+    """A reason why the gate could not do its job: it makes the exit code 2. `row` is as in `Found`."""
 
     kind: str
     place: Place
     what: str
     fix: str
+    row: str = ""
 
     def sort_key(self) -> tuple:
         """By kind, then by place."""

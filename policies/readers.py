@@ -9,10 +9,5 @@ from policies.workflows.reader import workflows
 
 __all__ = ["Repository"]
 
-Repository.readers.update(
-    compose=projects,
-    dockerfiles=dockerfiles,
-    workflows=workflows,
-    modules=modules,
-    configuration=Configuration,
-)
+Repository.readers.update(compose=projects, dockerfiles=dockerfiles, workflows=workflows, modules=modules)
+Repository.readers.update(configuration=Configuration)

@@ -26,12 +26,8 @@ def environment(repository: Repository, folder: str, name: str = "") -> dict[str
     path = next(
         (p for c in ((name,) if name else EXAMPLES) if (p := inside(folder, c)) in repository.files), ""
     )
-    for key, (value, line) in env_file(repository.text(path)).items() if path else ():
-        try:
-            found[key] = interpolate(value, variables)
-        except located.Unreadable as error:
-            repository.problem("unreadable", Place(path, line), str(error), "write the value itself")
-            break
+    for key, (value, _) in env_file(repository.text(path)).items() if path else ():
+        found[key] = interpolate(value, variables)
     return found
 
 

@@ -12,8 +12,7 @@ from policies.compose.files import environment
 from policies.compose.merge import SERVICE, merge
 from policies.model import Place
 from policies.shared.interpolation import Variables, interpolated
-from policies.shared.limits import MOST_EXTENDS, MOST_INCLUDES
-from policies.shared.located import Map, Unreadable, copied, mapping, sequence, where
+from policies.shared.located import Map, copied, mapping, sequence, where
 from policies.shared.repository import Repository
 
 SECTIONS = ("networks", "volumes", "secrets", "configs")
@@ -31,7 +30,6 @@ class Files:
     def __init__(self, repository: Repository, variables: Variables) -> None:
         self.repository, self.variables = repository, variables
         self.used: set[str] = set()
-        self.loads = 0
 
     def load(self, file: str, base: str, variables: Variables, open_files: tuple[Place, ...] = ()) -> Map:
         """Return one file; `base` is what its paths start from, `open_files` are the lines that led here."""
@@ -45,11 +43,7 @@ class Files:
                     what = "a Compose file is a mapping"
                     self._cannot(Place(file), what, "write services: and its services")
                 continue
-            try:
-                document = interpolated(document, variables)
-            except Unreadable as error:
-                self.repository.problem("unreadable", Place(file), str(error), "write the values themselves")
-                continue
+            document = interpolated(document, variables)
             for included in self._includes(document, base, variables, open_files):
                 result = merge(result, included)
             services = document.get("services")
@@ -62,11 +56,6 @@ class Files:
 
     def _there(self, file: str, open_files: tuple[Place, ...]) -> bool:
         place = open_files[-1] if open_files else Place(file)
-        self.loads += 1
-        if self.loads > MOST_INCLUDES:
-            first = open_files[0] if open_files else Place(file)
-            self._cannot(first, f"more than {MOST_INCLUDES} files are included", "include fewer")
-            return False
         if file in {each.file for each in open_files}:
             self._cannot(Place(file), "it includes itself", "break the circle")
         elif not self.repository.has(file):
@@ -127,10 +116,6 @@ class Files:
         if (file, name) in chain:
             self._cannot(place, f"the service {name} extends itself", "break the circle")
             return node
-        if len(chain) >= MOST_EXTENDS:
-            what = f"more than {MOST_EXTENDS} services extend each other"
-            self._cannot(Place(file), what, "write the service out")
-            return node
         chain = (*chain, (file, name))
         under_services: Any = services
         if isinstance(other, str):
@@ -151,12 +136,7 @@ class Files:
         result = Map(place)
         for document in self.repository.yaml(file):
             if isinstance(document, Map) and isinstance(document.get("services"), Map):
-                try:
-                    document = interpolated(document, self.variables)
-                except Unreadable as error:
-                    self.repository.problem("unreadable", Place(file), str(error), "write the values out")
-                    continue
-                result = merge(result, document)
+                result = merge(result, interpolated(document, self.variables))
         return result.get("services")
 
 

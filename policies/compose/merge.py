@@ -9,13 +9,8 @@ from policies.shared.located import List, Map
 #: Lists of a service that a later file replaces as a whole.
 REPLACED = {("command",), ("entrypoint",), ("healthcheck", "test")}
 #: Lists whose entries are told apart by some of their keys.
-IDENTIFIED = {
-    "volumes": ("target",),
-    "devices": ("target",),
-    "secrets": ("target",),
-    "configs": ("target",),
-    "ports": ("host_ip", "published", "target", "protocol"),
-}
+IDENTIFIED = dict.fromkeys(("volumes", "devices", "secrets", "configs"), ("target",))
+IDENTIFIED |= {"ports": ("host_ip", "published", "target", "protocol")}
 #: Where a service stands in a file.
 SERVICE = ("services", "*")
 

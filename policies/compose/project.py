@@ -13,7 +13,7 @@ from policies.compose.merge import merge, without_resets
 from policies.compose.shape import inside
 from policies.model import Place
 from policies.shared.interpolation import REQUIRED, Variables, env_file
-from policies.shared.located import Map, dig, mapping, sequence, where
+from policies.shared.located import Located, Map, mapping, sequence, where
 from policies.shared.policy import Policy
 from policies.shared.repository import Repository
 
@@ -22,21 +22,13 @@ EXAMPLE, DEFAULTS = "", "with every default"
 
 
 @dataclass
-class Service:
+class Service(Located):
     """One service of a project, in the long form of everything; `data` may have any shape a file can have."""
 
     name: str
     data: Map
     place: Place
     project: Project
-
-    def get(self, *path: Any) -> Any:
-        """Return a value, or None if it is not there."""
-        return dig(self.data, *path)
-
-    def where(self, *path: Any) -> Place:
-        """Return the place of a value or of the nearest thing around it that exists."""
-        return where(self.data, *path) if path and path[0] in self.data else self.place
 
     def items(self, key: str) -> Iterator[tuple[Any, Place]]:
         """Yield the entries of a list with their places."""

@@ -16,14 +16,10 @@ FALSE = {"false", "no", "n", "off", "0"}
 NAMED = ("environment", "labels", "annotations", "sysctls")
 #: Service keys that are switches, which Compose also takes as words.
 SWITCHES = ("privileged", "read_only", "init", "oom_kill_disable", "use_api_socket")
-#: What a short mount may say about mounts made below it.
-PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 PORT = re.compile(
     r"^(?:(?P<ip>\[[0-9a-fA-F:.%]*\]|\$\{\w+\}|[^:\[\]]*):)?(?:(?P<published>\$\{\w+\}|[^:]*):)?"
     r"(?P<target>\$\{\w+\}|[^:/]+)(?:/(?P<protocol>\w+))?$"
 )
-#: The first colon that ends a path: not one of a Windows drive.
-DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 
 def switch(value: Any) -> bool:
@@ -78,7 +74,7 @@ def made(place: Place, **entries: Any) -> Map:
 
 def inside(base: str, path: str) -> str:
     """Return a path of a Compose file relative to the repository; absolute ones and variables stay."""
-    if path.startswith(("/", "~", "$")) or DRIVE.match(path):
+    if path.startswith(("/", "~", "$")):
         return path
     return posixpath.normpath(posixpath.join(base, path))
 
@@ -87,24 +83,14 @@ def mount(item: Any, place: Place, base: str) -> Any:
     """Return a volume in the long form; a relative source becomes relative to the repository."""
     if isinstance(item, (str, int)):
         text = str(item)
-        drive = text[:2] if DRIVE.match(text) else ""
-        parts = re.split(r":(?![^{]{0,500}\})", text[len(drive) :])
+        parts = re.split(r":(?![^{]{0,500}\})", text)
         if len(parts) == 1:
             return made(place, type="volume", source=None, target=text, read_only=False)
-        source, target = drive + parts[0], parts[1]
+        source, target = parts[:2]
         options = ",".join(parts[2:]).split(",")
-        bind = source.startswith((".", "/", "~", "$")) or bool(drive)
-        result = made(
-            place,
-            type="bind" if bind else "volume",
-            source=inside(base, source) if bind else source,
-            target=target,
-            read_only="ro" in options,
-        )
-        for option in options:
-            if option in PROPAGATIONS:
-                result.put("bind", made(place, propagation=option), place)
-        return result
+        bind = source.startswith((".", "/", "~", "$"))
+        kind, source = ("bind", inside(base, source)) if bind else ("volume", source)
+        return made(place, type=kind, source=source, target=target, read_only="ro" in options)
     if isinstance(item, Map):
         if item.get("type") == "bind" and isinstance(item.get("source"), str):
             item["source"] = inside(base, item["source"])
@@ -123,13 +109,8 @@ def port(item: Any, place: Place) -> Any:
         ip, published = matched["ip"], matched["published"]
         if published is None:
             ip, published = None, ip
-        return made(
-            place,
-            target=matched["target"],
-            published="" if published is None else published,
-            host_ip=(ip or "").strip("[]"),
-            protocol=matched["protocol"] or "tcp",
-        )
+        given = {"target": matched["target"], "published": "" if published is None else published}
+        return made(place, **given, host_ip=(ip or "").strip("[]"), protocol=matched["protocol"] or "tcp")
     if isinstance(item, Map):
         for key, default in (("published", ""), ("host_ip", ""), ("protocol", "tcp"), ("target", "")):
             if item.get(key) is None:

@@ -1,4 +1,4 @@
-"""The rules of rules.yml: each demands something of keys of every service.
+"""The rules of rules.yml: each demands something of keys of every service, or of what `of` names instead.
 
 A demand: `key` is the path of a value, or several behind commas of which one is enough; `*` stands for each
 entry of a list or a mapping. What the value must be is said in the words of policies/shared/values.py;
@@ -12,7 +12,7 @@ bound; `environment` there allows single variables. `why` says what is wrong, `s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from policies.compose.project import Project, Service
 from policies.model import Found, Place
 from policies.shared import values
 from policies.shared.images import complaint
+from policies.shared.located import Map
 from policies.shared.rule import Kind
 
 #: What the engine understands beside the words for values.
 WORDS = values.WORDS | {"key", "required", "absent", "has", "without", "when", "unless", "allow"}
-WORDS |= {"service", "beside", "except_in", "least_of", "most_of", "why", "should"}
+WORDS |= {"of", "service", "beside", "except_in", "least_of", "most_of", "why", "should"}
+#: Lists of policy.yml that are about all services.
+OF_ALL = ("log_drivers",)
 Entry = tuple[Any, str, Place]
 
 
@@ -78,21 +81,17 @@ class Demand:
             name = self._name(self.paths[0])
             yield self._found(self.service.where(*self._fixed()), f"there is no {name}", name)
         for path, (value, name, place) in found if "has" not in self.row else ():
-            if (
-                place.file != self.row.get("except_in")
-                and self._wrong(value)
-                and not self._decided(name, value)
-            ):
-                written = (
-                    complaint(value) if self.row.get("pinned") else f"{self._said(path)} is {_short(value)}"
-                )
-                yield self._found(place, written, name, value)
+            excepted = place.file == self.row.get("except_in")
+            if not excepted and self._wrong(value) and not self._decided(name, value):
+                is_there = f"{self._said(path)} is {_short(value)}"
+                what = complaint(value) if self.row.get("pinned") else is_there
+                yield self._found(place, what, name, value)
 
     def _applies(self) -> bool:
         row, service, when = self.row, self.service, self.row.get("when")
         if row.get("service", service.name) != service.name or row.get("unless") in self.own:
             return False
-        if row.get("beside", service.name) not in service.project.services:
+        if "beside" in row and row["beside"] not in service.project.services:
             return False
         if service.get(row.get("without")) is not None:
             return False
@@ -117,32 +116,37 @@ class Demand:
         """Tell whether policy.yml allows a variable of the environment."""
         if not self.row["key"].startswith("environment."):
             return False
+        variable, given = self._variable(name, value)
         allowed = self.policy.section("environment", self.service.name)
-        variable, _, value = (
-            name.rpartition("/")[2].partition("=") if "*" in self.row["key"] else (name, "", value)
-        )
-        return variable in allowed and not values.wrong(value, {"only": allowed[variable]})
+        return variable in allowed and not values.wrong(given, {"only": allowed[variable]})
+
+    def _variable(self, name: str, value: Any) -> tuple[str, str]:
+        """Return name and value of a variable; with an asterisk in its key the value is `NAME=value`."""
+        variable, _, given = values.text(value).partition("=")
+        return (variable, given) if "*" in self.row["key"] else (name, values.text(value))
 
     def _allowed(self, name: str) -> list[Any]:
         return [*self.own.get(name, ()), *self.policy.values(name)]
 
     def _found(self, place: Place, what: str, name: str, value: Any = None) -> Found:
         why = self.row.get("why")
-        should = self.row.get("should") or f"leave {name.partition('/')[0]} out"
-        row = ""
-        allow, bound = self.row.get("allow"), self.row.get("most_of")
-        if allow and value is not None:
-            path = (allow,) if self.policy.get(allow) is not None else ("services", self.service.name, allow)
-            listed = self.policy.get(*path) is not None
-            row = self.policy.row(*path, value=values.text(value) if listed else [values.text(value)])
-        elif self.row["key"].startswith("environment.") and value is not None:
-            variable, _, given = name.rpartition("/")[2].partition("=")
-            row = self.policy.row(
-                "environment", self.service.name, variable, value=given or values.text(value)
-            )
-        elif bound and value is not None:
-            row = self.policy.row("services", self.service.name, bound, value=value)
+        should = self.row.get("should") or f"no {name.partition('/')[2] or name}"
+        row = "" if value is None else self._row(name, value)
         return Found(place, f"{what}: {why}" if why else what, should, f"{self.service.name}/{name}", row)
+
+    def _row(self, name: str, value: Any) -> str:
+        """Return the row of policy.yml that allows a value; nothing where that is no decision of its own."""
+        policy, own = self.policy, ("services", self.service.name)
+        if allow := self.row.get("allow"):
+            path = (allow,) if allow in OF_ALL else (*own, allow)
+            return policy.entry(*path, value=values.text(value))
+        if self.row["key"].startswith("environment."):
+            variable, given = self._variable(name, value)
+            return policy.row("environment", self.service.name, variable, value=re.escape(given))
+        if bound := self.row.get("most_of"):
+            most = values.amount(value, self.row.get("unit", ""))
+            return policy.row(*own, bound, value=values.size(most) if "unit" in self.row else most)
+        return ""
 
     def _name(self, path: str) -> str:
         return next(step for step in reversed(path.split(".")) if step != "*")
@@ -166,8 +170,20 @@ def _short(value: Any) -> str:
 
 def check(demand: dict[str, Any], subject: Project) -> Iterator[Found]:
     """Yield the breaches of one demand in one project."""
-    for service in subject.services.values():
-        yield from Demand(demand, service).breaches()
+    for owner in _owners(demand.get("of"), subject):
+        yield from Demand(demand, owner).breaches()
+
+
+def _owners(sections: list[str] | None, project: Project) -> Iterable[Service]:
+    """Return the services, or the entries of other sections, which are asked in the same way."""
+    if not sections:
+        return project.services.values()
+    entries = ((section, *entry) for section in sections for entry in project.section(section).items())
+    return [
+        Service(f"{section}/{name}", node, project.where(section, name), project)
+        for section, name, node in entries
+        if isinstance(node, Map)
+    ]
 
 
 KIND = Kind(

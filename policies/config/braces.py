@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from policies.model import Place
-from policies.shared.limits import MOST_DEEP
 from policies.shared.located import Unreadable
 
 TOKEN = re.compile(
@@ -114,8 +113,6 @@ class _Tree:
         self.words = []
 
     def open(self, line: int) -> None:
-        if len(self.stack) > MOST_DEEP:
-            raise Unreadable(Place(self.top.place.file, line), "nested too deeply")
         if not self.words:  # braces around a whole file, as JSON has them, or around nothing
             self.stack.append(self.stack[-1])
             return
@@ -205,8 +202,6 @@ def dovecot(text: str, file: str) -> Block:
                 raise Unreadable(Place(file, number), "a closing brace too many")
             stack.pop()
         elif whole.endswith("{"):
-            if len(stack) > MOST_DEEP:
-                raise Unreadable(Place(file, number), "nested too deeply")
             name, _, label = whole[:-1].strip().partition(" ")
             stack[-1].blocks.append(Block(name, label.strip().strip('"'), Place(file, first)))
             stack.append(stack[-1].blocks[-1])

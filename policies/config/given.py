@@ -113,9 +113,8 @@ def rspamd(subject: Configuration) -> Iterator[Given]:
         for file in subject.files(kind, "config/rspamd/"):
             text = subject.text(file) or ""
             code = LUA_COMMENT.sub(" ", text) if kind == "lua" else re.sub(r"(?m)^\s*#.*$", "", text)
-            yield Given(
-                "lua script" if kind == "lua" else "shell script", code, Place(file), file.rpartition("/")[2]
-            )
+            name = "lua script" if kind == "lua" else "shell script"
+            yield Given(name, code, Place(file), file.rpartition("/")[2])
 
 
 def nginx(subject: Configuration) -> Iterator[Given]:
@@ -154,10 +153,8 @@ def mariadb(subject: Configuration) -> Iterator[Given]:
             plain = SQL_COMMENT.sub(lambda matched: "\n" * matched.group().count("\n"), text)
             for matched in re.finditer(r"[^;]*\S[^;]*", plain):
                 start = matched.start() + len(matched.group()) - len(matched.group().lstrip())
-                inside = f"/{file.rpartition('/')[2]}"
-                yield Given(
-                    "statement", " ".join(matched.group().split()), _place(file, plain, start), inside
-                )
+                said, inside = " ".join(matched.group().split()), f"/{file.rpartition('/')[2]}"
+                yield Given("statement", said, _place(file, plain, start), inside)
 
 
 def valkey(subject: Configuration) -> Iterator[Given]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from policies.config.settings import Settings
 from policies.model import Place
-from policies.shared.limits import LONGEST_VALUE
-from policies.shared.located import Unreadable
 
 PORTS = {"smtp": "25", "submission": "587", "smtps": "465", "submissions": "465"}
 WORD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|\S+")
@@ -34,18 +32,12 @@ class Parameters(Settings):
         return self.expand(self.get(name, default), depth)
 
     def expand(self, text: str, depth: int = 10) -> str:
-        """Return a text with the $names in it replaced.
-
-        Raises Unreadable for one that grows beyond all measure.
-        """
-        parts, position, length = [], 0, 0
+        """Return a text with the $names in it replaced."""
+        parts, position = [], 0
         while depth and (start := text.find("$", position)) >= 0:
             parts.append(text[position:start])
             inner, position = _reference(text, start + 1)
             parts.append(self._value(inner, depth - 1) if inner else text[start:position])
-            length += len(parts[-1])
-            if length > LONGEST_VALUE:
-                raise Unreadable(Place(self.file), "parameters that hold each other grow beyond all measure")
         return "".join([*parts, text[position:]])
 
     def _value(self, inner: str, depth: int) -> str:
@@ -75,8 +67,6 @@ class Parameters(Settings):
                 found += self.restrictions(word, depth=depth - 1)
             else:
                 found.append(word.lower())
-            if len(found) > LONGEST_VALUE:
-                raise Unreadable(Place(self.file), "restriction classes that hold each other have no end")
         return found
 
 

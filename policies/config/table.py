@@ -88,8 +88,11 @@ class Judge:
         entity = re.sub(r"/+", "/", f"{self.service}/{each.inside}/{part}")
         suggested = ""
         if row.get("host"):
-            suggested = self.policy.row("settings", self.service, each.name, value=each.raw or each.value)
-        should = row.get("should") or f"leave {each.name} out"
+            path, value = ("settings", self.service, each.name), each.raw or each.value
+            # A second value beside the first: the first stays allowed.
+            decided = [] if (old := self.policy.get(*path)) is None or isinstance(old, list) else [old]
+            suggested = self.policy.row(*path, value=[*decided, value] if decided else value)
+        should = row.get("should") or f"no {each.name}"
         return Found(each.place, f"{each.name} is {written}: {row['why']}", should, entity, suggested)
 
 
@@ -100,9 +103,5 @@ def _check(service: str) -> Callable[[Any, Configuration], Iterator[Found]]:
     return check
 
 
-KIND = Kind(
-    "configuration",
-    "ini",
-    lambda repository: [repository.configuration],
-    {HERE / "rules.yml": check_commands} | {HERE / f"{service}.yml": _check(service) for service in GIVEN},
-)
+TABLES = {HERE / "rules.yml": check_commands} | {HERE / f"{each}.yml": _check(each) for each in GIVEN}
+KIND = Kind("config", "ini", lambda repository: [repository.configuration], TABLES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from dockerfile_parse import DockerfileParser
 
 from policies.model import Place
 from policies.shared.interpolation import Variables, interpolate
-from policies.shared.located import Unreadable, mapping
+from policies.shared.located import mapping
 from policies.shared.repository import Repository
 
 #: A service of a Compose project, from `repository.compose`.
@@ -62,30 +62,19 @@ class Stage:
 
 @dataclass
 class Dockerfile:
-    """One Dockerfile; `context` is the folder it lies in, `services` are those that are built from it.
-
-    `target` is the stage that becomes the image, the last one if it is empty; `given` are the arguments that
-    Compose hands to the build; `variants` are the same file with what Compose says about it.
-    """
+    """One Dockerfile; `services` are those that are built from it."""
 
     file: str
-    context: str
     arguments: list[Instruction] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
-    target: str = ""
-    given: dict[str, str] = field(default_factory=dict)
     syntax: Instruction | None = None
-    variants: list[Dockerfile] = field(default_factory=list)
 
     @property
     def contexts(self) -> set[str]:
         """The names under which Compose hands in folders and images besides the stages."""
-        return {
-            str(name).lower()
-            for service in self.services
-            for name in mapping(service.get("build", "additional_contexts"))
-        }
+        given = (mapping(each.get("build", "additional_contexts")) for each in self.services)
+        return {str(name).lower() for names in given for name in names}
 
     @property
     def instructions(self) -> list[Instruction]:
@@ -95,14 +84,7 @@ class Dockerfile:
     @property
     def last(self) -> Stage | None:
         """The stage that becomes the image."""
-        return self.stage(self.target) or (self.stages[-1] if self.stages else None)
-
-    def stage(self, alias: str) -> Stage | None:
-        """Return a stage by its alias or number."""
-        for number, stage in enumerate(self.stages):
-            if alias and alias.lower() in (stage.alias.lower(), str(number)):
-                return stage
-        return None
+        return self.stages[-1] if self.stages else None
 
     def lineage(self) -> list[Stage]:
         """Return the last stage, the stage that it is built on, and so on down to the first one."""
@@ -165,20 +147,15 @@ def _instructions(repository: Repository, file: str) -> Iterator[Instruction]:
             yield Instruction(name.upper(), value.strip(), Place(file, item["startline"] + 1))
 
 
-def read(
-    repository: Repository, file: str, given: Mapping[str, str] | None = None, target: str = ""
-) -> Dockerfile:
+def read(repository: Repository, file: str) -> Dockerfile:
     """Return one Dockerfile; one without FROM is a problem."""
     repository.seen.add(file)
-    result = Dockerfile(file, posixpath.dirname(file), target=target, given=dict(given or {}))
+    result = Dockerfile(file)
     directive = DIRECTIVE.match(repository.text(file))
     if directive:
         line = directive.group().count("\n") + 1
         result.syntax = Instruction("SYNTAX", directive["value"], Place(file, line))
-    try:
-        _fill(result, _instructions(repository, file))
-    except Unreadable as error:
-        repository.problem("unreadable", Place(file), str(error), "write the values themselves")
+    _fill(result, _instructions(repository, file))
     if not result.stages:
         repository.problem("unreadable", Place(file), "a Dockerfile without FROM", "begin it with FROM")
     return result
@@ -192,9 +169,6 @@ def _fill(result: Dockerfile, instructions: Iterator[Instruction]) -> None:
         instruction = replace(each, resolved=interpolate(each.value, variables))
         if instruction.name in ("ARG", "ENV"):
             _learn(values, variables, instruction)
-        if instruction.name == "ARG":
-            names = {name for name, _ in assignments(instruction.value)}
-            values |= {name: value for name, value in result.given.items() if name in names}
         if instruction.name == "FROM":
             result.stages.append(_stage(instruction, values))
         elif result.stages:
@@ -217,25 +191,6 @@ def _is_one(file: str) -> bool:
     return bool(NAME.match(name)) and not name.lower().endswith(NOT_ONE)
 
 
-def _variants(repository: Repository, file: str, services: list[Service]) -> Iterator[Dockerfile]:
-    """Yield a Dockerfile as each service builds it, where Compose changes something about it."""
-    known: dict[tuple[str, ...], Dockerfile] = {}
-    for service in services:
-        arguments = mapping(service.get("build", "args"))
-        # An argument without a value comes from the environment, and nobody knows what it says.
-        given = {
-            str(name): f"${{{name}}}" if value is None else str(value) for name, value in arguments.items()
-        }
-        target = str(service.get("build", "target") or "")
-        if not given and not target:
-            continue
-        key = (target, *(f"{name}={value}" for name, value in sorted(given.items())))
-        if key not in known:
-            known[key] = read(repository, file, given, target)
-        known[key].services.append(service)
-    yield from known.values()
-
-
 def dockerfiles(repository: Repository) -> list[Dockerfile]:
     """Return every Dockerfile: those called so, and those that a Compose file builds."""
     files = {file for file in repository.files if _is_one(file)}
@@ -249,7 +204,6 @@ def dockerfiles(repository: Repository) -> list[Dockerfile]:
     found = [read(repository, file) for file in sorted(files)]
     for each in found:
         each.services = built.get(each.file, [])
-        each.variants = list(_variants(repository, each.file, each.services))
     return found
 
 

@@ -85,18 +85,14 @@ def _without_what_follows(repository: Repository, report: Report) -> list[Findin
     """
     unreadable = {each.place.file for each in repository.problems if each.kind == "unreadable"}
     named = {each.entity for each in report.findings if each.rule in ("MAIL_REP_004", "MAIL_REP_005")}
-    kinds = {
-        kind
-        for kind, patterns in DEPEND.items()
-        if any(fnmatch(file, each) for file in unreadable for each in patterns)
-    }
-    return [
-        each
-        for each in report.findings
-        if each.place.file not in unreadable
-        and (OTHERS[each.rule].judges if each.rule in OTHERS else each.rule[:8]) not in kinds
-        and not (each.rule == "SCHEMA_ENVIRONMENT" and each.entity in named)
-    ]
+
+    def follows(each: Finding) -> bool:
+        kind = OTHERS[each.rule].judges if each.rule in OTHERS else each.rule[:8]
+        depends = any(fnmatch(file, pattern) for file in unreadable for pattern in DEPEND.get(kind, ()))
+        of_variable = each.rule == "SCHEMA_ENVIRONMENT" and each.entity in named
+        return depends or of_variable or each.place.file in unreadable
+
+    return [each for each in report.findings if not follows(each)]
 
 
 def judge(root: Path, options: Options, rules: Mapping[str, Rule], tools: bool = True) -> Result:

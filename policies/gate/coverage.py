@@ -16,8 +16,8 @@ KINDS = {
     "compose": ("a Compose file, docker-compose.yml", lambda repository: repository.compose),
     "dockerfile": ("a Dockerfile", lambda repository: repository.dockerfiles),
     "terraform": ("a folder with .tf files", lambda repository: repository.modules),
-    "actions": ("a workflow, .github/workflows/", lambda repository: repository.workflows),
-    "configuration": ("config/", lambda repository: repository.matching("config/*")),
+    "workflows": ("a workflow, .github/workflows/", lambda repository: repository.workflows),
+    "config": ("config/", lambda repository: repository.matching("config/*")),
 }
 
 
@@ -29,13 +29,19 @@ def look(repository: Repository, families: Collection[str]) -> None:
             fix = "run the gate in the repository's root, or name the kinds to check with --families"
             repository.problem("nothing-to-look-at", Place("."), what, fix)
     hidden.look(repository)
-    if "configuration" in families:
+    if "config" in families:
         _everything_parses(repository)
-        for file in repository.matching("config/*"):
-            if file not in repository.configuration.kinds:
-                what = "nothing here knows this kind of configuration file"
-                fix = f"say what it is below files: in policy.yml, such as {file}: text"
-                repository.problem("not-looked-at", Place(file), what, fix)
+        unknown_files(repository)
+
+
+def unknown_files(repository: Repository) -> None:
+    """Note the files below config/ that nobody knows how to read."""
+    for file in repository.matching("config/*"):
+        if file not in repository.configuration.kinds:
+            what = "nothing here knows this kind of configuration file"
+            fix = "say in policy.yml what it is: text, which no rule judges, or another kind of files.yml"
+            row = repository.policy.row("files", file, value="text")
+            repository.problem("not-looked-at", Place(file), what, fix, row)
 
 
 def _everything_parses(repository: Repository) -> None:

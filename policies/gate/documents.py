@@ -56,12 +56,7 @@ def _own_variable(repository: Repository, wrong: schemas.Wrong) -> bool:
 
 
 #: Each schema and its documents.
-DOCUMENTS = (
-    ("compose", _projects),
-    ("environment", _environments),
-    ("answers", _answers),
-    ("edge", _edge),
-)
+DOCUMENTS = (("compose", _projects), ("environment", _environments), ("answers", _answers), ("edge", _edge))
 
 
 def findings(repository: Repository, wanted: Collection[str]) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ from itertools import groupby
 from policies.gate.info import Info
 
 TITLES = {
-    "compose": "Compose", "dockerfile": "Dockerfiles", "terraform": "Terraform", "actions": "GitHub Actions",
-    "configuration": "Service configuration", "repository": "The repository", "schema": "Schemas",
-    "syntax": "Syntax checkers", "checkov": "checkov's own checks",
+    "compose": "Compose", "dockerfile": "Dockerfiles", "terraform": "Terraform",
+    "workflows": "GitHub workflows", "config": "Service configuration", "repository": "The repository",
+    "schema": "Schemas", "syntax": "Syntax checkers", "checkov": "checkov's own checks",
 }  # fmt: skip
 HEAD = """\
 # The rules of the gate

@@ -13,7 +13,6 @@ from policies.shared.repository import MADE, Repository, is_git
 from policies.shared.rule import read
 
 LINK, MODULE = "120000", "160000"
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: What git ignores and the deployment reads, and what of it may be there.
 KNOWN = read(Path(__file__).with_name("hidden.yml"))
 Said = Iterator[tuple[Place, str, str]]
@@ -30,8 +29,10 @@ def _git(root: Path, *words: str) -> list[str]:
 def look(repository: Repository) -> None:
     """Note everything of the kind."""
     of_git = (*_inside(repository), *_ignored(repository)) if is_git(repository.root) else ()
-    for place, what, fix in (*of_git, *_links(repository), *_contents(repository)):
+    for place, what, fix in (*of_git, *_links(repository)):
         repository.problem("not-looked-at", place, what, fix)
+    for file in repository.files:
+        repository.text(file)  # notes one that is too large
 
 
 def _staged(root: Path, mode: str) -> list[str]:
@@ -72,16 +73,3 @@ def _links(repository: Repository) -> Said:
         inside = target.is_relative_to(root) and target.exists()
         if not inside or (target.is_file() and repository.relative(target) not in files):
             yield Place(file), "a link to what is not in this repository", "put the file itself here"
-
-
-def _contents(repository: Repository) -> Said:
-    """Yield files that rules for text cannot read."""
-    for file in repository.files:
-        path = repository.root / file
-        if file in repository.changes or not path.is_file():
-            continue
-        with path.open("rb") as opened:
-            start = opened.read(2)
-        if start in UTF16:
-            yield Place(file), "it is written in UTF-16, which no rule reads", "write it in UTF-8"
-        repository.text(file)  # notes one that is too large

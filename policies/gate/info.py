@@ -10,12 +10,8 @@ from pathlib import Path
 from policies.model import Severity
 from policies.shared.rule import Rule, read
 
-COLOURS = {
-    Severity.CRITICAL: "bold red",
-    Severity.HIGH: "red",
-    Severity.MEDIUM: "yellow",
-    Severity.LOW: "cyan",
-}
+#: From the least severity to the worst, as everywhere.
+COLOURS = dict(zip(Severity, ("cyan", "yellow", "red", "bold red"), strict=True))
 
 
 @dataclass(frozen=True)

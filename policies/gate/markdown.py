@@ -6,6 +6,7 @@ import re
 
 from policies.gate.messages import command, count, headline, one_line, shown, together, unspoken, with_entity
 from policies.gate.run import Result
+from policies.model import Finding
 
 #: How much room each part has, in bytes: GitHub takes comments of 65,536 characters.
 PROBLEMS, FINDINGS, MORE = 20_000, 25_000, 5_000
@@ -19,32 +20,27 @@ def markdown(result: Result) -> str:
     report = result.report
     mark = {0: "✅", 1: "❌", 2: "⚠️"}[report.exit_code]
     lines = [MARK, f"## {mark} Gate", "", headline(result), ""]
+
+    def said(each: Finding) -> tuple[str, str, str]:
+        return each.rule, with_entity(each), each.should
+
     problems = [
-        _row(_text(each.kind), _code(shown(each.place)), _text(each.what), _text(each.fix))
+        _row(_text(each.kind), _code(shown(each.place)), *map(_text, (each.what, each.fix)))
         for each in report.problems
     ]
     findings = [
-        _row(
-            each.severity.word,
-            _code(shown(each.place)),
-            _text(each.rule),
-            _text(with_entity(each)),
-            _text(each.should),
-        )
+        _row(each.severity.word, _code(shown(each.place)), *map(_text, said(each)))
         for each in together(report.findings)
     ]
     waived = [
-        _row(_code(shown(each.place)), _text(each.rule), _text(with_entity(each)), _text(each.waived))
+        _row(_code(shown(each.place)), *map(_text, (each.rule, with_entity(each), each.waived)))
         for each in report.waived
     ]
     notes = [f"- {_text(note)}" for note in report.notes]
-    fixes = [
-        f"- {each}"
-        for each in dict.fromkeys(f"{_text(found.rule)}: {_text(found.fix)}" for found in report.findings)
-    ]
+    fixes = dict.fromkeys(f"- {_text(each.rule)}: {_text(each.fix)}" for each in report.findings)
     lines += _table(("problem", "place", "is", "fix"), problems, PROBLEMS)
     lines += _table(("severity", "place", "rule", "is", "should be"), findings, FINDINGS)
-    lines += _folded(f"How to fix ({command('--explain RULE')} says more)", _within(fixes, MORE))
+    lines += _folded(f"How to fix ({command('--explain RULE')} says more)", _within(list(fixes), MORE))
     lines += _folded(f"Waived: {len(waived)}", _table(("place", "rule", "is", "waiver"), waived, MORE))
     lines += _folded(count(notes, "note"), _within(notes, MORE))
     return "\n".join(lines).rstrip() + "\n"

@@ -20,7 +20,7 @@ from policies.shared import cache
 from policies.shared.rule import read
 
 #: checkov's frameworks that the gate runs, and the kind of files of each, as --families names it.
-FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "actions", "terraform": "terraform"}
+FRAMEWORKS = {"dockerfile": "dockerfile", "github_actions": "workflows", "terraform": "terraform"}
 #: How checkov begins the name of a check that states what should be.
 DEMANDS = re.compile(r"(?:Ensure|Make sure|Verify)\s+(?:that\s+)?(?=\S)")
 OURS = "MAIL_*"
@@ -65,11 +65,8 @@ def _reports(repository: Repository, framework: str) -> Iterator[Any]:
     arguments: dict[str, Any] = {"root_folder": root}
     if framework != "terraform":
         arguments = {"root_folder": None, "files": [str(repository.root / file) for file in files]}
-    reports = (
-        import_module(f"checkov.{framework}.runner")
-        .Runner()
-        .run(external_checks_dir=None, runner_filter=wanted, **arguments)
-    )
+    runner = import_module(f"checkov.{framework}.runner").Runner()
+    reports = runner.run(external_checks_dir=None, runner_filter=wanted, **arguments)
     yield from reports if isinstance(reports, list) else [reports]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from policies.shared.repository import Repository
     from policies.shared.rule import Rule
 
-FAMILIES = ("compose", "dockerfile", "terraform", "actions", "configuration", "repository")
+FAMILIES = ("compose", "dockerfile", "terraform", "workflows", "config", "repository")
 
 
 @dataclass

@@ -10,25 +10,24 @@ from policies.gate.messages import WHOLE, one_line, quiet, with_entity
 from policies.gate.run import Result
 from policies.model import Finding, Problem, Severity
 
-LEVELS = {
-    Severity.CRITICAL: "error",
-    Severity.HIGH: "error",
-    Severity.MEDIUM: "warning",
-    Severity.LOW: "note",
-}
+LEVELS = dict(zip(Severity, ("note", "warning", "error", "error"), strict=True))
 #: GitHub sorts alerts by this number.
-SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0", Severity.LOW: "2.0"}
+SCORES = dict(zip(Severity, ("2.0", "5.0", "8.0", "9.5"), strict=True))
 #: Code scanning shows an alert in a file only; what is about the whole repository stands here.
 STANDS_FOR_ALL = "README.md"
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def _descriptor(info: Info) -> dict[str, object]:
-    help_text = f"{info.why}\n\nFix: {info.fix}"
-    markdown = help_text
+    help_text = markdown = f"{info.why}\n\nFix: {info.fix}"
     for title, example in (("Bad", info.bad), ("Good", info.good)):
         if example:
             markdown += f"\n\n{title}:\n\n```{info.language}\n{example.rstrip()}\n```"
+    tags = {
+        "tags": ["security", info.family],
+        "security-severity": SCORES[info.severity],
+        "precision": "high",
+    }
     descriptor: dict[str, object] = {
         "id": info.id,
         "name": info.id,
@@ -36,11 +35,7 @@ def _descriptor(info: Info) -> dict[str, object]:
         "fullDescription": {"text": info.why},
         "help": {"text": help_text, "markdown": markdown},
         "defaultConfiguration": {"level": LEVELS[info.severity]},
-        "properties": {
-            "tags": ["security", info.family],
-            "security-severity": SCORES[info.severity],
-            "precision": "high",
-        },
+        "properties": tags,
     }
     return descriptor | ({"helpUri": info.link} if info.link.startswith("https://") else {})
 
@@ -79,25 +74,18 @@ def sarif(result: Result) -> str:
             "locations": _locations(each),
         }
         if each.waived:
-            entry["suppressions"] = [
-                {"kind": "external", "status": "accepted", "justification": one_line(each.waived)}
-            ]
+            why = {"kind": "external", "status": "accepted", "justification": one_line(each.waived)}
+            entry["suppressions"] = [why]
         results.append(entry)
+    said = {each: _message(f"{each.kind}: {each.what}. Fix: {each.fix}") for each in report.problems}
     notifications = [
-        {
-            "level": "error",
-            "message": _message(f"{each.kind}: {each.what}. Fix: {each.fix}"),
-            "locations": _locations(each),
-        }
-        for each in report.problems
+        {"level": "error", "message": text, "locations": _locations(each)} for each, text in said.items()
     ]
+    invocation = {"executionSuccessful": not said, "toolExecutionNotifications": notifications}
+    rules = [_descriptor(result.infos[each]) for each in ids]
     run = {
-        "tool": {
-            "driver": {"name": "mailserver-gate", "rules": [_descriptor(result.infos[each]) for each in ids]}
-        },
-        "invocations": [
-            {"executionSuccessful": not report.problems, "toolExecutionNotifications": notifications}
-        ],
+        "tool": {"driver": {"name": "mailserver-gate", "rules": rules}},
+        "invocations": [invocation],
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The root of the repository."}}},
         "columnKind": "utf16CodeUnits",
         "results": results,

@@ -24,6 +24,7 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
     for problem in report.problems:
         _line(console, (problem.kind, "bold magenta"), (shown(problem.place), ""))
         _rows(console, ("is", problem.what), ("fix", problem.fix))
+        _allowed(console, problem.row)
     findings = list(together(report.findings))
     for finding in findings if everything else findings[:MOST]:
         words = (
@@ -33,10 +34,7 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
         )
         _line(console, *words)
         _rows(console, ("is", with_entity(finding)), ("should be", finding.should), ("fix", finding.fix))
-        if finding.row:
-            _rows(console, ("or allow", "by this row, if you decide so"))
-        for line in finding.row.splitlines():  # nothing stands before them: they can be pasted
-            console.print(Text(visible(line)))
+        _allowed(console, finding.row)
     if not everything and (left := findings[MOST:]):
         counts = Counter(each.severity for each in left)
         words = ", ".join(f"{counts[each]} {each.word}" for each in sorted(counts, reverse=True))
@@ -50,6 +48,13 @@ def plain(result: Result, console: Console, everything: bool = False) -> None:
     _line(console, (headline(result), "bold" if report.exit_code else "green"))
     for worst in report.findings[:1]:
         _line(console, (f"why, and how to fix it: {command(f'--explain {worst.rule}')}", ""))
+
+
+def _allowed(console: Console, row: str) -> None:
+    if row:
+        _rows(console, ("or allow", "by this row, if you decide so"))
+    for line in row.splitlines():  # nothing stands before them: they can be pasted
+        console.print(Text(visible(line)))
 
 
 def _line(console: Console, *words: tuple[str, str]) -> None:

@@ -118,6 +118,6 @@ DOORS = {
     "compose": ComposeCheck,
     "dockerfile": DockerfileCheck,
     "terraform": TerraformCheck,
-    "actions": WorkflowCheck,
+    "workflows": WorkflowCheck,
 }
 CHECKS = [DOORS[rule.family](rule) for rule in load().values() if rule.family in DOORS]

@@ -36,6 +36,13 @@ OPTIONS = tuple(
 )
 #: In code only a literal is a secret, and names are often names of fields: letters and digits must be mixed.
 LITERAL = re.compile(r"^(?P<quote>[\"'])(?=[^\"']*\d)(?=[^\"']*[A-Za-z])[^\"'\s/.]{8,}(?P=quote)$")
+#: In a document a value counts that no word looks like: `password: x`, `the token is x`, a cell of a table.
+SAID = re.compile(
+    r"(?:pass(?:word|wd|phrase)|secret|token|api[_ -]?key)\b[\"'`*\]]{0,4}\s{0,9}(?:=|:|\||is\b)\s{0,9}"
+    r"[\"'`*]{0,4}"
+    r"(?P<value>(?=[^\s|`]{0,99}\d)(?=[^\s|`]{0,99}[A-Za-z])[^\s\"'`|,;<>(){}\[\]$/.]{8,99})(?=[\"'`*\s|,;.]|$)",
+    re.IGNORECASE,
+)
 #: Words that only say how, and what stands for something else.
 NO_VALUE = re.compile(
     r"[^ -~]|^(?:plain|login|required?|optional|sql|file|string|str|bytes|bool|none|null|true|false|yes|no|"
@@ -64,8 +71,7 @@ PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 LONG_PARTS = 3.5
 #: Hosts and passwords of examples in documents.
 EXAMPLE = re.compile(
-    r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b",
-    re.IGNORECASE,
+    r"://[^/\s:@]*:(?:pass(?:word)?|pw|secret|token)@|@(?:[\w-]+\.)*example\.(?:com|org|net)\b", re.IGNORECASE
 )
 #: Lines of a lock file, of pip, Terraform or npm: they are most of all lines, and cannot hold anything else.
 LOCKED = re.compile(
@@ -79,12 +85,14 @@ SHORTEST = 6
 LONG = 1000
 
 
-def _by_shape(line: str, tests: bool) -> str:
+def _by_shape(line: str, kind: Kind) -> str:
     found = shape(line)
     if found == "a password inside an address":
         password = URL.search(line)
-        example = EXAMPLE.search(line) or (password and NO_VALUE.search(password["password"]))
-        return "" if tests or example else found
+        placeholder = password and NO_VALUE.search(password["password"])
+        # What a setting holds is no example.
+        example = placeholder or (not kind.settings and EXAMPLE.search(line))
+        return "" if kind.tests or example else found
     return found
 
 
@@ -142,12 +150,15 @@ def complaint(file: str, line: str, elsewhere: bool = False) -> str:
 def _complaint(kind: Kind, line: str, elsewhere: bool) -> str:
     if len(line) < SHORTEST or LOCKED.match(line):
         return ""
-    if found := _by_shape(line, kind.tests):
+    kind = kind._replace(settings=kind.settings and not elsewhere)
+    if found := _by_shape(line, kind):
         return found
-    if kind.settings and not elsewhere and (found := _by_name(line)):
+    if kind.settings and (found := _by_name(line)):
         return found
     if kind.program and (found := _by_literal(line)):
         return found
+    if kind.document and (said := SAID.search(line)) and not NO_VALUE.search(said["value"]):
+        return "a secret, by its name"
     settled = kind.tests or kind.picture or (elsewhere and not line.lstrip().startswith("#"))
     return "" if settled else _by_chance(line)
 
@@ -170,22 +181,22 @@ def in_text(file: str, text: str, elsewhere: bool = False) -> tuple[tuple[int, s
 
 
 class Kind(NamedTuple):
-    """What decides how a file is looked at: whether other rules look there, whether a value next to a
-    secret's name is a setting, a program, a picture.
-    """
+    """What decides how a file is looked at: whether other rules look there, and what it is."""
 
     tests: bool
     settings: bool
     program: bool
     picture: bool
+    document: bool
 
 
 @lru_cache(maxsize=4096)
 def kind(file: str) -> Kind:
     """Return how a file is looked at."""
-    tests = _one_of(file, "elsewhere")
-    settings = not (tests or _one_of(file, "own_rules", "translations")) and _one_of(file, "settings")
-    return Kind(tests, settings, not tests and _one_of(file, "programs"), _one_of(file, "pictures"))
+    tests, program = _one_of(file, "elsewhere"), _one_of(file, "programs")
+    others = tests or program or _one_of(file, "own_rules", "translations")
+    settings, document = not others and _one_of(file, "settings"), not tests and _one_of(file, "documents")
+    return Kind(tests, settings, program and not tests, _one_of(file, "pictures"), document)
 
 
 def _one_of(file: str, *lists: str) -> bool:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from policies.model import Place
-from policies.shared.limits import MOST_BYTES
 from policies.shared.repository import is_git
 
 if TYPE_CHECKING:
@@ -56,22 +55,12 @@ def _git(repository: Repository, *words: str) -> str:
 
 
 def _lines(repository: Repository, *words: str) -> Iterator[str]:
-    """Yield what git says line by line: a history may be larger than the memory. Raises as _git does.
-
-    A line that is longer than a file may be is noted, and only its beginning is yielded.
-    """
+    """Yield what git says line by line: a history may be larger than the memory. Raises as _git does."""
     command = ["git", "-C", str(repository.root), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
-            whole = True
-            while line := process.stdout.readline(MOST_BYTES) if process.stdout else b"":
-                if whole:
-                    yield line.removesuffix(b"\n").decode("utf-8", "backslashreplace")
-                else:
-                    what = f"git's history: a line that is longer than {MOST_BYTES >> 20} MiB"
-                    fix = "take it out of the history (git filter-repo)"
-                    repository.problem("not-looked-at", Place("."), what, fix)
-                whole = line.endswith(b"\n")
+            for line in process.stdout or ():
+                yield line.removesuffix(b"\n").decode("utf-8", "backslashreplace")
         except BaseException:  # whoever reads has enough, or was stopped
             process.kill()
             raise

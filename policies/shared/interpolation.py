@@ -6,9 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policies.model import Place
-from policies.shared.limits import LONGEST_VALUE, MOST_VALUES
-from policies.shared.located import Unreadable, copied
+from policies.shared.located import copied
 from policies.shared.secrets import HARMLESS, is_named
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -17,7 +15,6 @@ REQUIRED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?\?")
 EXAMPLES = (".env", ".env.example", ".env.sample", ".env.template", "env.example")
 #: A line of an env file; Compose takes a colon as well.
 ASSIGNED = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*[=:](?P<value>.*)$")
-MOST_NESTED = 20
 OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 
 
@@ -33,8 +30,6 @@ class Variables:
     values: Mapping[str, str] = field(default_factory=dict)
     defaults_first: bool = False
     required: frozenset[str] = frozenset()
-    #: How much was written with them so far: variables that hold each other must not fill the memory.
-    spent: list[int] = field(default_factory=lambda: [0], compare=False, repr=False)
 
     def get(self, name: str) -> str:
         """Return a value. One that is unknown and required, or a secret, stays as it is written; others are
@@ -45,15 +40,11 @@ class Variables:
 
 
 def _closing(text: str, start: int) -> int:
-    """Return the index of the brace that closes the one before `start`, or -1; raises Unreadable for a text
-    that is nested too deeply.
-    """
+    """Return the index of the brace that closes the one before `start`, or -1."""
     depth, position = 1, start
     while position < len(text):
         if text.startswith("${", position):
             depth, position = depth + 1, position + 1
-            if depth > MOST_NESTED:
-                raise Unreadable(Place("."), "variables that are nested too deeply")
         elif text[position] == "}":
             depth -= 1
             if not depth:
@@ -88,10 +79,7 @@ def _expression(body: str, variables: Variables) -> str | None:
 
 
 def interpolate(text: str, variables: Variables) -> str:
-    """Return a text with its variables replaced; what is no variable stays as it is.
-
-    Raises Unreadable for one that grows beyond all measure.
-    """
+    """Return a text with its variables replaced; what is no variable stays as it is."""
     result, position = [], 0
     while (start := text.find("$", position)) >= 0:
         result.append(text[position:start])
@@ -109,11 +97,7 @@ def interpolate(text: str, variables: Variables) -> str:
         else:
             result.append("$")
             position = start + 1
-    made = "".join(result) + text[position:]
-    variables.spent[0] += len(made)
-    if (result and len(made) > LONGEST_VALUE) or variables.spent[0] > MOST_VALUES:
-        raise Unreadable(Place("."), "variables that hold each other grow beyond all measure")
-    return made
+    return "".join(result) + text[position:]
 
 
 def interpolated(node: object, variables: Variables) -> object:

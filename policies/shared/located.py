@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from policies.model import Place
-from policies.shared.limits import MOST_DEEP
 
 
 class Map(dict):
@@ -75,6 +74,21 @@ def dig(node: Any, *path: Any) -> Any:
     return node
 
 
+class Located:
+    """Something whose values are in `data`, a mapping of any shape, and which itself stands at `place`."""
+
+    data: Map
+    place: Place
+
+    def get(self, *path: Any) -> Any:
+        """Return a value, or None if it is not there."""
+        return dig(self.data, *path)
+
+    def where(self, *path: Any) -> Place:
+        """Return the place of a value or of the nearest thing around it that exists."""
+        return where(self.data, *path) if path and path[0] in self.data else self.place
+
+
 def copied(node: Any, change: Callable[[str], Any] = str) -> Any:
     """Return a copy of located values, places and tags included, with each text (but no key) changed."""
     if isinstance(node, Map):
@@ -133,8 +147,7 @@ class _Reader:
     """Turns composed nodes of one file into located values."""
 
     def __init__(self, file: str) -> None:
-        self.file = file
-        self.nodes = 0
+        self.file, self.nodes = file, 0
         self.loader = _Loader("")
         self.open: list[int] = []
 
@@ -145,8 +158,6 @@ class _Reader:
         self.nodes += 1
         if self.nodes > MOST_NODES:
             raise Unreadable(self.place(node), "it is too large: aliases inside aliases")
-        if len(self.open) > MOST_DEEP:
-            raise Unreadable(self.place(node), "nested too deeply")
         if id(node) in self.open:
             raise Unreadable(self.place(node), "an anchor contains itself")
         if not node.tag.startswith(STANDARD) and node.tag not in KNOWN_TAGS:

@@ -57,6 +57,10 @@ class Policy:
         edit = self._edit(path, value)
         return f"# {FILE}, {edit.where}\n" + "\n".join(edit.rows)
 
+    def entry(self, *path: Any, value: Any) -> str:
+        """Return the row that adds a value to the list at a path, or begins that list."""
+        return self.row(*path, value=value if isinstance(self.get(*path), list) else [value])
+
     def _edit(self, path: tuple[Any, ...], value: Any) -> _Edit:
         root = None if self.broken else yaml.compose(self.text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return _Edit(self.text.splitlines(), root, list(path), value)

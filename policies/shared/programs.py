@@ -30,13 +30,6 @@ def execute(
     command: Sequence[str], folder: Path, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it said; never longer than TIMEOUT seconds."""
-    return subprocess.run(
-        list(command),
-        cwd=folder,
-        env=environment(more),
-        capture_output=True,
-        encoding="utf-8",
-        errors="backslashreplace",
-        timeout=TIMEOUT,
-        check=False,
-    )
+    said = {"capture_output": True, "encoding": "utf-8", "errors": "backslashreplace"}
+    how = {"cwd": folder, "env": environment(more), "timeout": TIMEOUT, "check": False}
+    return subprocess.run(list(command), **said, **how)

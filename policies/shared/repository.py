@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from policies.model import Place, Problem
 from policies.shared import located
-from policies.shared.limits import MOST_BYTES
 from policies.shared.policy import FILE as POLICY
 from policies.shared.policy import Policy, policy
 
+#: Larger than any text that people write, and too large to be looked through line by line.
+MOST_BYTES = 5 * 1024 * 1024
 #: What may be larger: only its beginning is searched.
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.ico", "*.pdf", "*.woff2")
 #: Folders that hold what tools made, in repositories that git does not know.
@@ -146,9 +147,9 @@ class Repository:
 
     # ---- data
 
-    def problem(self, kind: str, place: Place, what: str, fix: str) -> None:
-        """Note once that something could not be judged."""
-        self._problems.setdefault((kind, place, what), Problem(kind, place, what, fix))
+    def problem(self, kind: str, place: Place, what: str, fix: str, row: str = "") -> None:
+        """Note once that something could not be judged; `row` is the row of policy.yml that settles it."""
+        self._problems.setdefault((kind, place, what), Problem(kind, place, what, fix, row))
 
     @property
     def problems(self) -> list[Problem]:

@@ -92,16 +92,8 @@ def rule(rule_id: str, row: dict[str, Any], kind: Kind, check: Callable[[Any], I
     if len(row["why"]) < SHORTEST_WHY:
         raise ValueError(f"{rule_id}: why must say what happens otherwise")
     prose = {key: row[key] for key in ("name", "why", "fix", "bad", "good")}
-    language, severity = row.get("language", kind.language), Severity[row["severity"].upper()]
-    return Rule(
-        rule_id,
-        kind.family,
-        language=language,
-        severity=severity,
-        subjects=kind.subjects,
-        check=check,
-        **prose,
-    )
+    of = {"language": row.get("language", kind.language), "severity": Severity[row["severity"].upper()]}
+    return Rule(rule_id, kind.family, subjects=kind.subjects, check=check, **of, **prose)
 
 
 def by_demands(row: dict[str, Any], check: Callable[[Any, Any], Iterator[Found]]) -> Callable:

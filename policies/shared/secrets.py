@@ -34,7 +34,7 @@ URL = re.compile(r"[a-z0-9+.-]://[^/\s:@]*:(?P<password>[^/\s@]+)@", re.IGNORECA
 #: A secret given to a command: --password=x, -px, PASSWORD=x, Authorization: Bearer x.
 GIVEN = re.compile(
     r"(?:-(?:[\w-]{0,60}(?:password|passwd|secret|token|api-key))(?:=|\s+)|(?<![\w-])-p(?=[^\s\d/=-])"
-    r"|\b\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|_KEY|AUTH|MYSQL_PWD)=|Bearer\s+|requirepass\s+)(?P<value>\"[^\"]*\"|'[^']*'|\S+)",
+    r"|\b\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|_KEY|AUTH|MYSQL_PWD)=|Bearer\s+|requirepass\s+)(?P<value>\"[^\"]*\"|'[^']*'|\S+)"
 )
 #: Values that stand for nothing yet, or that the shell reads from a file when it runs.
 HARMLESS = re.compile(

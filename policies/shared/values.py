@@ -7,6 +7,7 @@ has none), `tls: true` asks for TLS 1.2, `pinned: true` for an image with tag an
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -54,6 +55,12 @@ def _factor(name: str, unit: str) -> float | None:
         return SIZES.get(name[:1] if name in ("", *SIZES) or name[1:] in ("b", "ib", "bytes") else name)
     name = name or unit
     return TIMES.get(LONG.get(name, LONG.get(name.removesuffix("s"), name))) if name else 1
+
+
+def size(amount: float) -> str:
+    """Return an amount of bytes as policy.yml writes it, rounded up to whole kilobytes."""
+    unit = next((each for each in "gm" if amount % SIZES[each] == 0), "k")
+    return f"{math.ceil(amount / SIZES[unit])}{unit.upper()}"
 
 
 def is_modern(protocols: str) -> bool:

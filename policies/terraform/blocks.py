@@ -172,20 +172,18 @@ class Module:
 
     def resources(self, *types: str) -> list[Block]:
         """Return the resources of these types."""
-        return [
-            each
-            for each in self.blocks
-            if each.type == "resource" and each.labels[:1] and each.labels[0] in types
-        ]
+        return [each for each in self.blocks if each.type == "resource" and {*each.labels[:1]} & {*types}]
 
     def pointing_at(self, target: Block, attribute: str, *types: str) -> list[Block]:
         """Return the resources of these types whose attribute names `target`, for instance its bucket."""
         name = target.value(attribute)
-        return [
-            each
-            for each in self.resources(*types)
-            if each.names(attribute, target) or (isinstance(name, str) and each.value(attribute) == name)
-        ]
+
+        def points(block: Block) -> bool:
+            return block.names(attribute, target) or (
+                isinstance(name, str) and block.value(attribute) == name
+            )
+
+        return list(filter(points, self.resources(*types)))
 
     def backends(self) -> list[Block]:
         """Return where this module keeps its state."""

@@ -13,7 +13,6 @@ from policies.terraform.hcl import Node
 from policies.terraform.policy_documents import policy_document
 from policies.terraform.values import Json, Partial, Unknown, known, written
 
-MAX_DEPTH = 60
 #: They take numbers; to Python a text or a list may be multiplied.
 COUNTING = ("+", "-", "*", "/", "%")
 DOCUMENT = "aws_iam_policy_document"
@@ -33,18 +32,11 @@ class Evaluator:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.cache: dict[str, Any] = {}
-        self.depth = 0
         self.open: set[str] = set()
 
     def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any:
         """Return the value of an expression in `file`; `scope` holds the names of for-expressions."""
-        self.depth += 1
-        try:
-            if self.depth > MAX_DEPTH:
-                return Unknown(written(node))
-            return getattr(self, f"_{node.kind}")(node, file, scope or {})
-        finally:
-            self.depth -= 1
+        return getattr(self, f"_{node.kind}")(node, file, scope or {})
 
     # ---- one method a kind of expression
 
@@ -156,12 +148,8 @@ class Evaluator:
         return result
 
     def _index(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
-        return self._step(
-            self.value(node.parts[0], file, scope), self.value(node.parts[1], file, scope), node
-        )
-
-    def _get(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
-        return self._name(node, file, scope)
+        value, key = (self.value(part, file, scope) for part in node.parts)
+        return self._step(value, key, node)
 
     def _name(self, node: Node, file: str, scope: dict[str, Any]) -> Any:
         """Return a local, a variable, a name of a for-expression or a data source, by its dotted path."""
@@ -186,6 +174,8 @@ class Evaluator:
         for step in rest:
             value = self._step(value, step, node)
         return value
+
+    _get = _name
 
     def _step(self, value: Any, key: Any, node: Node) -> Any:
         try:

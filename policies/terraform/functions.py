@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from policies.model import Place
-from policies.shared.located import List, Map
-from policies.terraform.values import Json, located_json
+from policies.shared.located import List
+from policies.terraform.values import Json
 
 
 def listed(items: Any, place: Place) -> List:
@@ -26,22 +25,6 @@ def _concat(place: Place, *lists: Any) -> List:
     for each in lists:
         for item, at in zip(each, listed(each, place).places, strict=True):
             result.add(item, at)
-    return result
-
-
-def _merge(place: Place, *maps: Any) -> Map:
-    result = Map(place)
-    for each in maps:
-        for key, value in (each or {}).items():
-            result.put(key, value, getattr(each, "places", {}).get(key, place))
-    return result
-
-
-def _flatten(place: Place, items: Any) -> List:
-    result = List(place)
-    for item, at in zip(items, listed(items, place).places, strict=True):
-        for inner in _flatten(at, item) if isinstance(item, list) else [item]:
-            result.add(inner, at)
     return result
 
 
@@ -69,14 +52,6 @@ def _formatlist(place: Place, pattern: str, *values: Any) -> List:
     return listed([_format(place, pattern, *row) for row in made], place)
 
 
-def _decode(place: Place, text: str) -> Any:
-    return text.value if isinstance(text, Json) else located_json(json.loads(text), place)
-
-
-def _same(place: Place, value: Any) -> Any:
-    return value
-
-
 def _replace(place: Place, text: str, old: str, new: str) -> str:
     if len(old) > 1 and old.startswith("/") and old.endswith("/"):
         return re.sub(old[1:-1], re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", new), text)
@@ -85,11 +60,10 @@ def _replace(place: Place, text: str, old: str, new: str) -> str:
 
 #: Whatever is unknown inside stays unknown inside the result.
 STRUCTURAL = (
-    "jsonencode", "concat", "merge", "flatten", "toset", "tolist", "tomap", "try", "sort",
-    "values", "keys", "length", "one",
+    "jsonencode", "concat", "toset", "tolist", "try", "sort", "values", "keys", "length", "one",
 )  # fmt: skip
 #: An unknown piece stays as ${…} in the text.
-TEXTUAL = ("join", "format", "formatlist", "replace", "lower")
+TEXTUAL = ("join", "format", "formatlist", "replace")
 
 #: Each takes the place of the call first. One that fails makes the value unknown.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -97,22 +71,16 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "coalesce": lambda place, *values: next(each for each in values if each not in (None, "")),
     "concat": _concat,
     "contains": lambda place, items, item: item in items,
-    "flatten": _flatten,
     "format": _format,
     "formatlist": _formatlist,
     "join": _join,
-    "jsondecode": _decode,
     "jsonencode": lambda place, value: Json.of(value),
     "keys": lambda place, values: listed(sorted(values), place),
     "length": lambda place, value: len(value),
-    "lower": lambda place, text: text.lower(),
-    "merge": _merge,
     "one": lambda place, items: items[0] if items else None,
     "replace": _replace,
-    "sensitive": _same,
     "sort": lambda place, items: listed(sorted(items), place),
-    "tolist": _same,
-    "tomap": _same,
+    "tolist": lambda place, value: value,
     "toset": lambda place, items: _distinct(place, items),
     "tostring": lambda place, value: str(value).lower() if isinstance(value, bool) else str(value),
     "try": lambda place, *values: values[0],

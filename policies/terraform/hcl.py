@@ -35,7 +35,6 @@ class RawBlock:
 
 
 BINARY = ({"||"}, {"&&"}, {"==", "!="}, {"<", ">", "<=", ">="}, {"+", "-"}, {"*", "/", "%"})
-MAX_DEPTH = 200
 
 
 class Parser:
@@ -45,7 +44,6 @@ class Parser:
         self.file = file
         self.stream = Lexer(text, file, line).tokens()
         self.at = 0
-        self.depth = 0
         self.lines_matter = [True]
 
     # ---- tokens
@@ -125,9 +123,6 @@ class Parser:
         return node
 
     def expression(self) -> Node:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Unreadable(Place(self.file, self.peek().line), "nested too deeply")
         node = self.binary(0)
         if self.accept("?"):
             then = self.expression()
@@ -135,7 +130,6 @@ class Parser:
             self.expect(":")
             self.skip_lines()
             node = Node("if", (node, then, self.expression()), node.line)
-        self.depth -= 1
         return node
 
     def binary(self, level: int) -> Node:
@@ -276,12 +270,12 @@ def expression(text: str, file: str, line: int) -> Node:
 
 def quoted(parts: list[Any], file: str, line: int) -> Node:
     """Return a text from its pieces; what stood between ${ and } becomes an expression."""
-    read = tuple(
-        expression(part.parts[0], file, part.line)
-        if isinstance(part, Node) and part.kind == "source"
-        else part
-        for part in parts
-    )
+
+    def read_one(part: Any) -> Any:
+        source = isinstance(part, Node) and part.kind == "source"
+        return expression(part.parts[0], file, part.line) if source else part
+
+    read = tuple(map(read_one, parts))
     if all(isinstance(part, str) for part in read):
         return Node("literal", ("".join(read),), line)
     return Node("template", read, line)

@@ -27,6 +27,8 @@ ONE = re.compile(r"^(?:[\w-]+\.)*aws_[\w-]+\.[\w-]+(?:\[[^*\]]*\])?\.(?:arn|id|u
 NAMED = re.compile(
     r"^(?:aws_|random_|data\.aws_(?:caller_identity|partition|region)\.|self\.|each\.|count\.)"
 )
+#: Actions that change nothing.
+READS = re.compile(r"^[\w-]+:(?:Get|List|Describe|Head)")
 REFERENCE = re.compile(r"\$\{(?P<name>[^}]{0,500})\}")
 
 
@@ -181,6 +183,13 @@ def policies(module: Module) -> Iterator[Statement | Unread]:
         listed = statements if isinstance(statements, list) else [statements]
         for number, each in enumerate(listed):
             yield _statement(owner, each, where(document, "Statement", number))
+
+
+def proposed(module: Module, block: Block) -> bool:
+    """Tell whether a policy is of a role that whoever opens a pull request may assume."""
+    trusts = (each for each in statements(module) if each.allows and each.block.labels[0] == "aws_iam_role")
+    open_to_them = (each for each in trusts if ":pull_request" in str(each.data.get("Condition")))
+    return any(block.names("role", each.block) for each in open_to_them)
 
 
 def statements(module: Module) -> Iterator[Statement]:

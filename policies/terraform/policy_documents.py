@@ -48,13 +48,8 @@ def _read(text: Any, place: Place) -> Any:
 def _statement(block: Block) -> Map:
     result = Map(block.place)
     result.put("Effect", block.value("effect", "Allow"), block.where("effect"))
-    names = {
-        "sid": "Sid",
-        "actions": "Action",
-        "not_actions": "NotAction",
-        "resources": "Resource",
-        "not_resources": "NotResource",
-    }
+    names = {"sid": "Sid", "actions": "Action", "not_actions": "NotAction"}
+    names |= {"resources": "Resource", "not_resources": "NotResource"}
     for name, key in names.items():
         if block.has(name):
             result.put(key, block.value(name), block.where(name))

@@ -23,12 +23,7 @@ REFUSED = {
     ("*.tfvars", "*.tfvars.json"): "keep values out of git (.gitignore), or make them a variable's default",
     ("*.tfbackend",): "write it into the backend block",
     ("override.tf", "*/override.tf", "*_override.tf"): "write it into the block that it overrides",
-    (
-        "*.tfstack.hcl",
-        "*.tfdeploy.hcl",
-        "*.tfcomponent.hcl",
-        "*terragrunt.hcl",
-    ): "write it as Terraform modules",
+    ("*.tfstack.hcl", "*.tfdeploy.hcl", "*.tfcomponent.hcl", "*terragrunt.hcl"): "write it as modules",
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from policies.model import Found
 from policies.shared.located import mapping, sequence, where
 from policies.shared.rule import Kind
+from policies.shared.values import text
 from policies.terraform.blocks import Block, Module
 from policies.terraform.buckets import BUCKET, holds_state, ignored
 
@@ -80,17 +81,9 @@ def _settings(demand: dict[str, Any], target: Block) -> Iterator[Found]:
                 continue
             if not any(_same(value, each) for each in allowed):
                 name = path.rpartition(".")[2]
-                shown = (
-                    "not set"
-                    if value is MISSING
-                    else str(value).lower()
-                    if isinstance(value, bool)
-                    else value
-                )
-                should = f"{name} = {_written(allowed[0])}"
-                yield Found(
-                    place, f"{name} of {target.address} is {shown}", should, f"{target.address}/{name}"
-                )
+                shown = "not set" if value is MISSING else text(value) if isinstance(value, bool) else value
+                what, entity = f"{name} of {target.address} is {shown}", f"{target.address}/{name}"
+                yield Found(place, what, f"{name} = {_written(allowed[0])}", entity)
 
 
 def _values(block: Block, path: list[str]) -> Iterator[tuple[Any, Any]]:
@@ -103,10 +96,8 @@ def _values(block: Block, path: list[str]) -> Iterator[tuple[Any, Any]]:
     elif rest and block.has(name):
         node = block.value(name)
         value = mapping(node).get(rest[0], MISSING)
-        yield (
-            ("" if value is None else value),
-            (where(node, rest[0]) if hasattr(node, "places") else block.where(name)),
-        )
+        at = where(node, rest[0]) if hasattr(node, "places") else block.where(name)
+        yield ("" if value is None else value), at
     else:
         value = MISSING if rest else block.value(name, MISSING)
         yield (MISSING if value is None else value), block.where(name)

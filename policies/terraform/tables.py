@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from policies.shared.located import sequence
 from policies.shared.rule import read
 from policies.terraform.blocks import Module
 
@@ -22,14 +21,14 @@ def table(name: str) -> dict[str, Any]:
 def actions(module: Module, address: str) -> set[str]:
     """Return what a policy may allow, in small letters as IAM does not mind the case."""
     known = table("iam").get(address) or table("iam")["host"]
-    return {each.lower() for each in (*known, *module.policy.section("terraform", "actions", address))}
+    return {each.lower() for each in (*known, *module.policy.values("terraform", "actions", address))}
 
 
 def types(module: Module, kind: str) -> set[str]:
     """Return the types of resources or data sources that may be used."""
-    return {*table("tables")["types"].get(kind, ()), *module.policy.section("terraform", "types")}
+    return {*table("tables")["types"].get(kind, ()), *module.policy.values("terraform", "types")}
 
 
 def trusted(module: Module, kind: str) -> set[str]:
     """Return who or what is trusted: `kind` is accounts, services, issuers, audiences or subjects."""
-    return {str(each) for each in (*table("tables")[kind], *sequence(module.policy.get("terraform", kind)))}
+    return {str(each) for each in (*table("tables")[kind], *module.policy.values("terraform", kind))}

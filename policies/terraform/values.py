@@ -80,18 +80,15 @@ def written(node: Any) -> str:
     """Return an expression roughly as it was written, to name an unknown value."""
     if not isinstance(node, Node):
         return str(node)
-    match node.kind:
-        case "name":
-            return str(node.parts[0])
-        case "get":
-            return f"{written(node.parts[0])}.{node.parts[1]}"
-        case "index":
-            return f"{written(node.parts[0])}[{written(node.parts[1])}]"
-        case "splat":
-            return f"{written(node.parts[0])}[*]"
-        case "call":
-            return f"{node.parts[0]}({', '.join(map(written, node.parts[1]))})"
-        case "literal":
-            value = node.parts[0]
-            return repr(value) if isinstance(value, str) else "null" if value is None else str(value).lower()
-    return node.kind
+    head = written(node.parts[0]) if node.kind in ("get", "index", "splat") else str(node.parts[0])
+    if node.kind == "literal" and not isinstance(node.parts[0], str):
+        return "null" if node.parts[0] is None else head.lower()
+    forms = {
+        "name": lambda: head,
+        "get": lambda: f"{head}.{node.parts[1]}",
+        "index": lambda: f"{head}[{written(node.parts[1])}]",
+        "splat": lambda: f"{head}[*]",
+        "call": lambda: f"{head}({', '.join(map(written, node.parts[1]))})",
+        "literal": lambda: repr(node.parts[0]),
+    }
+    return forms.get(node.kind, lambda: node.kind)()

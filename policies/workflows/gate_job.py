@@ -24,13 +24,8 @@ FORGIVES = re.compile(
 #: Conditions under which the gate runs whatever happened before.
 ALWAYS = re.compile(r"(?:\$\{\{)?\s*(?:always\(\)|!\s*cancelled\(\)|success\(\)|true)\s*(?:\}\})?")
 #: Filters of pull_request, and what must be among the entries of those that may be there.
-FILTERS = {
-    "paths": {""},
-    "paths-ignore": {""},
-    "branches-ignore": {""},
-    "branches": {"main"},
-    "types": {"synchronize"},
-}
+FILTERS = {"branches": {"main"}, "types": {"synchronize"}}
+FILTERS |= {key: {""} for key in ("paths", "paths-ignore", "branches-ignore")}
 
 
 def gate(repository: Repository) -> Iterator[Found]:
@@ -74,8 +69,8 @@ def _weaknesses(workflow: Workflow, job: Job, step: Map) -> Iterator[Found]:
         if condition is not None and not ALWAYS.fullmatch(str(condition)):
             yield Found(where(data, "if"), f"it runs only if {condition}", should, f"{owner}/if")
         if data.get("continue-on-error") not in (None, False):
-            place = where(data, "continue-on-error")
-            yield Found(place, "its failure counts for nothing", "leave it out", f"{owner}/continue-on-error")
+            place, entity = where(data, "continue-on-error"), f"{owner}/continue-on-error"
+            yield Found(place, "its failure counts for nothing", "no continue-on-error", entity)
     if job.get("needs") and not ALWAYS.fullmatch(str(job.get("if"))):
         yield Found(job.where("needs"), "it is skipped when another job fails", should, f"{job.name}/needs")
     if FORGIVES.search(_commands(step).strip()):

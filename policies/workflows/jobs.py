@@ -12,6 +12,8 @@ from policies.workflows.expressions import KNOWN
 from policies.workflows.reader import Job, Workflow
 
 READS = ("read", "none")
+#: How many minutes a job takes at most if it does not say so, and at all.
+LONGEST = 360
 DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 MATRIX = re.compile(r"^\$\{\{\s*matrix\.([\w-]+)\s*\}\}$")
 
@@ -21,16 +23,10 @@ def permissions(workflow: Workflow) -> Iterator[Found]:
     may = KNOWN["writes"] | workflow.repository.policy.section("workflows", "writes")
     yield from _written(workflow, workflow.data, "", ())
     for job in workflow.jobs():
-        open_to_them = workflow.open_to_strangers and not re.search(
-            KNOWN["without_strangers"], str(job.get("if") or "")
-        )
-        refused = KNOWN["after_merge"] if open_to_them else ()
-        yield from _written(
-            workflow,
-            job.data,
-            job.name,
-            {name: why for name, why in may.items() if name not in refused},
-        )
+        left_out = re.search(KNOWN["without_strangers"], str(job.get("if") or ""))
+        refused = KNOWN["after_merge"] if workflow.open_to_strangers and not left_out else ()
+        allowed = {name: why for name, why in may.items() if name not in refused}
+        yield from _written(workflow, job.data, job.name, allowed)
 
 
 def _written(workflow: Workflow, data: Map, job: str, may: Any) -> Iterator[Found]:
@@ -44,7 +40,8 @@ def _written(workflow: Workflow, data: Map, job: str, may: Any) -> Iterator[Foun
             should = "read: strangers can start this workflow"
         else:
             should = "read"
-            row = workflow.repository.policy.row("workflows", "writes", name, value="what it is for")
+            if right == "write":
+                row = workflow.repository.policy.row("workflows", "writes", name, value="what it is for")
         entity = f"{job or 'workflow'}/permissions/{name}"
         yield Found(where(data, "permissions", name), f"{name} is {right}", should, entity, row)
 
@@ -54,12 +51,12 @@ def runners(workflow: Workflow) -> Iterator[Found]:
     for job in workflow.jobs() if workflow.open_to_strangers else ():
         for label in (labels(job) or ["nothing"]) if "uses" not in job.data else ():
             if not hosted(label, workflow):
+                plain = re.fullmatch(r"[\w.-]+", str(label)) and "runs-on" in job.data
+                pattern = re.escape(str(label).lower())
                 policy = workflow.repository.policy
-                row = policy.row("workflows", "runners", value=str(label))
-                what = f"it runs on {label}"
-                yield Found(
-                    job.where("runs-on"), what, "a runner of GitHub", f"{job.name}/runs-on/{label}", row
-                )
+                row = policy.entry("workflows", "runners", value=pattern) if plain else ""
+                where, entity = job.where("runs-on"), f"{job.name}/runs-on/{label}"
+                yield Found(where, f"it runs on {label}", "a runner of GitHub", entity, row)
 
 
 def labels(job: Job) -> list[Any]:
@@ -92,8 +89,9 @@ def timeouts(workflow: Workflow) -> Iterator[Found]:
         number = isinstance(minutes, (int, float)) and not isinstance(minutes, bool)
         if "uses" in job.data or (number and 0 < minutes <= most):
             continue
-        what = f"{job.name} may take {minutes or 360} minutes"
-        row = policy.row("workflows", "minutes", value=minutes) if number and minutes > most else ""
+        what = f"{job.name} may take {minutes or LONGEST} minutes"
+        allowed = isinstance(minutes, int) and most < minutes <= LONGEST
+        row = policy.row("workflows", "minutes", value=minutes) if allowed else ""
         entity = f"{job.name}/timeout-minutes"
         yield Found(job.where("timeout-minutes"), what, f"1 to {most} minutes", entity, row)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from policies.model import Place
-from policies.shared.located import List, Map, dig, mapping, sequence, where
+from policies.shared.located import List, Located, Map, dig, mapping, sequence, where
 from policies.workflows.expressions import KNOWN
 
 if TYPE_CHECKING:
@@ -21,20 +21,12 @@ NO_TEXT = ("boolean", "number", "choice", "environment")
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Located):
     """One job of a workflow; `data` may have any shape a file can have."""
 
     name: str
     data: Map
     place: Place
-
-    def get(self, *path: Any) -> Any:
-        """Return a value, or None."""
-        return dig(self.data, *path)
-
-    def where(self, *path: Any) -> Place:
-        """Return the place of a value or of the nearest thing around it."""
-        return where(self.data, *path) if path and path[0] in self.data else self.place
 
     def steps(self) -> Iterator[Map]:
         """Yield the steps; located.where(step, "run") tells where a part of one stands."""
@@ -76,11 +68,8 @@ class Workflow:
         """Return the inputs that hold no free text: a switch, a number, or one of a list."""
         given = [mapping(dig(settings, "inputs")) for settings in self.triggers.values()]
         names = {name for inputs in given for name in inputs}
-        return {
-            str(name)
-            for name in names
-            if all(dig(inputs[name], "type") in NO_TEXT for inputs in given if name in inputs)
-        }
+        types = {name: {dig(each[name], "type") for each in given if name in each} for name in names}
+        return {str(name) for name, said in types.items() if said <= {*NO_TEXT}}
 
     def jobs(self) -> Iterator[Job]:
         """Yield the jobs."""
@@ -123,11 +112,9 @@ def workflows(repository: Repository) -> list[Workflow]:
                 for place, should in _odd(found[-1]):
                     repository.problem("unreadable", place, "it has not the shape of a workflow", should)
             else:
-                repository.problem(
-                    "unreadable", Place(file), "a workflow is a mapping", "write on: and jobs:"
-                )
+                what = "a workflow is a mapping"
+                repository.problem("unreadable", Place(file), what, "write on: and jobs:")
         if not documents and len(repository.problems) == before:
-            repository.problem(
-                "unreadable", Place(file), "an empty workflow", "write on: and jobs:, or remove it"
-            )
+            fix = "write on: and jobs:, or remove it"
+            repository.problem("unreadable", Place(file), "an empty workflow", fix)
     return found

@@ -27,6 +27,5 @@ def check(demand: str, subject: Any) -> Iterator[Found]:
         yield from gate(subject.repository)
 
 
-KIND = Kind(
-    "actions", "yaml", lambda repository: repository.workflows, {Path(__file__).with_name("rules.yml"): check}
-)
+RULES = Path(__file__).with_name("rules.yml")
+KIND = Kind("workflows", "yaml", lambda repository: repository.workflows, {RULES: check})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,9 +59,8 @@ def template(tmp_path):
 def made(template, tmp_path, monkeypatch):
     """A repository as `make new` makes it of that template."""
     monkeypatch.setattr(repository, "ROOT", template)
-    return make(
-        template, tmp_path, answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
-    )
+    given = answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
+    return make(template, tmp_path, given)
 
 
 def make(template, tmp_path, given):
@@ -136,7 +136,8 @@ def test_a_conflict_is_shown_and_the_edit_is_in_it(template, made):
     assert done.returncode == 1
     assert "  main.cf: choose between the marks" in done.stderr
     main = (made / "main.cf").read_text(encoding="utf-8")
-    assert "
+    assert "<<<<<<< HEAD\nsetting_11 = mine\n=======\nsetting_eleven = acme.com\n>>>>>>> " in main
+
 
 def test_a_second_update_has_nothing_to_do_and_changes_nothing(template, made):
     renew(template)
@@ -184,7 +185,6 @@ def test_a_repository_of_unknown_origin_says_how_to_link_it(made):
     assert done.returncode == 1 and "cruft link TEMPLATE --checkout COMMIT" in done.stderr
 
 
-<<<<<<< HEAD
 def test_an_edit_goes_with_its_file_where_the_template_has_moved_it(template, made):
     edit(made, "main.cf", "setting_1 = acme.com", "setting_1 = mine")
     commit(made, "Edited")

@@ -63,7 +63,7 @@ def edited(template, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     config = folder / "config.json"
     config.write_text(f'{{"cookiecutters_dir": "{folder}/cache", "replay_dir": "{folder}/replay"}}')
-    given = {"mail_domain": "acme.com"}
+    given = {"mail_domain": "acme.com", "admin_email": "ada@acme.org"}
     version = release.COMMITS[VERSION]
     made = cruft.create(str(template), folder, config, extra_context=given, checkout=version, no_input=True)
     git(made, "init", "--quiet", "--initial-branch=main")

@@ -11,6 +11,7 @@ import pytest
 from cookiecutter.main import cookiecutter
 from gate_run import git
 from hypothesis import HealthCheck, settings
+from judging import Judge
 
 from policies.readers import Repository
 
@@ -45,6 +46,20 @@ def generate(tmp_path_factory: pytest.TempPathFactory) -> Generate:
         return made[key]
 
     return generated
+
+
+@pytest.fixture(scope="session")
+def judge(generate: Generate) -> Callable[[Mapping[str, object]], Judge]:
+    """Return a function that gives the judge of the repository for some answers."""
+    judges: dict[Path, Judge] = {}
+
+    def judge(answers: Mapping[str, object]) -> Judge:
+        root = generate(answers)
+        if root not in judges:
+            judges[root] = Judge(root)
+        return judges[root]
+
+    return judge
 
 
 @pytest.fixture

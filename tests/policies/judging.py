@@ -8,15 +8,16 @@ asks everything about every version instead, and so proves that nothing was left
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from policies.compose.files import sets_of_files
 from policies.compose.project import resolve
-from policies.gate import documents
+from policies.gate import coverage, documents, waivers
 from policies.gate.info import OTHERS
 from policies.gate.loading import load
 from policies.gate.run import Report, run_rules
@@ -165,10 +166,22 @@ def _schema(name: str) -> Asked:
     return asked
 
 
+def _decisions(repository: Repository, report: Report) -> None:
+    report.problems += waivers.read(repository, datetime.date.today())[1]
+
+
+def _files(repository: Repository, report: Report) -> None:
+    coverage.unknown_files(repository)
+
+
 EVERYTHING: dict[str, Asked] = {
     **{rule.rule_id: _rule(rule) for rule in LOADED.values()},
     **{name: _schema(name) for name in SCHEMAS},
 }
+#: What has problems instead of findings.
+FILES = "files of a known kind"
+ALSO: dict[str, Asked] = {"what policy.yml says": _decisions, FILES: _files}
+ASKED = EVERYTHING | ALSO
 
 
 class Judge:
@@ -177,25 +190,28 @@ class Judge:
     def __init__(self, root: Path) -> None:
         self.base, self.reads = Watched(root), {}
         report = Report()
-        for name, ask in EVERYTHING.items():
+        for name, ask in ASKED.items():
             # It reads a file when it is first asked: each rule has to be seen reading what it needs.
             for lazy in ("configuration", "policy", "workflows"):
                 vars(self.base).pop(lazy, None)
             _, self.reads[name] = self.base.during(lambda ask=ask: ask(self.base, report))
         assert [*report.findings, *report.problems, *self.base.problems] == []
 
-    def judge(self, texts: Mapping[str, str | None], modes: Mapping[str, bool]) -> tuple[Repository, Report]:
-        """Return a version, and what all rules and schemas say of it that its edits can reach."""
+    def judge(
+        self, texts: Mapping[str, str | None], modes: Mapping[str, bool], asked: Collection[str] = ()
+    ) -> tuple[Repository, Report]:
+        """Return a version, and what some rules say of it, or all that its edits can reach."""
         if WHOLE:
-            asked, repository = list(EVERYTHING), Repository(self.base.root, texts, modes)
+            asked, repository = asked or list(ASKED), Repository(self.base.root, texts, modes)
         else:
             repository = Watched(self.base.root, texts, modes, self.base)
-            asked = [name for name, reads in self.reads.items() if reads.touched_by(repository)]
+            reached = (name for name, reads in self.reads.items() if reads.touched_by(repository))
+            asked = asked or list(reached)
         report = Report()
         self.base.changed_elsewhere = {*texts, *modes}
         try:
             for name in asked:
-                EVERYTHING[name](repository, report)
+                ASKED[name](repository, report)
         finally:
             self.base.changed_elsewhere = set()
         return repository, report

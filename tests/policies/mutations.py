@@ -2,8 +2,8 @@
 none may.
 
 An entry: `id`, `file`, one edit, `rule` (the only rule that may speak), `answers` if they are not the
-defaults, and `refused: true` if `docker compose config` does not take the project either. `policy: true`:
-it is harmless once the rows that its findings quote are in policy.yml (test_policy_rows.py). Or a group:
+defaults, and `refused: true` if `docker compose config` does not take the project either. `policy`: it is
+harmless once the rows that its findings quote are in policy.yml, and these decide that. Or a group:
 `rule` and `file`, and `each: {id: edit}`.
 
 Edits: `replace: [old, new]` (old stands once in the file, or `count` times), `remove: text` (its whole
@@ -32,7 +32,7 @@ class Mutation:
     edits: tuple[dict[str, Any], ...]
     answers: dict[str, Any] = field(default_factory=dict)
     refused: bool = False
-    policy: bool = False
+    policy: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.id
@@ -55,7 +55,7 @@ def read(name: str) -> list[Mutation]:
             (each, *each.get("also", ())),
             each.get("answers", {}),
             each.get("refused", False),
-            each.get("policy", False),
+            tuple(each.get("policy", ())),
         )
         for each in entries
     ]

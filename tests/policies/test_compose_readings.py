@@ -21,10 +21,7 @@ def readings(tmp_path, files: dict[str, str]) -> list[tuple[str, str]]:
 def test_a_project_is_read_with_the_example_and_with_every_default(tmp_path):
     text = "services:\n  web: {image: '${A:-nginx}:${B:-latest}'}\n"
     found = readings(tmp_path, {MAIN: text, ".env.example": "B=1\n"})
-    assert found == [
-        (MAIN, "nginx:1"),
-        (f"{MAIN} with every default", "nginx:latest"),
-    ]
+    assert found == [(MAIN, "nginx:1"), (f"{MAIN} with every default", "nginx:latest")]
 
 
 @pytest.mark.parametrize(

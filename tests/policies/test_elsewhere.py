@@ -83,12 +83,7 @@ ODD = [
     "!!x", ".",
 ]  # fmt: skip
 SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=12),
-    st.sampled_from(ODD),
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.sampled_from(ODD)
 )
 VALUES = st.recursive(
     SCALARS,

@@ -7,6 +7,9 @@ import ast
 import pytest
 from conftest import TEMPLATE
 
+from policies.gate.loading import load
+from policies.gate.run import FAMILIES
+
 FOLDER = TEMPLATE / "policies"
 FILES = {".".join(path.relative_to(TEMPLATE).with_suffix("").parts): path for path in FOLDER.rglob("*.py")}
 KINDS = ("compose", "config", "dockerfile", "repository", "terraform", "workflows")
@@ -55,6 +58,12 @@ def test_a_folder_imports_only_itself_and_the_shared_part(kind):
     own = [name for name in FILES if name.startswith(f"policies.{kind}.")]
     foreign = {(name, each) for name in own for each in IMPORTS[name] if not each.startswith(allowed)}
     assert foreign == set()
+
+
+def test_a_kind_of_files_has_one_name_and_one_beginning_of_its_ids():
+    beginnings = {(rule.family, rule.rule_id[:8]) for rule in load().values()}
+    assert {family for family, _ in beginnings} == {*KINDS} == {*FAMILIES}
+    assert len(beginnings) == len(KINDS)
 
 
 def test_the_shared_part_imports_no_folder():

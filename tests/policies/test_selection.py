@@ -53,7 +53,7 @@ def test_a_rule_is_explained_to_programs_as_well(capsys):
 def test_every_checker_judges_a_kind_that_can_be_named():
     assert {tool.judges for tool in TOOLS} <= set(FAMILIES)
     assert {info.judges for info in catalogue.ours().values()} == {"", *FAMILIES}
-    assert {info.judges for info in catalogue.checkovs().values()} == {"dockerfile", "actions", "terraform"}
+    assert {info.judges for info in catalogue.checkovs().values()} == {"dockerfile", "workflows", "terraform"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,7 +11,7 @@ from itertools import combinations
 import pytest
 from cases import fixtures
 from conftest import TEMPLATE
-from judging import EVERYTHING
+from judging import EVERYTHING, Watched
 from mutations import in_memory, read
 
 from policies.gate.run import Report
@@ -72,29 +72,30 @@ def said(rule, repository):
     return report.findings
 
 
-def several(rule, root, empty):
-    """Yield what a rule says of what may break it more than once: a mutation, two of them, a fixture."""
+def several(rule, base, empty):
+    """Yield what a rule says of what may break it more than once: a fixture, two mutations, one of them."""
 
     def judged(mutation):
-        return said(rule, Repository(root, *in_memory(root, mutation)))
+        return said(rule, Watched(base.root, *in_memory(base.root, mutation), base))
 
     if rule in TWICE:
         yield said(rule, Repository(empty, {**TWICE[rule], "policy.yml": POLICY}))
-    for each in MUTATIONS[rule]:
-        yield judged(each)
+    for fixture in fixtures():
+        if fixture.rule == rule and len(fixture.expected) > 1:
+            own = (fixture.folder / "policy.yml").exists()
+            yield said(rule, Repository(fixture.folder, {} if own else {"policy.yml": POLICY}))
     for one, other in combinations(MUTATIONS[rule], 2):
         # The second edit may find nothing of what the first one left.
         with suppress(AssertionError):
             yield judged(replace(one, edits=one.edits + other.edits))
-    for fixture in fixtures():
-        if fixture.rule == rule:
-            own = (fixture.folder / "policy.yml").exists()
-            yield said(rule, Repository(fixture.folder, {} if own else {"policy.yml": POLICY}))
+    for each in MUTATIONS[rule]:
+        yield judged(each)
 
 
 @pytest.mark.parametrize("rule", sorted(EVERYTHING.keys() - NONE.keys()))
-def test_a_waiver_of_one_breach_leaves_another_standing(generate, tmp_path, rule):
-    found = next(each for each in several(rule, generate(), tmp_path) if len({*map(place_of, each)}) > 1)
+def test_a_waiver_of_one_breach_leaves_another_standing(judge, tmp_path, rule):
+    breaches = several(rule, judge({}).base, tmp_path)
+    found = next(each for each in breaches if len({*map(place_of, each)}) > 1)
     place = place_of(found[0])
     waiver = Waiver(rule, place, "A reason of some length.", "admin", TODAY, Place("policy.yml"))
     report = Report(findings=found)

@@ -50,7 +50,7 @@ def note(language: str, read: list[str]) -> None:
     """Write down what is on the picture, beside what is on the other languages' ones."""
     path = LABELS if os.environ.get("SCREENSHOTS") else ARTIFACTS / "guide" / LABELS.name
     known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    text = yaml.safe_dump({**known, language: read}, allow_unicode=True, indent=2)
+    text = yaml.safe_dump({**known, language: read}, allow_unicode=True, default_flow_style=None, width=100)
     path.write_text(
         f"# What the pictures of the administration show: make screenshots writes it.\n{text}", "utf-8"
     )

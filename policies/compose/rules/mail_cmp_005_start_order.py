@@ -25,7 +25,7 @@ def _service(service: Service) -> Iterator[Found]:
             what = f"it waits for {other} to be {condition}"
             yield Found(place, what, "condition: service_healthy", entity)
         if mapping(value).get("required", True) is not True:
-            yield Found(place, f"it starts without {other} as well", "leave required out", entity)
+            yield Found(place, f"it starts without {other} as well", "no required: false", entity)
     reached = _reached(service, set())
     for other in service.project.policy.service(service.name).get("after", ()):
         if other in service.project.services and other not in reached:

@@ -34,19 +34,17 @@ def _service(service: Service) -> Iterator[Found]:
         port = mapping(item)
         address, target = str(port.get("host_ip") or ""), str(port.get("target"))
         published = str(port.get("published") or target)
-        entity = f"{service.name}/ports/{published}"
+        entity, row = f"{service.name}/ports/{published}", ""
         lan = policy.section("ports", "lan", service.name)
         # A default may leave the variable empty, and that is every address.
         if address not in EVERY and LAN.search(service.project.written(place) + address):
             allowed = {str(outer): str(inner) for outer, inner in lan.items()}.get(published) == target
-            number = int(published) if published.isdigit() else published
-            path, value = (
-                ("ports", "lan", service.name, number),
-                int(target) if target.isdigit() else target,
-            )
+            # A range of ports is no row: each is a decision of its own.
+            if not allowed and published.isdigit() and target.isdigit():
+                row = policy.row("ports", "lan", service.name, int(published), value=int(target))
         elif _loopback(address):
             allowed = service.name in policy.values("ports", "loopback")
-            path, value = ("ports", "loopback"), service.name
+            row = "" if allowed else policy.entry("ports", "loopback", value=service.name)
         else:
             on = f"the address {address}" if address else "every address"
             what = f"port {published} is published on {on}"
@@ -54,4 +52,4 @@ def _service(service: Service) -> Iterator[Found]:
             continue
         if not allowed:
             what = f"port {published} is published, and not in policy.yml"
-            yield Found(place, what, "no port, or one of policy.yml", entity, policy.row(*path, value=value))
+            yield Found(place, what, "no port, or one of policy.yml", entity, row)

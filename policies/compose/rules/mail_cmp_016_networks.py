@@ -35,7 +35,7 @@ def _service(service: Service) -> Iterator[Found]:
     for name, value, place in service.entries("extra_hosts"):
         if name in service.project.services or "host-gateway" in map(str, sequence(value)):
             what = f"{name} leads to {', '.join(map(str, sequence(value)))}"
-            yield Found(place, what, "leave it out", f"{service.name}/extra_hosts/{name}")
+            yield Found(place, what, "no such entry", f"{service.name}/extra_hosts/{name}")
 
 
 def _strangers(project: Project, name: str) -> list[str]:
@@ -47,13 +47,21 @@ def _strangers(project: Project, name: str) -> list[str]:
     return [] if any(met <= row for row in rows) else sorted(met)
 
 
+def _row(project: Project, name: str, inside: bool) -> str:
+    """Return the row of a network that policy.yml does not have yet, or why it may be a way out."""
+    out = {} if inside else {"way_out": "say here what needs the internet, and why"}
+    if project.policy.section("networks", name):
+        return project.policy.row("networks", name, "way_out", value=out["way_out"])
+    members = [each.name for each in project.services.values() if name in mapping(each.get("networks"))]
+    return project.policy.row("networks", name, value={"members": sorted(members), **out})
+
+
 def _network(project: Project, name: str, node: dict) -> Iterator[Found]:
     policy, where, entity = project.policy, project.where("networks", name), f"networks/{name}"
-    row = policy.section("networks", name)
+    row, inside = policy.section("networks", name), switch(node.get("internal"))
     if not row and (met := _strangers(project, name)):
         what = f"the network {name} brings together {', '.join(met)}"
-        suggested = policy.row("networks", name, value={"members": met})
-        yield Found(where, what, "a network of policy.yml", entity, suggested)
+        yield Found(where, what, "a network of policy.yml", entity, _row(project, name, inside))
     # Compose takes a mapping with a name as well.
     if node.get("external") is not None and known(node["external"]) is not False:
         what = f"the network {name} is shared with other projects"
@@ -66,6 +74,6 @@ def _network(project: Project, name: str, node: dict) -> Iterator[Found]:
         if masquerades is None or switch(masquerades):
             should = f'driver_opts: {{{MASQUERADE}: "false"}}'
             yield Found(where, f"the network {name} is a way out", should, entity)
-    elif not row.get("way_out") and not switch(node.get("internal")):
-        suggested = policy.row("networks", name, "way_out", value="say here what needs the internet, and why")
-        yield Found(where, f"the network {name} is a way out", "internal: true", entity, suggested)
+    elif not row.get("way_out") and not inside:
+        what = f"the network {name} is a way out"
+        yield Found(where, what, "internal: true", entity, _row(project, name, inside))

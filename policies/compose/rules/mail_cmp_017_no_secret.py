@@ -17,7 +17,7 @@ NAMES = (
 #: A log-in on a command line: curl -u name:password, Authorization: Basic ….
 LOGIN = re.compile(
     r"\b(?:curl|wget|https?)\b.*(?:\s-u|--user)[ =][\"']?(?=\S*[A-Za-z])[\w.@-]+:(?!\d+\b|\$)[^\s\"']+"
-    r"|Authorization:\s*Basic\s+[A-Za-z0-9+/=]{8,}",
+    r"|Authorization:\s*Basic\s+[A-Za-z0-9+/=]{8,}"
 )
 SHOULD = "a file in /run/secrets"
 

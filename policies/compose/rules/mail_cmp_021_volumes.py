@@ -31,8 +31,16 @@ def check(subject: Project) -> Iterator[Found]:
         elif row.get("below"):
             yield from _below(subject, name, row["below"])
         elif device:
-            suggested = subject.policy.row("volumes", name, "below", value=device.strip("${}").split(":")[0])
-            yield Found(where, f"the volume {name} lies in {device}", "no device", entity, suggested)
+            variable = _variable(subject, name) if row else ""
+            suggested = subject.policy.row("volumes", name, "below", value=variable) if variable else ""
+            should = "no device, or one that begins with a variable: ${NAME:?}/…"
+            yield Found(where, f"the volume {name} lies in {device}", should, entity, suggested)
+
+
+def _variable(project: Project, name: str) -> str:
+    """Return the variable with which the device of a volume begins, if it does."""
+    device = DEVICE.search(project.written(project.where("volumes", name, "driver_opts", "device")))
+    return device["variable"] if device else ""
 
 
 def _below(project: Project, name: str, variable: str) -> Iterator[Found]:
@@ -62,12 +70,18 @@ def _service(service: Service) -> Iterator[Found]:
                 lies = "in memory only" if mount.get("type") == "tmpfs" else f"on {mount.get('source')}"
                 entity = f"{service.name}/volumes/{target}"
                 yield Found(place, f"{target} is {lies}", f"the volume {name}", entity)
-        if own and row["target"] not in reached:
+        if own and row["target"] not in reached and not _of_another_file(service.project, name):
             what, entity = (
                 f"{row['target']} is gone with the container",
                 f"{service.name}/volumes/{row['target']}",
             )
             yield Found(service.where("volumes"), what, f"the volume {name}", entity)
+
+
+def _of_another_file(project: Project, name: str) -> bool:
+    """Tell whether a volume is not of this project, but of one that another file makes of it."""
+    others = project.repository.compose
+    return name not in project.section("volumes") and any(name in each.section("volumes") for each in others)
 
 
 def _mount(service: Service, mount: dict, place: Place, entity: str) -> Iterator[Found]:
@@ -77,16 +91,19 @@ def _mount(service: Service, mount: dict, place: Place, entity: str) -> Iterator
     if kind == "bind":
         folders = policy.values("binds")
         inside = any(source == folder or str(source).startswith(f"{folder}/") for folder in folders)
+        readable = mount.get("read_only") is True
         if not inside:
-            suggested = policy.row("binds", value=source)
-            what, should = f"{source} is mounted from the host", "a named volume, or ./config"
+            suggested = policy.entry("binds", value=source) if readable else ""
+            what, should = f"{source} is mounted from the host", "a named volume, or ./config:/…:ro"
             yield Found(place, what, should, entity, suggested)
-        elif mount.get("read_only") is not True:
+        elif not readable:
             yield Found(place, f"{source} can be written from inside", ":ro behind it", entity)
     elif kind == "volume" and not source:
         yield Found(place, f"{mount.get('target')} is an anonymous volume", "a volume with a name", entity)
     elif kind == "volume" and not row:
         value = {"service": service.name, "target": mount.get("target")}
+        if below := _variable(service.project, str(source)):
+            value["below"] = below
         suggested = policy.row("volumes", str(source), value=value)
         what, should = f"the volume {source} is in no backup", "a volume of policy.yml"
         yield Found(place, what, should, entity, suggested)

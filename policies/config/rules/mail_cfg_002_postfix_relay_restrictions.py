@@ -11,11 +11,11 @@ DEFAULTS = {LISTS[0]: "permit_mynetworks, permit_sasl_authenticated, defer_unaut
 GUARDS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 #: This lets mail to our own domains through: whoever asks whether we relay may say so before the refusal.
 OWN = "permit_auth_destination"
-#: A table of ours whose every answer refuses: it may be asked about recipients before anything else.
-REFUSES, SQL = (
-    ["check_recipient_access", "proxy:mysql:/run/postfix/sql/refused.cf"],
-    "config/postfix/sql/refused.cf",
-)
+#: A table of ours: a query, or a map.
+SQL = re.compile(r"proxy:mysql:/run/postfix/(?P<file>sql/[\w.-]+)")
+MAP = re.compile(r"(?:texthash|hash|lmdb|cidr|regexp|pcre):/etc/postfix/(?P<file>[\w.-]+)")
+#: What refuses, or says nothing, behind the pattern of a line.
+REFUSAL = re.compile(r"(?:REJECT|DEFER\w*|DUNNO|WARN|[45]\d\d)\b", re.IGNORECASE)
 #: This table, with those two lines in it, refuses every client but Dovecot's container.
 DOVECOT = ["check_reverse_client_hostname_access", "regexp:/etc/postfix/dovecot_access"]
 DOVECOT_FILE = "config/postfix/dovecot_access"
@@ -29,16 +29,14 @@ def check(subject: Configuration) -> Iterator[Found]:
     for who, view in subject.views():
         for name in LISTS:
             words = view.restrictions(name, DEFAULTS.get(name, ""))
-            if name == LISTS[1] and _only_refuses(subject.text(SQL) or ""):
-                words = _without_refusals(words)
             if only_dovecot and words[:2] == DOVECOT:
                 continue
+            if name == LISTS[1]:
+                words = _without_refusals(subject, words)
             if wrong := _wrong(words, name == LISTS[0]):
-                should = "reject_unauth_destination before any permit"
-                at = view.where(name)
-                found.setdefault(
-                    (at, name), Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
-                )
+                should, at = "reject_unauth_destination before any permit", view.where(name)
+                said = Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
+                found.setdefault((at, name), said)
     yield from found.values()
 
 
@@ -55,13 +53,24 @@ def _wrong(words: list[str], relays: bool) -> str:
     return "refuses nobody" if relays else ""
 
 
-def _only_refuses(sql: str) -> bool:
-    """Whether no text in the query is an answer but a refusal: 5xx, and no word such as OK."""
-    texts = re.findall("'([^']*)'", re.sub("^#.*", "", sql, flags=re.MULTILINE))
-    answers = [text for text in texts if re.match(r"\s*\w", text)]
-    return bool(answers) and all(re.match(r"5\d\d ", text) for text in answers)
+def _without_refusals(subject: Configuration, words: list[str]) -> list[str]:
+    """Leave out the questions to tables that can only refuse: they may come before anything else."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1].startswith("check_") and _only_refuses(subject, word):
+            kept.pop()
+        else:
+            kept.append(word)
+    return kept
 
 
-def _without_refusals(words: list[str]) -> list[str]:
-    at = next((n for n in range(len(words)) if words[n : n + 2] == REFUSES), None)
-    return words if at is None else words[:at] + words[at + 2 :]
+def _only_refuses(subject: Configuration, word: str) -> bool:
+    """Tell whether a word names a table of ours of which every answer is a refusal: no word such as OK."""
+    if query := SQL.fullmatch(word):
+        sql = subject.text(f"config/postfix/{query['file']}") or ""
+        texts = re.findall("'([^']*)'", re.sub("^#.*", "", sql, flags=re.MULTILINE))
+        answers = [text for text in texts if re.match(r"\s*\w", text)]
+        return bool(answers) and all(re.match(r"5\d\d ", text) for text in answers)
+    table = MAP.fullmatch(word)
+    lines = subject.lines(f"config/postfix/{table['file']}") if table else []
+    return bool(lines) and all(REFUSAL.match(line.split(None, 1)[-1]) for _, line in lines)

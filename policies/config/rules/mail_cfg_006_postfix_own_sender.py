@@ -25,12 +25,8 @@ def check(subject: Configuration) -> Iterator[Found]:
         wrong = [word for word in view.words(name) or ["nothing"] if not MAPS.match(word)]
         for word in wrong:
             what = f"{name} has {word}, and so nobody, or everybody, owns an address"
-            yield Found(
-                view.where(name),
-                what,
-                "the map of logins and senders, in the database",
-                f"postfix/{name}",
-            )
+            should = "the map of logins and senders, in the database"
+            yield Found(view.where(name), what, should, f"postfix/{name}")
 
 
 def _asks(words: list[str]) -> bool:

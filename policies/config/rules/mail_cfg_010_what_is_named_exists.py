@@ -11,7 +11,8 @@ TARGETS = (
     *("smtpd_sasl_path", "smtpd_milters", "smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions"),
 )
 INET = re.compile(r"(?:inet|lmtp|smtp|relay):\[?(?P<host>[a-z][\w.-]*)\]?:\d+")
-SOCKET = re.compile(r"(?:^|[\s,{])(?:\w+:)?(?P<path>(?:unix:|private/|/)\S+)")
+#: By itself or behind a transport; what follows another word and a colon is a table, texthash:/etc/postfix/….
+SOCKET = re.compile(r"(?:^|[\s,{])(?:(?:lmtp|smtp|relay):)?(?P<path>(?:unix:|private/|/)[^\s,]+)")
 DOVECOT = "config/dovecot/dovecot.conf"
 
 
@@ -43,6 +44,5 @@ def _target(subject: Configuration, name: str, value: str, place: Place) -> Iter
     for matched in INET.finditer(value):
         host = matched["host"]
         if host not in subject.services:
-            yield Found(
-                place, f"{name} names {host}, and there is no such service", "a service's name", entity
-            )
+            what = f"{name} names {host}, and there is no such service"
+            yield Found(place, what, "a service's name", entity)

@@ -12,7 +12,10 @@ HEADERS = {
     "strict-transport-security": re.compile(r"max-age=(?:[1-9]\d{7,}|[5-9]\d{6})"),
     "x-content-type-options": re.compile(r"^nosniff$"),
     "x-frame-options": re.compile(r"^(?:deny|sameorigin)$"),
-    "content-security-policy": re.compile(r"\b(?:default-src|script-src|frame-ancestors)\s"),
+    "content-security-policy": re.compile(
+        r"^(?!.*(?:default-src|script-src|frame-ancestors)[^;]* (?:\*|https?:|data:)(?:[\s;]|$))"
+        r".*\b(?:default-src|script-src|frame-ancestors)\s"
+    ),
     "referrer-policy": re.compile(
         r"^(?:no-referrer|same-origin|strict-origin|origin|strict-origin-when-cross-origin)$"
     ),

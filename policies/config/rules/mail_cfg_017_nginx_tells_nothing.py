@@ -21,10 +21,7 @@ def check(subject: Configuration) -> Iterator[Found]:
     }
     for server in (each for each in servers if each.get("return") != "444"):
         for port in sorted({port for port, _ in _ports(server)} - silent):
-            what, should = (
-                f"foreign names get an answer on port {port}",
-                "a default_server with return 444",
-            )
+            what, should = (f"foreign names get an answer on port {port}", "a default_server with return 444")
             yield Found(server.place, what, should, f"nginx/server/{port}")
         for setting in server.all("server_name"):
             if any(ANY.match(name) for name in setting.value.split()):

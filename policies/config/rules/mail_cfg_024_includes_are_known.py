@@ -21,9 +21,8 @@ def check(subject: Configuration) -> Iterator[Found]:
     for file, kind in subject.kinds.items():
         for what, place in _includes(subject, file, kind):
             if not (MADE.match(what) or what in HARMLESS or _ours(subject, file, kind, what)):
-                yield Found(
-                    place, f"{what} is read by no rule", "a file of this repository", f"{file}/{what}"
-                )
+                said = f"{what} is read by no rule"
+                yield Found(place, said, "a file of this repository", f"{file}/{what}")
 
 
 def _includes(subject: Configuration, file: str, kind: str) -> Iterator[tuple[str, Place]]:

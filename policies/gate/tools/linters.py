@@ -53,7 +53,7 @@ class Linter(Tool):
             if code == UNREAD:
                 outcome.notes.append(f"hadolint cannot read {place.file}")
             else:
-                outcome.findings.append(self.finding(place, f"{code}: {what}", f"see {page}", code))
+                outcome.findings.append(self.finding(place, f"{code}: {what}", f"as {page} shows", code))
         return outcome
 
 

@@ -108,7 +108,7 @@ class Terraform(Tool):
         named = [line.strip() for line in done.stdout.splitlines() if line.strip() in files]
         if done.returncode not in (0, UNFORMATTED) or bool(named) != bool(done.returncode):
             return self.broken(f"fmt: {_first(done.stderr)}")
-        what, should = "terraform fmt would change it", "run terraform fmt"
+        what, should = "terraform fmt would change it", "as terraform fmt writes it"
         return Outcome(findings=[self.finding(Place(file), what, should) for file in named])
 
     def _validated(self, repository: Repository, command: str, folder: str, outcome: Outcome) -> bool:

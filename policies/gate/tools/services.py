@@ -21,16 +21,9 @@ from policies.shared.rule import read
 
 #: What a checker may do: read what is mounted and say what it thinks of it.
 CONFINED = (
-    "--rm",
-    "--pull=never",
-    "--network=none",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--read-only",
-    "--memory=1g",
-    "--pids-limit=100",
-    "--entrypoint=/bin/sh",
-)
+    "--rm", "--pull=never", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+    "--read-only", "--memory=1g", "--pids-limit=100", "--entrypoint=/bin/sh",
+)  # fmt: skip
 NOBODY = "65534:65534"
 #: These exit codes come from the engine, the shell or a signal, whatever was said before.
 NOT_THE_CHECKER, NO_SUCH_PROGRAM = range(125, 193), 127
@@ -113,17 +106,9 @@ class ServiceTool(Tool):
         for item, _ in service.items("secrets"):
             (secrets / Path(str(item["target"])).name).touch(0o644)
         (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
-        command = [
-            docker,
-            "run",
-            f"--name={name}",
-            *self.options(root, service, folder),
-            image,
-            "-c",
-            self.script,
-        ]
+        run = [docker, "run", f"--name={name}", *self.options(root, service, folder)]
         try:
-            return execute(command, root)
+            return execute([*run, image, "-c", self.script], root)
         except subprocess.TimeoutExpired:
             execute([docker, "rm", "--force", name], root)
             return None
@@ -151,13 +136,11 @@ class ServiceTool(Tool):
         for matched in re.finditer(self.complaint, said, re.MULTILINE):
             parts = {"file": "", "line": 1} | matched.groupdict()
             place = Place(repository.matching(f"{self.folder}/*")[0])
+            file = parts["file"] or ""
             for here, inside in mounts:
-                file = parts["file"] or ""
                 if file == inside or file.startswith(f"{inside}/"):
-                    place = Place(
-                        repository.relative(Path(f"{here}{file.removeprefix(inside)}")),
-                        int(parts["line"] or 1),
-                    )
+                    path = Path(f"{here}{file.removeprefix(inside)}")
+                    place = Place(repository.relative(path), int(parts["line"] or 1))
                     break
             yield self.finding(place, parts["what"].strip(), entity=self.service)
 

@@ -46,9 +46,8 @@ def _access(subject: Repository, edge: Any) -> Iterator[Found]:
         host = str(mapping(line).get("hostname"))
         if found and host == found["host"] and host not in guarded:
             place = where(edge, "tunnel", "ingress", number)
-            yield Found(
-                place, f"{host} is open to the world", "it in access.applications", f"edge/access/{host}"
-            )
+            what, should = f"{host} is open to the world", "it in access.applications"
+            yield Found(place, what, should, f"edge/access/{host}")
 
 
 def _mail(edge: Any) -> Iterator[Found]:

@@ -37,7 +37,8 @@ def check(subject: tuple[Module, int, str]) -> Iterator[Found]:
         for days, place in retention_days(configuration):
             known = number(days)
             if known is None or known < least:
-                should = f"at least {least} days, as {source} says"
-                yield Found(
-                    place, f"backups are locked for {days} days", should, f"{configuration.address}/days"
+                what, should = (
+                    f"backups are locked for {days} days",
+                    f"at least {least} days, as {source} says",
                 )
+                yield Found(place, what, should, f"{configuration.address}/days")

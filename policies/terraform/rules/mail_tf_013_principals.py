@@ -13,6 +13,8 @@ from policies.terraform.values import Unknown
 
 ACCOUNT = re.compile(r"^(?:arn:[^:]*:(?:iam|sts)::)?(?P<account>[^:]*)(?::|$)")
 
+NUMBER = re.compile(r"\b\d{12}\b")
+
 
 def is_ours(module: Module, kind: str, name: Any) -> bool:
     """Tell whether a principal is of this account, or a service or account that is trusted.
@@ -42,7 +44,13 @@ def check(subject: Module) -> Iterator[Found]:
             elif is_vague(name):
                 yield Found(place, f"the principal is {name}", "one that can be read", entity)
             elif not is_ours(subject, kind, name):
-                section = "services" if kind == "Service" else "accounts"
-                row = subject.policy.row("terraform", section, value=str(name))
-                should = "this account, or one that policy.yml lists"
-                yield Found(place, f"a stranger may act: {name}", should, entity, row)
+                what, should = f"a stranger may act: {name}", "this account, or one that policy.yml lists"
+                yield Found(place, what, should, entity, _row(subject, kind, str(name)))
+
+
+def _row(module: Module, kind: str, name: str) -> str:
+    """Return the row that trusts a service or an account; nothing for what is neither."""
+    if kind == "Service":
+        return module.policy.entry("terraform", "services", value=name)
+    number = NUMBER.search(name) if kind == "AWS" else None
+    return module.policy.entry("terraform", "accounts", value=number[0]) if number else ""

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from policies.model import Found, Place
 from policies.shared.located import sequence
 from policies.terraform.blocks import Module
-from policies.terraform.iam import Statement, statements
+from policies.terraform.iam import READS, Statement, statements
 from policies.terraform.tables import actions, trusted
 from policies.terraform.values import Unknown
 
 #: GitHub's subject: the repository (with ids behind @ in the newer form), and what runs in it.
 SUBJECT = re.compile(r"^repo:(?P<repository>[^:]+):(?P<rest>.+)$")
-READS = re.compile(r"^[\w-]+:(?:Get|List|Describe|Head)")
 REPOSITORY = "github_repository"
 MFA = "aws:MultiFactorAuthPresent"
 
@@ -36,7 +35,7 @@ def check(subject: Module) -> Iterator[Found]:
 def _token(module: Module, statement: Statement, issuer: str) -> Iterator[Found]:
     address = statement.block.address
     if issuer not in trusted(module, "issuers"):
-        yield _stranger(module, "issuers", issuer or "nobody", statement.place, address)
+        yield _stranger(module, "issuers", issuer, issuer or "no issuer", statement.place, address)
     for claim in ("aud", "sub"):
         values = statement.condition("StringEquals", f"{issuer}:{claim}")
         if not values or any("*" in str(value) or str(value).startswith("${") for value in values):
@@ -56,13 +55,14 @@ def _token(module: Module, statement: Statement, issuer: str) -> Iterator[Found]
                 )
                 yield Found(statement.place, what, should, f"{address}/{matched['repository']}")
             if known not in trusted(module, section):
-                yield _stranger(module, section, known or value, statement.place, address)
+                yield _stranger(module, section, known, known or value, statement.place, address)
 
 
-def _stranger(module: Module, section: str, value: str, place: Place, address: str) -> Found:
-    what = f"tokens with {value} are accepted"
-    row = module.policy.row("terraform", section, value=[value])
-    return Found(place, what, f"one of the {section} that are trusted", f"{address}/{value}", row)
+def _stranger(module: Module, section: str, value: str, shown: str, place: Place, address: str) -> Found:
+    """Return the breach of a token with `shown` in it; `value` is what policy.yml may list, if anything."""
+    row = module.policy.entry("terraform", section, value=value) if value else ""
+    should, entity = f"one of the {section} that are trusted", f"{address}/{shown}"
+    return Found(place, f"tokens with {shown} are accepted", should, entity, row)
 
 
 def _providers(module: Module) -> Iterator[Found]:
@@ -74,7 +74,7 @@ def _providers(module: Module) -> Iterator[Found]:
             for value in values:
                 if value not in trusted(module, section):
                     where = provider.where(attribute)
-                    yield _stranger(module, section, str(value), where, provider.address)
+                    yield _stranger(module, section, str(value), str(value), where, provider.address)
 
 
 def _proposed(module: Module, statement: Statement, place: Place) -> Iterator[Found]:

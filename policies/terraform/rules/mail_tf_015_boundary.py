@@ -24,7 +24,5 @@ def check(subject: Module) -> Iterator[Found]:
         boundary = block.value("permissions_boundary")
         if not any(is_named(boundary, each) for each in free):
             what = f"{block.address} has no boundary" if not boundary else f"the boundary is {boundary}"
-            should = "a policy of this module that is attached to nobody"
-            yield Found(
-                block.where("permissions_boundary"), what, should, f"{block.address}/permissions_boundary"
-            )
+            where, entity = block.where("permissions_boundary"), f"{block.address}/permissions_boundary"
+            yield Found(where, what, "a policy of this module that is attached to nobody", entity)

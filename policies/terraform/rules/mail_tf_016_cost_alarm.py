@@ -33,9 +33,8 @@ def check(subject: Module) -> Iterator[Found]:
     kept = buckets(subject, with_state=False)
     if kept and not any(each.sure or not kept[0].sure for each in alarms):
         place = alarms[0].place if alarms else kept[0].place
-        yield Found(
-            place, "nobody watches the cost", f"an {ALARM} of EstimatedCharges", f"{subject.folder}/alarm"
-        )
+        what, should = "nobody watches the cost", f"an {ALARM} of EstimatedCharges"
+        yield Found(place, what, should, f"{subject.folder}/alarm")
     for alarm in alarms:
         yield from _alarm(alarm)
         yield from _topics(subject, alarm)
@@ -46,18 +45,16 @@ def _alarm(alarm: Block) -> Iterator[Found]:
     waits = period * times if period and times else 0
     above = re.fullmatch(r"GreaterThan(OrEqualTo)?Threshold", str(alarm.value("comparison_operator")))
     dimensions = alarm.value("dimensions", {"Currency": "USD"})
-    yield from _compared(
-        alarm,
-        {
-            "namespace": (alarm.value("namespace") == "AWS/Billing", '= "AWS/Billing"'),
-            "comparison_operator": (above, '= "GreaterThanThreshold"'),
-            "actions_enabled": (yes(alarm.value("actions_enabled", True)), "= true"),
-            "threshold": ((number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
-            "statistic": (alarm.value("statistic", "Maximum") == "Maximum", '= "Maximum"'),
-            "dimensions": (dimensions == {"Currency": "USD"}, '= { Currency = "USD" }'),
-            "evaluation_periods": (waits <= LONGEST, f"at most {LONGEST} seconds in all"),
-        },
-    )
+    wanted = {
+        "namespace": (alarm.value("namespace") == "AWS/Billing", '= "AWS/Billing"'),
+        "comparison_operator": (above, '= "GreaterThanThreshold"'),
+        "actions_enabled": (yes(alarm.value("actions_enabled", True)), "= true"),
+        "threshold": ((number(alarm.value("threshold")) or 0) > 0, "an amount in USD"),
+        "statistic": (alarm.value("statistic", "Maximum") == "Maximum", '= "Maximum"'),
+        "dimensions": (dimensions == {"Currency": "USD"}, '= { Currency = "USD" }'),
+        "evaluation_periods": (waits <= LONGEST, f"at most {LONGEST} seconds in all"),
+    }
+    yield from _compared(alarm, wanted)
 
 
 def _compared(block: Block, wanted: dict[str, tuple[Any, str]]) -> Iterator[Found]:
@@ -79,12 +76,8 @@ def _topics(module: Module, alarm: Block) -> Iterator[Found]:
         readers = module.pointing_at(topic, "topic_arn", "aws_sns_topic_subscription")
         if not any(each.sure or not topic.sure for each in readers):
             place = readers[0].place if readers else topic.place
-            yield Found(
-                place,
-                "nobody reads the topic",
-                "an aws_sns_topic_subscription",
-                f"{topic.address}/readers",
-            )
+            what, should = "nobody reads the topic", "an aws_sns_topic_subscription"
+            yield Found(place, what, should, f"{topic.address}/readers")
         yield from _compared(topic, {})
         for reader in readers:
             unfiltered = reader.value("filter_policy") is None

@@ -36,13 +36,11 @@ def check(subject: Module) -> Iterator[Found]:
         yield Found(place, "any Terraform will do", "required_version with an upper bound", entity)
     for each in versions:
         if not bounded(each.value("required_version")):
-            what = f"Terraform {each.value('required_version')} will do"
-            yield Found(
+            what, place = (
+                f"Terraform {each.value('required_version')} will do",
                 each.where("required_version"),
-                what,
-                ">= 1.9.0, < 2.0.0",
-                f"{subject.folder}/required_version",
             )
+            yield Found(place, what, ">= 1.9.0, < 2.0.0", f"{subject.folder}/required_version")
     yield from _providers(subject, settings)
 
 

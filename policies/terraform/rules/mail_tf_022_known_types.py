@@ -18,9 +18,8 @@ def check(subject: Module) -> Iterator[Found]:
         if block.type in ("resource", "data", "ephemeral", "action") and block.labels:
             yield from _type(subject, block)
         if block.type == "module":
-            yield Found(
-                block.place, f"{block.address} is a called module", "its resources, here", block.address
-            )
+            what = f"{block.address} is a called module"
+            yield Found(block.place, what, "its resources, here", block.address)
         if block.type == "provider":
             yield from _settings(block, "provider")
     for settings in (each for each in subject.own if each.type == "terraform"):
@@ -37,7 +36,7 @@ def _type(module: Module, block: Block) -> Iterator[Found]:
     # What another provider makes stands or falls with the provider.
     if type.startswith(("aws_", "terraform_")) and type not in types(module, block.type):
         what = f"{block.address} has a type that nothing here needs"
-        row = module.policy.row("terraform", "types", type, value="what it is needed for")
+        row = module.policy.entry("terraform", "types", value=type)
         listed = "a type that is listed"
         yield Found(block.place, what, listed, block.address, row)
 

@@ -224,6 +224,7 @@ def main() -> int:
         return update(template, options.version, dict(a.split("=", 1) for a in options.answer))
     except NotMerged as error:
         print(f"nothing is changed: {error}", file=sys.stderr)
+        print("Is an answer wrong? make update ANSWER=question=answer", file=sys.stderr)
         print("Has the template moved? make update TEMPLATE=path-or-URL", file=sys.stderr)
         return 1
 

@@ -1,1 +1,0 @@
-"""Rules about terraform files, one a file; checkov wants this file to be here."""

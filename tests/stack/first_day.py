@@ -31,6 +31,16 @@ with smtplib.SMTP(sys.argv[1], 587) as smtp:
     text = head + "\\r\\nThank you.\\r\\n"
     smtp.sendmail("me@example.com", "a@b.example", text)"""
 
+# A terminal, on which somebody answers yes to what is asked.
+YES = """import os, pty, sys
+def read(terminal):
+    said = os.read(terminal, 65536)
+    if b"[y/N]" in said:
+        os.write(terminal, b"y\\n")
+    return said
+words = ["bash", "-euo", "pipefail", "-c", sys.argv[1]]
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(words, read)))"""
+
 
 @dataclass
 class Day:
@@ -63,9 +73,8 @@ class Day:
             if words in block:
                 act()
         line = f"{self.at_hand(block)}\npwd >/run/place"
-        if "make edge-apply" in block:  # it asks on a terminal
-            asking = f"bash -euo pipefail -c {shlex.quote(line)}"
-            line = f"script -qec {shlex.quote(asking)} /dev/null < <(yes)"
+        if "make edge-apply" in block:
+            line = f"python3 -c {shlex.quote(YES)} {shlex.quote(line)}"
         self.said[block] = self.machine.shell(line, cwd=self.place)
         self.place = Path(self.machine.shell("cat /run/place", cwd=Path("/")).strip())
         if block == f"{SETUP}\n":

@@ -1,4 +1,4 @@
-# The one front door of this template. `make` alone lists what there is.
+# The entry point of this template. `make` alone lists what there is.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -6,12 +6,13 @@ RUN := $(VENV)/bin/python
 # Two more environments: Terraform's core as a library, and checkov, which pins old versions of common libraries.
 TERRAFORM := .venv-terraform
 CHECKOV := .venv-checkov
+UPDATER := .venv-update
 POLICIES := .venv-policies
 # Every test that fails keeps what it saw in here: screenshots, logs of containers.
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: check help new demo demo-down test test-fast docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks upgrades release types
+.PHONY: check help new demo demo-down test test-fast programs-test docker-test policies-test policies-docs terraform-test screenshots soak lint lock hooks system benchmarks update upgrades release types
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +77,18 @@ docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the s
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, side by side (without Terraform and the gate)
 	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal
+	@$(MAKE) --no-print-directory programs-test
+
+# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a Postfix: where it is installed (make system).
+# Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
+programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
+	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
+	api=; test -x /usr/sbin/postfix -a "$$(id -u)" = 0 || { without Postfix; api='not postfix'; }; \
+	usermgmt=; PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null || { without mariadbd; usermgmt='not mariadb'; }; mailctl=; \
+	for part in $(or $(PROGRAMS),mailctl usermgmt api worker); do echo "== $$part"; \
+	  if test $$part = worker; then ! command -v node >/dev/null && without node || node --test tests/worker/*.test.js || exit 1; continue; fi; \
+	  $(RUN) -m pytest -c tests/$$part/pytest.ini tests/$$part -m "$${!part}" -n auto --dist worksteal \
+	    --cov --cov-config=tests/$$part/.coveragerc --cov-report= $(PYTEST) || exit 1; done
 
 policies-test: $(POLICIES)/.done ## The gate: rules, fixtures, mutations, reports
 	@$(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
@@ -94,16 +107,30 @@ terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Ter
 soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: every mutation of the gate, 5,000 mails under faults (MAILS=, SEED=)
 	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
-	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(RUN) -m pytest tests/apps/test_units.py -k mailctl
+	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
+	@$(MAKE) --no-print-directory upgrades
 
-upgrades: $(VENV)/.dev $(POLICIES)/.done ## A repository made by each release (tag), updated to this commit, and its gate
-	@$(RUN) -m tools.release upgrades
+# Its own `make update` does the same, but for repositories older than 0.9.0: their updater cannot follow files that have moved.
+$(UPDATER)/.done: {{cookiecutter.project_slug}}/platform/requirements/update.txt
+	@test -x $(UPDATER)/bin/pip || $(PYTHON) -m venv --clear $(UPDATER)
+	@$(UPDATER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement "$<"
+	@touch $@
 
-release: $(VENV)/.new ## A release of GitHub for a tag, told with its section of CHANGELOG.md: make release TAG=v1.2.0 (needs gh)
-	@notes=$$($(RUN) -m tools.release notes "$$TAG") && gh release create "$$TAG" --verify-tag --title "$$TAG" --notes "$$notes"
+update: $(UPDATER)/.done ## Merge the template into a repository that was made before 0.9.0: make update REPO=folder (VERSION=)
+	@cd "$(REPO)" && "$(CURDIR)/$(UPDATER)/bin/python" "$(CURDIR)/{{cookiecutter.project_slug}}/platform/scripts/update.py" \
+	  $(if $(TEMPLATE),--template '$(TEMPLATE)') $(if $(VERSION),--version '$(VERSION)')
+
+upgrades: $(VENV)/.dev .venv-gate/.done ## A repository of each version, filled with mail, updated to this commit (VERSIONS=, MAILS=20)
+	@$(RUN) -m tools.upgrades
+
+release: $(VENV)/.new ## The newest version of CHANGELOG.md as a tag and a release at GitHub, unless it is one already (needs gh)
+	@tag=$$($(RUN) -m tools.release due) || exit 1; \
+	test -n "$$tag" || { echo "the newest version of CHANGELOG.md is released"; exit 0; }; \
+	notes=$$($(RUN) -m tools.release notes "$$tag") \
+	  && gh release create "$$tag" --target "$$(git rev-parse HEAD)" --title "$$tag" --notes "$$notes"
 
 screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a running stack (in _docs/*/docs/images)
 	@SCREENSHOTS=1 $(RUN) -m pytest tests/stack/test_screenshots.py
@@ -112,11 +139,12 @@ screenshots: $(VENV)/.dev system ## The pictures of the guide, taken of a runnin
 types: export MYPY_CACHE_DIR ?= $(CURDIR)/$(VENV)/.mypy
 types: $(VENV)/.dev ## Types of the Python packages of the generated repository, strictly
 	@for part in mailctl mailserver-api usermgmt; do \
-	  echo "== $$part"; (cd "{{cookiecutter.project_slug}}/$$part" && "$(CURDIR)/$(VENV)/bin/mypy") || exit 1; done
+	  echo "== $$part"; (cd "{{cookiecutter.project_slug}}/platform/$$part" && "$(CURDIR)/$(VENV)/bin/mypy") || exit 1; done
 
 # No cache: ruff would leave it in the template, and it would be rendered with it.
-lint: $(VENV)/.dev types ## Formatting, types and common mistakes
+lint: $(VENV)/.dev types ## Formatting, types, imports and common mistakes
 	@$(VENV)/bin/ruff check --no-cache . && $(VENV)/bin/ruff format --no-cache --check .
+	@$(RUN) -m tools.imports
 	@$(VENV)/bin/yamllint --strict .
 
 lock: $(VENV)/.dev ## Newest versions of everything that is pinned with hashes

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PART = ROOT / "{{cookiecutter.project_slug}}" / "usermgmt"
+PART = ROOT / "{{cookiecutter.project_slug}}" / "platform" / "usermgmt"
 SIZES = (100, 1000, 10000)
 # Other work on the machine only adds time: the least of the rounds is the nearest to what a request takes.
 ROUNDS = 100
@@ -31,6 +31,7 @@ def measure() -> dict[str, dict[int, Measured]]:
     """What each kind of request takes at each size."""
     sys.path[:0] = [str(PART), str(PART / "tests")]
     from support import ADMIN_PASSWORD, Browser, mariadb_server
+
     from usermgmt.app import create_app
     from usermgmt.settings import Settings
     from usermgmt.web.context import EXTENSION
@@ -40,6 +41,7 @@ def measure() -> dict[str, dict[int, Measured]]:
         settings = Settings(
             database_url=server.url("usermgmt"),
             session_key="k" * 64,
+            account_host="account.localhost",
             admin_host="localhost",
             proxy_host="192.0.2.1",
             admin_email="admin@example.org",
@@ -68,6 +70,7 @@ def expect(answer: Any, *statuses: int) -> None:
 def fill(database: Any, size: int) -> None:
     """Mailboxes up to `size`, of people with names, in four domains, and an alias for each."""
     from sqlalchemy import func, insert, select
+
     from usermgmt.models import Alias, Domain, Mailbox
 
     with database.transaction() as session:
@@ -99,6 +102,7 @@ def alias_beside(mailbox: dict[str, Any]) -> dict[str, Any]:
 def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
     """Every kind of request with as many mailboxes."""
     from sqlalchemy import event, select
+
     from usermgmt.models import Mailbox
 
     counted: list[str] = []

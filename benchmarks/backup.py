@@ -19,7 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-MAILCTL = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}" / "mailctl"
+MAILCTL = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}" / "platform" / "mailctl"
 sys.path += [str(MAILCTL / "src"), str(MAILCTL / "tests")]
 
 MAILS = int(os.environ.get("BENCHMARK_MAILS", "100000"))
@@ -81,6 +81,7 @@ def days(folder: Path, mailboxes: Path) -> dict[str, dict[str, float]]:
 def _ours(mailboxes: Path) -> Take:
     """A snapshot as `mailctl backup` makes it, with other components of a few bytes each."""
     import snapshots
+
     from mailctl.backup.mailcopy import copy_tree, index_digest
     from mailctl.backup.manifest import save
 
@@ -157,17 +158,17 @@ def uploaded(folder: Path, mailboxes: Path) -> tuple[int, int, int, int]:
 
 
 def _context(folder: Path, hdd: Path, cloud: Any, settings: dict[str, str]) -> Any:
-    from mailctl import crypt
-    from mailctl.context import Context
-    from mailctl.output import Output
+    from mailctl.core import encryption
+    from mailctl.core.context import Context
+    from mailctl.core.output import Output
 
     secrets = folder / "secrets"
     secrets.mkdir()
-    identity = crypt.new_identity()
-    (secrets / crypt.HOST_IDENTITY).write_bytes(identity)
+    identity = encryption.new_identity()
+    (secrets / encryption.HOST_IDENTITY).write_bytes(identity)
     (secrets / "aws_uploader_key").write_text("\n".join(cloud.uploader) + "\n")
     os.environ["AWS_ENDPOINT_URL"] = cloud.endpoint
-    owner = crypt.public(identity.decode().split()[-1])
+    owner = encryption.public(identity.decode().split()[-1])
     lines = [f"BACKUP_{name}={value}" for name, value in settings.items()]
     lines += [f"HDD_PATH={hdd}", f"SECRETS_DIR={secrets}", f"BACKUP_AGE_RECIPIENTS={owner}"]
     (folder / ".env").write_text("\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ Offline, deterministic and safe to run twice, since cruft runs it on every updat
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,9 +26,9 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "_docs/ja/docs/runbooks/virus-scanner-down.md",
         ),
     ),
-    # One workflow a method; none where the host fetches by itself.
-    ("deploy_method", "ssh", (".github/workflows/deploy-runner.yml",)),
-    ("deploy_method", "runner", (".github/workflows/deploy-ssh.yml",)),
+    # One workflow a method for what was merged; where the host fetches by itself, it only checks.
+    ("deploy_method", "ssh", (".github/workflows/deploy-runner.yml", ".github/workflows/main.yml")),
+    ("deploy_method", "runner", (".github/workflows/deploy-ssh.yml", ".github/workflows/main.yml")),
     ("deploy_method", "pull", (".github/workflows/deploy-runner.yml", ".github/workflows/deploy-ssh.yml")),
 )
 # Written by tools that ran inside the template's checkout, never part of it.
@@ -40,9 +41,15 @@ LEFTOVERS = (
     ".venv-*",
     "node_modules",
     "*.egg-info",
+    ".coverage",
+    ".mypy_cache",
 )
 # Documents live in one tree a language; the chosen one becomes the root of the repository.
 DOCUMENTS = "_docs"
+
+# What updates replace as a whole, and the file in it that says what the others were (sha256sum --check).
+PLATFORM = "platform"
+CHECKSUMS = "checksums"
 
 
 def pruned(answers: Mapping[str, object]) -> Iterator[str]:
@@ -71,6 +78,18 @@ def settle_documents(root: Path, language: str) -> None:
     remove(root / DOCUMENTS)
 
 
+def seal(platform: Path) -> None:
+    """Write the checksum of every file of the platform, by name, in the form of sha256sum."""
+    sums = platform / CHECKSUMS
+    files = sorted(path.relative_to(platform).as_posix() for path in platform.rglob("*") if path.is_file())
+    lines = [
+        f"{hashlib.sha256((platform / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in files
+        if name != CHECKSUMS
+    ]
+    sums.write_text("".join(lines), encoding="utf-8")
+
+
 def settle(root: Path, answers: Mapping[str, object]) -> None:
     """Turn what cookiecutter wrote into `root` into the repository for these answers."""
     for pattern in LEFTOVERS:
@@ -83,6 +102,8 @@ def settle(root: Path, answers: Mapping[str, object]) -> None:
     for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):
             folder.rmdir()
+    if (root / PLATFORM).is_dir():
+        seal(root / PLATFORM)
 
 
 if __name__ == "__main__":

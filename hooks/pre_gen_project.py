@@ -22,7 +22,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 # The host names in the order of their questions, and the label of each one's default.
-HOSTS = {"webmail_host": "mail", "admin_host": "admin", "api_host": "mail-api"}
+HOSTS = {"webmail_host": "mail", "account_host": "account", "admin_host": "admin", "api_host": "mail-api"}
+# The domain of a trial, and those that are for examples as well (RFC 2606): nobody gets mail there.
+TRIAL, EXAMPLES = "example.com", ("example.com", "example.net", "example.org")
 
 # >>> embedded by `python -m tools.embed_schema` from schemas/answers.schema.json and hooks/facts.json
 FIELDS: dict = json.loads(
@@ -31,9 +33,10 @@ FIELDS: dict = json.loads(
   "project_slug": {"type": "string", "maxLength": 63, "pattern": "^[a-z](?:-?[a-z0-9])*$(?!\\n)", "x-kind": "name", "x-why": "it is not up to 63 lower-case letters, digits and single dashes that begin with a letter", "x-fix": "a name such as 'acme-mail'"},
   "mail_domain": {"type": "string", "maxLength": 240, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a domain name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a domain you own, such as 'acme.com'"},
   "webmail_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail.acme.com'"},
+  "account_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'account.acme.com'"},
   "admin_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'admin.acme.com'"},
   "api_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "a host of your domain, such as 'mail-api.acme.com'"},
-  "admin_email": {"type": "string", "maxLength": 254, "pattern": "^[a-z0-9](?:[._+-]?[a-z0-9]){0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "email", "x-why": "it is not one plain lower-case mail address", "x-fix": "an address such as 'admin@acme.com'"},
+  "admin_email": {"type": "string", "maxLength": 254, "pattern": "^[a-z0-9](?:[._+-]?[a-z0-9]){0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "email", "x-why": "it is not one plain lower-case mail address", "x-fix": "an address that you read already, such as 'you@acme.org'"},
   "timezone": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*)*$(?!\\n)", "x-why": "it is not the name of an IANA time zone", "x-fix": "a name such as 'UTC', 'Asia/Tokyo' or 'Europe/Berlin'"},
   "ssd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/srv/mailserver/ssd'"},
   "hdd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/mnt/backup-hdd/mailserver'"},
@@ -55,6 +58,7 @@ FACTS: dict = json.loads(
     r"""{
   "regions": {"names": ["af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"], "without_ses": ["ap-east-1"]},
   "private_names": {"names": ["alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "onion", "private", "test"]},
+  "relays": {"sendgrid": {"title": "SendGrid", "hosts": "(?:^|\\.)sendgrid\\.(?:net|com)$"}, "ses": {"title": "Amazon SES", "hosts": "(?:^|\\.)email-smtp(?:-fips)?\\.[a-z0-9-]+\\.(?:vpce\\.)?amazonaws\\.com$"}},
   "public_mail": {"names": ["126.com", "163.com", "aol.com", "au.com", "daum.net", "docomo.ne.jp", "excite.co.jp", "ezweb.ne.jp", "fastmail.com", "fastmail.fm", "free.fr", "gmail.com", "gmx.", "goo.jp", "googlemail.com", "hanmail.net", "hotmail.", "hushmail.com", "i.softbank.jp", "icloud.com", "laposte.net", "libero.it", "live.", "mac.com", "mail.com", "mail.ru", "mailbox.org", "me.com", "msn.com", "naver.com", "onmicrosoft.com", "orange.fr", "outlook.", "pm.me", "posteo.de", "proton.me", "protonmail.com", "qq.com", "rambler.ru", "rediffmail.com", "rocketmail.com", "sina.com", "softbank.ne.jp", "t-online.de", "tuta.io", "tutanota.com", "uol.com.br", "wanadoo.fr", "web.de", "yahoo.", "yandex.", "ymail.com", "ymobile.ne.jp", "zoho.com", "zohomail.com"]},
   "timezones": {"names": {"jst": "Asia/Tokyo", "jp": "Asia/Tokyo", "jpn": "Asia/Tokyo", "japan": "Asia/Tokyo", "\u65e5\u672c": "Asia/Tokyo", "\u6771\u4eac": "Asia/Tokyo", "kst": "Asia/Seoul", "kr": "Asia/Seoul", "korea": "Asia/Seoul", "cn": "Asia/Shanghai", "china": "Asia/Shanghai", "beijing": "Asia/Shanghai", "hk": "Asia/Hong_Kong", "hkt": "Asia/Hong_Kong", "tw": "Asia/Taipei", "taiwan": "Asia/Taipei", "sg": "Asia/Singapore", "sgt": "Asia/Singapore", "in": "Asia/Kolkata", "india": "Asia/Kolkata", "ict": "Asia/Bangkok", "th": "Asia/Bangkok", "vn": "Asia/Ho_Chi_Minh", "ph": "Asia/Manila", "id": "Asia/Jakarta", "wib": "Asia/Jakarta", "msk": "Europe/Moscow", "bst": "Europe/London", "uk": "Europe/London", "gb": "Europe/London", "england": "Europe/London", "ie": "Europe/Dublin", "ireland": "Europe/Dublin", "cest": "Europe/Berlin", "de": "Europe/Berlin", "germany": "Europe/Berlin", "fr": "Europe/Paris", "france": "Europe/Paris", "it": "Europe/Rome", "italy": "Europe/Rome", "es": "Europe/Madrid", "spain": "Europe/Madrid", "nl": "Europe/Amsterdam", "be": "Europe/Brussels", "ch": "Europe/Zurich", "at": "Europe/Vienna", "se": "Europe/Stockholm", "no": "Europe/Oslo", "dk": "Europe/Copenhagen", "fi": "Europe/Helsinki", "pl": "Europe/Warsaw", "cz": "Europe/Prague", "pt": "Europe/Lisbon", "gr": "Europe/Athens", "eest": "Europe/Athens", "tr": "Europe/Istanbul", "edt": "America/New_York", "et": "America/New_York", "cdt": "America/Chicago", "mdt": "America/Denver", "pst": "America/Los_Angeles", "pdt": "America/Los_Angeles", "brt": "America/Sao_Paulo", "aest": "Australia/Sydney", "aedt": "Australia/Sydney", "nz": "Pacific/Auckland", "nzst": "Pacific/Auckland", "nzdt": "Pacific/Auckland", "z": "UTC", "utc+0": "UTC"}},
   "folders": {"system": ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/lost+found", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var/cache", "/var/lib/containerd", "/var/lib/docker", "/var/run", "/var/tmp"], "shared": ["/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib", "/var/log", "/var/mail", "/var/spool"]},
@@ -287,6 +291,19 @@ def _completed(problem: Problem, given: Mapping[str, object], sound: frozenset[s
     return problem
 
 
+def _address_problem(address: str, domain: str) -> Iterator[Problem]:
+    """Refuse an administrator's address that nobody reads before this server works, or when it fails."""
+    place, why = address.rpartition("@")[2], ""
+    if domain == TRIAL:
+        return
+    if place == domain:
+        why = "it is in mail_domain, so alarms about this server and codes to log in would wait in it"
+    elif any(f".{place}".endswith(f".{example}") for example in EXAMPLES):
+        why = "it is only an example, so alarms and codes to log in would reach nobody"
+    if why:
+        yield Problem("admin_email", address, why, "an address elsewhere that you read already")
+
+
 def _disk_problem(ssd: str, hdd: str) -> Iterator[Problem]:
     """Refuse two folders of which one holds the other."""
     relation = {
@@ -297,6 +314,17 @@ def _disk_problem(ssd: str, hdd: str) -> Iterator[Problem]:
     if True in relation:
         why = f"it is {relation[True]} ssd_path '{ssd}', so a full disk would stop the database"
         yield Problem("hdd_path", hdd, why, "a folder beside it, on the large disk,")
+
+
+def _relay_problem(relay: str, host: str, region: str | None) -> Iterator[Problem]:
+    """Refuse the host of another relay: what is signed, SPF and the user name follow from relay."""
+    own = {"sendgrid": "smtp.sendgrid.net", "ses": region and f"email-smtp.{region}.amazonaws.com"}
+    for owner, facts in FACTS["relays"].items():
+        if owner != relay and re.search(facts["hosts"], host):
+            repair = own.get(relay)
+            fix = f"'{repair}'" if repair else "the host of your relay"
+            why = f"it belongs to {facts['title']}, and relay is '{relay}'"
+            yield Problem("relay_host", host, why, f"{fix}, or relay '{owner}',", repair)
 
 
 def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[Problem]:
@@ -310,11 +338,15 @@ def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[P
             why, other = f"{first} has the same name", f"{HOSTS[second]}.{a.get('mail_domain', '')}"
             taken = "mail_domain" not in sound or other in (a.get(host) for host in HOSTS)
             yield Problem(second, a[second], why, "a name of its own", None if taken else other)
+    if {"admin_email", "mail_domain"} <= sound:
+        yield from _address_problem(a["admin_email"], a["mail_domain"])
     if {"ssd_path", "hdd_path"} <= sound:
         yield from _disk_problem(a["ssd_path"], a["hdd_path"])
     if {"backup_bucket", "state_bucket"} <= sound and a["backup_bucket"] == a["state_bucket"]:
         why = "backup_bucket has the same name and locks every file in it"
         yield Problem("state_bucket", a["state_bucket"], why, "a name of its own")
+    if {"relay", "relay_host"} <= sound:
+        yield from _relay_problem(a["relay"], a["relay_host"], a.get("aws_region"))
     without_ses = FACTS["regions"]["without_ses"]
     if {"relay", "aws_region"} <= sound and a["relay"] == "ses" and a["aws_region"] in without_ses:
         yield Problem("aws_region", a["aws_region"], "Amazon SES, your relay, is not there", "another region")

@@ -16,7 +16,8 @@ OTHER_TEXTS: Changes = {
     "project_slug": "acme-mail",
     "mail_domain": "acme.co.jp",
     "webmail_host": "webmail.example.com",
-    "admin_host": "accounts.example.com",
+    "account_host": "accounts.example.com",
+    "admin_host": "administration.example.com",
     "api_host": "inbound.example.com",
     "admin_email": "ops@acme.org",
     "timezone": "Asia/Tokyo",
@@ -33,7 +34,8 @@ OTHER_TEXTS: Changes = {
 EVERY_TEXT: Changes = {
     **OTHER_TEXTS,
     "webmail_host": "webmail.acme.co.jp",
-    "admin_host": "accounts.acme.co.jp",
+    "account_host": "accounts.acme.co.jp",
+    "admin_host": "administration.acme.co.jp",
     "api_host": "inbound.acme.co.jp",
 }
 
@@ -54,13 +56,15 @@ def _without_defaults(answers: Changes) -> Changes:
 
 
 def singles() -> Iterator[Changes]:
-    """Yield no change, and every change of one answer alone."""
+    """Yield no change, and every change of one answer alone, or with the one that it needs."""
     yield {}
     for question, (_, *others) in options().items():
         for other in others:
             yield {question: other}
     for question, other in OTHER_TEXTS.items():
-        yield {question: other}
+        # A domain of one's own needs an address that somebody reads.
+        beside = {"admin_email": OTHER_TEXTS["admin_email"]} if question == "mail_domain" else {}
+        yield {question: other, **beside}
 
 
 def pairs() -> Iterator[Changes]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tools.answers import ROOT
 
 GENERATED = "{{cookiecutter.project_slug}}"
+PLATFORM = f"{GENERATED}/platform"
 
 
 class Lock(NamedTuple):
@@ -30,16 +31,12 @@ class Lock(NamedTuple):
 
 LOCKS = (
     Lock("requirements/new", "3.11"),
-    Lock(f"{GENERATED}/mailctl/requirements", "3.11"),
-    Lock(f"{GENERATED}/mailctl/requirements-dev", "3.11"),
-    Lock(f"{GENERATED}/mailserver-api/requirements", "3.13"),
-    Lock(f"{GENERATED}/mailserver-api/requirements-dev", "3.13"),
-    Lock(f"{GENERATED}/usermgmt/requirements", "3.13"),
-    Lock(f"{GENERATED}/usermgmt/requirements-dev", "3.13"),
-    Lock(f"{GENERATED}/requirements-dev", "3.11", f"{GENERATED}/mailctl/requirements.txt"),
+    Lock(f"{PLATFORM}/mailctl/requirements", "3.11"),
+    Lock(f"{PLATFORM}/mailserver-api/requirements", "3.13"),
+    Lock(f"{PLATFORM}/usermgmt/requirements", "3.13"),
     Lock(f"{GENERATED}/tests/host/requirements", "3.11"),
-    Lock(f"{GENERATED}/requirements-update", "3.11"),
-    Lock(f"{GENERATED}/requirements-audit", "3.11"),
+    Lock(f"{PLATFORM}/requirements/update", "3.11"),
+    Lock(f"{PLATFORM}/requirements/audit", "3.11"),
     Lock("requirements/dev", "3.11", "requirements/new.txt"),
     Lock("requirements/terraform", "3.11"),
     Lock("requirements/terraform-provider", "3.11", alone=True),

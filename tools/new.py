@@ -29,6 +29,7 @@ examples:
 
 an answers file, one 'question: answer' a line (cookiecutter.json has all questions):
   mail_domain: acme.com
+  admin_email: you@acme.org
   relay: ses
   antivirus: false
 """
@@ -147,9 +148,10 @@ def notes(
 
 
 def make_targets(project: Path) -> frozenset[str]:
-    """Return the targets of a repository's Makefile; none if it has no Makefile."""
+    """Return the targets of a repository's Makefile and of what it includes; none if it has no Makefile."""
     makefile = project / "Makefile"
-    text = makefile.read_text(encoding="utf-8") if makefile.is_file() else ""
+    files = [makefile, *project.glob("platform/make/*.mk")] if makefile.is_file() else []
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     return frozenset(re.findall(r"^([a-z][a-z-]*):(?!=)", text, flags=re.MULTILINE))
 
 
@@ -175,7 +177,9 @@ def check(project: Path, progress: Progress) -> str:
         prepared = make(ROOT, f"{gate.name}/.done")
     with progress.step("Run the gate: make check"):
         # Its requirements were just written, so their date says nothing about the environment.
-        failed = prepared or make(project, "check", f"GATE={gate}", "--old-file=policies/requirements.txt")
+        failed = prepared or make(
+            project, "check", f"GATE={gate}", "--old-file=platform/policies/requirements.txt"
+        )
     return "failed" if failed else "passed"
 
 

@@ -1,67 +1,39 @@
-"""What a person does after `make new`, in order, with their own paths and host names."""
+"""What a person does after `make new`: the steps of the page that the repository brings, told only there."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+PAGE = "docs/start-here.md"
+
 
 class Step(NamedTuple):
-    """One thing to do: why, and the commands or places that do it."""
+    """One thing to do, and the commands or steps that do it."""
 
     title: str
     details: tuple[str, ...] = ()
 
 
-def _relay(answers: Mapping[str, object]) -> str:
-    """Return which log-in of the relay goes into .env."""
-    return {
-        "sendgrid": "SENDGRID_API_KEY: a SendGrid API key that may send mail, and nothing else",
-        "ses": f"RELAY_USERNAME, SENDGRID_API_KEY: SMTP user and password of SES in {answers['aws_region']}",
-        "smtp": f"RELAY_USERNAME, SENDGRID_API_KEY: user name and password at {answers['relay_host']}",
-    }[str(answers["relay"])]
-
-
-def _settings(answers: Mapping[str, object]) -> Step:
-    """Say what to write into .env before the first start."""
-    details = [
-        "cp .env.example .env",
-        _relay(answers),
-        "CLOUDFLARE_API_TOKEN: a token from Cloudflare's pages; the guide lists its permissions",
-    ]
-    if answers["client_access"] == "lan":
-        details.append("LAN_ADDRESS: the address of this host on which mail programs reach 993, 465 and 587")
-    return Step("On the host, fill in .env, which never goes into git", tuple(details))
-
-
-def _start(answers: Mapping[str, object], targets: frozenset[str]) -> Step:
-    """Say how the stack starts on the host for the first time."""
-    folders = f"mkdir -p {answers['ssd_path']}/mariadb {answers['hdd_path']}/mailboxes"
-    setup = ("make setup",) if "setup" in targets else ()
-    start = ("docker compose pull", "docker compose build", "docker compose up -d --wait --wait-timeout 1200")
-    return Step("Start it", (folders, *setup, *start))
+def headings(page: str) -> tuple[str, ...]:
+    """Return the numbered headings of the page, in its language and order."""
+    return tuple(re.findall(r"^## (\d+\. .+)$", page, flags=re.MULTILINE))
 
 
 def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str]) -> list[Step]:
     """Return the steps for these answers; `targets` are those of the generated Makefile."""
     found = []
-    trial = f"make -C {shlex.quote(str(project))} local"
     if "local" in targets:
+        trial = f"make -C {shlex.quote(str(project))} local"
         found.append(Step("Try it on this machine, without any account", (trial,)))
     if answers["mail_domain"] == "example.com":
         note = "write your answers into a file and run: make new ANSWERS=answers.yml OUT=somewhere"
         return [*found, Step("example.com is only for a trial: choose your own domain", (note,))]
-    guide = f"{project / 'docs' / 'first-mail.md'}"
-    found.append(Step("Read the guide, whose steps these are in short", (guide,)))
-    found += [_settings(answers), _start(answers, targets)]
-    if "edge-apply" in targets:
-        tunnel = "put COMPOSE_PROFILES=edge into .env, then: docker compose up -d --wait"
-        found.append(Step("Set up DNS, Email Routing and the tunnel", ("make edge-apply", tunnel)))
-    people = f"https://{answers['admin_host']}/ as {answers['admin_email']}"
-    webmail = f"https://{answers['webmail_host']}/"
-    return [*found, Step("Add people, who then read their mail in the browser", (people, webmail))]
+    page = project / PAGE
+    return [*found, Step(f"Open {page} and follow it", headings(page.read_text(encoding="utf-8")))]
 
 
 def plain(found: list[Step]) -> str:

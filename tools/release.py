@@ -1,7 +1,7 @@
-"""`make release TAG=v1.2.0` and `make upgrades`: what a release needs, and whether old ones can follow it.
+"""Which versions there are, and what is told of them: CHANGELOG.md is the one source.
 
+python -m tools.release due            the tag of its newest version, if there is no such tag yet, or nothing
 python -m tools.release notes v1.2.0   the section of CHANGELOG.md that a release is told with
-python -m tools.release upgrades       a repository made by each tag, updated to this commit, and its gate
 """
 
 from __future__ import annotations
@@ -9,20 +9,31 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tools.answers import ROOT
 
 TAG = re.compile(r"v(\d+\.\d+\.\d+)")
-HEAD = re.compile(r"^## \[(?P<version>[^\]]+)\].*\n", re.MULTILINE)
+# What has no date is still being written, and no release.
+HEAD = re.compile(r"^## \[(?P<version>\d+\.\d+\.\d+)\] - (?P<date>\d{4}-\d\d-\d\d)\n", re.MULTILINE)
+NEXT_HEAD = re.compile(r"^(?:## |\[[^\]]+\]: )", re.MULTILINE)
+# Versions from before there were tags.
+COMMITS = {
+    "0.7.0": "499dfa3cda38c3ad047c12965fb35a62657505f3",
+    "0.8.0": "ea3ac59c985f9cb729eb1d1fb33ee54a9801f853",
+}
 
 
 class NotReleased(Exception):
     """Why something cannot be released; the text says what to do."""
 
 
-def notes(tag: str, changelog: str) -> str:
+def changelog(root: Path = ROOT) -> str:
+    """Return what CHANGELOG.md says."""
+    return (root / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def notes(tag: str, text: str) -> str:
     """Return the section of a changelog that belongs to a tag.
 
     Raises:
@@ -31,64 +42,56 @@ def notes(tag: str, changelog: str) -> str:
     matched = TAG.fullmatch(tag)
     if not matched:
         raise NotReleased(f"{tag} is no version: name the tag like v1.2.0")
-    heads = list(HEAD.finditer(changelog))
-    for number, head in enumerate(heads):
+    for head in HEAD.finditer(text):
         if head["version"] == matched[1]:
-            end = heads[number + 1].start() if number + 1 < len(heads) else len(changelog)
-            if text := changelog[head.end() : end].strip():
-                return text
-    raise NotReleased(f"CHANGELOG.md has nothing below [{matched[1]}]: rename [Unreleased] before the tag")
+            following = NEXT_HEAD.search(text, head.end())
+            if section := text[head.end() : following.start() if following else len(text)].strip():
+                return section
+    raise NotReleased(f"CHANGELOG.md has nothing below a heading '## [{matched[1]}] - YYYY-MM-DD'")
 
 
-def tags() -> list[str]:
-    """Return the releases of this repository, the oldest first."""
-    said = subprocess.run(
-        ["git", "tag", "--list", "v*", "--sort=version:refname", "--merged", "HEAD"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [tag for tag in said.stdout.split() if TAG.fullmatch(tag)]
+def git(*words: str, root: Path = ROOT) -> str:
+    """Return what git prints."""
+    return subprocess.run(
+        ["git", *words], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
-def upgrade(tag: str, folder: Path) -> None:
-    """Make a repository as a tag did, update it to this commit, and run its gate."""
-    import cruft
-
-    made = cruft.create(str(ROOT), output_dir=folder, checkout=tag, no_input=True)
-    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", tag)):
-        identity = ("-c", "user.name=release", "-c", "user.email=release@example.com")
-        subprocess.run(["git", *identity, *words], cwd=made, check=True)
-    if not cruft.update(made, checkout="HEAD", skip_apply_ask=True):
-        raise NotReleased(f"a repository of {tag} cannot be updated to this commit")
-    left = [str(path.relative_to(made)) for path in made.rglob("*.rej")]
-    if left:
-        raise NotReleased(f"a repository of {tag} is left with conflicts: {', '.join(left)}")
-    subprocess.run(["git", "add", "--all"], cwd=made, check=True)
-    gate = ROOT / ".venv-policies" / "bin" / "python"
-    subprocess.run([gate, "-P", "policies/__main__.py", "check"], cwd=made, check=True)
+def due(root: Path = ROOT) -> str:
+    """Return the tag of the newest version of the changelog if it has to be made, else an empty text."""
+    head = HEAD.search(changelog(root))
+    if not head or head["version"] in COMMITS:
+        return ""
+    tag = f"v{head['version']}"
+    return "" if git("tag", "--list", tag, root=root) else tag
 
 
-def upgrades() -> None:
-    """Try every release."""
-    found = tags()
-    if not found:
-        print("there is no release yet: nothing to update from")
-    for tag in found:
-        print(f"== {tag}", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            upgrade(tag, Path(folder))
+def versions(root: Path = ROOT) -> dict[str, str]:
+    """Return the commit of every version that was released before this commit, the oldest first.
+
+    Raises:
+        NotReleased: the history of this clone does not reach back to one of them.
+    """
+    found = [head["version"] for head in HEAD.finditer(changelog(root))]
+    tags = set(git("tag", "--list", "v*", root=root).split())
+    commits = {version: COMMITS.get(version) or f"v{version}" for version in reversed(found)}
+    released = {v: commit for v, commit in commits.items() if v in COMMITS or commit in tags}
+    for version, commit in released.items():
+        known = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
+        if subprocess.run(known, cwd=root, check=False, capture_output=True).returncode:
+            fetch = "git fetch --unshallow --tags"
+            raise NotReleased(f"this clone does not have {commit}, which is version {version}: {fetch}")
+    return released
 
 
 def main(words: list[str]) -> int:
     """Do what was asked for."""
     try:
         match words:
+            case ["due"]:
+                print(due())
             case ["notes", tag]:
-                print(notes(tag, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
-            case ["upgrades"]:
-                upgrades()
+                print(notes(tag, changelog()))
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

@@ -19,9 +19,10 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from tools import engine, standin_versions
+from tools import engine
 
 FOLDER = Path(__file__).parent.parent / "tests" / "standins"
+COMPOSE = Path(__file__).parent.parent / "{{cookiecutter.project_slug}}" / "docker-compose.yml"
 # The images that start from nothing but a suite of Debian; all others start from one of these.
 BASES = {"standin/base:trixie": "trixie", "standin/base:sid": "sid"}
 # Two builds keep two cores busy: unpacking waits for the disk while another one downloads.
@@ -29,6 +30,9 @@ _WORKERS = 3
 _BUILD_SECONDS = 900
 _HASH_CHARACTERS = 12
 _FROM_STANDIN = re.compile(r"^FROM (standin/\S+)", re.MULTILINE)
+_IMAGE = re.compile(r"^ +image: ([^\s@]+)", re.MULTILINE)
+# 1:2.4.5+dfsg1-4 is 2.4.5; what Debian adds is the epoch in front and its own revision behind.
+_UPSTREAM = re.compile(r"(?:\d+:)?(\d+(?:\.\d+)*)")
 _TAKES_PINS = re.compile(r"^ARG PINS$", re.MULTILINE)
 
 Progress = Callable[[str, str], None]
@@ -118,7 +122,7 @@ class Table:
     def pins(self) -> dict[str, str]:
         """The version that the Compose file pins, by the name of each image that has a Debian package."""
         packaged = [image for image in self.images.values() if image.package]
-        found = {image.name: standin_versions.pinned(image.matches) for image in packaged}
+        found = {image.name: pinned(image.matches) for image in packaged}
         for name in [name for name, version in found.items() if not version]:
             raise StandinError(f"{FOLDER}/images.toml: {name} has a package, but no pin in the Compose file")
         return found
@@ -141,6 +145,20 @@ class Table:
             digest = _hash(image.folder, extra)
             self._tags[image.tag] = f"{image.tag.partition(':')[0]}:{digest}"
         return self._tags[image.tag]
+
+
+def pinned(matches: Callable[[str], bool]) -> str:
+    """The version in the tag of the first image of the Compose file that ``matches``; empty if none does."""
+    for reference in _IMAGE.findall(COMPOSE.read_text()):
+        if matches(reference):
+            return upstream(reference.rpartition(":")[2])
+    return ""
+
+
+def upstream(version: str) -> str:
+    """The number that the makers gave a release, out of a Debian version or an image's tag."""
+    found = _UPSTREAM.match(version)
+    return found[1] if found else version
 
 
 def plain_reference(reference: str) -> str:

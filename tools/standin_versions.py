@@ -12,33 +12,9 @@ import json
 import re
 import subprocess
 import tarfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tools import engine
-
-if TYPE_CHECKING:
-    from tools.standin_images import Image, Table
-
-COMPOSE = Path(__file__).parent.parent / "{{cookiecutter.project_slug}}" / "docker-compose.yml"
-_IMAGE = re.compile(r"^ +image: ([^\s@]+)", re.MULTILINE)
-# 1:2.4.5+dfsg1-4 is 2.4.5; what Debian adds is the epoch in front and its own revision behind.
-_UPSTREAM = re.compile(r"(?:\d+:)?(\d+(?:\.\d+)*)")
-
-
-def pinned(matches: Callable[[str], bool]) -> str:
-    """The version in the tag of the first image of the Compose file that ``matches``; empty if none does."""
-    for reference in _IMAGE.findall(COMPOSE.read_text()):
-        if matches(reference):
-            return upstream(reference.rpartition(":")[2])
-    return ""
-
-
-def upstream(version: str) -> str:
-    """The number that the makers gave a release, out of a Debian version or an image's tag."""
-    found = _UPSTREAM.match(version)
-    return found[1] if found else version
+from tools.standin_images import Image, Table, upstream
 
 
 def built(table: Table) -> dict[str, str]:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from policies.model import Place
 from policies.shared.located import Map
@@ -14,13 +14,18 @@ from policies.shared.policy import Policy
 from policies.terraform.hcl import Node
 from policies.terraform.values import number, written
 
-if TYPE_CHECKING:
-    from policies.terraform.evaluator import Evaluator
-
 #: Blocks that Terraform can make many times.
 REPEATED = ("resource", "data", "module")
 #: More instances of one block say nothing new.
 MOST = 20
+
+
+class Values(Protocol):
+    """What a block asks of the evaluator (policies/terraform/evaluator.py), which is made of the blocks."""
+
+    def value(self, node: Node, file: str, scope: dict[str, Any] | None = None) -> Any: ...
+    def named(self, name: str) -> Any: ...
+    def references(self, node: Any) -> Iterator[str]: ...
 
 
 def _pair(key: Any, value: Any, place: Place) -> Map:
@@ -154,7 +159,7 @@ class Module:
     policy: Policy = field(default_factory=Policy, repr=False)
     #: Buckets that hold the state of another module of this repository.
     states: frozenset[str] = frozenset()
-    evaluator: Evaluator = field(init=False, repr=False)
+    evaluator: Values = field(init=False, repr=False)
 
     @cached_property
     def blocks(self) -> list[Block]:

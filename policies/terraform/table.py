@@ -69,7 +69,7 @@ def _missing(demand: dict[str, Any], module: Module, target: Block) -> Iterator[
         often = ", or not always" if found else ""
         yield Found(place, f"{target.address} has no {type}{often}", f"an {type} for it", entity)
     for block in target.inner(demand["inline"]) if "inline" in demand else ():
-        what = f"{block.type} stands in {target.address} itself, where the two overwrite each other"
+        what = f"{block.type} is in {target.address} itself, where the two overwrite each other"
         yield Found(block.place, what, f"an {type} for it", entity)
 
 

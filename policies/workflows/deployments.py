@@ -23,7 +23,7 @@ AFTER_MERGE = re.compile(
 def deployments(workflow: Workflow) -> Iterator[Found]:
     """Look at every job that deploys; one that calls a workflow of this repository is looked at there."""
     for job in workflow.jobs():
-        called = str(job.get("uses") or "").startswith("./")
+        called = str(job.get("uses") or "").startswith(("./", "$/"))
         if not workflow.is_action and not called and deploys(job, workflow):
             yield from _environment(job)
             yield from _start(job, workflow)

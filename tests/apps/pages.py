@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import insert, text
 from werkzeug.serving import make_server
 
 from tests.stack.conftest import BROWSER_FLAGS, CHROMIUM
 
-USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "usermgmt"
+USERMGMT = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "platform" / "usermgmt"
 EDGE = """
 zone: example.org
 dns:
@@ -42,12 +42,14 @@ LOOK = [
         "found": [],
     },
 ]
+#: What a reader of the guide's picture of the administration can read there, by language.
+LABELS = Path(__file__).resolve().parents[2] / "docs" / "labels.yml"
 EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
 
 
 @contextmanager
-def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
-    """The application with its schema and first admin on a free port, served as `host`."""
+def usermgmt(folder: Path, account_host: str, admin_host: str, *, tls: bool) -> Iterator[int]:
+    """The application with its schema and first admin on a free port, served as both hosts."""
     sys.path.insert(0, str(USERMGMT))
     from usermgmt.app import create_app
     from usermgmt.models import Base, DomainDns, utc_now
@@ -57,7 +59,9 @@ def usermgmt(folder: Path, host: str, *, tls: bool) -> Iterator[int]:
     (folder / "edge.yml").write_text(EDGE)
     kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls, "edge_file": folder / "edge.yml"}
     kept["filter_host"] = "127.0.0.1"
-    app = create_app(Settings(f"sqlite:///{folder}/db", "k" * 64, host, EMAIL, PASSWORD, **kept))
+    app = create_app(
+        Settings(f"sqlite:///{folder}/db", "k" * 64, account_host, admin_host, EMAIL, PASSWORD, **kept)
+    )
     engine = app.extensions[EXTENSION].database.engine
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
@@ -83,3 +87,9 @@ def chromium(*flags: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*BROWSER_FLAGS, *flags])
         yield browser
         browser.close()
+
+
+def labels(page: Page) -> list[str]:
+    """The menu and the headings of the first page of the administration."""
+    found = page.locator("header nav a, header button, main h1, main h2, main th")
+    return [" ".join(text.split()) for text in found.all_text_contents()]

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.apps.pages import EMAIL, PASSWORD, chromium, usermgmt
+from tests.apps.pages import EMAIL, LABELS, PASSWORD, chromium, labels, usermgmt
 from tests.stack.stack import ARTIFACTS
 
 PAGES = (
@@ -73,8 +74,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
     """usermgmt on this machine."""
-    with usermgmt(tmp_path_factory.mktemp("pages"), "localhost", tls=False) as port:
+    with usermgmt(tmp_path_factory.mktemp("pages"), "account.localhost", "localhost", tls=False) as port:
         yield f"http://localhost:{port}"
+
+
+def where_people_are(address: str) -> str:
+    """The account site beside the administration at `address`."""
+    return address.replace("//", "//account.")
 
 
 def open_view(browser: Browser, address: str, view: View, **options: object) -> Page:
@@ -129,6 +135,15 @@ def mail_report(number: int, action: str) -> dict[str, object]:
     to = {"recipients": ["anna@example.org"], "header": "Received", "key": "id 4abcdefghijk"}
     verdict = {"action": action, "score": 7.5, "threshold": 6, "reasons": reasons, "at": time.time()}
     return {"report": f"{number:032x}", **mail, **to, **verdict}
+
+
+@pytest.mark.parametrize("view", VIEWS[:2], ids=lambda view: view.locale[:2])
+def test_the_guides_picture_of_the_administration_shows_the_labels_of_today(browser, filled, view):
+    page = open_view(browser, filled, view)
+    log_in(page)
+    pictured = yaml.safe_load(LABELS.read_text(encoding="utf-8"))[view.locale[:2]]
+    assert labels(page) == pictured, "the pictures are old: run make screenshots"
+    page.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +235,9 @@ def test_somebody_new_chooses_a_password_with_a_link(browser: Browser, filled: s
     look(admin, "/link-shown", VIEWS[0])
     admin.context.close()
 
-    page = open_view(browser, filled, VIEWS[2])
+    page = open_view(browser, where_people_are(filled), VIEWS[2])
+    look(page, "/login-of-people", VIEWS[2])
+    assert link.startswith(where_people_are(filled))
     page.goto(link)
     look(page, "/password", VIEWS[2])
     page.keyboard.type("seven cold lanterns upstream")
@@ -240,7 +257,7 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Bro
     password = new_mailbox(admin, "chihiro")
     admin.context.close()
 
-    page = open_view(browser, filled, VIEWS[2])
+    page = open_view(browser, where_people_are(filled), VIEWS[2])
     device = page.context.new_cdp_session(page)
     device.send("WebAuthn.enable")
     kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}

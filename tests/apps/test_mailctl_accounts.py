@@ -18,14 +18,15 @@ PARTS = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}"
 @pytest.fixture
 def mailctl(tmp_path, monkeypatch):
     """Run mailctl with --json; returns exit code and document."""
-    for source in ("mailctl/src", "usermgmt"):
+    for source in ("platform/mailctl/src", "platform/usermgmt"):
         monkeypatch.syspath_prepend(str(PARTS / source))
-    from mailctl import engine
-    from mailctl.cli import build
-    from mailctl.errors import Problem, Refused
-    from mailctl.runtime import ComposeRuntime
     from typer.main import get_command
-    from usermgmt import cli, cli_programs
+
+    from mailctl.cli import build
+    from mailctl.core import engine
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.runtime import Runtime
+    from usermgmt import cli, cli_database, cli_programs
     from usermgmt.app import create_app
     from usermgmt.models import Base
     from usermgmt.passwords import Hasher
@@ -33,11 +34,11 @@ def mailctl(tmp_path, monkeypatch):
 
     (tmp_path / "edge.yml").write_text(EDGE)
     options = {"session_key": "k" * 64, "cheap_hashes": True, "edge_file": tmp_path / "edge.yml"}
-    settings = Settings("sqlite://", admin_host="localhost", **options)
+    settings = Settings("sqlite://", account_host="account.localhost", admin_host="localhost", **options)
     app = create_app(settings)
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)
-    monkeypatch.setattr(cli, "open_database", lambda: database)
+    monkeypatch.setattr(cli_database, "open_database", lambda: database)
     monkeypatch.setattr(cli, "hasher", lambda: Hasher(cheap=True))
     monkeypatch.setattr(cli_programs, "application", lambda: app)
     monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
@@ -51,8 +52,8 @@ def mailctl(tmp_path, monkeypatch):
             raise Refused(Problem("docker exec", done.output, "make status"))
         return done.stdout
 
-    monkeypatch.setattr(ComposeRuntime, "inside", inside)
-    (tmp_path / "mailctl").mkdir()
+    monkeypatch.setattr(Runtime, "inside", inside)
+    (tmp_path / "answers.yml").touch()
     (tmp_path / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
     (tmp_path / ".env").write_text("")
     monkeypatch.chdir(tmp_path)
@@ -74,12 +75,12 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
     assert ok("admin", "add", "owner@elsewhere.example")["password"]
     assert ok("domain", "add", "example.com")["domain"]["active"]
     assert (
-        ok("domain", "set", "example.com", "--default-quota", "2G", "--most-aliases", "5")["domain"][
+        ok("domain", "set", "example.com", "--default-quota", "2G", "--alias-limit", "5")["domain"][
             "most_aliases"
         ]
         == 5
     )
-    assert ok("domain", "set", "example.com", "--most-aliases", "-1")["domain"]["most_aliases"] is None
+    assert ok("domain", "set", "example.com", "--alias-limit", "-1")["domain"]["most_aliases"] is None
     made = ok("user", "add", "anna@example.com", "--name", "Anna")
     assert made["password"] and made["user"]["quota"] == "2G"
     assert (

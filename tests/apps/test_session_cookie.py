@@ -9,14 +9,14 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.apps.pages import EMAIL, PASSWORD, chromium, usermgmt
 
-ADMIN, WEBMAIL = "admin.example.com", "mail.example.com"
+ACCOUNT, ADMIN, WEBMAIL = "account.example.com", "admin.example.com", "mail.example.com"
 
 
 @pytest.fixture
 def context(tmp_path) -> Iterator[BrowserContext]:
     """A browser that takes a port of this machine for every host of the domain."""
     with (
-        usermgmt(tmp_path, ADMIN, tls=True) as port,
+        usermgmt(tmp_path, ACCOUNT, ADMIN, tls=True) as port,
         chromium(f"--host-resolver-rules=MAP *.example.com 127.0.0.1:{port}") as browser,
     ):
         yield browser.new_context(ignore_https_errors=True, locale="en-US")

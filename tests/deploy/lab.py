@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from tests.deploy.origin import OVERRIDE, Origin
 from tests.deploy.target import ORIGIN, REPOSITORY, Target
 from tests.deploy.traffic import ME
 from tests.deploy.workflow import Job, by_ssh
+from tests.stack.machine import needed
 
 SETTINGS = {"SSD_PATH": "/srv/ssd", "HDD_PATH": "/mnt/hdd", "ADMIN_EMAIL": ME, "DEPLOY_METHOD": "pull"}
 USERMGMT = "docker compose exec -T usermgmt usermgmt"
@@ -67,7 +66,7 @@ def opened(name: str, folder: Path, port: int, standin: bool, keep: bool = False
         target.start("standin/debian:trixie-slim" if standin else "debian:trixie-slim")
         lab.origin.make(standin)
         if standin:
-            target.load(needed(lab.origin.work / OVERRIDE))
+            target.load([*needed(lab.origin.work / OVERRIDE), "standin/python:3.13"])
         prepare(target, standin)
         yield lab
     finally:
@@ -82,15 +81,3 @@ def prepare(target: Target, standin: bool) -> None:
     lines = "; ".join(f"sed -i '/^{n}=/d' .env; echo '{n}={v}' >>.env" for n, v in settings.items())
     target.shell(f"cd {REPOSITORY} && {{ {lines}; }}")
     target.shell(f"make --no-print-directory -C {REPOSITORY} setup", limit=1200)
-
-
-def needed(override: Path) -> list[str]:
-    """The stand-ins that an override names: as images, and as bases of builds."""
-    services = yaml.safe_load(override.read_text())["services"].values()
-    bases = {
-        context.removeprefix("docker-image://")
-        for service in services
-        for context in service.get("build", {}).get("additional_contexts", {}).values()
-    }
-    images = {service["image"] for service in services if "image" in service}
-    return sorted(bases | images | {"standin/python:3.13"})

@@ -78,7 +78,7 @@ def test_a_changed_configuration_recreates_only_the_service_that_reads_it(lab):
 
 def test_the_runner_on_the_host_builds_and_exchanges_an_image(lab):
     before = lab.target.containers()
-    edit = {"file": "usermgmt/Dockerfile", "append": "LABEL release=2\n"}
+    edit = {"file": "platform/usermgmt/Dockerfile", "append": "LABEL release=2\n"}
     commit = lab.origin.change("A new release of usermgmt", [edit])
     with traffic(lab.target, lab.image, "runner"):
         job = by_runner(lab.target, commit)

@@ -1,4 +1,4 @@
-"""Mail and probes while something happens on a target, and what became of them."""
+"""Mail and probes while something happens on a target, and what happened to them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs in a container on all networks of the services: sends mail all along, and probes every service.
 
-Writes JSON lines into /watch: `mails` what became of each mail, `probes` each change of a service between up
+Writes JSON lines into /watch: `mails` the result of each mail, `probes` each change of a service between up
 and down. Stops when /watch/stop is there. Needs the standard library only.
 """
 

@@ -89,7 +89,9 @@ def test_cruft_refuses_bad_answers_and_leaves_nothing(template, tmp_path, capfd)
 def test_an_update_brings_the_new_and_leaves_out_what_the_answers_left_out(template, tmp_path, monkeypatch):
     source = tmp_path / "template"
     shutil.copytree(template, source, symlinks=True)
-    made = create(source, {"antivirus": False, "mail_domain": "acme.com"}, tmp_path)
+    made = create(
+        source, {"antivirus": False, "mail_domain": "acme.com", "admin_email": "ada@acme.org"}, tmp_path
+    )
     git(made, "init", "--quiet", "--initial-branch", "main")
     commit(made, "Generated")
     before = contents(made)

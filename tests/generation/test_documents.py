@@ -9,6 +9,8 @@ import pytest
 from cookiecutter.main import cookiecutter
 from markdown_it import MarkdownIt
 
+from tests.stack.documents import BY_THEMSELVES, COMPUTER, HOST, HOW, START, steps, tasks
+
 TEMPLATE = Path(__file__).resolve().parents[2]
 DOCUMENTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "_docs"
 ENGLISH = sorted(path.relative_to(DOCUMENTS / "en") for path in DOCUMENTS.glob("en/**/*.md"))
@@ -25,14 +27,22 @@ def test_every_link_of_the_documents_leads_somewhere_and_no_mark_is_shown(tmp_pa
     documents = [root / "README.md", *root.glob("docs/**/*.md")]
     assert len(documents) > 5
     broken = [
-        f"{document.relative_to(root)}: {target}"
+        f"{document.relative_to(root)}: {target}#{section}"
         for document in documents
-        for target, _ in LINK.findall(document.read_text())
-        if target and not (document.parent / target).exists()
+        for target, section in LINK.findall(document.read_text())
+        if not leads_somewhere(document.parent / target if target else document, section)
     ]
     assert not broken
     shown = [f"{each.relative_to(root)}: {mark}" for each in documents for mark in stray_marks(each)]
     assert not shown, "`**` between punctuation and a letter closes nothing: move the punctuation"
+
+
+def leads_somewhere(target: Path, section: str) -> bool:
+    """Whether a link's file is there, and has the heading that the link names, as GitHub would call it."""
+    if not target.exists() or not section:
+        return target.exists()
+    headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+    return section in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def stray_marks(document: Path) -> list[str]:
@@ -52,11 +62,32 @@ def test_both_languages_name_the_same_commands(document):
     assert english == japanese
 
 
-def test_the_guide_makes_a_mailbox_before_cloudflare_hands_mail_over():
-    """Mail for a domain that the server does not know is a bounce: the Worker is told 404."""
-    commands = "".join(BLOCK.findall((DOCUMENTS / "en" / "docs" / "first-mail.md").read_text()))
-    assert commands.index("usermgmt domain add") < commands.index("usermgmt mailbox add")
-    assert commands.index("usermgmt mailbox add") < commands.index("make edge-apply")
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_task_of_how_do_i_takes_at_most_ten_lines(language):
+    page = tasks((DOCUMENTS / language / HOW).read_text())
+    lines = {task: [line for line in text.splitlines() if is_read(line)] for task, text in page.items()}
+    assert len(page) > 20
+    assert {task: len(each) for task, each in lines.items() if not 0 < len(each) <= 10} == {}
+
+
+def is_read(line: str) -> bool:
+    """Whether a reader sees a line: it is neither empty nor markup."""
+    return bool(line) and not line.startswith(("```", "{%"))
+
+
+def test_what_tests_do_by_themselves_is_on_the_page():
+    assert {*tasks((DOCUMENTS / "en" / HOW).read_text())} >= BY_THEMSELVES
+
+
+def test_the_first_day_makes_a_mailbox_before_cloudflare_hands_mail_over():
+    """Mail for an address that the server does not know is a bounce: the Worker is told 404."""
+    commands = "".join(step.text for step in steps((DOCUMENTS / "en" / START).read_text()))
+    assert commands.index("make deploy") < commands.index("user add") < commands.index("make edge-apply")
+
+
+def test_every_block_of_the_first_day_says_where_it_runs():
+    places = {step.place for step in steps((DOCUMENTS / "en" / START).read_text())}
+    assert places == {COMPUTER, HOST, "ini", "yaml"}
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

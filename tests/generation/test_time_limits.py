@@ -13,13 +13,13 @@ CHAIN = [
     ("config/rspamd/local.d/options.inc", r"^task_timeout = (\d+)s;", 1),
     ("config/rspamd/local.d/worker-proxy.inc", r"^timeout = (\d+)s;", 1),
     ("config/postfix/main.cf", r"^milter_content_timeout = (\d+)s", 1),
-    ("mailserver-api/src/mailserver_api/settings.py", r"^    submit_seconds: float = ([\d.]+)$", 1),
+    ("platform/mailserver-api/src/mailserver_api/settings.py", r"^    submit_seconds: float = ([\d.]+)$", 1),
 ]
 # Who waits for the verdict on a mail that just came: the API tells its caller to try again, the Worker gives
 # up, and Cloudflare ends the Worker, after about 25 s.
 CALLERS = [
     ("docker-compose.yml", r"^      ANSWER_SECONDS: \$\{API_ANSWER_SECONDS:-(\d+)\}$", 1),
-    ("edge/email-worker/worker.js", r"^const TIMEOUT_SECONDS = (\d+);$", 1),
+    ("platform/email-worker/worker.js", r"^const TIMEOUT_SECONDS = (\d+);$", 1),
 ]
 CLOUDFLARE = 25
 
@@ -40,7 +40,7 @@ def test_what_the_compose_file_sets_is_the_default_of_the_api() -> None:
     for name in ("receive", "answer"):
         setting = rf"^      {name.upper()}_SECONDS: \$\{{API_{name.upper()}_SECONDS:-(\d+)\}}$"
         default = rf"^    {name}_seconds: float = ([\d.]+)$"
-        settings = "mailserver-api/src/mailserver_api/settings.py"
+        settings = "platform/mailserver-api/src/mailserver_api/settings.py"
         assert seconds("docker-compose.yml", setting, 1) == seconds(settings, default, 1)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 from binaryornot.check import is_binary
@@ -21,7 +22,7 @@ OTHER_LANGUAGES = (
 )
 # The gate may read the answers that cruft keeps, under cookiecutter's name; `make update` runs cruft.
 KNOWS_CRUFT = re.compile(
-    r"^(policies/|requirements-update\.txt$|schemas/answers\.schema\.json$|scripts/update\.py$)"
+    r"^platform/(policies/|requirements/update\.txt$|schemas/answers\.schema\.json$|scripts/update\.py$)"
 )
 JINJA = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|^\s*#%", re.MULTILINE)
 
@@ -53,7 +54,8 @@ def test_the_tree_is_the_template_less_what_the_table_prunes(repositories, name)
     }
     gone = {TEMPLATE / path for path in POST_GEN.pruned(given)} | other_languages
     kept = [path for path in files(TEMPLATE) if not gone & {TEMPLATE / path, *(TEMPLATE / path).parents}]
-    assert sorted(settled(path).as_posix() for path in kept) == sorted(golden.listed(repositories[name]))
+    wanted = [*(settled(path).as_posix() for path in kept), "platform/checksums"]
+    assert sorted(wanted) == sorted(golden.listed(repositories[name]))
 
 
 @pytest.mark.parametrize("row", POST_GEN.PRUNE, ids=lambda row: f"{row[0]}={row[1]}")
@@ -104,8 +106,8 @@ def test_nothing_of_cookiecutter_is_left(distinct):
 def test_files_that_are_not_rendered_arrive_byte_for_byte(repositories):
     copied = [relative for relative in files(TEMPLATE) if is_copied(relative)]
     assert copied
-    # The defaults leave out the workflow of a runner.
-    roots = [repositories[name] for name in ("defaults", "deploy_method=runner")]
+    # The defaults leave out the workflows of a runner and of a host that fetches by itself.
+    roots = [repositories[name] for name in ("defaults", "deploy_method=runner", "deploy_method=pull")]
     for relative in copied:
         made = next(path for root in roots if (path := root / relative).exists())
         assert made.read_bytes() == (TEMPLATE / relative).read_bytes(), relative
@@ -129,6 +131,14 @@ def test_the_same_answers_give_the_same_bytes(repositories, tmp_path):
     for relative in files(repositories["defaults"]):
         assert (again / relative).read_bytes() == (repositories["defaults"] / relative).read_bytes(), relative
     assert golden.listed(again) == golden.listed(repositories["defaults"])
+
+
+def test_the_checksums_of_the_platform_are_those_of_its_files(repositories):
+    platform = repositories["defaults"] / "platform"
+    command = ["sha256sum", "--check", "--strict", "--quiet", "checksums"]
+    assert subprocess.run(command, cwd=platform, check=False).returncode == 0
+    named = {line.split("  ", 1)[1] for line in (platform / "checksums").read_text("utf-8").splitlines()}
+    assert named == golden.listed(platform) - {"checksums"}
 
 
 @pytest.mark.parametrize("name", ["defaults", "antivirus=False", "language=ja"])

@@ -16,7 +16,13 @@ from policies.gate.loading import load
 
 PARTS = ("cookiecutter.json", "hooks", "schemas", "policies", "{{cookiecutter.project_slug}}")
 MADE = shutil.ignore_patterns(".venv*", "__pycache__", "*.egg-info", "node_modules", ".*_cache")
-ANSWERS = {"mail_domain": "acme.co.jp", "relay": "ses", "object_lock_days": 90, "antivirus": False}
+ANSWERS = {
+    "mail_domain": "acme.co.jp",
+    "admin_email": "ada@acme.org",
+    "relay": "ses",
+    "object_lock_days": 90,
+    "antivirus": False,
+}
 
 
 def commit(folder: Path) -> None:

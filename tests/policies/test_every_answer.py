@@ -35,6 +35,7 @@ EDGES = (
         "project_name": "例え Mail (2)",
         "project_slug": "a",
         "mail_domain": "xn--r8jz45g.jp",
+        "admin_email": "ada@acme.org",
         "timezone": "America/Argentina/ComodRivadavia",
     },
     {
@@ -43,6 +44,7 @@ EDGES = (
         "aws_region": "mx-central-1",
         "project_slug": "a" * 63,
         "mail_domain": "mail.internal.acme.co.jp",
+        "admin_email": "ada@acme.org",
         "ssd_path": "/srv/" + "long/" * 30 + "ssd",
     },
     {
@@ -58,6 +60,7 @@ TEXTS = st.fixed_dictionaries(
     {
         "project_slug": st.from_regex(r"[a-z]([a-z0-9]|-[a-z0-9]){0,20}", fullmatch=True),
         "mail_domain": st.lists(LABELS, min_size=2, max_size=4).map(".".join),
+        "admin_email": st.just("ada@acme.org"),
         "object_lock_days": st.integers(1, 36500),
         "monthly_budget_usd": st.integers(1, 1000000),
         "timezone": st.sampled_from(["UTC", "Asia/Tokyo", "Europe/Berlin", "America/New_York"]),

@@ -30,7 +30,7 @@ PROBLEMS = {
         "waiver-",
     ),
     "a check that a comment switches off": (
-        "usermgmt/Dockerfile",
+        "platform/usermgmt/Dockerfile",
         "# checkov:skip=CKV_DOCKER_9:because\nFROM x@sha256:0\nRUN apt upgrade\n",
         "CKV_DOCKER_9",
         "inline-skip",

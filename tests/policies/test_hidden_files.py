@@ -43,7 +43,7 @@ def test_a_file_that_git_ignores_and_the_deployment_reads(tracked, file):
         ".venv-gate/lib/python3.13/site-packages/checkov/dockerfile/Dockerfile",
         ".venv/lib/python3.13/site-packages/some/compose.yml",
         "terraform/s3-backup/.terraform/modules/other/main.tf",
-        "mailctl/__pycache__/cli.cpython-313.pyc",
+        "platform/mailctl/__pycache__/cli.cpython-313.pyc",
         ".local/compose.yml",
         "reports/gate.sarif",
     ],

@@ -98,3 +98,12 @@ def test_no_message_repeats_the_secret(repository):
     commit("notes.txt", f"{KEY}\n")
     commit("notes.txt", f"password: {KEY[:10]}\n")
     assert KEY not in str(found("MAIL_REP_003", folder))
+
+
+def test_tables_of_the_gate_in_a_history_from_before_platform_are_no_secrets(repository):
+    folder, commit = repository
+    (folder / "policies").mkdir()
+    commit("policies/iam.yml", "iam:CreateAccessKey: rotate the host's key\n")
+    (folder / "policies" / "iam.yml").unlink()
+    git(folder, "commit", "--all", "--message", "Moved")
+    assert found("MAIL_REP_003", folder) == []

@@ -149,7 +149,7 @@ def test_no_rule_raises_on_a_damaged_file(generate, data, file):
 @given(
     data=st.data(),
     file=st.sampled_from(
-        ["terraform/s3-backup/main.tf", "terraform/s3-backup/uploader.tf", "usermgmt/Dockerfile"]
+        ["terraform/s3-backup/main.tf", "terraform/s3-backup/uploader.tf", "platform/usermgmt/Dockerfile"]
     ),
 )
 def test_no_rule_raises_on_a_damaged_module(generate, data, file):

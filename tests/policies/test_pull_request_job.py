@@ -134,6 +134,8 @@ def steps(repository: Path, hub: Hub, values: dict[str, str]) -> dict[str, bool]
     for step in job["steps"]:
         if step.get("run") in (None, "make check-tools"):
             continue
+        if not holds(step.get("if", "True"), "pull_request", OURS):
+            continue
         if not all(passed.values()) and "!cancelled()" not in step.get("if", ""):
             continue
         given = {name: values[value] for name, value in step.get("env", {}).items()}
@@ -167,11 +169,13 @@ OURS, FORK = "acme/mail", "stranger/mail"
 PULL = "github.event.pull_request.head.repo.full_name == github.repository"
 
 
-def holds(condition: str, event: str, head: str, variable: str = "") -> bool:
+def holds(condition: str, event: str, head: str, variable: str = "", seen_by: str = "public") -> bool:
     """Evaluate one of the conditions of the workflow, whose operators are few."""
     text = " ".join(condition.split()).removeprefix("${{").removesuffix("}}")
     for old, new in (
         ("!cancelled()", "True"),
+        ("!vars.CODE_SCANNING", str(not variable)),
+        ("github.event.repository.visibility", repr(seen_by)),
         (PULL, str(event == "pull_request" and head == OURS)),
         ("vars.CODE_SCANNING", repr(variable)),
         (
@@ -203,7 +207,29 @@ def test_each_event_comments_uploads_and_makes_room_as_it_should(
 ):
     workflow = yaml.safe_load((generate() / WORKFLOW).read_text())
     named = {each["name"]: each.get("if", "") for each in workflow["jobs"]["gate"]["steps"]}
-    assert event in workflow[True]
+    # On main it is called, and has the event of the workflow that calls it.
+    assert event in workflow[True] or (event == "push" and "workflow_call" in workflow[True])
     assert holds(named["Summary in the pull request"], event, head) is commented
     assert holds(named["Findings as code scanning alerts"], event, head, variable) is uploaded
     assert holds(workflow["concurrency"]["cancel-in-progress"], event, head) is cancelled
+
+
+@pytest.mark.parametrize(
+    ("seen_by", "variable", "uploaded", "told"),
+    [
+        ("public", "", True, False),
+        ("private", "", False, True),
+        ("private", "true", True, False),
+        ("private", "false", False, False),
+        # Some events may not say it.
+        ("", "", False, True),
+    ],
+)
+def test_a_private_repository_uploads_nothing_unless_it_has_code_scanning_and_says_so(
+    generate, seen_by, variable, uploaded, told
+):
+    steps = yaml.safe_load((generate() / WORKFLOW).read_text())["jobs"]["gate"]["steps"]
+    named = {each["name"]: each.get("if", "") for each in steps}
+    upload, notice = named["Findings as code scanning alerts"], named["Why there are no code scanning alerts"]
+    assert holds(upload, "push", "", variable, seen_by) is uploaded
+    assert holds(notice, "push", "", variable, seen_by) is told

@@ -68,7 +68,7 @@ def test_a_check_of_checkov_that_ran_alone_is_counted(repository, capsys):
 
 
 def test_a_check_of_checkov_says_what_to_change(repository, capsys):
-    dockerfile = repository / "postfix/Dockerfile"
+    dockerfile = repository / "platform/postfix/Dockerfile"
     dockerfile.write_text(dockerfile.read_text() + "RUN apt list\n")
     assert main(["check", str(repository), "--only", "CKV_DOCKER_9"]) == 1
     said = " ".join(capsys.readouterr().out.split())

@@ -12,7 +12,7 @@ import pytest
 from cookiecutter.main import cookiecutter
 
 from tests.stack.conftest import PREFIX, TEMPLATE
-from tests.stack.documents import blocks
+from tests.stack.documents import HOW, blocks, tasks
 from tests.stack.machine import Machine
 from tests.stack.stack import eventually, run
 from tools import standins
@@ -27,6 +27,12 @@ printf %s 'a-Password-of-mine-1' | docker compose exec -T usermgmt usermgmt mail
   --password-stdin --quota 2G --name Me --if-missing"""
 
 
+def gateway() -> str:
+    """Where containers reach this machine."""
+    shown = ("--format", "{{(index .IPAM.Config 0).Gateway}}")
+    return run("docker", "network", "inspect", "bridge", *shown, cwd=TEMPLATE).strip()
+
+
 def send(machine: Machine, *subjects: str) -> None:
     """Deliver mails, and wait until the reader has them."""
     for subject in subjects:
@@ -34,17 +40,27 @@ def send(machine: Machine, *subjects: str) -> None:
     eventually(lambda: set(subjects) <= set(machine.subjects(ME)), limit=60)
 
 
-def commands(machine: Machine, document: str) -> list[str]:
-    """The commands of a document, with this host's disks in place of the answered ones."""
+def text_of(machine: Machine, document: str) -> str:
+    """A document, with this host's disks in place of the answered ones."""
     text = (machine.repository / document).read_text()
     for answered, own in ((f"/srv/{PROJECT}/ssd", machine.ssd), (f"/mnt/backup-hdd/{PROJECT}", machine.hdd)):
         text = text.replace(answered, str(own))
-    return blocks(text)
+    return text
+
+
+def commands(machine: Machine, document: str) -> list[str]:
+    """The commands of a document."""
+    return blocks(text_of(machine, document))
 
 
 def follow(machine: Machine, document: str) -> str:
     """Execute every command of a document, and return all that was said."""
     return "".join(machine.shell(block) for block in commands(machine, document))
+
+
+def do(machine: Machine, task: str) -> str:
+    """Execute the commands of one task of the page "How do I …?", and return all that was said."""
+    return "".join(machine.shell(block) for block in blocks(tasks(text_of(machine, HOW))[task]))
 
 
 @pytest.fixture(scope="module")

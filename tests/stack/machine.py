@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from tests.stack.stack import eventually, run
 
 IMAGE = "standin/{}:trixie"
@@ -66,6 +68,13 @@ class Machine:
     def end(self) -> None:
         """Switch it off: what was only in the container is gone."""
         run("docker", "rm", "--force", "--volumes", self.name, cwd=CONTEXT)
+
+    def load(self, override: Path) -> None:
+        """Copy the stand-ins that an override names into the machine's own engine, as its registry would."""
+        with subprocess.Popen(["docker", "save", *needed(override)], stdout=subprocess.PIPE) as save:
+            words = ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"]
+            subprocess.run(words, stdin=save.stdout, check=True, capture_output=True, timeout=600)
+        assert save.returncode == 0
 
     def call(
         self, line: str, cwd: Path | None = None, limit: float = 1800
@@ -148,6 +157,17 @@ class Machine:
         )
 
 
+def needed(override: Path) -> list[str]:
+    """The stand-ins that an override names: as images, and as bases of builds."""
+    services = yaml.safe_load(override.read_text())["services"].values()
+    bases = {
+        context.removeprefix("docker-image://")
+        for service in services
+        for context in service.get("build", {}).get("additional_contexts", {}).values()
+    }
+    return sorted(bases | {service["image"] for service in services if "image" in service})
+
+
 def _outside(kind: str, shared: tuple[Path, ...]) -> list[str]:
     """The volumes of the container: folders of this machine, and the way to an engine."""
     places = [f"{path}:{path}" for path in shared]
@@ -156,5 +176,5 @@ def _outside(kind: str, shared: tuple[Path, ...]) -> list[str]:
         engine = run("docker", "info", "--format", "{{.DockerRootDir}}", cwd=CONTEXT).strip()
         places += [f"{engine}/volumes:{engine}/volumes", SOCKET]
     else:
-        places.append("/var/lib/docker")
+        places += ["/var/lib/docker", "/srv"]
     return [word for place in places for word in ("--volume", place)]

@@ -190,12 +190,12 @@ def test_the_nightly_purge_removes_the_mail_of_those_deleted_over_30_days_ago_an
 
 ASK = """
 import os
-from usermgmt.mail.doveadm import Doveadm
+from usermgmt.settings import dovecot
 
-dovecot, (user, other) = Doveadm.from_environment(os.environ), {users!r}
-used = dovecot.used_bytes([user, "nobody@invalid", other])
+server, (user, other) = dovecot(os.environ), {users!r}
+used = server.used_bytes([user, "nobody@invalid", other])
 print(sorted(used) == sorted([user, other]), used[user] > 1000, used[other] == 0)
-print(dovecot._call([("fetch", {{"user": user, "field": ["text"], "query": ["ALL"]}}), ("who", {{}})]))
+print(server._call([("fetch", {{"user": user, "field": ["text"], "query": ["ALL"]}}), ("who", {{}})]))
 """
 
 

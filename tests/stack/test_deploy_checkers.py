@@ -14,14 +14,14 @@ from cookiecutter.main import cookiecutter
 from tests.stack.conftest import PREFIX, TEMPLATE
 from tools import standins
 
-sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/src"))
-from mailctl.context import Context
+sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/platform/mailctl/src"))
+from mailctl.core.context import Context
+from mailctl.core.engine import connected
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
+from mailctl.core.runtime import Runtime
 from mailctl.deploy import checks
 from mailctl.deploy.tree import Tree
-from mailctl.engine import connected
-from mailctl.errors import Refused
-from mailctl.output import Output
-from mailctl.runtime import ComposeRuntime
 from mailctl.secret_files.initialise import initialise
 
 # A file of each service, what is put into it, and a word of the complaint.
@@ -37,7 +37,7 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def checker(images, tmp_path_factory) -> Iterator[tuple[ComposeRuntime, Tree]]:
+def checker(images, tmp_path_factory) -> Iterator[tuple[Runtime, Tree]]:
     """A repository with its secrets, and a commit of it beside, about to be deployed."""
     folder = tmp_path_factory.mktemp("checkers")
     answers = {"project_slug": f"{PREFIX}-checkers"}
@@ -49,7 +49,7 @@ def checker(images, tmp_path_factory) -> Iterator[tuple[ComposeRuntime, Tree]]:
     initialise(context, repo / "secrets")
     shutil.copytree(repo, folder / "stage", ignore=shutil.ignore_patterns("secrets", ".env"))
     with connected() as engine:
-        yield ComposeRuntime(context, engine), Tree(repo, folder / "stage")
+        yield Runtime(context, engine), Tree(repo, folder / "stage")
 
 
 @pytest.mark.parametrize("name", ["mariadb", "dovecot", "nginx", "clamav", "rspamd", "roundcube"])

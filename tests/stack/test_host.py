@@ -10,6 +10,7 @@ import email.policy
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,23 @@ import pytest
 from tests.stack import damage, hosts
 from tests.stack.conftest import TEMPLATE
 from tests.stack.damage import done, failed, verify
-from tests.stack.hosts import ME, PROJECT, commands, follow, new_host, send
+from tests.stack.documents import (
+    BY_THEMSELVES,
+    HOW,
+    MAIL_BACK,
+    MAILBOX_BACK,
+    MOVE,
+    ROLL_BACK,
+    START,
+    blocks,
+    steps,
+    tasks,
+)
+from tests.stack.hosts import ME, PROJECT, commands, do, follow, new_host, send
 from tests.stack.machine import Machine
-from tests.stack.stack import eventually, run
+from tests.stack.stack import eventually
 
-sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/mailctl/tests"))
+sys.path.append(str(TEMPLATE / "tests/mailctl"))
 from s3 import REGION, Cloud  # mailctl's own tests use it too
 
 # pytest finds fixtures by name in the module that uses them.
@@ -45,7 +58,7 @@ def test_setup_makes_nothing_where_a_disk_is_not_mounted(host):
     assert "mailboxes" in host.shell("ls /mnt/disk/mail")
 
 
-def test_a_change_is_deployed_and_rolled_back_as_the_runbooks_say(host):
+def test_a_change_is_deployed_and_rolled_back_as_the_documents_say(host):
     assert "unchanged" in follow(host, "docs/runbooks/deploy.md")
     identity = "-c user.name=operator -c user.email=operator@example.com"
     host.shell("sed -i 's/^delay_warning_time = 4h/delay_warning_time = 3h/' config/postfix/main.cf")
@@ -53,7 +66,7 @@ def test_a_change_is_deployed_and_rolled_back_as_the_runbooks_say(host):
     deployed = json.loads(host.shell("make deploy ARGS=--json 2>/dev/null"))
     assert deployed["recreated"] == ["postfix"] and all(each["ok"] for each in deployed["canaries"])
     assert "delay_warning_time = 3h" in host.shell("docker compose exec -T postfix postconf -n")
-    assert "rolled-back" in follow(host, "docs/runbooks/roll-back.md")
+    assert "rolled-back" in do(host, ROLL_BACK)
     assert "delay_warning_time = 4h" in host.shell("docker compose exec -T postfix postconf -n")
 
 
@@ -87,11 +100,7 @@ def test_what_setup_made_can_be_removed(timers):
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     """S3 in memory, where the engine's containers reach it."""
-    gateway = run(
-        *("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"),
-        cwd=TEMPLATE,
-    )
-    cloud = Cloud(gateway.strip())
+    cloud = Cloud(hosts.gateway())
     yield cloud
     cloud.stop()
 
@@ -110,7 +119,7 @@ def connect(machine: Machine, cloud: Cloud, **env: str) -> None:
 
 @pytest.fixture(scope="module")
 def kept(timers, cloud) -> dict[str, str]:
-    """What the commands of the guide to backups say, with off-site copies."""
+    """What the commands of the first day and of the page on backups say, with off-site copies."""
     connect(timers, cloud)
     cloud.make_bucket(BUCKET)
     timers.setting(BACKUP_BUCKET=BUCKET, BACKUP_REGION=REGION, BACKUP_PREFIX=f"{PROJECT}/")
@@ -118,17 +127,16 @@ def kept(timers, cloud) -> dict[str, str]:
     key.write_text("\n".join(cloud.uploader) + "\n")
     key.chmod(0o400)
     said = {}
-    for block in commands(timers, "docs/backups.md"):
+    first = [step.text for step in steps(hosts.text_of(timers, START)) if "make backup" in step.text]
+    for block in [*first, "make sync", *commands(timers, "docs/backups.md")]:
         said[block] = timers.shell(block)
-        if "make backup\n" in block:
-            said["make sync"] = timers.shell("make sync")
     return said
 
 
 @pytest.fixture(scope="module")
 def key(kept) -> list[str]:
     """The owner's age keys, the newest last."""
-    return [secret_key(kept["make backup-key\n"])]
+    return [secret_key("".join(kept.values()))]
 
 
 def test_following_the_guide_ends_with_a_drill_of_disk_and_s3(kept):
@@ -188,19 +196,19 @@ def test_without_postfix_the_journal_has_it_and_systemd_shows_it(broken, timers)
     timers.healthy()
 
 
-def test_one_mail_comes_back_as_its_runbook_says(kept, timers):
+def test_one_mail_comes_back_as_the_page_says(kept, timers):
     timers.shell(f"docker compose exec -T dovecot doveadm expunge -u {ME} mailbox INBOX header Subject first")
     assert "first" not in timers.subjects(ME)
-    follow(timers, "docs/runbooks/lost-one-mail.md")
+    do(timers, MAIL_BACK)
     assert {"first", "second"} <= set(timers.subjects(ME, "Restored/INBOX"))
     assert "first" not in timers.subjects(ME)
 
 
-def test_a_mailbox_comes_back_as_its_runbook_says(kept, timers):
+def test_a_mailbox_comes_back_as_the_page_says(kept, timers):
     shutil.rmtree(timers.hdd / "mailboxes/example.com/me/mail")
     timers.shell("docker compose restart dovecot")
     timers.healthy()
-    follow(timers, "docs/runbooks/lost-one-mailbox.md")
+    do(timers, MAILBOX_BACK)
     assert {"first", "second"} <= set(timers.subjects(ME))
 
 
@@ -218,6 +226,38 @@ def test_data_goes_back_to_a_snapshot_and_forth_again_as_its_runbook_says(kept, 
     timers.shell(hosts.ACCOUNT.replace("me@", "later@"))
     assert "later@" not in follow(timers, "docs/runbooks/roll-back-the-data.md")
     assert "later@" in timers.shell("docker compose exec -T usermgmt usermgmt list")
+
+
+# Each uses what those before it made, as they stand on the page.
+PAGE = tasks((TEMPLATE / "{{cookiecutter.project_slug}}/_docs/en" / HOW).read_text())
+TASKS = [task for task, text in PAGE.items() if blocks(text) and task not in BY_THEMSELVES]
+OLD_MAIL = "From: a@b.example\\nSubject: an old mail\\n\\nhello\\n"
+
+
+@pytest.fixture(scope="module")
+def done_tasks(kept, timers) -> dict[str, subprocess.CompletedProcess[str]]:
+    """How the commands of the tasks ended, one task after the other."""
+    timers.shell(f"mkdir -p /root/old-mail && printf '{OLD_MAIL}' >/root/old-mail/1.eml")
+    page = tasks(hosts.text_of(timers, HOW))
+    return {task: timers.call("\n".join(blocks(page[task]))) for task in TASKS}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_is_done_by_the_commands_that_the_page_gives(done_tasks, task):
+    assert done_tasks[task].returncode == 0, done_tasks[task].stdout[-4000:]
+
+
+def test_old_mail_was_moved_in_and_the_archive_of_a_person_has_it(done_tasks, timers):
+    assert timers.subjects("someone@example.com", "Old") == ["an old mail"]
+    listed = timers.shell("tar -tzf /root/someone.tgz")
+    assert re.search(r"^example\.com/someone/mail/\.Old/(new|cur)/.+$", listed, re.MULTILINE), listed
+
+
+def test_the_password_that_the_page_makes_is_the_persons(done_tasks, timers):
+    password = re.search(r"password\W+(\S{12,})", done_tasks["Reset a password"].stdout)
+    assert password, done_tasks["Reset a password"].stdout
+    test = f"docker compose exec -T dovecot doveadm auth test someone@example.com '{password[1]}'"
+    assert "auth succeeded" in timers.shell(test)
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +315,7 @@ def new(
     # What was damaged last is mended, and may still be starting.
     timers.healthy()
     send(timers, "the last before the loss")
-    timers.shell("make backup && make sync")
+    do(timers, MOVE)
     before = timers.mails(ME)
     timers.shell("docker compose down --volumes --timeout 5")
     timers.end()
@@ -285,10 +325,7 @@ def new(
         person = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), cloud.administrator, strict=True))
         connect(machine, cloud, AWS_REGION=REGION, **person)
         machine.shell(f"umask 077; echo {key[-1]} >/run/age-key.txt")
-        for block in commands(machine, "docs/runbooks/lost-the-host.md"):
-            machine.shell(block)
-            if ".env.example" in block:
-                machine.setting(SSD_PATH=machine.ssd, HDD_PATH=machine.hdd)
+        follow(machine, "docs/runbooks/lost-the-host.md")
         yield machine, before
     finally:
         machine.call("docker compose down --volumes --remove-orphans --timeout 5")

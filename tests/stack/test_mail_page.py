@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, message
+from tests.stack.clients import Accounts, Edge, Mailbox, Mailboxes, message
 from tests.stack.stack import Stack, eventually
 
 SOON = 2
@@ -22,7 +22,7 @@ def reader(mailboxes: Mailboxes) -> Mailbox:
 @pytest.fixture
 def pages(stack: Stack, reader: Mailbox) -> Iterator[Accounts]:
     """The account pages in that person's browser."""
-    own = Accounts({**stack.info, "admin": reader.address, "admin_password": PASSWORD})
+    own = Accounts.of_reader(stack.info, reader.address)
     yield own
     own.http.close()
 
@@ -61,7 +61,7 @@ def test_a_refused_mail_is_listed_with_its_reason_within_two_seconds(
     assert listed(accounts, "too long to pass", q=reader.address), "an owner sees it as well"
     assert accounts.http.get(path).status_code == 200
     other = mailboxes.new()
-    stranger = Accounts({**stack.info, "admin": other.address, "admin_password": PASSWORD})
+    stranger = Accounts.of_reader(stack.info, other.address)
     assert not listed(stranger, "too long to pass") and stranger.http.get(path).status_code == 404
 
 

@@ -28,7 +28,7 @@ def edge(stack: Stack) -> Edge:
 
 def page_of(stack: Stack, mailbox: Mailbox) -> Accounts:
     """The account pages of a mailbox's owner."""
-    return Accounts({**stack.info, "admin": mailbox.address, "admin_password": PASSWORD})
+    return Accounts.of_reader(stack.info, mailbox.address)
 
 
 def reply(stack: Stack, mailbox: Mailbox, subject: str, **fields: str) -> None:
@@ -182,5 +182,5 @@ def test_an_app_password_opens_the_filters_and_mail_and_no_page_of_the_account(
     program = Mailbox(reader.address, stack.info, found[1])
     ManageSieve(stack, program).activate("keep;\r\n")
     assert program.imap.noop()[0] == "OK"
-    with pytest.raises(AssertionError, match=r"could not log in|login: 401"):
-        Accounts({**stack.info, "admin": reader.address, "admin_password": found[1]})
+    with pytest.raises(AssertionError, match=r"the log-in failed|login: 401"):
+        Accounts.of_reader(stack.info, reader.address, found[1])

@@ -1,4 +1,4 @@
-"""Two origins: the webmail under a Content-Security-Policy, and an administration that it cannot reach.
+"""Three origins: the webmail under a Content-Security-Policy; accounts and administration, out of its reach.
 
 What a hostile mail would try, tried in a real browser; and that everyday work violates no policy.
 """
@@ -6,6 +6,7 @@ What a hostile mail would try, tried in a real browser; and that everyday work v
 from __future__ import annotations
 
 import re
+import socket
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Error, Frame, Page, Route, expect
 
-from tests.stack.clients import Accounts, Mailbox, Mailboxes, Sink, log_in_to_webmail, message
+from tests.stack.clients import Accounts, Mailbox, Mailboxes, Sink, log_in_to_webmail, message, visitor
 
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 ELSEWHERE = "https://collector.example"
@@ -157,11 +158,12 @@ def test_a_script_in_a_mail_does_not_run(watched, reader):
     assert (watched.ran, watched.asked) == ([], [])
 
 
-def test_a_script_that_got_past_the_filter_reaches_nothing_but_the_webmail(watched, stack):
+@pytest.mark.parametrize("site", ["account_page", "admin_page"])
+def test_a_script_that_got_past_the_filter_reaches_nothing_but_the_webmail(watched, stack, site):
     watched.open(_task="mail")
     tried = watched.page.evaluate(
         PAST_THE_FILTER,
-        [ELSEWHERE, stack.info["admin_page"]],
+        [ELSEWHERE, stack.info[site]],
     )
     assert {tried[name] for name in ("fetchElsewhere", "fetchAdmin", "script", "style")} == {"stopped"}, tried
     watched.page.wait_for_function("document.readyState === 'complete'")
@@ -171,7 +173,7 @@ def test_a_script_that_got_past_the_filter_reaches_nothing_but_the_webmail(watch
         assert directive in stopped, watched.violations
 
 
-def test_the_two_sites_share_no_cookie(watched, stack):
+def test_the_sites_share_no_cookie(watched, stack, reader):
     context = watched.page.context
     admin = context.new_page()
     admin.goto(stack.info["admin_page"])
@@ -180,18 +182,28 @@ def test_the_two_sites_share_no_cookie(watched, stack):
     admin.get_by_label("Password").fill(stack.info["admin_password"])
     admin.keyboard.press("Enter")
     expect(admin.get_by_role("link", name="Mailboxes").first).to_be_attached()
-    names = {
-        site: {cookie["name"] for cookie in context.cookies(stack.info[site])}
-        for site in ("webmail", "admin_page")
+    admin.goto(stack.info["account_page"])
+    admin.get_by_label("Address").fill(reader.address)
+    admin.get_by_label("Password").fill(reader.password)
+    admin.keyboard.press("Enter")
+    expect(admin.get_by_role("heading", name="App passwords")).to_be_visible()
+    cookies = {
+        site: {(cookie["name"], cookie["domain"]) for cookie in context.cookies(stack.info[site])}
+        for site in ("webmail", "account_page", "admin_page")
     }
-    webmail, administration = {"roundcube_sessid", "roundcube_sessauth"}, {"usermgmt", "device"}
-    assert names == {"webmail": webmail, "admin_page": administration}
+    webmail, ours = ("roundcube_sessid", "roundcube_sessauth"), ("usermgmt", "device")
+    assert cookies == {
+        "webmail": {(name, "127.0.0.1") for name in webmail},
+        "account_page": {(name, "account.localhost") for name in ours},
+        "admin_page": {(name, "localhost") for name in ours},
+    }
 
 
-def test_the_administration_cannot_be_opened_by_script_of_the_webmail(watched, stack):
+@pytest.mark.parametrize("site", ["account_page", "admin_page"])
+def test_no_other_site_can_be_opened_by_script_of_the_webmail(watched, stack, site):
     watched.open(_task="mail")
     with watched.page.context.expect_page() as opened:
-        watched.page.evaluate("url => { window.opened = window.open(url) }", stack.info["admin_page"])
+        watched.page.evaluate("url => { window.opened = window.open(url) }", stack.info[site])
     opened.value.wait_for_load_state()
     with pytest.raises(Error, match="SecurityError"):
         watched.page.evaluate("() => window.opened.document.body.innerHTML")
@@ -201,6 +213,19 @@ def test_the_webmail_serves_no_page_of_the_administration(stack):
     for path in ("admin", "admin/", "admin/login"):
         answer = httpx.get(f"{stack.info['webmail']}{path}", timeout=30)
         assert answer.status_code in (403, 404) and "usermgmt" not in answer.headers.get("Set-Cookie", "")
+
+
+def test_the_account_site_serves_no_page_of_the_administration_whatever_host_a_request_names(stack):
+    """Nor by a request line that names one site and a header that names the other: Access saw one."""
+    account, admin = httpx.URL(stack.info["account_page"]), httpx.URL(stack.info["admin_page"])
+    for path in ("domains", "mailboxes", "api/v1/domains", "ready"):
+        with visitor(str(account)) as somebody:
+            assert somebody.get(path).status_code == 404, path
+    ask = f"GET http://{account.netloc.decode()}/domains HTTP/1.1\r\nHost: {admin.netloc.decode()}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", account.port), timeout=30) as connection:
+        connection.sendall(ask.encode())
+        status = connection.makefile("rb").readline().split()[1]
+    assert status in (b"400", b"404")
 
 
 HEADERS = {
@@ -216,15 +241,15 @@ HEADERS = {
     [
         ("webmail", "", "SAMEORIGIN", "frame-ancestors 'self'"),
         ("webmail", "nothing", "SAMEORIGIN", "frame-ancestors 'self'"),
+        ("account_page", "login", "DENY", "default-src 'none'; style-src 'self'"),
         ("admin_page", "login", "DENY", "default-src 'none'; style-src 'self'"),
         ("admin_page", "nothing", "DENY", "default-src 'none'; style-src 'self'"),
     ],
-    ids=["webmail", "webmail's errors", "administration", "administration's errors"],
+    ids=["webmail", "webmail's errors", "account", "administration", "administration's errors"],
 )
 def test_each_header_that_protects_is_sent_once_and_as_its_site_needs_it(stack, site, path, frames, policy):
-    headers = httpx.get(
-        f"{stack.info[site]}{path}", headers={"X-Forwarded-Proto": "https"}, timeout=30
-    ).headers
+    with visitor(stack.info[site], {"X-Forwarded-Proto": "https"}) as somebody:
+        headers = somebody.get(path).headers
     for name, value in {**HEADERS, "X-Frame-Options": frames}.items():
         assert headers.get_list(name) == [value], name
     assert "geolocation=()" in headers["Permissions-Policy"]
@@ -232,16 +257,17 @@ def test_each_header_that_protects_is_sent_once_and_as_its_site_needs_it(stack, 
     assert "nginx/" not in headers.get("Server", "") and "X-Powered-By" not in headers
 
 
-def test_many_wrong_log_ins_are_slowed_down_by_a_page_that_is_protected_as_well(stack):
-    guesser = {"CF-Connecting-IP": "198.51.100.67"}
-    login = f"{stack.info['admin_page']}login"
-    with httpx.Client(headers=guesser, timeout=30) as http:
-        refused = next(answer for _ in range(60) if (answer := http.post(login)).status_code == 429)
+@pytest.mark.parametrize(("number", "path"), [(0, "login"), (1, "login/second"), (2, "password")])
+def test_many_guesses_are_slowed_down_by_a_page_that_is_protected_as_well(stack, number, path):
+    guesser = {"CF-Connecting-IP": f"198.51.100.{67 + number}"}
+    with visitor(stack.info["account_page"], guesser) as http:
+        refused = next(answer for _ in range(60) if (answer := http.post(path)).status_code == 429)
     assert refused.headers["X-Frame-Options"] == "DENY"
     assert refused.headers["Content-Security-Policy"].startswith(
         "default-src 'none'; style-src 'unsafe-inline'"
     )
-    assert httpx.get(login, timeout=30).status_code == 200, "others are slowed down as well"
+    with visitor(stack.info["account_page"]) as other:
+        assert other.get("login").status_code == 200, "others are slowed down as well"
 
 
 def test_the_audit_log_names_the_client_that_cloudflare_names(stack):

@@ -16,6 +16,8 @@ from tests.stack.stack import eventually
 from tests.stack.test_usermgmt_account import opens
 
 SIEVE = 'require "fileinto";\nif header :contains "Subject" "bill" { fileinto "Bills"; }\n'
+#: A folder as IMAP quotes it: "to do" stands in quotation marks, then a backslash follows.
+AWKWARD = r'"Plans/\"to do\" \\ 2027"'
 # How often a restore of the whole database is killed; `make soak` asks for more.
 KILLS = int(os.environ.get("STACK_KILL_MOMENTS", "2"))
 
@@ -38,6 +40,8 @@ def reader(keeper, mailboxes) -> Mailbox:
     keeper.stack.sql("UPDATE mailboxes SET home = @home WHERE email = @who", home=home, who=box.address)
     box.imap.create("Bills")
     box.imap.create("Plans/2026")
+    box.imap.create(AWKWARD)
+    box.imap.append(AWKWARD, "", "", message("to do", to=box.address).as_bytes())
     keeper.stack.exec("dovecot", "doveadm", "sieve", "put", "-u", box.address, "-a", "mine", stdin=SIEVE)
     for number in range(4):
         for folder in ("INBOX", "Plans/2026"):
@@ -100,17 +104,18 @@ def test_one_mailbox_is_merged_while_the_server_runs_and_nothing_is_doubled(keep
     before = picture(reader)
     snapshot = keeper.backup()
     reader.move("INBOX 0", "INBOX", "Bills")
-    for subject in ("INBOX 1", "INBOX 2"):
-        reader.imap.store(reader.find(subject)[0], "+FLAGS", r"(\Deleted)")
+    for subject, folder in (("INBOX 1", "INBOX"), ("INBOX 2", "INBOX"), ("to do", AWKWARD)):
+        reader.imap.store(reader.find(subject, folder)[0], "+FLAGS", r"(\Deleted)")
         reader.imap.expunge()
     reader.imap.append("INBOX", "", "", message("arrived since", to=reader.address).as_bytes())
-    for added in (2, 0):
+    for added in (3, 0):
         done = keeper.restore("--from", snapshot, "--component", "mail", "--mailbox", reader.address)
         assert sum(done["added"].values()) == added
     after = picture(reader)
     assert {mail[:3] for mail in before["INBOX"]} - {mail[:3] for mail in after["INBOX"]} == {
         mail[:3] for mail in after["Bills"] if mail not in before["Bills"]
     }
+    assert [mail[:3] for mail in after[AWKWARD]] == [mail[:3] for mail in before[AWKWARD]]
     assert reader.find("arrived since") and len(after["INBOX"]) == 4
 
 

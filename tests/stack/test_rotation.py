@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.stack.clients import Edge, Mailbox, Mailboxes, Sink, message
+from tests.stack.clients import Edge, Mailbox, Mailboxes, Sink, message, visitor
 from tests.stack.stack import Stack, eventually
 
 ACCOUNTS = {
@@ -76,8 +76,9 @@ class Load(threading.Thread):
         self.accepted.append(subject)
 
     def _sites(self) -> None:
-        for page in (self.info["webmail"], self.info["admin_page"]):
-            answer = httpx.get(page, follow_redirects=True, timeout=30)
+        for page in (self.info["webmail"], self.info["account_page"], self.info["admin_page"]):
+            with visitor(page) as somebody:
+                answer = somebody.get("")
             assert answer.is_success, f"{page}: {answer.status_code}"
 
     def _mail(self) -> None:

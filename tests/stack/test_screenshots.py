@@ -1,6 +1,8 @@
 """The pictures of the guide "From nothing to your first mail", taken of the running stack.
 
-`make screenshots` writes them into the documents; any other run leaves them with the artifacts.
+`make screenshots` writes them into the documents, and into docs/labels.yml what can be read on the picture of
+the administration, with which tests/apps compares the pages of today. Any other run leaves both with the
+artifacts.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 from playwright.sync_api import Page
 
+from tests.apps.pages import LABELS, labels
 from tests.stack.clients import Edge, message
 from tests.stack.conftest import TEMPLATE
 from tests.stack.stack import ARTIFACTS, eventually
@@ -42,6 +46,16 @@ def folder(language: str) -> Path:
     return TEMPLATE / "{{cookiecutter.project_slug}}" / "_docs" / language / "docs" / "images"
 
 
+def note(language: str, read: list[str]) -> None:
+    """Write down what is on the picture, beside what is on the other languages' ones."""
+    path = LABELS if os.environ.get("SCREENSHOTS") else ARTIFACTS / "guide" / LABELS.name
+    known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = yaml.safe_dump({**known, language: read}, allow_unicode=True, default_flow_style=None, width=100)
+    path.write_text(
+        f"# What the pictures of the administration show: make screenshots writes it.\n{text}", "utf-8"
+    )
+
+
 @pytest.fixture(params=READERS, ids=lambda reader: reader.language)
 def reader_of(request) -> Reader:
     return request.param
@@ -69,6 +83,7 @@ def test_the_pictures_of_the_guide(page, reader_of: Reader, stack, mailboxes, sc
     page.keyboard.press("Enter")
     page.locator("a[href*=mailboxes]").first.wait_for(state="attached")
     take(page, "administration")
+    note(reader_of.language, labels(page))
 
     reader, subject = mailboxes.new(), reader_of.subject
     mail = message(subject, to=reader.address, text=reader_of.text)

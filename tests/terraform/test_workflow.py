@@ -127,7 +127,7 @@ def checkout(applied: Workspace, tmp_path_factory: Any) -> Iterator[Checkout]:
     """What an administrator has applied, as a repository with its first commit."""
     folder = tmp_path_factory.mktemp("github") / "repository"
     render(folder / "terraform")
-    for name in ("Makefile", "scripts/terraform.py", ".gitignore"):
+    for name in ("Makefile", "platform/scripts/terraform.py", ".gitignore"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
     checkout = Checkout(folder, applied)
@@ -212,7 +212,7 @@ def test_every_command_of_the_runbook_works_by_hand(checkout: Checkout, cloud: C
 
 
 def test_the_list_of_what_an_administrator_changes_is_that_of_the_table(tmp_path: Path) -> None:
-    text = (REPOSITORY / "scripts/terraform.py").read_text()
+    text = (REPOSITORY / "platform/scripts/terraform.py").read_text()
     listed = text[text.index("BY_ADMINISTRATOR = (") :].partition(")")[0]
     table = yaml.safe_load(Path(__file__).with_name("provider-calls.yml").read_text())
     wanted = {name for name, row in table.items() if row["by"] == "administrator"}

@@ -13,7 +13,7 @@ from tools.answers import ROOT
 
 def test_every_requirements_file_is_compiled_by_make_lock():
     listed = subprocess.run(
-        ["git", "ls-files", "*requirements*.in", "requirements/*.in"],
+        ["git", "ls-files", "*requirements*.in", "*requirements/*.in"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split("\n")  # fmt: skip
     assert {f"{each.source}.in" for each in lock.LOCKS} == set(filter(None, listed))

@@ -77,7 +77,9 @@ def fake_make(tmp_path):
 
 def test_json_is_all_there_is_on_standard_output(tmp_path):
     file = tmp_path / "answers.yml"
-    file.write_text("mail_domain: acme.com\nobject_lock_days: 7\n", encoding="utf-8")
+    file.write_text(
+        "mail_domain: acme.com\nadmin_email: ada@acme.org\nobject_lock_days: 7\n", encoding="utf-8"
+    )
     done = run("--answers", file, "--out", tmp_path / "out", "--no-check", "--json")
     said = json.loads(done.stdout)
     assert said["project"] == str(tmp_path / "out" / "mailserver")

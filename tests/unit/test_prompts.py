@@ -134,7 +134,12 @@ def at_a_terminal(lines, tmp_path, **environment):
 
 
 def typed(**given):
-    """Return the lines a person types to the questions; a list is typed one after the other."""
+    """Return the lines a person types to the questions; a list is typed one after the other.
+
+    Who has a domain names an address as well: its default is for the trial.
+    """
+    if "mail_domain" in given:
+        given.setdefault("admin_email", "ada@acme.org")
     asked = [q for q in QUESTIONS if q not in prompting.ONLY_IF or given.get("relay") in ("smtp", "3")]
     lines = []
     for question in asked:
@@ -153,6 +158,7 @@ def test_a_wrong_answer_is_refused_at_once_and_enter_takes_its_repair(tmp_path):
         "project_name": "メールサーバー",
         "mail_domain": ["https://Acme.com/", ""],
         "webmail_host": ["Post", ""],
+        "admin_email": ["admin@acme.com", "", "ada@acme.org"],
         "timezone": ["jp", ""],
         "ssd_path": ["/srv/my mail//ssd", ""],
         "relay": ["SMTP", ""],
@@ -165,14 +171,14 @@ def test_a_wrong_answer_is_refused_at_once_and_enter_takes_its_repair(tmp_path):
     lines[lines.index("3") : lines.index("3") + 1] = ["SMTP", ""]
     code, shown = at_a_terminal(lines, tmp_path)
     assert code == 0, shown
-    assert shown.count(" is wrong because ") == 7
+    assert shown.count(" is wrong because ") == 9
     kept = made(tmp_path)
     wanted = {
         "project_name": "メールサーバー",
         "project_slug": "mailserver",
         "mail_domain": "acme.com",
         "webmail_host": "post.acme.com",
-        "admin_email": "admin@acme.com",
+        "admin_email": "ada@acme.org",
         "timezone": "Asia/Tokyo",
         "ssd_path": "/srv/my-mail/ssd",
         "relay": "smtp",
@@ -251,7 +257,7 @@ def test_who_leaves_leaves_only_answers_and_finds_them_again(key, tmp_path):
     assert terminal.shown.rstrip().endswith("nothing was generated")
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
-    code, shown = at_a_terminal(typed(), tmp_path)
+    code, shown = at_a_terminal(typed(admin_email="ada@acme.org"), tmp_path)
     assert code == 0, shown
     assert made(tmp_path, "acme-mail")["mail_domain"] == "acme.com"
     assert list((tmp_path / "state" / "mailserver-template").iterdir()) == []

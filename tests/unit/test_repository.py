@@ -99,7 +99,7 @@ def test_a_template_without_git_has_no_source(tmp_path):
 
 
 def test_the_note_for_cruft_holds_every_answer(tmp_path):
-    given = answers.complete({"mail_domain": "acme.com"})
+    given = answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
     repository.note_source(tmp_path, given, repository.Source("https://acme.com/t.git", "c0ffee", False))
     state = json.loads((tmp_path / ".cruft.json").read_text(encoding="utf-8"))
     kept = state["context"]["cookiecutter"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.fake_docker import Fake
-from tools import engine, standin_versions, standins
+from tools import engine, standin_images, standin_versions, standins
 from tools.standin_images import StandinError, Table
 
 STATUS = "Package: base-files\nVersion: 9.9\n\nPackage: {}\nStatus: installed\nVersion: {}\nDescription: x\n"
@@ -84,8 +84,8 @@ def test_a_moved_pin_makes_new_images_of_all_that_come_from_sid(
 
     before = tags()
     pin = f"valkey:{Table().pins['valkey']}"
-    (tmp_path / "compose.yml").write_text(standin_versions.COMPOSE.read_text().replace(pin, f"{pin}9"))
-    monkeypatch.setattr(standin_versions, "COMPOSE", tmp_path / "compose.yml")
+    (tmp_path / "compose.yml").write_text(standin_images.COMPOSE.read_text().replace(pin, f"{pin}9"))
+    monkeypatch.setattr(standin_images, "COMPOSE", tmp_path / "compose.yml")
     after = tags()
     changed = {name for name in before if before[name] != after[name]}
     assert "sid" in changed

@@ -3,8 +3,6 @@
 What the actions of a job would set up is put on PATH: a gh that answers, Terraform's real core (the equipment
 of tests/terraform), a trivy that notes what it was asked, and where no registry answers a docker that takes
 stand-ins for the images. The steps of terraform.yml run in tests/terraform/test_workflow.py, where an AWS is.
-
-The unit tests of the applications run whole in tests/apps; here one file of each stands for them.
 """
 
 from __future__ import annotations
@@ -42,8 +40,6 @@ VALUES = {
     "${{ vars.DEPLOY_PATH }}": "/srv/mailserver",
     "${{ vars.DEPLOY_KNOWN_HOSTS }}": "host.example ssh-ed25519 AAAA",
 }
-#: One file of the tests of each application, which cannot reach the floor of coverage.
-CHOSEN = "-k 'addresses or env_file' --cov-fail-under=0"
 #: Answers that there is no comment and no pull request yet, and notes what it was asked.
 GH = '#!/bin/sh\necho "$GH_TOKEN $*" >>"$GH_LOG"\n'
 #: Notes what it was asked, and finds nothing.
@@ -134,13 +130,10 @@ def environment(clone, tmp_path, terraform, base_images) -> dict[str, str]:
     # The gate's environment of this checkout is the one that the clone would build.
     gate = str(TEMPLATE / ".venv-gate")
     step("make --silent .venv-gate/.done", TEMPLATE, inherited())
-    # What `make lint` of this checkout knows of the libraries' types holds there too.
-    types = str(TEMPLATE / ".venv" / ".mypy")
     own = {
         "PATH": path,
         "GH_LOG": str(tmp_path / "gh.log"),
         "GATE": gate,
-        "MYPY_CACHE_DIR": types,
         "MAILS": "5",
     }
     return {**inherited(), **base_images, **ports, **own}
@@ -177,8 +170,7 @@ def run_in_order(job: dict, clone: Path, environment: dict[str, str], **values: 
 
 @pytest.mark.parametrize("name", sorted(JOBS.keys() - SPECIAL))
 def test_the_steps_of_a_job_pass_in_order_and_leave_nothing_out_or_behind(name, clone, environment):
-    narrowed = environment | {"PYTEST_ADDOPTS": CHOSEN} if name == "tests" else environment
-    assert "are left out" not in run_in_order(JOBS[name], clone, narrowed)
+    assert "are left out" not in run_in_order(JOBS[name], clone, environment)
 
 
 def test_in_the_gate_s_job_every_checker_runs_and_its_report_is_uploaded_and_told(clone, environment):
@@ -202,7 +194,7 @@ def commented(environment: dict[str, str]) -> list[str]:
 
 
 def test_the_edge_s_plan_is_told_in_the_pull_request_by_a_token_that_only_reads(clone, environment):
-    tests = clone / "mailctl" / "tests"
+    tests = TEMPLATE / "tests" / "mailctl"
     environment = environment | {"PYTHONPATH": str(tests), "COLUMNS": "200"}
     step("make --silent .venv/.mailctl", clone, environment)
     server = [str(clone / ".venv/bin/python"), "-m", "fake_cloudflare"]
@@ -252,7 +244,12 @@ def test_new_digests_and_providers_become_a_pull_request(clone, environment, ups
     fake = {"LOCK_FROM": f"-fs-mirror={mirror}", "PLATFORMS": "linux_amd64"}
     run_in_order(MONTHLY["pins"], clone, environment | fake)
     changed = git(clone, "diff", "--stat", "main", "origin/monthly", "--")
-    for name in ("docker-compose.yml", "compose.local.yml", "postfix/Dockerfile", ".terraform.lock.hcl"):
+    for name in (
+        "docker-compose.yml",
+        "compose.local.yml",
+        "platform/postfix/Dockerfile",
+        ".terraform.lock.hcl",
+    ):
         assert name in changed
     compose = git(clone, "show", "origin/monthly:docker-compose.yml")
     assert f"mariadb:11.8.9@{registry.digest('mariadb')}" in compose

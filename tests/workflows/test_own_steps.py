@@ -1,4 +1,4 @@
-"""Every `run` step of the template's own workflow, in the order of its job, in a fresh clone.
+"""Every `run` step of the template's own workflows, in the order of its job, in a fresh clone.
 
 The suites that a step starts run one test file each here: whole, they are what `make test` runs besides this.
 """
@@ -16,12 +16,13 @@ import yaml
 from tests.workflows.runner import TEMPLATE, git, inherited, jobs, put, scripts, step
 
 JOBS = jobs(TEMPLATE)
-RELEASE = JOBS.pop("release")
-VALUES = {"${{ github.token }}": "a-token", "${{ github.ref_name }}": "v0.0.1"}
+RELEASE = jobs(TEMPLATE, "release")["release"]
+VALUES = {"${{ github.token }}": "a-token"}
 #: Environments that Make builds, with the mark that says that one is complete.
 BUILT = {
     ".venv": (".new", ".dev"),
     ".venv-policies": (".done",),
+    ".venv-gate": (".done",),
     ".venv-terraform": (".done",),
     ".venv-checkov": (".done",),
 }
@@ -31,7 +32,9 @@ CHOSEN = {
     "make policies-test": "test_waivers",
     "make terraform-test": "test_front_door",
 }
-RELEASED = "\n## [0.0.1] - 2026-01-01\n\n- The first one.\n"
+#: One version stands for all of them, and its trial is `make soak`'s.
+UPGRADES = {"VERSIONS": "0.8.0", "MAILS": "0"}
+RELEASED = "## [99.0.0] - 2026-12-24\n\n- The newest one.\n\n## "
 #: The demo of the tests has a name and ports of its own: others may be running.
 DEMO = {"project_name": "Workflow demo"}
 FIRST_PORT = int(os.environ.get("STACK_FIRST_PORT", "21000")) + 500
@@ -46,7 +49,7 @@ def borrow(clone: Path) -> None:
         exclude.writelines(f"/{folder}\n" for folder in BUILT)
     for folder in BUILT:
         (clone / folder).symlink_to(TEMPLATE / folder)
-    for file in (clone / "requirements").glob("*.txt"):
+    for file in (*(clone / "requirements").glob("*.txt"), clone / "policies" / "requirements.txt"):
         os.utime(file, (0, 0))
 
 
@@ -64,19 +67,8 @@ def clone(tmp_path_factory) -> Path:
             shutil.copy2(source, target, follow_symlinks=False)
     git(made, "add", "--all")
     git(made, "commit", "--quiet", "--allow-empty", "--message", "as it is now")
-    release(made)
     borrow(made)
     return made
-
-
-def release(clone: Path) -> None:
-    """Make a release of a clone, and a commit after it that changes what is generated."""
-    for name, text in (("CHANGELOG.md", RELEASED), ("{{cookiecutter.project_slug}}/compose.local.yml", "")):
-        with (clone / name).open("a", encoding="utf-8") as file:
-            file.write(text or "# After the release.\n")
-        git(clone, "commit", "--quiet", "--all", "--message", name)
-        if text:
-            git(clone, "tag", "v0.0.1")
 
 
 @pytest.fixture
@@ -93,7 +85,7 @@ def environment(tmp_path) -> Callable[[str], dict[str, str]]:
 
     def given(script: str) -> dict[str, str]:
         chosen = CHOSEN.get(script)
-        return base | ({"PYTEST_ADDOPTS": f"-k {chosen}"} if chosen else {})
+        return base | UPGRADES | ({"PYTEST_ADDOPTS": f"-k {chosen}"} if chosen else {})
 
     return given
 
@@ -105,8 +97,18 @@ def test_the_steps_of_a_job_pass_in_order_and_leave_nothing(job, clone, environm
     assert git(clone, "status", "--porcelain") == "", "a step leaves files that git would take"
 
 
-def test_a_tag_becomes_a_release_with_its_section_of_the_changelog(clone, environment, tmp_path):
+def test_a_new_version_of_the_changelog_becomes_a_release_once(clone, environment, tmp_path):
+    changelog = clone / "CHANGELOG.md"
+    text = changelog.read_text(encoding="utf-8")
+    changelog.write_text(text.replace("## ", RELEASED, 1), encoding="utf-8")
+    git(clone, "commit", "--quiet", "--all", "--message", "A new version")
+    head = git(clone, "rev-parse", "HEAD").strip()
     for script, given in scripts(RELEASE, VALUES):
         step(script, clone, {**environment(script), **given})
     asked = (tmp_path / "gh.log").read_text(encoding="utf-8")
-    assert asked == "a-token release create v0.0.1 --verify-tag --title v0.0.1 --notes - The first one.\n"
+    said = f"release create v99.0.0 --target {head} --title v99.0.0 --notes - The newest one."
+    assert asked == f"a-token {said}\n"
+    git(clone, "tag", "v99.0.0")
+    for script, given in scripts(RELEASE, VALUES):
+        step(script, clone, {**environment(script), **given})
+    assert (tmp_path / "gh.log").read_text(encoding="utf-8") == asked

@@ -1,7 +1,7 @@
 """MAIL_CFG_039: nginx limits log-ins for each client wherever it forwards requests."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from policies.config.braces import Block
 from policies.config.reader import Configuration
@@ -20,17 +20,19 @@ def check(subject: Configuration) -> Iterator[Found]:
     zones = {matched[1]: each.split()[0] for each in declared if (matched := ZONE.search(each))}
     for tree in trees:
         for server in (each for each in tree.walk() if each.name == "server"):
-            counts = {zone for zone, key in zones.items() if key == CLIENT or _counts(maps.get(key), server)}
+            counts = {zone for zone, key in zones.items() if _counts(key, maps, server)}
             needed = counts & {"login"} if "login" in zones else counts
             yield from _limited(server, needed, bool(tree.all("limit_req")))
 
 
-def _counts(key: Block | None, server: Block) -> bool:
-    """Tell whether a map counts clients for some requests to a server at least."""
-    lines = [each.name.replace("\\", "") for each in key.settings if each.value == CLIENT] if key else []
+def _counts(key: str, maps: Mapping[str, Block], server: Block) -> bool:
+    """Tell whether a key counts clients: the address, or a map that gives it for requests to a server."""
+    others = {name: each for name, each in maps.items() if name != key}
     name = server.get("server_name").partition(" ")[0]
-    by_name = key and "$server_name" in key.label and not name.startswith("~")
-    return any(name in line for line in lines) if by_name else bool(lines)
+    block = maps.get(key)
+    by_name = block and "$server_name" in block.label and not name.startswith("~")
+    lines = [each for each in block.settings if _counts(each.value, others, server)] if block else []
+    return key == CLIENT or any(not by_name or name in each.name.replace("\\", "") for each in lines)
 
 
 def _limited(block: Block, needed: set[str], above: bool) -> Iterator[Found]:

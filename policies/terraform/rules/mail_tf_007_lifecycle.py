@@ -15,7 +15,7 @@ def check(subject: Module) -> Iterator[Found]:
     for bucket in buckets(subject):
         lock = max(lock_days(subject, bucket), default=0)
         for inline in bucket.inner("lifecycle_rule") if lock else ():
-            what = f"a lifecycle stands in {bucket.address} itself, where it is not judged"
+            what = f"a lifecycle is in {bucket.address} itself, where it is not judged"
             yield Found(inline.place, what, f"an {TYPE}", f"{bucket.address}/lifecycle_rule")
         for configuration in subject.pointing_at(bucket, "bucket", TYPE) if lock else ():
             yield from ignored(configuration)

@@ -36,7 +36,8 @@ $config['session_lifetime'] = 30;
 $config['session_samesite'] = 'Lax';
 $config['ip_check'] = false;
 $config['login_autocomplete'] = 2;
-$config['login_rate_limit'] = 5;
+// It would count by user, so that strangers who guess could keep a person out. nginx counts log-ins, by client.
+$config['login_rate_limit'] = 0;
 $config['x_frame_options'] = 'sameorigin';
 $config['max_message_size'] = '25M';
 
@@ -55,8 +56,14 @@ $config['enable_spellcheck'] = false;
 
 // The settings lead to the account pages. Roundcube may read this file more than once; one link is enough.
 if (!defined('ACCOUNT_PAGES')) {
-    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.admin_host }}/account');
+    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.account_host }}/account');
     $hooks = rcube_plugin_api::get_instance();
+    // Without a session, Roundcube takes the form of a log-in under any task; nginx counts only the two queries that its
+    // own page sends ($login_key in config/nginx/mailserver.conf). So no other query lets in.
+    $hooks->register_hook('authenticate', function ($args) {
+        $args['valid'] = $args['valid'] && in_array($_SERVER['QUERY_STRING'] ?? '', ['', '_task=login'], true);
+        return $args;
+    });
     $hooks->register_hook('settings_actions', function ($args) {
         $rcmail = rcmail::get_instance();
         $japanese = strpos($rcmail->get_user_language(), 'ja') === 0;

@@ -1,4 +1,4 @@
-"""The host as it is, asked once: the repository in compose's eyes, containers, settings, and every door."""
+"""The host as it is, asked once: the repository in compose's eyes, containers, settings, every endpoint."""
 
 import json
 import shlex
@@ -90,11 +90,12 @@ def server(request) -> Server:
 
 
 @pytest.fixture(scope="session")
-def doors(server) -> dict[str, dict]:
+def endpoints(server) -> dict[str, dict]:
     """What SMTP, IMAP and HTTP answer to one who comes as the edge does."""
     names = json.dumps(
         {
             "webmail": server.settings["WEBMAIL_HOST"],
+            "account": server.services["usermgmt"]["environment"]["ACCOUNT_HOST"],
             "admin": server.services["usermgmt"]["environment"]["ADMIN_HOST"],
         }
     )

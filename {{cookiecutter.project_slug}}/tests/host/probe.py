@@ -1,4 +1,4 @@
-"""Runs inside mailserver-api, which reaches every door as the edge does, and prints what they answer.
+"""Runs inside mailserver-api, which reaches every endpoint as the edge does, and prints what they answer.
 
 Standard library only. Its argument is JSON: the host names of webmail and administration.
 """
@@ -148,6 +148,7 @@ def main(names):
                 "old_tls_smtp": asked(old_tls, "postfix", 587, HELLO),
                 "old_tls_imap": asked(old_tls, "dovecot", 31143, (b"a STARTTLS\r\n",)),
                 "webmail": asked(page, names["webmail"], "/?_task=login"),
+                "account": asked(page, names["account"], "/login"),
                 "admin": asked(page, names["admin"], "/login"),
                 "unknown": asked(page, "unknown.example"),
                 "api_without_token": asked(api, ""),

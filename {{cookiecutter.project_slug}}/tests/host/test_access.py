@@ -5,7 +5,7 @@ import stat
 
 
 def test_nothing_listens_that_should_not(server, expected):
-    """A port that answers strangers is a door that nobody looks after."""
+    """A port that answers strangers is an endpoint that nobody looks after."""
     allowed = {"tcp": _ports(server, "tcp"), "udp": _ports(server, "udp") | set(expected["listening"]["udp"])}
     found = []
     for line in server.run("ss -Htulnp").splitlines():
@@ -43,7 +43,7 @@ def test_the_firewall_lets_in_what_it_should_and_no_more(server):
     policy = [one["chain"]["policy"] for one in items if one.get("chain", {}).get("hook") == "input"]
     rules = [one["rule"]["expr"] for one in items if "rule" in one]
     accepted = {kind: set() for kind in ("tcp", "udp")}
-    for kind, port in (pair for rule in rules if {"accept": None} in rule for pair in _doors(rule)):
+    for kind, port in (pair for rule in rules if {"accept": None} in rule for pair in _endpoints(rule)):
         accepted[kind].add(port)
     # What accepts without a condition accepts everything.
     assert policy == ["drop"] and [{"accept": None}] not in rules
@@ -106,7 +106,7 @@ def _ports(server, kind):
     return found | {int(port) for port, word in pairs if word == kind}
 
 
-def _doors(rule):
+def _endpoints(rule):
     """The destination ports that a rule of nft speaks of, with their protocol."""
     for match in (one["match"] for one in rule if "match" in one):
         left = match["left"].get("payload", {}) if isinstance(match["left"], dict) else {}

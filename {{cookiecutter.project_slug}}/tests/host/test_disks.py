@@ -30,7 +30,7 @@ def test_each_disk_takes_what_is_written(server):
 
 
 def test_each_disk_has_room(server, expected, figure):
-    """A full disk stops mail: docs/runbooks/disk-full.md."""
+    """A full disk stops mail: docs/how-do-i.md."""
     root = server.run("docker info --format '{{.DockerRootDir}}'").strip()
     places = {**server.disks, "docker": root, "system": "/"}
     full = {}

@@ -1,4 +1,4 @@
--- Tells usermgmt what became of each mail that Postfix asked about, and why, for its page "Mail": who wrote to whom, the
+-- Tells usermgmt what happened to each mail that Postfix asked about, and why, for its page "Mail": who wrote to whom, the
 -- subject, score and symbols, and nothing else of the mail. It is told beside the scan: no mail waits for usermgmt. While that
 -- does not answer, reports wait here, in memory and in bounded number.
 

@@ -1,0 +1,251 @@
+"""`mailctl user | domain | alias | admin`: what each asks of usermgmt's JSON API, and what it says.
+
+That the real API answers so is tried in the template, in tests/apps/test_mailctl_accounts.py.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli
+from fakes import FakeDocker, FakeEngine, container
+
+USER = {
+    "id": 7,
+    "email": "anna@example.com",
+    "display_name": "Anna",
+    "quota": "1G",
+    "quota_bytes": 1024**3,
+    "active": True,
+    "two_factor": False,
+    "created_at": "2026-01-02T03:04:05+00:00",
+    "deleted_at": None,
+    "last_login_at": None,
+    "version": 1,
+}
+DOMAIN = {
+    "id": 3,
+    "name": "example.com",
+    "active": True,
+    "default_quota_bytes": None,
+    "most_mailboxes": None,
+    "most_aliases": 9,
+    "created_at": "2026-01-02T03:04:05+00:00",
+    "version": 1,
+}
+ALIAS = {
+    "id": 5,
+    "source": "info@example.com",
+    "destination": "anna@example.com",
+    "active": True,
+    "may_send": True,
+    "created_at": "2026-01-02T03:04:05+00:00",
+    "version": 1,
+}
+MADE = {"mailbox": USER, "password": "abcde-fghij-kmnpq-rstuv"}
+FIND_USER = "/mailboxes?page=1&q=anna%40example.com&exact=true"
+FIND_DELETED = f"{FIND_USER}&deleted=true"
+FIND_DOMAIN = "/domains?page=1&q=example.com&exact=true"
+FIND_ALIAS = "/aliases?page=1&q=info%40example.com&exact=true"
+
+
+def answered(body: Any, status: int = 200) -> str:
+    """What `usermgmt api` prints."""
+    return json.dumps({"status": status, "body": body}) + "\n"
+
+
+def listed(*rows: dict[str, Any]) -> str:
+    return answered({"total": len(rows), "page": 1, "pages": 1, "items": rows})
+
+
+@pytest.fixture
+def usermgmt(engine: FakeEngine, docker: FakeDocker) -> FakeDocker:
+    engine.containers = [container("usermgmt")]
+    for path, body in (
+        ("/mailboxes/7", USER),
+        ("/mailboxes/7/enable", USER),
+        ("/mailboxes/7/disable", USER),
+        ("/mailboxes/7/restore", USER),
+        ("/mailboxes/7/erase", ""),
+        ("/mailboxes/7/password", MADE),
+        ("/mailboxes", MADE),
+        ("/domains", DOMAIN),
+        ("/domains/3", DOMAIN),
+        ("/domains/3/enable", DOMAIN),
+        ("/domains/3/disable", DOMAIN),
+        ("/aliases", [ALIAS]),
+        ("/aliases/5", ALIAS),
+        ("/aliases/5/enable", ALIAS),
+        ("/aliases/5/disable", ALIAS),
+    ):
+        docker.answer(path, answered(body))
+    for path, row in ((FIND_USER, USER), (FIND_DELETED, USER), (FIND_DOMAIN, DOMAIN), (FIND_ALIAS, ALIAS)):
+        docker.answer(path, listed(row))
+    return docker
+
+
+ANNA, DOT_COM, INFO = "anna@example.com", "example.com", "info@example.com"
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "path", "body"),
+    [
+        (("user", "show", ANNA), "GET", FIND_USER, None),
+        (
+            ("user", "add", ANNA, "--name", "Anna"),
+            "POST",
+            "/mailboxes",
+            {"email": ANNA, "display_name": "Anna", "quota": "", "password": None},
+        ),
+        (("user", "set", ANNA, "--quota", "2G"), "PATCH", "/mailboxes/7", {"quota": "2G"}),
+        (("user", "password", ANNA), "POST", "/mailboxes/7/password", {"password": None}),
+        (("user", "enable", ANNA), "POST", "/mailboxes/7/enable", None),
+        (("user", "disable", ANNA), "POST", "/mailboxes/7/disable", None),
+        (("user", "delete", ANNA, "--yes"), "DELETE", "/mailboxes/7", None),
+        (("user", "restore", ANNA), "POST", "/mailboxes/7/restore", None),
+        (("user", "erase", ANNA, "--yes"), "POST", "/mailboxes/7/erase", None),
+        (("domain", "show", DOT_COM), "GET", FIND_DOMAIN, None),
+        (("domain", "add", DOT_COM), "POST", "/domains", {"name": DOT_COM}),
+        (
+            ("domain", "set", DOT_COM, "--mailbox-limit", "-1", "--default-quota", "2G"),
+            "PATCH",
+            "/domains/3",
+            {"default_quota": "2G", "most_mailboxes": None},
+        ),
+        (("domain", "enable", DOT_COM), "POST", "/domains/3/enable", None),
+        (("domain", "disable", DOT_COM), "POST", "/domains/3/disable", None),
+        (("domain", "delete", DOT_COM, "--yes"), "DELETE", "/domains/3", None),
+        (("alias", "show", INFO), "GET", FIND_ALIAS, None),
+        (
+            ("alias", "add", INFO, ANNA),
+            "POST",
+            "/aliases",
+            {"source": INFO, "destinations": [ANNA], "may_send": True},
+        ),
+        (
+            ("alias", "add", INFO, ANNA, "--no-may-send"),
+            "POST",
+            "/aliases",
+            {"source": INFO, "destinations": [ANNA], "may_send": False},
+        ),
+        (("alias", "set", INFO, "--no-may-send"), "PATCH", "/aliases/5", {"may_send": False}),
+        (("alias", "enable", INFO), "POST", "/aliases/5/enable", None),
+        (("alias", "disable", INFO, ANNA), "POST", "/aliases/5/disable", None),
+        (("alias", "delete", INFO, "--yes"), "DELETE", "/aliases/5", None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_command_makes_its_call(
+    cli: Cli, usermgmt: FakeDocker, words: tuple[str, ...], method: str, path: str, body: Any
+) -> None:
+    result = cli(*words, "--json")
+    assert result.exit_code == 0, result.stdout
+    last = usermgmt.calls_with("api")[-1]
+    called = last["arguments"][last["arguments"].index("api") :]
+    assert called == ["api", method, path, *(["--body-stdin"] if body else [])]
+    assert json.loads(last["stdin"] or "null") == body
+    shown = cli(*words).stdout
+    assert words[2] in shown
+
+
+def test_lists_are_read_to_their_last_page(cli: Cli, usermgmt: FakeDocker) -> None:
+    for number in (1, 2):
+        row = {**USER, "email": f"a{number}@example.com"}
+        page = {"total": 51, "page": number, "pages": 2, "items": [row]}
+        usermgmt.answer(f"/mailboxes?page={number}&q=&deleted=false", answered(page))
+    assert [row["email"] for row in json.loads(cli("user", "list", "--json").stdout)["users"]] == [
+        "a1@example.com",
+        "a2@example.com",
+    ]
+    assert "2 users." in cli("user", "list").stdout
+    usermgmt.answer("/domains?page=1&q=", listed(DOMAIN))
+    usermgmt.answer("/aliases?page=1&q=", listed(ALIAS))
+    assert "example.com" in cli("domain", "list").stdout
+    assert "to anna@example.com" in cli("alias", "list").stdout
+
+
+def test_a_generated_password_is_shown_and_a_given_one_is_not(cli: Cli, usermgmt: FakeDocker) -> None:
+    assert MADE["password"] in cli("user", "add", ANNA).stdout
+    usermgmt.answer("/mailboxes", answered({**MADE, "password": None}, 201))
+    given = cli("user", "add", ANNA, "--password-stdin", input="correct horse battery\n")
+    assert given.exit_code == 0 and "password" not in given.stdout
+    last = usermgmt.calls_with("api")[-1]
+    assert "correct horse battery" in last["stdin"]
+    assert "correct horse" not in " ".join(last["arguments"])
+
+
+def test_what_usermgmt_refuses_is_said_in_its_words(cli: Cli, usermgmt: FakeDocker) -> None:
+    problem = {"field": "quota", "value": "lots", "wrong": "This is not a size.", "fix": "Use 2G."}
+    usermgmt.answer("/mailboxes", answered({"title": "", "status": 422, "problems": [problem]}, 422))
+    result = cli("user", "add", ANNA, "--quota", "lots")
+    said = " ".join(result.stderr.split())
+    assert (
+        result.exit_code == 1
+        and "quota = lots" in said
+        and "This is not a size." in said
+        and "Use 2G." in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (("user", "show", ANNA), FIND_USER),
+        (("user", "restore", ANNA), FIND_DELETED),
+        (("domain", "show", DOT_COM), FIND_DOMAIN),
+        (("alias", "show", INFO), FIND_ALIAS),
+    ],
+)
+def test_what_is_not_there_is_named(
+    cli: Cli, usermgmt: FakeDocker, words: tuple[str, ...], path: str
+) -> None:
+    usermgmt.answer(path, listed())
+    result = cli(*words)
+    assert (
+        result.exit_code == 1
+        and f"there is no such {'deleted ' * ('restore' in words)}{words[0]}" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [("user", "delete", ANNA), ("domain", "delete", DOT_COM), ("alias", "delete", INFO)]
+)
+def test_nothing_is_deleted_without_a_yes(cli: Cli, usermgmt: FakeDocker, words: tuple[str, ...]) -> None:
+    result = cli(*words)
+    assert result.exit_code == 2 and "add --yes" in " ".join(result.stderr.split())
+    assert not usermgmt.calls_with("DELETE")
+
+
+def test_the_first_owner_gets_a_generated_password_shown_once(cli: Cli, usermgmt: FakeDocker) -> None:
+    usermgmt.answer("admin", "admin owner@example.com added\nabcde-fghij-kmnpq-rstuv\n")
+    shown = cli("admin", "add", "owner@example.com").stdout
+    assert "abcde-fghij-kmnpq-rstuv" in shown and "only this once" in shown
+    assert usermgmt.calls[-1]["arguments"][-4:] == ["admin", "add", "owner@example.com", "--generate"]
+
+
+def test_an_import_is_tried_first_and_shows_the_passwords_once(
+    cli: Cli, usermgmt: FakeDocker, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("\ufeffaddress\nanna@example.com\n")
+    tried = {"dry_run": True, "mailboxes": 1, "aliases": 0, "passwords": []}
+    passwords = [{"email": ANNA, "password": "abcde-fghij-kmnpq-rstuv"}]
+    usermgmt.answer("/import", answered(tried))
+    usermgmt.answer("/import?dry_run=false", answered(tried | {"dry_run": False, "passwords": passwords}))
+    asked = cli("user", "import", file)
+    assert asked.exit_code == 2 and not usermgmt.calls_with("/import?dry_run=false")
+    shown = cli("user", "import", file, "--yes").stdout
+    assert "abcde-fghij-kmnpq-rstuv" in shown and "1 users and 0 aliases added" in shown
+    assert usermgmt.calls[-1]["stdin"] == "address\nanna@example.com\n"
+    problem = {"line": 3, "field": "quota", "value": "lots", "wrong": "This is not a size.", "fix": "Use 2G."}
+    usermgmt.answer("/import", answered({"title": "", "status": 422, "problems": [problem]}, 422))
+    assert "line 3, quota = lots" in cli("user", "import", file, "--yes").stderr
+
+
+def test_an_export_is_written_to_a_new_file_only(cli: Cli, usermgmt: FakeDocker, tmp_path: Path) -> None:
+    usermgmt.answer("/export", answered("address\r\nanna@example.com\r\n"))
+    file = tmp_path / "users.csv"
+    assert json.loads(cli("user", "export", file, "--json").stdout)["rows"] == 1
+    assert file.read_bytes() == b"address\r\nanna@example.com\r\n"
+    assert cli("user", "export", file).exit_code == 1

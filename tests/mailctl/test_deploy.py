@@ -1,0 +1,268 @@
+"""`mailctl deploy`: wherever it is killed, the next call ends in the new state or the old one, wholly."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_runtime import World
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from walk import judge
+
+import mailctl
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.deploy import checks, preflight, records, work
+from mailctl.deploy.tree import Tree
+from mailctl.secret_files.initialise import initialise
+
+EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))
+OLD = {"mariadb": "one", "postfix": "one", "usermgmt": "one"}
+# What a commit changes, and whether it shall stay. Before the slash: the image; after it: the configuration.
+CHANGES = {
+    "a configuration": ({**OLD, "postfix": "one/two"}, True),
+    "every image": ({"mariadb": "two", "postfix": "two", "usermgmt": "two"}, True),
+    "a service that goes": ({"mariadb": "one", "postfix": "one/two"}, True),
+    "a broken service": ({"mariadb": "two", "postfix": "two/broken", "usermgmt": "two"}, False),
+    "a lost canary": ({**OLD, "usermgmt": "two/lost"}, False),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A host on which the first commit runs well."""
+    monkeypatch.setattr(preflight, "refuse", lambda *_: None)
+    return started(tmp_path)
+
+
+def started(root: Path) -> World:
+    world = World(root / "world")
+    world.commit(**OLD)
+    assert work.deploy(world.host(), "HEAD", pull=False)["result"] == records.DEPLOYED
+    return world
+
+
+def deploy(world: World, ref: str) -> dict[str, Any]:
+    document = work.deploy(world.host(), ref, pull=False)
+    judge(("deploy",), json.dumps(document))
+    return document
+
+
+def killed(world: World, step: int, act: Callable[[Any], Any]) -> bool:
+    """Do something in a process of its own that dies at that step; whether it died."""
+    pid = os.fork()
+    if not pid:
+        try:
+            act(world.host(step))
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 137
+
+
+def is_whole(world: World, commit: str) -> None:
+    """Containers, live tree and names of images are those of one commit, and nothing is left undone."""
+    assert world.runs() == world.described(commit)
+    assert world.git("rev-parse", "HEAD") == commit and world.git("status", "--porcelain") == ""
+    assert not (world.ssd / ".mailctl/deploy/journal.json").exists()
+    host = world.host()
+    assert work.deploy(host, commit, pull=False)["result"] == records.UNCHANGED
+    for name, found in host.runtime.running().items():
+        assert host.runtime.image(f"shop-mail-{name}") == found.image_id
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_commit_runs_wholly_or_what_ran_before_runs_again(world: World, change: str) -> None:
+    old, (services, stays) = world.commits[0], CHANGES[change]
+    new = world.commit(**services)
+    document = deploy(world, new)
+    assert (document["result"], document["ok"]) == ("deployed" if stays else "rolled-back", stays)
+    is_whole(world, new if stays else old)
+    if not stays:
+        culprit = "postfix" if change == "a broken service" else "usermgmt"
+        assert document["culprit"] == culprit and document["log"].startswith("its last words")
+
+
+# Killed at any step, and the next call as well, and the one after: then one call is let through.
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(change=st.sampled_from(sorted(CHANGES)), steps=st.lists(st.integers(1, 45), min_size=1, max_size=3))
+def test_killed_at_any_step_it_ends_in_the_old_or_the_new_state(change: str, steps: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "refuse", lambda *_: None)
+        patch.setattr(os, "fsync", lambda _fd: None)
+        world = started(Path(folder))
+        old, new = world.commits[0], world.commit(**CHANGES[change][0])
+        world.git("checkout", "-q", old)
+        for step in steps:
+            killed(world, step, lambda host: work.deploy(host, new, pull=False))
+        deploy(world, world.git("rev-parse", "HEAD"))
+        is_whole(world, world.git("rev-parse", "HEAD"))
+        assert world.git("rev-parse", "HEAD") in ((old, new) if CHANGES[change][1] else (old,))
+
+
+def test_only_what_changed_is_recreated_and_its_time_away_is_measured(world: World) -> None:
+    document = deploy(world, world.commit(**{**OLD, "postfix": "one/two"}))
+    assert document["recreated"] == ["postfix"] and document["away"] == {"postfix": 1.5}
+    assert world.host().records.usual()["postfix"] == 1.5
+
+
+def test_what_mailctl_keeps_is_closed_to_others_from_its_first_folder_on(world: World) -> None:
+    deploy(world, world.commit(**{**OLD, "postfix": "one/two"}))
+    folder = world.host().records.folder
+    assert {each.stat().st_mode & 0o777 for each in (folder.parent, folder)} == {0o700}
+
+
+def test_who_remembers_an_address_is_started_again_after_it_changed(world: World) -> None:
+    document = deploy(world, world.commit(**{**OLD, "mariadb": "one/two"}))
+    assert document["recreated"] == ["mariadb", "usermgmt"]
+
+
+def test_what_the_new_checker_refuses_touches_nothing(world: World) -> None:
+    before = world.load()["containers"]
+    old, new = world.commits[0], world.commit(**{**OLD, "postfix": "one/refused"})
+    world.git("checkout", "-q", old)
+    document = deploy(world, new)
+    assert document["result"] == "refused" and "bad line" in document["problems"][0]["wrong"]
+    assert world.load()["containers"] == before
+    is_whole(world, old)
+    assert world.host().records.history()[0]["result"] == "refused"
+
+
+def test_a_file_edited_on_the_host_is_refused_and_named(world: World) -> None:
+    (world.repo / "config/postfix/main.cf").write_text("by hand")
+    with pytest.raises(Refused, match=r"config/postfix/main\.cf"):
+        deploy(world, "HEAD")
+
+
+def test_a_rollback_runs_the_images_of_before_although_a_build_took_their_names(world: World) -> None:
+    old, new = world.commits[0], world.commit(mariadb="two", postfix="two", usermgmt="two")
+    deploy(world, new)
+    document = work.rollback(world.host(), "")
+    assert (document["result"], document["ok"], document["bad"]) == ("rolled-back", True, new)
+    judge(("rollback",), json.dumps(document))
+    is_whole(world, old)
+
+
+def test_a_rollback_builds_again_what_a_prune_took_away(world: World) -> None:
+    old, new = world.commits[0], world.commit(mariadb="two", postfix="two", usermgmt="two")
+    deploy(world, new)
+    state = world.load()
+    now = {found["image"] for found in state["containers"].values()}
+    world.store({**state, "images": {n: i for n, i in state["images"].items() if i in now}})
+    assert work.rollback(world.host(), old)["ok"]
+    is_whole(world, old)
+
+
+def test_there_is_no_way_back_to_what_never_ran_well(world: World) -> None:
+    with pytest.raises(Refused, match="no earlier deployment"):
+        work.rollback(world.host(), "")
+    deploy(world, bad := world.commit(**{**OLD, "postfix": "two/broken"}))
+    with pytest.raises(Refused, match="never ran well"):
+        work.rollback(world.host(), bad)
+
+
+def test_the_timer_leaves_a_commit_alone_that_was_rolled_back_until_there_is_another(world: World) -> None:
+    origin = world.root / "origin"
+    world.git("clone", "-q", "--bare", ".", str(origin))
+    world.git("remote", "add", "origin", str(origin))
+    old, bad = world.commits[0], world.commit(**{**OLD, "postfix": "two/broken"})
+    world.git("push", "-q", "origin", "HEAD:main")
+    world.git("checkout", "-q", old)
+    assert work.deploy(world.host(), "HEAD", pull=True)["result"] == "rolled-back"
+    steps = world.load()["next"]
+    again = work.deploy(world.host(), "HEAD", pull=True)
+    assert again["result"] == "unchanged" and bad[:12] in again["reason"] and world.load()["next"] == steps
+    world.git("checkout", "-q", bad)
+    good = world.commit(**{**OLD, "postfix": "two"})
+    world.git("push", "-q", "origin", "HEAD:main")
+    assert work.deploy(world.host(), "HEAD", pull=True)["ref"] == good
+    is_whole(world, good)
+
+
+def test_the_timer_tries_a_refused_commit_again_only_after_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.git("clone", "-q", "--bare", ".", str(origin := world.root / "origin"))
+    world.git("remote", "add", "origin", str(origin))
+    old, new = world.commits[0], world.commit(**{**OLD, "postfix": "two"})
+    world.git("push", "-q", "origin", "HEAD:main")
+    world.git("checkout", "-q", old)
+    with monkeypatch.context() as patched:
+        patched.setattr(preflight, "refuse", no_room)
+        assert work.deploy(world.host(), "HEAD", pull=True)["result"] == "refused"
+    again = work.deploy(world.host(), "HEAD", pull=True)
+    assert again["result"] == "unchanged" and "tried again in" in again["reason"]
+    monkeypatch.setattr(work, "REFUSED_SECONDS", 0)
+    assert work.deploy(world.host(), "HEAD", pull=True)["ref"] == new
+
+
+def no_room(*_: object) -> None:
+    raise Refused(Problem("disk", "is full", "make room"))
+
+
+def test_many_refusals_leave_what_one_can_go_back_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "HISTORY", 3)
+    store = world.host().records
+    for number in range(5):
+        store.add(f"9{number}", work.result(records.REFUSED, "bad", None))
+    assert [point.ref for point in store.points()] == world.commits[:1]
+    assert len(store.history()) == 4
+
+
+@pytest.mark.parametrize("change", ["a configuration", "a broken service"])
+def test_mail_that_waited_is_delivered_at_once(world: World, change: str) -> None:
+    before = len(world.load()["asked"])
+    deploy(world, world.commit(**CHANGES[change][0]))
+    assert world.load()["asked"][before:] == [["postfix", "postqueue", "-f"]]
+
+
+def test_a_secret_that_is_new_with_a_commit_is_made_before_it_is_missed(
+    context: Context, repo: Path, tmp_path: Path
+) -> None:
+    secrets, stage = repo / "secrets", tmp_path / "stage"
+    initialise(context, secrets)
+    before = (secrets / "postfix_db_password").read_bytes()
+    (secrets / "doveadm_api_key").unlink()
+    (stage / "platform" / "mailctl").mkdir(parents=True)
+    (stage / "platform" / "mailctl" / "src").symlink_to(Path(mailctl.__file__).parents[1])
+    checks.make_secrets(Tree(repo, stage))
+    assert (secrets / "doveadm_api_key").read_bytes()
+    assert (secrets / "postfix_db_password").read_bytes() == before
+    (repo / ".env").write_text("no settings")
+    with pytest.raises(Refused, match="secrets"):
+        checks.make_secrets(Tree(repo, stage))
+
+
+def test_a_second_deployment_is_told_who_works(world: World) -> None:
+    with world.host().records.locked("mailctl deploy"):
+        assert world.host().records.busy == "mailctl deploy"
+        with pytest.raises(Refused, match="mailctl deploy"), world.host().records.locked("mailctl rollback"):
+            pass
+    assert world.host().records.busy == ""
+
+
+def test_images_out_of_reach_are_forgotten_and_those_within_are_kept(world: World) -> None:
+    for number in range(7):
+        deploy(world, world.commit(**{**OLD, "postfix": f"v{number}"}))
+    kept = world.host().runtime.kept("shop-mail-kept/postfix")
+    assert len(kept) == records.KEPT
+    reach = {point.images["postfix"] for point in world.host().records.points()[: records.KEPT]}
+    assert {world.host().runtime.image(name) for name in kept} == reach
+
+
+def test_a_dry_run_the_history_and_the_list_print_documents_of_their_schemas(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = world.commit(**{**OLD, "postfix": "two"})
+    deploy(world, world.commit(**{**OLD, "postfix": "two/broken"}))
+    host = world.host()
+    for words, show in (
+        ("deploy", lambda: work.show_plan(host, new)),
+        ("history", lambda: work.show_history(host.context, host.records)),
+        ("preflight", lambda: work.show_preflight(host)),
+    ):
+        show()
+        judge((words,), capsys.readouterr().out)

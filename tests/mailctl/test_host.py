@@ -1,0 +1,180 @@
+"""`mailctl host`: what it would install. That systemd runs it is tested on a host with systemd."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ENV, Cli
+
+from mailctl.host import files, install, parts, units
+from mailctl.host.files import Choices
+
+
+@pytest.fixture
+def host(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty /etc and folder of commands, and settings that name both disks; all packages are there."""
+    folder = tmp_path / "units"
+    folder.mkdir()
+    monkeypatch.setattr(install, "UNIT_FOLDER", folder)
+    monkeypatch.setattr(install, "COMMAND", tmp_path / "mailctl")
+    monkeypatch.setattr(files, "ETC", tmp_path / "etc")
+    monkeypatch.setattr(parts, "PARTS", ())
+    monkeypatch.setattr(parts, "PACKAGES", parts.Part("packages", lambda _: [], lambda _: None))
+    monkeypatch.setattr(parts, "cut_off", lambda _: {})
+    monkeypatch.setattr(parts, "ssh_ports", lambda: ("22",))
+    (repo / ".env").write_text(f"{ENV}SSD_PATH={tmp_path}/ssd\nHDD_PATH={tmp_path}/hdd\nBACKUP_BUCKET=b\n")
+    return folder
+
+
+def planned(cli: Cli, *words: str) -> dict[str, dict[str, object]]:
+    result = cli("host", *words, "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    return {Path(change["path"]).name: change for change in json.loads(result.stdout)["changes"]}
+
+
+def install_all(cli: Cli, host: Path, repo: Path) -> None:
+    """What a run as root writes, without systemd."""
+    place = units.Place("shop-mail", repo, host.parent / "hdd", host.parent / "ssd", "UTC")
+    for name, text in units.texts(place, units.JOBS).items():
+        (host / name).write_text(text)
+    install.COMMAND.write_text(units.wrapper(place))
+    (host / files.firewall_unit(place)).write_text(files.unit(place))
+    (docker := files.docker_settings()).parent.mkdir(parents=True)
+    docker.write_text(files.docker(None))
+    for path, text in files.texts(place, Choices(("22",))).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+OTHERS = {"shop-mail-firewall.service", "shop-mail.nft", "52shop-mail", "shop-mail.conf"}
+
+
+def test_a_dry_run_names_every_file_and_writes_none(cli: Cli, host: Path) -> None:
+    jobs = {f"shop-mail-{job.name}.{kind}" for job in units.JOBS for kind in ("service", "timer")}
+    plan = planned(cli, "setup")
+    assert plan.keys() == jobs | {"shop-mail-failed@.service", "mailctl", "daemon.json"} | OTHERS
+    assert {change["action"] for change in plan.values()} == {"make"}
+    assert list(host.iterdir()) == [] and not install.COMMAND.exists()
+
+
+def test_what_is_there_already_is_not_touched(cli: Cli, host: Path, repo: Path) -> None:
+    install_all(cli, host, repo)
+    assert planned(cli, "setup") == {}
+
+
+def test_an_edit_is_shown_line_by_line(cli: Cli, host: Path, repo: Path) -> None:
+    install_all(cli, host, repo)
+    timer = host / "shop-mail-sync.timer"
+    timer.write_text(timer.read_text().replace("04:00", "05:00"))
+    change = planned(cli, "setup")["shop-mail-sync.timer"]
+    assert [line for line in change["diff"] if "04:00" in line or "05:00" in line] == [
+        "-OnCalendar=*-*-* 05:00:00 UTC",
+        "+OnCalendar=*-*-* 04:00:00 UTC",
+    ]
+
+
+def test_without_a_bucket_there_is_no_upload_and_an_old_timer_goes(cli: Cli, host: Path, repo: Path) -> None:
+    install_all(cli, host, repo)
+    (repo / ".env").write_text((repo / ".env").read_text().replace("BACKUP_BUCKET=b", "BACKUP_BUCKET="))
+    plan = planned(cli, "setup")
+    assert {name: change["action"] for name, change in plan.items()} == {
+        "shop-mail-sync.service": "remove",
+        "shop-mail-sync.timer": "remove",
+    }
+    assert "BACKUP_BUCKET" in cli("host", "setup", "--dry-run").stderr
+
+
+def test_remove_takes_every_file_of_ours_and_no_other(cli: Cli, host: Path, repo: Path) -> None:
+    install_all(cli, host, repo)
+    (host / "shop-mail-own.service").write_text("[Service]\nExecStart=/bin/true\n")
+    plan = planned(cli, "remove")
+    assert {change["action"] for change in plan.values()} == {"remove"}
+    units_of_ours = {path.name for path in host.iterdir()} - {"shop-mail-own.service"}
+    assert plan.keys() == units_of_ours | {"mailctl"} | OTHERS
+
+
+def test_a_command_of_somebody_else_stays(cli: Cli, host: Path) -> None:
+    install.COMMAND.write_text("#!/bin/sh\n")
+    assert "mailctl" not in planned(cli, "setup")
+    assert "stays as it is" in cli("host", "setup", "--dry-run").stderr
+
+
+def test_without_systemd_it_says_what_to_do_instead(
+    cli: Cli, host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "BOOTED", tmp_path / "nothing")
+    monkeypatch.setattr(install.os, "geteuid", lambda: 0)
+    result = cli("host", "setup")
+    assert result.exit_code == 1
+    assert "scripts/backup-mailserver.sh" in result.stderr and list(host.iterdir()) == []
+
+
+def test_only_a_host_that_pulls_has_a_timer_that_deploys(cli: Cli, host: Path, repo: Path) -> None:
+    env = repo / ".env"
+    env.write_text(f"{env.read_text()}DEPLOY_METHOD=ssh\n")
+    install_all(cli, host, repo)
+    assert planned(cli, "setup") == {}
+    env.write_text(env.read_text().replace("DEPLOY_METHOD=ssh", "DEPLOY_METHOD=pull"))
+    assert planned(cli, "setup").keys() == {"shop-mail-deploy.service", "shop-mail-deploy.timer"}
+
+
+def test_the_timer_that_deploys_waits_for_the_first_deployment_by_hand(
+    cli: Cli, host: Path, repo: Path
+) -> None:
+    place = units.Place("shop-mail", repo, host / "100% hdd", host / "100% ssd", "UTC")
+    text = units.texts(place, (units.PULL, units.JOBS[0]))
+    begun = f"\nConditionPathExists={host}/100%% ssd/.mailctl/deploy/history\n"
+    assert begun in text["shop-mail-deploy.service"] and begun not in text["shop-mail-backup.service"]
+
+
+def test_a_fresh_host_gets_its_settings_from_the_example(
+    cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = (repo / ".env").rename(repo / ".env.example").read_text()
+    assert cli("host", "setup", "--check").exit_code == 1 and not (repo / ".env").exists()
+    monkeypatch.setattr(install, "BOOTED", host / "nothing")
+    assert "systemd" in cli("host", "setup").stderr
+    assert (repo / ".env").read_text() == env
+
+
+def test_check_tells_what_is_missing_and_exits_1(cli: Cli, host: Path, repo: Path) -> None:
+    assert cli("host", "setup", "--check").exit_code == 1
+    install_all(cli, host, repo)
+    checked = cli("host", "setup", "--check")
+    assert checked.exit_code == 0 and "Nothing to change" in checked.stdout
+
+
+def test_the_engines_settings_keep_what_the_operator_wrote(cli: Cli, host: Path) -> None:
+    path = files.docker_settings()
+    path.parent.mkdir(parents=True)
+    path.write_text('{"data-root": "/ssd/docker", "log-opts": {"max-size": "1m"}}')
+    change = planned(cli, "setup")["daemon.json"]
+    assert '-{"data-root"' in change["diff"][1] and '+  "data-root": "/ssd/docker",' in change["diff"]
+    assert '+    "max-size": "1m",' in change["diff"]
+    path.write_text('{"log-driver": "journald"}')
+    assert "daemon.json" not in planned(cli, "setup")
+
+
+def test_the_firewall_opens_ssh_and_what_the_operator_named(cli: Cli, host: Path, repo: Path) -> None:
+    with (repo / ".env").open("a") as env:
+        env.write("HOST_OPEN_PORTS=443, 51820/udp\n")
+    install_all(cli, host, repo)
+    assert {"+    tcp dport { 22, 443 } accept", "+    udp dport { 51820 } accept"} <= set(
+        planned(cli, "setup")["shop-mail.nft"]["diff"]
+    )
+
+
+@pytest.mark.parametrize("setting", ["HOST_OPEN_PORTS=ssh", "HOST_OPEN_PORTS=70000", "HOST_USER=Deploy"])
+def test_a_choice_that_cannot_be_meant_is_refused(cli: Cli, host: Path, repo: Path, setting: str) -> None:
+    with (repo / ".env").open("a") as env:
+        env.write(f"{setting}\n")
+    refused = cli("host", "setup", "--dry-run")
+    assert refused.exit_code == 1 and setting.replace("=", " = ") in refused.stderr
+
+
+def test_what_the_firewall_would_cut_off_is_named_before_anything_changes(
+    cli: Cli, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "cut_off", lambda _: {"443": "caddy"})
+    refused = cli("host", "setup", "--dry-run")
+    assert refused.exit_code == 1 and "443 (caddy)" in refused.stderr and "HOST_OPEN_PORTS" in refused.stderr

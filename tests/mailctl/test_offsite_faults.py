@@ -1,0 +1,147 @@
+"""Copies off site when S3 fails or the run is killed."""
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import snapshots
+from botocore.exceptions import EndpointConnectionError
+from copies import DAY, mails, refused, remote, tree
+from s3 import Cloud
+
+from mailctl.backup import offsite as package
+from mailctl.backup.offsite import access, objects, packs
+from mailctl.backup.offsite.objects import Bucket
+from mailctl.backup.offsite.upload import manifests, upload
+from mailctl.backup.offsite.verify import verify
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+
+KILLS = int(os.environ.get("SYNC_KILLS", "30"))
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads in parts of 5 MiB, the least that S3 takes, and packs of two of them."""
+    monkeypatch.setattr(objects, "PART", 5 * 1024 * 1024)
+    monkeypatch.setattr(packs, "SIZE", 11 * 1024 * 1024)
+
+
+class Faults:
+    """Counts the calls to S3 of this process, and breaks those it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        self.broken: Callable[[int, str], bool] = lambda number, name: False
+        original = access.client
+
+        def client(*arguments: Any) -> Any:
+            made = original(*arguments)
+            made.meta.events.register("before-call.s3", self._count)
+            return made
+
+        monkeypatch.setattr(access, "client", client)
+
+    def _count(self, model: Any, **_: Any) -> None:
+        self.calls.append(model.name)
+        if self.broken(len(self.calls), model.name):
+            raise EndpointConnectionError(endpoint_url="s3")
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    return Faults(monkeypatch)
+
+
+def test_s3_failing_at_any_call_is_said_and_the_next_run_goes_on(
+    offsite: Path, context: Context, faults: Faults, small_parts: None, tmp_path: Path
+) -> None:
+    upload(context)
+    snapshots.make(offsite, "daily/2026-11-25", mails(20))
+    upload(context)
+    made, failures = snapshots.make(offsite, DAY, mails(3, 4 * 1024 * 1024)), 0
+    while True:
+        faults.calls.clear()
+        faults.broken = lambda number, name, at=failures + 1: number == at
+        try:
+            upload(context)
+            break
+        except Refused as refusal:
+            failures += 1
+            assert [p.field for p in refusal.problems] == ["S3"] and "run the same command again" in str(
+                refusal.problems[0].fix
+            )
+    assert failures > 10
+    faults.broken = lambda number, name: False
+    assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
+    assert verify(Bucket(access.client(context, access.place(context)), access.place(context))).problems == []
+
+
+def test_an_upload_in_parts_goes_on_with_the_part_that_was_missing(
+    offsite: Path, context: Context, faults: Faults, small_parts: None, tmp_path: Path
+) -> None:
+    made = snapshots.make(offsite, DAY, mails(1, 22 * 1024 * 1024))
+    parts = []
+    faults.broken = lambda number, name: (
+        name == "UploadPart" and parts.append(number) is None and len(parts) == 3
+    )
+    refused(upload, context)
+    faults.calls.clear()
+    faults.broken = lambda number, name: False
+    upload(context)
+    assert faults.calls.count("UploadPart") == 3
+    assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
+
+
+def events(work: Callable[[], Any], kill_at: int = 0) -> int:
+    """Run it in a process that is killed at its nth call to the system; how many there were, 0: killed."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def watch(event: str, _: Any) -> None:
+            nonlocal count
+            if event.startswith(("open", "os.", "socket.", "http.", "urllib3.")):
+                count += 1
+                if count == kill_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        try:
+            work()
+        finally:
+            os.write(writer, str(count).encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        count = int(pipe.read() or 0)
+    os.waitpid(child, 0)
+    return count
+
+
+def test_a_run_killed_at_any_moment_leaves_whole_copies_and_the_next_one_goes_on(
+    offsite: Path, context: Context, small_parts: None, cloud: Cloud, tmp_path: Path
+) -> None:
+    """Moments are spread over a whole run by a seed, so that a failure can be repeated."""
+    source, kills, day = random.Random(10), 0, datetime(2026, 1, 1, tzinfo=UTC)  # noqa: S311
+    before = snapshots.make(offsite, f"daily/{day.date()}", mails(3, 3 * 1024 * 1024))
+    most = events(lambda: upload(context))
+    while kills < KILLS:
+        day += timedelta(days=1)
+        made = snapshots.make(offsite, f"daily/{day.date()}", mails(3, 3 * 1024 * 1024, seed=kills + 1))
+        while events(lambda: upload(context), source.randrange(1, most + 1)) == 0:
+            kills += 1
+            there = [key.removesuffix("/manifest.json") for key in manifests(remote(cloud, context))]
+            assert there[-1] in (before.id, made.id)
+            assert verify(remote(cloud, context)).problems == []
+        upload(context)
+        assert tree(package.fetch(context, made.id, tmp_path / "back").path) == tree(made.path)
+        assert list((offsite / ".mailctl" / "offsite").glob("[!.]*")) == []
+        before = made

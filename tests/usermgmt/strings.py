@@ -1,0 +1,69 @@
+"""Finds every text that the pages can show: the source of the translation catalogs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from jinja2 import Environment
+
+import usermgmt
+from usermgmt.strength import WORDS
+from usermgmt.web.errors import TEXTS
+from usermgmt.web.mail import MEANINGS, OUTCOMES
+from usermgmt.web.overview import ACTIONS
+from usermgmt.web.reasons import REASONS
+from usermgmt.web.words import DOMAINS, FIELDS
+
+PACKAGE = Path(usermgmt.__file__).parent
+# Where a Problem keeps its two texts, after field and value.
+PROBLEM_TEXTS = slice(2, 4)
+
+
+def template_texts() -> Iterator[str]:
+    """The texts marked with `_()` in templates."""
+    environment = Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
+    for file in sorted((PACKAGE / "web" / "templates").glob("*.html")):
+        for _line, _function, text in environment.extract_translations(file.read_text(encoding="utf-8")):
+            if isinstance(text, str):
+                yield text
+            else:
+                yield from (part for part in text or () if part)
+
+
+def literals(node: ast.AST) -> Iterator[str]:
+    """The string constants in an expression, both branches of a condition included."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            yield inner.value
+
+
+def code_texts() -> Iterator[str]:
+    """The texts of problems and of messages after a change."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "refuse"):
+                for argument in node.args[PROBLEM_TEXTS]:
+                    yield from literals(argument)
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in (
+                "text",
+                "wrong",
+                "instead",
+            ):
+                yield from literals(node.value)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+                names = [getattr(name, "id", "") for name in node.targets[0].elts]
+                if names == ["wrong", "instead"]:
+                    yield from literals(node.value)
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tell":
+                yield from literals(node.args[0])
+
+
+def all_texts() -> set[str]:
+    """Every text, once."""
+    texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
+    texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
+    texts.update(text for pair in TEXTS.values() for text in pair)
+    return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

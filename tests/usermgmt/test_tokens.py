@@ -1,0 +1,129 @@
+"""Tokens of programs: made by owners, shown once, kept as hashes, and the command line's own way in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from sqlalchemy import select
+from support import ADMIN_EMAIL, PROXY, Browser, Directory
+from werkzeug.datastructures import MultiDict
+
+from usermgmt import cli, cli_database, cli_programs
+from usermgmt.database import Database
+from usermgmt.models import ApiToken, AuditEntry
+from usermgmt.passwords import Hasher
+from usermgmt.services.audit import COMMAND_LINE
+
+TOKEN = re.compile(r"usermgmt_[\w-]{43}")
+
+
+@pytest.fixture
+def filled(browser: Browser, web_database: Database, hasher: Hasher) -> Browser:
+    """An owner's browser, and example.org."""
+    with web_database.transaction() as session:
+        Directory(session, COMMAND_LINE, hasher).domain("example.org")
+    return browser
+
+
+def send(browser: Browser, **fields: Any) -> Any:
+    """The form, in which a name may have several values."""
+    browser.get("/tokens")
+    data = MultiDict([("csrf_token", browser.token)])
+    for name, value in fields.items():
+        data.setlist(name, value if isinstance(value, list) else [value])
+    return browser.client.post("/tokens", data=data, environ_overrides=browser.environ)
+
+
+def status(app: Flask, secret: str, path: str) -> int:
+    """What the API answers to a token."""
+    headers, environ = {"Authorization": f"Bearer {secret}"}, {"REMOTE_ADDR": PROXY}
+    client = app.test_client(use_cookies=False)
+    return client.get(f"/api/v1{path}", headers=headers, environ_overrides=environ).status_code
+
+
+def test_an_owner_makes_a_token_sees_it_once_and_revokes_it(
+    app: Flask, filled: Browser, web_database: Database
+) -> None:
+    answer = send(filled, name="Backup script", scopes=["mailbox:read"], domain="example.org", days="30")
+    secret = TOKEN.search(answer.text)
+    assert answer.status_code == 201 and secret
+    assert status(app, secret[0], "/mailboxes") == 200 and status(app, secret[0], "/aliases") == 403
+    listed = filled.get("/tokens").text
+    assert "Backup script" in listed and "mailbox:read" in listed and not TOKEN.search(listed)
+    with web_database.transaction() as session:
+        row = session.scalars(select(ApiToken)).one()
+        details = [str(each.detail) for each in session.scalars(select(AuditEntry))]
+    assert row.token_hash == hashlib.sha256(secret[0].encode()).hexdigest() and row.last_used_at
+    assert not any(secret[0] in detail or row.token_hash in detail for detail in details)
+    assert filled.post(f"/tokens/{row.id}/delete").status_code == 303
+    assert status(app, secret[0], "/mailboxes") == 401
+
+
+def test_a_wrong_form_says_everything_that_is_wrong(filled: Browser) -> None:
+    answer = send(filled, name="", scopes=["root"], domain="nowhere.example", days="soon")
+    assert answer.status_code == 422
+    for text in ("A name is missing", "no such scope", "no such domain", "not a number of days"):
+        assert text in answer.text, text
+    assert "can do nothing" in send(filled, name="x", days="").text
+
+
+class Terminal:
+    """Runs commands against an application and its database."""
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(cli.cli, arguments, input=stdin)
+
+
+@pytest.fixture
+def run(app: Flask, web_database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """The command line of the container."""
+    Browser(app).get("/login")
+    monkeypatch.setattr(cli_database, "open_database", lambda: web_database)
+    monkeypatch.setattr(cli, "hasher", lambda: hasher)
+    monkeypatch.setattr(cli_programs, "application", lambda: app)
+    return Terminal()
+
+
+def test_the_command_line_makes_lists_and_revokes_tokens(app: Flask, run: Terminal) -> None:
+    made = run("token", "add", "cron", "--admin", ADMIN_EMAIL, "--scope", "audit:read", "--days", "9")
+    assert made.exit_code == 0 and TOKEN.fullmatch(made.output.strip())
+    assert status(app, made.output.strip(), "/audit") == 200
+    listed = run("token", "list").output
+    assert "cron" in listed and ADMIN_EMAIL in listed and "last used" in listed
+    assert run("token", "revoke", listed.split()[0]).exit_code == 0
+    assert status(app, made.output.strip(), "/audit") == 401
+    refused = run("token", "add", "x", "--admin", "nobody@example.org", "--scope", "audit:read")
+    assert refused.exit_code == 1 and "no such admin" in refused.output
+
+
+def test_the_command_line_calls_the_api_without_a_token(run: Terminal, web_database: Database) -> None:
+    made = run("api", "POST", "/domains", "--body-stdin", stdin='{"name": "example.net"}')
+    document = json.loads(made.output)
+    assert made.exit_code == 0 and document["status"] == 201 and document["body"]["name"] == "example.net"
+    with web_database.transaction() as session:
+        newest = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert newest and (newest.actor, newest.action) == ("command-line", "domain.add")
+    deleted = run("api", "DELETE", f"/domains/{document['body']['id']}")
+    assert json.loads(deleted.output) == {"status": 204, "body": ""}
+    refused = json.loads(run("api", "POST", "/domains", "--body-stdin", stdin='{"name": "x"}').output)
+    assert refused["status"] == 422 and refused["body"]["problems"][0]["field"] == "name"
+
+
+def test_an_admin_may_be_given_a_generated_password_which_is_printed_once(run: Terminal) -> None:
+    result = run("admin", "add", "root@example.org", "--generate")
+    assert result.exit_code == 0 and re.fullmatch(r"(\w{5}-){3}\w{5}", result.output.splitlines()[-1])
+    assert run("admin", "add", "root2@example.org").exit_code == 2
+    assert run("admin", "add", "root@example.org", "--generate").exit_code == 1
+
+
+def test_a_reset_admin_has_no_tokens_left(app: Flask, filled: Browser, run: Terminal) -> None:
+    secret = TOKEN.search(send(filled, name="Left behind", scopes=["mailbox:read"], domain="", days="").text)
+    assert secret and status(app, secret[0], "/mailboxes") == 200
+    run("admin", "reset", ADMIN_EMAIL, "--password-stdin", stdin="a new long pass phrase")
+    assert status(app, secret[0], "/mailboxes") == 401

@@ -1,0 +1,178 @@
+// Unit tests in plain node, without a dependency: the Worker talks over real HTTP to a server on this machine.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:http";
+import { after, before, beforeEach, test } from "node:test";
+
+import worker from "../../{{cookiecutter.project_slug}}/platform/email-worker/worker.js";
+
+const TOKEN = randomUUID();
+const RAW = Buffer.from("Subject: gr\xfc\xdfe\r\n\r\n\x00\xff a line\r\n.\r\n", "latin1");
+let server, url, call, answer;
+
+before(async () => {
+  server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    call = { path: request.url, method: request.method, headers: request.headers, body: Buffer.concat(chunks) };
+    answer(response);
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  url = `http://127.0.0.1:${server.address().port}`;
+});
+after(() => server.closeAllConnections() ?? server.close());
+beforeEach((t) => {
+  call = undefined;
+  t.mock.method(console, "log", () => {});
+});
+
+const says = (status, verdict, headers = {}) => (response) =>
+  response.writeHead(status, { ...(verdict && { "X-Mail-Verdict": verdict }), ...headers }).end("the body");
+
+/** Run the Worker on one mail: what it did ("accepted", "rejected" or "deferred") and with which words. */
+async function deliver(mail = {}, bindings = {}) {
+  let text;
+  const message = {
+    from: "writer@sender.example",
+    to: "reader@example.com",
+    raw: new Blob([RAW]).stream(),
+    rawSize: RAW.length,
+    setReject: (reason) => (text = reason),
+    ...mail,
+  };
+  try {
+    await worker.email(message, { API_URL: url, API_TOKEN: TOKEN, ...bindings });
+  } catch (error) {
+    return { did: "deferred", text: error.message };
+  }
+  return text === undefined ? { did: "accepted" } : { did: "rejected", text };
+}
+
+test("the message arrives byte for byte, with its envelope and the token", async () => {
+  answer = says(200, "accepted");
+  assert.deepEqual(await deliver(), { did: "accepted" });
+  assert.equal(`${call.method} ${call.path}`, "POST /v1/messages");
+  assert.deepEqual(call.body, RAW);
+  assert.equal(call.headers.authorization, `Bearer ${TOKEN}`);
+  assert.equal(call.headers["x-envelope-from"], "writer@sender.example");
+  assert.equal(call.headers["x-envelope-to"], "reader@example.com");
+  assert.equal(call.headers["content-type"], "message/rfc822");
+});
+
+test("a bounce, which has no sender, is passed on as <>", async () => {
+  answer = says(200, "accepted");
+  await deliver({ from: "" });
+  assert.equal(call.headers["x-envelope-from"], "<>");
+});
+
+for (const [status, verdict, words] of [
+  [404, "unknown-recipient", /no such mailbox.*\(reader@example\.com\)$/],
+  [413, "too-large", /too large/],
+  [507, "over-quota", /full/],
+  [422, "refused", /spam.*virus/],
+]) {
+  test(`${status} ${verdict} is refused for good, in words for a person`, async () => {
+    answer = says(status, verdict);
+    const { did, text } = await deliver();
+    assert.equal(did, "rejected");
+    assert.match(text, words);
+    assert.match(text, /^[ -~]{20,200}$/);
+  });
+}
+
+for (const status of [200, 204, 403, 404, 413, 422, 502, 507, 521, 530]) {
+  test(`${status} from somebody else on the way is temporary`, async () => {
+    answer = says(status, undefined, { "Content-Type": "text/html" });
+    const { did, text } = await deliver();
+    assert.equal(did, "deferred");
+    assert.match(text, new RegExp(`HTTP ${status}, not an answer of mailserver-api`));
+  });
+}
+
+for (const [status, verdict] of [
+  [400, "malformed"],
+  [401, "unauthorized"],
+  [429, "busy"],
+  [503, "temporary"],
+  [200, "temporary"],
+  [202, "accepted"],
+  [404, "refused"],
+  [422, "accepted"],
+  [550, "refused"],
+]) {
+  test(`${status} ${verdict} is temporary`, async () => {
+    answer = says(status, verdict);
+    assert.equal((await deliver()).did, "deferred");
+  });
+}
+
+test("a redirect is not followed: the token goes nowhere else, and nobody there can accept the mail", async () => {
+  const elsewhere = says(303, "accepted", { Location: `${url}/elsewhere` });
+  answer = (response) => (call.path === "/elsewhere" ? says(200, "accepted") : elsewhere)(response);
+  assert.equal((await deliver()).did, "deferred");
+  assert.equal(call.path, "/v1/messages");
+});
+
+test("no answer in time is temporary", async () => {
+  answer = () => {};
+  assert.deepEqual(await deliver({}, { TIMEOUT_SECONDS: "0.2" }), { did: "deferred", text: "no verdict within 0.2 s" });
+});
+
+test("a large mail has the time that a slow line takes for it", async () => {
+  answer = (response) => setTimeout(() => says(200, "accepted")(response), 400);
+  const quick = { TIMEOUT_SECONDS: "0.2" };
+  assert.equal((await deliver({}, quick)).did, "deferred");
+  assert.equal((await deliver({ rawSize: 1024 * 1024 }, quick)).did, "accepted");
+});
+
+test("a connection that breaks before the verdict is temporary", async () => {
+  answer = (response) => response.destroy();
+  assert.equal((await deliver()).did, "deferred");
+});
+
+test("a server that is down is temporary", async () => {
+  const closed = createServer();
+  await new Promise((listening) => closed.listen(0, "127.0.0.1", listening));
+  const { port } = closed.address();
+  await new Promise((done) => closed.close(done));
+  const { did, text } = await deliver({}, { API_URL: `http://127.0.0.1:${port}` });
+  assert.equal(did, "deferred");
+  assert.match(text, /^mailserver-api: /);
+});
+
+for (const [name, bindings, words] of [
+  ["no API_URL", { API_URL: undefined }, /API_URL/],
+  ["an API_URL in the clear", { API_URL: "http://mail-api.example.com" }, /API_URL.*https/],
+  ["no API_TOKEN", { API_TOKEN: undefined }, /API_TOKEN.*not set/],
+  ["an API_TOKEN of two lines", { API_TOKEN: "secret-one\nsecret-two" }, /API_TOKEN.*one line/],
+  ["a TIMEOUT_SECONDS that is no number", { TIMEOUT_SECONDS: "soon" }, /TIMEOUT_SECONDS.*soon/],
+]) {
+  test(`${name} is temporary, says which binding it is, and shows no secret`, async () => {
+    const { did, text } = await deliver({}, bindings);
+    assert.equal(did, "deferred");
+    assert.match(text, words);
+    assert.doesNotMatch(text, /secret-/);
+    assert.equal(call, undefined);
+  });
+}
+
+test("a line break in the envelope never becomes a header", async () => {
+  answer = says(200, "accepted");
+  assert.equal((await deliver({ from: "a@b.example\r\nAuthorization: Bearer x" })).did, "deferred");
+  assert.equal(call, undefined);
+});
+
+test("an address that cannot be part of an SMTP answer is left out of the bounce", async () => {
+  answer = says(404, "unknown-recipient");
+  assert.doesNotMatch((await deliver({ to: "a b@example.com" })).text, /\(/);
+});
+
+test("the log has the outcome, Cloudflare's ray and times, but no address and no token", async () => {
+  answer = says(503, "temporary", { "CF-Ray": "8f00-NRT" });
+  await deliver();
+  const lines = console.log.mock.calls.map(({ arguments: [line] }) => line);
+  assert.equal(lines.length, 1);
+  const { outcome, status, verdict, ray, size } = JSON.parse(lines[0]);
+  assert.deepEqual([outcome, status, verdict, ray, size], ["deferred", 503, "temporary", "8f00-NRT", RAW.length]);
+  assert.ok(!lines[0].includes("@") && !lines[0].includes(TOKEN));
+});

@@ -1,5 +1,0 @@
-"""Does the mail server do its work? A mail, a virus, log-ins and both sites, through the front door."""
-
-from mailctl.canaries.run import NAMES, Canary, run
-
-__all__ = ["NAMES", "Canary", "run"]

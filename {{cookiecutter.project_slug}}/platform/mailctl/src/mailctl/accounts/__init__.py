@@ -1,0 +1,1 @@
+"""People's accounts: users, domains and aliases by the JSON API of usermgmt, and the first administrator."""

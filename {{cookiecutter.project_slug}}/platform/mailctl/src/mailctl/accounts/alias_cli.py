@@ -1,0 +1,142 @@
+"""`mailctl alias`: addresses that forward their mail."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mailctl.accounts.api import Api, SearchOption, YesOption, accounts, agree, state
+from mailctl.core.context import Context, JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
+
+app = group("Aliases: addresses that forward their mail; @domain is a catch-all.")
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="The alias, or @domain for its catch-all.")
+]
+DestinationArgument = Annotated[
+    str | None, typer.Argument(metavar="[DESTINATION]", help="One of them; default: all.")
+]
+MAY_SEND = "Whether destinations that are mailboxes may send as the alias, too."
+PATH = "/aliases"
+
+
+def find(api: Api, source: str, destination: str | None) -> list[dict[str, Any]]:
+    """The rows of an alias, or the one with this destination. Raises Refused."""
+    from mailctl.core.errors import Problem, Refused
+
+    rows = api.all(PATH, q=source, exact="true")
+    if destination:
+        rows = [row for row in rows if row["destination"] == destination.strip().lower()]
+    if not rows:
+        value = f"{source} to {destination}" if destination else source
+        fix = ".venv/bin/mailctl alias list shows what there is"
+        raise Refused(Problem("source", "there is no such alias", fix, value=value))
+    return rows
+
+
+def finish(context: Context, rows: list[dict[str, Any]], done: str = "") -> None:
+    """Say what is there or was done, and print the rows as JSON."""
+    for row in rows:
+        context.out.row(row["source"], f"to {row['destination']}  {done or state(row)}", 40)
+    context.finish({"ok": True, "aliases": rows})
+
+
+@app.command("list")
+def show_all(
+    search: SearchOption = "",
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the aliases, a line for each destination."""
+    with accounts(local, repo, as_json) as (context, api):
+        finish(context, api.all(PATH, q=search))
+
+
+@app.command()
+def show(
+    source: SourceArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+) -> None:
+    """Show where one alias leads."""
+    with accounts(local, repo, as_json) as (context, api):
+        finish(context, find(api, source, None))
+
+
+@app.command()
+def add(
+    source: SourceArgument,
+    destinations: Annotated[list[str], typer.Argument(metavar="DESTINATION…", help="Where its mail goes.")],
+    may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)] = True,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add an alias, or more destinations to one."""
+    with accounts(local, repo, as_json) as (context, api):
+        body = {"source": source, "destinations": destinations, "may_send": may_send}
+        finish(context, api.call("POST", PATH, body), "added")
+
+
+@app.command("set")
+def change(
+    source: SourceArgument,
+    may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)],
+    destination: DestinationArgument = None,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the destinations of an alias, or one of them, send as the alias, or not."""
+    with accounts(local, repo, as_json) as (context, api):
+        rows, body = find(api, source, destination), {"may_send": may_send}
+        finish(context, [api.call("PATCH", f"{PATH}/{row['id']}", body) for row in rows], "changed")
+
+
+def switch(
+    verb: str, source: str, destination: str | None, local: bool, repo: RepoOption, as_json: bool
+) -> None:
+    """Enable or disable an alias, or one destination of it."""
+    with accounts(local, repo, as_json) as (context, api):
+        rows = find(api, source, destination)
+        finish(context, [api.call("POST", f"{PATH}/{row['id']}/{verb}") for row in rows])
+
+
+@app.command()
+def enable(
+    source: SourceArgument,
+    destination: DestinationArgument = None,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forward again."""
+    switch("enable", source, destination, local, repo, as_json)
+
+
+@app.command()
+def disable(
+    source: SourceArgument,
+    destination: DestinationArgument = None,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forward no more; the address is refused as unknown if no destination is left."""
+    switch("disable", source, destination, local, repo, as_json)
+
+
+@app.command()
+def delete(
+    source: SourceArgument,
+    destination: DestinationArgument = None,
+    yes: YesOption = False,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete an alias, or one destination of it."""
+    with accounts(local, repo, as_json) as (context, api):
+        rows = find(api, source, destination)
+        agree(context, yes, "delete", f"{source} to {', '.join(row['destination'] for row in rows)}")
+        for row in rows:
+            api.call("DELETE", f"{PATH}/{row['id']}")
+        finish(context, rows, "deleted")

@@ -1,0 +1,107 @@
+"""usermgmt's JSON API, called inside its container: whoever may do that needs no token."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from mailctl.core.context import Context, RepoOption, command
+
+if TYPE_CHECKING:
+    from mailctl.core.runtime import Runtime
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+SearchOption = Annotated[str, typer.Option("--search", "-s", help="Only those with this text in them.")]
+# An import may hash a thousand passwords on half a core.
+LIMIT_SECONDS = 600.0
+
+
+class Api:
+    """What the commands ask of usermgmt."""
+
+    def __init__(self, server: "Runtime") -> None:
+        self.server = server
+
+    def call(self, method: str, path: str, body: Any = None, text: str = "", **query: Any) -> Any:
+        """The answer's body; `body` is sent as JSON, `text` as CSV. Raises Refused as usermgmt does."""
+        from mailctl.core.errors import Problem, Refused
+        from mailctl.core.runtime import as_json
+
+        words = ["usermgmt", "api", method, f"{path}?{urlencode(query)}" if query else path]
+        words += ["--body-stdin"] if text or body is not None else []
+        words += ["--type", "text/csv"] if text else []
+        sent = text or ("" if body is None else json.dumps(body))
+        answer = as_json(self.server.inside("usermgmt", words, sent, LIMIT_SECONDS))
+        if answer["status"] < 400:
+            return answer["body"]
+        problems = answer["body"]["problems"]
+        for each in problems:
+            each["field"] = f"line {each['line']}, {each['field']}" if "line" in each else each["field"]
+        raise Refused(*(Problem(p["field"], p["wrong"], p["fix"], p["value"] or None) for p in problems))
+
+    def all(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """Every row of a list, however many pages it has."""
+        rows: list[dict[str, Any]] = []
+        number, pages = 0, 1
+        while number < pages:
+            number += 1
+            found = self.call("GET", path, page=number, **query)
+            rows += found["items"]
+            pages = found["pages"]
+        return rows
+
+    def one(self, path: str, field: str, value: str, **query: Any) -> dict[str, Any]:
+        """The row whose field has exactly this value. Raises Refused."""
+        from mailctl.core.errors import Problem, Refused
+
+        found = self.all(path, q=value, exact="true", **query)
+        if found:
+            return found[0]
+        kind = {"/mailboxes": "user", "/domains": "domain"}[path]
+        kind = f"deleted {kind}" if query else kind
+        fix = f".venv/bin/mailctl {kind.split()[-1]} list shows what there is"
+        raise Refused(Problem(field, f"there is no such {kind}", fix, value=value))
+
+
+@contextmanager
+def accounts(local: bool, repo: RepoOption, as_json: bool) -> Iterator[tuple[Context, Api]]:
+    """A command's body with the API of the server, or of the local trial."""
+    from mailctl.core.stack import runtime
+
+    with command(repo, as_json) as context, runtime(context, local) as server:
+        yield context, Api(server)
+
+
+def agree(context: Context, yes: bool, verb: str, what: str) -> None:
+    """Ask first. Raises Misuse where nobody can be asked, Refused when the answer is no."""
+    from mailctl.core.errors import Misuse, Problem, Refused
+
+    if yes:
+        return
+    if context.out.as_json or not sys.stdin.isatty():
+        raise Misuse(Problem(verb, "there is no terminal to ask on", f"add --yes to {verb} it", value=what))
+    if not typer.confirm(f"{verb[0].upper() + verb[1:]} {what}?"):
+        raise Refused(Problem(verb, "not confirmed; nothing was changed", "make status", value=what))
+
+
+def given_password(wanted: bool) -> str | None:
+    """The password on standard input, without its line end; None lets usermgmt generate one."""
+    return sys.stdin.read().removesuffix("\n").removesuffix("\r") if wanted else None
+
+
+def state(row: dict[str, Any]) -> str:
+    """In a word."""
+    if row.get("deleted_at"):
+        return "deleted"
+    return "enabled" if row["active"] else "disabled"
+
+
+def tell_password(context: Context, password: str | None) -> None:
+    """One that was generated, this once."""
+    if password:
+        context.out.row("password", password)
+        context.out.show("It is shown only this once. Pass it on now.")

@@ -1,0 +1,125 @@
+"""`mailctl domain`: the domains whose mail this server accepts."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, state
+from mailctl.core.context import Context, JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
+
+app = group("Domains: add, limit, enable, disable, delete.")
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The domain.")]
+PATH = "/domains"
+
+
+def finish(context: Context, row: dict[str, Any], done: str) -> None:
+    """Say what was done, and print the domain as JSON."""
+    context.out.show(f"{row['name']}: {done}.")
+    context.finish({"ok": True, "domain": row})
+
+
+@app.command("list")
+def show_all(
+    search: SearchOption = "",
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the domains."""
+    with accounts(local, repo, as_json) as (context, api):
+        rows = api.all(PATH, q=search)
+        for row in rows:
+            context.out.row(row["name"], state(row), 40)
+        context.finish({"ok": True, "domains": rows})
+
+
+@app.command()
+def show(
+    name: NameArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+) -> None:
+    """Show one domain with its limits."""
+    with accounts(local, repo, as_json) as (context, api):
+        row = api.one(PATH, "name", name)
+        pairs = (
+            ("name", row["name"]),
+            ("state", state(row)),
+            ("default quota, bytes", row["default_quota_bytes"]),
+            ("mailbox limit", row["most_mailboxes"]),
+            ("alias limit", row["most_aliases"]),
+        )
+        for label, value in pairs:
+            context.out.row(label, "-" if value is None else str(value), 22)
+        context.finish({"ok": True, "domain": row})
+
+
+@app.command()
+def add(
+    name: NameArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+) -> None:
+    """Accept mail for a domain."""
+    with accounts(local, repo, as_json) as (context, api):
+        finish(context, api.call("POST", PATH, {"name": name}), "added")
+
+
+@app.command("set")
+def change(
+    name: NameArgument,
+    default_quota: Annotated[
+        str | None, typer.Option("--default-quota", help="Of new mailboxes: 500M, 2G; empty: the server's.")
+    ] = None,
+    most_mailboxes: Annotated[
+        int | None, typer.Option("--mailbox-limit", help="-1: no limit.", min=-1)
+    ] = None,
+    most_aliases: Annotated[int | None, typer.Option("--alias-limit", help="-1: no limit.", min=-1)] = None,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a domain's limits."""
+    with accounts(local, repo, as_json) as (context, api):
+        wanted = {
+            "default_quota": default_quota,
+            "most_mailboxes": most_mailboxes,
+            "most_aliases": most_aliases,
+        }
+        body = {
+            field: None if value in (-1, "") else value
+            for field, value in wanted.items()
+            if value is not None
+        }
+        finish(context, api.call("PATCH", f"{PATH}/{api.one(PATH, 'name', name)['id']}", body), "changed")
+
+
+@app.command()
+def enable(
+    name: NameArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+) -> None:
+    """Accept a domain's mail again."""
+    with accounts(local, repo, as_json) as (context, api):
+        finish(context, api.call("POST", f"{PATH}/{api.one(PATH, 'name', name)['id']}/enable"), "enabled")
+
+
+@app.command()
+def disable(
+    name: NameArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+) -> None:
+    """Refuse a domain's mail, and the log-ins of its users."""
+    with accounts(local, repo, as_json) as (context, api):
+        finish(context, api.call("POST", f"{PATH}/{api.one(PATH, 'name', name)['id']}/disable"), "disabled")
+
+
+@app.command()
+def delete(
+    name: NameArgument,
+    yes: YesOption = False,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a domain that holds nothing."""
+    with accounts(local, repo, as_json) as (context, api):
+        row = api.one(PATH, "name", name)
+        agree(context, yes, "delete", row["name"])
+        api.call("DELETE", f"{PATH}/{row['id']}")
+        finish(context, row, "deleted")

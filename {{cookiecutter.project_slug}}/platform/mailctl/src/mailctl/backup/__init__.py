@@ -1,0 +1,1 @@
+"""Backups: snapshots on the large disk, restore, copies off site, and the drill that proves them."""

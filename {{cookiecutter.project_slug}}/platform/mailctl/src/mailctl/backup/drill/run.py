@@ -1,0 +1,136 @@
+"""Restores a snapshot into a stack of its own, without ports or a way out, and reads all mail back."""
+
+import contextlib
+import io
+import signal
+import tarfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailctl.backup import snapshot as snapshots
+from mailctl.backup.drill.report import Drill
+from mailctl.backup.manifest import COMPONENTS
+from mailctl.backup.restore import stage
+from mailctl.backup.restore.choose import check, refuse, refuse_without_room
+from mailctl.backup.restore.journal import remove
+from mailctl.backup.restore.readback import read_back
+from mailctl.backup.restore.run import accounts
+from mailctl.backup.restore.scratch import Scratch
+from mailctl.backup.snapshot import Snapshot
+from mailctl.core import encryption
+from mailctl.core.context import Context
+from mailctl.core.database import load, migrate, query
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import hdd
+
+LOCAL, S3 = "local", "s3"
+SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
+# Here nobody logs in: mail of accounts that are switched off must be readable as well.
+ACTIVATE = "UPDATE domains SET active = 1; UPDATE mailboxes SET active = 1, deleted_at = NULL;"
+
+
+def sources(context: Context, local_only: bool, s3_only: bool) -> list[str]:
+    """What is tried: both, unless one is asked for, or nothing is copied to S3 from here."""
+    if s3_only or local_only:
+        return [S3 if s3_only else LOCAL]
+    if context.setting("BACKUP_BUCKET"):
+        return [LOCAL, S3]
+    context.out.warn("BACKUP_BUCKET is not set: only the local snapshot is tried")
+    return [LOCAL]
+
+
+def drill(context: Context, wanted: list[str]) -> list[Drill]:
+    """One drill after the other; what a killed one has left is removed first. Nothing of them stays."""
+    home = hdd(context) / ".mailctl" / "drill"
+    # systemd ends a service by SIGTERM, and a job in the background ignores SIGINT: both clean up here.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    beside = Scratch(context, home, "drill", ("mariadb", "dovecot"), home / "secrets")
+    results = []
+    for source in wanted:
+        with _empty(beside):
+            results.append(_try(context, beside, source))
+    return results
+
+
+@contextlib.contextmanager
+def _empty(beside: Scratch) -> Iterator[None]:
+    """Nothing is there before, and nothing after, however it ends."""
+    try:
+        _clear(beside)
+        yield
+    finally:
+        _clear(beside)
+
+
+def _clear(beside: Scratch) -> None:
+    beside.down()
+    remove([beside.home])
+
+
+def _try(context: Context, beside: Scratch, source: str) -> Drill:
+    """One drill; what goes wrong is part of its result."""
+    result, began = Drill(source), time.monotonic()
+    try:
+        snapshot = _snapshot(context, beside.home, source)
+        result.snapshot = snapshot.id
+        result.age = (datetime.now(UTC) - snapshot.taken).total_seconds()
+        result.unsealed = _unseal(context, snapshot)
+        context.out.note(f"restoring {snapshot.id} into {beside.project}")
+        _restore(context, beside, snapshot)
+        result.readable = time.monotonic() - began
+        context.out.note("reading every mail over IMAP")
+        container = beside.compose.run("ps", "--quiet", "dovecot").strip()
+        result.read = read_back(snapshot, container, accounts(beside.compose), whole=True)
+    except Refused as refusal:
+        result.failures = [f"{one.field}: {one.wrong}" for one in refusal.problems]
+        if refusal.details:
+            context.out.note(refusal.details)
+    result.total = time.monotonic() - began
+    return result
+
+
+def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
+    if source == LOCAL:
+        found = snapshots.latest(hdd(context))
+        if found is None:
+            raise Refused(Problem("snapshot", "there is no good one on this disk", "make backup"))
+        check(context, found, COMPONENTS)
+        return found
+    from mailctl.backup.offsite import fetch
+
+    return fetch(context, "latest", home / "fetched", COMPONENTS)
+
+
+def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
+    """Decrypt every sealed file with the key of this host; returns what was in them, in words."""
+    identities = encryption.identities(context, None)
+    found = [f".env ({len(stage.unseal(snapshot.path / 'config' / 'env.age', identities))} bytes)"]
+    for name in SEALED:
+        with tarfile.open(fileobj=io.BytesIO(stage.unseal(snapshot.path / name, identities))) as tar:
+            found.append(f"{name} ({len(tar.getnames())} files)")
+    return found
+
+
+def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
+    refuse_without_room(context, snapshot, COMPONENTS, beside.home)
+    _make_secrets(context, beside)
+    beside.hdd.mkdir(parents=True)
+    refuse(snapshot, stage.stage_mail(snapshot, beside.hdd / "mailboxes"))
+    beside.up("mariadb")
+    load(beside.compose, snapshot.path / "mysql")
+    migrate(beside.compose, context.repo)
+    query(beside.compose, ACTIVATE, "mailserver")
+    beside.up("mariadb", "dovecot")
+
+
+def _make_secrets(context: Context, beside: Scratch) -> None:
+    """Passwords and certificates of its own: nothing of the real server is in reach of what runs here."""
+    from mailctl.secret_files.initialise import initialise
+
+    settings = beside.home / ".env"
+    settings.touch(mode=0o600)
+    host = {"WEBMAIL_HOST": context.setting("WEBMAIL_HOST")}
+    initialise(Context(context.repo, context.out, host, settings), beside.secrets)

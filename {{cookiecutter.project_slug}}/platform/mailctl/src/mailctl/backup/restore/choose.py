@@ -1,0 +1,166 @@
+"""Which snapshot is meant, and whether it may be used: every byte as it was saved, and no virus in it."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+from mailctl.backup import snapshot as snapshots
+from mailctl.backup.manifest import COMPONENTS
+from mailctl.backup.restore.journal import remove
+from mailctl.backup.snapshot import Snapshot
+from mailctl.core.compose import Compose
+from mailctl.core.containers import all_of
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.folders import hdd
+
+SHOWN_PROBLEMS = 20
+ROOM_TO_SPARE = 64 << 20
+SCANNER, SCANNER_SECONDS = "clamav", "1800"
+QUARANTINE = "leave it out, with a copy in a folder of yours: --quarantine DIR"
+# A datadir with nothing in it, and what a line of a compressed dump grows to with its indexes.
+EMPTY_DATABASE, GROWTH = 300 << 20, 30
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a user names a snapshot; the key that opens it, a place for infected mails, and the way into S3."""
+
+    source: str | None
+    at: str | None = None
+    identity: Path | None = None
+    quarantine: Path | None = None
+    profile: str | None = None
+    role: str | None = None
+    mfa: str | None = None
+
+
+def components(word: str) -> tuple[str, ...]:
+    """The components a user names. Raises Misuse."""
+    if word == "all":
+        return COMPONENTS
+    if word in COMPONENTS:
+        return (word,)
+    raise Misuse(Problem("--component", "is none", f"one of: all, {', '.join(COMPONENTS)}", value=word))
+
+
+@contextmanager
+def found(
+    context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None = None
+) -> Iterator[Snapshot]:
+    """The snapshot that is meant, every file of it compared with its manifest. Raises Refused and Misuse.
+
+    From S3 only the parts that are needed are fetched, and removed again at the end.
+    """
+    source = choice.source or ""
+    if not source.startswith("s3://"):
+        snapshot = local(context, choice.source, choice.at)
+        check(context, snapshot, wanted)
+        yield snapshot
+        return
+    if choice.at:
+        fix = "name the snapshot: s3://bucket/prefix/daily/DATE"
+        raise Misuse(Problem("--at", "does not go with s3://", fix))
+    from mailctl.backup.offsite import Access, fetch
+
+    target = hdd(context) / ".mailctl" / "fetched"
+    remove([target])
+    try:
+        by = Access(choice.profile, choice.role, choice.mfa)
+        yield fetch(context, source, target, wanted, mailbox, choice.identity, by=by)
+    finally:
+        remove([target])
+
+
+def local(context: Context, source: str | None, at: str | None) -> Snapshot:
+    """The snapshot in the folder `source`, or the newest good one that is not later than `at`."""
+    if source and not at:
+        return snapshots.read(Path(source))
+    disk = Path(source) if source else hdd(context)
+    limit = moment(at) if at else datetime.max.replace(tzinfo=UTC)
+    found = [one for one in snapshots.every(disk) if one.good and one.taken <= limit]
+    if found:
+        return found[-1]
+    have = ", ".join(f"{one.id} ({one.taken:%Y-%m-%d %H:%M} UTC)" for one in snapshots.every(disk)[-10:])
+    fix = f"name a later time; there are: {have}" if have else "name a folder with snapshots: --from DIR"
+    raise Refused(Problem("--at", f"no good snapshot so early in {disk}", fix, value=at))
+
+
+def moment(text: str) -> datetime:
+    """A time as people write it, in this host's time zone; a date alone is the end of that day."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        fix = 'write it as 2026-11-26, "2026-11-26 08:30" or 2026-11-26T08:30:00Z'
+        raise Misuse(Problem("--at", "is no time", fix, value=text)) from None
+    if re.fullmatch(r"\d{4}-?\d\d-?\d\d", text.strip()):
+        found = datetime.combine(found, time.max)
+    return found.astimezone(UTC)
+
+
+def check(context: Context, snapshot: Snapshot, wanted: Sequence[str]) -> None:
+    """Compare every file of the components with the manifest. Raises Refused, naming the files."""
+    context.out.note(f"comparing {snapshot.id} with its manifest")
+    missing = [name for name in wanted if name not in snapshot.manifest.components]
+    problems = [
+        Problem(f"{snapshot.id}/{name}", "is not in this snapshot", "use another one") for name in missing
+    ]
+    refuse(snapshot, problems or snapshots.verify(snapshot, wanted))
+
+
+def refuse(snapshot: Snapshot, problems: list[Problem]) -> None:
+    """Raises Refused with the first of the files that are not as they were saved, if there are any."""
+    if len(problems) > SHOWN_PROBLEMS:
+        more = Problem(
+            snapshot.id, f"and {len(problems) - SHOWN_PROBLEMS} more files", "use another snapshot"
+        )
+        problems = [*problems[:SHOWN_PROBLEMS], more]
+    if problems:
+        raise Refused(*problems)
+
+
+def refuse_without_room(
+    context: Context, snapshot: Snapshot, wanted: Sequence[str], home: Path | None = None
+) -> None:
+    """What is restored lies beside what is live, or all of it in `home`. Raises Refused without the room."""
+    size = {name: snapshot.manifest.components[name]["bytes"] for name in wanted}
+    hdd_path, ssd_path = home or hdd(context), home or context.folder("SSD_PATH", "")
+    needs = {hdd_path: size.get("mail", 0)}
+    needs[ssd_path] = needs.get(ssd_path, 0) + (
+        EMPTY_DATABASE + GROWTH * size["mysql"] if "mysql" in size else 0
+    )
+    for path, need in needs.items():
+        path.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path).free
+        if need and free < need + ROOM_TO_SPARE:
+            wrong = f"has {free >> 20} MiB free and needs {need + ROOM_TO_SPARE >> 20} MiB"
+            fix = "make room there: what is restored lies beside what is there"
+            raise Refused(Problem("disk", wrong, fix, value=str(path)))
+
+
+def scan(context: Context, snapshot: Snapshot, quarantine: Path | None, below: str = "") -> list[str]:
+    """Look for viruses in the mail, or in what is `below` a path; returns what was set aside.
+
+    Raises Refused when there are any and no folder for them.
+    A scanner that does not run, as on a new host, is started for it. A server without one is not scanned.
+    """
+    compose = Compose(context.repo, environ=context.environ)
+    if SCANNER not in compose.run("config", "--services").split():
+        context.out.warn("this server has no virus scanner: the snapshot was not scanned")
+        return []
+    from mailctl.backup.scan import scan as look
+
+    state = all_of(context).get(SCANNER)
+    if state is None or not state.ok:
+        context.out.note("starting the virus scanner (its first start fetches the signatures)")
+        compose.run("up", "--detach", "--wait", "--wait-timeout", SCANNER_SECONDS, "--no-deps", SCANNER)
+    context.out.note(f"scanning {snapshot.id}")
+    result = look(context, snapshot, quarantine, below=below)
+    if result.ok:
+        return [finding.path for finding in result.findings]
+    found = [Problem(one.path, f"holds {one.signature}", QUARANTINE) for one in result.findings]
+    raise Refused(*found[:SHOWN_PROBLEMS])

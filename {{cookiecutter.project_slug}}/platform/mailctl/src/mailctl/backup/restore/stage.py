@@ -1,0 +1,144 @@
+"""Prepares each component beside what is live: nothing here touches the running server."""
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Collection
+from pathlib import Path
+
+from mailctl.backup import snapshot as snapshots
+from mailctl.backup.snapshot import Snapshot
+from mailctl.core.errors import Problem, Refused
+
+# A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
+# Numbers given after the snapshot are in no uidlist that comes back: without a gap a new mail would get one
+# of them, and the program would show the old mail in its place. No folder receives a million mails between
+# two snapshots, and numbers go up to four thousand million.
+UID_GAP = 1_000_000
+UID_LAST = 4_000_000_000
+VMAIL = 1000
+_NEXT_UID = re.compile(rb"^(3 (?:\S+ )*?N)(\d+)")
+
+
+def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()) -> list[Problem]:
+    """Copy the mailboxes for the user that Dovecot runs as; returns what differs from the manifest.
+
+    Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a
+    mail must not reach the snapshot. A file's time is IMAP's date. `leave_out` counts from the snapshot.
+    """
+    root, owner = str(snapshot.path / "mail"), (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
+    for folder, names, _ in os.walk(root):
+        place = Path(f"{target}{folder.removeprefix(root)}")
+        _make_folder(place, owner)
+        if "cur" in names and "tmp" not in names:
+            _make_folder(place / "tmp", owner)
+    without = {str(snapshot.path / path) for path in leave_out}
+
+    def copy(path: Path) -> str:
+        source = str(path)
+        return _copy(source, "" if source in without else f"{target}{source.removeprefix(root)}", owner)
+
+    problems = snapshots.verify(snapshot, ["mail"], digest=copy)
+    for path, goal in () if problems else snapshot.manifest.links.items():
+        link = f"{target}/{path.removeprefix('mail/')}"
+        os.symlink(goal, link)
+        os.lchown(link, *owner)
+    return problems
+
+
+def _make_folder(path: Path, owner: tuple[int, int]) -> None:
+    os.mkdir(path, 0o700)
+    os.chown(path, *owner)
+
+
+def _copy(source: str, target: str, owner: tuple[int, int]) -> str:
+    """Copy a file, unless `target` is empty; returns the SHA-256 of what was read."""
+    with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+        status, content = os.fstat(file.fileno()), file.readall()
+    digest = hashlib.sha256(content).hexdigest()
+    new = with_gap(content) if target.endswith("/dovecot-uidlist") else content
+    if target and new is not None:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(new)
+            file.flush()
+            os.fchown(descriptor, *owner)
+            os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return digest
+
+
+def with_gap(uidlist: bytes) -> bytes | None:
+    """The uidlist with its next UID raised. None when that cannot be: Dovecot then makes one, with a new
+    UIDVALIDITY, at which mail programs fetch the folder again.
+    """
+    found = _NEXT_UID.match(uidlist)
+    if not found or int(found[2]) + UID_GAP > UID_LAST:
+        return None
+    return found[1] + str(int(found[2]) + UID_GAP).encode() + uidlist[found.end() :]
+
+
+def stage_copy(live: Path, target: Path) -> None:
+    """A copy of the folder as it is, owners and modes included; what comes back is written over it."""
+    target.mkdir(mode=0o700)
+    if live.is_dir():
+        shutil.copytree(live, target, symlinks=True, dirs_exist_ok=True, copy_function=_copy_with_owner)
+        _own_like(live, target)
+
+
+def _copy_with_owner(source: str, target: str) -> None:
+    shutil.copy2(source, target, follow_symlinks=False)
+    _own_like(Path(source), Path(target))
+
+
+def _own_like(source: Path, target: Path) -> None:
+    status = source.lstat()
+    if os.geteuid() == 0:
+        os.lchown(target, status.st_uid, status.st_gid)
+
+
+def unseal(sealed: Path, identities: list[str]) -> bytes:
+    """The content of an age file. Raises Refused when none of the identities opens it."""
+    from mailctl.core import encryption
+
+    content = io.BytesIO()
+    with open(sealed, "rb") as source:
+        encryption.decrypt(source, content, identities)
+    return content.getvalue()
+
+
+def unpack(
+    sealed: Path,
+    identities: list[str],
+    target: Path,
+    owner: tuple[int, int] | None = None,
+    leave_out: Collection[str] = (),
+) -> list[str]:
+    """Write the files of an encrypted archive into the folder `target`, but for some; returns their names.
+
+    Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
+    """
+    names = []
+    with tarfile.open(fileobj=io.BytesIO(unseal(sealed, identities))) as tar:
+        for member in (one for one in tar if not one.isdir()):
+            folder, _, name = member.name.rpartition("/")
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None or "/" in folder or name in ("", ".", ".."):
+                wrong = f"holds {member.name!r}, and only plain files are expected"
+                raise Refused(Problem(sealed.name, wrong, "use another snapshot", value=str(sealed)))
+            if name not in leave_out:
+                _write(target / name, content.read(), member.mode & 0o777, owner)
+                names.append(name)
+    return names
+
+
+def _write(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), mode)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), *(owner or (path.parent.stat().st_uid, path.parent.stat().st_gid)))

@@ -1,0 +1,201 @@
+"""Snapshots on disk: finding them, reading one, and telling whether every file is as it was written."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from mailctl.backup import manifest
+from mailctl.backup.manifest import AGAIN, COMPONENTS, FILE, MAIL_INDEX, Manifest
+from mailctl.core.errors import Problem, Refused
+
+KINDS = ("daily", "weekly")
+THREADS = 4
+# Called with what was done since the last call: files, bytes.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One snapshot folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    @property
+    def good(self) -> bool:
+        """Whether all its components were saved. What happened to the files since, `verify` tells."""
+        return self.manifest.ok
+
+    @property
+    def taken(self) -> datetime:
+        """When it began: mail accepted before is in it."""
+        return self.manifest.started
+
+    @property
+    def mailboxes(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.manifest.mailboxes
+
+    @property
+    def day(self) -> date:
+        return date.fromisoformat(self.id.partition("/")[2])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The snapshots of a disk, oldest first, and what is wrong with those that cannot be read."""
+
+    snapshots: list[Snapshot]
+    problems: list[Problem]
+
+
+def read(path: Path) -> Snapshot:
+    """The snapshot at `path`. Raises Refused: missing, not JSON, not the schema, or another's id."""
+    path = path.expanduser().absolute()
+    if path.is_symlink() or not path.is_dir():
+        raise Refused(Problem("snapshot", "there is no such folder", AGAIN, value=str(path)))
+    found = Snapshot(path, manifest.load(path))
+    if found.id != "/".join(path.parts[-2:]):
+        wrong = f"its manifest is that of {found.id}"
+        raise Refused(Problem("snapshot", wrong, AGAIN, value=str(path)))
+    return found
+
+
+def look(hdd: Path) -> Listing:
+    """All snapshots below HDD_PATH, in the order in which they were taken."""
+    found: list[Snapshot] = []
+    problems: list[Problem] = []
+    for path in (path for kind in KINDS for path in _dated(hdd / kind)):
+        try:
+            found.append(read(path))
+        except Refused as refusal:
+            problems += refusal.problems
+    return Listing(sorted(found, key=order), problems)
+
+
+def every(hdd: Path) -> list[Snapshot]:
+    """All readable snapshots, oldest first; `look` also tells about unreadable ones."""
+    return look(hdd).snapshots
+
+
+def latest(hdd: Path) -> Snapshot | None:
+    """The newest snapshot that is good."""
+    return next((found for found in reversed(every(hdd)) if found.good), None)
+
+
+def order(found: Snapshot) -> tuple[bool, datetime, bool]:
+    """Sorts by age, oldest first. A date in the future is from before the clock was set back, hence older."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    return found.day <= tomorrow, found.taken, found.manifest.kind == "daily"
+
+
+def verify(
+    snapshot: Snapshot,
+    components: Iterable[str] = COMPONENTS,
+    progress: Progress | None = None,
+    digest: Callable[[Path], str] = manifest.file_digest,
+) -> list[Problem]:
+    """Compare every file with the manifest: missing, added, changed, cut, swapped. Empty: exactly right.
+
+    `digest` gives the SHA-256 of a file; a restore copies the file while it reads it for that.
+    """
+    problems: list[Problem] = []
+    chosen = list(components)
+    for name in chosen:
+        component = snapshot.manifest.components[name]
+        if not component["ok"]:
+            problems.append(_problem(snapshot, name, f"was not saved: {component['error']}"))
+        elif name == "mail":
+            problems += _verify_mail(snapshot, progress, digest)
+        else:
+            wanted = {path: entry["sha256"] for path, entry in component["list"].items()}
+            problems += _compare(snapshot, name, wanted, {}, progress, digest)
+    known = {FILE, MAIL_INDEX, *COMPONENTS}
+    return problems + [
+        _problem(snapshot, name, "does not belong to the snapshot")
+        for name in sorted(os.listdir(snapshot.path))
+        if name not in known
+    ]
+
+
+def _verify_mail(
+    snapshot: Snapshot, progress: Progress | None, digest: Callable[[Path], str]
+) -> list[Problem]:
+    component = snapshot.manifest.components["mail"]
+    try:
+        if manifest.file_digest(snapshot.path / MAIL_INDEX) != component["index_sha256"]:
+            return [_problem(snapshot, MAIL_INDEX, "is not the one that the manifest names")]
+    except OSError as error:
+        return [_problem(snapshot, MAIL_INDEX, f"cannot be read: {error.strerror}")]
+    wanted = dict(manifest.read_index(snapshot.path / MAIL_INDEX))
+    return _compare(snapshot, "mail", wanted, component["links"], progress, digest)
+
+
+def _compare(
+    snapshot: Snapshot,
+    name: str,
+    wanted: dict[str, str],
+    links: dict[str, str],
+    progress: Progress | None,
+    digest: Callable[[Path], str],
+) -> list[Problem]:
+    """Every file of one component, hashed in parallel: SHA-256 and reading let other threads run."""
+    found = set(_walk(snapshot.path, name))
+    known = wanted.keys() | links.keys()
+    problems = [_problem(snapshot, path, "is missing") for path in sorted(known - found)]
+    problems += [_problem(snapshot, path, "was added later") for path in sorted(found - known)]
+
+    def judge(path: str) -> Problem | None:
+        full = snapshot.path / path
+        try:
+            if path in links:
+                good = os.readlink(full) == links[path]
+            else:
+                good = digest(full) == wanted[path]
+                if progress:
+                    progress(1, full.lstat().st_size)
+        except OSError as error:
+            return _problem(snapshot, path, f"cannot be read: {error.strerror}")
+        return None if good else _problem(snapshot, path, "is not what was saved: its checksum differs")
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return problems + [p for p in pool.map(judge, sorted(known & found)) if p]
+
+
+def _walk(root: Path, below: str) -> Iterator[str]:
+    """Everything that is not a folder, as a path from `root`; links are named, not followed."""
+    try:
+        entries = list(os.scandir(root / below))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        path = f"{below}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, path)
+        else:
+            yield path
+
+
+def _dated(folder: Path) -> list[Path]:
+    """The folders named by a date; hidden ones are unfinished or being removed."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _is_date(path.name) and not path.is_symlink())
+
+
+def _is_date(name: str) -> bool:
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False
+
+
+def _problem(snapshot: Snapshot, path: str, wrong: str) -> Problem:
+    return Problem(f"{snapshot.id}/{path}", wrong, AGAIN)

@@ -1,0 +1,1 @@
+"""What every capability may use: no module here imports one of them."""

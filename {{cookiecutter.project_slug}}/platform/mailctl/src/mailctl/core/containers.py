@@ -1,0 +1,63 @@
+"""The stack's containers: which one runs a service, and a command inside it by the docker CLI."""
+
+import subprocess
+from collections.abc import Mapping
+from typing import IO
+
+from mailctl.core.context import Context
+from mailctl.core.engine import ContainerState, connected
+from mailctl.core.errors import Problem, Refused
+
+
+def all_of(context: Context) -> dict[str, ContainerState]:
+    """The container of each service of the project, stopped ones too."""
+    with connected() as engine:
+        return {state.service: state for state in engine.containers(context.project_name)}
+
+
+def running(context: Context, service: str) -> str:
+    """The id of a service's running container. Raises Refused when there is none."""
+    return chosen(all_of(context), service, context.project_name)
+
+
+def chosen(there: Mapping[str, ContainerState], service: str, project: str) -> str:
+    """The id of a service's running container. Raises Refused: it does not run, or nothing does."""
+    if not any(state.status == "running" for state in there.values()):
+        fix = "docker compose up -d --wait; a local trial: make local"
+        raise Refused(Problem("the stack", "is not running", fix, value=project))
+    found = there.get(service)
+    if found is None or found.status != "running":
+        wrong = f"does not run ({found.word})" if found else "has no container"
+        fix = f"docker compose up -d {service}; then: make status"
+        raise Refused(Problem(f"service {service}", wrong, fix, value=project))
+    return found.id
+
+
+def start(container: str, *command: str, stdin: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Run a command in a container, its streams as pipes."""
+    interactive = () if stdin is None else ("-i",)
+    return subprocess.Popen(
+        ["docker", "exec", *interactive, container, *command],
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def output(container: str, *command: str, stdin: bytes | None = None, limit: float = 120) -> bytes:
+    """What a command printed. Raises Refused with its own words: it failed or took over `limit` seconds."""
+    process = start(container, *command, stdin=None if stdin is None else subprocess.PIPE)
+    try:
+        printed, said = process.communicate(stdin, timeout=limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        printed, said = b"", f"no end after {limit:.0f} seconds".encode()
+    if process.returncode:
+        raise Refused(failed(command[0], said))
+    return printed
+
+
+def failed(program: str, said: bytes) -> Problem:
+    text = " ".join(said.decode("utf-8", "replace").split())[-300:]
+    return Problem(program, f"failed in its container: {text}", "fix what it names and run the command again")

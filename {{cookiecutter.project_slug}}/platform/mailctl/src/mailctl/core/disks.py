@@ -1,0 +1,56 @@
+"""Is the disk there? A folder on a disk that is not mounted can be made all the same, on the wrong disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+
+FSTAB = Path("/etc/fstab")
+MOUNTS = Path("/proc/self/mountinfo")
+# The file system standard keeps these for disks that are mounted: a path below says that one is meant.
+MOUNT_FOLDERS = (Path("/mnt"), Path("/media"))
+# mountinfo(5) and fstab(5) write these characters as octal numbers.
+ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\"}
+
+
+def folder_of(context: Context, setting: str) -> Path:
+    """The absolute path of HDD_PATH or SSD_PATH. Raises Refused when it is not set."""
+    if not context.setting(setting):
+        fix = f"write {setting}=/absolute/path into .env; .env.example shows one"
+        raise Refused(Problem(field=setting, wrong="is not set", fix=fix))
+    return context.folder(setting, "")
+
+
+def unmounted(setting: str, path: Path) -> Problem | None:
+    """What is wrong when `path` is meant for a disk of its own and would lie on the root file system."""
+    path = path.resolve()
+    mounted = set(_mount_points(MOUNTS, column=4))
+    place = _above(path, _mount_points(FSTAB, column=1))
+    if place and place not in mounted:
+        wrong = f"{FSTAB} lists a disk for {place}, and it is not mounted"
+        fix = f"mount it: sudo mount {place}"
+    elif not _above(path, mounted) and any(path.is_relative_to(folder) for folder in MOUNT_FOLDERS):
+        wrong = "nothing is mounted at or above it: mail and backups would fill the system's own disk"
+        fix = f"mount the disk and list it in {FSTAB}; is there no other disk? set {setting}=/srv/…"
+    else:
+        return None
+    return Problem(field=setting, value=str(path), wrong=wrong, fix=fix, next="findmnt --target " + str(path))
+
+
+def _above(path: Path, places: Iterable[Path]) -> Path | None:
+    """The innermost of `places` that holds `path`; the root file system does not count."""
+    found = [place for place in places if place != Path("/") and path.is_relative_to(place)]
+    return max(found, key=lambda place: len(place.parts), default=None)
+
+
+def _mount_points(table: Path, column: int) -> list[Path]:
+    """The mount points of a table; lines that name none (comments, swap) are left out."""
+    try:
+        lines = [line.split() for line in table.read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        return []
+    words = [line[column] for line in lines if len(line) > column and not line[0].startswith("#")]
+    for code, character in ESCAPES.items():
+        words = [word.replace(code, character) for word in words]
+    return [Path(word) for word in words if word.startswith("/")]

@@ -1,0 +1,54 @@
+"""What came of the last backup, sync and drill: for `mailctl status`, and as metrics for a collector."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from mailctl.core.context import Context
+from mailctl.core.folders import hdd
+
+FOLDER = ".mailctl"
+HELP = {
+    "last_run_timestamp_seconds": "When it last ended, well or not.",
+    "last_run_success": "1 when the last run ended well.",
+    "last_success_timestamp_seconds": "When it last ended well; 0: never.",
+}
+
+
+def record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> None:
+    """Keep the outcome of a run of `what` (backup, sync, drill). An OSError is left to the caller."""
+    folder = hdd(context) / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    run: dict[str, Any] = {"at": time.time(), "document": document}
+    last_good = run if ok else (last(context, what) or {}).get("last_good")
+    state = {"ok": ok, **run, "last_good": last_good}
+    _write(folder / f"{what}.json", json.dumps(state, indent=1) + "\n")
+    good = (last_good or {}).get("at", 0)
+    values = (run["at"], int(ok), good)
+    lines = [
+        f"# HELP mailserver_{what}_{name} {text}\n# TYPE mailserver_{what}_{name} gauge\n"
+        f"mailserver_{what}_{name} {value:.0f}\n"
+        for (name, text), value in zip(HELP.items(), values, strict=True)
+    ]
+    _write(folder / f"{what}.prom", "".join(lines))
+
+
+def last(context: Context, what: str) -> dict[str, Any] | None:
+    """The last run: ok, at (epoch seconds), document, and last_good with at and document; None: never ran."""
+    try:
+        found = json.loads((hdd(context) / FOLDER / f"{what}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"ok", "at"} <= found.keys() else None
+
+
+def _write(path: Path, text: str) -> None:
+    """Readers see the old file or the new one."""
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

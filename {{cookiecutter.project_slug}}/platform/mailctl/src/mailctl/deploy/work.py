@@ -1,0 +1,184 @@
+"""What the commands do, and how they tell it."""
+
+import time
+from typing import Any
+
+from mailctl.core import checklist
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.format import duration
+from mailctl.deploy import plan, preflight, records
+from mailctl.deploy.host import Host
+from mailctl.deploy.records import Records
+from mailctl.deploy.run import prepare, result, unchanged
+from mailctl.deploy.settle import conclude, discard, points, settle
+from mailctl.deploy.tree import Tree
+
+# How long the timer leaves a refused commit alone, in seconds: what it lacked may be there then.
+REFUSED_SECONDS = 1800
+
+
+def chosen(host: Host, ref: str, pull: bool) -> str:
+    """The commit that is meant. Raises Refused: there is none, or its signature is not trusted."""
+    if not pull:
+        return host.tree.commit(ref)
+    if ref != "HEAD":
+        raise Misuse(Problem("--pull", "takes the newest commit of the branch", "leave out --ref", value=ref))
+    setting = host.context.setting
+    commit = host.tree.fetch(setting("DEPLOY_REMOTE", "origin"), setting("DEPLOY_BRANCH", "main"))
+    if setting("DEPLOY_SIGNED").lower() == "true":
+        host.tree.verify(commit)
+    return commit
+
+
+def deploy(host: Host, ref: str, pull: bool) -> dict[str, Any]:
+    """The document of its result."""
+    settled = settle(host)
+    commit = chosen(host, ref, pull)
+    if pull and (reason := _known_bad(host, commit) or _just_refused(host, commit)):
+        last = host.records.points()
+        ref = last[0].ref if last else commit
+        return result(records.UNCHANGED, ref, ref, reason=reason)
+    if pull and settled and settled["ref"] == commit:
+        return settled
+    host.tree.refuse_edits()
+    return unchanged(host, commit) or _deploy(host, commit)
+
+
+def rollback(host: Host, to: str) -> dict[str, Any]:
+    """Raises Refused when there is no such deployment to go back to."""
+    settle(host)
+    found = points(host)
+    if not to:
+        if len(found) < 2:
+            wrong = "there is no earlier deployment to go back to"
+            raise Refused(Problem("roll-back point", wrong, "make history shows them"))
+        return _deploy(host, found[1].ref, found[1])
+    commit = host.tree.commit(to)
+    point = next((one for one in found if one.ref == commit), None)
+    if point is None:
+        fix = "make history shows those that did; make deploy REF=… deploys any commit"
+        raise Refused(Problem("--to", "never ran well on this host", fix, value=to))
+    return _deploy(host, commit, point)
+
+
+def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> dict[str, Any]:
+    last = host.records.points()
+    try:
+        journal = prepare(host, commit, back_to)
+    except BaseException as error:
+        if left := host.records.journal():
+            discard(host, left)
+        if not isinstance(error, Refused):
+            raise
+        before, problems = last[0].ref if last else None, [one.as_dict() for one in error.problems]
+        told = {"reason": str(error), "problems": problems, "log": error.details or ""}
+        refused = result(records.REFUSED, commit, before, **told)
+        host.records.add(records.new_id(), refused)
+        return refused
+    journal.phase = records.SWITCHING
+    host.records.write(journal)
+    document = conclude(host, journal)
+    if back_to and document["ok"]:
+        document["bad"] = last[0].ref
+    return document
+
+
+def _known_bad(host: Host, commit: str) -> str:
+    """Why the timer does not try a commit again that was taken back: it would disturb mail each time."""
+    bad = next((one for one in host.records.history() if one["result"] != records.REFUSED), None)
+    if bad is None or commit not in (bad.get("bad"), bad["from"] if bad["ok"] else None):
+        return ""
+    if bad["result"] != records.ROLLED_BACK:
+        return ""
+    return f"{commit[:12]} was rolled back: waiting for another (to try it again: make deploy)"
+
+
+def _just_refused(host: Host, commit: str) -> str:
+    """Why the timer does not yet try a refused commit again: each try builds and checks everything."""
+    last = next(iter(host.records.history()), None)
+    if last is None or (last["result"], last["ref"]) != (records.REFUSED, commit):
+        return ""
+    left = last["at"] + REFUSED_SECONDS - time.time()
+    if left <= 0:
+        return ""
+    return f"{commit[:12]} was refused: tried again in {duration(left)} (at once: make deploy)"
+
+
+def show_plan(host: Host, commit: str) -> None:
+    """What a deployment of the commit would recreate. Nothing is fetched, built or changed."""
+    # A folder of its own: a deployment may be under way.
+    tree = Tree(host.tree.repo, host.tree.stage.with_name("dry-run"))
+    try:
+        services = host.runtime.services(tree.prepare(commit))
+        last = host.records.points()
+        before, usual = (last[0] if last else None), host.records.usual()
+        wanted = plan.contexts(services, tree, commit)
+        new = {*plan.to_build(host.runtime, services, wanted, before)}
+        images = {n: None if n in new else host.runtime.image(s.image) for n, s in services.items()}
+        planned = plan.changes(host.runtime, tree, services, before, images, staged=True)
+        gone = plan.orphans(host.runtime.running(), services)
+    finally:
+        tree.clear()
+    out = host.context.out
+    for name, reason in planned.items():
+        away = f"down {duration(usual[name])} as a rule" if name in usual else "down: not measured yet"
+        out.row(name, f"{reason}; {away}", 16)
+    for name in gone:
+        out.row(name, "is removed", 16)
+    if not planned and not gone:
+        out.show("Nothing would be recreated.")
+    what = [{"service": n, "reason": r, "away_seconds": usual.get(n)} for n, r in planned.items()]
+    out.document({"ok": True, "ref": commit, "dry_run": True, "recreate": what, "remove": gone})
+
+
+def show_result(context: Context, document: dict[str, Any]) -> None:
+    """For people: its result, why, and the log of the culprit."""
+    out = context.out
+    if document.get("problems") and not out.as_json:
+        out.refusal(
+            Refused(*(Problem(**one) for one in document["problems"]), details=document["log"] or None)
+        )
+        return
+    if document["log"]:
+        out.note(document["log"])
+    away = ", ".join(f"{name} {seconds:g} s" for name, seconds in document["away"].items())
+    instead = f", instead of {document['from'][:12]}" if document["from"] else ""
+    out.row(document["result"], f"{document['ref'][:12]}{instead}", 12)
+    if away:
+        out.row("down", away, 12)
+    for canary in document["canaries"]:
+        out.row("canary", f"{canary['name']}: {'ok' if canary['ok'] else 'FAILED'}, {canary['detail']}", 12)
+    if document["reason"]:
+        out.row("reason", document["reason"], 12)
+    if document["culprit"]:
+        out.row("culprit", document["culprit"], 12)
+    out.document(document)
+
+
+def show_history(context: Context, store: Records) -> None:
+    """Newest first."""
+    found = store.history()
+    reach: set[str] = set()
+    for one in found:
+        if one.get("state") and one["state"]["ref"] not in reach and len(reach) < records.KEPT:
+            reach.add(one["state"]["ref"])
+    for one in found[:20]:
+        mark = "*" if one["ref"] in reach and one["ok"] else " "
+        text = f"{one['id']} {one['ref'][:12]} {one['result']}"
+        context.out.row(mark, f"{text}{': ' + one['reason'][:160] if one['reason'] else ''}", 1)
+    if reach:
+        context.out.item("next", "make rollback goes back one step; make rollback TO=… to one with a *")
+    plain = [{k: v for k, v in one.items() if k not in ("state", "log")} for one in found]
+    context.out.document({"ok": True, "deployments": plain, "reach": sorted(reach)})
+
+
+def show_preflight(host: Host) -> bool:
+    """Print the list; whether no line failed."""
+    lines = preflight.whole(host)
+    out = host.context.out
+    if not out.as_json:
+        out.lines(checklist.texts(lines, out.console.width))
+    document = preflight.document(lines)
+    out.document(document)
+    return bool(document["ok"])

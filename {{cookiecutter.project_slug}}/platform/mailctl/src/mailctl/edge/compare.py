@@ -1,0 +1,56 @@
+"""One comparison of edge/edge.yml with Cloudflare: all parts, all problems at once."""
+
+from collections.abc import Callable, Iterable
+
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+from mailctl.edge import access, cloud, desired, records, routing, rules, tunnel, worker
+from mailctl.edge.host import Dkim, Key, SecretFiles
+from mailctl.edge.plan import Change, Note, Plan, planned
+from mailctl.edge.session import Session
+
+
+def begin(context: Context, adopt: Iterable[str] = (), prune: bool = False) -> Session:
+    """Read the file, find the zone and look at the host. Raises Refused when one of them fails."""
+    edge = desired.load(context.repo)
+    secrets = SecretFiles.of(context)
+    connection = cloud.connect(context, secrets, edge["zone"])
+    keys = signing_keys(context, edge["dkim"]["domain"])
+    return Session(edge, connection, secrets, keys, frozenset(adopt), prune)
+
+
+def signing_keys(context: Context, domain: str) -> tuple[Key, ...] | None:
+    """rspamd's keys, None where it does not run: the rest of the edge can be planned without them."""
+    try:
+        return Dkim(context, domain).keys
+    except Refused:
+        return None
+
+
+def compare(session: Session, context: Context) -> Plan:
+    """The plan. Raises Refused with everything that no part could do: all missing scopes at once."""
+    items: list[Change | Note] = []
+    problems: list[Problem] = []
+
+    def take(part: Callable[[], Iterable[Change | Note]]) -> None:
+        try:
+            items.extend(part())
+        except Refused as refusal:
+            problems.extend(refusal.problems)
+
+    take(lambda: access.compare(session))
+    take(lambda: tunnel.compare(session))
+    take(lambda: _dns(session))
+    take(lambda: rules.compare(session))
+    take(lambda: worker.compare(session, context.repo))
+    if problems:
+        raise Refused(*dict.fromkeys(problems))
+    return planned(items)
+
+
+def _dns(session: Session) -> Iterable[Change | Note]:
+    """Routing first: whether mail arrives elsewhere decides which records wait."""
+    found = records.live(session)
+    routed = list(routing.compare(session, found))
+    yield from records.compare(session, found)
+    yield from routed

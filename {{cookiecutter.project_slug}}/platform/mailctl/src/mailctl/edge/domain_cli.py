@@ -1,0 +1,42 @@
+"""`mailctl domain dns`: each domain's records in public DNS. The work is imported when the command runs."""
+
+from typing import Annotated
+
+import typer
+
+from mailctl.accounts.api import accounts
+from mailctl.core.context import JsonOption, RepoOption
+from mailctl.core.stack import LocalOption
+from mailctl.edge.dkim_cli import ResolverOption
+
+
+def run(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The domain; without it, all that are enabled.")
+    ] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Exit with 1 only for what was otherwise at the last look.")
+    ] = False,
+    resolver: ResolverOption = None,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look up each domain's DNS records and DKIM keys, and leave the result on its page.
+
+    Exit code 1: something is not as it should be.
+    """
+    from mailctl.edge.dns_view import View
+    from mailctl.edge.domain_dns import look_up, show
+
+    with accounts(local, repo, as_json) as (context, api):
+        rows = [api.one("/domains", "name", name)] if name else api.all("/domains")
+        looks = []
+        for row in rows:
+            if name or row["active"]:
+                looks.append(look_up(api, row, View(resolver)))
+                show(context.out, looks[-1])
+        ok = all(look.ok for look in looks)
+        context.out.document({"ok": ok, "domains": [look.as_dict() for look in looks]})
+        if any(look.changed for look in looks) if changed else not ok:
+            raise typer.Exit(1)

@@ -1,0 +1,147 @@
+"""`mailctl host`: the timers of this host. Work is imported when a command runs."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailctl.core.context import Context, JsonOption, RepoOption, command, group
+
+if TYPE_CHECKING:
+    from mailctl.host.install import Change
+    from mailctl.host.parts import Host
+    from mailctl.host.units import Job, Place
+
+HELP = """The host itself, from a fresh Debian or Ubuntu to ready: Docker, firewall, updates, clock, logs, the
+folders on both disks, and systemd timers for backup, upload and drill with mail when one of them fails.
+
+setup makes .env from its example where it is missing. It may be repeated, and must be after each change
+of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, HOST_OPEN_PORTS or HOST_USER in .env.
+"""
+
+app = group(HELP)
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+
+
+@app.command()
+def setup(
+    check: Annotated[bool, typer.Option("--check", help="Only say what is missing; exit 1 then.")] = False,
+    dry_run: DryRunOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring what is missing on this host; shows each thing that it makes and each file that it changes."""
+    from mailctl.host import ready
+
+    with command(repo, as_json) as context:
+        _settings(context, check or dry_run)
+        place, jobs = _place(context), _jobs(context)
+        host = ready.host(context, place)
+        missing = ready.prepare(context, host, look=check or dry_run)
+        changes = _run(context, host, jobs, check or dry_run)
+        missing += ready.finish(context, host, changes, look=check or dry_run)
+        timers = [place.name(job, "timer") for job in jobs]
+        whole = not (missing or changes)
+        if whole:
+            context.out.show("Nothing to change.")
+        if not (check or dry_run):
+            context.out.row("timers", f"systemctl list-timers '{place.project}-*'")
+            context.out.row("try one", f"systemctl start {place.name(jobs[0], 'service')}")
+        ok = whole or not check
+        context.out.document({"ok": ok, "missing": missing, **_document(check or dry_run, changes, timers)})
+        if not ok:
+            raise typer.Exit(1)
+
+
+@app.command()
+def remove(dry_run: DryRunOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
+    """Stop the timers and the firewall, and remove every file that setup made; packages stay."""
+    from mailctl.host.parts import Host
+
+    with command(repo, as_json) as context:
+        todo = _run(context, Host(_place(context)), (), dry_run)
+        if not todo:
+            context.out.show("Nothing to change.")
+        context.out.document({"ok": True, **_document(dry_run, todo, [])})
+
+
+@app.command()
+def failed(
+    unit: Annotated[str, typer.Argument(help="The unit that failed, for instance mailserver-backup.")],
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mail ADMIN_EMAIL that a unit failed, with its last log lines (systemd calls this)."""
+    from mailctl.host.failure import report
+
+    with command(repo, as_json) as context:
+        sent = report(context, unit)
+        context.out.document({"ok": sent, "unit": unit})
+        if not sent:
+            raise typer.Exit(1)
+
+
+def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) -> "list[Change]":
+    """Bring the files in line, or only show the way; without jobs they go. Returns what differed."""
+    from mailctl.host import files, install, units
+
+    place, wanted = host.place, {}
+    if jobs:
+        wanted = {install.UNIT_FOLDER / name: text for name, text in units.texts(place, jobs).items()}
+        wanted |= files.texts(place, host.choices)
+        wanted[install.UNIT_FOLDER / files.firewall_unit(place)] = files.unit(place)
+        if install.is_foreign(place, install.COMMAND):
+            context.out.warn(f"{install.COMMAND} is not ours and stays as it is")
+        else:
+            wanted[install.COMMAND] = units.wrapper(place)
+    todo = install.changes(place, wanted)
+    if jobs and (change := install.docker_settings()):
+        todo.append(change)
+    for change in todo:
+        context.out.row(f"would {change.action}" if look else change.action, str(change.path), 12)
+        for line in change.diff:
+            context.out.row("", line, 12)
+    if not look:
+        install.check_host()
+        install.apply(todo, [place.name(job, "timer") for job in jobs])
+    return todo
+
+
+def _document(dry_run: bool, todo: "list[Change]", timers: list[str]) -> dict[str, object]:
+    return {"dry_run": dry_run, "changes": [change.as_dict() for change in todo], "timers": timers}
+
+
+def _settings(context: Context, look: bool) -> None:
+    """A fresh host has no .env: the template's answers, which its example holds, do for the beginning."""
+    from mailctl.core.env_file import make_from_example
+
+    env, example = context.env_path, context.repo / ".env.example"
+    if look and not env.exists():
+        context.env_path = example
+    elif look or not make_from_example(env, example):
+        return
+    context.out.row("would make" if look else "make", f"{env}  from {example.name}", 12)
+
+
+def _place(context: Context) -> "Place":
+    """Raises Refused: a disk's setting is missing, or its disk is not mounted."""
+    from mailctl.core.disks import folder_of, unmounted
+    from mailctl.core.errors import Refused
+    from mailctl.host.units import Place
+
+    disks = {name: folder_of(context, name) for name in ("HDD_PATH", "SSD_PATH")}
+    if problems := [problem for name, path in disks.items() if (problem := unmounted(name, path))]:
+        raise Refused(*problems)
+    zone = context.setting("TZ", "UTC")
+    return Place(context.project_name, context.repo, disks["HDD_PATH"], disks["SSD_PATH"], zone)
+
+
+def _jobs(context: Context) -> "tuple[Job, ...]":
+    """Without a bucket there is nothing to upload to, and a timer would only fail every night."""
+    from mailctl.host.units import JOBS, PULL
+
+    jobs = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
+    if context.setting("BACKUP_BUCKET"):
+        return jobs
+    context.out.warn('BACKUP_BUCKET is not set: no snapshot leaves this host (docs/backups.md, "Off-site")')
+    return tuple(job for job in jobs if job.name != "sync")

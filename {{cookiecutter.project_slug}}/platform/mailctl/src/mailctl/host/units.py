@@ -1,0 +1,176 @@
+"""The systemd units of this server as text, from one table of jobs. Nothing here touches the host."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# Jobs take turns: the next one waits this long for the one before, as the first upload may take many hours.
+TURN_SECONDS = 12 * 3600
+
+
+@dataclass(frozen=True)
+class Job:
+    """One timer: `words` of mailctl at `calendar` (systemd.time(7)), at most `delay` later."""
+
+    name: str
+    title: str
+    words: str
+    calendar: str
+    delay: str
+    #: A target of the Makefile in place of words: it may change the repository, and waits for no other job.
+    target: str = ""
+
+
+JOBS = (
+    Job("backup", "daily snapshot", "backup --daily", "Mon..Sat *-*-* 02:30:00", "15min"),
+    Job("backup-weekly", "weekly snapshot", "backup --weekly", "Sun *-*-* 02:30:00", "15min"),
+    Job("sync", "upload of the snapshots to S3", "sync", "*-*-* 04:00:00", "30min"),
+    Job("purge", "removal of mail deleted over 30 days ago", "purge", "*-*-* 05:30:00", "15min"),
+    Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
+    Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
+)
+# With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
+PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull")
+
+# All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
+HARDENING = """\
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the units depend on: project name, repository, both disks, time zone of the timers."""
+
+    project: str
+    repo: Path
+    hdd: Path
+    ssd: Path
+    zone: str
+
+    @property
+    def mark(self) -> str:
+        """The first line of every file that belongs to this repository."""
+        return f"# Made by make setup-host of {self.repo}: it overwrites edits, but not systemctl edit."
+
+    def name(self, job: Job, kind: str) -> str:
+        return f"{self.project}-{job.name}.{kind}"
+
+
+def texts(place: Place, jobs: tuple[Job, ...]) -> dict[str, str]:
+    """Every unit by its file name: a service and a timer for each job, and the one that mails failures."""
+    units = {f"{place.project}-failed@.service": _failed(place)}
+    for job in jobs:
+        units[place.name(job, "service")] = _service(place, job)
+        units[place.name(job, "timer")] = _timer(place, job)
+    return units
+
+
+def wrapper(place: Place) -> str:
+    """A command for PATH that finds this repository from any folder."""
+    repo = str(place.repo).replace("'", r"'\''")
+    return (
+        f"#!/bin/sh\n{place.mark}\n"
+        f"repo='{repo}'\n"
+        'MAILCTL_REPO=${MAILCTL_REPO:-$repo} exec "$repo/.venv/bin/mailctl" "$@"\n'
+    )
+
+
+def quoted(path: Path) -> str:
+    """A path for a unit file, whose quotes, backslashes and specifiers (%) stay what they are."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def _word(path: Path) -> str:
+    """A path as a word of a command, in which systemd replaces variables."""
+    return quoted(path).replace("$", "$$")
+
+
+def _mailctl(place: Place) -> str:
+    return _word(place.repo / ".venv" / "bin" / "mailctl")
+
+
+def _call(place: Place, job: Job) -> str:
+    """The command of a job; those of mailctl take turns."""
+    if job.target:
+        return f"/usr/bin/make --no-print-directory -C {_word(place.repo)} {job.target}"
+    return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
+
+
+def _service(place: Place, job: Job) -> str:
+    disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
+    writes, begun = disks, ""
+    if job.target:
+        writes = f"{disks} {quoted(place.repo)}"
+        # The first deployment is a person's, once .env is filled in: this timer only follows.
+        history = place.ssd / ".mailctl" / "deploy" / "history"
+        begun = f"ConditionPathExists={str(history).replace('%', '%%')}\n"
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: {job.title}
+Wants=network-online.target
+After=network-online.target docker.service
+RequiresMountsFor={disks}
+OnFailure={place.project}-failed@%N.service
+{begun}
+[Service]
+Type=oneshot
+ExecStart={_call(place, job)}
+WorkingDirectory={str(place.repo).replace("%", "%%")}
+Environment=HOME=/root PYTHONUNBUFFERED=1 MAILCTL_FAILURE_MAIL=systemd BUILDX_CONFIG=/tmp/buildx
+SyslogIdentifier=%N
+ReadWritePaths={writes}
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+{HARDENING}"""
+
+
+def _timer(place: Place, job: Job) -> str:
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: {job.title}
+
+[Timer]
+OnCalendar={job.calendar} {place.zone}
+RandomizedDelaySec={job.delay}
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _failed(place: Place) -> str:
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: mail about the failure of %i
+After=docker.service
+# A timer that tries every two minutes must not send a mail each time.
+StartLimitIntervalSec=1h
+StartLimitBurst=3
+
+[Service]
+Type=oneshot
+ExecStart={_mailctl(place)} host failed %i
+WorkingDirectory={str(place.repo).replace("%", "%%")}
+Environment=HOME=/root
+TimeoutStartSec=5min
+{HARDENING}"""

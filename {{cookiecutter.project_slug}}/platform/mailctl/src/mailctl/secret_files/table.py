@@ -1,0 +1,224 @@
+"""The one table of secret files: where each comes from, who reads it, and how often it is rotated.
+
+A `Source` holds something that exists nowhere else and is never overwritten. A `Derived` file follows from
+sources and is written again whenever it no longer fits them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from mailctl.secret_files import rules
+from mailctl.secret_files.rules import Rule
+
+PUBLIC_IN_FOLDER = 0o444  # the folder is 0700: others on the host cannot enter, every container uid can read
+OWNER_ONLY = 0o400
+
+# The rotation table of the deployment strategy, in days.
+DATABASE_DAYS, PROVIDER_KEY_DAYS, API_TOKEN_DAYS, AWS_KEY_DAYS = 90, 365, 90, 90
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a derived file is made from: the secrets so far, by file name, and settings of `.env`."""
+
+    secrets: Mapping[str, bytes]
+    slug: str
+    host_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A secret of its own. Without `make` it is optional; `empty_means` says what then happens."""
+
+    file: str
+    readers: tuple[str, ...]
+    make: Callable[[], bytes] | None
+    variable: str | None = None
+    rule: Rule | None = None
+    rotate_days: int | None = None
+    empty_means: str = ""
+    replace: str = ""
+    mode: int = PUBLIC_IN_FOLDER
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A file made from others; `build` gets the existing content and returns what must stand there."""
+
+    file: str
+    readers: tuple[str, ...]
+    sources: tuple[str, ...]
+    build: Callable[[bytes, Inputs], bytes]
+    certificate: bool = field(default=False)
+    mode: int = PUBLIC_IN_FOLDER
+
+
+def _text_from(source: str, template: str) -> Callable[[bytes, Inputs], bytes]:
+    def build(_existing: bytes, inputs: Inputs) -> bytes:
+        return template.format(inputs.secrets[source].decode().strip()).encode()
+
+    return build
+
+
+def _ca(existing: bytes, inputs: Inputs) -> bytes:
+    from mailctl.secret_files.certificates import self_signed_ca
+
+    return self_signed_ca(existing, inputs.secrets["internal_ca.key"], inputs.slug)
+
+
+def _certificate_of(service: str) -> Callable[[bytes, Inputs], bytes]:
+    def build(existing: bytes, inputs: Inputs) -> bytes:
+        from mailctl.secret_files.certificates import service_certificate
+
+        found = inputs.secrets
+        names = (service, *inputs.host_names)
+        return service_certificate(
+            existing, found[f"{service}_tls.key"], found["internal_ca.crt"], found["internal_ca.key"], names
+        )
+
+    return build
+
+
+def _new_key() -> bytes:
+    from mailctl.secret_files.certificates import new_key
+
+    return new_key()
+
+
+def _age_identity() -> bytes:
+    from mailctl.core.encryption import new_identity
+
+    return new_identity()
+
+
+def _password(
+    file: str,
+    readers: tuple[str, ...],
+    variable: str | None = None,
+) -> Source:
+    """A database account's password: the database keeps the old one until it is changed there too."""
+    replace = f".venv/bin/mailctl secrets rotate {file}"
+    make = partial(rules.alphanumeric, 32)
+    return Source(file, readers, make, variable, rules.PASSWORD, DATABASE_DAYS, replace=replace)
+
+
+def _key(file: str, reader: str | None, mode: int = PUBLIC_IN_FOLDER) -> Source:
+    return Source(file, (reader,) if reader else (), _new_key, mode=mode)
+
+
+def _certificate(service: str) -> Derived:
+    sources = (f"{service}_tls.key", "internal_ca.crt", "internal_ca.key")
+    return Derived(f"{service}_tls.crt", (service,), sources, _certificate_of(service), certificate=True)
+
+
+_EMPTY_AND_AGAIN = "empty the file, put the new value into .env and run make setup"
+
+SOURCES: tuple[Source, ...] = (
+    _password("mariadb_root_password", ("mariadb",), "MYSQL_ROOT_PASSWORD"),
+    _password("mariadb_owner_password", ("mariadb",), "MYSQL_PASSWORD"),
+    _password("usermgmt_db_password", ("mariadb", "usermgmt"), "USERMGMT_DB_PASSWORD"),
+    _password("postfix_db_password", ("mariadb", "postfix")),
+    _password("dovecot_db_password", ("mariadb", "dovecot")),
+    _password("roundcube_db_password", ("mariadb", "roundcube")),
+    _password("backup_db_password", ("mariadb",)),
+    Source(
+        "relay_password",
+        ("postfix",),
+        None,
+        "SENDGRID_API_KEY",
+        rules.PROVIDER_KEY,
+        PROVIDER_KEY_DAYS,
+        empty_means="outgoing mail waits in the queue",
+        replace=".venv/bin/mailctl secrets rotate relay_password",
+    ),
+    Source(
+        "cloudflared_token",
+        ("cloudflared",),
+        None,
+        "CLOUDFLARED_TOKEN",
+        rules.PROVIDER_KEY,
+        None,
+        empty_means="the tunnel cannot start",
+        replace=_EMPTY_AND_AGAIN,
+    ),
+    Source(
+        "cloudflare_api_token",
+        (),
+        None,
+        "CLOUDFLARE_API_TOKEN",
+        rules.PROVIDER_KEY,
+        PROVIDER_KEY_DAYS,
+        empty_means="make edge-plan, edge-apply and dkim-rotate cannot talk to Cloudflare",
+        replace=_EMPTY_AND_AGAIN,
+        mode=OWNER_ONLY,
+    ),
+    Source(
+        "mailserver_api_tokens",
+        ("mailserver-api",),
+        rules.url_safe_token,
+        "MAILSERVER_API_TOKEN",
+        rules.TOKEN,
+        API_TOKEN_DAYS,
+        replace=".venv/bin/mailctl secrets rotate mailserver_api_tokens",
+    ),
+    Source("usermgmt_session_key", ("usermgmt",), partial(rules.hexadecimal, 64)),
+    Source("usermgmt_admin_password", ("usermgmt",), partial(rules.readable, 20)),
+    Source("roundcube_des_key", ("roundcube",), partial(rules.alphanumeric, 24)),
+    Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
+    Source("doveadm_api_key", ("usermgmt",), partial(rules.alphanumeric, 32)),
+    Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),
+    Source(
+        "aws_uploader_key",
+        (),
+        None,
+        None,
+        None,
+        AWS_KEY_DAYS,
+        empty_means="nothing is copied to S3",
+        replace=".venv/bin/mailctl secrets aws",
+        mode=OWNER_ONLY,
+    ),
+    # Decrypts snapshots, so that a drill needs nobody; it is never part of one.
+    Source("backup_age_identity", (), _age_identity, mode=OWNER_ONLY),
+    _key("internal_ca.key", None, OWNER_ONLY),
+    _key("dovecot_tls.key", "dovecot"),
+    _key("postfix_tls.key", "postfix"),
+)
+
+DERIVED: tuple[Derived, ...] = (
+    Derived(
+        "dovecot_db.conf",
+        ("dovecot",),
+        ("dovecot_db_password",),
+        _text_from("dovecot_db_password", "mysql mariadb {{\n  password = {}\n}}\n"),
+    ),
+    Derived(
+        "doveadm_api.conf",
+        ("dovecot",),
+        ("doveadm_api_key",),
+        _text_from("doveadm_api_key", "doveadm_api_key = {}\n"),
+    ),
+    Derived(
+        "valkey_auth.conf",
+        ("valkey",),
+        ("valkey_password",),
+        _text_from("valkey_password", "requirepass {}\n"),
+    ),
+    Derived(
+        "internal_ca.crt",
+        ("postfix", "dovecot", "roundcube", "mailserver-api", "usermgmt"),
+        ("internal_ca.key",),
+        _ca,
+        certificate=True,
+    ),
+    _certificate("dovecot"),
+    _certificate("postfix"),
+)
+
+ENTRIES: tuple[Source | Derived, ...] = (*SOURCES, *DERIVED)
+VARIABLES: tuple[str, ...] = tuple(s.variable for s in SOURCES if s.variable)
+"""The variables of `.env` that hold secrets; everything else there is a setting."""
+_OF_MARIADB = {s.file for s in SOURCES if "mariadb" in s.readers}
+DATABASE_PASSWORDS = frozenset(_OF_MARIADB | {d.file for d in DERIVED if _OF_MARIADB & {*d.sources}})
+"""Files with the passwords that the database was told: older ones open it no more."""

@@ -1,0 +1,127 @@
+"""Asks everybody at once how the server is: engine, compose, Postfix, git, disks and the records of jobs."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mailctl import __version__
+from mailctl.core import mail_log
+from mailctl.core.checklist import FAILED, Line
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.job_ages import Age, ages
+from mailctl.core.mail_queue import Waiting, waiting
+from mailctl.core.runtime import Runtime
+from mailctl.core.stack_state import Disk, ServiceState, arranged, disk, measured, services
+from mailctl.secret_files.inspect import Finding, inspect
+from mailctl.status import findings
+from mailctl.status.git import Position, drift, position
+
+# Of Postfix's log so many lines are looked through for the last mails.
+LOG_LINES = 3000
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the server is. `waiting` is None where Postfix did not say; mails' times are epoch seconds."""
+
+    project: str
+    states: list[ServiceState]
+    position: Position
+    drift: dict[str, str]
+    waiting: list[Waiting] | None
+    mails: dict[str, float | None]
+    disks: list[Disk]
+    ages: list[Age]
+    secrets: list[Finding]
+    lines: list[Line]
+
+    @property
+    def ok(self) -> bool:
+        return all(state.ok for state in self.states) and all(line.mark != FAILED for line in self.lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        dated = [one for one in self.secrets if one.expires_days is not None]
+        return {
+            "ok": self.ok,
+            "project": self.project,
+            "mailctl": __version__,
+            "git": self.position.as_dict(),
+            "drift": self.drift,
+            "services": [state.as_dict() for state in self.states],
+            "queue": _queue(self.waiting),
+            "mails": self.mails,
+            "disks": [one.as_dict() for one in self.disks],
+            "backups": [age.as_dict() for age in self.ages],
+            "certificates": {one.name: one.expires_days for one in dated},
+            "secrets": [
+                {"name": one.name, "age_days": one.age_days, "due": one.due, "failed": one.failed}
+                for one in self.secrets
+                if one.rotate_days or one.failed
+            ],
+            "lines": [line.as_dict() for line in self.lines],
+        }
+
+
+def report(context: Context, runtime: Runtime, local: bool) -> Report:
+    """Raises Refused when the engine or compose does not answer; all else that fails becomes a line."""
+    project, engine = context.project_name, runtime.engine
+    with ThreadPoolExecutor() as pool:
+        described = pool.submit(runtime.services, context.repo)
+        measuring = pool.submit(lambda: measured(engine, services(engine, project, ())))
+        queue, seen = pool.submit(_waiting, runtime), pool.submit(_mails, runtime)
+        where, secrets = pool.submit(position, context), pool.submit(_secrets, context)
+        wanted = described.result()
+        differing = pool.submit(drift, context, runtime, wanted)
+        states = [
+            replace(state, pinned=wanted[state.service].image if state.service in wanted else None)
+            for state in arranged(measuring.result(), wanted)
+        ]
+        disks = [disk(n, context.folder(n, "")) for n in ("SSD_PATH", "HDD_PATH") if context.setting(n)]
+        jobs = [] if local else ages(context)
+        lines = [
+            *findings.of_commit(where.result(), local),
+            *findings.of_drift(differing.result()),
+            *findings.of_queue(queue.result()),
+            *findings.of_mails(seen.result()),
+            *findings.of_disks(disks),
+            *findings.of_ages(jobs),
+            *findings.of_certificates(secrets.result()),
+            *findings.of_secrets(secrets.result()),
+        ]
+    got = (queue.result(), seen.result(), disks, jobs, secrets.result())
+    return Report(project, states, where.result(), differing.result(), *got, lines)
+
+
+def _waiting(runtime: Runtime) -> list[Waiting] | None:
+    try:
+        return waiting(runtime)
+    except (Refused, OSError):
+        return None
+
+
+def _mails(runtime: Runtime) -> dict[str, float | None]:
+    """When the last mail arrived in a mailbox, and when the relay took the last one."""
+    times: dict[str, float | None] = {"arrived": None, "sent": None}
+    words = {mail_log.DELIVERED: "arrived", mail_log.SENT: "sent"}
+    for line in runtime.lines(["postfix"], tail=LOG_LINES):
+        for step in mail_log.steps(line):
+            if step.decided in words:
+                times[words[step.decided]] = line.at.timestamp()
+    return times
+
+
+def _secrets(context: Context) -> list[Finding]:
+    """All secret files, for those who may look into their folder."""
+    folder = context.folder("SECRETS_DIR", "secrets")
+    return list(inspect(folder).findings) if os.access(folder, os.R_OK | os.X_OK) else []
+
+
+def _queue(mails: list[Waiting] | None) -> dict[str, Any] | None:
+    if mails is None:
+        return None
+    counts = {name: sum(mail.queue == name for mail in mails) for name in ("deferred", "hold")}
+    oldest = int(time.time() - mails[0].arrived) if mails else None
+    return {"count": len(mails), **counts, "oldest_seconds": oldest}

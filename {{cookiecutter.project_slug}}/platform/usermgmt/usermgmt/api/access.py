@@ -1,0 +1,154 @@
+"""Who asks: a token of an admin, or the command line inside the container. Cookies are not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, current_app, g, request
+from flask_smorest import Blueprint
+from marshmallow import Schema
+
+from usermgmt import problem_json
+from usermgmt.models import OWNER, Admin, ApiToken
+from usermgmt.permissions import may, scope
+from usermgmt.problems import CHANGED_MEANWHILE, Conflict, Problem, Refused
+from usermgmt.services.accounts import load
+from usermgmt.services.audit import COMMAND_LINE, Actor
+from usermgmt.services.tokens import find_token
+from usermgmt.web.context import client_address, database
+from usermgmt.web.sessions import THINGS
+
+#: What each operation does: a row of permissions.ACTIONS. One without a row is refused.
+ROUTES = {
+    "api.list_domains": "domain.list",
+    "api.add_domain": "domain.add",
+    "api.get_domain": "domain.list",
+    "api.change_domain": "domain.change",
+    "api.enable_domain": "domain.switch",
+    "api.disable_domain": "domain.switch",
+    "api.delete_domain": "domain.delete",
+    "api.get_domain_dns": "domain.list",
+    "api.set_domain_dns": "domain.change",
+    "api.list_mailboxes": "mailbox.list",
+    "api.add_mailbox": "mailbox.add",
+    "api.get_mailbox": "mailbox.list",
+    "api.change_mailbox": "mailbox.change",
+    "api.set_mailbox_password": "mailbox.password",
+    "api.enable_mailbox": "mailbox.switch",
+    "api.disable_mailbox": "mailbox.switch",
+    "api.delete_mailbox": "mailbox.delete",
+    "api.restore_mailbox": "mailbox.delete",
+    "api.erase_mailbox": "mailbox.delete",
+    "api.list_aliases": "alias.list",
+    "api.add_alias": "alias.add",
+    "api.get_alias": "alias.list",
+    "api.change_alias": "alias.switch",
+    "api.enable_alias": "alias.switch",
+    "api.disable_alias": "alias.switch",
+    "api.delete_alias": "alias.delete",
+    "api.list_audit": "audit.list",
+    "api.list_mail": "mail.list",
+    "api.get_mail": "mail.list",
+    "api.release_mail": "mail.move",
+    "api.junk_mail": "mail.move",
+    "api.import_table": "directory.import",
+    "api.export_table": "directory.export",
+}
+#: In the environment of a request that never came over the network: no header can set this.
+INSIDE = "usermgmt.command-line"
+#: Larger numbers are not in the columns.
+LARGEST_ID = 2**31 - 1
+
+
+class Operations(Blueprint):
+    """A blueprint whose operations know what may be in their query."""
+
+    def arguments(self, schema: type[Schema], *, location: str = "json", **more: Any) -> Callable[..., Any]:
+        """As ever, and the view gets the names."""
+        decorate = super().arguments(schema, location=location, **more)
+
+        def with_names(view: Callable[..., Any]) -> Any:
+            found = decorate(view)
+            found.query = {*schema().fields} if location == "query" else getattr(view, "query", set())
+            return found
+
+        return with_names
+
+
+blueprint = Operations(
+    "api", __name__, url_prefix="/api/v1", description="Domains, mailboxes, aliases, mail."
+)
+
+
+def identify() -> tuple[Admin | None, ApiToken | None]:
+    """Whose token the request shows, if it is valid and its admin may still log in."""
+    if request.environ.get(INSIDE) is True:
+        return Admin(email=COMMAND_LINE.name, role=OWNER, active=True), None
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not secret:
+        return None, None
+    with database().transaction() as db:
+        token = find_token(db, secret.strip())
+        account = load(db, "admin", token.admin_id or 0) if token else None
+    return (account, token) if isinstance(account, Admin) else (None, None)
+
+
+@blueprint.before_request
+def authorise() -> Response | None:
+    """Refuse a request without a valid token, and what the token or its admin may not do."""
+    g.account, g.token = identify()
+    if g.account is None:
+        refused = problem_json.answer(401)
+        refused.headers["WWW-Authenticate"] = 'Bearer realm="usermgmt"'
+        return refused
+    action = ROUTES.get(request.endpoint or "", "")
+    if not may(g.account, action, token=g.token):
+        return problem_json.answer(403)
+    with database().transaction() as db:
+        for name, number in (request.view_args or {}).items():
+            thing = db.get(THINGS[name], number) if number <= LARGEST_ID else None
+            # What is somebody else's is answered as if it were not there.
+            if thing is None or not may(g.account, action, thing, g.token):
+                return problem_json.answer(404)
+    return refuse_unknown_query()
+
+
+def refuse_unknown_query() -> Response | None:
+    """Refuse a parameter that the operation does not have: ignored, a wrong name would do something else."""
+    known: set[str] = getattr(current_app.view_functions[str(request.endpoint)], "query", set())
+    wrong, fix = "There is no such parameter.", "Use some of: {known}." if known else "Send none."
+    unknown = [
+        Problem(name, value, wrong, fix, {"known": ", ".join(sorted(known))})
+        for name, value in request.args.items()
+        if name not in known
+    ]
+    return problem_json.of_refusal(Refused(unknown)) if unknown else None
+
+
+@blueprint.errorhandler(Refused)
+def refused(refusal: Refused) -> Response:
+    """Every refusal of a service."""
+    return problem_json.of_refusal(refusal)
+
+
+def actor() -> Actor:
+    """Who acts, for the audit log: the admin and the name of the token."""
+    name = f"{g.account.email} (token {g.token.name})" if g.token else g.account.email
+    return Actor(name, client_address(), permitted())
+
+
+def permitted() -> frozenset[int] | None:
+    """The domains that the token reaches; None for all."""
+    return scope(g.account, g.token)
+
+
+def expect(version: int, subject: str) -> None:
+    """Raise Conflict unless the version is the one that If-Match names, if the request has that."""
+    if request.if_match and not request.if_match.contains(str(version)):
+        raise Conflict(Problem("If-Match", subject, *CHANGED_MEANWHILE))
+
+
+def tagged(version: int) -> dict[str, str]:
+    """The header with which a later change can say which version it means."""
+    return {"ETag": f'"{version}"'}

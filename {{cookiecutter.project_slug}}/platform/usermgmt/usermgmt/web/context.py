@@ -1,0 +1,90 @@
+"""What the pages share: the parts of the application and the person who is logged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app, flash, g, request
+
+from usermgmt.database import Database
+from usermgmt.mail.usage import Usage
+from usermgmt.passwords import Hasher
+from usermgmt.permissions import scope
+from usermgmt.problems import Conflict, Refused
+from usermgmt.services.accounts import Account
+from usermgmt.services.audit import Actor, normal_address
+from usermgmt.settings import Settings
+
+EXTENSION = "usermgmt"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the application is made of."""
+
+    settings: Settings
+    database: Database
+    hasher: Hasher
+    usage: Usage
+
+
+def parts() -> Parts:
+    """The parts of the application that handles this request."""
+    found: Parts = current_app.extensions[EXTENSION]
+    return found
+
+
+def database() -> Database:
+    """The database of the application that handles this request."""
+    return parts().database
+
+
+def client_address() -> str:
+    """Where the request came from, as nginx says."""
+    return normal_address(request.remote_addr)
+
+
+def current_account() -> Account:
+    """Who is logged in; only for pages behind the log-in."""
+    account: Account = g.account
+    return account
+
+
+def actor() -> Actor:
+    """Who acts, for the audit log."""
+    return Actor(current_account().email, client_address(), permitted())
+
+
+def permitted() -> frozenset[int] | None:
+    """The domains that the person may see and touch; None for all."""
+    return scope(current_account())
+
+
+def tell(text: str, **values: str) -> None:
+    """Say `text`, translated and filled in from `values`, on the next page that this person sees."""
+    # Flask keeps whatever the session can hold; base.html reads this form.
+    flash({"text": text, "values": values})  # type: ignore[arg-type]
+
+
+def seen_version(field: str = "version") -> int | None:
+    """The version of what a form was filled in for; None if it does not say."""
+    text = request.values.get(field, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def form_values(now: dict[str, str], refusal: Refused | None) -> dict[str, str]:
+    """What a form shows: what is stored, or what was entered unless somebody else changed it meanwhile."""
+    return now if refusal is None or isinstance(refusal, Conflict) else {**now, **request.form}
+
+
+def answer_to(refusal: Refused | None) -> int:
+    """The status of a page that shows why nothing was changed, or that nothing is wrong."""
+    if refusal is None:
+        return 200
+    return 409 if isinstance(refusal, Conflict) else 422
+
+
+def page_number() -> int:
+    """The page of a list that is asked for, from 1; anything odd is the first."""
+    text = request.args.get("page", "1")
+    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 7 else 1

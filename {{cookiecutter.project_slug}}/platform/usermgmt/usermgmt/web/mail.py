@@ -1,0 +1,137 @@
+"""Pages of refused and junked mail, and of any mail's result; rspamd's reports arrive here as well."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint, Flask, Response, abort, current_app, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from usermgmt.mail.doveadm import Unreachable
+from usermgmt.models import Mailbox, MailReport
+from usermgmt.permissions import own_mail
+from usermgmt.problems import Problem, Refused
+from usermgmt.services import mail_moves, mail_reports
+from usermgmt.web.context import EXTENSION, actor, current_account, database, page_number, parts, tell
+from usermgmt.web.errors import RETRY_SECONDS, log
+from usermgmt.web.proxy import Addresses
+from usermgmt.web.reasons import REASONS
+from usermgmt.web.sessions import csrf, protected
+
+blueprint = protected("mail", __name__)
+reports = Blueprint("reports", __name__)
+FILTER = "addresses of the mail filter"
+LARGEST_REPORTS = 4 * 1024 * 1024
+OUTCOMES = {
+    "refused": "Refused",
+    "junk": "Junk",
+    "deferred": "Deferred",
+    "accepted": "Delivered",
+}
+#: What each outcome means for whoever waits for the mail.
+MEANINGS = {
+    "refused": (
+        "The mail was refused while its sender's server was still connected. It was never stored here, so it "
+        "cannot be released; the sender was notified. If it was wanted, ask the sender to send it again, "
+        "without what is named below."
+    ),
+    "junk": "The mail was delivered to the folder Junk.",
+    "deferred": (
+        "The sender's server was asked to try again later. If it does, the next attempt is another line of"
+        " the list."
+    ),
+    "accepted": "The filter let the mail pass, and it was handed on for delivery.",
+}
+Page = str | AnyResponse | tuple[str, int]
+
+
+@blueprint.get("/mail")
+def show() -> str:
+    """A page of the list."""
+    search, outcome, number = request.args.get("q", "")[:320], request.args.get("outcome", ""), page_number()
+    with database().transaction() as db:
+        rows, more = mail_reports.find(db, own_mail(current_account()), search, outcome, number)
+    return render_template(
+        "mail.html",
+        rows=rows,
+        more=more,
+        search=search,
+        outcome=outcome,
+        outcomes=OUTCOMES,
+        page=number,
+        days=mail_reports.KEEP.days,
+    )
+
+
+def find_report(report_id: int) -> MailReport:
+    """The report with this id, which its reader may see; raises Missing."""
+    with database().transaction() as db:
+        return mail_reports.get_report(db, report_id)
+
+
+def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """A mail, and why it was treated so."""
+    with database().transaction() as db:
+        mailbox = db.get(Mailbox, report.mailbox_id) if report.mailbox_id else None
+    shown = render_template(
+        "mail_one.html",
+        report=report,
+        mailbox=mailbox,
+        place=mail_moves.place_of(report),
+        reasons=REASONS,
+        outcomes=OUTCOMES,
+        meanings=MEANINGS,
+        problems=problems,
+    )
+    return shown, status
+
+
+@blueprint.get("/mail/<int:report_id>")
+def show_one(report_id: int) -> Page:
+    """A mail, and why it was treated so."""
+    return one_page(find_report(report_id), [])
+
+
+@blueprint.post("/mail/<int:report_id>/move")
+def move(report_id: int) -> Page:
+    """Move a mail out of Junk or into it; the filter learns from that."""
+    report, target = find_report(report_id), request.form.get("target", "")
+    try:
+        mail_moves.move(database(), parts().settings.doveadm, actor(), report, target)
+    except Refused as refusal:
+        return one_page(report, refusal.problems, 422)
+    except Unreachable as error:
+        log.error("a mail cannot be moved: %s", error)
+        wrong, instead = "The mailboxes do not answer.", "Try again in a minute. Nothing was changed."
+        page, status = one_page(report, [Problem("mail", "", wrong, instead)], 503)
+        return Response(page, status, headers={"Retry-After": RETRY_SECONDS})
+    if target == "inbox":
+        tell("The mail is in the inbox, and the filter has learned that it is no spam.")
+    else:
+        tell("The mail is in Junk, and the filter has learned that it is spam.")
+    return redirect(url_for("mail.show_one", report_id=report_id), 303)
+
+
+@reports.post("/internal/mail-reports")
+def take() -> tuple[str, int]:
+    """Reports of rspamd, from its own address and not through nginx."""
+    forwarded = "werkzeug.proxy_fix.orig" in request.environ
+    if forwarded or request.remote_addr not in current_app.extensions[FILTER]:
+        abort(404)
+    request.max_content_length = LARGEST_REPORTS
+    try:
+        # A header may hold bytes that are no text.
+        entries = json.loads(request.get_data().decode(errors="replace"))
+    except ValueError:
+        abort(400)
+    if not isinstance(entries, list):
+        abort(400)
+    with database().transaction() as db:
+        mail_reports.take_all(db, entries)
+    return "", 204
+
+
+def init_app(app: Flask) -> None:
+    """Know who the filter is; its reports are no forms."""
+    app.extensions[FILTER] = Addresses(app.extensions[EXTENSION].settings.filter_host)
+    csrf.exempt(reports)

@@ -1,0 +1,121 @@
+"""Pages of the second factor: authenticator app, passkeys, recovery codes."""
+
+from __future__ import annotations
+
+import segno
+from flask import Blueprint, g, render_template, request, session
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from werkzeug.wrappers import Response
+
+from usermgmt.problems import Problem, Refused
+from usermgmt.services import passkeys, second_factor
+from usermgmt.services.accounts import Account
+from usermgmt.web.account import Page, back, with_password
+from usermgmt.web.context import actor, current_account, database, tell
+from usermgmt.web.sessions import require_login
+from usermgmt.web.sites import site
+
+blueprint = Blueprint("security", __name__, url_prefix="/account")
+blueprint.before_request(require_login)
+
+
+def merged(db: Session) -> Account:
+    """Who is logged in, in this transaction."""
+    account: Account = db.merge(current_account(), load=False)
+    return account
+
+
+def shown(codes: list[str]) -> str:
+    """Recovery codes, this once."""
+    return render_template("secrets_shown.html", secrets=codes, what="codes", account=current_account())
+
+
+def totp_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The square to scan, and the same as text for who cannot."""
+    with database().transaction() as db:
+        account = merged(db)
+        row = second_factor.set_up(db, account)
+        uri = second_factor.uri(row, account, site().name)
+    # A picture as SVG inside the page: nothing is fetched, and no style of its own.
+    square = Markup(segno.make(uri, error="m").svg_inline(scale=4, border=4, dark="#000", light="#fff"))  # noqa: S704
+    return render_template("totp.html", square=square, secret=row.secret, problems=problems), status
+
+
+@blueprint.get("/totp")
+def totp() -> Page:
+    """Set up an authenticator app."""
+    return totp_page([])
+
+
+@blueprint.post("/totp")
+def confirm_totp() -> Page:
+    """Turn it on with its first code."""
+    try:
+        with database().transaction() as db:
+            codes = second_factor.confirm(db, actor(), merged(db), request.form.get("code", "")[:20])
+    except Refused as refusal:
+        return totp_page(refusal.problems, 422)
+    tell("The authenticator app is on.")
+    return shown(codes) if codes else back()
+
+
+@blueprint.post("/totp/delete")
+def delete_totp() -> Page:
+    """Turn it off, with the password."""
+
+    def off(db: Session, account: Account) -> Response:
+        second_factor.remove(db, actor(), account)
+        tell("The authenticator app is off.")
+        return back()
+
+    return with_password(off)
+
+
+@blueprint.post("/recovery-codes")
+def renew_codes() -> Page:
+    """New recovery codes, with the password; the old ones stop working."""
+    return with_password(lambda db, account: shown(second_factor.renew_codes(db, account)))
+
+
+def passkey_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+    """The form that asks the browser for a passkey, with a new challenge."""
+    with database().transaction() as db:
+        options, challenge = passkeys.options_to_add(db, current_account(), site())
+    session["challenge"] = bytes_to_base64url(challenge)
+    g.script = True
+    return render_template("passkey.html", options=options, problems=problems, form=request.form), status
+
+
+@blueprint.get("/passkeys/new")
+def new_passkey() -> Page:
+    """Set up a passkey."""
+    return passkey_page([])
+
+
+@blueprint.post("/passkeys")
+def add_passkey() -> Page:
+    """Keep what the browser made."""
+    challenge, form = base64url_to_bytes(session.pop("challenge", "")), request.form
+    try:
+        with database().transaction() as db:
+            codes = passkeys.add(
+                db, actor(), merged(db), site(), challenge, form.get("name", ""), form.get("credential", "")
+            )
+    except Refused as refusal:
+        return passkey_page(refusal.problems, 422)
+    tell("The passkey is on.")
+    return shown(codes) if codes else back()
+
+
+@blueprint.post("/passkeys/<int:row_id>/delete")
+def delete_passkey(row_id: int) -> Page:
+    """Forget a passkey, with the password."""
+
+    def forget(db: Session, account: Account) -> Response:
+        passkeys.remove(db, actor(), account, row_id)
+        tell("The passkey was removed.")
+        return back()
+
+    return with_password(forget)

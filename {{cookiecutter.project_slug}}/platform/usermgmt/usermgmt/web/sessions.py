@@ -1,0 +1,207 @@
+"""Who is logged in: a random token in a signed cookie, and its row in `web_sessions`."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, abort, current_app, g, redirect, request, session, url_for
+from flask_wtf.csrf import CSRFProtect, generate_csrf
+from markupsafe import Markup
+from werkzeug.wrappers import Response
+
+from usermgmt.models import Admin, Alias, Domain, Mailbox, MailReport, utc_now
+from usermgmt.permissions import Thing, may
+from usermgmt.services import web_sessions
+from usermgmt.services.accounts import Account, kind_of, load
+from usermgmt.services.audit import refuse_outdated
+from usermgmt.services.logins import Login
+from usermgmt.web.context import client_address, database, seen_version
+from usermgmt.web.sites import kind_here
+
+#: What each page of administration does: a row of permissions.ACTIONS. A page without a row is refused.
+ROUTES = {
+    "overview.show": "overview",
+    "domains.show": "domain.list",
+    "domains.add": "domain.add",
+    "domains.switch": "domain.switch",
+    "domains.show_one": "domain.list",
+    "domains.change": "domain.change",
+    "domains.set_catch_all": "alias.add",
+    "domains.ask_delete": "domain.delete",
+    "domains.delete": "domain.delete",
+    "mailboxes.show": "mailbox.list",
+    "mailboxes.new": "mailbox.add",
+    "mailboxes.add": "mailbox.add",
+    "mailboxes.show_one": "mailbox.list",
+    "mailboxes.change": "mailbox.change",
+    "mailboxes.change_selected": "mailbox.switch",
+    "mailboxes.change_password": "mailbox.password",
+    "mailboxes.switch": "mailbox.switch",
+    "mailboxes.reset_second_factor": "mailbox.password",
+    "mailboxes.ask_delete": "mailbox.delete",
+    "mailboxes.delete": "mailbox.delete",
+    "mailboxes.show_deleted": "mailbox.restore",
+    "mailboxes.restore": "mailbox.restore",
+    "mailboxes.ask_erase": "mailbox.erase",
+    "mailboxes.erase": "mailbox.erase",
+    "aliases.show": "alias.list",
+    "aliases.new": "alias.add",
+    "aliases.add": "alias.add",
+    "aliases.switch": "alias.switch",
+    "aliases.switch_sending": "alias.switch",
+    "aliases.ask_delete": "alias.delete",
+    "aliases.delete": "alias.delete",
+    "admins.show": "admin.manage",
+    "admins.add": "admin.manage",
+    "admins.show_one": "admin.manage",
+    "admins.change_role": "admin.manage",
+    "admins.reset": "admin.manage",
+    "admins.delete": "admin.manage",
+    "transfer.show": "directory.import",
+    "transfer.send": "directory.import",
+    "transfer.export": "directory.export",
+    "tokens.show": "token.manage",
+    "tokens.add": "token.manage",
+    "tokens.revoke": "token.manage",
+    "audit.show": "audit.list",
+    "audit.export": "audit.list",
+    "mail.show": "mail.list",
+    "mail.show_one": "mail.list",
+    "mail.move": "mail.move",
+}
+#: What a number in a path is of.
+THINGS: dict[str, Any] = {
+    "domain_id": Domain,
+    "mailbox_id": Mailbox,
+    "deleted_id": Mailbox,
+    "alias_id": Alias,
+    "report_id": MailReport,
+    "admin_id": Admin,
+}
+#: How long a right password waits for its second factor.
+PENDING = timedelta(minutes=5)
+
+csrf = CSRFProtect()
+
+
+def csrf_field() -> Markup:
+    """The hidden input that proves a form came from one of our pages."""
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf())
+
+
+def stamp(account: Account) -> str:
+    """Changes with the password, whoever changed it, and tells nothing about it without the session key."""
+    key = str(current_app.secret_key).encode()
+    text = f"stamp:{kind_of(account)}:{account.id}:{account.password_hash}"
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def fits(account: Account) -> bool:
+    """Whether the cookie was made for the account with the password that it has now."""
+    return hmac.compare_digest(stamp(account), str(session.get("stamp")))
+
+
+def start_session(account: Account) -> None:
+    """Begin again: nothing that was in the cookie before the log-in, its CSRF token included, goes on."""
+    session.clear()
+    session.permanent = True
+    with database().transaction() as db:
+        session["token"] = web_sessions.begin(db, account, client_address(), request.user_agent.string)
+    session["stamp"] = stamp(account)
+
+
+def wait_for_second_factor(login: Login) -> None:
+    """Remember whose password was right; that alone opens no page."""
+    account = login.account
+    session.clear()
+    session["pending"] = [kind_of(account), account.id, login.attempt, utc_now().isoformat()]
+    session["stamp"] = stamp(account)
+
+
+def pending_login() -> Login | None:
+    """The log-in whose password was right a moment ago."""
+    kind, number, attempt, since = session.get("pending") or ("", 0, 0, "")
+    if not since or utc_now() - datetime.fromisoformat(since) > PENDING:
+        return None
+    with database().transaction() as db:
+        account = load(db, kind, number) if kind == kind_here() else None
+    return Login(account, attempt) if account is not None and fits(account) else None
+
+
+def account_of_session() -> Account | None:
+    """The account whose valid session this request carries."""
+    token = session.get("token")
+    if not isinstance(token, str):
+        return None
+    with database().transaction() as db:
+        row = web_sessions.find(db, token)
+        if row is None:
+            return None
+        kind, number = ("admin", row.admin_id) if row.admin_id is not None else ("mailbox", row.mailbox_id)
+        # Not a session of the other site, whoever carried its cookie over.
+        account = load(db, kind, number or 0) if kind == kind_here() else None
+        g.web_session = row.id
+        if account is None or (account.sessions_ended_at and row.created_at <= account.sessions_ended_at):
+            return None
+    return account if fits(account) else None
+
+
+def identify() -> None:
+    """Look up who asks, once a request."""
+    if "account" not in g:
+        g.account = account_of_session()
+        g.admin = g.account if isinstance(g.account, Admin) else None
+
+
+def end_session() -> None:
+    """Forget this browser, here and in the table."""
+    if g.get("account"):
+        with database().transaction() as db:
+            web_sessions.end(db, g.account, g.web_session)
+    session.clear()
+
+
+def require_login() -> Response | None:
+    """A person without a session is sent to log in."""
+    identify()
+    if g.account is None:
+        # A log-in whose second step is due stays as it is.
+        session.pop("token", None)
+        return redirect(url_for("auth.login"))
+    return None
+
+
+def require_admin() -> Response | None:
+    """The pages of administration: whoever only owns a mailbox is shown that, or nothing."""
+    answer = require_login()
+    if answer is not None:
+        return answer
+    refuse_what_is_not_permitted()
+    return None
+
+
+def refuse_what_is_not_permitted() -> None:
+    """Abort with 403 what the role may not do, and with 404 what is not theirs: as if it were not there.
+
+    Raises Conflict if a form means an earlier version of a thing.
+    """
+    action = ROUTES.get(request.endpoint or "", "")
+    if not may(g.account, action):
+        abort(403)
+    with database().transaction() as db:
+        for name, number in (request.view_args or {}).items():
+            thing: Thing | None = db.get(THINGS[name], number) if name in THINGS else None
+            if thing is not None and not may(g.account, action, thing):
+                abort(404)
+            if isinstance(thing, Admin | Alias | Domain | Mailbox):
+                refuse_outdated("version", "", thing.version, seen_version("if_version"))
+
+
+def protected(name: str, import_name: str) -> Blueprint:
+    """A blueprint whose pages all need an admin."""
+    blueprint = Blueprint(name, import_name)
+    blueprint.before_request(require_admin)
+    return blueprint

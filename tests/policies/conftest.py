@@ -68,13 +68,21 @@ def repository(generate: Generate, tmp_path: Path) -> Path:
     return Path(shutil.copytree(generate(), tmp_path / "repository", symlinks=True))
 
 
+@pytest.fixture(scope="session")
+def committed(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated repository in git, which nobody changes."""
+    root = tmp_path_factory.mktemp("committed") / "repository"
+    shutil.copytree(generate(), root, symlinks=True)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "generated")
+    return root
+
+
 @pytest.fixture
-def tracked(repository: Path) -> Path:
-    """A generated repository in git."""
-    git(repository, "init", "--quiet")
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--message", "generated")
-    return repository
+def tracked(committed: Path, tmp_path: Path) -> Path:
+    """A generated repository in git that a test may change."""
+    return Path(shutil.copytree(committed, tmp_path / "repository", symlinks=True))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
+from dataclasses import replace
 
 import pytest
 from gate_run import git
@@ -14,12 +16,27 @@ from policies.model import Place, Problem
 from policies.shared import cache
 
 ONLY = ("MAIL_REP_001", "MAIL_REP_003", "MAIL_REP_006", "SCHEMA_POLICY")
-OPTIONS = Options(only=ONLY, today=datetime.date(2027, 1, 15))
+FAMILIES = ("repository",)
+OPTIONS = Options(only=ONLY, families=FAMILIES, today=datetime.date(2027, 1, 15))
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "FOLDER", tmp_path / "cache")
+
+
+@pytest.fixture
+def tracked(generate, tmp_path):
+    """A few files of a generated repository in git: how many there are makes no difference."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    for file in ("README.md", ".gitignore", "policy.yml"):
+        shutil.copy2(generate() / file, root / file)
+    (root / "run.sh").write_text("#!/bin/sh\n")
+    (root / "run.sh").chmod(0o755)
+    for words in ("init --quiet", "add --all", "commit --quiet --message generated"):
+        git(root, *words.split())
+    return root
 
 
 @pytest.fixture
@@ -50,7 +67,7 @@ def test_the_second_run_over_the_same_is_remembered(runs, monkeypatch):
 CHANGES = {
     "a tracked file": lambda root: (root / "README.md").write_text("password = hunter2hunter2\n"),
     "a new file": lambda root: (root / "notes.txt").write_text("AKIAQZ7MNB3XW5T2KLPD\n"),
-    "the mode of a script": lambda root: (root / "platform/scripts/update.py").chmod(0o600),
+    "the mode of a script": lambda root: (root / "run.sh").chmod(0o600),
     "an ignored file": lambda root: (root / ".env").write_text("TZ=UTC\n"),
     "a decision": lambda root: (root / "policy.yml").write_text("waivers: []\n"),
     "a link": lambda root: (root / "more").symlink_to("/etc/hostname"),
@@ -70,9 +87,8 @@ def test_whatever_changes_is_judged_again(runs, tracked, change):
 def test_another_day_another_rule_and_another_image_are_judged_again(runs):
     runs()
     tomorrow = OPTIONS.today + datetime.timedelta(days=1)
-    assert runs(Options(only=ONLY, today=tomorrow))[1] == 1
-    assert runs(Options(only=ONLY[:1], today=OPTIONS.today))[1] == 1
-    assert runs(Options(only=ONLY, today=OPTIONS.today, images={"nginx": "nginx:1"}))[1] == 1
+    for changed in ({"today": tomorrow}, {"only": ONLY[:1]}, {"images": {"nginx": "nginx:1"}}):
+        assert runs(replace(OPTIONS, **changed))[1] == 1
 
 
 def test_a_program_that_was_installed_meanwhile_is_asked(runs, tmp_path, monkeypatch):
@@ -135,7 +151,7 @@ def test_a_damaged_entry_is_computed_again(runs, tmp_path):
 
 
 def test_a_secret_in_an_old_commit_is_found_again_from_memory_and_a_new_one_too(tracked):
-    rule = Options(only=("MAIL_REP_003",), today=OPTIONS.today)
+    rule = replace(OPTIONS, only=("MAIL_REP_003",))
     for key in ("AKIAQZ7MNB3XW5T2KLPD", "AKIAQZ7MNB3XW5T2KLPE"):
         (tracked / "notes.txt").write_text(f"{key}\n")
         git(tracked, "add", "--all")

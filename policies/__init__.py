@@ -1,3 +1,1 @@
-"""The gate: policies as checkov custom checks, schemas, syntax checks, and one report. See
-policies/README.md.
-"""
+"""The gate: checkov custom checks, schemas, syntax checks, and one report. See policies/README.md."""

@@ -64,9 +64,7 @@ def _named(repository: Repository, folder: str) -> tuple[str, ...]:
 
 
 def sets_of_files(repository: Repository) -> list[tuple[str, ...]]:
-    """Return the files of every project: a folder's main file alone, and under each file that may be laid
-    over it.
-    """
+    """Return the files of every project: a main file alone, and under each file that may be laid over it."""
     folders: dict[str, list[str]] = {}
     for file in repository.files:
         if _is_compose(repository, file):

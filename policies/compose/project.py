@@ -41,9 +41,7 @@ class Service(Located):
             yield str(name), value, self.where(*path, name)
 
     def mounts(self) -> Iterator[tuple[str, str | None, Place]]:
-        """Yield target and source of all that is laid over the image's files; only a bind mount and a config
-        have a source.
-        """
+        """Yield target and source (bind mounts and configs have one) of all that is laid over the image."""
         for item, place in self.items("tmpfs"):
             yield posixpath.normpath(str(item).partition(":")[0]), None, place
         for item, place in self.items("volumes"):

@@ -123,9 +123,7 @@ class Configuration:
         return [each.services[name] for each in self.repository.compose if name in each.services]
 
     def arguments(self, service: Service, bare: bool = False) -> Settings:
-        """Return the options of a service's command: `--name value`, or only `--name=value` if a name may be
-        bare.
-        """
+        """Return a command's options: `--name value`, or only `--name=value` where a name may be bare."""
         found = Settings(service.where("command").file)
         for key in ("entrypoint", "command"):
             given = list(service.items(key))

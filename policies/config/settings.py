@@ -43,9 +43,7 @@ def words_file(text: str, file: str) -> Settings:
 
 
 def option(text: str) -> tuple[str, str]:
-    """Return an option of MariaDB, from a file or a command line, as name and value: lower case, dashes, no
-    prefix; a bare name has the value 1.
-    """
+    """Return MariaDB's name (lower case, dashes, no prefix) and value of an option; a bare one has 1."""
     name, sign, value = text.partition("=")
     name, bare = name.strip().lstrip("-").lower().replace("_", "-"), "1"
     while prefix := next((each for each in PREFIXES if name.startswith(each)), ""):

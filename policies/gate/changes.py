@@ -34,9 +34,7 @@ def commit(root: Path, reference: str) -> str:
 
 
 def at(root: Path, reference: str, folder: Path) -> None:
-    """Check a reference out into a repository of its own, which borrows the objects and has no other branch:
-    what a later commit brought is not in its history.
-    """
+    """Check a reference out into a repository of its own, whose history has nothing that came later."""
     _git(folder, "init", "--quiet")
     objects, shallow = (root / _git(root, "rev-parse", "--git-path", name) for name in ("objects", "shallow"))
     (folder / ".git/objects/info/alternates").write_text(f"{objects.resolve()}\n", encoding="utf-8")

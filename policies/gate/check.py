@@ -111,7 +111,7 @@ def judge(root: Path, options: Options, rules: Mapping[str, Rule], tools: bool =
         report.findings += [each for each in said.findings if options.wants(each.rule)]
         report.problems += said.problems
         if left_out := sum(len(own_checks.SKIPPED[each]) for each in frameworks):
-            reasons = "policies/gate/checkov.yml says why"
+            reasons = "platform/policies/gate/checkov.yml says why"
             report.notes.append(f"{left_out} of checkov's own checks are left out: {reasons}")
         _collect_tools(running, report, repository.root, options.require_tools)
     report.findings = _without_what_follows(repository, report)

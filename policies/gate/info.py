@@ -1,6 +1,4 @@
-"""What can be said about any id in a report, whoever found it: `--explain`, `--list`, SARIF help,
-documentation.
-"""
+"""What can be said about any id in a report: `--explain`, `--list`, SARIF help, documentation."""
 
 from __future__ import annotations
 

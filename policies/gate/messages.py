@@ -42,9 +42,7 @@ def with_entity(finding: Finding) -> str:
 
 
 def together(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield findings for people: one where only the entity differs, as in services that share a setting, or
-    only the path to one line that a schema does not allow.
-    """
+    """Yield findings for people: one where only the entity differs, or only the path to one line."""
     found: dict[Finding, list[Finding]] = {}
     for each in findings:
         differs = "what" if each.rule.startswith("SCHEMA_") else "entity"
@@ -79,8 +77,6 @@ def unspoken(text: str) -> str:
 
 
 def quiet(text: str) -> str:
-    """Return JSON in which signs that nobody sees, and what begins a command to a workflow's log, are written
-    as numbers: the data stay the same.
-    """
+    """Return JSON in which invisible signs and what begins a command to a log are written as numbers."""
     signs = (sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
     return "".join(signs).replace("##", "\\u0023#")

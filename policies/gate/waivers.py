@@ -74,9 +74,7 @@ def read(repository: Repository, today: datetime.date) -> tuple[list[Waiver], li
 def apply(
     report: Report, waivers: list[Waiver], known: Collection[str], ran: Collection[str], today: datetime.date
 ) -> None:
-    """Move waived findings aside. `known` are all ids there are, `ran` those that were looked for in this
-    run.
-    """
+    """Move waived findings aside. `known` are all ids, `ran` those that were looked for in this run."""
     used: set[Waiver] = set()
     found, kept = report.findings, []
     for finding in found:

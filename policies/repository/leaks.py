@@ -140,9 +140,7 @@ def _readable(word: str) -> bool:
 
 
 def complaint(file: str, line: str, elsewhere: bool = False) -> str:
-    """Say what secret a line of a file shows; nothing if none. `elsewhere`: another rule judges its
-    settings.
-    """
+    """Say what secret a line of a file shows, or nothing. `elsewhere`: another rule judges its settings."""
     # Most lines of the history are those of today; long ones would fill the memory.
     return (_remembered if len(line) < LONG else _complaint)(kind(file), line, elsewhere)
 

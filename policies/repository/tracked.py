@@ -36,9 +36,7 @@ def tracked(repository: Repository) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _ignored(file: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether .gitignore names a file; the last pattern that fits decides. Enough for names and
-    folders.
-    """
+    """Tell whether .gitignore names a file; the last pattern that fits decides (names and folders)."""
     result, parts = False, file.split("/")
     for pattern in patterns:
         wanted = pattern.removeprefix("!").strip("/")

@@ -32,9 +32,7 @@ class Variables:
     required: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str:
-        """Return a value. One that is unknown and required, or a secret, stays as it is written; others are
-        empty.
-        """
+        """Return a value; one that is unknown and required, or a secret, as it is written, others empty."""
         stays = name in self.required or is_named(name)
         return self.values.get(name) or (f"${{{name}}}" if stays else "")
 

@@ -16,9 +16,7 @@ FOLDER = re.compile(r"^[^\s=]*/(?=[\w.+-]+(?:\s|$))")
 
 
 def commands(text: str) -> Iterator[str]:
-    """Yield each command of a command line, without what stands in front of it, its folder and doubled
-    blanks.
-    """
+    """Yield each command of a line, without what stands in front of it, its folder and doubled blanks."""
     if text.lstrip().startswith("["):
         try:
             words = json.loads(text)

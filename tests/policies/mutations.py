@@ -13,7 +13,9 @@ true|false`. `also: [{file: …, …}]` are edits of other files that belong to 
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).parent
+SUMS = "platform/checksums"
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,22 @@ def in_memory(root: Path, mutation: Mutation) -> tuple[dict[str, str | None], di
         assert before is not None or not edit.get("delete"), f"there is no {file}"
         texts[file] = None if edit.get("delete") else _edited(before or "", edit)
         assert texts[file] != before, "the mutation changes nothing"
-    return texts, modes
+    return texts | _sealed(root, texts), modes
+
+
+def _sealed(root: Path, texts: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the checksums of an edited platform/: what is wrong with an edit is another rule's to say."""
+    edited = {
+        name.removeprefix("platform/"): text for name, text in texts.items() if name.startswith("platform/")
+    }
+    if not edited or SUMS in texts:
+        return {}
+    came = dict(reversed(line.split("  ")) for line in (root / SUMS).read_text("utf-8").splitlines())
+    new = {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in edited.items() if text is not None
+    }
+    left = {name: digest for name, digest in came.items() if name not in edited} | new
+    return {SUMS: "".join(f"{digest}  {name}\n" for name, digest in sorted(left.items()))}
 
 
 def mutate(root: Path, mutation: Mutation) -> None:
@@ -125,5 +143,9 @@ def mutate(root: Path, mutation: Mutation) -> None:
     for edit in mutation.edits:
         _change(root / edit["file"], edit)
     files = [edit["file"] for edit in mutation.edits]
+    texts = {file: path.read_text("utf-8") if (path := root / file).is_file() else None for file in files}
+    for file, text in _sealed(root, texts).items():
+        (root / file).write_text(text, encoding="utf-8")
+        files.append(file)
     command = ["git", "-C", str(root), "add", "--all", "--force", "--", *files]
     subprocess.run(command, check=True, capture_output=True)

@@ -54,9 +54,7 @@ class ServiceTool(Tool):
         return [each.services[self.service] for each in repository.compose if self.service in each.services]
 
     def image(self, service: Service, root: Path, images: Mapping[str, str]) -> str:
-        """Return the image to run: the one from the command line, the service's, or what Compose calls a
-        built one.
-        """
+        """Return the image to run: of the command line, of the service, or what Compose calls a built one."""
         built = f"{service.project.data.get('name') or root.name}-{self.service}"
         image = str(images.get(self.service) or service.get("image") or built)
         if image.startswith("-"):

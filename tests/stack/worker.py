@@ -55,7 +55,7 @@ class Worker:
 
     def start(self, folder: Path) -> None:
         """Start workerd on the repository's own worker.js, and wait until it listens."""
-        source = self.stack.repository / "edge" / "email-worker"
+        source = self.stack.repository / "platform" / "email-worker"
         date = json.loads((source / "package.json").read_text())["config"]["compatibility_date"]
         port = _free_port()
         shutil.copy(source / "worker.js", folder)

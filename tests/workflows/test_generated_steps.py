@@ -229,7 +229,7 @@ def test_the_stack_boots_mail_goes_through_it_and_the_base_s_is_upgraded(clone, 
 def upstream(clone) -> Iterator[registry.Registry]:
     """Every image comes from a registry of this machine, where the tags mean something new."""
     with registry.Registry() as server:
-        for file in [*clone.glob("*.yml"), *clone.glob("*/Dockerfile")]:
+        for file in [*clone.glob("*.yml"), *clone.glob("platform/*/Dockerfile")]:
             text = file.read_text(encoding="utf-8")
             pin = r"(image: |FROM )([\w./-]+:[\w.-]+@sha256:)"
             file.write_text(re.sub(pin, rf"\g<1>{server.address}/\2", text), encoding="utf-8")

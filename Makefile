@@ -65,7 +65,7 @@ system: ## What the tests need from the system: linters, a browser, a Docker eng
 # The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile.
 test: $(VENV)/.dev system ## Everything, on real containers
 	@mkdir -p $(ARTIFACTS); $(RUN) -m tools.standins build >$(ARTIFACTS)/standins.log 2>&1 & \
-	trap "kill $$! 2>/dev/null || true" EXIT; $(MAKE) --no-print-directory test-fast \
+	trap "kill $$! 2>/dev/null || true" EXIT; $(MAKE) --no-print-directory test-fast SERVERS=yes \
 	  && $(MAKE) --no-print-directory policies-test \
 	  && $(MAKE) --no-print-directory terraform-test \
 	  && $(MAKE) --no-print-directory docker-test
@@ -77,14 +77,16 @@ docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the s
 
 test-fast: $(VENV)/.dev ## Everything that needs no Docker, side by side (without Terraform and the gate)
 	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal
-	@$(MAKE) --no-print-directory programs-test
+	@$(MAKE) --no-print-directory programs-test SERVERS=$(or $(SERVERS),no)
 
-# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a Postfix: where it is installed (make system).
+# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a Postfix: where it is installed (make system),
+# and never with SERVERS=no.
 # Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
 programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
 	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
-	api=; test -x /usr/sbin/postfix -a "$$(id -u)" = 0 || { without Postfix; api='not postfix'; }; \
-	usermgmt=; PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null || { without mariadbd; usermgmt='not mariadb'; }; mailctl=; \
+	api='not postfix'; usermgmt='not mariadb'; mailctl=; if test '$(SERVERS)' != no; then \
+	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && without Postfix || api=; \
+	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= || without mariadbd; fi; \
 	for part in $(or $(PROGRAMS),mailctl usermgmt api worker); do echo "== $$part"; \
 	  if test $$part = worker; then ! command -v node >/dev/null && without node || node --test tests/worker/*.test.js || exit 1; continue; fi; \
 	  $(RUN) -m pytest -c tests/$$part/pytest.ini tests/$$part -m "$${!part}" -n auto --dist worksteal \

@@ -6,7 +6,6 @@ from pathlib import Path
 import tf.provider
 from tf.runner import run_provider
 
-from equipment.aws import DATA_SOURCES, RESOURCES
 from equipment.schema import PROVIDER
 from equipment.servicer import Provider, Servicer
 
@@ -15,7 +14,7 @@ def main() -> None:
     """Serves until Terraform ends it. Argument: the schema file."""
     # The package's own servicer knows no list blocks and no nested unknowns; its handshake is what we need.
     tf.provider.ProviderServicer = Servicer
-    run_provider(Provider(PROVIDER, Path(sys.argv[1]), RESOURCES, DATA_SOURCES), [sys.argv[0]])
+    run_provider(Provider(PROVIDER, Path(sys.argv[1])), [sys.argv[0]])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import functools
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,18 @@ from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as rpc
 
 from equipment import wire
-from equipment.arguments import problems
-from equipment.resource import Aws, DataSource, Gone, Resource
+from equipment.aws import DATA_SOURCES, RESOURCES
+from equipment.resource import Aws, Gone, Resource
 from equipment.values import UNKNOWN, Block, State, empty, with_unknowns, without_unknowns
 
 Answer = dict[str, Any]
 
 
 class Provider:
-    """A provider: its schema file and the resources and data sources that it carries out."""
+    """The provider, by its schema file."""
 
-    def __init__(
-        self,
-        name: str,
-        schema_file: Path,
-        resources: Mapping[str, type[Resource]],
-        data_sources: Mapping[str, type[DataSource]],
-    ) -> None:
-        self.name, self.resources, self.data_sources = name, resources, data_sources
+    def __init__(self, name: str, schema_file: Path) -> None:
+        self.name = name
         self.schema = json.loads(schema_file.read_text())["provider_schemas"][name]
 
     def full_name(self) -> str:
@@ -65,14 +59,13 @@ class Servicer(rpc.ProviderServicer):
     def _resource(self, name: str) -> Resource:
         if self._aws is None:
             raise RuntimeError("the provider is not configured")
-        return self.provider.resources[name](self._aws)
+        return Resource(RESOURCES[name], self._block(name), self._aws)
 
     def _block(self, name: str) -> Block:
         return self.provider.schema["resource_schemas"][name]["block"]
 
     def GetProviderSchema(self, request: Any, context: Any) -> Any:
-        sensitive = {name: kind.sensitive for name, kind in self.provider.resources.items()}
-        return wire.provider_schema(self.provider.schema, sensitive)
+        return wire.provider_schema(self.provider.schema)
 
     def GetFunctions(self, request: Any, context: Any) -> Any:
         return pb.GetFunctions.Response()
@@ -86,9 +79,7 @@ class Servicer(rpc.ProviderServicer):
 
     @answers(pb.ValidateResourceConfig.Response)
     def ValidateResourceConfig(self, request: Any) -> Answer:
-        kind, block = self.provider.resources[request.type_name], self._block(request.type_name)
-        found = problems(block, kind.arguments, wire.decode(request.config))
-        return {"diagnostics": [wire.error(f"{request.type_name}: {each}") for each in found]}
+        return {}
 
     @answers(pb.ValidateDataResourceConfig.Response)
     def ValidateDataResourceConfig(self, request: Any) -> Answer:
@@ -108,7 +99,7 @@ class Servicer(rpc.ProviderServicer):
     def ReadResource(self, request: Any) -> Answer:
         state = wire.decode(request.current_state)
         try:
-            found = self._resource(request.type_name).refreshed(dict(state))
+            found = self._resource(request.type_name).read(state)
         except Gone:
             return {"new_state": wire.encode(None)}
         return {"new_state": wire.encode({**state, **found}), "private": request.private}
@@ -120,11 +111,11 @@ class Servicer(rpc.ProviderServicer):
         if planned is None:
             return {"planned_state": wire.encode(None)}
         resource, block = self._resource(request.type_name), self._block(request.type_name)
-        planned = {**planned, **{k: v for k, v in resource.defaults.items() if planned[k] is None}}
-        replaced = [name for name in resource.replaces if prior and planned[name] != prior[name]]
+        planned = {**planned, **{k: v for k, v in resource.kind.defaults.items() if planned[k] is None}}
+        replaced = [name for name in resource.kind.replaces if prior and planned[name] != prior[name]]
         if prior is None or replaced:
             planned = with_unknowns(block, planned if prior is None else _forget(block, planned, config))
-        planned = resource.plan(None if replaced else prior, planned, config)
+        planned = resource.plan(planned, config)
         return {
             "planned_state": wire.encode(planned),
             "requires_replace": [wire.path([name]) for name in replaced],
@@ -148,7 +139,8 @@ class Servicer(rpc.ProviderServicer):
 
     @answers(pb.ImportResourceState.Response)
     def ImportResourceState(self, request: Any) -> Answer:
-        state = {**empty(self._block(request.type_name)), "id": request.id}
+        name = RESOURCES[request.type_name].id.strip("{}")
+        state = {**empty(self._block(request.type_name)), "id": request.id, name: request.id}
         imported = pb.ImportResourceState.ImportedResource(
             type_name=request.type_name, state=wire.encode(state)
         )
@@ -159,8 +151,7 @@ class Servicer(rpc.ProviderServicer):
         if self._aws is None:
             raise RuntimeError("the provider is not configured")
         config = wire.decode(request.config)
-        found = self.provider.data_sources[request.type_name](self._aws).read(config)
-        return {"state": wire.encode({**config, **found})}
+        return {"state": wire.encode({**config, **DATA_SOURCES[request.type_name](self._aws)})}
 
 
 def _forget(block: Block, planned: State, config: State) -> State:

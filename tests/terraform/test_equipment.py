@@ -1,0 +1,65 @@
+"""What the other tests believe of the equipment: its core is real, and what it lacks is refused."""
+
+import re
+
+import pytest
+from conftest import MakeWorkspace
+from equipment.aws import DATA_SOURCES, RESOURCES
+from equipment.cloud import Cloud
+from equipment.template import TEMPLATE
+from equipment.workspace import Workspace
+
+BUCKET = 'resource "aws_s3_bucket" "a" {\n  bucket = "scratch"\n}\n'
+#: What the stand-in would ignore, or a value that AWS does not have, and what is said of it.
+REFUSED = {
+    "no call takes acceleration_status": BUCKET.replace(
+        '"scratch"', '"a"\n  acceleration_status = "Enabled"'
+    ),
+    "AWS knows no 'On'": (
+        f'{BUCKET}resource "aws_s3_bucket_versioning" "a" {{\n  bucket = aws_s3_bucket.a.id\n'
+        '  versioning_configuration {\n    status = "On"\n  }\n}\n'
+    ),
+}
+
+
+@pytest.fixture
+def scratch(cloud: Cloud, workspace: MakeWorkspace) -> Workspace:
+    cloud.reset()
+    module = workspace("state-bootstrap")
+    for file in module.folder.glob("*.tf"):
+        file.unlink()
+    return module
+
+
+@pytest.mark.parametrize("complaint", REFUSED)
+def test_what_the_stand_in_would_ignore_is_refused(complaint: str, scratch: Workspace) -> None:
+    (scratch.folder / "main.tf").write_text(REFUSED[complaint])
+    scratch.init()
+    assert complaint in scratch.run("apply", "-auto-approve", codes=(1,)).text
+
+
+def test_an_argument_that_the_provider_does_not_have_is_refused(scratch: Workspace) -> None:
+    (scratch.folder / "main.tf").write_text(BUCKET.replace("bucket =", "bucket_name ="))
+    scratch.init()
+    assert "is not expected here" in scratch.run("validate", codes=(1,)).text
+
+
+def test_the_command_is_terraform_s_real_core(scratch: Workspace) -> None:
+    assert scratch.run("version").stdout.startswith("Terraform v1.15.")
+
+
+def test_what_the_modules_use_is_what_the_equipment_carries_out() -> None:
+    text = "".join(file.read_text() for file in TEMPLATE.rglob("*.tf"))
+    assert set(re.findall(r'^resource "(aws_\w+)"', text, re.MULTILINE)) == set(RESOURCES)
+    assert set(re.findall(r'^data "(aws_\w+)"', text, re.MULTILINE)) == set(DATA_SOURCES)
+
+
+def test_a_bucket_policy_is_enforced_by_the_account_in_memory(cloud: Cloud) -> None:
+    s3 = cloud.client("s3", "us-east-1")
+    s3.create_bucket(Bucket="closed")
+    s3.put_object(Bucket="closed", Key="before", Body=b"")
+    deny = '{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"*"}]}'
+    s3.put_bucket_policy(Bucket="closed", Policy=deny)
+    assert s3.get_object(Bucket="closed", Key="before")["Body"].read() == b""
+    with pytest.raises(s3.exceptions.ClientError):
+        s3.put_object(Bucket="closed", Key="after", Body=b"")

@@ -1,4 +1,4 @@
-"""Carries out a resource by boto3: a row of the table in `equipment.aws` says with which calls.
+"""Carries out a resource by boto3: a row of aws.yml says with which calls.
 
 A parameter of a call gets its value from the attribute of the same name: AlarmName is alarm_name, Rules is
 rule. botocore's model says what a parameter looks like and which values it may have, so neither is written
@@ -8,7 +8,7 @@ down here.
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -36,12 +36,12 @@ class Kind:
     """A resource type: the calls that make, read, change and remove it, and where names differ."""
 
     service: str
-    create: tuple[str, ...]
+    create: Sequence[str]
     read: str
-    #: None: it goes with what it is a part of.
-    delete: str | None
+    #: Without one it goes with what it is a part of.
+    delete: str = ""
     #: Without any, a change in place is refused.
-    update: tuple[str, ...] = ()
+    update: Sequence[str] = ()
     #: Its id, of the attributes and of the answer to the first call.
     id: str = "{name}"
     #: Parameter: attribute, where the names differ.
@@ -56,12 +56,12 @@ class Kind:
     found: Callable[[Any, Any, State, State], State] = nothing
     #: The call that lists its tags, if no other does.
     tags: str = ""
-    gone: tuple[str, ...] = ()
+    gone: Sequence[str] = ()
     #: Arguments that cannot change in place (the provider's ForceNew).
-    replaces: tuple[str, ...] = ()
+    replaces: Sequence[str] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     #: Arguments that hold JSON; another spelling of the same document is no change.
-    json: tuple[str, ...] = ()
+    json: Sequence[str] = ()
 
 
 class Aws:

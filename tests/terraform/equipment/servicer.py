@@ -118,7 +118,7 @@ class Servicer(rpc.ProviderServicer):
         planned = resource.plan(planned, config)
         return {
             "planned_state": wire.encode(planned),
-            "requires_replace": [wire.path([name]) for name in replaced],
+            "requires_replace": [wire.path(name) for name in replaced],
             "legacy_type_system": True,  # as the real one: lets an argument have a default
         }
 

@@ -1,7 +1,7 @@
 """The plug-in protocol's messages: values in MessagePack, the schema in protobuf."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgpack
@@ -31,21 +31,14 @@ def _encode_unknown(value: Any) -> msgpack.ExtType:
     raise TypeError(f"{type(value).__name__} is no Terraform value")
 
 
-def path(steps: Iterable[str | int]) -> Any:
-    """An attribute path, for instance ("rule", 0, "status")."""
-    return pb.AttributePath(
-        steps=[
-            pb.AttributePath.Step(element_key_int=step)
-            if isinstance(step, int)
-            else pb.AttributePath.Step(attribute_name=step)
-            for step in steps
-        ]
-    )
+def path(attribute: str) -> Any:
+    """The path of an attribute."""
+    return pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=attribute)])
 
 
-def error(summary: str, detail: str = "", steps: Iterable[str | int] = ()) -> Any:
-    """An error diagnostic, at an attribute if steps are given."""
-    return pb.Diagnostic(severity=1, summary=summary, detail=detail, attribute=path(steps) if steps else None)
+def error(summary: str, detail: str = "") -> Any:
+    """An error diagnostic."""
+    return pb.Diagnostic(severity=1, summary=summary, detail=detail)
 
 
 def provider_schema(schema: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 from equipment.policies import Decision, Document, PolicyError, Request, decide
-from hypothesis import given
-from hypothesis import strategies as st
 
 OBJECT = "arn:aws:s3:::bucket/folder/file"
 READ = Request("s3:GetObject", OBJECT)
@@ -31,35 +29,18 @@ def test_an_explicit_deny_wins_whatever_the_order() -> None:
     assert decide(READ, [allow, deny]) is decide(READ, [deny, allow]) is Decision.DENIED
 
 
-@pytest.mark.parametrize(
-    ("pattern", "matches"),
-    [
-        ("s3:GetObject", True),
-        ("S3:getobject", True),
-        ("s3:Get*", True),
-        ("s3:Get?bject", True),
-        ("*", True),
-        ("s3:GetObjectVersion", False),
-        ("s3:Get?", False),
-        ("s3:Get[O]bject", False),
-    ],
-)
-def test_actions_know_two_wildcards_and_no_case(pattern: str, matches: bool) -> None:
-    assert (decide(READ, [document(Action=pattern)]) is Decision.ALLOWED) is matches
+def test_actions_know_two_wildcards_and_no_case() -> None:
+    patterns = "s3:GetObject S3:getobject s3:Get* s3:Get?bject * s3:GetObjectVersion s3:Get? s3:Get[O]bject"
+    matching = [
+        each for each in patterns.split() if decide(READ, [document(Action=each)]) is Decision.ALLOWED
+    ]
+    assert matching == ["s3:GetObject", "S3:getobject", "s3:Get*", "s3:Get?bject", "*"]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "matches"),
-    [
-        ("arn:aws:s3:::bucket/*", True),
-        ("arn:aws:s3:::*", True),
-        ("arn:aws:s3:::bucket", False),
-        ("arn:aws:s3:::BUCKET/*", False),
-        ("arn:aws:s3:::bucket/folder", False),
-    ],
-)
-def test_resources_are_matched_whole_and_with_case(pattern: str, matches: bool) -> None:
-    assert (decide(READ, [document(Resource=["arn:x", pattern])]) is Decision.ALLOWED) is matches
+def test_resources_are_matched_whole_and_with_case() -> None:
+    names = ("bucket/*", "*", "bucket", "BUCKET/*", "bucket/folder")
+    allowed = [decide(READ, [document(Resource=["arn:x", f"arn:aws:s3:::{name}"])]) for name in names]
+    assert allowed == [Decision.ALLOWED] * 2 + [Decision.NOT_ALLOWED] * 3
 
 
 def test_not_action_and_not_resource_mean_everything_else() -> None:
@@ -119,22 +100,3 @@ def test_a_trust_policy_needs_no_resource() -> None:
 def test_what_is_not_understood_is_refused_not_ignored(elements: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
         decide(Request("s3:GetObject", OBJECT, {"k": "x"}), [document(**elements)])
-
-
-ACTIONS = st.sampled_from(["s3:GetObject", "s3:PutObject", "s3:*", "s3:Get*", "*"])
-DOCUMENTS = st.lists(
-    st.builds(lambda e, a: document(e, Action=a), st.sampled_from(["Allow", "Deny"]), ACTIONS)
-)
-
-
-@given(DOCUMENTS, DOCUMENTS)
-def test_one_more_document_never_turns_a_deny_into_anything_else(
-    given_: list[Document], more: list[Document]
-) -> None:
-    if decide(READ, given_) is Decision.DENIED:
-        assert decide(READ, given_ + more) is Decision.DENIED
-
-
-@given(DOCUMENTS, DOCUMENTS)
-def test_the_order_of_documents_does_not_matter(one: list[Document], other: list[Document]) -> None:
-    assert decide(READ, one + other) is decide(READ, other + one)

@@ -58,17 +58,6 @@ def test_what_the_modules_use_is_what_the_equipment_carries_out() -> None:
     assert set(re.findall(r'^data "(aws_\w+)"', text, re.MULTILINE)) == set(DATA_SOURCES)
 
 
-def test_a_bucket_policy_is_enforced_by_the_account_in_memory(cloud: Cloud) -> None:
-    s3 = cloud.client("s3", "us-east-1")
-    s3.create_bucket(Bucket="closed")
-    s3.put_object(Bucket="closed", Key="before", Body=b"")
-    deny = '{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"*"}]}'
-    s3.put_bucket_policy(Bucket="closed", Policy=deny)
-    assert s3.get_object(Bucket="closed", Key="before")["Body"].read() == b""
-    with pytest.raises(s3.exceptions.ClientError):
-        s3.put_object(Bucket="closed", Key="after", Body=b"")
-
-
 @pytest.fixture(scope="module")
 def recovered() -> dict[str, Any]:
     document = json.loads(schema.schema_file(RESOURCES, DATA_SOURCES).read_text())

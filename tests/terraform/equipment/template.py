@@ -19,12 +19,6 @@ ANSWERS: Mapping[str, Any] = {
     "monthly_budget_usd": 10,
     "admin_email": "admin@example.com",
 }
-FRONT_DOOR = (
-    "Makefile",
-    "platform/make/settings.mk",
-    "platform/make/terraform.mk",
-    "platform/scripts/terraform.py",
-)
 _SCRATCH = {".terraform", ".terraform.lock.hcl"}
 
 
@@ -35,9 +29,11 @@ def questions() -> dict[str, Any]:
 
 def front_door(target: Path) -> None:
     """Copies the Makefile of a generated repository, and what its targets for Terraform run."""
-    for part in FRONT_DOOR:
-        (target / part).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(TEMPLATE.parent / part, target / part)
+    repository = TEMPLATE.parent
+    shutil.copytree(repository / "platform/make", target / "platform/make")
+    for file in ("Makefile", "platform/scripts/terraform.py"):
+        (target / file).parent.mkdir(exist_ok=True)
+        shutil.copy(repository / file, target / file)
 
 
 def render(target: Path, answers: Mapping[str, Any] | None = None) -> Path:

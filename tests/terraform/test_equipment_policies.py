@@ -51,36 +51,29 @@ def test_not_action_and_not_resource_mean_everything_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "context", "holds"),
+    ("condition", "holding", "failing"),
     [
-        ({"Bool": {"k": "false"}}, {"k": "False"}, True),
-        ({"Bool": {"k": "false"}}, {"k": "true"}, False),
-        ({"Bool": {"k": "false"}}, {}, False),
-        ({"StringEquals": {"k": ["a", "b"]}}, {"k": "b"}, True),
-        ({"StringEquals": {"k": "a"}}, {"K": "a"}, True),
-        ({"StringEquals": {"k": "a"}}, {}, False),
-        ({"StringNotEquals": {"k": "a"}}, {"k": "b"}, True),
-        ({"StringNotEquals": {"k": "a"}}, {"k": "a"}, False),
-        ({"StringNotEquals": {"k": "a"}}, {}, True),
-        ({"StringNotEquals": {"k": ["a", "b"]}}, {"k": "b"}, False),
-        ({"StringLike": {"k": "a/*"}}, {"k": "a/b"}, True),
-        ({"StringLike": {"k": "a/*"}}, {"k": "b/a/"}, False),
-        ({"StringLike": {"k": "a/*"}}, {}, False),
-        ({"NumericLessThan": {"k": "10"}}, {"k": "9"}, True),
-        ({"NumericLessThan": {"k": "10"}}, {"k": "10"}, False),
-        ({"NumericLessThan": {"k": "10"}}, {}, False),
-        ({"NumericLessThan": {"k": "1.2"}}, {"k": "1.1"}, True),
-        ({"Null": {"k": "true"}}, {}, True),
-        ({"Null": {"k": "true"}}, {"k": "x"}, False),
-        ({"Null": {"k": "false"}}, {"k": "x"}, True),
-        ({"ArnEquals": {"k": "arn:aws:sns:*:1:t"}}, {"k": "arn:aws:sns:x:1:t"}, True),
-        ({"Bool": {"k": "true"}, "StringEquals": {"j": "a"}}, {"k": "true", "j": "b"}, False),
-        ({"StringEquals": {"k": "a", "j": "a"}}, {"k": "a"}, False),
+        ({"Bool": {"k": "false"}}, [{"k": "False"}], [{"k": "true"}, {}]),
+        ({"StringEquals": {"k": ["a", "b"]}}, [{"k": "b"}, {"K": "a"}], [{"k": "c"}, {}]),
+        ({"StringNotEquals": {"k": ["a", "b"]}}, [{"k": "c"}, {}], [{"k": "a"}, {"k": "b"}]),
+        ({"StringLike": {"k": "a/*"}}, [{"k": "a/b"}], [{"k": "b/a/"}, {}]),
+        ({"NumericLessThan": {"k": "10"}}, [{"k": "9"}], [{"k": "10"}, {}]),
+        ({"NumericLessThan": {"k": "1.2"}}, [{"k": "1.1"}], [{"k": "1.3"}]),
+        ({"NumericGreaterThan": {"k": "10"}}, [{"k": "11"}], [{"k": "10"}, {"k": "9"}, {}]),
+        ({"Null": {"k": "true"}}, [{}], [{"k": "x"}]),
+        ({"Null": {"k": "false"}}, [{"k": "x"}], [{}]),
+        ({"Bool": {"k": "true"}, "StringEquals": {"j": "a"}}, [{"k": "true", "j": "a"}], [{"k": "true"}]),
+        ({"StringEquals": {"k": "a", "j": "a"}}, [{"k": "a", "j": "a"}], [{"k": "a"}, {"j": "a"}]),
     ],
 )
-def test_conditions(condition: dict[str, Any], context: dict[str, str], holds: bool) -> None:
-    request = Request("s3:GetObject", OBJECT, context)
-    assert (decide(request, [document(Condition=condition)]) is Decision.ALLOWED) is holds
+def test_conditions(
+    condition: dict[str, Any], holding: list[dict[str, str]], failing: list[dict[str, str]]
+) -> None:
+    found = [
+        decide(Request("s3:GetObject", OBJECT, context), [document(Condition=condition)])
+        for context in [*holding, *failing]
+    ]
+    assert found == [Decision.ALLOWED] * len(holding) + [Decision.NOT_ALLOWED] * len(failing)
 
 
 def test_a_boundary_limits_and_gives_nothing() -> None:

@@ -54,7 +54,8 @@ def test_the_bucket_locks_every_upload_in_compliance_mode(s3: Any) -> None:
     assert (retention["Mode"], retention["Days"]) == ("COMPLIANCE", ANSWERS["object_lock_days"])
 
 
-def test_the_bucket_is_versioned_encrypted_and_closed(s3: Any) -> None:
+def test_the_bucket_is_versioned_encrypted_closed_and_in_its_region(s3: Any) -> None:
+    assert s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] == ANSWERS["aws_region"]
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     encryption = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]
     assert encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
@@ -62,10 +63,6 @@ def test_the_bucket_is_versioned_encrypted_and_closed(s3: Any) -> None:
     assert len(public) == 4 and all(public.values())
     owner = s3.get_bucket_ownership_controls(Bucket=BUCKET)["OwnershipControls"]["Rules"]
     assert owner == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-
-
-def test_the_bucket_is_in_the_region_of_the_answers(s3: Any) -> None:
-    assert s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] == ANSWERS["aws_region"]
 
 
 def test_no_lifecycle_rule_ends_a_backup_before_its_lock_or_hides_data_by_its_age(s3: Any) -> None:

@@ -39,11 +39,17 @@ def cloud(session_cloud: Cloud) -> Cloud:
 def workspace(
     installation: Installation, session_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> MakeWorkspace:
-    """Renders the template with answers and gives one of its modules, not initialised."""
+    """Renders the template with answers and gives a module; `local`: initialised, its state beside it."""
 
-    def make(module: str = "s3-backup", answers: Mapping[str, Any] | None = None) -> Workspace:
+    def make(
+        module: str = "s3-backup", answers: Mapping[str, Any] | None = None, local: bool = False
+    ) -> Workspace:
         folder: Path = render(tmp_path_factory.mktemp("repository") / "terraform", answers)
-        return Workspace(folder / module, installation, session_cloud.endpoint)
+        made = Workspace(folder / module, installation, session_cloud.endpoint)
+        if local:
+            (made.folder / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+            made.init()
+        return made
 
     return make
 

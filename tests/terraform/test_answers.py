@@ -8,7 +8,6 @@ import pytest
 from conftest import MakeWorkspace
 from equipment.cloud import Cloud
 from equipment.template import ANSWERS, questions
-from equipment.workspace import Workspace
 
 VALUES: Mapping[str, list[Any]] = {
     "aws_region": ["ap-northeast-1", "us-east-1", "eu-central-1"],
@@ -49,21 +48,13 @@ def all_pairs() -> Iterator[dict[str, Any]]:
 COMBINATIONS = list(all_pairs())
 
 
-@pytest.fixture(params=COMBINATIONS, ids=lambda answers: "-".join(str(v)[:6] for v in answers.values()))
-def rendered(
-    request: pytest.FixtureRequest, cloud: Cloud, workspace: MakeWorkspace
-) -> tuple[dict[str, Any], Workspace]:
-    module = workspace(answers=request.param)
-    override = 'terraform {\n  backend "local" {}\n}\n'
-    (module.folder / "local_override.tf").write_text(override)
-    module.init()
-    return request.param, module
-
-
+@pytest.mark.parametrize(
+    "answers", COMBINATIONS, ids=lambda each: "-".join(str(v)[:6] for v in each.values())
+)
 def test_every_pair_of_answers_is_valid_and_plans_to_what_was_answered(
-    rendered: tuple[dict[str, Any], Workspace],
+    answers: dict[str, Any], cloud: Cloud, workspace: MakeWorkspace
 ) -> None:
-    answers, module = rendered
+    module = workspace(answers=answers, local=True)
     module.run("fmt", "-check", "-recursive")
     module.run("validate")
     assert module.plan().code == 2

@@ -60,9 +60,7 @@ def sources(workspace: MakeWorkspace, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def plan(cloud: Cloud, workspace: MakeWorkspace) -> dict[str, Any]:
     """A run over a plan, in which every policy is written out, without any skip."""
-    module = workspace()
-    (module.folder / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    module.init()
+    module = workspace(local=True)
     module.plan("-var=github_repository=example/mailserver", "-var=state_lock_table=terraform-state-lock")
     (module.folder / "tfplan.json").write_text(module.run("show", "-json", "tfplan").stdout)
     return checkov("--framework", "terraform_plan", "--file", "tfplan.json", folder=module.folder)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from equipment.cloud import Cloud
 from equipment.installation import Installation
-from equipment.template import ROOT, render
+from equipment.template import front_door, render
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """The Makefile and the modules of a generated repository."""
     render(tmp_path / "terraform")
-    shutil.copy(ROOT / "{{cookiecutter.project_slug}}" / "Makefile", tmp_path / "Makefile")
+    front_door(tmp_path)
     return tmp_path
 
 
@@ -40,7 +40,9 @@ def test_it_fails_when_a_module_is_weakened(
     main = repository / "terraform" / "s3-backup" / "main.tf"
     assert '"COMPLIANCE"' in main.read_text()
     main.write_text(main.read_text().replace('"COMPLIANCE"', '"GOVERNANCE"'))
-    assert run(repository, installation.environment(session_cloud.endpoint)).returncode != 0
+    done = run(repository, installation.environment(session_cloud.endpoint))
+    assert done.returncode != 0
+    assert "the lock must be in COMPLIANCE mode" in done.stdout + done.stderr
 
 
 def test_without_terraform_it_says_so_and_does_not_pass(repository: Path, tmp_path: Path) -> None:

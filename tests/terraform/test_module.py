@@ -1,4 +1,4 @@
-"""The files themselves: well formed, valid, tested by themselves, complete, and without traces."""
+"""The files themselves: complete, documented and well formed; test_front_door.py runs their own tests."""
 
 import re
 from pathlib import Path
@@ -7,34 +7,18 @@ import pytest
 from conftest import MakeWorkspace
 from equipment.installation import PROVIDER_VERSION
 from equipment.template import ANSWERS, TEMPLATE
-from equipment.workspace import Workspace
 
 MODULES = ("s3-backup", "state-bootstrap")
 VARIABLE = re.compile(r'^variable "(\w+)" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(params=MODULES)
-def module(request: pytest.FixtureRequest, workspace: MakeWorkspace) -> Workspace:
-    module = workspace(request.param)
-    module.init("-backend=false")
-    return module
 
 
 def texts(folder: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in sorted(folder.glob("*.tf"))}
 
 
-def test_rendered_files_are_formatted_and_valid(module: Workspace) -> None:
-    module.run("fmt", "-check", "-recursive", "-diff")
-    module.run("validate")
-
-
-def test_the_module_tests_itself_without_aws(module: Workspace) -> None:
-    assert re.search(r"Success! \d+ passed, 0 failed\.", module.run("test").stdout)
-
-
-def test_blocks_are_set_apart_by_one_blank_line(module: Workspace) -> None:
-    for name, text in texts(module.folder).items():
+@pytest.mark.parametrize("module", MODULES)
+def test_blocks_are_set_apart_by_one_blank_line(module: str, workspace: MakeWorkspace) -> None:
+    for name, text in texts(workspace(module).folder).items():
         assert not re.search(r"^\}\n(?!\n|$)", text, re.MULTILINE), name
         assert "\n\n\n" not in text, name
 
@@ -55,10 +39,8 @@ def test_the_examples_are_formatted_and_only_set_variables_that_exist(workspace:
 
 
 def test_the_example_variables_give_the_same_plan_as_the_defaults(workspace: MakeWorkspace) -> None:
-    module = workspace()
+    module = workspace(local=True)
     (module.folder / "terraform.tfvars.example").rename(module.folder / "terraform.tfvars")
-    (module.folder / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    module.init()
     module.plan()
     variables = module.run("show", "-json", "tfplan").json()["variables"]
     found = {name: variables[name]["value"] for name in ANSWERS if name in variables}

@@ -96,25 +96,3 @@ def test_what_an_administrator_changes_the_apply_role_is_denied(roles: dict[str,
         if decide(call, [roles["apply"]]) is not Decision.DENIED
     ]
     assert open_to_it == []
-
-
-@pytest.mark.parametrize("role", ["plan", "apply"])
-def test_no_right_can_be_taken_from_a_role_unnoticed(role: str, roles: dict[str, Document]) -> None:
-    needed = [*calls("reads"), *(calls("changes", "pipeline") if role == "apply" else ())]
-    unnoticed = {
-        action
-        for action in allowed(roles[role]) - STATE_READS - STATE_WRITES
-        if not missing(_without(roles[role], action), iter(needed))
-    }
-    assert unnoticed == set()
-
-
-def _without(role: Document, action: str) -> Document:
-    """A role's policy with one action less."""
-    statements = [
-        {**each, "Action": [name for name in each["Action"] if name != action]}
-        if each["Effect"] == "Allow"
-        else each
-        for each in role["Statement"]
-    ]
-    return {**role, "Statement": statements}

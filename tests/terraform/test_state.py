@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 from conftest import PATH_STYLE, MakeWorkspace
 from equipment.cloud import Cloud
 from equipment.template import ANSWERS
-from equipment.waiting import wait_until
 from equipment.workspace import Workspace
 
 BUCKET, STATE = ANSWERS["backup_bucket"], ANSWERS["state_bucket"]
@@ -51,7 +51,9 @@ def second_run_is_refused(module: Workspace, is_locked: Callable[[], bool]) -> s
     """Starts an apply that waits for a yes with the lock in its hand, and one more beside it."""
     first = module.start("apply")
     try:
-        wait_until(is_locked, "the first run took no lock")
+        limit = time.monotonic() + 30
+        while not is_locked():
+            assert time.monotonic() < limit, "the first run took no lock"
         refused = module.run("apply", "-auto-approve", codes=(1,)).text
         output, errors = first.communicate("yes\n", timeout=60)
         assert first.returncode == 0, output + errors

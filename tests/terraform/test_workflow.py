@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import PATH_STYLE
 from equipment.cloud import Cloud
-from equipment.template import TEMPLATE, render
+from equipment.template import TEMPLATE, front_door, render
 from equipment.workspace import Workspace
 
 REPOSITORY = TEMPLATE.parent
@@ -127,9 +127,8 @@ def checkout(applied: Workspace, tmp_path_factory: Any) -> Iterator[Checkout]:
     """What an administrator has applied, as a repository with its first commit."""
     folder = tmp_path_factory.mktemp("github") / "repository"
     render(folder / "terraform")
-    for name in ("Makefile", "platform/scripts/terraform.py", ".gitignore"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(REPOSITORY / name, folder / name)
+    front_door(folder)
+    shutil.copy(REPOSITORY / ".gitignore", folder / ".gitignore")
     checkout = Checkout(folder, applied)
     checkout.git("init", "--quiet", "--initial-branch", "main")
     checkout.git("add", "--all")
@@ -223,7 +222,7 @@ def test_lock_files_name_every_platform(applied: Workspace, tmp_path: Path) -> N
     """By the real core, from a mirror in the place of the registry."""
     repository = tmp_path / "repository"
     render(repository / "terraform")
-    shutil.copy(REPOSITORY / "Makefile", repository / "Makefile")
+    front_door(repository)
     mirror = tmp_path / "mirror"
     source = Path(applied.command).parents[1] / "mirror"
     shutil.copytree(source, mirror)

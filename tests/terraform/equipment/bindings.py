@@ -9,10 +9,9 @@ there: what forces a replacement, what is sensitive, defaults and validators; th
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 Body = dict[str, Any]
-Kind = Literal["resource", "data", "provider"]
 
 _FLAGS = re.compile(
     r"// (\w+) - computed: (true|false), optional: (true|false), required: (true|false)\n((?:.*\n){3})"
@@ -33,11 +32,7 @@ _GETTERS = {
     "List": ["list", "string"],
     "StringMap": ["map", "string"],
 }
-_KINDS: dict[str, Kind] = {
-    "TerraformResource": "resource",
-    "TerraformDataSource": "data",
-    "TerraformProvider": "provider",
-}
+_KINDS = {"TerraformResource": "resource", "TerraformDataSource": "data", "TerraformProvider": "provider"}
 
 
 class SchemaError(Exception):

@@ -47,7 +47,7 @@ def install(folder: Path) -> Installation:
     installation = Installation(folder)
     schema = schema_file(RESOURCES, DATA_SOURCES)
     platform = folder / "mirror" / PROVIDER / PROVIDER_VERSION / "linux_amd64"
-    _script(platform / f"terraform-provider-aws_v{PROVIDER_VERSION}", "equipment.provider", str(schema))
+    _script(platform / f"terraform-provider-aws_v{PROVIDER_VERSION}", "equipment.servicer", str(schema))
     _script(installation.command, "equipment.command")
     (folder / "terraform.rc").write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder / "mirror"}"\n  }}\n}}\n'

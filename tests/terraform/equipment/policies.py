@@ -99,13 +99,11 @@ def _bool_equals(values: Iterable[str], value: str) -> bool:
 _OPERATORS: Mapping[str, Callable[[Iterable[str], str], bool]] = {
     "StringEquals": _equals_any,
     "StringLike": _matches_any,
-    "ArnEquals": _matches_any,
-    "ArnLike": _matches_any,
     "NumericLessThan": _below_any,
     "NumericGreaterThan": _above_any,
     "Bool": _bool_equals,
 }
-_NEGATED = {"StringNotEquals": _equals_any, "StringNotLike": _matches_any}
+_NEGATED = {"StringNotEquals": _equals_any}
 
 
 def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:

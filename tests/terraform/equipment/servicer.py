@@ -1,35 +1,32 @@
-"""Answers Terraform's calls: validate, plan, apply, refresh and import, for any table of resources."""
+"""The executable that Terraform starts as its AWS provider. Argument: the schema file."""
 
 import functools
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tf.provider
 from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as rpc
+from tf.runner import run_provider
 
 from equipment import wire
-from equipment.arguments import problems
-from equipment.resource import Aws, DataSource, Gone, Resource
+from equipment.aws import DATA_SOURCES, RESOURCES
+from equipment.resource import Aws, Gone, Resource
+from equipment.schema import PROVIDER
 from equipment.values import UNKNOWN, Block, State, empty, with_unknowns, without_unknowns
 
 Answer = dict[str, Any]
 
 
 class Provider:
-    """A provider: its schema file and the resources and data sources that it carries out."""
+    """The provider, by its schema file."""
 
-    def __init__(
-        self,
-        name: str,
-        schema_file: Path,
-        resources: Mapping[str, type[Resource]],
-        data_sources: Mapping[str, type[DataSource]],
-    ) -> None:
-        self.name, self.resources, self.data_sources = name, resources, data_sources
+    def __init__(self, name: str, schema_file: Path) -> None:
+        self.name = name
         self.schema = json.loads(schema_file.read_text())["provider_schemas"][name]
 
     def full_name(self) -> str:
@@ -65,14 +62,13 @@ class Servicer(rpc.ProviderServicer):
     def _resource(self, name: str) -> Resource:
         if self._aws is None:
             raise RuntimeError("the provider is not configured")
-        return self.provider.resources[name](self._aws)
+        return Resource(RESOURCES[name], self._block(name), self._aws)
 
     def _block(self, name: str) -> Block:
         return self.provider.schema["resource_schemas"][name]["block"]
 
     def GetProviderSchema(self, request: Any, context: Any) -> Any:
-        sensitive = {name: kind.sensitive for name, kind in self.provider.resources.items()}
-        return wire.provider_schema(self.provider.schema, sensitive)
+        return wire.provider_schema(self.provider.schema)
 
     def GetFunctions(self, request: Any, context: Any) -> Any:
         return pb.GetFunctions.Response()
@@ -80,19 +76,14 @@ class Servicer(rpc.ProviderServicer):
     def StopProvider(self, request: Any, context: Any) -> Any:
         return pb.StopProvider.Response()
 
-    @answers(pb.ValidateProviderConfig.Response)
-    def ValidateProviderConfig(self, request: Any) -> Answer:
-        return {}
+    def ValidateProviderConfig(self, request: Any, context: Any) -> Any:
+        return pb.ValidateProviderConfig.Response()
 
-    @answers(pb.ValidateResourceConfig.Response)
-    def ValidateResourceConfig(self, request: Any) -> Answer:
-        kind, block = self.provider.resources[request.type_name], self._block(request.type_name)
-        found = problems(block, kind.arguments, wire.decode(request.config))
-        return {"diagnostics": [wire.error(f"{request.type_name}: {each}") for each in found]}
+    def ValidateResourceConfig(self, request: Any, context: Any) -> Any:
+        return pb.ValidateResourceConfig.Response()
 
-    @answers(pb.ValidateDataResourceConfig.Response)
-    def ValidateDataResourceConfig(self, request: Any) -> Answer:
-        return {}
+    def ValidateDataResourceConfig(self, request: Any, context: Any) -> Any:
+        return pb.ValidateDataResourceConfig.Response()
 
     @answers(pb.ConfigureProvider.Response)
     def ConfigureProvider(self, request: Any) -> Answer:
@@ -108,7 +99,7 @@ class Servicer(rpc.ProviderServicer):
     def ReadResource(self, request: Any) -> Answer:
         state = wire.decode(request.current_state)
         try:
-            found = self._resource(request.type_name).refreshed(dict(state))
+            found = self._resource(request.type_name).read(state)
         except Gone:
             return {"new_state": wire.encode(None)}
         return {"new_state": wire.encode({**state, **found}), "private": request.private}
@@ -120,14 +111,14 @@ class Servicer(rpc.ProviderServicer):
         if planned is None:
             return {"planned_state": wire.encode(None)}
         resource, block = self._resource(request.type_name), self._block(request.type_name)
-        planned = {**planned, **{k: v for k, v in resource.defaults.items() if planned[k] is None}}
-        replaced = [name for name in resource.replaces if prior and planned[name] != prior[name]]
+        planned = {**planned, **{k: v for k, v in resource.kind.defaults.items() if planned[k] is None}}
+        replaced = [name for name in resource.kind.replaces if prior and planned[name] != prior[name]]
         if prior is None or replaced:
             planned = with_unknowns(block, planned if prior is None else _forget(block, planned, config))
-        planned = resource.plan(None if replaced else prior, planned, config)
+        planned = resource.plan(planned, config)
         return {
             "planned_state": wire.encode(planned),
-            "requires_replace": [wire.path([name]) for name in replaced],
+            "requires_replace": [wire.path(name) for name in replaced],
             "legacy_type_system": True,  # as the real one: lets an argument have a default
         }
 
@@ -148,7 +139,8 @@ class Servicer(rpc.ProviderServicer):
 
     @answers(pb.ImportResourceState.Response)
     def ImportResourceState(self, request: Any) -> Answer:
-        state = {**empty(self._block(request.type_name)), "id": request.id}
+        name = RESOURCES[request.type_name].id.strip("{}")
+        state = {**empty(self._block(request.type_name)), "id": request.id, name: request.id}
         imported = pb.ImportResourceState.ImportedResource(
             type_name=request.type_name, state=wire.encode(state)
         )
@@ -159,8 +151,7 @@ class Servicer(rpc.ProviderServicer):
         if self._aws is None:
             raise RuntimeError("the provider is not configured")
         config = wire.decode(request.config)
-        found = self.provider.data_sources[request.type_name](self._aws).read(config)
-        return {"state": wire.encode({**config, **found})}
+        return {"state": wire.encode({**config, **DATA_SOURCES[request.type_name](self._aws)})}
 
 
 def _forget(block: Block, planned: State, config: State) -> State:
@@ -178,3 +169,9 @@ def _carry_out(resource: Resource, prior: State | None, planned: State | None) -
         return {**planned, **resource.create(dict(planned))}
     known = {name: value for name, value in planned.items() if value is not UNKNOWN}
     return {**planned, **resource.update(prior, {**prior, **known})}
+
+
+if __name__ == "__main__":
+    # The package's own servicer knows no list blocks and no nested unknowns; its handshake is what we need.
+    tf.provider.ProviderServicer = Servicer
+    run_provider(Provider(PROVIDER, Path(sys.argv[1])), [sys.argv[0]])

@@ -27,6 +27,15 @@ def questions() -> dict[str, Any]:
     return json.loads((ROOT / "cookiecutter.json").read_text())
 
 
+def front_door(target: Path) -> None:
+    """Copies the Makefile of a generated repository, and what its targets for Terraform run."""
+    repository = TEMPLATE.parent
+    shutil.copytree(repository / "platform/make", target / "platform/make")
+    for file in ("Makefile", "platform/scripts/terraform.py"):
+        (target / file).parent.mkdir(exist_ok=True)
+        shutil.copy(repository / file, target / file)
+
+
 def render(target: Path, answers: Mapping[str, Any] | None = None) -> Path:
     """Writes terraform/ of a generated repository to `target`, with ANSWERS changed by `answers`."""
     settings = questions()["_jinja2_env_vars"]

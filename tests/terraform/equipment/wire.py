@@ -1,7 +1,7 @@
 """The plug-in protocol's messages: values in MessagePack, the schema in protobuf."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgpack
@@ -31,48 +31,37 @@ def _encode_unknown(value: Any) -> msgpack.ExtType:
     raise TypeError(f"{type(value).__name__} is no Terraform value")
 
 
-def path(steps: Iterable[str | int]) -> Any:
-    """An attribute path, for instance ("rule", 0, "status")."""
-    return pb.AttributePath(
-        steps=[
-            pb.AttributePath.Step(element_key_int=step)
-            if isinstance(step, int)
-            else pb.AttributePath.Step(attribute_name=step)
-            for step in steps
-        ]
-    )
+def path(attribute: str) -> Any:
+    """The path of an attribute."""
+    return pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=attribute)])
 
 
-def error(summary: str, detail: str = "", steps: Iterable[str | int] = ()) -> Any:
-    """An error diagnostic, at an attribute if steps are given."""
-    return pb.Diagnostic(severity=1, summary=summary, detail=detail, attribute=path(steps) if steps else None)
+def error(summary: str, detail: str = "") -> Any:
+    """An error diagnostic."""
+    return pb.Diagnostic(severity=1, summary=summary, detail=detail)
 
 
-def provider_schema(schema: Mapping[str, Mapping[str, Any]], sensitive: Mapping[str, Collection[str]]) -> Any:
-    """The answer to GetProviderSchema; `sensitive` names attributes by resource type."""
+def provider_schema(schema: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The answer to GetProviderSchema."""
     return pb.GetProviderSchema.Response(
         provider=_schema(schema["provider"]),
         provider_meta=pb.Schema(block=pb.Schema.Block()),
-        resource_schemas={
-            name: _schema(entry, sensitive.get(name, ()))
-            for name, entry in schema["resource_schemas"].items()
-        },
+        resource_schemas={name: _schema(entry) for name, entry in schema["resource_schemas"].items()},
         data_source_schemas={name: _schema(entry) for name, entry in schema["data_source_schemas"].items()},
         server_capabilities=pb.ServerCapabilities(get_provider_schema_optional=True),
     )
 
 
-def _schema(entry: Mapping[str, Any], sensitive: Collection[str] = ()) -> Any:
-    return pb.Schema(version=entry["version"], block=_block(entry["block"], sensitive))
+def _schema(entry: Mapping[str, Any]) -> Any:
+    return pb.Schema(version=entry["version"], block=_block(entry["block"]))
 
 
-def _block(block: Block, sensitive: Collection[str] = ()) -> Any:
+def _block(block: Block) -> Any:
     return pb.Schema.Block(
         attributes=[
             pb.Schema.Attribute(
                 name=name,
                 type=json.dumps(attribute["type"]).encode(),
-                sensitive=name in sensitive,
                 **{flag: True for flag in _FLAGS if attribute.get(flag)},
             )
             for name, attribute in sorted(block["attributes"].items())

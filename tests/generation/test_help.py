@@ -50,7 +50,9 @@ def test_targets_of_the_operator_s_own_come_first(repositories, tmp_path):
     root = shutil.copytree(repositories["defaults"], tmp_path / "repository")
     with (root / "Makefile").open("a") as makefile:
         makefile.write("\nnote: ## A note of mine\n\t@echo noted\n")
-    said = subprocess.run(["make", "help"], cwd=root, check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=root, check=True, capture_output=True, text=True
+    ).stdout
     assert re.match(r"Your own:\n  note +A note of mine\n\nTo set the server up:\n", said)
 
 

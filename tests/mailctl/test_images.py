@@ -18,18 +18,20 @@ services:
   ours:
     image: shop-mail/ours:local
 """
-DOCKERFILE = f"FROM python:3.13-slim@{OLD} AS build\nRUN true\nFROM python:3.13-slim@{OLD}\n"
+LOCAL = f"services:\n  sink:\n    image: sink:1.2@{OLD}\n  tool:\n    image: sink:1.2@{OLD}\n"
+DOCKERFILE = f"FROM python:3.13-slim@{OLD}\n"
 
 
 @pytest.fixture
 def pinned(repo: Path, engine: FakeEngine) -> Path:
     (repo / "docker-compose.yml").write_text(COMPOSE)
-    (repo / "usermgmt").mkdir()
-    (repo / "usermgmt" / "Dockerfile").write_text(DOCKERFILE)
+    (repo / "compose.local.yml").write_text(LOCAL)
+    (repo / "platform").mkdir()
+    (repo / "platform" / "Dockerfile").write_text(DOCKERFILE)
     engine.upstream = {
         "mariadb:11.8": NEW,
         "registry.example:5000/nginx:1.30-alpine": OTHER,
-        "python:3.13-slim": NEW,
+        "sink:1.2": NEW,
     }
     return repo
 
@@ -41,7 +43,7 @@ def test_what_moved_and_what_did_not_is_told(pinned: Path, cli: Cli) -> None:
     assert {name: each["state"] for name, each in images.items()} == {
         "mariadb:11.8": "moved",
         "registry.example:5000/nginx:1.30-alpine": "same",
-        "python:3.13-slim": "moved",
+        "sink:1.2": "moved",
     }
     assert (images["mariadb:11.8"]["pinned"], images["mariadb:11.8"]["now"]) == (OLD, NEW)
     assert (pinned / "docker-compose.yml").read_text() == COMPOSE, "only looking changes nothing"
@@ -52,15 +54,16 @@ def test_new_digests_are_written_wherever_an_image_is_named_and_nothing_else_cha
 ) -> None:
     assert cli("images", "check", "--write").exit_code == 0
     assert (pinned / "docker-compose.yml").read_text() == COMPOSE.replace(OLD, NEW)
-    assert (pinned / "usermgmt" / "Dockerfile").read_text() == DOCKERFILE.replace(OLD, NEW)
+    assert (pinned / "compose.local.yml").read_text() == LOCAL.replace(OLD, NEW)
+    assert (pinned / "platform" / "Dockerfile").read_text() == DOCKERFILE, "it comes with make update"
 
 
 def test_a_registry_that_does_not_say_is_told_and_the_others_are_written(
     pinned: Path, engine: FakeEngine, cli: Cli
 ) -> None:
-    del engine.upstream["python:3.13-slim"]
+    del engine.upstream["sink:1.2"]
     result = cli("images", "check", "--write")
     assert result.exit_code == 1
     assert "unknown" in result.stdout and "no such thing" in result.stdout
     assert NEW in (pinned / "docker-compose.yml").read_text()
-    assert (pinned / "usermgmt" / "Dockerfile").read_text() == DOCKERFILE
+    assert (pinned / "compose.local.yml").read_text() == LOCAL

@@ -1,14 +1,15 @@
-"""Where images are pinned by tag and digest: `image:` of the Compose files, `FROM` of the Dockerfiles."""
+"""Where an operator pins images by tag and digest: `image:` of the Compose files.
+
+Those of the Dockerfiles in platform/ come with `make update`.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FILES = ("docker-compose.yml", "compose.local.yml", "*/Dockerfile")
-PIN = re.compile(
-    r"^(?P<before>\s*image:\s*|FROM\s+)(?P<name>[^\s@]+:[^\s@/:]+)@(?P<digest>sha256:[0-9a-f]{64})", re.M
-)
+FILES = ("docker-compose.yml", "compose.local.yml")
+PIN = re.compile(r"^\s*image:\s*(?P<name>[^\s@]+:[^\s@/:]+)@(?P<digest>sha256:[0-9a-f]{64})", re.M)
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,9 @@ class Pin:
 
 def _found(repo: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     """Every pin of the repository with its file."""
-    for pattern in FILES:
-        for file in sorted(repo.glob(pattern)):
-            for match in PIN.finditer(file.read_text(encoding="utf-8")):
-                yield file, match
+    for file in (repo / name for name in FILES if (repo / name).exists()):
+        for match in PIN.finditer(file.read_text(encoding="utf-8")):
+            yield file, match
 
 
 def pins(repo: Path) -> list[Pin]:

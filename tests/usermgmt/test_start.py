@@ -114,6 +114,11 @@ def test_the_log_says_once_why_the_first_admin_waits(
     assert "no such table" in said
 
 
+def test_the_health_check_says_why_the_database_cannot_be_used(make_app: MakeApp, settings: Settings) -> None:
+    answer = Browser(make_app(settings)).get("/ready")
+    assert answer.status_code == 503 and "no such table" in answer.json["reason"]
+
+
 def test_a_log_in_while_the_database_is_away_is_answered_kindly(
     make_app: MakeApp, settings: Settings
 ) -> None:

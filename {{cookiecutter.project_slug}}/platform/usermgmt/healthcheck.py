@@ -7,6 +7,6 @@ import urllib.request
 try:
     with urllib.request.urlopen("http://127.0.0.1:8080/ready", timeout=8) as answer:
         print(answer.read().decode())
-except (OSError, urllib.error.HTTPError) as error:
-    print(error)
+except OSError as error:
+    print(error.read().decode() if isinstance(error, urllib.error.HTTPError) else error)
     sys.exit(1)

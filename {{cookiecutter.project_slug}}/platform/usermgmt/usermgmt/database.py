@@ -59,11 +59,16 @@ class Database:
 
     def is_ready(self) -> bool:
         """Whether the database answers and its schema is there."""
+        return not self.hindrance()
+
+    def hindrance(self) -> str:
+        """Why the database cannot be used now, in its own words; empty if it can."""
         try:
             with self.engine.connect() as connection:
-                return connection.scalar(text("SELECT version_num FROM alembic_version")) is not None
-        except DBAPIError:
-            return False
+                version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        except DBAPIError as error:
+            return str(error.orig)
+        return "" if version is not None else "the schema has no version"
 
 
 def lock_directory(session: Session) -> None:

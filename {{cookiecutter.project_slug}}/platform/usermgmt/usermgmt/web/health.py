@@ -17,7 +17,7 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> tuple[Response, int]:
-    """200 if the database answers and has its schema, else 503."""
-    if database().is_ready():
-        return jsonify(status="ready"), 200
-    return jsonify(status="waiting", reason="the database does not answer"), 503
+    """200 if the database answers and has its schema, else 503 and why (no stranger asks)."""
+    if why := database().hindrance():
+        return jsonify(status="waiting", reason=f"the database does not answer: {why}"), 503
+    return jsonify(status="ready"), 200

@@ -3,7 +3,7 @@
 set -eu
 
 data=/var/lib/mysql
-# Made before anything else is in the data folder; initdb/90-first-start-ended.sh removes it.
+# Made before anything else is in the data folder.
 mark=$data/.first-start
 
 # The image only looks whether the folder `mysql` is there. Cut off half-way (a power failure, a disk so slow
@@ -11,7 +11,8 @@ mark=$data/.first-start
 # With the mark nobody was ever served from this folder, so there is nothing in it to lose.
 if [ -e "$mark" ]; then
   echo "start.sh: the first start did not come to its end; beginning it again with an empty folder"
-  find "$data" -mindepth 1 -delete
+  # The mark goes last, in case this is cut off as well: 90-first-start-ended.sh removes it.
+  find "$data" -mindepth 1 ! -path "$mark" -delete
 fi
 [ -d "$data/mysql" ] || : >"$mark"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stack.machine import SYSTEMD
-from tests.stack.stack import eventually, run
+from tests.stack.stack import clear, eventually, run
 
 IMAGE = "standin/target:trixie"
 CONTEXT = Path(__file__).parent / "host"
@@ -44,6 +44,7 @@ class Target:
         """Start it, and wait until it answers over ssh."""
         words = ("docker", "build", "--quiet", "--build-arg", f"BASE={base}", "--tag", IMAGE, ".")
         run(*words, cwd=CONTEXT)
+        clear(self.name)
         self.origin.mkdir(parents=True)
         places = ("/var/lib/docker", "/srv", f"{self.origin}:{ORIGIN}:ro")
         volumes = [word for place in places for word in ("--volume", place)]

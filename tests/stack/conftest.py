@@ -16,7 +16,7 @@ from tests.stack import worker as working
 from tests.stack.breaker import Breaker
 from tests.stack.clients import Accounts, Mailboxes
 from tests.stack.scenes import Scene
-from tests.stack.stack import ARTIFACTS, Stack, speaker
+from tests.stack.stack import ARTIFACTS, Stack, clear, speaker
 from tests.stack.worker import Worker, install
 from tools import engine, standins
 
@@ -87,6 +87,7 @@ def stack(request, images, tmp_path_factory) -> Iterator[Stack]:
     overrides = (standins.override(repository, COMPOSE_FILES),) if images.standins else ()
     number = list(FLAVOURS).index(request.param)
     running = Stack(repository, f"{answers['project_slug']}-local", overrides, FIRST_PORT + 100 * number)
+    clear(running.project)
     try:
         running.up()
         yield running

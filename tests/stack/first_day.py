@@ -16,7 +16,7 @@ from tests.stack.conftest import PREFIX, TEMPLATE
 from tests.stack.documents import COMPUTER, HOST, START, steps
 from tests.stack.machine import Machine
 from tests.stack.outside import Cloudflare, GitHub, Outside
-from tests.stack.stack import eventually, run
+from tests.stack.stack import clear, eventually, run
 
 SLUG, ZONE = "mailserver", "example.com"
 HDD = Path("/mnt/backup-hdd")
@@ -143,6 +143,7 @@ class Day:
 
 def fresh(folder: Path, base: str, github: GitHub) -> Machine:
     """What an installer leaves, with the large disk mounted; nothing of the mail server is known to it."""
+    clear(f"{PREFIX}-start")
     machine = Machine.start(f"{PREFIX}-start", folder / "host", base, github.folder, kind="fresh")
     machine.repository = Path(f"/opt/{SLUG}")
     line = f"echo 'tmpfs {HDD} tmpfs defaults 0 0' >>/etc/fstab && mkdir {HDD} && mount {HDD}"

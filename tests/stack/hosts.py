@@ -14,7 +14,7 @@ from cookiecutter.main import cookiecutter
 from tests.stack.conftest import PREFIX, TEMPLATE
 from tests.stack.documents import HOW, blocks, tasks
 from tests.stack.machine import Machine
-from tests.stack.stack import eventually, run
+from tests.stack.stack import clear, eventually, run
 from tools import standins
 
 PROJECT = f"{PREFIX}-host"
@@ -109,6 +109,7 @@ def new_host(folder: Path, number: int, base: str, origin: Path, standin: bool) 
 @pytest.fixture(scope="module")
 def host(images, folder, base, origin) -> Iterator[Machine]:
     """The running server on its first host, with one account and two mails."""
+    clear(PROJECT)
     machine = new_host(folder, 1, base, origin, images.standins)
     try:
         machine.shell("make setup")

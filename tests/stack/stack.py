@@ -77,6 +77,22 @@ def run(*command: str, cwd: Path, env: Mapping[str, str] | None = None, limit: f
     return done.stdout
 
 
+def clear(name: str) -> None:
+    """Remove what a killed run left of a project or host: its volumes hold another run's passwords."""
+    label = '{{.Label "com.docker.compose.project"}}'
+    kinds = {
+        "ps --all": (f"{{{{.ID}}}} {{{{.Names}}}} {label}", "rm --force --volumes"),
+        "volume ls": (f"{{{{.Name}}}} {{{{.Name}}}} {label}", "volume rm"),
+        "network ls": (f"{{{{.ID}}}} {{{{.Name}}}} {label}", "network rm"),
+    }
+    for look, (shown, remove) in kinds.items():
+        lines = run("docker", *look.split(), "--format", shown, cwd=Path("/")).splitlines()
+        rows = [line.split() for line in lines]
+        left = [one for one, *names in rows if any(n == name or n.startswith(f"{name}-") for n in names)]
+        if left:
+            run("docker", *remove.split(), *left, cwd=Path("/"))
+
+
 @dataclass(frozen=True)
 class Stack:
     """The containers of one generated repository, started by its own `make local`."""

@@ -130,6 +130,8 @@ class FakeEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.timeline: list[list[dict[str, Any]]] = []
         self.images: set[str] = set()
         self.upstream: dict[str, str] = {}
+        #: The folder that each volume binds to.
+        self.volumes: dict[str, str] = {}
         self.listing_fails_with: str | None = None
         super().__init__(str(path), _Handler)
 
@@ -172,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/images/(.+)/json", path):
             known = unquote(match[1]) in self.server.images
             return self._json({"Id": "sha256:1", "RepoTags": []}) if known else self._missing()
+        if (match := re.fullmatch(r"/volumes/(.+)", path)) and match[1] in self.server.volumes:
+            return self._json({"Name": match[1], "Options": {"device": self.server.volumes[match[1]]}})
         if match := re.fullmatch(r"/distribution/(.+)/json", path):
             digest = self.server.upstream.get(unquote(match[1]))
             return self._json({"Descriptor": {"digest": digest}}) if digest else self._missing()

@@ -89,6 +89,17 @@ def test_the_folders_of_bound_volumes_are_made_below_local_only(repo: Path, cli:
     assert (repo / ".local/ssd/mariadb").is_dir() and (repo / ".local/hdd").is_dir()
 
 
+def test_a_trial_of_the_same_name_in_another_folder_is_named_before_anything_starts(
+    repo: Path, cli: Cli, docker: FakeDocker, engine: FakeEngine
+) -> None:
+    engine.volumes[f"{LOCAL}_db"] = "/home/me/old/.local/ssd/mariadb"
+    result = cli("local", "up")
+    assert result.exit_code == 1 and "/home/me/old/.local/ssd/mariadb" in result.stderr
+    assert "docker volume rm" in result.stderr and not (repo / ".local/secrets").exists()
+    engine.volumes[f"{LOCAL}_db"] = str(repo / ".local/ssd/mariadb")
+    up(cli)
+
+
 def test_the_sink_has_a_certificate_of_the_internal_ca_for_the_relays_name(repo: Path, cli: Cli) -> None:
     up(cli)
     folder = repo / ".local/secrets"

@@ -159,10 +159,19 @@ class Engine:
 
     def volume_path(self, project: str, name: str) -> Path | None:
         """Where the engine keeps a volume of a compose project on this host; None when there is none yet."""
+        found = self._volume(project, name)
+        return Path(found["Mountpoint"]) if found else None
+
+    def volume_device(self, project: str, name: str) -> str:
+        """The folder that a volume of a compose project binds to; empty when there is none."""
+        found = self._volume(project, name) or {}
+        return str((found.get("Options") or {}).get("device", ""))
+
+    def _volume(self, project: str, name: str) -> dict[str, Any] | None:
         from docker.errors import NotFound
 
         try:
-            return Path(self._client.volumes.get(f"{project}_{name}").attrs["Mountpoint"])
+            return dict(self._client.volumes.get(f"{project}_{name}").attrs)
         except NotFound:
             return None
 

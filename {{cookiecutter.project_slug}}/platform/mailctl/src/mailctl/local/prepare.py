@@ -4,6 +4,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from mailctl.core.engine import PROJECT_LABEL, Engine
+from mailctl.core.errors import Problem, Refused
 from mailctl.core.local_stack import LocalStack
 from mailctl.secret_files.certificates import covered_names, new_key, parse, service_certificate
 from mailctl.secret_files.initialise import Report, initialise
@@ -11,6 +13,24 @@ from mailctl.secret_files.store import opened
 from mailctl.secret_files.table import PUBLIC_IN_FOLDER
 
 SINK_SERVICE = "mailpit"
+
+
+def refuse_foreign_volumes(engine: Engine, stack: LocalStack, config: dict[str, Any]) -> None:
+    """Raises Refused when volumes of this name hold the trial of another folder, whose passwords differ."""
+    for name, volume in config.get("volumes", {}).items():
+        wanted = (volume or {}).get("driver_opts", {}).get("device", "")
+        there = engine.volume_device(stack.project, name)
+        if wanted and there and there != wanted:
+            remove = f"docker volume rm $(docker volume ls -q --filter label={PROJECT_LABEL}={stack.project})"
+            raise Refused(
+                Problem(
+                    field="local stack",
+                    value=stack.project,
+                    wrong=f"a trial of this name, started from another folder, has its data in {there}",
+                    fix=f"end it there with make local-down ARGS=--volumes; if that folder is gone: {remove}",
+                    next="make local",
+                )
+            )
 
 
 def make_folders(stack: LocalStack, config: dict[str, Any]) -> list[Path]:

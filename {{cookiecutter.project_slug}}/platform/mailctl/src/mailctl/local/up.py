@@ -22,6 +22,7 @@ def bring_up(context: Context, stack: LocalStack, wait: int) -> None:
         config = stack.compose.config()
         own = [port for found in engine.containers(stack.project) for port in found.published]
         refuse_busy(published(config), own, stack.ports)
+        prepare.refuse_foreign_volumes(engine, stack, config)
         progress.step("folders below .local/")
         prepare.make_folders(stack, config)
         progress.step("secrets and certificates")

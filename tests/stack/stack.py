@@ -79,18 +79,23 @@ def run(*command: str, cwd: Path, env: Mapping[str, str] | None = None, limit: f
 
 def clear(name: str) -> None:
     """Remove what a killed run left of a project or host: its volumes hold another run's passwords."""
-    label = '{{.Label "com.docker.compose.project"}}'
-    kinds = {
-        "ps --all": (f"{{{{.ID}}}} {{{{.Names}}}} {label}", "rm --force --volumes"),
-        "volume ls": (f"{{{{.Name}}}} {{{{.Name}}}} {label}", "volume rm"),
-        "network ls": (f"{{{{.ID}}}} {{{{.Name}}}} {label}", "network rm"),
-    }
-    for look, (shown, remove) in kinds.items():
-        lines = run("docker", *look.split(), "--format", shown, cwd=Path("/")).splitlines()
-        rows = [line.split() for line in lines]
-        left = [one for one, *names in rows if any(n == name or n.startswith(f"{name}-") for n in names)]
-        if left:
-            run("docker", *remove.split(), *left, cwd=Path("/"))
+    for look, remove in (
+        ("ps --all", "rm --force --volumes"),
+        ("volume ls", "volume rm"),
+        ("network ls", "network rm"),
+    ):
+        # The engine may be removing one of them already, and then refuses to do it again.
+        eventually(lambda look=look, remove=remove: _all_gone(name, look.split(), remove.split()), limit=60)
+
+
+def _all_gone(name: str, look: list[str], remove: list[str]) -> bool:
+    """Remove what belongs to a project or host; whether nothing was left of it."""
+    shown = f'{{{{.Name{"s" * (look[0] == "ps")}}}}} {{{{.Label "com.docker.compose.project"}}}}'
+    rows = [row.split() for row in run("docker", *look, "--format", shown, cwd=Path("/")).splitlines()]
+    left = [row[0] for row in rows if any(n == name or n.startswith(f"{name}-") for n in row)]
+    if left:
+        subprocess.run(["docker", *remove, *left], capture_output=True, timeout=300, check=False)
+    return not left
 
 
 @dataclass(frozen=True)

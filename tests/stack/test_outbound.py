@@ -11,6 +11,7 @@ import yaml
 
 from tests.relays import TABLE, rewritten
 from tests.stack.clients import Edge, Mailbox, Sink, message
+from tests.stack.scenes import GTUBE
 
 
 @pytest.fixture
@@ -165,6 +166,13 @@ def test_a_virus_does_not_leave_the_house(scanned, mailboxes):
         writer.send(
             message("outgoing virus", sender=writer.address, text=text, received=False), "friend@far.example"
         )
+
+
+def test_spam_does_not_leave_the_house_and_its_sender_reads_why(mailboxes):
+    writer = mailboxes.new()
+    with pytest.raises(smtplib.SMTPDataError, match="Gtube pattern"):
+        mail = message("outgoing spam", sender=writer.address, text=GTUBE.decode() + "\n", received=False)
+        writer.send(mail, "friend@far.example")
 
 
 def test_moving_mail_into_junk_and_out_of_it_teaches_the_filter(stack, mailboxes):

@@ -152,8 +152,8 @@ lint: $(VENV)/.dev types ## Formatting, types, imports and common mistakes
 lock: $(VENV)/.dev ## Newest versions of everything that is pinned with hashes
 	@$(RUN) -m tools.lock
 
-hooks: $(VENV)/.new ## Puts schemas/answers.schema.json into the hook again, after an edit
-	@$(RUN) -m tools.embed_schema
+hooks: $(VENV)/.new ## Puts the answers' schema and the relays into the hook again, and the relays into their document, after an edit
+	@$(RUN) -m tools.embed_schema && $(RUN) -m tools.relay_docs
 
 benchmarks: $(VENV)/.dev ## The measured figures in benchmarks/, measured again
 	@$(RUN) -m benchmarks.run

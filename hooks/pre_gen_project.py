@@ -40,7 +40,7 @@ FIELDS: dict = json.loads(
   "timezone": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z][A-Za-z0-9_+-]*)*$(?!\\n)", "x-why": "it is not the name of an IANA time zone", "x-fix": "a name such as 'UTC', 'Asia/Tokyo' or 'Europe/Berlin'"},
   "ssd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/srv/mailserver/ssd'"},
   "hdd_path": {"type": "string", "maxLength": 200, "pattern": "^(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+$(?!\\n)", "x-kind": "path", "x-why": "it is not an absolute path of plain folder names", "x-fix": "a folder such as '/mnt/backup-hdd/mailserver'"},
-  "relay": {"enum": ["sendgrid", "ses", "smtp"], "x-why": "it is not one of the choices", "x-fix": "one of 'sendgrid', 'ses', 'smtp'"},
+  "relay": {"enum": ["sendgrid", "ses", "smtp", "cloudflare"], "x-why": "it is not one of the choices", "x-fix": "one of 'sendgrid', 'ses', 'smtp', 'cloudflare'"},
   "aws_region": {"type": "string", "pattern": "^[a-z]{2}(?:-[a-z]+)+-[0-9]$(?!\\n)", "x-why": "it is not the code of an AWS region", "x-fix": "a code such as 'ap-northeast-1' or 'eu-central-1'"},
   "relay_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "the host name that your relay gives, such as 'smtp.acme.com'"},
   "relay_port": {"type": "integer", "minimum": 1, "maximum": 65535, "x-why": "it is not a port number from 1 to 65535", "x-fix": "a port such as 587"},
@@ -58,12 +58,12 @@ FACTS: dict = json.loads(
     r"""{
   "regions": {"names": ["af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"], "without_ses": ["ap-east-1"]},
   "private_names": {"names": ["alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "onion", "private", "test"]},
-  "relays": {"sendgrid": {"title": "SendGrid", "hosts": "(?:^|\\.)sendgrid\\.(?:net|com)$"}, "ses": {"title": "Amazon SES", "hosts": "(?:^|\\.)email-smtp(?:-fips)?\\.[a-z0-9-]+\\.(?:vpce\\.)?amazonaws\\.com$"}},
   "public_mail": {"names": ["126.com", "163.com", "aol.com", "au.com", "daum.net", "docomo.ne.jp", "excite.co.jp", "ezweb.ne.jp", "fastmail.com", "fastmail.fm", "free.fr", "gmail.com", "gmx.", "goo.jp", "googlemail.com", "hanmail.net", "hotmail.", "hushmail.com", "i.softbank.jp", "icloud.com", "laposte.net", "libero.it", "live.", "mac.com", "mail.com", "mail.ru", "mailbox.org", "me.com", "msn.com", "naver.com", "onmicrosoft.com", "orange.fr", "outlook.", "pm.me", "posteo.de", "proton.me", "protonmail.com", "qq.com", "rambler.ru", "rediffmail.com", "rocketmail.com", "sina.com", "softbank.ne.jp", "t-online.de", "tuta.io", "tutanota.com", "uol.com.br", "wanadoo.fr", "web.de", "yahoo.", "yandex.", "ymail.com", "ymobile.ne.jp", "zoho.com", "zohomail.com"]},
   "timezones": {"names": {"jst": "Asia/Tokyo", "jp": "Asia/Tokyo", "jpn": "Asia/Tokyo", "japan": "Asia/Tokyo", "\u65e5\u672c": "Asia/Tokyo", "\u6771\u4eac": "Asia/Tokyo", "kst": "Asia/Seoul", "kr": "Asia/Seoul", "korea": "Asia/Seoul", "cn": "Asia/Shanghai", "china": "Asia/Shanghai", "beijing": "Asia/Shanghai", "hk": "Asia/Hong_Kong", "hkt": "Asia/Hong_Kong", "tw": "Asia/Taipei", "taiwan": "Asia/Taipei", "sg": "Asia/Singapore", "sgt": "Asia/Singapore", "in": "Asia/Kolkata", "india": "Asia/Kolkata", "ict": "Asia/Bangkok", "th": "Asia/Bangkok", "vn": "Asia/Ho_Chi_Minh", "ph": "Asia/Manila", "id": "Asia/Jakarta", "wib": "Asia/Jakarta", "msk": "Europe/Moscow", "bst": "Europe/London", "uk": "Europe/London", "gb": "Europe/London", "england": "Europe/London", "ie": "Europe/Dublin", "ireland": "Europe/Dublin", "cest": "Europe/Berlin", "de": "Europe/Berlin", "germany": "Europe/Berlin", "fr": "Europe/Paris", "france": "Europe/Paris", "it": "Europe/Rome", "italy": "Europe/Rome", "es": "Europe/Madrid", "spain": "Europe/Madrid", "nl": "Europe/Amsterdam", "be": "Europe/Brussels", "ch": "Europe/Zurich", "at": "Europe/Vienna", "se": "Europe/Stockholm", "no": "Europe/Oslo", "dk": "Europe/Copenhagen", "fi": "Europe/Helsinki", "pl": "Europe/Warsaw", "cz": "Europe/Prague", "pt": "Europe/Lisbon", "gr": "Europe/Athens", "eest": "Europe/Athens", "tr": "Europe/Istanbul", "edt": "America/New_York", "et": "America/New_York", "cdt": "America/Chicago", "mdt": "America/Denver", "pst": "America/Los_Angeles", "pdt": "America/Los_Angeles", "brt": "America/Sao_Paulo", "aest": "Australia/Sydney", "aedt": "Australia/Sydney", "nz": "Pacific/Auckland", "nzst": "Pacific/Auckland", "nzdt": "Pacific/Auckland", "z": "UTC", "utc+0": "UTC"}},
   "folders": {"system": ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/lost+found", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var/cache", "/var/lib/containerd", "/var/lib/docker", "/var/run", "/var/tmp"], "shared": ["/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib", "/var/log", "/var/mail", "/var/spool"]},
   "buckets": {"prefixes": ["xn--", "sthree-", "amzn-s3-demo-"], "suffixes": ["-s3alias", "--ol-s3", "--x-s3", "--table-s3"], "environments": ["-staging", "-development"]},
-  "reasons": {"text": [["[\\r\\n\\x85\\u2028\\u2029]", "it contains a line break"], ["[\\x00-\\x1f\\x7f-\\x9f]", "it contains a control character"], ["[\\xad\\u200b-\\u200f\\u202a-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff]", "it contains an invisible character"], ["[{}]", "it contains a brace, which templates interpret"], ["[$`\\\\\\\"']", "it contains a quote, dollar sign or backslash, which shells and YAML interpret"], ["^\\s|\\s$", "it begins or ends with a space"], ["^$", "it is empty"]], "label": [["[<>#%:;|&*!?@=\\[\\]~^]", "it contains a sign that YAML, shells or HTML interpret"]], "name": [["[/\\\\]|\\.\\.", "it would leave the folder it is made in"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["^[^a-z]", "it does not begin with a letter"], ["-$", "it ends with a dash"], ["--", "it has two dashes in a row"], ["_", "it has an underscore"]], "host": [["^[a-z]+://|/", "it is a web address, not a name"], ["@", "it is a mail address, not a name"], ["\\s", "it contains a space"], ["^\\[?[0-9a-fA-F]*:[0-9a-fA-F:.]*\\]?$|^[0-9]+(\\.[0-9]+){3}$", "it is an IP address, not a name"], [":", "it contains a port"], ["\\*", "it contains a wildcard"], ["[^\\x00-\\x7f]", "DNS and mail know it only by its ASCII form"], ["[A-Z]", "it has upper-case letters"], ["^\\.|\\.\\.", "it has an empty part before a dot"], ["\\.$", "it ends with a dot"], ["^[^.]*$", "it has no dot, so nobody outside this host can reach it"], ["_", "it has an underscore, which no host name may have"], ["(^|\\.)-|-(\\.|$)", "a part of it begins or ends with a dash"], ["[^.]{64}", "a part of it is longer than 63 characters"]], "email": [["[,;]|@.*@", "it is more than one address"], ["<|>", "it has a display name"], ["\\s", "it contains a space"], ["^[^@]*$", "it has no @"], ["^@", "it has nothing before the @"], ["[^\\x00-\\x7f]", "it has letters outside ASCII, which not every mail server takes"], ["[A-Z]", "it has upper-case letters"], ["\\.\\.|^\\.|\\.@", "it has a dot at the edge or two in a row"], ["@[^.]*$", "its domain has no dot"]], "path": [["^~", "it depends on who is logged in"], ["^[^/]", "it is not an absolute path"], ["(^|/)\\.\\.?(/|$)", "it has a part . or .. that leads elsewhere"], ["^/+$", "it is the root of the file system"], [":", "it has a colon, which Compose takes for the end of the path"], ["//", "it has two slashes in a row"], ["/$", "it ends with a slash"], ["\\s", "it contains a space"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["/[.-]", "a folder name in it begins with a dot or a dash"]], "bucket": [["^[0-9]+(\\.[0-9]+){3}$", "it looks like an IP address"], ["\\.\\.", "it has two dots in a row"], ["\\.", "it has dots, which break the TLS certificate of S3"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["_", "it has an underscore, which no bucket name may have"], ["[:/]", "it is an address of a bucket, not its name"], ["^-|-$", "it begins or ends with a dash"], ["^.{0,2}$", "it is shorter than 3 characters"]]}
+  "reasons": {"text": [["[\\r\\n\\x85\\u2028\\u2029]", "it contains a line break"], ["[\\x00-\\x1f\\x7f-\\x9f]", "it contains a control character"], ["[\\xad\\u200b-\\u200f\\u202a-\\u202f\\u2060-\\u206f\\ud800-\\udfff\\ufeff]", "it contains an invisible character"], ["[{}]", "it contains a brace, which templates interpret"], ["[$`\\\\\\\"']", "it contains a quote, dollar sign or backslash, which shells and YAML interpret"], ["^\\s|\\s$", "it begins or ends with a space"], ["^$", "it is empty"]], "label": [["[<>#%:;|&*!?@=\\[\\]~^]", "it contains a sign that YAML, shells or HTML interpret"]], "name": [["[/\\\\]|\\.\\.", "it would leave the folder it is made in"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["^[^a-z]", "it does not begin with a letter"], ["-$", "it ends with a dash"], ["--", "it has two dashes in a row"], ["_", "it has an underscore"]], "host": [["^[a-z]+://|/", "it is a web address, not a name"], ["@", "it is a mail address, not a name"], ["\\s", "it contains a space"], ["^\\[?[0-9a-fA-F]*:[0-9a-fA-F:.]*\\]?$|^[0-9]+(\\.[0-9]+){3}$", "it is an IP address, not a name"], [":", "it contains a port"], ["\\*", "it contains a wildcard"], ["[^\\x00-\\x7f]", "DNS and mail know it only by its ASCII form"], ["[A-Z]", "it has upper-case letters"], ["^\\.|\\.\\.", "it has an empty part before a dot"], ["\\.$", "it ends with a dot"], ["^[^.]*$", "it has no dot, so nobody outside this host can reach it"], ["_", "it has an underscore, which no host name may have"], ["(^|\\.)-|-(\\.|$)", "a part of it begins or ends with a dash"], ["[^.]{64}", "a part of it is longer than 63 characters"]], "email": [["[,;]|@.*@", "it is more than one address"], ["<|>", "it has a display name"], ["\\s", "it contains a space"], ["^[^@]*$", "it has no @"], ["^@", "it has nothing before the @"], ["[^\\x00-\\x7f]", "it has letters outside ASCII, which not every mail server takes"], ["[A-Z]", "it has upper-case letters"], ["\\.\\.|^\\.|\\.@", "it has a dot at the edge or two in a row"], ["@[^.]*$", "its domain has no dot"]], "path": [["^~", "it depends on who is logged in"], ["^[^/]", "it is not an absolute path"], ["(^|/)\\.\\.?(/|$)", "it has a part . or .. that leads elsewhere"], ["^/+$", "it is the root of the file system"], [":", "it has a colon, which Compose takes for the end of the path"], ["//", "it has two slashes in a row"], ["/$", "it ends with a slash"], ["\\s", "it contains a space"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["/[.-]", "a folder name in it begins with a dot or a dash"]], "bucket": [["^[0-9]+(\\.[0-9]+){3}$", "it looks like an IP address"], ["\\.\\.", "it has two dots in a row"], ["\\.", "it has dots, which break the TLS certificate of S3"], ["\\s", "it contains a space"], ["[A-Z]", "it has upper-case letters"], ["[^\\x00-\\x7f]", "it has letters outside ASCII"], ["_", "it has an underscore, which no bucket name may have"], ["[:/]", "it is an address of a bucket, not its name"], ["^-|-$", "it begins or ends with a dash"], ["^.{0,2}$", "it is shorter than 3 characters"]]},
+  "relays": {"sendgrid": {"title": "SendGrid", "host": "smtp.sendgrid.net", "hosts": "(?:^|\\.)sendgrid\\.(?:net|com)$", "ports": [587, 465, 2525, 25]}, "ses": {"title": "Amazon SES", "host": "email-smtp.{region}.amazonaws.com", "hosts": "(?:^|\\.)email-smtp(?:-fips)?\\.[a-z0-9-]+\\.(?:vpce\\.)?amazonaws\\.com$", "ports": [587, 2587, 465, 2465, 25]}, "cloudflare": {"title": "Cloudflare Email Sending", "host": "smtp.mx.cloudflare.net", "hosts": "^smtp\\.mx\\.cloudflare\\.net$", "ports": [465]}}
 }"""  # noqa: E501
 )
 # <<< embedded
@@ -218,8 +218,6 @@ def _meaning(field: str, value: object) -> str | None:
     last = text.rpartition(".")[2]
     if field == "mail_domain" and _is_public_mail(text):
         return "it belongs to a mail provider, so you cannot set its DNS"
-    if field == "relay_port" and value == 465:
-        return "it speaks TLS from the first byte, and this server speaks STARTTLS"
     if field == "relay_host" and last in FACTS["private_names"]["names"]:
         return f"no public authority certifies names that end with .{last}, so the relay cannot be verified"
     if kind in ("host", "email") and last in FACTS["private_names"]["names"]:
@@ -317,14 +315,30 @@ def _disk_problem(ssd: str, hdd: str) -> Iterator[Problem]:
 
 
 def _relay_problem(relay: str, host: str, region: str | None) -> Iterator[Problem]:
-    """Refuse the host of another relay: what is signed, SPF and the user name follow from relay."""
-    own = {"sendgrid": "smtp.sendgrid.net", "ses": region and f"email-smtp.{region}.amazonaws.com"}
-    for owner, facts in FACTS["relays"].items():
-        if owner != relay and re.search(facts["hosts"], host):
-            repair = own.get(relay)
-            fix = f"'{repair}'" if repair else "the host of your relay"
-            why = f"it belongs to {facts['title']}, and relay is '{relay}'"
-            yield Problem("relay_host", host, why, f"{fix}, or relay '{owner}',", repair)
+    """Refuse a host that is not the relay's: what is signed, SPF and the user name follow from relay."""
+    relays = FACTS["relays"]
+    owner = next((name for name, facts in relays.items() if re.search(facts["hosts"], host)), None)
+    if owner == (relay if relay in relays else None):
+        return
+    own = relays[relay]["host"] if relay in relays else ""
+    repair = own.replace("{region}", region or "") if region or "{region}" not in own else ""
+    fix = f"'{repair}'" if repair else "the host of your relay"
+    if owner:
+        why = f"it belongs to {relays[owner]['title']}, and relay is '{relay}'"
+        yield Problem("relay_host", host, why, f"{fix}, or relay '{owner}',", repair or None)
+    else:
+        why = f"it is no host of {relays[relay]['title']}"
+        yield Problem("relay_host", host, why, f"{fix}, or relay 'smtp',", repair or None)
+
+
+def _port_problem(relay: str, port: str) -> Iterator[Problem]:
+    """Refuse a port on which a relay of the table takes no mail."""
+    facts = FACTS["relays"].get(relay)
+    if facts and int(port) not in facts["ports"]:
+        ports = ", ".join(map(str, facts["ports"]))
+        yield Problem(
+            "relay_port", int(port), f"{facts['title']} takes no mail there", ports, facts["ports"][0]
+        )
 
 
 def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[Problem]:
@@ -347,6 +361,8 @@ def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[P
         yield Problem("state_bucket", a["state_bucket"], why, "a name of its own")
     if {"relay", "relay_host"} <= sound:
         yield from _relay_problem(a["relay"], a["relay_host"], a.get("aws_region"))
+    if {"relay", "relay_port"} <= sound:
+        yield from _port_problem(a["relay"], a["relay_port"])
     without_ses = FACTS["regions"]["without_ses"]
     if {"relay", "aws_region"} <= sound and a["relay"] == "ses" and a["aws_region"] in without_ses:
         yield Problem("aws_region", a["aws_region"], "Amazon SES, your relay, is not there", "another region")

@@ -33,10 +33,16 @@ OTHER_TEXTS: Changes = {
 }
 EVERY_TEXT: Changes = {
     **OTHER_TEXTS,
+    "relay": "smtp",
     "webmail_host": "webmail.acme.co.jp",
     "account_host": "accounts.acme.co.jp",
     "admin_host": "administration.acme.co.jp",
     "api_host": "inbound.acme.co.jp",
+}
+# A domain of one's own needs an address that somebody reads, a host of one's own no named relay.
+BESIDE: Mapping[str, Changes] = {
+    "mail_domain": {"admin_email": OTHER_TEXTS["admin_email"]},
+    "relay_host": {"relay": "smtp"},
 }
 
 
@@ -62,9 +68,7 @@ def singles() -> Iterator[Changes]:
         for other in others:
             yield {question: other}
     for question, other in OTHER_TEXTS.items():
-        # A domain of one's own needs an address that somebody reads.
-        beside = {"admin_email": OTHER_TEXTS["admin_email"]} if question == "mail_domain" else {}
-        yield {question: other, **beside}
+        yield {question: other, **BESIDE.get(question, {})}
 
 
 def pairs() -> Iterator[Changes]:

@@ -1,4 +1,4 @@
-"""Embed schemas/answers.schema.json and hooks/facts.json into the pre_gen hook, which can read no file.
+"""Embed the answers' schema, hooks/facts.json and the relays into the pre_gen hook, which can read no file.
 
 `python -m tools.embed_schema` writes them; `--check` changes nothing and exits 1 if the hook is out of date.
 """
@@ -11,9 +11,12 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schemas" / "answers.schema.json"
 FACTS = ROOT / "hooks" / "facts.json"
+RELAYS = ROOT / "{{cookiecutter.project_slug}}" / "platform" / "relays.yml"
 HOOK = ROOT / "hooks" / "pre_gen_project.py"
 MARKERS = re.compile(r"(?<=\n)# >>> embedded [^\n]*\n(?P<body>.*?)(?=# <<< embedded\n)", re.DOTALL)
 # What readers and editors need and a validator does not.
@@ -28,6 +31,22 @@ def _statement(name: str, entries: dict[str, object]) -> str:
     """Return a Python statement that loads the entries, one a line, as ruff would format it."""
     lines = ",\n".join(f'  "{key}": {json.dumps(value)}' for key, value in entries.items())
     return f'{name}: dict = json.loads(\n    r"""{{\n{lines}\n}}"""  # noqa: E501\n)\n'
+
+
+def all_facts() -> dict:
+    """Return hooks/facts.json and, from the table of relays, where each one takes mail."""
+    table = yaml.safe_load(RELAYS.read_text(encoding="utf-8"))
+    relays = {
+        name: {
+            "title": relay["title"],
+            "host": relay["host"]["value"],
+            "hosts": relay["host"]["pattern"],
+            "ports": list(relay["ports"]["value"]),
+        }
+        for name, relay in table.items()
+        if "pattern" in relay["host"]
+    }
+    return {**json.loads(FACTS.read_text(encoding="utf-8")), "relays": relays}
 
 
 def embedded(schema: dict, facts: dict) -> str:
@@ -51,9 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="only say whether the hook is up to date")
     options = parser.parse_args(arguments)
     old = HOOK.read_text(encoding="utf-8")
-    new = updated(
-        old, json.loads(SCHEMA.read_text(encoding="utf-8")), json.loads(FACTS.read_text(encoding="utf-8"))
-    )
+    new = updated(old, json.loads(SCHEMA.read_text(encoding="utf-8")), all_facts())
     if old == new:
         return 0
     if options.check:

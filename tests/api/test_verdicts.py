@@ -95,6 +95,51 @@ async def test_a_refusal_in_the_middle_of_the_content_is_never_an_acceptance(api
     assert response.status_code in (413, 503)  # 413 if the answer outran the reset of the connection
 
 
+REASONS = [
+    ('554 5.7.1 virus found: "Win.Test.EICAR_HDB-1"', 'virus found: "Win.Test.EICAR_HDB-1"'),
+    (
+        "554 5.7.1 it looks like spam: 17.2 points, 15.0 are too many",
+        "it looks like spam: 17.2 points, 15.0 are too many",
+    ),
+    (
+        "554 5.7.1 The header Subject is longer than 59000 bytes",
+        "The header Subject is longer than 59000 bytes",
+    ),
+    ("554 Transaction failed", "Transaction failed"),
+    (f"554 5.7.1 {'x' * 300}", "x" * 200),
+    ("554 5.7.1", None),
+    ("554 5.7.1 refused by clamav:3310", None),
+    ("554 5.7.1 refused by scanner[172.16.0.2]", None),
+    ("554 5.7.1 refused by 172.16.0.2", None),
+    ("554 5.7.1 refused by mailserver-api.internal", None),
+    ("554 5.7.1 [fd00::2] refused", None),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), REASONS, ids=lambda value: str(value)[:30])
+async def test_a_refusal_says_why_and_names_no_machine(api, smtp: SmtpServer, answer, reason):
+    smtp.answers["message"] = answer
+    response = await post(api)
+    assert response.status_code == 422
+    assert response.headers.get("x-mail-reason") == reason
+    assert response.json().get("reason") == reason
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        ("rcpt", "554 5.7.1 <a@sender.example>: Sender address rejected: Access denied"),
+        ("rcpt", "550 5.1.1 <b@here.example>: Recipient address rejected: User unknown"),
+        ("message", "552 5.2.2 Quota exceeded"),
+        ("message", "451 4.7.1 Try again later"),
+    ],
+)
+async def test_only_a_refusal_of_the_content_has_a_reason(api, smtp: SmtpServer, step, answer):
+    smtp.answers[step] = answer
+    response = await post(api)
+    assert "x-mail-reason" not in response.headers and "reason" not in response.json()
+
+
 @pytest.mark.parametrize("code", range(500, 560))
 @pytest.mark.parametrize("stage", [Stage.CONNECT, Stage.EHLO, Stage.STARTTLS])
 def test_no_refusal_before_the_recipient_or_content_bounces_mail(stage, code):

@@ -21,6 +21,15 @@ OTHER_RECORD = f"v=DKIM1; k=rsa; p={'OTHERkeyOTHERkeyOTHERkeyOTHERkey' * 12}"
 CODE = "export default { async email(message, env) {} };\n"
 
 
+def relay_files(root: Path, host: str = "smtp.sendgrid.net", port: int = 587, more: str = "") -> None:
+    """What says which relay carries mail, and what is known of it."""
+    (root / "platform").mkdir(exist_ok=True)
+    shutil.copy(PLATFORM / "relays.yml", root / "platform")
+    main = root / "config/postfix/main.cf"
+    main.parent.mkdir(parents=True, exist_ok=True)
+    main.write_text(f"# Mail to the world.\nrelayhost = [{host}]:{port}\n{more}")
+
+
 class EdgeRepo:
     """`edge` is the file as data; change it and `save()`."""
 
@@ -31,6 +40,7 @@ class EdgeRepo:
         (root / "edge").mkdir()
         (root / "platform/schemas").mkdir()
         shutil.copy(SCHEMA, root / "platform/schemas")
+        relay_files(root, "smtp.relay.example")
         (self.worker / "worker.js").write_text(CODE)
         (self.worker / "package.json").write_text('{"config": {"compatibility_date": "2026-04-01"}}\n')
         self.edge: dict[str, Any] = yaml.safe_load((HERE / "edge/edge.yml").read_text())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.places import REPOSITORY
 from tests.standins.hardened import Container
 
 
@@ -52,6 +55,28 @@ def test_the_operators_local_settings_are_merged(start: Callable[..., Container]
     container = start("rspamd", "--user=11333:11333", "--tmpfs=/tmp", "--volume=/var/lib/rspamd", mount)
     container.wait_healthy("sh", "-c", own_probe(container))
     assert "reject = 77;" in container.execute("rspamadm", "configdump", "actions").stdout
+
+
+def test_spam_is_refused_with_its_points_and_the_strongest_reason(
+    start: Callable[..., Container], folder: Path
+) -> None:
+    """The operator's own rule file, with a limit that any mail of a stranger reaches."""
+    (folder / "actions.conf").write_text(
+        "reject = 0.1;\nadd_header = null;\nrewrite_subject = null;\ngreylist = null;\n"
+    )
+    rules = REPOSITORY / "config/rspamd/lua.local.d/refusal_reason.lua"
+    mounts = (
+        f"--volume={folder}:/etc/rspamd/local.d:ro",
+        f"--volume={rules}:/etc/rspamd/lua.local.d/refusal_reason.lua:ro",
+    )
+    container = start("rspamd", "--user=11333:11333", "--tmpfs=/tmp", "--volume=/var/lib/rspamd", *mounts)
+    container.wait_healthy("sh", "-c", own_probe(container))
+    mail = "printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n'"
+    scan = f"{mail} | rspamc --json -h 127.0.0.1:11333 -i 192.0.2.1 symbols"
+    found = json.loads(container.execute("sh", "-c", scan).stdout)
+    said = r"it looks like spam: \d+\.\d points, 0\.1 are too many; above all: [ -~]{1,90}"
+    assert found["action"] == "reject"
+    assert re.fullmatch(said, found["messages"]["smtp_message"])
 
 
 @pytest.mark.parametrize("tool", ["curl", "wget", "nc", "perl", "python3"])

@@ -80,6 +80,29 @@ for (const [status, verdict, words] of [
   });
 }
 
+test("a refusal tells the sender what the filter said", async () => {
+  answer = says(422, "refused", { "X-Mail-Reason": 'virus found: "Win.Test.EICAR_HDB-1"' });
+  const { did, text } = await deliver();
+  assert.equal(did, "rejected");
+  assert.equal(text, 'Your message was refused: virus found: "Win.Test.EICAR_HDB-1" (reader@example.com)');
+});
+
+for (const [what, reason] of [
+  ["no ASCII", "caf\xe9"],
+  ["too long", "x".repeat(201)],
+  ["empty", ""],
+]) {
+  test(`a reason that is ${what} is not told`, async () => {
+    answer = says(422, "refused", { "X-Mail-Reason": reason });
+    assert.match((await deliver()).text, /looks like spam.*virus/);
+  });
+}
+
+test("a reason with another verdict than a refusal is not told", async () => {
+  answer = says(404, "unknown-recipient", { "X-Mail-Reason": "because" });
+  assert.match((await deliver()).text, /no such mailbox/);
+});
+
 for (const status of [200, 204, 403, 404, 413, 422, 502, 507, 521, 530]) {
   test(`${status} from somebody else on the way is temporary`, async () => {
     answer = says(status, undefined, { "Content-Type": "text/html" });

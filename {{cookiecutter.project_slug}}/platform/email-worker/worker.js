@@ -20,6 +20,8 @@ const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 const ACCEPTED = "accepted";
 // The mark of an answer that mailserver-api itself gave. A 404 of a proxy on the way does not carry it.
 const VERDICT_HEADER = "X-Mail-Verdict";
+// What the filter has against a message that is refused: one line of printable ASCII.
+const REASON_HEADER = "X-Mail-Reason";
 
 // Permanent verdicts: HTTP status, the verdict that must be in the header, and what a person reads in the bounce.
 const REJECTIONS = new Map([
@@ -39,7 +41,7 @@ export default {
       report.verdict = answer.headers.get(VERDICT_HEADER);
       report.ray = answer.headers.get("CF-Ray");
       await drop(answer);
-      report.outcome = decide(message, report.status, report.verdict);
+      report.outcome = decide(message, report.status, report.verdict, answer.headers.get(REASON_HEADER));
     } catch (error) {
       report.outcome = "deferred";
       report.reason = String(error.message ?? error);
@@ -107,16 +109,22 @@ async function drop(answer) {
 }
 
 /** "accepted" or "rejected"; throws for everything that is no verdict of mailserver-api. */
-function decide(message, status, verdict) {
+function decide(message, status, verdict, reason) {
   if (status === 200 && verdict === ACCEPTED) {
     return "accepted";
   }
   const [permanent, text] = REJECTIONS.get(status) ?? [];
   if (verdict && verdict === permanent) {
-    message.setReject(`${text}${shown(message.to)}`);
+    message.setReject(`${why(text, permanent, reason)}${shown(message.to)}`);
     return "rejected";
   }
   throw new Error(`HTTP ${status}, ${verdict ? `verdict ${verdict}` : "not an answer of mailserver-api"}`);
+}
+
+/** The filter's own words where there are some, else what it may be. */
+function why(text, verdict, reason) {
+  const isSaid = verdict === "refused" && /^[ -~]{1,200}$/.test(reason ?? "");
+  return isSaid ? `Your message was refused: ${reason}` : text;
 }
 
 /** The address, if it may be part of an SMTP answer: one line of printable ASCII. */

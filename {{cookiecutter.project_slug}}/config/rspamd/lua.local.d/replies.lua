@@ -2,6 +2,9 @@
 -- To the world goes an automatic reply in the user's own name, and nothing else: signed and counted like what the user
 {% if cookiecutter.relay == "ses" %}
 -- sends. Its envelope keeps the user's address: SES refuses the null sender (501 Invalid MAIL FROM address provided).
+{% elif cookiecutter.relay == "cloudflare" %}
+-- sends. Its envelope keeps the user's address: Cloudflare takes mail from domains that are onboarded, and does not say what it does
+-- with the null sender.
 {% else %}
 -- sends, and with the null sender, so that nothing answers it.
 {% endif %}
@@ -27,7 +30,7 @@ local function check(task)
     return
   end
   task:set_user(user)
-{% if cookiecutter.relay != "ses" %}
+{% if cookiecutter.relay not in ("ses", "cloudflare") %}
   task:set_milter_reply({ change_from = "<>" })
 {% endif %}
 end

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi.responses import PlainTextResponse
 
-from mailserver_api.problems import VERDICT_HEADER
+from mailserver_api.problems import REASON_HEADER, VERDICT_HEADER
 from mailserver_api.verdicts import Verdict
 
 #: A part of the description: an object of JSON.
@@ -28,7 +28,10 @@ def _problem(verdict: Verdict) -> Part:
         verdict.title, "application/problem+json", **texts, status={"type": "integer"}, verdict=labels
     )
     names = [VERDICT_HEADER] + ["Retry-After"] * (verdict in (Verdict.TEMPORARY, Verdict.BUSY))
-    return {**body, "headers": {name: {"schema": _TEXT, "required": True} for name in names}}
+    headers: Part = {name: {"schema": _TEXT, "required": True} for name in names}
+    if verdict is Verdict.REFUSED:
+        headers[REASON_HEADER] = {"schema": _TEXT, "description": "Why, in the filter's words"}
+    return {**body, "headers": headers}
 
 
 def _header(name: str, text: str, example: str) -> Part:

@@ -8,6 +8,8 @@ from mailserver_api.verdicts import Outcome, Verdict
 
 RETRY_AFTER_SECONDS = {Verdict.TEMPORARY: 60, Verdict.BUSY: 10}
 VERDICT_HEADER = "X-Mail-Verdict"
+# On a refusal: what the filter has against the message. The Worker tells it to the sender.
+REASON_HEADER = "X-Mail-Reason"
 
 
 class Problem(Exception):
@@ -62,4 +64,8 @@ def from_outcome(outcome: Outcome) -> Problem:
     if reply is None:
         return Problem(outcome.verdict, outcome.verdict.title)
     smtp = {"stage": str(reply.stage), "code": reply.code, "text": reply.text}
-    return Problem(outcome.verdict, f"postfix: {reply}", smtp=smtp)
+    reason = reply.reason if outcome.verdict is Verdict.REFUSED else None
+    if reason is None:
+        return Problem(outcome.verdict, f"postfix: {reply}", smtp=smtp)
+    headers = {REASON_HEADER: reason}
+    return Problem(outcome.verdict, f"postfix: {reply}", headers=headers, smtp=smtp, reason=reason)

@@ -53,6 +53,11 @@ class Stage(StrEnum):
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _QUEUED = re.compile(r"queued as ([A-Za-z0-9]{1,64})")
+REASON_CHARACTERS = 200
+# Addresses, and names with a port: of machines here, which are no stranger's business.
+_INTERNAL = re.compile(
+    r"\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f.:]+\]|\b[\w.-]+:\d{2,5}\b|\.internal\b", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,17 @@ class Reply:
         """Enhanced status code (RFC 3463) at the start of the text, such as 5.1.1."""
         match = _ENHANCED.match(self.text)
         return match.group(1) if match else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the content was refused, in the filter's words, fit for a header and for the sender.
+
+        Printable ASCII of at most REASON_CHARACTERS; None where there are no words, or they name a machine.
+        """
+        words = _ENHANCED.sub("", self.text, count=1).strip()
+        if self.stage is not Stage.MESSAGE or not words.isprintable() or not words.isascii():
+            return None
+        return None if _INTERNAL.search(words) else words[:REASON_CHARACTERS].rstrip() or None
 
     @property
     def queue_id(self) -> str | None:

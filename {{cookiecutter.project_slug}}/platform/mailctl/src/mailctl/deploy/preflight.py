@@ -17,6 +17,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, size
 from mailctl.core.job_ages import ages
 from mailctl.core.runtime import Runtime, Service
+from mailctl.deploy import relay
 from mailctl.deploy.host import Host
 
 # What must be free on a disk, in bytes: room for images, a dump of the database, and mail meanwhile.
@@ -280,8 +281,10 @@ def whole(host: Host) -> list[Line]:
         lines += [Line("repository", FAILED, p.wrong, p.fix) for p in refusal.problems]
     busy = host.records.busy
     fix = "wait until it is done: ps aux | grep mailctl"
+    ours = Facts(host.context, host.runtime, services, host)
     lines.append(Line("no deployment under way", FAILED if busy else OK, busy or "none", fix))
-    return [*lines, *run(host, services)]
+    # Not before each deployment: that may be the repair, and asks nobody outside.
+    return [*lines, *run(host, services), *_asked("relay", lambda facts: relay.lines(facts.context), ours)]
 
 
 def document(lines: list[Line]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """One comparison of edge/edge.yml with Cloudflare: all parts, all problems at once."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.edge import access, cloud, desired, records, routing, rules, tunnel, worker
+from mailctl.edge import access, cloud, desired, records, relay_records, routing, rules, tunnel, worker
 from mailctl.edge.host import Dkim, Key, SecretFiles
 from mailctl.edge.plan import Change, Note, Plan, planned
 from mailctl.edge.session import Session
@@ -40,7 +41,7 @@ def compare(session: Session, context: Context) -> Plan:
 
     take(lambda: access.compare(session))
     take(lambda: tunnel.compare(session))
-    take(lambda: _dns(session))
+    take(lambda: _dns(session, context.repo))
     take(lambda: rules.compare(session))
     take(lambda: worker.compare(session, context.repo))
     if problems:
@@ -48,9 +49,10 @@ def compare(session: Session, context: Context) -> Plan:
     return planned(items)
 
 
-def _dns(session: Session) -> Iterable[Change | Note]:
+def _dns(session: Session, repo: Path) -> Iterable[Change | Note]:
     """Routing first: whether mail arrives elsewhere decides which records wait."""
     found = records.live(session)
     routed = list(routing.compare(session, found))
     yield from records.compare(session, found)
     yield from routed
+    yield from relay_records.compare(session, repo, found)

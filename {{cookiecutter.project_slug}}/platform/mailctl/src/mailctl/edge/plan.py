@@ -8,8 +8,9 @@ from typing import Any
 
 CREATE, UPDATE, DELETE, ADOPT = "create", "update", "delete", "adopt"
 # Why something is only shown: somebody else's; that and in the way; ours and no longer in the file; not to be
-# known from here; what comes with the MX switch.
+# known from here; what comes with the MX switch; what only somebody else can give.
 FOREIGN, CONFLICT, UNNEEDED, WAITING, LATER = "foreign", "conflict", "unneeded", "waiting", "later"
+BY_HAND = "by hand"
 
 # The order of apply: what carries mail is there before the first message can arrive, the log-in page is
 # guarded before it can be reached, and what others had is removed last.

@@ -13,6 +13,7 @@ SIGNS |= {words.DELETE: ("-", "red")}
 HEADS = {
     words.CONFLICT: "In the way, and not ours",
     words.UNNEEDED: "Ours, and no longer in edge/edge.yml (removed with --prune)",
+    words.BY_HAND: "Not there yet, and yours to get",
     words.WAITING: "Not to be known from here",
     words.LATER: "With the switch of the MX records",
     words.FOREIGN: "Not ours, left alone",

@@ -60,6 +60,15 @@ def apply(cli: "Cli", *options: str) -> str:
     return result.output
 
 
+def set_up(repo: EdgeRepo, cloudflare: FakeCloudflare, cli: "Cli") -> None:
+    """Everything that the file can ask for, with the destination's confirmation."""
+    repo.edge["worker"]["spool"] = {"bucket": "shop-mail-spool", "days": 14}
+    repo.save()
+    apply(cli)
+    cloudflare.state.confirm("admin@elsewhere.example")
+    apply(cli)
+
+
 def assert_in_line(cli: "Cli", *options: str) -> None:
     """Nothing is left to do, and nothing of ours lies about."""
     result = cli("edge", "plan", "--prune", *options)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.edge import access, cloud, desired, records, routing, rules, tunnel, worker
+from mailctl.edge import access, cloud, desired, destinations, records, routing, rules, tunnel, worker
 from mailctl.edge.host import Dkim, Key, SecretFiles
 from mailctl.edge.plan import Change, Note, Plan, planned
 from mailctl.edge.session import Session
@@ -41,6 +41,7 @@ def compare(session: Session, context: Context) -> Plan:
     take(lambda: access.compare(session))
     take(lambda: tunnel.compare(session))
     take(lambda: _dns(session))
+    take(lambda: destinations.compare(session))
     take(lambda: rules.compare(session))
     take(lambda: worker.compare(session, context.repo))
     if problems:

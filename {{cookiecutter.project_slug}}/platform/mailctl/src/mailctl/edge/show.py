@@ -14,6 +14,7 @@ HEADS = {
     words.CONFLICT: "In the way, and not ours",
     words.UNNEEDED: "Ours, and no longer in edge/edge.yml (removed with --prune)",
     words.WAITING: "Not to be known from here",
+    words.UNCONFIRMED: "Waits for somebody's confirmation",
     words.LATER: "With the switch of the MX records",
     words.FOREIGN: "Not ours, left alone",
 }

@@ -61,10 +61,10 @@ def apply(cli: "Cli", *options: str) -> str:
 
 
 def set_up(repo: EdgeRepo, cloudflare: FakeCloudflare, cli: "Cli") -> None:
-    """Everything that the file can ask for, with the destination's confirmation."""
+    """Everything that the file can ask for, in an account where the destination has confirmed."""
     repo.edge["worker"]["spool"] = {"bucket": "shop-mail-spool", "days": 14}
     repo.save()
-    apply(cli)
+    cloudflare.state.add_destination("admin@elsewhere.example")
     cloudflare.state.confirm("admin@elsewhere.example")
     apply(cli)
 

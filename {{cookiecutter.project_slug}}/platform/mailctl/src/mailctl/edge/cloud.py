@@ -10,6 +10,7 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
+    import httpx
     from cloudflare import APIError, Cloudflare
 
 TOKEN_FILE, TOKEN_VARIABLE = "cloudflare_api_token", "CLOUDFLARE_API_TOKEN"
@@ -82,11 +83,12 @@ def token(context: Context, secrets: Any) -> str:
     raise Refused(Problem(TOKEN_VARIABLE, "there is no Cloudflare API token", fix, next="make setup"))
 
 
-def connect(context: Context, secrets: Any, zone: str) -> Cloud:
+def connect(context: Context, secrets: Any, zone: str, http: "httpx.Client | None" = None) -> Cloud:
     """Find the zone. Raises Refused: no token, a bad token, no such zone, Cloudflare unreachable."""
     from cloudflare import Cloudflare
 
-    client = Cloudflare(api_token=token(context, secrets), max_retries=RETRIES, timeout=TIMEOUT_SECONDS)
+    value = token(context, secrets)
+    client = Cloudflare(api_token=value, max_retries=RETRIES, timeout=TIMEOUT_SECONDS, http_client=http)
     with explained("reading the zone", ZONE):
         found = list(client.zones.list(name=zone))
     if not found:

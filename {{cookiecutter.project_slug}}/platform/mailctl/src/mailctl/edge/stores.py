@@ -4,7 +4,7 @@ Neither is ever deleted. A bucket is ours by its lifecycle rule, which carries o
 our Worker is bound to it. What is empty may be taken, since an interrupted apply leaves such.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from mailctl.edge import plan
@@ -14,16 +14,11 @@ from mailctl.edge.session import Session
 
 BUCKET, NAMESPACE = "R2 bucket", "KV namespace"
 SPOOL, STATE = "SPOOL", "STATE"
+# In `known`: names of our uploaded Worker's bindings, and what is behind each.
+BOUND = "bound"
 # Lifecycle rules count seconds: https://developers.cloudflare.com/api/resources/r2/subresources/buckets/subresources/lifecycle/
 DAY = 86_400
 DELETES = "deleteObjectsTransition"
-
-
-def compare(session: Session, bound: Mapping[str, str]) -> Iterator[Change | Note]:
-    """`bound`: names of our uploaded Worker's bindings, and what is behind each."""
-    yield from _namespace(session, bound.get(STATE))
-    yield from _left(session, bound.get(SPOOL))
-    yield from _bucket(session, bound.get(SPOOL))
 
 
 def namespace_name(session: Session, namespace_id: str) -> str:
@@ -38,10 +33,12 @@ def namespace_id(session: Session) -> str:
     return next((key for key, name in titles.items() if name == title), title)
 
 
-def _namespace(session: Session, held: str | None) -> Iterator[Change | Note]:
+def namespace(session: Session) -> Iterator[Change | Note]:
+    """What remembers alarms. Call after a look at the Worker that is there, and before it is compared."""
     alarms, cloud = session.edge["worker"].get("alarms"), session.cloud
     if not alarms:
         return
+    held = cloud.known.get(BOUND, {}).get(STATE)
     title, namespaces = alarms["namespace"], cloud.client.kv.namespaces
     with explained("reading the KV namespaces", NAMESPACES):
         listed = list(namespaces.list(account_id=cloud.account_id, per_page=PER_PAGE))
@@ -65,8 +62,15 @@ def _holds_keys(session: Session, namespace: str) -> bool:
 def _make_namespace(session: Session, title: str) -> None:
     cloud = session.cloud
     once = cloud.once().kv.namespaces
-    made = created(lambda: once.create(account_id=cloud.account_id, title=title))
+    made: Any = created(lambda: once.create(account_id=cloud.account_id, title=title))
     cloud.known[NAMESPACE][made.id] = title
+
+
+def spool(session: Session) -> Iterator[Change | Note]:
+    """Where mail waits. Call as `namespace`."""
+    held = session.cloud.known.get(BOUND, {}).get(SPOOL)
+    yield from _left(session, held)
+    yield from _bucket(session, held)
 
 
 def _left(session: Session, held: str | None) -> Iterator[Note]:
@@ -138,5 +142,5 @@ def _put_bucket(session: Session, spool: dict[str, Any], rules: list[dict[str, A
         rules = [rule.model_dump(mode="json", by_alias=True, exclude_none=True) for rule in _rules(made)]
     kept: list[Any] = [rule for rule in rules if DELETES not in rule]
     after = {"condition": {"type": "Age", "maxAge": spool["days"] * DAY}}
-    own = {"id": session.mark, "enabled": True, "conditions": {"prefix": ""}, DELETES: after}
+    own: Any = {"id": session.mark, "enabled": True, "conditions": {"prefix": ""}, DELETES: after}
     cloud.client.r2.buckets.lifecycle.update(name, account_id=cloud.account_id, rules=[*kept, own])

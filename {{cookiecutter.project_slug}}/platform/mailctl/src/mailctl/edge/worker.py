@@ -26,19 +26,33 @@ TARGETS = {"r2_bucket": "bucket_name", "kv_namespace": "namespace_id", "send_ema
 BESIDE = ("workers.dev", "crons", "observability")
 
 
+def look(session: Session) -> tuple[()]:
+    """Read what is uploaded, for the comparisons to come; kept in `known`."""
+    cloud, name = session.cloud, session.edge["worker"]["name"]
+    read = cloud.client.workers.scripts.script_and_version_settings
+    with explained("reading the Worker", WORKERS):
+        settings = absent(lambda: read.get(name, account_id=cloud.account_id))
+    cloud.known[KIND] = settings
+    cloud.known[stores.BOUND] = _bound(settings) if _ours(session, settings) else {}
+    return ()
+
+
+def _ours(session: Session, settings: Any) -> bool:
+    return settings is not None and _plain(settings).get(OWNER) == session.edge["owner"]
+
+
 def compare(session: Session, repo: Path) -> Iterator[Change | Note]:
     """The uploaded Worker against the files and the secrets of this host."""
-    name = session.edge["worker"]["name"]
+    if KIND not in session.cloud.known:
+        return
+    name, settings = session.edge["worker"]["name"], session.cloud.known[KIND]
     code, date = _source(session, repo)
-    settings = _settings(session, name)
-    ours = settings is not None and _plain(settings).get(OWNER) == session.edge["owner"]
-    yield from stores.compare(session, _bound(settings) if ours else {})
     there = _read(session, name, settings)
     want = {"code": _said(code), "compatibility date": date, **_variables(session)}
     want |= {entry["name"]: _shown(session, entry) for entry in _bindings(session)}
     if session.secrets.path is None:
         yield Note(plan.WAITING, KIND, name, "its secrets are compared on the host only")
-    if there and not ours and not session.adopts(name):
+    if there and not _ours(session, settings) and not session.adopts(name):
         yield Note(plan.CONFLICT, KIND, name, "a Worker of that name is there and not ours")
         return
     if there == want:
@@ -120,14 +134,6 @@ def _secrets(session: Session) -> dict[str, str]:
             *(Problem(file, "the Worker's secret is empty or missing", "make setup") for file in missing)
         )
     return values
-
-
-def _settings(session: Session, name: str) -> Any:
-    """What is uploaded, without the code; None when there is no such Worker."""
-    cloud = session.cloud
-    settings = cloud.client.workers.scripts.script_and_version_settings
-    with explained("reading the Worker", WORKERS):
-        return absent(lambda: settings.get(name, account_id=cloud.account_id))
 
 
 def _plain(settings: Any) -> dict[str, str]:
@@ -217,5 +223,5 @@ def _upload(session: Session, name: str, code: bytes, date: str) -> None:
     crons = sorted(session.edge["worker"].get("crons", ()))
     # Only when it differs: an account above its limit is refused whatever it asks for, even the same again.
     if crons != _crons(session, name):
-        body = [{"cron": cron} for cron in crons]
+        body: Any = [{"cron": cron} for cron in crons]
         scripts.schedules.update(name, account_id=cloud.account_id, body=body)

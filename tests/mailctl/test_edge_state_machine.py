@@ -179,5 +179,5 @@ class Edge(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
 
-Edge.TestCase.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
+Edge.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
 TestEdge = Edge.TestCase

@@ -86,8 +86,6 @@ KINDS = ((re.compile(""), ""), (ADDRESS, "(address)"), (TIME, "(time)"))
 
 def names_of(edge: dict[str, Any]) -> list[str]:
     """What stands for this installation in paths and messages."""
-    worker, tunnel = edge["worker"], edge["tunnel"]
-    hosts = [line["hostname"] for line in tunnel["ingress"] if "hostname" in line]
+    worker = edge["worker"]
     stores = [worker.get("spool", {}).get("bucket"), worker.get("alarms", {}).get("namespace")]
-    found = [edge["zone"], edge["owner"], tunnel["name"], worker["name"], *hosts, *stores]
-    return [name for name in found if name]
+    return [edge["zone"], edge["owner"], edge["tunnel"]["name"], worker["name"], *filter(None, stores)]

@@ -89,28 +89,32 @@ def _left(session: Session, held: str | None) -> Iterator[Note]:
 
 
 def _bucket(session: Session, held: str | None) -> Iterator[Change | Note]:
-    spool, cloud = session.edge["worker"].get("spool"), session.cloud
-    if not spool:
+    wanted = session.edge["worker"].get("spool")
+    if not wanted:
         return
-    name, lifecycle = spool["bucket"], cloud.client.r2.buckets.lifecycle
+    name = wanted["bucket"]
     with explained("reading the R2 bucket", STORAGE):
-        answer = absent(lambda: lifecycle.get(name, account_id=cloud.account_id))
-        rules = [rule.model_dump(mode="json", by_alias=True, exclude_none=True) for rule in _rules(answer)]
-        ours = name == held or any(rule["id"] == session.mark for rule in rules)
-        foreign = answer is not None and not ours and _filled(session, name)
-    want = {"deletes": f"all after {spool['days']} days"}
-    now = {"deletes": "; ".join(map(_deletion, filter(_deletes, rules))) or "nothing"}
+        rules = _rules(session, name)
+        ours = name == held or any(rule["id"] == session.mark for rule in rules or [])
+        foreign = not ours and _filled(session, name)
+    want = {"deletes": f"all after {wanted['days']} days"}
+    now = {"deletes": "; ".join(map(_deletion, filter(_deletes, rules or []))) or "nothing"}
     if foreign and not session.adopts(name):
         yield Note(plan.CONFLICT, BUCKET, name, "holds objects, and is not ours")
-    elif answer is None or now != want:
-        action = plan.CREATE if answer is None else plan.ADOPT if foreign else plan.UPDATE
-        before = {} if answer is None else now
-        run = lambda: _put_bucket(session, spool, None if answer is None else rules)  # noqa: E731
+    elif rules is None or now != want:
+        action = plan.CREATE if rules is None else plan.ADOPT if foreign else plan.UPDATE
+        before = {} if rules is None else now
+        run = lambda: _put_bucket(session, wanted, rules)  # noqa: E731
         yield Change(plan.STORES, action, BUCKET, name, before, want, STORAGE, run)
 
 
-def _rules(answer: Any) -> list[Any]:
-    return list((answer and answer.rules) or [])
+def _rules(session: Session, name: str) -> list[dict[str, Any]] | None:
+    """A bucket's lifecycle rules; None when there is no such bucket."""
+    cloud = session.cloud
+    answer = absent(lambda: cloud.client.r2.buckets.lifecycle.get(name, account_id=cloud.account_id))
+    if answer is None:
+        return None
+    return [rule.model_dump(mode="json", by_alias=True, exclude_none=True) for rule in answer.rules or []]
 
 
 def _deletes(rule: dict[str, Any]) -> bool:
@@ -132,15 +136,14 @@ def _filled(session: Session, name: str) -> bool:
     return bool(page and page.result)
 
 
-def _put_bucket(session: Session, spool: dict[str, Any], rules: list[dict[str, Any]] | None) -> None:
+def _put_bucket(session: Session, wanted: dict[str, Any], rules: list[dict[str, Any]] | None) -> None:
     """The bucket, and its one rule that deletes; other rules of it, such as R2's own on uploads, stay."""
-    cloud, name = session.cloud, spool["bucket"]
+    cloud, name = session.cloud, wanted["bucket"]
     if rules is None:
         once = cloud.once().r2.buckets
         created(lambda: once.create(account_id=cloud.account_id, name=name))
-        made = cloud.client.r2.buckets.lifecycle.get(name, account_id=cloud.account_id)
-        rules = [rule.model_dump(mode="json", by_alias=True, exclude_none=True) for rule in _rules(made)]
+        rules = _rules(session, name) or []
     kept: list[Any] = [rule for rule in rules if DELETES not in rule]
-    after = {"condition": {"type": "Age", "maxAge": spool["days"] * DAY}}
+    after = {"condition": {"type": "Age", "maxAge": wanted["days"] * DAY}}
     own: Any = {"id": session.mark, "enabled": True, "conditions": {"prefix": ""}, DELETES: after}
     cloud.client.r2.buckets.lifecycle.update(name, account_id=cloud.account_id, rules=[*kept, own])

@@ -1,4 +1,4 @@
-"""`mailctl edge plan --record`: Cloudflare's answers as files without secrets; the fake is held against such."""
+"""`mailctl edge plan --record`: Cloudflare's answers as files without secrets, which the fake must equal."""
 
 import json
 import re

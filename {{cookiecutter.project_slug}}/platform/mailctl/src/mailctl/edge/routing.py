@@ -1,7 +1,7 @@
 """Email Routing switched on, with its MX, and the SPF record.
 
-Cloudflare makes MX and SPF itself when routing is switched on, and locks both; whether it replaces an SPF record
-that is there is unknown. So MX is switched, never written beside, and SPF is put right afterwards.
+Cloudflare makes MX and SPF itself when routing is switched on, and locks both; whether it replaces an SPF
+record that is there is unknown. So MX is switched, never written beside, and SPF is put right afterwards.
 https://developers.cloudflare.com/email-routing/setup/email-routing-dns-records/
 """
 

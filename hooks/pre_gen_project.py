@@ -50,6 +50,7 @@ FIELDS: dict = json.loads(
   "monthly_budget_usd": {"type": "integer", "minimum": 1, "maximum": 1000000, "x-why": "it is not a whole number of US dollars from 1 to 1000000", "x-fix": "a number such as 10"},
   "client_access": {"enum": ["webmail", "lan"], "x-why": "it is not one of the choices", "x-fix": "one of 'webmail', 'lan'"},
   "antivirus": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
+  "edge_spool": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "deploy_method": {"enum": ["ssh", "runner", "pull"], "x-why": "it is not one of the choices", "x-fix": "one of 'ssh', 'runner', 'pull'"},
   "language": {"enum": ["en", "ja"], "x-why": "it is not one of the choices", "x-fix": "one of 'en', 'ja'"}
 }"""  # noqa: E501

@@ -70,6 +70,15 @@ def apply(cli: "Cli", *options: str) -> str:
     return result.output
 
 
+def set_up(repo: EdgeRepo, cloudflare: FakeCloudflare, cli: "Cli") -> None:
+    """Everything that the file can ask for, in an account where the destination has confirmed."""
+    repo.edge["worker"]["spool"] = {"bucket": "shop-mail-spool", "days": 14}
+    repo.save()
+    cloudflare.state.add_destination("admin@elsewhere.example")
+    cloudflare.state.confirm("admin@elsewhere.example")
+    apply(cli)
+
+
 def assert_in_line(cli: "Cli", *options: str) -> None:
     """Nothing is left to do, and nothing of ours lies about."""
     result = cli("edge", "plan", "--prune", *options)

@@ -225,7 +225,7 @@ def test_a_catch_all_that_needs_routing_first_is_set_right_after(
 def test_what_left_the_file_is_deleted_with_prune_only(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
-    edge_repo.edge["email_routing"]["rules"] = [{"address": "sales@example.com", "forward": "s@example.net"}]
+    edge_repo.edge["email_routing"]["rules"] = [{"address": "sales@example.com", "drop": True}]
     edge_repo.edge["dns"].append({"type": "TXT", "name": "x.example.com", "content": "hello"})
     edge_repo.save()
     apply(cli)
@@ -235,7 +235,8 @@ def test_what_left_the_file_is_deleted_with_prune_only(
     edge_repo.save()
     apply(cli)
     assert record(cloudflare, "TXT", "x.example.com") and cloudflare.state.rules
-    assert {note["why"] for note in document(cli, "plan")["notes"]} == {"unneeded", "foreign"}
+    whys = {note["why"] for note in document(cli, "plan")["notes"]}
+    assert whys == {"unneeded", "foreign", "unconfirmed"}
     apply(cli, "--prune")
     assert not cloudflare.state.rules
     names = {r["name"] for r in cloudflare.state.records.values()}

@@ -27,6 +27,8 @@ from mailctl.secret_files.initialise import initialise
 HOSTS = ("mail", "admin", "mail-api", "imap", "www")
 CONTENTS = ("192.0.2.1", "192.0.2.2")
 TEXTS = ('"v=DMARC1; p=none"', '"v=spf1 -all"', '"hello"', '"google-site-verification=1"')
+BREAKABLE = ("routing", "team", "tunnels", "scripts", "applications", "catch_all")
+BREAKABLE += ("destinations", "buckets", "namespaces")
 ADDRESSES = st.sampled_from(["sales@example.com", "info@example.com"])
 
 
@@ -71,6 +73,17 @@ class Edge(RuleBasedStateMachine):
         rules = [r for r in self.repo.edge["email_routing"]["rules"] if r["address"] != address]
         self.repo.edge["email_routing"]["rules"] = rules + [{"address": address, "drop": True}] * present
 
+    @rule(days=st.sampled_from([None, 7, 14]))
+    def file_changes_the_spool(self, days: int | None) -> None:
+        self.repo.edge["worker"].pop("spool", None)
+        if days:
+            self.repo.edge["worker"]["spool"] = {"bucket": "shop-mail-spool", "days": days}
+
+    @rule()
+    def whoever_reads_that_mailbox_confirms(self) -> None:
+        for address in list(self.fake.state.destinations):
+            self.fake.state.confirm(address)
+
     @rule(code=st.sampled_from([b"one", b"two"]))
     def file_changes_the_worker(self, code: bytes) -> None:
         (self.repo.worker / "worker.js").write_bytes(code)
@@ -102,7 +115,7 @@ class Edge(RuleBasedStateMachine):
         else:
             record["comment"] = None
 
-    @rule(what=st.sampled_from(["routing", "team", "tunnels", "scripts", "applications", "catch_all"]))
+    @rule(what=st.sampled_from(BREAKABLE))
     def a_stranger_breaks_something(self, what: str) -> None:
         state = self.fake.state
         if what == "routing":
@@ -166,5 +179,5 @@ class Edge(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
 
-Edge.TestCase.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+Edge.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
 TestEdge = Edge.TestCase

@@ -12,12 +12,18 @@ SCOPES = {
     "workers": "Account > Workers Scripts > Edit",
     "tunnels": "Account > Cloudflare Tunnel > Edit",
     "applications": "Account > Access: Apps and Policies > Edit",
+    "addresses": "Account > Email Routing Addresses > Edit",
+    "namespaces": "Account > Workers KV Storage > Edit",
+    "storage": "Account > Workers R2 Storage > Edit",
 }
+SPOOL = {"bucket": "shop-mail-spool", "days": 14}
 
 
 def test_a_token_with_too_few_permissions_is_told_all_that_it_lacks_at_once(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
+    edge_repo.edge["worker"]["spool"] = SPOOL
+    edge_repo.save()
     for lacking in ({"dns", "workers"}, set(SCOPES)):
         cloudflare.scopes -= lacking
         values = {problem["value"] for problem in document(cli, "plan")["problems"]}
@@ -28,8 +34,17 @@ def test_a_token_with_too_few_permissions_is_told_all_that_it_lacks_at_once(
 def test_each_missing_permission_is_named(
     edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli, scope: str
 ) -> None:
+    edge_repo.edge["worker"]["spool"] = SPOOL
+    edge_repo.save()
     cloudflare.scopes.discard(scope)
     assert [p["value"] for p in document(cli, "plan")["problems"]] == [f"lacks {SCOPES[scope]}"]
+
+
+def test_without_a_spool_the_token_needs_nothing_of_r2(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    cloudflare.scopes.discard("storage")
+    apply(cli)
 
 
 def test_a_token_for_another_zone_is_told_so(

@@ -1,71 +1,8 @@
-"""What belongs to the account: Workers, tunnels, Access."""
+"""What belongs to the account: tunnels and Access."""
 
 import secrets
 
 from fake_cloudflare.state import ACCOUNT, WHEN, Json, Refusal, State, new_id
-
-BINDINGS = {"plain_text": {"type", "name", "text"}, "secret_text": {"type", "name", "text"}}
-
-
-def upload(state: State, name: str, metadata: Json, files: dict[str, tuple[str, bytes]]) -> Json:
-    """A Worker of modules: the main one must be among the files, with its media type."""
-    unknown = set(metadata) - {"main_module", "compatibility_date", "bindings"}
-    if unknown:
-        raise Refusal(400, 10021, f"unknown metadata: {sorted(unknown)}")
-    kind, code = files.get(metadata["main_module"], ("", b""))
-    if kind != "application/javascript+module":
-        raise Refusal(400, 10021, "No such module")
-    for binding in metadata["bindings"]:
-        if set(binding) != BINDINGS.get(binding["type"], set()):
-            raise Refusal(400, 10021, "a binding is malformed")
-    old = state.scripts.get(name, {})
-    dev = old.get("workers_dev", False)
-    state.scripts[name] = {"code": code, "metadata": metadata, "workers_dev": dev}
-    return {
-        "id": name,
-        "etag": secrets.token_hex(8),
-        "startup_time_ms": 1,
-        "has_modules": True,
-        "tag": new_id(),
-    }
-
-
-def script(state: State, name: str) -> Json:
-    if name not in state.scripts:
-        raise Refusal(404, 10007, "This Worker does not exist on your account.")
-    return state.scripts[name]
-
-
-def script_settings(state: State, name: str) -> Json:
-    """Bindings as the API shows them: never the value of a secret."""
-    metadata = script(state, name)["metadata"]
-    shown = [
-        binding if binding["type"] == "plain_text" else {"type": binding["type"], "name": binding["name"]}
-        for binding in metadata["bindings"]
-    ]
-    return {
-        "bindings": shown,
-        "compatibility_date": metadata["compatibility_date"],
-        "compatibility_flags": [],
-    }
-
-
-def script_content(state: State, name: str) -> tuple[str, bytes]:
-    """The modules as a form, as content/v2 answers."""
-    found = script(state, name)
-    main = found["metadata"]["main_module"]
-    head = f'--edge\r\nContent-Disposition: form-data; name="{main}"; filename="{main}"\r\n'
-    head += "Content-Type: application/javascript+module\r\n\r\n"
-    return "multipart/form-data; boundary=edge", head.encode() + found["code"] + b"\r\n--edge--\r\n"
-
-
-def subdomain(state: State, name: str) -> Json:
-    return {"enabled": script(state, name)["workers_dev"], "previews_enabled": False}
-
-
-def set_subdomain(state: State, name: str, body: Json) -> Json:
-    script(state, name)["workers_dev"] = body["enabled"]
-    return subdomain(state, name)
 
 
 def tunnels(state: State, query: Json) -> list[Json]:

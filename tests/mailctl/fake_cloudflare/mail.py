@@ -1,8 +1,12 @@
-"""Email Routing: settings, what switching it on does to DNS, and rules."""
+"""Email Routing: settings, what switching it on does to DNS, rules, and destination addresses."""
 
 from fake_cloudflare.state import MX, OWN_SPF, WHEN, Json, Refusal, State, new_id
 
 PRIORITIES = (13, 24, 86)
+# https://developers.cloudflare.com/email-service/platform/limits/#email-routing-limits
+MOST_RULES, MOST_DESTINATIONS = 200, 200
+# https://developers.cloudflare.com/api/resources/email_routing/ (addresses, rules)
+LONGEST_ADDRESS, LONGEST_NAME = 90, 256
 
 
 def settings(state: State) -> Json:
@@ -77,6 +81,9 @@ def create_rule(state: State, body: Json) -> Json:
     _judge(state, body)
     if any(rule["matchers"] == body["matchers"] for rule in state.rules.values()):
         raise Refusal(409, 2014, "Duplicated Zone rule")
+    if len(state.rules) >= MOST_RULES:
+        # Its code is unknown.
+        raise Refusal(400, 2021, "too many rules")
     rule = {"id": new_id(), "tag": new_id(), "priority": 0, "enabled": True, **body}
     state.rules[rule["id"]] = rule
     return rule
@@ -105,5 +112,29 @@ def _judge(state: State, body: Json) -> None:
     for action in body["actions"]:
         if action["type"] == "worker" and action["value"][0] not in state.scripts:
             raise Refusal(400, 2045, "Worker does not exist")
-        if action["type"] == "forward" and not action.get("value"):
-            raise Refusal(400, 2016, "Invalid destination address")
+        if action["type"] == "forward" and len(action.get("value", [])) != 1:
+            # https://developers.cloudflare.com/api/resources/email_routing/subresources/rules/methods/create/
+            raise Refusal(
+                422, 2007, "Invalid Input. Forward actions must contain exactly one destination address."
+            )
+        if action["type"] == "forward" and not state.confirmed(action["value"][0]):
+            # https://github.com/cloudflare/terraform-provider-cloudflare/pull/7032
+            raise Refusal(400, 2054, "Destination address is not verified")
+    values = [matcher.get("value", "") for matcher in body["matchers"]]
+    if len(body["name"]) > LONGEST_NAME or any(len(value) > LONGEST_ADDRESS for value in values):
+        raise Refusal(422, 2007, "Invalid Input")
+
+
+def destinations(state: State) -> list[Json]:
+    return list(state.destinations.values())
+
+
+def create_destination(state: State, body: Json) -> Json:
+    """Cloudflare mails a link to it; `state.confirm(address)` is the click."""
+    email = body["email"]
+    if len(email) > LONGEST_ADDRESS or email.count("@") != 1:
+        raise Refusal(422, 2007, "Invalid Input")
+    if email.lower() in state.destinations or len(state.destinations) >= MOST_DESTINATIONS:
+        # What it answers to these is unknown.
+        raise Refusal(409, 2032, "the destination address is there, or there are too many")
+    return state.add_destination(email)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fake_cloudflare import account, dns, mail
+from fake_cloudflare import account, dns, mail, stores, workers
 from fake_cloudflare.state import ACCOUNT, ZONE_ID, Json, State
 
 ZONE_PATH, ACCOUNT_PATH = f"/zones/{ZONE_ID}", f"/accounts/{ACCOUNT}"
@@ -27,7 +27,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """`fields` are those that a body may have, None for no body; a list as answer is served in pages."""
+    """`fields` are those that a body may have, None for no body, empty for a list.
+
+    What is served in pages has PAGES in `query`; `most` are the entries that a page may have.
+    """
 
     method: str
     pattern: re.Pattern[str]
@@ -35,6 +38,7 @@ class Route:
     work: Callable[[Call], Any]
     fields: frozenset[str] | None = None
     query: frozenset[str] = frozenset()
+    most: int = 1000
 
     @property
     def paged(self) -> bool:
@@ -48,15 +52,20 @@ def _route(
     work: Callable[[Call], Any],
     fields: set[str] | frozenset[str] | None = None,
     query: frozenset[str] = frozenset(),
+    most: int = 1000,
 ) -> Route:
     pattern = re.compile(re.sub(r"\{\w+\}", "([^/]+)", path))
-    return Route(method, pattern, scope, work, None if fields is None else frozenset(fields), query)
+    return Route(method, pattern, scope, work, None if fields is None else frozenset(fields), query, most)
 
 
 RECORDS, RULES = f"{ZONE_PATH}/dns_records", f"{ZONE_PATH}/email/routing/rules"
 ROUTING = f"{ZONE_PATH}/email/routing"
 SCRIPT, TUNNEL = f"{ACCOUNT_PATH}/workers/scripts/{{name}}", f"{ACCOUNT_PATH}/cfd_tunnel"
 ACCESS = f"{ACCOUNT_PATH}/access"
+ADDRESSES, BUCKETS = f"{ACCOUNT_PATH}/email/routing/addresses", f"{ACCOUNT_PATH}/r2/buckets"
+NAMESPACES, SCHEDULES = f"{ACCOUNT_PATH}/storage/kv/namespaces", f"{SCRIPT}/schedules"
+# https://developers.cloudflare.com/api/resources/email_routing/subresources/rules/methods/list/
+ROUTING_PAGE = 50
 
 ROUTES = (
     _route("GET", "/zones", "zone", lambda c: dns.zones(c.state, c.query), query=PAGES | {"name"}),
@@ -72,27 +81,60 @@ ROUTES = (
     _route("POST", f"{ROUTING}/unlock", "settings", lambda c: mail.unlock(c.state), {"name"}),
     _route("GET", f"{RULES}/catch_all", "rules", lambda c: mail.catch_all(c.state)),
     _route("PUT", f"{RULES}/catch_all", "rules", lambda c: mail.set_catch_all(c.state, c.body), RULE_FIELDS),
-    _route("GET", RULES, "rules", lambda c: mail.rules(c.state), query=PAGES),
+    _route("GET", RULES, "rules", lambda c: mail.rules(c.state), query=PAGES, most=ROUTING_PAGE),
     _route("POST", RULES, "rules", lambda c: mail.create_rule(c.state, c.body), RULE_FIELDS),
     _route(
         "PUT", f"{RULES}/{{id}}", "rules", lambda c: mail.update_rule(c.state, *c.ids, c.body), RULE_FIELDS
     ),
     _route("DELETE", f"{RULES}/{{id}}", "rules", lambda c: mail.delete_rule(c.state, *c.ids)),
-    _route("GET", f"{SCRIPT}/settings", "workers", lambda c: account.script_settings(c.state, *c.ids)),
-    _route("GET", f"{SCRIPT}/content/v2", "workers", lambda c: account.script_content(c.state, *c.ids)),
-    _route("GET", f"{SCRIPT}/subdomain", "workers", lambda c: account.subdomain(c.state, *c.ids)),
+    _route(
+        "GET", ADDRESSES, "addresses", lambda c: mail.destinations(c.state), query=PAGES, most=ROUTING_PAGE
+    ),
+    _route("POST", ADDRESSES, "addresses", lambda c: mail.create_destination(c.state, c.body), {"email"}),
+    _route("POST", BUCKETS, "storage", lambda c: stores.create_bucket(c.state, c.body), {"name"}),
+    _route("GET", f"{BUCKETS}/{{name}}/lifecycle", "storage", lambda c: stores.lifecycle(c.state, *c.ids)),
+    _route(
+        "PUT",
+        f"{BUCKETS}/{{name}}/lifecycle",
+        "storage",
+        lambda c: stores.set_lifecycle(c.state, *c.ids, c.body),
+        {"rules"},
+    ),
+    _route(
+        "GET",
+        f"{BUCKETS}/{{name}}/objects",
+        "storage",
+        lambda c: stores.objects(c.state, *c.ids, c.query),
+        query=frozenset({"per_page"}),
+    ),
+    _route("GET", NAMESPACES, "namespaces", lambda c: list(c.state.namespaces.values()), query=PAGES),
+    _route("POST", NAMESPACES, "namespaces", lambda c: stores.create_namespace(c.state, c.body), {"title"}),
+    _route(
+        "GET",
+        f"{NAMESPACES}/{{id}}/keys",
+        "namespaces",
+        lambda c: stores.keys(c.state, *c.ids),
+        query=frozenset({"limit"}),
+    ),
+    _route("GET", SCHEDULES, "workers", lambda c: workers.schedules(c.state, *c.ids)),
+    _route(
+        "PUT", SCHEDULES, "workers", lambda c: workers.set_schedules(c.state, *c.ids, c.body), frozenset()
+    ),
+    _route("GET", f"{SCRIPT}/settings", "workers", lambda c: workers.script_settings(c.state, *c.ids)),
+    _route("GET", f"{SCRIPT}/content/v2", "workers", lambda c: workers.script_content(c.state, *c.ids)),
+    _route("GET", f"{SCRIPT}/subdomain", "workers", lambda c: workers.subdomain(c.state, *c.ids)),
     _route(
         "POST",
         f"{SCRIPT}/subdomain",
         "workers",
-        lambda c: account.set_subdomain(c.state, *c.ids, c.body),
+        lambda c: workers.set_subdomain(c.state, *c.ids, c.body),
         {"enabled", "previews_enabled"},
     ),
     _route(
         "PUT",
         SCRIPT,
         "workers",
-        lambda c: account.upload(c.state, *c.ids, c.body["metadata"], c.body["files"]),
+        lambda c: workers.upload(c.state, *c.ids, c.body["metadata"], c.body["files"]),
         {"metadata", "files"},
     ),
     _route(

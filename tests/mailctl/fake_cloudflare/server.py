@@ -100,6 +100,11 @@ class FakeCloudflare(ThreadingHTTPServer):
         ]
         if unknown:
             raise self._violation(f"{method} {path}: {unknown}", Refusal(400, 1004, f"unknown: {unknown}"))
+        if float(query.get("per_page", 1)) > route.most:
+            # The most is documented; what is answered to more is unknown.
+            raise self._violation(
+                f"{method} {path}: a page of more than {route.most}", Refusal(400, 1004, "page")
+            )
         result = route.work(Call(self.state, ids, query, fields))
         if isinstance(result, tuple):
             return 200, {"Content-Type": result[0]}, result[1]
@@ -122,7 +127,7 @@ class FakeCloudflare(ThreadingHTTPServer):
 
 def _unknown(route: Route, fields: Any) -> Iterable[str]:
     if not isinstance(fields, dict):
-        return [] if fields is None or route.fields is None else ["(not an object)"]
+        return ["(not an object)"] if fields is not None and route.fields else []
     return set(fields) - (route.fields or frozenset())
 
 

@@ -11,6 +11,7 @@ ACCOUNT = "a" * 32
 ZONE_ID = "b" * 32
 WHEN = "2026-01-02T03:04:05.000000Z"
 SCOPES = ("zone", "dns", "settings", "rules", "workers", "tunnels", "applications", "team")
+SCOPES += ("addresses", "namespaces", "storage")
 MX = ("route1.mx.cloudflare.net", "route2.mx.cloudflare.net", "route3.mx.cloudflare.net")
 OWN_SPF = '"v=spf1 include:_spf.mx.cloudflare.net ~all"'
 
@@ -53,6 +54,15 @@ class State:
     team: Json | None = None
     logins: dict[str, Json] = field(default_factory=dict)
     applications: dict[str, Json] = field(default_factory=dict)
+    destinations: dict[str, Json] = field(default_factory=dict)
+    # R2 has to be enabled once for each account: https://developers.cloudflare.com/r2/get-started/
+    has_r2: bool = True
+    buckets: dict[str, Json] = field(default_factory=dict)
+    namespaces: dict[str, Json] = field(default_factory=dict)
+    # Names of the keys in each KV namespace.
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    # Cron triggers of the account's other Workers.
+    other_crons: int = 0
     mx_seen: list[frozenset[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -86,6 +96,24 @@ class State:
         self.saw_mx()
         return record
 
+    def add_destination(self, email: str) -> Json:
+        times = {"created": WHEN, "modified": WHEN, "verified": None}
+        self.destinations[email.lower()] = {"id": new_id(), "tag": new_id(), "email": email, **times}
+        return self.destinations[email.lower()]
+
+    def confirm(self, email: str) -> None:
+        """Whoever reads that mailbox clicks the link."""
+        self.destinations[email.lower()]["verified"] = WHEN
+
+    def confirmed(self, email: str) -> bool:
+        return bool(self.destinations.get(email.lower(), {}).get("verified"))
+
+    def add_bucket(self, name: str) -> None:
+        """With the rule that every bucket has: https://developers.cloudflare.com/r2/buckets/object-lifecycles/"""
+        abort = {"condition": {"type": "Age", "maxAge": 604800}}
+        rule = {"id": "Default Multipart Abort Rule", "enabled": True, "conditions": {"prefix": ""}}
+        self.buckets[name] = {"objects": [], "rules": [{**rule, "abortMultipartUploadsTransition": abort}]}
+
     def is_alias(self, record: Json) -> bool:
         """Whether resolvers see a CNAME: one that is proxied, or at the zone's own name, is flattened.
 
@@ -113,6 +141,7 @@ class State:
         )
         ids = {t["id"]: t["name"] for t in self.tunnels.values()}
         ids |= {app["aud"]: app["domain"] for app in self.applications.values()}
+        ids |= {entry["id"]: entry["title"] for entry in self.namespaces.values()}
         text = json.dumps(
             {
                 "records": records,
@@ -121,6 +150,9 @@ class State:
                 "rules": sorted(json.dumps(_without_ids(r), sort_keys=True) for r in self.rules.values()),
                 "scripts": {name: _script(script) for name, script in self.scripts.items()},
                 "tunnels": [{"name": t["name"], "config": t["config"]} for t in self.tunnels.values()],
+                "destinations": sorted(self.destinations),
+                "buckets": self.buckets,
+                "namespaces": sorted(entry["title"] for entry in self.namespaces.values()),
                 "team": self.team,
                 "logins": [login["type"] for login in self.logins.values()],
                 "applications": [_without_ids(app) for app in self.applications.values()],

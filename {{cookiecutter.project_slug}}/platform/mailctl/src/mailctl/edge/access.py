@@ -11,6 +11,7 @@ from mailctl.edge.session import Session
 APPLICATION, TEAM_KIND, LOGIN = "Access application", "Zero Trust team", "Access log-in"
 DEFAULT_SESSION = "12h"
 PROGRAMS = "non_identity"
+# https://developers.cloudflare.com/cloudflare-one/faq/getting-started-faq/
 TEAM_DOMAIN = ".cloudflareaccess.com"
 
 

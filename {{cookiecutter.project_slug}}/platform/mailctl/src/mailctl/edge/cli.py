@@ -1,6 +1,7 @@
 """`mailctl edge`: plan, apply and check what lives at Cloudflare. Work is imported when a command runs."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,8 @@ The API token (CLOUDFLARE_API_TOKEN in .env, then make setup) needs exactly thes
   Account > Workers Scripts > Edit           Account > Cloudflare Tunnel > Edit
   Account > Access: Apps and Policies > Edit
   Account > Access: Organizations, Identity Providers, and Groups > Edit
+  Account > Email Routing Addresses > Edit   Account > Workers KV Storage > Edit
+  Account > Workers R2 Storage > Edit        (only with worker.spool in edge/edge.yml)
 For plan alone, Read of each is enough.
 """
 
@@ -38,6 +41,10 @@ PruneOption = Annotated[
 def plan(
     adopt: AdoptOption = None,
     prune: PruneOption = False,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", metavar="FOLDER", help="Keep Cloudflare's answers there, without secrets."),
+    ] = None,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,7 +52,7 @@ def plan(
     from mailctl.edge.plan import CONFLICT, LATER
 
     with command(repo, as_json) as context:
-        found = _compare(context, adopt, prune)
+        found = _compare(context, adopt, prune, record)
         context.out.document({"ok": True, **found.as_dict()})
         if found.changes:
             context.out.note(
@@ -83,6 +90,8 @@ def apply(
             context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: make deploy")
         elif done:
             context.out.row("next", "make edge-check")
+        if asked := [change.name for change in done if change.kind == "destination address"]:
+            context.out.row("then", f"click the link in the mail to {', '.join(asked)}, and: make edge-apply")
 
 
 @app.command()
@@ -115,11 +124,11 @@ def check(
     raise typer.Exit(0 if ok else 1)
 
 
-def _compare(context: Context, adopt: list[str] | None, prune: bool) -> Any:
+def _compare(context: Context, adopt: list[str] | None, prune: bool, record: Path | None = None) -> Any:
     from mailctl.edge.compare import begin, compare
     from mailctl.edge.show import show
 
-    session = begin(context, adopt or (), prune)
+    session = begin(context, adopt or (), prune, record)
     found = compare(session, context)
     show(context.out, found)
     return found

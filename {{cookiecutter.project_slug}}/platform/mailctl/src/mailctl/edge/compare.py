@@ -5,17 +5,37 @@ from pathlib import Path
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.edge import access, cloud, desired, records, relay_records, routing, rules, tunnel, worker
+from mailctl.edge import (
+    access,
+    cloud,
+    desired,
+    destinations,
+    records,
+    relay_records,
+    routing,
+    rules,
+    stores,
+    tunnel,
+    worker,
+)
 from mailctl.edge.host import Dkim, Key, SecretFiles
 from mailctl.edge.plan import Change, Note, Plan, planned
+from mailctl.edge.record import Recorder, names_of
 from mailctl.edge.session import Session
 
 
-def begin(context: Context, adopt: Iterable[str] = (), prune: bool = False) -> Session:
-    """Read the file, find the zone and look at the host. Raises Refused when one of them fails."""
+def begin(
+    context: Context, adopt: Iterable[str] = (), prune: bool = False, record: Path | None = None
+) -> Session:
+    """Read the file, find the zone and look at the host. Raises Refused when one of them fails.
+
+    `record`: a folder for Cloudflare's answers.
+    """
     edge = desired.load(context.repo)
     secrets = SecretFiles.of(context)
-    connection = cloud.connect(context, secrets, edge["zone"])
+    recorder = Recorder(record, names_of(edge), cloud.token(context, secrets)) if record else None
+    http = recorder.client() if recorder else None
+    connection = cloud.connect(context, secrets, edge["zone"], http)
     keys = signing_keys(context, edge["dkim"]["domain"])
     return Session(edge, connection, secrets, keys, frozenset(adopt), prune)
 
@@ -42,7 +62,11 @@ def compare(session: Session, context: Context) -> Plan:
     take(lambda: access.compare(session))
     take(lambda: tunnel.compare(session))
     take(lambda: _dns(session, context.repo))
+    take(lambda: destinations.compare(session))
     take(lambda: rules.compare(session))
+    take(lambda: worker.look(session))
+    take(lambda: stores.namespace(session))
+    take(lambda: stores.spool(session))
     take(lambda: worker.compare(session, context.repo))
     if problems:
         raise Refused(*dict.fromkeys(problems))

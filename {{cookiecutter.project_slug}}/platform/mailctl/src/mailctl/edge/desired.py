@@ -76,6 +76,26 @@ def _by_meaning(edge: dict[str, Any]) -> Iterator[Problem]:
         wrong = "is no host name of the tunnel: the Worker could not reach the API"
         yield _problem("worker.variables.API_URL", wrong, "https:// and a host name of tunnel.ingress", api)
     yield from _mail_by_meaning(edge)
+    yield from _destinations_by_meaning(edge)
+
+
+def _destinations_by_meaning(edge: dict[str, Any]) -> Iterator[Problem]:
+    """Mail goes only to addresses that are asked for their confirmation, and alarms to one outside."""
+    known = {address.lower() for address in edge["email_routing"].get("destinations", [])}
+    forwards = enumerate(edge["email_routing"].get("rules", []))
+    used = {f"email_routing.rules[{number}].forward": rule.get("forward") for number, rule in forwards}
+    alarms = edge["worker"].get("alarms", {})
+    used["worker.alarms.to"] = alarms.get("to")
+    for place, address in used.items():
+        if address and address.lower() not in known:
+            wrong = "is none of email_routing.destinations, so nobody is asked to confirm it"
+            yield _problem(place, wrong, "add it there", address)
+    if alarms and alarms["to"].lower().endswith(f"@{edge['zone']}"):
+        wrong = "leads to this mail server: an alarm about it would wait in it"
+        yield _problem("worker.alarms.to", wrong, "an address elsewhere that somebody reads", alarms["to"])
+    if alarms and not alarms["from"].endswith(f"@{edge['zone']}"):
+        wrong = f"is not inside the zone {edge['zone']}: Cloudflare sends from a domain of Email Routing only"
+        yield _problem("worker.alarms.from", wrong, f"alarm@{edge['zone']}", alarms["from"])
 
 
 def _mail_by_meaning(edge: dict[str, Any]) -> Iterator[Problem]:

@@ -8,13 +8,15 @@ from typing import Any
 
 CREATE, UPDATE, DELETE, ADOPT = "create", "update", "delete", "adopt"
 # Why something is only shown: somebody else's; that and in the way; ours and no longer in the file; not to be
-# known from here; what comes with the MX switch; what only somebody else can give.
+# known from here; what comes with the MX switch; what only somebody else can give; what waits for a confirmation.
 FOREIGN, CONFLICT, UNNEEDED, WAITING, LATER = "foreign", "conflict", "unneeded", "waiting", "later"
-BY_HAND = "by hand"
+BY_HAND, UNCONFIRMED = "by hand", "unconfirmed"
 
 # The order of apply: what carries mail is there before the first message can arrive, the log-in page is
 # guarded before it can be reached, and what others had is removed last.
-TUNNEL, TOKEN, ACCESS, INGRESS, RECORDS, WORKER, RULES, ROUTING, SPF, REMOVAL = range(10)
+TUNNEL, TOKEN, ACCESS, INGRESS, RECORDS, DESTINATIONS, STORES, WORKER, RULES, ROUTING, SPF, REMOVAL = range(
+    12
+)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from mailctl.edge.plan import Change, Note
 from mailctl.edge.published import DKIM
 from mailctl.edge.session import Session
 
+# https://developers.cloudflare.com/dns/manage-dns-records/reference/ttl/
 AUTOMATIC_TTL = 1
+# RFC 1035, section 3.3: a character-string.
 TXT_STRING = 255
+# https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/routing-to-tunnel/dns/
 TUNNEL_DOMAIN = "cfargotunnel.com"
 UNKNOWN_TUNNEL = f"(the new tunnel).{TUNNEL_DOMAIN}"
 # TXT records of which a name may have one: replaced, never put beside another one.

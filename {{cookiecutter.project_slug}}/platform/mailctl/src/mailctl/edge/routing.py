@@ -1,7 +1,8 @@
 """Email Routing switched on, with its MX, and the SPF record.
 
-Cloudflare makes MX and SPF itself when routing is switched on, and may replace an SPF record that is there;
-it locks both. So MX is switched, never written beside, and SPF is put right afterwards.
+Cloudflare makes MX and SPF itself when routing is switched on, and locks both; whether it replaces an SPF
+record that is there is unknown. So MX is switched, never written beside, and SPF is put right afterwards.
+https://developers.cloudflare.com/email-routing/setup/email-routing-dns-records/
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 KIND, MX, SPF = "Email Routing", "MX", "SPF"
 # What Cloudflare writes itself: its own, so we may change it.
+# https://developers.cloudflare.com/email-service/reference/postmaster/#mx-and-spf-records
 CLOUDFLARE_SPF = "v=spf1 include:_spf.mx.cloudflare.net ~all"
 # A fall-back place behind any other server, for the moment until routing is on.
 MX_PRIORITY = 10

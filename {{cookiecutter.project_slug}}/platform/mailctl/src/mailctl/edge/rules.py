@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mailctl.edge import plan
-from mailctl.edge.cloud import PER_PAGE, RULES, absent, created, explained
+from mailctl.edge import destinations, plan
+from mailctl.edge.cloud import ROUTING_PAGE, RULES, absent, created, explained
 from mailctl.edge.plan import Change, Note
 from mailctl.edge.session import Session
 
@@ -56,7 +56,7 @@ def _or_after_routing(session: Session, call: Callable[[], Any]) -> Callable[[],
 def _rules(session: Session) -> Iterator[Change | Note]:
     cloud = session.cloud
     with explained("reading the Email Routing rules", RULES):
-        found = list(cloud.client.email_routing.rules.list(zone_id=cloud.zone_id, per_page=PER_PAGE))
+        found = list(cloud.client.email_routing.rules.list(zone_id=cloud.zone_id, per_page=ROUTING_PAGE))
     matched = [(matcher, rule) for rule in found for matcher in rule.matchers or []]
     single = {m.value: rule for m, rule in matched if m.type == "literal" and m.value}
     for want in session.edge["email_routing"].get("rules", []):
@@ -76,6 +76,10 @@ def _rule(session: Session, want: dict[str, Any], rule: Any) -> Iterator[Change 
         return
     if rule and rule.name != session.mark and not session.adopts(address):
         yield Note(plan.CONFLICT, RULE, address, f"{said(rule)} is not ours")
+        return
+    if "forward" in want and not destinations.confirmed(session, want["forward"]):
+        text = f"comes when {want['forward']} has confirmed"
+        yield Note(plan.UNCONFIRMED, RULE, address, text, "then: make edge-apply")
         return
     matchers = [{"type": "literal", "field": "to", "value": address}]
     fields = {**_fields(session, want), "matchers": matchers}

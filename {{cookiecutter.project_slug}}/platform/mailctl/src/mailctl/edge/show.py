@@ -15,6 +15,7 @@ HEADS = {
     words.UNNEEDED: "Ours, and no longer in edge/edge.yml (removed with --prune)",
     words.BY_HAND: "Not there yet, and yours to get",
     words.WAITING: "Not to be known from here",
+    words.UNCONFIRMED: "Waits for somebody's confirmation",
     words.LATER: "With the switch of the MX records",
     words.FOREIGN: "Not ours, left alone",
 }

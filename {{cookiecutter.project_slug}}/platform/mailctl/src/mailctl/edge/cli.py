@@ -82,7 +82,7 @@ def apply(
         if any(change.kind == "tunnel token" for change in done):
             context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: make deploy")
         elif done:
-            context.out.row("next", "make edge-check")
+            context.out.row("next", "make edge-check; once people send mail: make probe")
 
 
 @app.command()

@@ -1,0 +1,130 @@
+"""One probe from beginning to end: send, wait, judge, remove, remember."""
+
+import json
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mailctl.core import probe_record
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.lock import exclusive
+from mailctl.core.log_lines import LogLine
+from mailctl.core.mail_queue import waiting
+from mailctl.core.runtime import Runtime
+from mailctl.probe import box, retry
+from mailctl.probe.judge import Judgement, judge
+from mailctl.probe.send import Probe, plain, send
+
+POLL_SECONDS = 1.0
+OUT_FIX = "make queue; docs/runbooks/mail-does-not-go-out.md"
+BACK_FIX = (
+    "look for it in the relay's activity, then in Cloudflare's Email Routing activity log; "
+    "docs/runbooks/mail-does-not-arrive.md"
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it: `seconds` until it lay in the mailbox, or that were waited in vain; `fix` if not ok."""
+
+    ok: bool
+    seconds: float
+    text: str
+    fix: str = ""
+    folder: str = ""
+    judgement: Judgement = Judgement()
+    retry: dict[str, Any] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As the monitor reads it."""
+        word, text = (self.retry["state"], self.retry["text"]) if self.retry else (None, "")
+        about = {"ok": self.ok, "seconds": round(self.seconds, 1), "text": self.text, "fix": self.fix}
+        return {"at": time.time(), **about, "retry": word, "retry_text": text}
+
+    def as_dict(self) -> dict[str, Any]:
+        found = self.judgement
+        words = {"dkim": found.dkim, "spf": found.spf, "dmarc": found.dmarc, "selector": found.selector}
+        return {**self.record(), **words, "folder": self.folder, "hops": [hop.as_dict() for hop in found.hops]}
+
+
+def probe(context: Context, runtime: Runtime, limit: float, ask_retry: bool) -> Result:
+    """Send one and wait `limit` seconds for it. Raises Refused when it cannot even be tried."""
+    lock = probe_record.folder(context) / "probe.lock"
+    with exclusive(lock, "probe", "mailctl probe", "trying the way out and back"):
+        known = retry.follow(context, runtime)
+        keep = known["token"] if known and known["state"] == retry.PENDING else ""
+        box.clear(runtime, keep)
+        one = plain(context)
+        _clear_queue(runtime, one.recipient)
+        result = _sent_and_judged(runtime, one, limit)
+        box.clear(runtime, keep)
+        # The first that comes back is followed by the one that is deferred: this is asked once, and on request.
+        if result.ok and (ask_retry or known is None):
+            retry.begin(context, runtime)
+            known = retry.state(context)
+        result = replace(result, retry=known)
+        probe_record.write(context, result.record())
+        return result
+
+
+def _clear_queue(runtime: Runtime, recipient: str) -> None:
+    """Probes that an outage has left in our own queue."""
+    for mail in waiting(runtime):
+        if mail.recipients == (recipient,):
+            runtime.inside("postfix", ("postsuper", "-d", mail.id))
+
+
+def _sent_and_judged(runtime: Runtime, one: Probe, limit: float) -> Result:
+    began, pause = time.monotonic(), threading.Event()
+    try:
+        send(runtime, one)
+    except Refused as refusal:
+        fix = "make deploy if this server has no listener for it yet; make logs SERVICE=postfix"
+        return Result(False, 0.0, f"Postfix did not take the probe: {refusal}", fix)
+    while True:
+        taken = time.monotonic() - began
+        if found := box.arrived(runtime, one.token):
+            return _judged(found, one)
+        if report := box.bounced(runtime, one.token):
+            reason = report.reason or "the report names no reason"
+            return Result(False, taken, f"it bounced: {reason}", OUT_FIX)
+        if taken > limit:
+            return _lost(runtime, one, taken)
+        pause.wait(POLL_SECONDS)
+
+
+def _judged(found: box.Mail, one: Probe) -> Result:
+    judgement = judge(found.header, one.domain, one.sent)
+    about = {"folder": found.folder, "judgement": judgement}
+    came = f"it came back after {judgement.seconds} s"
+    if problem := judgement.problem():
+        return Result(False, judgement.seconds, f"{came}, and {problem[0]}", problem[1], **about)
+    words = f"DKIM, DMARC pass, SPF {judgement.spf}, selector {judgement.selector}"
+    where = f"; our own filter put it into {found.folder}" if found.folder != "INBOX" else ""
+    return Result(True, judgement.seconds, f"{came}: {words}{where}", "", **about)
+
+
+def _lost(runtime: Runtime, one: Probe, taken: float) -> Result:
+    """Where it was seen last."""
+    late = f"it is not back after {taken:.0f} s"
+    for mail in waiting(runtime):
+        if one.recipient in mail.recipients and mail.arrived >= int(one.sent):
+            reason = mail.reason or "no attempt has ended yet"
+            return Result(False, taken, f"{late}, and waits in our own queue: {reason}", OUT_FIX)
+    for line in reversed(runtime.lines(["mailserver-api"], since=one.sent)):
+        if said := _refusal(line, one.recipient):
+            return Result(False, taken, f"{late}: mailserver-api answered {said}", BACK_FIX)
+    return Result(False, taken, f"{late}, and the relay has taken it: it was lost outside", BACK_FIX)
+
+
+def _refusal(line: LogLine, recipient: str) -> str:
+    """What mailserver-api answered to the mail for this recipient, if it did not take it."""
+    try:
+        said = json.loads(line.text)
+    except ValueError:
+        return ""
+    if not isinstance(said, dict) or said.get("to") != recipient or said.get("status") == 200:
+        return ""
+    return f"{said.get('status')} {said.get('detail', '')}".strip()

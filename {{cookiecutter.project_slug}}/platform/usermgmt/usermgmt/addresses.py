@@ -18,7 +18,7 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES = [
 
 # The local part names a folder on disk and a log-in name: letters, digits and these three.
 OWN_LOCAL_PART = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9_-])?")
-# Postfix takes this one for the mail that tries the way out and back in (config/postfix/main.cf: probe_alias).
+# Postfix has this one for `make probe`: probe_alias in config/postfix/main.cf.
 PROBE_LOCAL_PART = "mailctl-probe"
 # Old routing characters, which mail servers may take as "send it on from here".
 ROUTING_CHARACTERS = re.compile(r"[!%|/`]")
@@ -94,7 +94,8 @@ def parse_own_address(value: str, field: str) -> str:
             "Use letters a-z, digits, dots, hyphens and underscores, beginning with a letter or digit.",
         )
     if local_part == PROBE_LOCAL_PART:
-        raise refuse(field, value, "The server sends its own test mail to this address.", "Use another address.")
+        wrong = "The server sends its own test mail to this address."
+        raise refuse(field, value, wrong, "Use another address.")
     return address
 
 

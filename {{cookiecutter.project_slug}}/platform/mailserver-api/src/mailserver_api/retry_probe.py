@@ -25,4 +25,4 @@ async def defer_first(recipient: str, tokens: Tokens, ledger: Ledger) -> None:
     key = f"retry-{found[1]}"
     if await ledger.find(key) is None:
         await ledger.record(key, Outcome(Verdict.TEMPORARY))
-        raise Problem(Verdict.TEMPORARY, "Deferred on purpose: mailctl probe asks whether the sender retries.")
+        raise Problem(Verdict.TEMPORARY, "Deferred on purpose: mailctl probe asks whether you try again.")

@@ -143,7 +143,7 @@ def _jobs(context: Context) -> "tuple[Job, ...]":
     from mailctl.core.probe_record import every
     from mailctl.host.units import JOBS, PULL
 
-    jobs = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
+    jobs: tuple[Job, ...] = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
     _, calendar = every(context)
     jobs = tuple(replace(job, calendar=calendar) if job.name == "probe" else job for job in jobs)
     jobs = tuple(job for job in jobs if job.calendar)

@@ -20,7 +20,7 @@ class Job:
     target: str = ""
     #: It waits for no other job, and the monitor says when it fails, which needs no mail.
     watched: bool = False
-    #: The first run is a person's, once all is set up, and leaves this below SSD_PATH: the timer only follows.
+    #: What the first run leaves below SSD_PATH: that one is a person's, and the timer only follows.
     begun: str = ""
 
 
@@ -32,10 +32,11 @@ JOBS = (
     Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
     # PROBE_EVERY says how often.
-    Job("probe", "mail out through the relay and back in", "probe", "*-*-* *:04:00", "5min", "", True, "monitor/probe.json"),
+    Job("probe", "mail out and back in", "probe", "*-*-* *:04:00", "5min", "", True, "monitor/probe.json"),
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
-PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", "pull", begun=".mailctl/deploy/history")
+HISTORY = ".mailctl/deploy/history"
+PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", "pull", begun=HISTORY)
 
 # All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
 HARDENING = """\

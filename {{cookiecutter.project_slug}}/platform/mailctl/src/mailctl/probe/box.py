@@ -8,7 +8,10 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.runtime import Runtime
 from mailctl.probe.send import BOX
 
-_DIAGNOSIS = re.compile(r"^(?:Diagnostic-Code|Status):\s*(?:\w+;\s*)?(.+(?:\r?\n[ \t].+)*)", re.MULTILINE | re.IGNORECASE)
+#: RFC 3464, with the lines that a long one is folded into.
+_DIAGNOSIS = re.compile(
+    r"^Diagnostic-Code:\s*(?:[\w-]+;\s*)?(.+(?:\r?\n[ \t].+)*)", re.MULTILINE | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def run(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send a mail through the relay to this server, wait until it is back, and judge it as a receiver does."""
+    """Send a mail through the relay to this server, wait for it, and judge it as a receiver does."""
     from mailctl.core.stack import runtime, stack
     from mailctl.probe.run import probe
     from mailctl.probe.show import show

@@ -58,8 +58,8 @@ class Judgement:
             return "rspamd has written no results of SPF, DKIM and DMARC", NO_RESULTS_FIX
         if self.dkim != PASS:
             which = f" (selector {self.selector})" if self.selector else ""
-            text = f"our signature does not verify{which}: DKIM {self.dkim}. A signed header or the text was changed"
-            return f"{text} on the way, or DNS has another key", DKIM_FIX
+            text = f"our signature does not verify{which}: DKIM {self.dkim}"
+            return f"{text}; the mail was changed on the way, or DNS has another key", DKIM_FIX
         if self.dmarc != PASS:
             return f"DMARC {self.dmarc or NONE}, although DKIM passes", DMARC_FIX
         return None

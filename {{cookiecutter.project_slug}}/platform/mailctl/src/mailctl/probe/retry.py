@@ -8,7 +8,7 @@ from mailctl.core.context import Context
 from mailctl.core.runtime import Runtime
 from mailctl.probe import box
 from mailctl.probe.judge import judge
-from mailctl.probe.send import Probe, deferred, send
+from mailctl.probe.send import deferred, send
 
 PENDING, TRIED, BOUNCED, UNKNOWN = "pending", "tried again", "bounced", "unknown"
 #: After so many seconds nobody knows any more.
@@ -25,13 +25,13 @@ def state(context: Context) -> dict[str, Any] | None:
     return probe_record.read(context, probe_record.RETRY_FILE)
 
 
-def begin(context: Context, runtime: Runtime) -> None:
-    """Send it. Raises Refused."""
+def begin(context: Context, runtime: Runtime) -> dict[str, Any]:
+    """Send it; what is known now. Raises Refused."""
     one = deferred(context)
     send(runtime, one)
     key = "-".join(one.recipient.partition("+")[2].split("-")[:2])
     about = {"token": one.token, "key": key, "sent": one.sent, "domain": one.domain}
-    _keep(context, about, PENDING, "a mail was deferred on purpose; whether it is tried again is not known yet")
+    return _keep(context, about, PENDING, "whether a deferred mail is tried again is not known yet")
 
 
 def follow(context: Context, runtime: Runtime) -> dict[str, Any] | None:
@@ -43,7 +43,9 @@ def follow(context: Context, runtime: Runtime) -> dict[str, Any] | None:
     if found:
         at = runtime.inside("mailserver-api", ("python", "-c", DEFERRED_AT, known["key"])).strip()
         if not at:
-            return _keep(context, known, UNKNOWN, "the mail was not deferred: mailserver-api did not know its mark")
+            return _keep(
+                context, known, UNKNOWN, "mailserver-api did not defer the mail: it knew no such mark"
+            )
         lay = known["sent"] + judge(found.header, known["domain"], known["sent"]).seconds
         minutes = max(1, round((lay - float(at)) / 60))
         return _keep(context, known, TRIED, f"the sender tried again after {minutes} min")
@@ -51,7 +53,7 @@ def follow(context: Context, runtime: Runtime) -> dict[str, Any] | None:
         reason = f": {report.reason}" if report.reason else ""
         return _keep(context, known, BOUNCED, f"the sender bounced the deferred mail at once{reason}")
     if time.time() - known["sent"] > PATIENCE:
-        return _keep(context, known, UNKNOWN, "unknown after a day: the deferred mail neither came nor bounced")
+        return _keep(context, known, UNKNOWN, "unknown after a day: it neither came nor bounced")
     return known
 
 

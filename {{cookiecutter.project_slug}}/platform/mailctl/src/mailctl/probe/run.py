@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mailctl.core import probe_record
@@ -27,14 +27,14 @@ BACK_FIX = (
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it: `seconds` until it lay in the mailbox, or that were waited in vain; `fix` if not ok."""
+    """What came of it: `seconds` until it lay in the mailbox, or waited in vain; `fix` if not ok."""
 
     ok: bool
     seconds: float
     text: str
     fix: str = ""
     folder: str = ""
-    judgement: Judgement = Judgement()
+    judgement: Judgement = field(default_factory=Judgement)
     retry: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
@@ -45,28 +45,42 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         found = self.judgement
-        words = {"dkim": found.dkim, "spf": found.spf, "dmarc": found.dmarc, "selector": found.selector}
-        return {**self.record(), **words, "folder": self.folder, "hops": [hop.as_dict() for hop in found.hops]}
+        words: dict[str, Any] = {
+            "dkim": found.dkim,
+            "spf": found.spf,
+            "dmarc": found.dmarc,
+            "selector": found.selector,
+        }
+        hops = [hop.as_dict() for hop in found.hops]
+        return {**self.record(), **words, "folder": self.folder, "hops": hops}
 
 
 def probe(context: Context, runtime: Runtime, limit: float, ask_retry: bool) -> Result:
     """Send one and wait `limit` seconds for it. Raises Refused when it cannot even be tried."""
     lock = probe_record.folder(context) / "probe.lock"
     with exclusive(lock, "probe", "mailctl probe", "trying the way out and back"):
-        known = retry.follow(context, runtime)
-        keep = known["token"] if known and known["state"] == retry.PENDING else ""
-        box.clear(runtime, keep)
-        one = plain(context)
-        _clear_queue(runtime, one.recipient)
-        result = _sent_and_judged(runtime, one, limit)
-        box.clear(runtime, keep)
-        # The first that comes back is followed by the one that is deferred: this is asked once, and on request.
-        if result.ok and (ask_retry or known is None):
-            retry.begin(context, runtime)
-            known = retry.state(context)
-        result = replace(result, retry=known)
+        try:
+            result = _whole(context, runtime, limit, ask_retry)
+        except Refused as refusal:
+            failed = Result(False, 0.0, str(refusal), refusal.problems[0].fix, retry=retry.state(context))
+            probe_record.write(context, failed.record())
+            raise
         probe_record.write(context, result.record())
         return result
+
+
+def _whole(context: Context, runtime: Runtime, limit: float, ask_retry: bool) -> Result:
+    known = retry.follow(context, runtime)
+    keep = known["token"] if known and known["state"] == retry.PENDING else ""
+    one = plain(context)
+    box.clear(runtime, keep)
+    _clear_queue(runtime, one.recipient)
+    result = _sent_and_judged(runtime, one, limit)
+    box.clear(runtime, keep)
+    # The first that comes back is followed by the one that is deferred; later ones on request.
+    if result.ok and (ask_retry or known is None):
+        known = retry.begin(context, runtime)
+    return replace(result, retry=known)
 
 
 def _clear_queue(runtime: Runtime, recipient: str) -> None:
@@ -97,20 +111,25 @@ def _sent_and_judged(runtime: Runtime, one: Probe, limit: float) -> Result:
 
 def _judged(found: box.Mail, one: Probe) -> Result:
     judgement = judge(found.header, one.domain, one.sent)
-    about = {"folder": found.folder, "judgement": judgement}
     came = f"it came back after {judgement.seconds} s"
     if problem := judgement.problem():
-        return Result(False, judgement.seconds, f"{came}, and {problem[0]}", problem[1], **about)
-    words = f"DKIM, DMARC pass, SPF {judgement.spf}, selector {judgement.selector}"
-    where = f"; our own filter put it into {found.folder}" if found.folder != "INBOX" else ""
-    return Result(True, judgement.seconds, f"{came}: {words}{where}", "", **about)
+        ok, text, fix = False, f"{came}, and {problem[0]}", problem[1]
+    else:
+        ok, text, fix = (
+            True,
+            f"{came}: DKIM, DMARC pass, SPF {judgement.spf}, selector {judgement.selector}",
+            "",
+        )
+    if found.folder != "INBOX":
+        text += f"; our own filter put it into {found.folder}"
+    return Result(ok, judgement.seconds, text, fix, found.folder, judgement)
 
 
 def _lost(runtime: Runtime, one: Probe, taken: float) -> Result:
     """Where it was seen last."""
     late = f"it is not back after {taken:.0f} s"
     for mail in waiting(runtime):
-        if one.recipient in mail.recipients and mail.arrived >= int(one.sent):
+        if one.recipient in mail.recipients and mail.arrived >= one.sent:
             reason = mail.reason or "no attempt has ended yet"
             return Result(False, taken, f"{late}, and waits in our own queue: {reason}", OUT_FIX)
     for line in reversed(runtime.lines(["mailserver-api"], since=one.sent)):

@@ -1,4 +1,4 @@
-"""How a probe is written and handed to Postfix: to the listener that sends it out although its address is ours."""
+"""How a probe is written and handed to Postfix, to the listener that sends it out although it is to us."""
 
 import hashlib
 import hmac
@@ -25,12 +25,13 @@ TEXT = (
 
 @dataclass(frozen=True)
 class Probe:
-    """One mail: `token` stands in its subject only, as relays replace a Message-ID; `sent` in epoch seconds."""
+    """One mail: `token` is in its subject only, as relays replace a Message-ID; `sent` in epoch seconds."""
 
     sender: str
     recipient: str
     token: str = field(default_factory=lambda: secrets.token_hex(12))
-    sent: float = field(default_factory=time.time)
+    #: Whole seconds, as headers have them.
+    sent: int = field(default_factory=lambda: int(time.time()))
 
     @property
     def domain(self) -> str:
@@ -59,7 +60,7 @@ def plain(context: Context) -> Probe:
 
 
 def deferred(context: Context) -> Probe:
-    """A probe that mailserver-api defers at the first attempt: its address has the mark of a token's holder."""
+    """One that mailserver-api defers at the first attempt: its address has the mark of a token's holder."""
     path = secrets_folder(context) / "mailserver_api_tokens"
     try:
         token = path.read_text("ascii").split()[0]

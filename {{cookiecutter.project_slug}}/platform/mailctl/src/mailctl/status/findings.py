@@ -123,7 +123,8 @@ def of_probe(last: dict[str, Any] | None, every: int) -> list[Line]:
     if not last["ok"]:
         return [Line("probe", FAILED, text, last["fix"])]
     if every and age > PROBES_MISSED * every:
-        return [Line("probe", WARNING, f"{text}; the timer should send one more often", "make setup-host; make probe")]
+        late = f"{text}; the timer should have sent another one"
+        return [Line("probe", WARNING, late, "make setup-host; make probe")]
     return [Line("probe", OK, text)]
 
 

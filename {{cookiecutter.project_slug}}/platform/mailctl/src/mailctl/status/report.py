@@ -8,7 +8,7 @@ from typing import Any
 
 from mailctl import __version__
 from mailctl.core import mail_log, probe_record
-from mailctl.core.checklist import FAILED, Line
+from mailctl.core.checklist import FAILED, WARNING, Line
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.job_ages import Age, ages

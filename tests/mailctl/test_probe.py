@@ -26,6 +26,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.probe import retry, run, send
 from mailctl.probe.judge import Judgement, judge
 
+SCHEMA = Path(__file__).parents[2] / "schemas" / "environment.schema.json"
 OURS, DOMAIN = "mail.example.com", "example.com"
 GOOD = (
     f"{OURS}; dkim=pass header.d={DOMAIN} header.s=mailctl1 header.b=abc; "
@@ -391,6 +392,11 @@ def test_an_interval_that_no_timer_has_is_refused_with_those_that_it_has(host: C
     with pytest.raises(Refused) as refusal:
         probe_record.every(host)
     assert "12h, 24h, off" in refusal.value.problems[0].fix
+
+
+def test_the_gate_knows_every_interval_that_a_timer_has() -> None:
+    schema = json.loads(SCHEMA.read_text("utf-8"))
+    assert {*schema["properties"]["PROBE_EVERY"]["enum"]} == {*probe_record.EVERY, probe_record.OFF, ""}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -135,7 +134,7 @@ class Server:
     """The containers that a probe meets: `outside` says what becomes of a mail that was handed to Postfix."""
 
     def __init__(self, outside: Callable[["Server", str], None]) -> None:
-        self.outside, self.box, self.queue, self.log = outside, [], "", []
+        self.outside, self.box, self.queue = outside, [], ""
         self.asked: list[tuple[str, ...]] = []
         self.deferred_at = ""
 
@@ -158,9 +157,6 @@ class Server:
             return ""
         field = "hdr" if "subject" in words else "body"
         return json.dumps([mail for mail in self.box if words[-1] in mail[field]])
-
-    def lines(self, names: Sequence[str], since: float = 0, tail: int = 0) -> list[Any]:
-        return [SimpleNamespace(text=text) for text in self.log]
 
     def sent(self) -> list[tuple[str, ...]]:
         return [asked for asked in self.asked if asked[1] == "smtp-source"]
@@ -259,13 +255,6 @@ def test_older_probes_leave_the_queue_and_the_mail_of_people_stays(host: Context
     assert [asked for asked in server.asked if "postsuper" in asked] == [
         ("postfix", "postsuper", "-d", "OLD")
     ]
-
-
-def test_what_the_api_answered_is_said(host: Context) -> None:
-    server = Server(is_lost)
-    to = f"mailctl-probe@{DOMAIN}"
-    server.log = [json.dumps({"to": to, "status": 422, "detail": "postfix: 554 spam"}), "no JSON"]
-    assert "mailserver-api answered 422 postfix: 554 spam" in run.probe(host, server, 0.05, False).text
 
 
 def test_a_service_that_is_down_is_remembered_as_a_failed_probe(

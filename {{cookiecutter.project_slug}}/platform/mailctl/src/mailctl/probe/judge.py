@@ -7,10 +7,9 @@ removes each Authentication-Results that came with a mail, and inserts its own a
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from email.parser import HeaderParser
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 RESULTS, RECEIVED = "authentication-results", "received"
 #: Dovecot's and Postfix's own Received lines.
@@ -32,9 +31,6 @@ class Hop:
 
     by: str
     seconds: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """One probe from beginning to end: send, wait, judge, remove, remember."""
 
-import json
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mailctl.core import probe_record
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.lock import exclusive
-from mailctl.core.log_lines import LogLine
 from mailctl.core.mail_queue import waiting
 from mailctl.core.runtime import Runtime
 from mailctl.probe import box, retry
@@ -20,8 +18,8 @@ from mailctl.probe.send import Probe, plain, send
 POLL_SECONDS = 1.0
 OUT_FIX = "make queue; docs/runbooks/mail-does-not-go-out.md"
 BACK_FIX = (
-    "look for it in the relay's activity, then in Cloudflare's Email Routing activity log; "
-    "docs/runbooks/mail-does-not-arrive.md"
+    "make trace ID={} says whether it came as far as this server; if not, look into the relay's activity, "
+    "then into Cloudflare's under Email Routing; docs/runbooks/mail-does-not-arrive.md"
 )
 
 
@@ -51,7 +49,7 @@ class Result:
             "dmarc": found.dmarc,
             "selector": found.selector,
         }
-        hops = [hop.as_dict() for hop in found.hops]
+        hops = [asdict(hop) for hop in found.hops]
         return {**self.record(), **words, "folder": self.folder, "hops": hops}
 
 
@@ -132,18 +130,9 @@ def _lost(runtime: Runtime, one: Probe, taken: float) -> Result:
         if one.recipient in mail.recipients and mail.arrived >= one.sent:
             reason = mail.reason or "no attempt has ended yet"
             return Result(False, taken, f"{late}, and waits in our own queue: {reason}", OUT_FIX)
-    for line in reversed(runtime.lines(["mailserver-api"], since=one.sent)):
-        if said := _refusal(line, one.recipient):
-            return Result(False, taken, f"{late}: mailserver-api answered {said}", BACK_FIX)
-    return Result(False, taken, f"{late}, and the relay has taken it: it was lost outside", BACK_FIX)
-
-
-def _refusal(line: LogLine, recipient: str) -> str:
-    """What mailserver-api answered to the mail for this recipient, if it did not take it."""
-    try:
-        said = json.loads(line.text)
-    except ValueError:
-        return ""
-    if not isinstance(said, dict) or said.get("to") != recipient or said.get("status") == 200:
-        return ""
-    return f"{said.get('status')} {said.get('detail', '')}".strip()
+    return Result(
+        False,
+        taken,
+        f"{late}, and the relay has taken it: it was lost outside",
+        BACK_FIX.format(one.recipient),
+    )

@@ -127,6 +127,27 @@ def test_the_timer_that_deploys_waits_for_the_first_deployment_by_hand(
     assert begun in text["shop-mail-deploy.service"] and begun not in text["shop-mail-backup.service"]
 
 
+def test_the_timer_of_the_probe_has_the_operators_interval_or_is_off(
+    cli: Cli, host: Path, repo: Path
+) -> None:
+    install_all(cli, host, repo)
+    env = repo / ".env"
+    env.write_text(f"{env.read_text()}PROBE_EVERY=6h\n")
+    [timer] = planned(cli, "setup").values()
+    assert "+OnCalendar=*-*-* 00/6:04:00 UTC" in timer["diff"]
+    env.write_text(env.read_text().replace("PROBE_EVERY=6h", "PROBE_EVERY=off"))
+    assert {change["action"] for change in planned(cli, "setup").values()} == {"remove"}
+
+
+def test_the_probe_waits_for_the_first_one_by_hand_but_for_no_backup(host: Path, repo: Path) -> None:
+    place = units.Place("shop-mail", repo, host / "hdd", host / "ssd", "UTC")
+    text = units.texts(place, units.JOBS)
+    probe, backup = text["shop-mail-probe.service"], text["shop-mail-backup.service"]
+    assert f"ConditionPathExists={host}/ssd/monitor/probe.json\n" in probe
+    assert "flock" in backup and "flock" not in probe
+    assert "OnFailure" in backup and "OnFailure" not in probe
+
+
 def test_a_fresh_host_gets_its_settings_from_the_example(
     cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

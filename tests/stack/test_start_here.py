@@ -126,6 +126,10 @@ def test_the_first_backup_is_there(day):
     assert day.machine.shell(f"ls {HDD}/{SLUG}/daily").strip()
 
 
+def test_the_probe_says_that_the_relay_has_it_and_nothing_came_back(day):
+    assert "it was lost outside" in " ".join(day.said[day.block("make probe")].split())
+
+
 # Documents with commands, and what of them is done elsewhere: the trial is what other stack tests run in.
 DOCUMENTS = (
     "docs/operations.md",

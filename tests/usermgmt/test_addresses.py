@@ -111,6 +111,7 @@ def test_an_own_address_is_stored_in_one_form(entered: str, stored: str) -> None
         ("x!y@example.org", "without ! % | /"),
         ("a|b@example.org", "without ! % | /"),
         ("a=b@example.org", "beginning with a letter or digit"),
+        ("Mailctl-Probe@example.org", "another address"),
     ],
 )
 def test_an_address_that_cannot_be_a_mailbox_is_refused_with_advice(entered: str, advice: str) -> None:

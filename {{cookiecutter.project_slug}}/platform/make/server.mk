@@ -1,5 +1,5 @@
 # The server: set it up, deploy, look after it. Each target is a command of mailctl.
-.PHONY: setup setup-host local local-down local-check preflight deploy rollback history status verify logs trace queue
+.PHONY: setup setup-host local local-down local-check preflight deploy rollback history status verify logs trace queue probe
 
 $(VENV)/.mailctl: $(PLATFORM)/mailctl/requirements.txt $(PLATFORM)/mailctl/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -49,6 +49,9 @@ verify: $(VENV)/.mailctl $(VERIFIER)/.done ## Is the host as it should be? (from
 
 logs: $(VENV)/.mailctl ## What the services said: make logs, make logs SERVICE=postfix, make logs FOLLOW=1, make logs ARGS='--since 2h'
 	@$(MAILCTL) logs $(if $(FOLLOW),--follow) $(ARGS) $(SERVICE)
+
+probe: $(VENV)/.mailctl ## A mail out through the relay and back in through Cloudflare, judged as a receiver does (ARGS=--retry)
+	@$(MAILCTL) probe $(ARGS)
 
 trace: $(VENV)/.mailctl ## Trace one mail: make trace ID=… (a queue id, a Message-ID, or an address: its last mails)
 	@$(MAILCTL) trace $(ARGS) -- '$(ID)'

@@ -18,6 +18,8 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES = [
 
 # The local part names a folder on disk and a log-in name: letters, digits and these three.
 OWN_LOCAL_PART = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9_-])?")
+# Postfix has this one for `make probe`: probe_alias in config/postfix/main.cf.
+PROBE_LOCAL_PART = "mailctl-probe"
 # Old routing characters, which mail servers may take as "send it on from here".
 ROUTING_CHARACTERS = re.compile(r"[!%|/`]")
 
@@ -91,6 +93,9 @@ def parse_own_address(value: str, field: str) -> str:
             "The part before the @ names a folder and a log-in.",
             "Use letters a-z, digits, dots, hyphens and underscores, beginning with a letter or digit.",
         )
+    if local_part == PROBE_LOCAL_PART:
+        wrong = "The server sends its own test mail to this address."
+        raise refuse(field, value, wrong, "Use another address.")
     return address
 
 

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "history": "mailctl.deploy.cli:history",
     "verify": "mailctl.verify.cli:run",
     "canaries": "mailctl.canaries.cli:run",
+    "probe": "mailctl.probe.cli:run",
     "backup": "mailctl.backup.cli:backup",
     "backup-key": "mailctl.backup.cli:key",
     "scan": "mailctl.backup.cli:scan",

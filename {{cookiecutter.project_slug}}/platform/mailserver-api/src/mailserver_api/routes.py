@@ -19,6 +19,7 @@ from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.problems import VERDICT_HEADER, Problem, from_outcome, malformed
 from mailserver_api.readiness import Readiness
+from mailserver_api.retry_probe import defer_first
 from mailserver_api.settings import Settings
 from mailserver_api.spool import Message, Spool
 from mailserver_api.tokens import Tokens
@@ -106,6 +107,7 @@ async def _take(request: Request, parts: Parts, record: Record) -> Outcome:
     _refuse_odd_framing(request)
     envelope = record.envelope = parse_envelope(request.headers)
     parts.spool.refuse_early(request.headers.get("content-length"))
+    await defer_first(envelope.recipient, parts.tokens, parts.ledger)
     deadline = record.started + parts.settings.answer_seconds
     async with _place(parts, deadline):
         began = time.monotonic()

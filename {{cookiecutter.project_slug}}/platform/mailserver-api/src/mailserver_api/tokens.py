@@ -36,6 +36,14 @@ class Tokens:
             found |= hmac.compare_digest(digest, presented)
         return found and scheme.lower() == "bearer"
 
+    def marked(self, text: str, mark: str) -> bool:
+        """Whether a holder of a valid token marked this text: 24 hex digits of HMAC-SHA-256, the key is the
+        token's SHA-256.
+        """
+        self._refresh()
+        marks = (hmac.new(digest, text.encode(), "sha256").hexdigest()[:24] for digest in self._digests)
+        return any([hmac.compare_digest(each, mark) for each in marks])
+
     def require(self, authorization: str | None) -> None:
         """Raise the Problem that answers an unauthorized call: 401, or 503 while there are no tokens."""
         if self.problem() is not None:

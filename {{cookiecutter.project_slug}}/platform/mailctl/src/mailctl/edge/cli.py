@@ -89,7 +89,7 @@ def apply(
         if any(change.kind == "tunnel token" for change in done):
             context.out.row("next", "put COMPOSE_PROFILES=edge into .env, then: make deploy")
         elif done:
-            context.out.row("next", "make edge-check")
+            context.out.row("next", "make edge-check; once people send mail: make probe")
         if asked := [change.name for change in done if change.kind == "destination address"]:
             context.out.row("then", f"click the link in the mail to {', '.join(asked)}, and: make edge-apply")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 CREATE, UPDATE, DELETE, ADOPT = "create", "update", "delete", "adopt"
 # Why something is only shown: somebody else's; that and in the way; ours and no longer in the file; not to be
-# known from here; what comes with the MX switch; what only somebody else can give; what waits for a confirmation.
+# known from here; what comes with the MX switch; what somebody else gives; what waits for a confirmation.
 FOREIGN, CONFLICT, UNNEEDED, WAITING, LATER = "foreign", "conflict", "unneeded", "waiting", "later"
 BY_HAND, UNCONFIRMED = "by hand", "unconfirmed"
 

@@ -15,7 +15,7 @@ HELP = """The host itself, from a fresh Debian or Ubuntu to ready: Docker, firew
 folders on both disks, and systemd timers for backup, upload and drill with mail when one of them fails.
 
 setup makes .env from its example where it is missing. It may be repeated, and must be after each change
-of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, HOST_OPEN_PORTS or HOST_USER in .env.
+of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, PROBE_EVERY, HOST_OPEN_PORTS or HOST_USER in .env.
 """
 
 app = group(HELP)
@@ -138,9 +138,15 @@ def _place(context: Context) -> "Place":
 
 def _jobs(context: Context) -> "tuple[Job, ...]":
     """Without a bucket there is nothing to upload to, and a timer would only fail every night."""
+    from dataclasses import replace
+
+    from mailctl.core.probe_record import every
     from mailctl.host.units import JOBS, PULL
 
-    jobs = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
+    jobs: tuple[Job, ...] = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
+    _, calendar = every(context)
+    jobs = tuple(replace(job, calendar=calendar) if job.name == "probe" else job for job in jobs)
+    jobs = tuple(job for job in jobs if job.calendar)
     if context.setting("BACKUP_BUCKET"):
         return jobs
     context.out.warn('BACKUP_BUCKET is not set: no snapshot leaves this host (docs/backups.md, "Off-site")')

@@ -18,6 +18,10 @@ class Job:
     delay: str
     #: A target of the Makefile in place of words: it may change the repository, and waits for no other job.
     target: str = ""
+    #: It waits for no other job, and the monitor says when it fails, which needs no mail.
+    watched: bool = False
+    #: What the first run leaves below SSD_PATH: that one is a person's, and the timer only follows.
+    begun: str = ""
 
 
 JOBS = (
@@ -27,9 +31,12 @@ JOBS = (
     Job("purge", "removal of mail deleted over 30 days ago", "purge", "*-*-* 05:30:00", "15min"),
     Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
+    # PROBE_EVERY says how often.
+    Job("probe", "mail out and back in", "probe", "*-*-* *:04:00", "5min", "", True, "monitor/probe.json"),
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
-PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull")
+HISTORY = ".mailctl/deploy/history"
+PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", "pull", begun=HISTORY)
 
 # All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
 HARDENING = """\
@@ -111,25 +118,23 @@ def _call(place: Place, job: Job) -> str:
     """The command of a job; those of mailctl take turns."""
     if job.target:
         return f"/usr/bin/make --no-print-directory -C {_word(place.repo)} {job.target}"
+    if job.watched:
+        return f"{_mailctl(place)} {job.words}"
     return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
 
 
 def _service(place: Place, job: Job) -> str:
     disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
-    writes, begun = disks, ""
-    if job.target:
-        writes = f"{disks} {quoted(place.repo)}"
-        # The first deployment is a person's, once .env is filled in: this timer only follows.
-        history = place.ssd / ".mailctl" / "deploy" / "history"
-        begun = f"ConditionPathExists={str(history).replace('%', '%%')}\n"
+    writes = f"{disks} {quoted(place.repo)}" if job.target else disks
+    told = "" if job.watched else f"OnFailure={place.project}-failed@%N.service\n"
+    begun = f"ConditionPathExists={str(place.ssd / job.begun).replace('%', '%%')}\n" if job.begun else ""
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
 Wants=network-online.target
 After=network-online.target docker.service
 RequiresMountsFor={disks}
-OnFailure={place.project}-failed@%N.service
-{begun}
+{told}{begun}
 [Service]
 Type=oneshot
 ExecStart={_call(place, job)}

@@ -5,6 +5,7 @@ Failed: mail or its backups are in danger now. A warning: it will be, or somebod
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from mailctl import __version__
 from mailctl.core.checklist import FAILED, OK, WARNING, Line
@@ -18,6 +19,8 @@ from mailctl.status.git import Position
 
 DISK_WARNING_PERCENT, DISK_FAILED_PERCENT = 85, 97
 NAMED = 5
+# A probe may take its time or be left out once.
+PROBES_MISSED = 3
 
 
 def of_commit(found: Position, local: bool) -> list[Line]:
@@ -108,6 +111,21 @@ def of_ages(jobs: list[Age]) -> list[Line]:
         else:
             lines.append(Line(age.what, OK, text))
     return lines
+
+
+def of_probe(last: dict[str, Any] | None, every: int) -> list[Line]:
+    """`every` is the timer's interval in seconds, 0 when it is off."""
+    if not last:
+        return [Line("probe", WARNING if every else OK, "none was ever sent", "make probe")]
+    age = time.time() - last["at"]
+    retry = f"; {last['retry_text']}" if last.get("retry_text") else ""
+    text = f"{duration(age)} ago, {last['text']}{retry}"
+    if not last["ok"]:
+        return [Line("probe", FAILED, text, last["fix"])]
+    if every and age > PROBES_MISSED * every:
+        late = f"{text}; the timer should have sent another one"
+        return [Line("probe", WARNING, late, "make setup-host; make probe")]
+    return [Line("probe", OK, text)]
 
 
 def of_certificates(secrets: list[Finding]) -> list[Line]:

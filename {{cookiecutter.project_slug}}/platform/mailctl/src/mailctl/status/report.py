@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mailctl import __version__
-from mailctl.core import mail_log
-from mailctl.core.checklist import FAILED, Line
+from mailctl.core import mail_log, probe_record
+from mailctl.core.checklist import FAILED, WARNING, Line
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.job_ages import Age, ages
@@ -88,11 +88,19 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
             *findings.of_mails(seen.result()),
             *findings.of_disks(disks),
             *findings.of_ages(jobs),
+            *([] if local else _probe(context)),
             *findings.of_certificates(secrets.result()),
             *findings.of_secrets(secrets.result()),
         ]
     got = (queue.result(), seen.result(), disks, jobs, secrets.result())
     return Report(project, states, where.result(), differing.result(), *got, lines)
+
+
+def _probe(context: Context) -> list[Line]:
+    try:
+        return findings.of_probe(probe_record.read(context), probe_record.every(context)[0])
+    except Refused as refusal:
+        return [Line("probe", WARNING, str(refusal), refusal.problems[0].fix)]
 
 
 def _waiting(runtime: Runtime) -> list[Waiting] | None:

@@ -14,7 +14,7 @@ from tests.stack.documents import OF_THE_TARGET, blocks
 from tests.stack.stack import eventually
 
 SERVICES = {
-    *("mariadb", "dovecot", "postfix", "valkey", "clamav", "rspamd", "roundcube"),
+    *("mariadb", "dovecot", "postfix", "valkey", "unbound", "clamav", "rspamd", "roundcube"),
     *("mailserver-api", "usermgmt", "nginx"),
 }
 # Of `make setup-host`, what belongs to pull: the rest of it brings packages and a firewall.

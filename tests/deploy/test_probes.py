@@ -14,6 +14,7 @@ from tests.deploy.traffic import traffic
 TOGETHER = {
     "rspamd": {"postfix"},
     "valkey": {"rspamd", "postfix"},
+    "unbound": {"rspamd", "postfix"},
     "clamav": {"rspamd", "postfix"},
 }
 #: Seconds, also on a machine that is busy with other tests.

@@ -18,12 +18,14 @@ EVERY_MAIL, EVERY_PROBE, LONGEST_RETRY = 1.0, 0.1, 10.0
 LONGEST_ANSWER = 5.0
 MAIL = "From: a@b.example\r\nTo: {to}\r\nSubject: {id}\r\nMessage-ID: <{id}@b.example>\r\n\r\nhello {id}\r\n"
 # What makes a service say something, and how its answer begins or what is in it.
+DNS = b"\0\x20\0\1\1\0\0\1\0\0\0\0\0\0\6health\7invalid\0\0\x10\0\1"
 HTTP = b"GET %s HTTP/1.0\r\nHost: nginx\r\n\r\n"
 PROBES = {
     "mariadb": (3306, b"", b"MariaDB"),
     "dovecot": (31143, b"", b"* OK"),
     "postfix": (25, b"", b"220 "),
     "valkey": (6379, b"PING\r\n", b"NOAUTH"),
+    "unbound": (53, DNS, b"ok"),
     "clamav": (3310, b"zPING\0", b"PONG"),
     "rspamd": (11334, HTTP % b"/ping", b"pong"),
     "roundcube": (8000, HTTP % b"/robots.txt", b"HTTP/1"),

@@ -20,6 +20,7 @@ LIMITS = {
     "usermgmt": (0.5, 512 * MIB),
     "nginx": (0.5, 256 * MIB),
     "valkey": (0.5, 256 * MIB),
+    "unbound": (0.5, 128 * MIB),
 }
 ORDER = (
     "mariadb",
@@ -36,10 +37,10 @@ NETWORKS = {
     "edge": {"nginx", "mailserver-api"},
     "web": {"nginx", "roundcube", "usermgmt"},
     "mail": {"mailserver-api", "postfix", "dovecot", "rspamd", "roundcube"},
-    "scan": {"rspamd", "clamav", "valkey"},
+    "scan": {"rspamd", "clamav", "valkey", "unbound"},
     "data": {"mariadb", "postfix", "dovecot", "roundcube", "usermgmt"},
     "reports": {"rspamd", "usermgmt"},
-    "egress": {"postfix", "rspamd", "clamav"},
+    "egress": {"postfix", "rspamd", "clamav", "unbound"},
 }
 # Postfix's master starts as root and gives its processes accounts of their own.
 ROOT = {"postfix"}

@@ -171,7 +171,9 @@ def test_the_senders_address_is_judged_not_the_tunnels(edge, mailboxes, stack):
     mail = message("who was it", to=reader.address)
     assert edge.post(mail, reader.address).status_code == 200
     line = eventually(
-        lambda: next((ln for ln in stack.logs("rspamd").splitlines() if mail["Message-ID"] in ln), None)
+        lambda: next(
+            (ln for ln in stack.logs("rspamd").splitlines() if f"id: {mail['Message-ID']}" in ln), None
+        )
     )
     assert "ip: 203.0.113.7" in line
 

@@ -67,7 +67,7 @@ def test_check_tells_what_a_fresh_host_lacks(day):
 
 def test_the_whole_server_is_healthy_and_the_tunnel_with_it(day):
     day.machine.healthy()
-    assert len(day.machine.states()) == 12 and "cloudflared" in day.machine.states()
+    assert len(day.machine.states()) == 13 and "cloudflared" in day.machine.states()
 
 
 def test_the_first_deployment_can_be_gone_back_to(day):

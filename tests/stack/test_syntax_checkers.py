@@ -16,13 +16,14 @@ from tools import standins
 
 pytestmark = pytest.mark.docker
 GATE = TEMPLATE / ".venv-policies"
-SERVICES = ("postfix", "dovecot", "rspamd", "nginx", "clamav", "roundcube")
+SERVICES = ("postfix", "dovecot", "rspamd", "nginx", "clamav", "unbound", "roundcube")
 RULES = {
     "postfix": "SYNTAX_POSTFIX",
     "dovecot": "SYNTAX_DOVECOT",
     "rspamd": "SYNTAX_RSPAMD",
     "nginx": "SYNTAX_NGINX",
     "clamav": "SYNTAX_CLAMAV",
+    "unbound": "SYNTAX_UNBOUND",
     "roundcube": "SYNTAX_PHP",
 }
 # Service, file, the line that breaks it, a word of its checker's complaint: one of each service, then others.
@@ -33,6 +34,7 @@ BROKEN = (
         ("rspamd", "config/rspamd/local.d/actions.conf", "broken {", "actions.conf"),
         ("nginx", "config/nginx/mailserver.conf", "no_such_directive;", "no_such_directive"),
         ("clamav", "config/clamav/clamd.conf", "NoSuchOption yes", "NoSuchOption"),
+        ("unbound", "config/unbound/unbound.conf", "no-such-option: yes", "no-such-option"),
         ("roundcube", "config/roundcube/mailserver.php", "if (", "("),
     ),
     (
@@ -61,7 +63,8 @@ def repository(images, tmp_path_factory) -> tuple[Path, dict[str, str]]:
         services = yaml.safe_load(override.read_text(encoding="utf-8"))["services"]
         chosen = {name: each["image"] for name, each in services.items() if "image" in each}
     given = [part for file in files for part in ("--file", file)]
-    run("docker", "compose", *given, "--env-file", ".env.example", "build", "--quiet", "postfix", cwd=root)
+    built = ("build", "--quiet", "postfix", "unbound")
+    run("docker", "compose", *given, "--env-file", ".env.example", *built, cwd=root)
     return root, {name: image for name, image in chosen.items() if name in SERVICES}
 
 

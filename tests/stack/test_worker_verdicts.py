@@ -60,6 +60,8 @@ TABLE = {
     "mariadb down": Row("thrown", 1, scenes.down("mariadb")),
     # rspamd judges by its rules alone, without what it learned; the scanner still scans.
     "valkey down": Row("accepted", 1, scenes.down("valkey")),
+    # Names are looked up by the engine then.
+    "unbound down": Row("accepted", 1, scenes.down("unbound")),
     "mailserver-api down": Row("thrown", 1, scenes.down("mailserver-api")),
     "disk of the API's spool full": Row(
         "thrown", 1, scenes.full("mailserver-api", SPOOL), scenes.sized(5 * mails.MIB)

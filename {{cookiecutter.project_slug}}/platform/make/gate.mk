@@ -19,10 +19,10 @@ check: $(GATE)/.done ## The gate: would anything here weaken the server? More: m
 	@$(GATE)/bin/python -P $(PLATFORM)/policies/__main__.py check $(CHECK)
 
 # What is pinned and already here is not fetched again.
-check-tools: ## What the gate's checkers need: the services' images, Postfix's build, Terraform's providers
+check-tools: ## What the gate's checkers need: the services' images, our builds, Terraform's providers
 	@env=.env; test -f .env || env=.env.example; \
 	docker compose --env-file $$env pull --quiet --ignore-buildable --policy missing \
-	  && docker compose --env-file $$env build --quiet postfix
+	  && docker compose --env-file $$env build --quiet postfix unbound
 	@terraform=$$(command -v terraform || command -v tofu) \
 	  || { echo "neither terraform nor tofu is installed here" >&2; exit 1; }; \
 	for module in $(MODULES); do $$terraform -chdir=terraform/$$module init -backend=false -input=false >/dev/null || exit 1; done

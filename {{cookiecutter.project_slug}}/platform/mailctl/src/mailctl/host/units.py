@@ -18,6 +18,10 @@ class Job:
     delay: str
     #: A target of the Makefile in place of words: it may change the repository, and waits for no other job.
     target: str = ""
+    #: Whether it waits for the jobs that take turns.
+    turn: bool = True
+    #: Whether it only begins after the first deployment, which is a person's, once .env is filled in.
+    follows: bool = False
 
 
 JOBS = (
@@ -27,9 +31,14 @@ JOBS = (
     Job("purge", "removal of mail deleted over 30 days ago", "purge", "*-*-* 05:30:00", "15min"),
     Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
+    Job(
+        "monitor", "look at everything that could stop mail", "monitor", "*:*", "0", turn=False, follows=True
+    ),
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
-PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull")
+PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull", follows=True)
+# Of `mailctl monitor --serve`, which Prometheus on this host may ask; MONITOR_PORT=0 in .env: not wanted.
+METRICS, METRICS_PORT = "metrics", 9640
 
 # All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
 HARDENING = """\
@@ -64,6 +73,12 @@ class Place:
     hdd: Path
     ssd: Path
     zone: str
+    metrics_port: int = METRICS_PORT
+
+    @property
+    def metrics(self) -> str:
+        """The unit that gives the monitor's figures; "" where it is not wanted."""
+        return f"{self.project}-{METRICS}.service" if self.metrics_port else ""
 
     @property
     def mark(self) -> str:
@@ -80,6 +95,8 @@ def texts(place: Place, jobs: tuple[Job, ...]) -> dict[str, str]:
     for job in jobs:
         units[place.name(job, "service")] = _service(place, job)
         units[place.name(job, "timer")] = _timer(place, job)
+    if jobs and place.metrics:
+        units[place.metrics] = _metrics(place)
     return units
 
 
@@ -111,6 +128,8 @@ def _call(place: Place, job: Job) -> str:
     """The command of a job; those of mailctl take turns."""
     if job.target:
         return f"/usr/bin/make --no-print-directory -C {_word(place.repo)} {job.target}"
+    if not job.turn:
+        return f"{_mailctl(place)} {job.words}"
     return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
 
 
@@ -119,7 +138,9 @@ def _service(place: Place, job: Job) -> str:
     writes, begun = disks, ""
     if job.target:
         writes = f"{disks} {quoted(place.repo)}"
-        # The first deployment is a person's, once .env is filled in: this timer only follows.
+    # A job of each minute would fill the journal with its beginnings and ends, and must not hang.
+    often = "" if job.turn or job.target else "LogLevelMax=notice\nTimeoutStartSec=3min\n"
+    if job.follows:
         history = place.ssd / ".mailctl" / "deploy" / "history"
         begun = f"ConditionPathExists={str(history).replace('%', '%%')}\n"
     return f"""{place.mark}
@@ -140,10 +161,31 @@ ReadWritePaths={writes}
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
-{HARDENING}"""
+{often}{HARDENING}"""
+
+
+def _metrics(place: Place) -> str:
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: the monitor's figures on 127.0.0.1:{place.metrics_port}
+RequiresMountsFor={quoted(place.ssd)}
+
+[Service]
+ExecStart={_mailctl(place)} monitor --serve {place.metrics_port}
+WorkingDirectory={str(place.repo).replace("%", "%%")}
+Environment=HOME=/root PYTHONUNBUFFERED=1
+Restart=on-failure
+RestartSec=1min
+ReadWritePaths={quoted(place.ssd)}
+{HARDENING}
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def _timer(place: Place, job: Job) -> str:
+    # systemd itself may be a minute late, to wake up less often.
+    exact = "AccuracySec=1s\n" if job.delay == "0" else ""
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
@@ -151,7 +193,7 @@ Description={place.project}: {job.title}
 [Timer]
 OnCalendar={job.calendar} {place.zone}
 RandomizedDelaySec={job.delay}
-Persistent=true
+{exact}Persistent=true
 
 [Install]
 WantedBy=timers.target

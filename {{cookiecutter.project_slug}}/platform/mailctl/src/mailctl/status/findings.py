@@ -5,6 +5,7 @@ Failed: mail or its backups are in danger now. A warning: it will be, or somebod
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from mailctl import __version__
 from mailctl.core.checklist import FAILED, OK, WARNING, Line
@@ -18,6 +19,8 @@ from mailctl.status.git import Position
 
 DISK_WARNING_PERCENT, DISK_FAILED_PERCENT = 85, 97
 NAMED = 5
+# The timer looks every minute; the Worker alarms from here on as well.
+MONITOR_SECONDS = 600
 
 
 def of_commit(found: Position, local: bool) -> list[Line]:
@@ -78,6 +81,25 @@ def of_queue(mails: list[Waiting] | None) -> list[Line]:
 def of_mails(times: dict[str, float | None]) -> list[Line]:
     said = [f"last {word} {duration(time.time() - at)} ago" for word, at in times.items() if at]
     return [Line("mail", OK, ", ".join(said) or "none since Postfix was recreated")]
+
+
+def of_monitor(state: dict[str, Any], memory: dict[str, Any]) -> list[Line]:
+    """When the monitor last ran, and what it has open."""
+    if not state:
+        return [Line("monitor", WARNING, "has never run: nobody hears of an outage", "make setup-host")]
+    age = time.time() - state["at"]
+    mark, fix = (OK, "") if age < MONITOR_SECONDS else (FAILED, "systemctl list-timers; make setup-host")
+    unsent = memory.get("outbox", [])
+    waits = f"; {len(unsent)} alarms could not be sent yet: {unsent[-1]['said']}" if unsent else ""
+    if unsent and mark == OK:
+        mark, fix = WARNING, "make alarm-test"
+    lines = [Line("monitor", mark, f"ran {duration(age)} ago{waits}", fix)]
+    if found := state["incidents"]:
+        worst = any(one["severity"] == "critical" for one in found)
+        text = "; ".join(f"{one['id']} for {duration(time.time() - one['since'])}" for one in found)
+        fix = ".venv/bin/mailctl alarm list; docs/monitoring.md"
+        lines.append(Line("incidents", FAILED if worst else WARNING, text, fix))
+    return lines
 
 
 def of_disks(disks: list[Disk]) -> list[Line]:

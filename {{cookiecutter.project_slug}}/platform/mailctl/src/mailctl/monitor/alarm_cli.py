@@ -21,7 +21,7 @@ def test(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOptio
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
-        urls, text = alarms.urls(context), "A test: nothing is wrong. Sent by hand, with mailctl alarm test."
+        urls, text = alarms.urls(context), "A test: nothing is wrong. Sent by hand: make alarm-test."
         ways = [way.as_dict() for way in alarms.send(urls, f"[{context.project_name}] Test alarm", text)]
         worker = worker_mails(context)
         if worker:

@@ -91,7 +91,7 @@ def _needed(name: str, there: "dict[str, ContainerState]") -> set[str]:
 def tunnel(facts: Facts) -> Iterator[Finding]:
     """Its healthcheck asks cloudflared's /ready: is there a connection to Cloudflare?"""
     found = facts.containers.get(TUNNEL)
-    if TUNNEL in facts.expected and found and found.status == "running" and found.health == "unhealthy":
+    if found and found.status == "running" and found.health == "unhealthy":
         yield Finding(f"cloudflared has no connection to Cloudflare: {plain(found.health_output)[:200]}")
 
 
@@ -107,8 +107,10 @@ def signatures(facts: Facts) -> Iterator[Finding]:
 def disks_full(facts: Facts) -> Iterator[Finding]:
     for setting in ("SSD_PATH", "HDD_PATH"):
         path = folder_of(facts.context, setting)
-        if problem := unmounted(setting, path):
-            yield Finding(f"{path}: {problem.wrong}", setting.partition("_")[0].lower())
+        problem = unmounted(setting, path)
+        if problem or not path.is_dir():
+            wrong = problem.wrong if problem else "is not there"
+            yield Finding(f"{path}: {wrong}", setting.partition("_")[0].lower())
     for key, path, room in _disks(facts):
         if _used(room) >= FULL_PERCENT or room.f_bavail * room.f_frsize < LEAST_BYTES:
             yield Finding(_room(path, room), key)
@@ -128,9 +130,10 @@ def _disks(facts: Facts) -> list[tuple[str, Path, os.statvfs_result]]:
         places = {name: folder_of(facts.context, f"{name.upper()}_PATH") for name in ("ssd", "hdd")}
         if "home" not in facts.memory and facts.server:
             facts.memory["home"] = str(facts.server.engine.home)
-        if "home" in facts.memory and Path(facts.memory["home"]).is_dir():
+        if "home" in facts.memory:
             places["docker"] = Path(facts.memory["home"])
-        devices = {path.stat().st_dev: (key, path) for key, path in reversed(places.items())}
+        there = {key: path for key, path in places.items() if path.is_dir()}
+        devices = {path.stat().st_dev: (key, path) for key, path in reversed(there.items())}
         return [(key, path, facts.statvfs(str(path))) for key, path in reversed(devices.values())]
 
     return facts.once("disks", ask)

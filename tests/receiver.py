@@ -9,14 +9,15 @@ from typing import Any
 class Receiver(ThreadingHTTPServer):
     """`got` has what came, in its order; while `refuses`, it answers 500 and takes nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.got: list[dict[str, Any]] = []
         self.refuses = False
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((address, 0), _Handler)
 
     @property
     def url(self) -> str:
-        return f"json://user:secret@127.0.0.1:{self.server_address[1]}/alarms"
+        address, port = self.server_address[:2]
+        return f"json://user:secret@{address!s}:{port}/alarms"
 
     @property
     def subjects(self) -> list[str]:

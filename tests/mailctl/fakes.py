@@ -164,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(b"OK")
         if path == "/version":
             return self._json({"ApiVersion": "1.44", "Version": "26.1"})
+        if path == "/info":
+            return self._json({"DockerRootDir": str(self.server.path.parent)})
         if path == "/containers/json" and self.server.listing_fails_with:
             return self._send(json.dumps({"message": self.server.listing_fails_with}).encode(), 500)
         if path == "/containers/json":

@@ -17,6 +17,7 @@ ARGUMENTS = {
     ("secrets", "rotate"): ("mariadb_root_password",),
     ("host", "failed"): ("mailserver-backup",),
     ("trace",): ("4jb64t38NBzJmhw",),
+    ("alarm", "silence"): ("disk", "--for", "2h"),
     **{
         ("user", verb): ("a@example.com",)
         for verb in ["show", "add", "set", "password", "enable", "disable", "delete", "restore", "erase"]

@@ -52,7 +52,8 @@ OTHERS = {"shop-mail-firewall.service", "shop-mail.nft", "52shop-mail", "shop-ma
 def test_a_dry_run_names_every_file_and_writes_none(cli: Cli, host: Path) -> None:
     jobs = {f"shop-mail-{job.name}.{kind}" for job in units.JOBS for kind in ("service", "timer")}
     plan = planned(cli, "setup")
-    assert plan.keys() == jobs | {"shop-mail-failed@.service", "mailctl", "daemon.json"} | OTHERS
+    units_of_ours = {"shop-mail-failed@.service", "shop-mail-metrics.service"}
+    assert plan.keys() == jobs | units_of_ours | {"mailctl", "daemon.json"} | OTHERS
     assert {change["action"] for change in plan.values()} == {"make"}
     assert list(host.iterdir()) == [] and not install.COMMAND.exists()
 

@@ -24,6 +24,7 @@ CHOSEN = {
     "SENDGRID_API_KEY": "SG.abc/def+ghi=",
     "CLOUDFLARED_TOKEN": "eyJhIjoiMTIzNDU2In0=",
     "CLOUDFLARE_API_TOKEN": "cfut_abcdefghijklmnop",
+    "ALARM_URL": "ntfys://ntfy.sh/a-long-name-of-mine",
     "MAILSERVER_API_TOKEN": "t" * 43,
 }
 BAD = {
@@ -266,7 +267,8 @@ def test_two_inits_at_once_do_not_mix(repo: Path) -> None:
     documents = [json.loads(process.communicate(timeout=60)[0]) for process in running]
     made = [name for document in documents for name, action in document["files"].items() if action == "made"]
     assert sorted(made) == sorted(
-        set(NAMES) - {"relay_password", "cloudflared_token", "cloudflare_api_token", "aws_uploader_key"}
+        set(NAMES)
+        - {"relay_password", "cloudflared_token", "cloudflare_api_token", "aws_uploader_key", "alarm_urls"}
     )
 
 

@@ -52,7 +52,7 @@ class Breaker:
     def crash(self, service: str) -> None:
         """SIGKILL for every process of a container, as the kernel does when memory runs out."""
         state = self.stack.inspect(service)["State"]
-        self._inside("import os, sys; os.kill(int(sys.argv[1]), 9)", str(state["Pid"]))
+        self.inside("import os, sys; os.kill(int(sys.argv[1]), 9)", str(state["Pid"]))
         eventually(lambda: self.stack.inspect(service)["State"]["StartedAt"] != state["StartedAt"], limit=60)
 
     @contextmanager
@@ -78,11 +78,11 @@ class Breaker:
     def full(self, service: str, folder: str) -> Iterator[None]:
         """No room is left in a folder of the service: each write fails with ENOSPC."""
         pid = str(self.stack.inspect(service)["State"]["Pid"])
-        self._inside(COVER, pid, folder, "cover")
+        self.inside(COVER, pid, folder, "cover")
         try:
             yield
         finally:
-            self._inside(COVER, pid, folder, "uncover")
+            self.inside(COVER, pid, folder, "uncover")
 
     @contextmanager
     def cut(self, network: str, service: str) -> Iterator[None]:
@@ -108,7 +108,8 @@ class Breaker:
         finally:
             file.write_text(before)
 
-    def _inside(self, program: str, *words: str) -> None:
+    def inside(self, program: str, *words: str) -> None:
+        """Run a Python program with the host's processes in view."""
         self._docker("exec", self.name, "python3", "-c", program, *words)
 
     def _docker(self, *words: str) -> None:

@@ -13,6 +13,7 @@ import dkim
 import dns.resolver
 import pytest
 
+from tests.receiver import Receiver
 from tests.stack import hosts
 from tests.stack.documents import (
     DKIM,
@@ -42,10 +43,10 @@ def day(images, folder, base) -> Iterator[Day]:
     machine = fresh(folder, base, github)
     try:
         github.open(machine)
-        with cloudflare(ZONE) as account:
+        with cloudflare(ZONE) as account, Receiver(hosts.gateway()) as receiver:
             machine.env = {"CLOUDFLARE_BASE_URL": account.account.url}
             outside = Outside(machine, repository, images.standins)
-            day = Day(machine, repository, env, github, account, outside)
+            day = Day(machine, repository, env, github, account, outside, receiver)
             day.follow()
             yield day
     finally:
@@ -81,6 +82,10 @@ def test_nothing_is_edited_on_the_host_and_git_sees_no_secret(day):
     assert day.machine.shell("git status --porcelain") == ""
     assert day.machine.shell("git add --all --dry-run") == ""
     assert RELAY_KEY in day.machine.shell("cat secrets/relay_password")
+
+
+def test_the_test_alarm_arrives_outside(day):
+    assert day.receiver.subjects[0] == "Test alarm" and "sent" in day.said[day.block("make alarm-test")]
 
 
 def test_the_deploy_key_cannot_push(day):

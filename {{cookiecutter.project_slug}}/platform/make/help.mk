@@ -3,7 +3,7 @@
 .PHONY: help
 .DEFAULT_GOAL := help
 
-SET_UP := local local-down setup-host setup edge-plan edge-apply edge-check backup-key
+SET_UP := local local-down setup-host setup edge-plan edge-apply edge-check alarm-test backup-key
 DAILY := status preflight deploy history verify probe backup sync drill check update dkim-status dkim-rotate
 TROUBLE := trace queue logs rollback restore host-report
 CHANGE := check-tools terraform-plan terraform-apply terraform-test terraform-lock images images-check scan audit protect-main help

@@ -1,5 +1,5 @@
 # The server: set it up, deploy, look after it. Each target is a command of mailctl.
-.PHONY: setup setup-host local local-down local-check preflight deploy rollback history status verify logs trace queue probe
+.PHONY: setup setup-host local local-down local-check preflight deploy rollback history status verify logs trace queue probe alarm-test
 
 $(VENV)/.mailctl: $(PLATFORM)/mailctl/requirements.txt $(PLATFORM)/mailctl/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -58,3 +58,6 @@ trace: $(VENV)/.mailctl ## Trace one mail: make trace ID=… (a queue id, a Mess
 
 queue: $(VENV)/.mailctl ## The mail that waits, and why (more: .venv/bin/mailctl queue --help)
 	@$(MAILCTL) queue $(ARGS)
+
+alarm-test: $(VENV)/.mailctl ## A test alarm by every way, and what came of each (more: .venv/bin/mailctl alarm --help)
+	@$(MAILCTL) alarm test $(ARGS)

@@ -18,6 +18,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 VOLUME_LABEL = "com.docker.compose.volume"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 SETTINGS_LABEL = "com.docker.compose.config-hash"
+NEEDS_LABEL = "com.docker.compose.depends_on"
 TIMEOUT_SECONDS = 60
 
 
@@ -42,6 +43,8 @@ class ContainerState:
     image_id: str = ""
     #: Compose's hash of the settings that the container was made from.
     settings: str = ""
+    #: The services that it was started after, as compose noted them: "postfix:service_healthy:false,…".
+    needs: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -277,6 +280,9 @@ def _state(attrs: dict[str, Any]) -> ContainerState:
         restart_policy=(host.get("RestartPolicy") or {}).get("Name", ""),
         image_id=attrs.get("Image", ""),
         settings=config["Labels"].get(SETTINGS_LABEL, ""),
+        needs=tuple(
+            each.partition(":")[0] for each in config["Labels"].get(NEEDS_LABEL, "").split(",") if each
+        ),
     )
 
 

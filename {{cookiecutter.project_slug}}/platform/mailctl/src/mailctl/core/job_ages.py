@@ -52,7 +52,7 @@ class Age:
         }
 
 
-def ages(context: Context) -> list[Age]:
+def ages(context: Context, now: float | None = None) -> list[Age]:
     """The age of each job that this host has; nothing where the disk is not set up yet."""
     from mailctl.core.errors import Refused
     from mailctl.core.job_results import last
@@ -61,14 +61,14 @@ def ages(context: Context) -> list[Age]:
     try:
         for what, limit in LIMITS.items():
             if not limit.needs or context.setting(limit.needs):
-                found.append(_age(what, limit, last(context, what) or {}))
+                found.append(_age(what, limit, last(context, what) or {}, now or time.time()))
     except Refused:
         return []
     return found
 
 
-def _age(what: str, limit: Limit, state: dict[str, Any]) -> Age:
+def _age(what: str, limit: Limit, state: dict[str, Any], now: float) -> Age:
     good = state.get("last_good")
     # A clock that was set back must not make an old run look newer than now.
-    seconds = max(0.0, time.time() - good["at"]) if good else None
+    seconds = max(0.0, now - good["at"]) if good else None
     return Age(what, seconds, state.get("ok") is False, limit)

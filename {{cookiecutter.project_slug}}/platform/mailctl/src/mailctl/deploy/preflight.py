@@ -101,6 +101,24 @@ def administrator(facts: Facts) -> Iterator[Line]:
         yield Line("administrator", WARNING, f"{address} is on this server: alarms about it wait in it", fix)
 
 
+def alarm_ways(facts: Facts) -> Iterator[Line]:
+    """A way out of the house that does not need this server."""
+    import yaml
+
+    from mailctl.core.alarms import urls
+
+    worker = False
+    with suppress(OSError, yaml.YAMLError, LookupError, TypeError):
+        edge = yaml.safe_load((facts.context.repo / "edge/edge.yml").read_text("utf-8"))
+        worker = bool(edge["worker"]["alarms"]["to"])
+    ways = [*(["alarm_urls"] if urls(facts.context) else []), *(["the Worker's mail"] if worker else [])]
+    fix = "set one up: docs/monitoring.md; then: make alarm-test"
+    if ways:
+        yield Line("alarms", OK, f"leave by {' and '.join(ways)}")
+    else:
+        yield Line("alarms", WARNING, "leave by this server's own Postfix only: none while it is down", fix)
+
+
 def _secrets(facts: Facts) -> Iterator[Line]:
     """Every file that a service mounts is there, and those that must hold something do."""
     from mailctl.secret_files.table import SOURCES
@@ -252,6 +270,7 @@ def _point(facts: Facts) -> Iterator[Line]:
 CHECKS: dict[str, Check] = {
     "variables": _variables,
     "administrator": administrator,
+    "alarms": alarm_ways,
     "secrets": _secrets,
     "certificates": _certificates,
     "disks": _disks,

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from mailctl.host.units import Job, Place
 
 HELP = """The host itself, from a fresh Debian or Ubuntu to ready: Docker, firewall, updates, clock, logs, the
-folders on both disks, and systemd timers for backup, upload and drill with mail when one of them fails.
+folders on both disks, and systemd timers for backup, upload, drill and the monitor, with an alarm when one of
+them fails.
 
 setup makes .env from its example where it is missing. It may be repeated, and must be after each change
-of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, PROBE_EVERY, HOST_OPEN_PORTS or HOST_USER in .env.
+of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, PROBE_EVERY, HOST_OPEN_PORTS, HOST_USER or MONITOR_PORT in .env.
 """
 
 app = group(HELP)
@@ -71,7 +72,7 @@ def failed(
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Mail ADMIN_EMAIL that a unit failed, with its last log lines (systemd calls this)."""
+    """Tell the administrator that a unit failed, with its last log lines (systemd calls this)."""
     from mailctl.host.failure import report
 
     with command(repo, as_json) as context:
@@ -103,7 +104,8 @@ def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) ->
             context.out.row("", line, 12)
     if not look:
         install.check_host()
-        install.apply(todo, [place.name(job, "timer") for job in jobs])
+        started = [place.name(job, "timer") for job in jobs] + [place.metrics]
+        install.apply(todo, [name for name in started if name and jobs])
     return todo
 
 
@@ -126,14 +128,17 @@ def _settings(context: Context, look: bool) -> None:
 def _place(context: Context) -> "Place":
     """Raises Refused: a disk's setting is missing, or its disk is not mounted."""
     from mailctl.core.disks import folder_of, unmounted
-    from mailctl.core.errors import Refused
-    from mailctl.host.units import Place
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.host.units import METRICS_PORT, Place
 
     disks = {name: folder_of(context, name) for name in ("HDD_PATH", "SSD_PATH")}
     if problems := [problem for name, path in disks.items() if (problem := unmounted(name, path))]:
         raise Refused(*problems)
-    zone = context.setting("TZ", "UTC")
-    return Place(context.project_name, context.repo, disks["HDD_PATH"], disks["SSD_PATH"], zone)
+    zone, port = context.setting("TZ", "UTC"), context.setting("MONITOR_PORT", str(METRICS_PORT))
+    if not port.isdecimal() or int(port) > 65535:
+        fix = "a port of this host such as 9640; 0: no figures"
+        raise Refused(Problem("MONITOR_PORT", "is no port", fix, value=port))
+    return Place(context.project_name, context.repo, disks["HDD_PATH"], disks["SSD_PATH"], zone, int(port))
 
 
 def _jobs(context: Context) -> "tuple[Job, ...]":

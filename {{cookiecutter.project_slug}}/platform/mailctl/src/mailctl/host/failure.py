@@ -1,4 +1,4 @@
-"""Tells the administrator that a unit failed: by mail through the running Postfix, else in the journal."""
+"""Tells the administrator that a unit failed: by the alarm URLs and by mail, else in the journal."""
 
 import platform
 import subprocess
@@ -13,7 +13,7 @@ CRITICAL = "<2>"
 
 
 def report(context: Context, unit: str) -> bool:
-    """Mail the failure of `unit`; False when no mail could be sent, which the journal then says."""
+    """Send the failure of `unit`; False when no way took it, which the journal then says."""
     from mailctl.core.notify import tell
 
     subject = f"{unit} failed on {platform.node()}"
@@ -21,7 +21,7 @@ def report(context: Context, unit: str) -> bool:
     text = f"{subject}.\n\n{_properties(unit)}\n{log}\n{_what_to_do(context, unit)}"
     if tell(context, subject, text):
         return True
-    context.out.note(f"{CRITICAL}{subject}, and no mail could be sent about it: journalctl --unit {unit}")
+    context.out.note(f"{CRITICAL}{subject}, and nobody could be told of it: journalctl --unit {unit}")
     return False
 
 
@@ -41,6 +41,9 @@ def _what_to_do(context: Context, unit: str) -> str:
     if unit.endswith("-dns"):
         meaning = "A DNS record of a domain is not as it was: mail may be refused, or not arrive."
         document = "edge.md"
+    if unit.endswith("-monitor"):
+        meaning = "Until this is fixed, nothing else looks whether mail flows."
+        document = "monitoring.md"
     if unit.endswith("-deploy"):
         meaning = "The commit that was merged does not run on this host; what ran before does."
         document = "deploying.md"

@@ -26,7 +26,10 @@ COMMANDS = {
 ENGINE = (("docker.io",), ("docker-cli",), ("docker-compose-v2", "docker-compose"), ("docker-buildx",))
 CLOCKS = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp")
 OLDEST_ENGINE = 25
-FOLDERS = {"hdd": {"mailboxes": 0o755, "daily": 0o700, "weekly": 0o700}, "ssd": {"mariadb": 0o755}}
+FOLDERS = {
+    "hdd": {"mailboxes": 0o755, "daily": 0o700, "weekly": 0o700},
+    "ssd": {"mariadb": 0o755, "monitor": 0o755},
+}
 APT_SECONDS = 1800
 
 

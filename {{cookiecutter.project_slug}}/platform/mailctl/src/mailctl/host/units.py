@@ -18,12 +18,17 @@ class Job:
     delay: str
     #: A target of the Makefile in place of words: it may change the repository, and waits for no other job.
     target: str = ""
-    #: It waits for no other job, and the monitor says when it fails, which needs no mail.
+    #: Whether it waits for the jobs that take turns.
+    turn: bool = True
+    #: Whether the monitor says when it fails, which needs no mail.
     watched: bool = False
     #: What the first run leaves below SSD_PATH: that one is a person's, and the timer only follows.
     begun: str = ""
+    #: One of each minute would fill the journal with its beginnings and ends, and must not hang.
+    often: bool = False
 
 
+HISTORY, PROBED = ".mailctl/deploy/history", "monitor/probe.json"
 JOBS = (
     Job("backup", "daily snapshot", "backup --daily", "Mon..Sat *-*-* 02:30:00", "15min"),
     Job("backup-weekly", "weekly snapshot", "backup --weekly", "Sun *-*-* 02:30:00", "15min"),
@@ -32,11 +37,22 @@ JOBS = (
     Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
     # PROBE_EVERY says how often.
-    Job("probe", "mail out and back in", "probe", "*-*-* *:04:00", "5min", "", True, "monitor/probe.json"),
+    Job(
+        "probe",
+        "mail out and back in",
+        "probe",
+        "*-*-* *:04:00",
+        "5min",
+        turn=False,
+        watched=True,
+        begun=PROBED,
+    ),
+    Job("monitor", "look at what stops mail", "monitor", "*:*", "0", turn=False, begun=HISTORY, often=True),
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
-HISTORY = ".mailctl/deploy/history"
-PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", "pull", begun=HISTORY)
+PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull", begun=HISTORY)
+# Of `mailctl monitor --serve`, which Prometheus on this host may ask; MONITOR_PORT=0 in .env: not wanted.
+METRICS, METRICS_PORT = "metrics", 9640
 
 # All of it was tried with every job: none of them needs more. The engine's socket is the power they keep.
 HARDENING = """\
@@ -71,6 +87,12 @@ class Place:
     hdd: Path
     ssd: Path
     zone: str
+    metrics_port: int = METRICS_PORT
+
+    @property
+    def metrics(self) -> str:
+        """The unit that gives the monitor's figures; "" where it is not wanted."""
+        return f"{self.project}-{METRICS}.service" if self.metrics_port else ""
 
     @property
     def mark(self) -> str:
@@ -87,6 +109,8 @@ def texts(place: Place, jobs: tuple[Job, ...]) -> dict[str, str]:
     for job in jobs:
         units[place.name(job, "service")] = _service(place, job)
         units[place.name(job, "timer")] = _timer(place, job)
+    if jobs and place.metrics:
+        units[place.metrics] = _metrics(place)
     return units
 
 
@@ -118,7 +142,7 @@ def _call(place: Place, job: Job) -> str:
     """The command of a job; those of mailctl take turns."""
     if job.target:
         return f"/usr/bin/make --no-print-directory -C {_word(place.repo)} {job.target}"
-    if job.watched:
+    if not job.turn:
         return f"{_mailctl(place)} {job.words}"
     return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
 
@@ -128,6 +152,7 @@ def _service(place: Place, job: Job) -> str:
     writes = f"{disks} {quoted(place.repo)}" if job.target else disks
     told = "" if job.watched else f"OnFailure={place.project}-failed@%N.service\n"
     begun = f"ConditionPathExists={str(place.ssd / job.begun).replace('%', '%%')}\n" if job.begun else ""
+    often = "LogLevelMax=notice\nTimeoutStartSec=3min\n" if job.often else ""
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
@@ -145,10 +170,31 @@ ReadWritePaths={writes}
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
-{HARDENING}"""
+{often}{HARDENING}"""
+
+
+def _metrics(place: Place) -> str:
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: the monitor's figures on 127.0.0.1:{place.metrics_port}
+RequiresMountsFor={quoted(place.ssd)}
+
+[Service]
+ExecStart={_mailctl(place)} monitor --serve {place.metrics_port}
+WorkingDirectory={str(place.repo).replace("%", "%%")}
+Environment=HOME=/root PYTHONUNBUFFERED=1
+Restart=on-failure
+RestartSec=1min
+ReadWritePaths={quoted(place.ssd)}
+{HARDENING}
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def _timer(place: Place, job: Job) -> str:
+    # systemd itself may be a minute late, to wake up less often.
+    exact = "AccuracySec=1s\n" if job.delay == "0" else ""
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
@@ -156,7 +202,7 @@ Description={place.project}: {job.title}
 [Timer]
 OnCalendar={job.calendar} {place.zone}
 RandomizedDelaySec={job.delay}
-Persistent=true
+{exact}Persistent=true
 
 [Install]
 WantedBy=timers.target

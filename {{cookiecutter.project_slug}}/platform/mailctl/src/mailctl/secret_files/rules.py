@@ -36,6 +36,7 @@ PASSWORD = Rule("A-Za-z0-9._~-", "letters, digits and . _ ~ -", 12)
 # A bearer token is tried from the internet, hence longer than a password of an internal network.
 TOKEN = Rule("A-Za-z0-9._~-", "letters, digits and . _ ~ -", 32)
 PROVIDER_KEY = Rule("!-~", "printable ASCII without spaces", 8)
+ALARM_URL = Rule("!-~", "printable ASCII without spaces", 5)
 
 
 def is_chosen(value: str) -> bool:

@@ -153,6 +153,17 @@ SOURCES: tuple[Source, ...] = (
         replace=_EMPTY_AND_AGAIN,
         mode=OWNER_ONLY,
     ),
+    # One URL a line, of any service that apprise knows. Whoever has one can write to whom it leads.
+    Source(
+        "alarm_urls",
+        (),
+        None,
+        "ALARM_URL",
+        rules.ALARM_URL,
+        empty_means="no alarm leaves this host past its own Postfix",
+        replace=_EMPTY_AND_AGAIN,
+        mode=OWNER_ONLY,
+    ),
     Source(
         "mailserver_api_tokens",
         ("mailserver-api",),

@@ -21,6 +21,8 @@ DISK_WARNING_PERCENT, DISK_FAILED_PERCENT = 85, 97
 NAMED = 5
 # A probe may take its time or be left out once.
 PROBES_MISSED = 3
+# The timer looks every minute; the Worker alarms from here on as well.
+MONITOR_SECONDS = 600
 
 
 def of_commit(found: Position, local: bool) -> list[Line]:
@@ -81,6 +83,25 @@ def of_queue(mails: list[Waiting] | None) -> list[Line]:
 def of_mails(times: dict[str, float | None]) -> list[Line]:
     said = [f"last {word} {duration(time.time() - at)} ago" for word, at in times.items() if at]
     return [Line("mail", OK, ", ".join(said) or "none since Postfix was recreated")]
+
+
+def of_monitor(state: dict[str, Any], memory: dict[str, Any]) -> list[Line]:
+    """When the monitor last ran, and what it has open."""
+    if not state:
+        return [Line("monitor", WARNING, "has never run: nobody hears of an outage", "make setup-host")]
+    age = time.time() - state["at"]
+    mark, fix = (OK, "") if age < MONITOR_SECONDS else (FAILED, "systemctl list-timers; make setup-host")
+    unsent = memory.get("outbox", [])
+    waits = f"; {len(unsent)} alarms could not be sent yet: {unsent[-1]['said']}" if unsent else ""
+    if unsent and mark == OK:
+        mark, fix = WARNING, "make alarm-test"
+    lines = [Line("monitor", mark, f"ran {duration(age)} ago{waits}", fix)]
+    if found := state["incidents"]:
+        worst = any(one["severity"] == "critical" for one in found)
+        text = "; ".join(f"{one['id']} for {duration(time.time() - one['since'])}" for one in found)
+        fix = ".venv/bin/mailctl alarm list; docs/monitoring.md"
+        lines.append(Line("incidents", FAILED if worst else WARNING, text, fix))
+    return lines
 
 
 def of_disks(disks: list[Disk]) -> list[Line]:

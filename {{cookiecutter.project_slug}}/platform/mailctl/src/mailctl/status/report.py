@@ -13,6 +13,7 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.job_ages import Age, ages
 from mailctl.core.mail_queue import Waiting, waiting
+from mailctl.core.monitoring import read
 from mailctl.core.runtime import Runtime
 from mailctl.core.stack_state import Disk, ServiceState, arranged, disk, measured, services
 from mailctl.secret_files.inspect import Finding, inspect
@@ -86,6 +87,7 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
             *findings.of_drift(differing.result()),
             *findings.of_queue(queue.result()),
             *findings.of_mails(seen.result()),
+            *([] if local else findings.of_monitor(read(context, "state"), read(context, "memory"))),
             *findings.of_disks(disks),
             *findings.of_ages(jobs),
             *([] if local else _probe(context)),

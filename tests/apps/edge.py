@@ -82,7 +82,11 @@ class Edge:
         # A process group of its own: Cloudflare's runtime is a child of node, and is killed with it.
         self._process = subprocess.Popen(
             ["node", "serve.mjs", json.dumps(options)],
-            **{"cwd": self.program, "start_new_session": True},
+            **{
+                "cwd": self.program,
+                "start_new_session": True,
+                "env": os.environ | {"TMPDIR": str(self.state)},
+            },
             **{"stdout": self._log.open("ab"), "stderr": subprocess.STDOUT},
         )
         self.http = httpx.Client(

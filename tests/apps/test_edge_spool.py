@@ -12,13 +12,12 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from time import monotonic
 
 import httpx
 import pytest
 
-from tests.apps.edge import Api, Edge, Postfix, install, postfix, until
+from tests.apps.edge import Edge, Postfix, until
 
 MAILS = int(os.environ.get("SPOOL_MAILS", "100"))
 KILLS = int(os.environ.get("SPOOL_KILLS", "3"))
@@ -27,26 +26,6 @@ MIB = 1024 * 1024
 LARGEST = 25 * MIB - 1024
 #: Seconds that the Worker is given for one mail, and how much longer it may take on a busy machine.
 LIMIT, SPARE = 2, 3
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory) -> Path:
-    return install(tmp_path_factory.mktemp("miniflare"))
-
-
-@pytest.fixture
-def server() -> Iterator[Postfix]:
-    with postfix() as running:
-        yield running
-
-
-@pytest.fixture
-def api(tmp_path, server) -> Iterator[Api]:
-    """mailserver-api, which is off at first."""
-    (tmp_path / "api").mkdir()
-    service = Api(tmp_path / "api", server.smtp)
-    yield service
-    service.stop()
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ test("without the bindings for alarms nothing is asked", async () => {
   assert.equal(calls, 0);
 });
 
-test("mail that will expire in the spool is an alarm three days before, while the host is silent too", async () => {
+test("mail that will expire in the spool is an alarm three days before, when the host is silent and cannot tell it", async () => {
   const { minute, subjects, env } = await started();
   const came = NOW - 11.5 * 24 * 60 * MINUTE;
   const objects = [{ key: `mail/${came + MINUTE}-${came}-a`, size: 1 }];
@@ -219,6 +219,8 @@ test("mail that will expire in the spool is an alarm three days before, while th
     list: async ({ prefix }) => ({ objects: prefix === "mail/" ? objects : [] }),
     get: async () => ({ size: 1, body: "x", customMetadata: { from: "a@x.example", to: "b@x.example" } }),
   };
-  for (const number of [0, 1, 2]) await minute(number, down);
-  assert.deepEqual(subjects().map((subject) => subject.replace(/\[.*\] /, "")), ["ALARM: Mail in the spool will expire"]);
+  for (const number of [0, 1, 2, 3, 4, 5]) await minute(number, down);
+  assert.deepEqual(subjects().map((subject) => subject.replace(/\[.*\] /, "")), [
+    "ALARM: The host is silent", "ALARM: Mail in the spool will expire",
+  ]);
 });

@@ -56,7 +56,8 @@ const MAX_ALARMS = 8;
 const RUN_SECONDS = 50;
 const SPOOL_DAYS = 14;
 const DAY_MS = 86_400_000;
-// So long before the bucket's lifecycle rule would delete a waiting mail, people are told.
+// So long before the bucket's lifecycle rule would delete a waiting mail, people are told: by the host's monitor, or
+// from here while the host is silent.
 const WARN_MS = 3 * DAY_MS;
 
 // ---- Alarms
@@ -385,12 +386,6 @@ async function incidents(env, api, now, objects, state) {
   const found = {};
   const add = (incident) => (found[incident.id] = { since: Math.floor(now / 1000), severity: "critical", ...incident });
   const seen = await monitor(api).catch((error) => ({ error: error.message }));
-  const oldest = Math.min(...objects.map(({ key }) => partsOf(key).received));
-  const expires = oldest + daysOf(env) * DAY_MS;
-  if (expires - now < WARN_MS) {
-    const text = `The oldest mail in the spool came ${time(oldest)} and is deleted ${time(expires)}.`;
-    add({ id: EXPIRES, title: "Mail in the spool will expire", text, fix: "start the host; mailctl edge spool" });
-  }
   if (seen.error) state.unreachable ??= now;
   else delete state.unreachable;
   if (seen.host) state.host = seen.host;
@@ -400,6 +395,12 @@ async function incidents(env, api, now, objects, state) {
         ? `mailserver-api cannot be reached since ${time(state.unreachable)}: ${seen.error}`
         : `mailserver-api answers, but its monitor last ran ${seen.at ? time(seen.at * 1000) : "never"}.`;
       add({ id: SILENT, title: "The host is silent", text, fix: "look at the host, its network and its tunnel" });
+      const oldest = Math.min(...objects.map(({ key }) => partsOf(key).received));
+      const expires = oldest + daysOf(env) * DAY_MS;
+      if (expires - now < WARN_MS) {
+        const warning = `The oldest mail in the spool came ${time(oldest)} and is deleted ${time(expires)}.`;
+        add({ id: EXPIRES, title: "Mail in the spool will expire", text: warning, fix: "start the host" });
+      }
     }
     return { ...state.open, ...found };
   }

@@ -52,9 +52,17 @@ def test_each_refused_mail_is_shown_with_its_reason_and_steers_no_terminal(cli: 
     reported(refused=[REFUSED])
     shown = cli("edge", "spool").stdout
     said = " ".join(shown.split())
-    assert "refused 1h 0m friend@far.example to reader@example.com" in said and "554 5.7.1 a virus" in said
+    assert (
+        "refused 1h 0m friend@far.example (verified) to reader@example.com" in said
+        and "554 5.7.1 a virus" in said
+    )
     assert "\x1b" not in shown and max(map(len, shown.splitlines())) <= 80
     assert json.loads(cli("edge", "spool", "--json").stdout)["refused"] == [REFUSED]
+
+
+def test_a_sender_whose_address_may_be_forged_is_marked(cli: Cli, reported: Any) -> None:
+    reported(refused=[REFUSED | {"authenticated": False}])
+    assert "friend@far.example (not verified)" in " ".join(cli("edge", "spool").stdout.split())
 
 
 def test_a_worker_that_has_stopped_reporting_is_a_warning(cli: Cli, reported: Any) -> None:

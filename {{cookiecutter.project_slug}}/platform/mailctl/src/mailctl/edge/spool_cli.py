@@ -52,7 +52,8 @@ def show(out: "Output", found: dict[str, Any]) -> None:
         )
     for mail in found["refused"]:
         front = Text.assemble(("refused", "red"), f" {duration(now - mail['at']):>7}")
-        out.lines(wrapped(front, f"{mail['from'] or '<>'} to {mail['to']}", out.console.width))
+        known = "verified" if mail["authenticated"] else "not verified"
+        out.lines(wrapped(front, f"{mail['from'] or '<>'} ({known}) to {mail['to']}", out.console.width))
         out.lines(wrapped(Text(" " * 15), plain(mail["text"]), out.console.width))
     if found["refused"]:
         out.item("next", "the mails are in the bucket, below refused/, until it deletes them: docs/edge.md")

@@ -255,6 +255,25 @@ test("a mail that alone is deferred is tried again after ten minutes, and lets t
   assert.equal(mails()[2].headers["x-spool-key"], mails()[0].headers["x-spool-key"]);
 });
 
+test("a mail that the API calls malformed does not stop the others", async () => {
+  const bucket = waiting(1, "odd@x.example", "b@x.example");
+  answer = (response, { headers }) =>
+    says(...(headers["x-envelope-from"] === "odd@x.example" ? [400, "malformed"] : [200, "accepted"]))(response);
+  await cron(bucket);
+  assert.deepEqual([mails().length, bucket.keys().length], [2, 1]);
+});
+
+test("a mail that breaks every connection, while the API answers other calls, does not stop the others", async () => {
+  const bucket = waiting(1, "odd@x.example", "b@x.example");
+  answer = (response, { path, headers }) => {
+    if (path === "/v1/monitor") response.end('{"at": 1, "incidents": []}');
+    else if (headers["x-envelope-from"] === "odd@x.example") response.destroy();
+    else says(200, "accepted")(response);
+  };
+  await cron(bucket);
+  assert.deepEqual([mails().length, bucket.keys().length], [2, 1]);
+});
+
 test("three deferred in a row are not the mails' fault: the run ends", async () => {
   const bucket = waiting(1, ..."abcde".split("").map((name) => `${name}@x.example`));
   answer = says(503, "temporary");
@@ -290,6 +309,30 @@ test("the report says how many wait, how large they are and since when", async (
   const { waiting: left, bytes, oldest, refused } = reported();
   assert.deepEqual([left, bytes, refused], [2, 2 * RAW.length, []]);
   assert.ok(Math.abs(oldest * 1000 - (Date.now() - 2 * DAY)) < MINUTE);
+});
+
+test("a mail that never got a verdict is refused on its last day with what happened instead", async () => {
+  const bucket = waiting(13.5, "a@x.example");
+  answer = (response, { path }) => {
+    if (path === "/v1/monitor") response.end('{"at": 1, "incidents": []}');
+    else if (path === "/v1/messages") response.destroy();
+    else says(200)(response);
+  };
+  await cron(bucket);
+  const [{ verdict, text }] = reported().refused;
+  assert.deepEqual([bucket.keys(), verdict], [[], "none"]);
+  assert.match(text, /mailserver-api/);
+});
+
+test("mails of all kinds stay within a free plan's 50 requests", async () => {
+  const bucket = waiting(1, ...Array.from({ length: 60 }, (_, number) => `${number}@x.example`));
+  answer = (response, { path, headers }) => {
+    if (path === "/v1/monitor") response.end('{"at": 1, "incidents": []}');
+    else if (Number(headers["x-envelope-from"]?.split("@")[0]) % 2) response.destroy();
+    else says(200, "accepted")(response);
+  };
+  await cron(bucket);
+  assert.ok(calls.length > 30 && calls.length <= 42, String(calls.length));
 });
 
 test("a cron whose bucket fails does nothing worse than say so", async () => {

@@ -16,8 +16,9 @@
 //   STATE, ALARM, ALARM_FROM, ALARM_TO        a KV namespace, a send_email binding and its two addresses
 
 const PATH = "/v1/messages";
-// Cloudflare waits about 25 s for a Worker, whatever the size of the mail; mailserver-api answers within 20 s of the
-// last byte. The time includes the spool; deleting from it afterwards may take LAST_SECONDS more.
+// Whatever the size of the mail, all is done within 25 s: Cloudflare cancels a Worker after about 30 s (reported in
+// cloudflare-docs, issue 11723; its reference names no limit). mailserver-api answers within 20 s of the last byte.
+// The time includes the spool; deleting from it afterwards may take LAST_SECONDS more.
 const TIMEOUT_SECONDS = 22;
 const LAST_SECONDS = 2;
 const ACCEPTED = "accepted";
@@ -38,7 +39,7 @@ const WAITING = "mail/";
 const REFUSED = "refused/";
 // The call that a mail came with tries first, and has ended by then.
 const FIRST_MS = 60_000;
-// A mail that alone gets a temporary verdict lets the others pass. So many in a row are not the mails' fault.
+// A mail that alone is deferred lets the others pass. So many in a row are not the mails' fault.
 const AGAIN_MS = 600_000;
 const IN_A_ROW = 3;
 const DONE = "done";
@@ -48,11 +49,12 @@ const IN_MEMORY_BYTES = 1024 * 1024;
 // A home's line may be slow: 1 Mbit/s. The time for handing in grows with the mail.
 const SLOWEST_BYTES_PER_SECOND = 128 * 1024;
 // A free plan allows an invocation 50 requests to others and 1,000 to R2 and KV
-// (developers.cloudflare.com/workers/platform/limits). To others go one POST a mail, GET /v1/monitor, POST /v1/spool and
-// at most 8 alarms: 40 + 1 + 1 + 8 = 50. To R2 go get and delete a mail, or get, get, put and delete, and two lists:
-// at most 40 * 4 + 2. An invocation that begins no mail after RUN_SECONDS leaves the next minute to the next one.
+// (developers.cloudflare.com/workers/platform/limits, …/kv/platform/limits). To others go one POST a mail (and one GET
+// for a mail without a verdict), GET /v1/monitor, POST /v1/spool and the alarms: 40 + 1 + 1 + 1 + 7 = 50. To R2 go get
+// and delete a mail, or get, get, put and delete, and two lists: at most 40 * 4 + 2.
+// After RUN_SECONDS no mail is begun: the next minute has an invocation of its own.
 const BATCH = 40;
-const MAX_ALARMS = 8;
+const MAX_ALARMS = 7;
 const RUN_SECONDS = 50;
 const SPOOL_DAYS = 14;
 const DAY_MS = 86_400_000;
@@ -277,17 +279,17 @@ function isAuthenticated(message) {
 /** Hand in what is due, oldest first, until mailserver-api cannot be reached; returns what is left in the spool. */
 async function handIn(env, api, now, objects, run) {
   const end = Date.now() + RUN_SECONDS * 1000;
-  const due = objects.filter(({ key }) => partsOf(key).due <= now).slice(0, Number(env.SPOOL_BATCH || BATCH));
   const done = new Set();
+  let requests = Number(env.SPOOL_BATCH || BATCH);
   let inARow = 0;
-  for (const { key } of due) {
-    const result = Date.now() > end ? "out of time" : await handInOne(env, api, now, key).catch(String);
-    if (result === DONE) inARow = 0;
-    else if (result !== AGAIN || ++inARow === IN_A_ROW) {
-      run.stopped = result;
-      break;
-    }
+  for (const { key } of objects.filter((object) => partsOf(object.key).due <= now)) {
+    if (requests <= 0 || Date.now() > end) break;
+    const result = await handInOne(env, api, now, key).catch(String);
+    requests -= result === DONE ? 1 : 2;
+    inARow = result === DONE ? 0 : inARow + 1;
     if (result === DONE) done.add(key);
+    else if (result !== AGAIN) run.stopped = result;
+    if (run.stopped || inARow === IN_A_ROW) break;
   }
   Object.assign(run, { waiting: objects.length - done.size, handed: done.size });
   return objects.filter(({ key }) => !done.has(key));
@@ -297,24 +299,25 @@ async function handIn(env, api, now, objects, run) {
 async function handInOne(env, api, now, key) {
   const mail = await env.SPOOL.get(key);
   if (!mail) return DONE; // another invocation was faster
-  const { from, to } = mail.customMetadata;
-  const headers = envelope(api, from, to);
+  const headers = envelope(api, mail.customMetadata.from, mail.customMetadata.to);
   mark(headers, key);
-  const answer = await post(api, headers, mail.body, api.seconds + mail.size / SLOWEST_BYTES_PER_SECOND);
+  const limit = api.seconds + mail.size / SLOWEST_BYTES_PER_SECOND;
+  const answer = await post(api, headers, mail.body, limit).catch(({ message }) => ({ detail: message }));
   const { status, verdict } = answer;
-  const isAccepted = status === 200 && verdict === ACCEPTED;
-  const isStuck = status === 503 && verdict && verdict !== HOLDING;
-  const lastDay = partsOf(key).received + (daysOf(env) - 1) * DAY_MS;
-  if ((verdict && REJECTIONS.get(status)?.[0] === verdict) || (isStuck && now > lastDay)) {
-    const text = (await reason(answer)).slice(0, 300);
-    await move(env.SPOOL, key, now, { ...mail.customMetadata, verdict, text });
+  // A mail that gets no verdict, while another call is answered, must not stop the others for ever.
+  const isStuck = verdict ? [400, 503].includes(status) && verdict !== HOLDING : await monitor(api).then(Boolean, () => false);
+  const isLast = isStuck && now > partsOf(key).received + (daysOf(env) - 1) * DAY_MS;
+  if (isLast || (verdict && REJECTIONS.get(status)?.[0] === verdict)) {
+    const { detail } = await Promise.resolve(answer.response?.json()).then((said) => said ?? answer, () => answer);
+    const said = { verdict: verdict ?? "none", text: String(detail ?? `HTTP ${status}`).slice(0, 300) };
+    await move(env.SPOOL, key, now, { ...mail.customMetadata, ...said });
   } else {
     await drop(answer);
     if (isStuck) await move(env.SPOOL, key, now);
-    else if (!isAccepted) return `HTTP ${status}, verdict ${verdict}`;
+    else if (status !== 200 || verdict !== ACCEPTED) return answer.detail ?? `HTTP ${status}, verdict ${verdict}`;
   }
   await env.SPOOL.delete(key);
-  return isStuck ? AGAIN : DONE;
+  return isStuck && !isLast ? AGAIN : DONE;
 }
 
 /** Put a mail to where it is due later, or among the refused ones; the caller deletes it from where it was. */
@@ -323,15 +326,6 @@ async function move(spool, key, now, refused) {
   const { received, name } = partsOf(key);
   const to = refused ? `${REFUSED}${now}-${received}-${name}` : keyOf(now + AGAIN_MS, received, name);
   await spool.put(to, mail.body, { customMetadata: refused ?? mail.customMetadata });
-}
-
-/** What mailserver-api says about its verdict. */
-async function reason({ response, verdict }) {
-  try {
-    return String((await response.json()).detail);
-  } catch {
-    return verdict;
-  }
 }
 
 /** Tell mailserver-api what is in the spool. One list has 1,000 objects at most: more are counted as 1,000. */

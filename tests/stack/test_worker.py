@@ -19,7 +19,8 @@ pytestmark = pytest.mark.parametrize("stack", ["default answers"], indirect=True
 def test_a_mail_arrives_byte_for_byte(worker, mailboxes, mail):
     reader = mailboxes.new()
     raw = mail(reader.address)
-    assert str(worker.send(raw, reader.address)) == "accepted"
+    # The Worker has 22 s whatever the size: on a slow machine 25 MiB may need a second attempt.
+    assert str(worker.deliver(raw, reader.address)) == "accepted"
     (arrived,) = eventually(reader.all, limit=90)
     assert arrived.endswith(raw), differs(raw, arrived)
 

@@ -11,7 +11,7 @@ export default {
       to: searchParams.get("to"),
       raw: request.body,
       rawSize: Number(searchParams.get("size")),
-      headers: new Headers(),
+      headers: new Headers(JSON.parse(searchParams.get("headers") ?? "[]")),
       setReject: (reason) => (rejected ??= reason),
     };
     try {

@@ -40,5 +40,6 @@ COMMANDS: dict[str, str] = {
     "drill": "mailctl.backup.drill.cli:run",
     "purge": "mailctl.purge.cli:run",
     "domain dns": "mailctl.edge.domain_cli:run",
+    "edge spool": "mailctl.edge.spool_cli:run",
     "secrets aws": "mailctl.backup.offsite.keys:aws",
 }

@@ -14,28 +14,31 @@ from mailserver_api import openapi, routes
 from mailserver_api.delivery import Delivery
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
-from mailserver_api.problems import Problem
+from mailserver_api.problems import CLOSE, Problem
 from mailserver_api.readiness import Readiness
 from mailserver_api.settings import Settings
 from mailserver_api.smtp import Server
 from mailserver_api.spool import Spool
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Verdict
+from mailserver_api.watch import Monitor, SpoolReports
 
 log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
 LAST_SECONDS = 20.0
+#: What there is for callers outside: the Email Worker, and for /alive whoever watches from there.
+OUTSIDE = ("/v1/messages", "/v1/monitor", "/v1/spool", "/alive")
 
 
-class OnlyMessagesFromOutside:
-    """Through Cloudflare, which marks each call with CF-Ray, only /v1/messages is there."""
+class LittleFromOutside:
+    """Through Cloudflare, which marks each call with CF-Ray, only the paths in OUTSIDE are there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call from outside to another path as one to a path that does not exist."""
-        is_call = scope["type"] == "http" and scope["path"] != "/v1/messages"
+        is_call = scope["type"] == "http" and scope["path"] not in OUTSIDE
         if is_call and any(name == b"cf-ray" for name, _ in scope["headers"]):
             await _stray(scope["method"], scope["path"], 400)(scope, receive, send)
         else:
@@ -64,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.parts = parts
     app.include_router(routes.router)
     app.openapi()["components"] = {"securitySchemes": openapi.SECURITY}
-    app.add_middleware(OnlyMessagesFromOutside)
+    app.add_middleware(LittleFromOutside)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_stray_call)
     return app
@@ -79,7 +82,11 @@ def _parts(settings: Settings) -> routes.Parts:
     delivery = Delivery(server, ledger, metrics, settings.max_concurrent_messages, settings.submit_seconds)
     readiness = Readiness(settings, server, tokens, spool, delivery)
     receiving = asyncio.Semaphore(settings.max_receiving)
-    return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness, receiving)
+    monitor = Monitor(settings.monitor_file)
+    reports = SpoolReports(settings.state_dir / "edge-spool.json")
+    return routes.Parts(
+        settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, monitor, reports
+    )
 
 
 def _start(parts: routes.Parts) -> None:
@@ -105,4 +112,5 @@ def _stray(method: str, path: str, status: int, headers: Mapping[str, str] | Non
     # Never 404 for a wrong path: the caller would take it for an unknown recipient and bounce the mail.
     detail, fix = f"There is no {method} {path}.", "use POST /v1/messages"
     status = 405 if status == 405 else 400
+    headers = {**(headers or {}), **CLOSE}
     return Problem(Verdict.MALFORMED, detail, status=status, headers=headers, fix=fix).response()

@@ -4,8 +4,9 @@ from typing import Any
 
 from fastapi.responses import PlainTextResponse
 
-from mailserver_api.problems import REASON_HEADER, VERDICT_HEADER
+from mailserver_api.problems import REASON_HEADER, RETRY_AFTER_SECONDS, VERDICT_HEADER
 from mailserver_api.verdicts import Verdict
+from mailserver_api.watch import Report
 
 #: A part of the description: an object of JSON.
 Part = dict[str, Any]
@@ -27,7 +28,7 @@ def _problem(verdict: Verdict) -> Part:
     body = _answer(
         verdict.title, "application/problem+json", **texts, status={"type": "integer"}, verdict=labels
     )
-    names = [VERDICT_HEADER] + ["Retry-After"] * (verdict in (Verdict.TEMPORARY, Verdict.BUSY))
+    names = [VERDICT_HEADER] + ["Retry-After"] * (verdict in RETRY_AFTER_SECONDS)
     headers: Part = {name: {"schema": _TEXT, "required": True} for name in names}
     if verdict is Verdict.REFUSED:
         headers[REASON_HEADER] = {"schema": _TEXT, "description": "Why, in the filter's words"}
@@ -64,6 +65,36 @@ MESSAGES: Part = {
 }
 HEALTH: Part = {"responses": {200: _answer("Alive", **_STATUS)}}
 READY: Part = {"responses": {200: _answer("Ready", **_STATUS), 503: _answer("Not ready", **_STATUS)}}
+ALIVE: Part = {"responses": {200: _answer("Alive", **_STATUS), 503: _answer("Not alive", **_STATUS)}}
+_CLOSED: dict[int, Part] = {401: _problem(Verdict.UNAUTHORIZED), 503: _problem(Verdict.TEMPORARY)}
+_LIST: Part = {"type": "array", "items": {"type": "object"}}
+_NUMBER: Part = {"type": ["integer", "null"]}
+MONITOR: Part = {
+    "responses": {200: _answer("The monitor's state", at=_NUMBER, incidents=_LIST), **_CLOSED},
+    "openapi_extra": _TOKEN,
+}
+_COUNTS = {"waiting": {"type": "integer"}, "bytes": {"type": "integer"}, "oldest": _NUMBER}
+SPOOL: Part = {
+    "responses": {200: _answer("The newest report", at=_NUMBER, **_COUNTS, refused=_LIST), **_CLOSED},
+    "openapi_extra": _TOKEN,
+}
+_REPORT: Part = Report.model_json_schema()
+_REPORT["properties"]["refused"]["items"] = _REPORT.pop("$defs")["Refused"]
+SPOOL_REPORT: Part = {
+    "responses": {
+        200: _answer("Kept", **_STATUS),
+        400: _problem(Verdict.MALFORMED),
+        413: _problem(Verdict.TOO_LARGE),
+        **_CLOSED,
+    },
+    "openapi_extra": {
+        **_TOKEN,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _REPORT}},
+        },
+    },
+}
 METRICS: Part = {
     "response_class": PlainTextResponse,
     "responses": {401: _problem(Verdict.UNAUTHORIZED), 503: _problem(Verdict.TEMPORARY)},

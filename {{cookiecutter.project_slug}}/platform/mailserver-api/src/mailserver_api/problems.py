@@ -6,7 +6,9 @@ from fastapi.responses import JSONResponse
 
 from mailserver_api.verdicts import Outcome, Verdict
 
-RETRY_AFTER_SECONDS = {Verdict.TEMPORARY: 60, Verdict.BUSY: 10}
+RETRY_AFTER_SECONDS = {Verdict.TEMPORARY: 60, Verdict.HOLDING: 60, Verdict.BUSY: 10}
+#: Of an answer to a caller who showed no token: it cannot hold a connection by a body that never ends.
+CLOSE = {"Connection": "close"}
 VERDICT_HEADER = "X-Mail-Verdict"
 # On a refusal: what the filter has against the message. The Worker tells it to the sender.
 REASON_HEADER = "X-Mail-Reason"

@@ -1,4 +1,4 @@
-"""The four addresses of the service."""
+"""The addresses of the service."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,14 @@ from mailserver_api.addresses import Envelope, parse_envelope
 from mailserver_api.delivery import Delivery
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
-from mailserver_api.problems import VERDICT_HEADER, Problem, from_outcome, malformed
+from mailserver_api.problems import CLOSE, VERDICT_HEADER, Problem, from_outcome, malformed
 from mailserver_api.readiness import Readiness
 from mailserver_api.retry_probe import defer_first
 from mailserver_api.settings import Settings
 from mailserver_api.spool import Message, Spool
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Outcome, Verdict
+from mailserver_api.watch import MAX_REPORT_BYTES, Monitor, SpoolReports
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -45,13 +46,19 @@ class Parts:
     delivery: Delivery
     readiness: Readiness
     receiving: asyncio.Semaphore
+    monitor: Monitor
+    reports: SpoolReports
 
 
 @dataclass
 class Record:
-    """What the log line of one call will say. `ray` is Cloudflare's name of the call."""
+    """What the log line of one call will say. `ray` is Cloudflare's name of the call.
+
+    `spooled` is what the Worker calls the mail in the edge's spool, and when it came there.
+    """
 
     ray: str | None = None
+    spooled: str | None = None
     started: float = field(default_factory=time.monotonic)
     envelope: Envelope | None = None
     message: Message | None = None
@@ -70,6 +77,7 @@ class Record:
             "message_id": self.message and self.message.message_id,
             "size": self.message and self.message.size,
             "cf_ray": self.ray,
+            "spooled": self.spooled,
             "seconds": round(time.monotonic() - self.started, 3),
             "detail": detail,
         }
@@ -80,7 +88,9 @@ class Record:
 async def post_message(request: Request) -> Response:
     """Take one raw message and answer with postfix's verdict."""
     parts: Parts = request.app.state.parts
-    record = Record((request.headers.get("cf-ray") or "")[:64] or None)
+    headers = request.headers
+    spooled = f"{headers.get('x-spool-received', '')} {headers.get('x-spool-key', '')}".strip()
+    record = Record((headers.get("cf-ray") or "")[:64] or None, spooled[:100] or None)
     with parts.metrics.in_flight.track_inprogress():
         try:
             outcome = await _take(request, parts, record)
@@ -198,3 +208,41 @@ async def metrics(request: Request) -> Response:
     parts: Parts = request.app.state.parts
     parts.tokens.require(request.headers.get("authorization"))
     return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/alive", **openapi.ALIVE)
+async def alive(request: Request) -> JSONResponse:
+    """For monitors outside: whether this host's monitor ran lately and knows of nothing critical; no more."""
+    is_alive = request.app.state.parts.monitor.is_alive()
+    return JSONResponse({"status": "ok" if is_alive else "not ok"}, 200 if is_alive else 503)
+
+
+@router.get("/v1/monitor", **openapi.MONITOR)
+async def monitor(request: Request) -> JSONResponse:
+    """What this host's monitor found, for the Email Worker, which sends alarms."""
+    parts: Parts = request.app.state.parts
+    parts.tokens.require(request.headers.get("authorization"))
+    return JSONResponse(parts.monitor.state())
+
+
+@router.get("/v1/spool", **openapi.SPOOL)
+async def spool(request: Request) -> JSONResponse:
+    """The Email Worker's newest report on its spool."""
+    parts: Parts = request.app.state.parts
+    parts.tokens.require(request.headers.get("authorization"))
+    return JSONResponse(parts.reports.newest())
+
+
+@router.post("/v1/spool", **openapi.SPOOL_REPORT)
+async def post_spool(request: Request) -> dict[str, str]:
+    """Keep the Email Worker's report on its spool."""
+    parts: Parts = request.app.state.parts
+    parts.tokens.require(request.headers.get("authorization"))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REPORT_BYTES:
+            detail = f"A report may have at most {MAX_REPORT_BYTES} bytes."
+            raise Problem(Verdict.TOO_LARGE, detail, headers=CLOSE)
+    await parts.reports.keep(bytes(body))
+    return {"status": "kept"}

@@ -19,7 +19,8 @@ class Settings:
     `submit_seconds`, also when the caller was told to try again; the filter's own limit is 120 s.
     `max_concurrent_messages` SMTP sessions and one more for /ready must stay within
     smtpd_client_connection_count_limit in config/postfix/master.cf. /ready has `filter_host`
-    (rspamd) scan a message of its own; empty: it does not.
+    (rspamd) scan a message of its own; empty: it does not. An outcome is known for `remember_seconds`: longer
+    than the edge's spool keeps a mail (14 days), which it may hand in again when it did not hear the answer.
     """
 
     tokens_file: Path
@@ -37,8 +38,9 @@ class Settings:
     submit_seconds: float = 300.0
     filter_host: str = ""
     filter_port: int = 11333
-    remember_seconds: int = 7 * 24 * 3600
+    remember_seconds: int = 21 * 24 * 3600
     ready_cache_seconds: float = 2.0
+    monitor_file: Path = Path("/run/monitor/state.json")
 
     @property
     def spool_dir(self) -> Path:
@@ -58,6 +60,7 @@ class Settings:
             smtp_host=environ.get("SMTP_HOST") or cls.smtp_host,
             smtp_ca_file=Path(ca_file) if ca_file else None,
             filter_host=environ.get("FILTER_HOST", ""),
+            monitor_file=Path(environ.get("MONITOR_FILE") or cls.monitor_file),
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 

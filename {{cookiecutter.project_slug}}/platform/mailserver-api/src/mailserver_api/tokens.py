@@ -5,7 +5,7 @@ import hmac
 import re
 from pathlib import Path
 
-from mailserver_api.problems import Problem
+from mailserver_api.problems import CLOSE, Problem
 from mailserver_api.verdicts import Verdict
 
 MAX_TOKENS = 2
@@ -47,9 +47,11 @@ class Tokens:
     def require(self, authorization: str | None) -> None:
         """Raise the Problem that answers an unauthorized call: 401, or 503 while there are no tokens."""
         if self.problem() is not None:
-            raise Problem(Verdict.TEMPORARY, "The service has no valid tokens; see its log.")
+            detail = "The service has no valid tokens; see its log."
+            raise Problem(Verdict.TEMPORARY, detail, headers=CLOSE)
         if not self.matches(authorization):
-            raise Problem(Verdict.UNAUTHORIZED, "Send 'Authorization: Bearer TOKEN' with a valid token.")
+            detail = "Send 'Authorization: Bearer TOKEN' with a valid token."
+            raise Problem(Verdict.UNAUTHORIZED, detail, headers=CLOSE)
 
     def _refresh(self) -> None:
         try:

@@ -21,6 +21,7 @@ class Verdict(Enum):
     OVER_QUOTA = ("over-quota", 507, "The mailbox is full")
     REFUSED = ("refused", 422, "The message was refused")
     TEMPORARY = ("temporary", 503, "The message cannot be taken now")
+    HOLDING = ("holding", 503, "Mail is kept back for a while")
     UNAUTHORIZED = ("unauthorized", 401, "A valid bearer token is needed")
     MALFORMED = ("malformed", 400, "The call is malformed")
     BUSY = ("busy", 429, "Too many messages at once")

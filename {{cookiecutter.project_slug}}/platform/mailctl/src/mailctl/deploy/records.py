@@ -79,6 +79,8 @@ class Records:
     def locked(self, what: str) -> Iterator[None]:
         """One deployment at a time. Raises Refused with who is at work."""
         private(self.folder)
+        # mailserver-api mounts it, and an older version's `make setup` did not make it.
+        (self.folder.parents[1] / "monitor").mkdir(mode=0o755, exist_ok=True)
         with lock.exclusive(self.folder / "lock", "deploy lock", what, "changing this host"):
             yield
 

@@ -85,6 +85,17 @@ def test_no_backup_and_no_way_back_are_warnings(world: World) -> None:
     assert mark(world, {}, "backup")[0] == mark(world, {}, "roll-back point")[0] == "warning"
 
 
+def test_alarms_need_a_way_that_is_not_this_server(world: World) -> None:
+    assert mark(world, {}, "alarms")[0] == "warning"
+    (world.repo / "edge").mkdir()
+    (world.repo / "edge/edge.yml").write_text("worker: {alarms: {to: ada@elsewhere.example}}\n")
+    assert mark(world, {}, "alarms") == ("ok", "leave by the Worker's mail")
+    (world.repo / "secrets/alarm_urls").write_text("# none yet\n")
+    assert mark(world, {}, "alarms") == ("ok", "leave by the Worker's mail")
+    (world.repo / "secrets/alarm_urls").write_text("ntfys://ntfy.sh/a-name\n")
+    assert mark(world, {}, "alarms") == ("ok", "leave by alarm_urls and the Worker's mail")
+
+
 def test_a_variable_that_is_missing_is_named(world: World) -> None:
     env = world.repo / ".env"
     env.write_text(env.read_text().replace("MAIL_DOMAIN", "OTHER"))

@@ -5,7 +5,7 @@ What a URL may be: https://github.com/caronc/apprise#supported-notifications
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mailctl.core.context import Context
@@ -21,9 +21,6 @@ class Way:
     name: str
     sent: bool
     said: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def urls(context: Context) -> list[str]:
@@ -54,3 +51,14 @@ def send(to: Sequence[str], subject: str, text: str) -> list[Way]:
             said = "" if sent else " ".join(heard.getvalue().split())[:300] or "not taken"
         ways.append(Way(service.url(privacy=True).partition("?")[0], sent, said))
     return ways
+
+
+def worker_mails(context: Context) -> str:
+    """The address that the Worker mails alarms to, by edge/edge.yml; "" where that is off."""
+    import yaml
+
+    try:
+        edge = yaml.safe_load((context.repo / "edge/edge.yml").read_text("utf-8"))
+        return str(edge["worker"]["alarms"]["to"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError):
+        return ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mailctl.core import alarms
 from mailctl.core.checklist import FAILED, OK, WARNING, Line
 from mailctl.core.context import Context
 from mailctl.core.disks import folder_of, unmounted
@@ -103,20 +104,12 @@ def administrator(facts: Facts) -> Iterator[Line]:
 
 def alarm_ways(facts: Facts) -> Iterator[Line]:
     """A way out of the house that does not need this server."""
-    import yaml
-
-    from mailctl.core.alarms import urls
-
-    worker = False
-    with suppress(OSError, yaml.YAMLError, LookupError, TypeError):
-        edge = yaml.safe_load((facts.context.repo / "edge/edge.yml").read_text("utf-8"))
-        worker = bool(edge["worker"]["alarms"]["to"])
-    ways = [*(["alarm_urls"] if urls(facts.context) else []), *(["the Worker's mail"] if worker else [])]
-    fix = "set one up: docs/monitoring.md; then: make alarm-test"
-    if ways:
-        yield Line("alarms", OK, f"leave by {' and '.join(ways)}")
+    ways = {"alarm_urls": alarms.urls(facts.context), "the Worker's mail": alarms.worker_mails(facts.context)}
+    if there := [name for name, way in ways.items() if way]:
+        yield Line("alarms", OK, f"leave by {' and '.join(there)}")
     else:
-        yield Line("alarms", WARNING, "leave by this server's own Postfix only: none while it is down", fix)
+        wrong = "leave by this server's own Postfix only: none while it is down"
+        yield Line("alarms", WARNING, wrong, "set a way up: docs/monitoring.md; then: make alarm-test")
 
 
 def _secrets(facts: Facts) -> Iterator[Line]:

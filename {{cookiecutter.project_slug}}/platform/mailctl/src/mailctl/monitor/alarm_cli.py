@@ -1,6 +1,7 @@
 """`mailctl alarm`: how alarms leave, and what was sent. Work is imported when a command runs."""
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -22,8 +23,8 @@ def test(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOptio
     with command(repo, as_json) as outer:
         context = stack(outer, local)
         urls, text = alarms.urls(context), "A test: nothing is wrong. Sent by hand: make alarm-test."
-        ways = [way.as_dict() for way in alarms.send(urls, f"[{context.project_name}] Test alarm", text)]
-        worker = worker_mails(context)
+        ways = [asdict(way) for way in alarms.send(urls, f"[{context.project_name}] Test alarm", text)]
+        worker = alarms.worker_mails(context)
         if worker:
             _leave_test(context, text)
             said = f"the Worker mails {worker} within two minutes; it cannot be called from here"
@@ -34,17 +35,6 @@ def test(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOptio
         if not ways:
             context.out.warn("no alarm leaves this host: docs/monitoring.md says how to set a way up")
         context.finish({"ok": bool(ways) and all(way["sent"] is not False for way in ways), "ways": ways})
-
-
-def worker_mails(context: Context) -> str:
-    """The address that the Worker mails alarms to, by edge/edge.yml; "" where that is off."""
-    import yaml
-
-    try:
-        edge = yaml.safe_load((context.repo / "edge/edge.yml").read_text("utf-8"))
-        return str(edge["worker"]["alarms"]["to"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError):
-        return ""
 
 
 def _leave_test(context: Context, text: str) -> None:

@@ -47,9 +47,9 @@ def test_rspamd_reaches_it(stack):
 
 @pytest.mark.parametrize("service", ["valkey", "clamav"])
 def test_it_has_the_addresses_of_rspamds_services_from_the_engine(stack, service):
-    networks = stack.inspect(service)["NetworkSettings"]["Networks"]
-    address = networks[f"{stack.project}_scan"]["IPAddress"]
-    assert stack.exec("unbound", "drill", "-Q", service, "@127.0.0.1").split() == [address]
+    addresses = {each["IPAddress"] for each in stack.inspect(service)["NetworkSettings"]["Networks"].values()}
+    answer = set(stack.exec("unbound", "drill", "-Q", service, "@127.0.0.1").split())
+    assert answer and answer <= addresses
 
 
 def test_a_signed_answer_is_verified(stack):

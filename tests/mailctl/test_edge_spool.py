@@ -1,6 +1,7 @@
 """`mailctl edge spool`: what waits at the edge, and what was refused after the fact."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -52,10 +53,8 @@ def test_each_refused_mail_is_shown_with_its_reason_and_steers_no_terminal(cli: 
     reported(refused=[REFUSED])
     shown = cli("edge", "spool").stdout
     said = " ".join(shown.split())
-    assert (
-        "refused 1h 0m friend@far.example (verified) to reader@example.com" in said
-        and "554 5.7.1 a virus" in said
-    )
+    assert re.search(r"refused 1h \d+m friend@far.example \(verified\) to reader@example.com", said)
+    assert "554 5.7.1 a virus" in said
     assert "\x1b" not in shown and max(map(len, shown.splitlines())) <= 80
     assert json.loads(cli("edge", "spool", "--json").stdout)["refused"] == [REFUSED]
 

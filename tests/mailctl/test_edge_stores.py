@@ -94,17 +94,17 @@ def test_a_spool_that_left_the_file_is_not_cut_off_while_mail_waits_in_it(
     spooling: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
 ) -> None:
     apply(cli)
-    cloudflare.state.buckets[BUCKET]["objects"] = ["mail"]
+    cloudflare.state.buckets[BUCKET]["objects"] = ["mail/1", "refused/1"]
     del spooling.edge["worker"]["spool"]
     spooling.save()
     refused = cli("edge", "apply", "--yes", "--prune", "--adopt", BUCKET)
     said = " ".join(refused.stderr.split())
     assert refused.exit_code == 1 and "put worker.spool back into edge/edge.yml until" in said
-    cloudflare.state.buckets[BUCKET]["objects"] = []
+    cloudflare.state.buckets[BUCKET]["objects"] = ["refused/1"]
     notes = document(cli, "plan")["notes"]
     assert any(n["why"] == "unneeded" and "do it in the dashboard" in n["text"] for n in notes)
     apply(cli, "--prune")
-    assert BUCKET in cloudflare.state.buckets
+    assert cloudflare.state.buckets[BUCKET]["objects"] == ["refused/1"]
     assert_in_line(cli)
 
 

@@ -105,7 +105,7 @@ ROUTES = (
         f"{BUCKETS}/{{name}}/objects",
         "storage",
         lambda c: stores.objects(c.state, *c.ids, c.query),
-        query=frozenset({"per_page"}),
+        query=frozenset({"per_page", "prefix"}),
     ),
     _route("GET", NAMESPACES, "namespaces", lambda c: list(c.state.namespaces.values()), query=PAGES),
     _route("POST", NAMESPACES, "namespaces", lambda c: stores.create_namespace(c.state, c.body), {"title"}),

@@ -61,6 +61,7 @@ def _is_rule(rule: Json) -> bool:
 def objects(state: State, name: str, query: Json) -> list[Json]:
     times = {"last_modified": WHEN, "etag": "e" * 32, "size": 1, "storage_class": "Standard"}
     found = [{"key": key, **times} for key in bucket(state, name)["objects"]]
+    found = [entry for entry in found if entry["key"].startswith(query.get("prefix", ""))]
     return found[: int(query.get("per_page", 1000))]
 
 

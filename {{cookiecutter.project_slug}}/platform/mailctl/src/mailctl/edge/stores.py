@@ -14,6 +14,8 @@ from mailctl.edge.session import Session
 
 BUCKET, NAMESPACE = "R2 bucket", "KV namespace"
 SPOOL, STATE = "SPOOL", "STATE"
+# How worker.js calls what it has still to hand in; what was refused lies beside it until it is deleted.
+WAITING = "mail/"
 # In `known`: names of our uploaded Worker's bindings, and what is behind each.
 BOUND = "bound"
 # Lifecycle rules count seconds: https://developers.cloudflare.com/api/resources/r2/subresources/buckets/subresources/lifecycle/
@@ -79,13 +81,14 @@ def _left(session: Session, held: str | None) -> Iterator[Note]:
     if not held or (spool and spool["bucket"] == held):
         return
     with explained("reading the R2 bucket", STORAGE):
-        filled = _filled(session, held)
-    if filled:
+        waiting = _filled(session, held, WAITING)
+    if waiting:
         text = "mail waits in it, which nothing would hand in any more"
-        fix = "put worker.spool back into edge/edge.yml until `mailctl edge spool` shows none"
+        fix = "put worker.spool back into edge/edge.yml until `mailctl edge spool` shows that none waits"
         yield Note(plan.CONFLICT, BUCKET, held, text, fix)
     else:
-        yield Note(plan.UNNEEDED, BUCKET, held, "is empty; mailctl deletes no bucket: do it in the dashboard")
+        text = "no mail waits in it; mailctl deletes no bucket: do it in the dashboard"
+        yield Note(plan.UNNEEDED, BUCKET, held, text)
 
 
 def _bucket(session: Session, held: str | None) -> Iterator[Change | Note]:
@@ -128,11 +131,11 @@ def _deletion(rule: dict[str, Any]) -> str:
     return f"{what} after {days:g} days" if when.get("type") == "Age" else f"{what} on {when.get('date')}"
 
 
-def _filled(session: Session, name: str) -> bool:
-    """Whether a bucket holds an object; one that is gone holds none."""
+def _filled(session: Session, name: str, prefix: str = "") -> bool:
+    """Whether a bucket holds an object whose key begins so; one that is gone holds none."""
     cloud = session.cloud
     objects = cloud.client.r2.buckets.objects
-    page = absent(lambda: objects.list(name, account_id=cloud.account_id, per_page=1))
+    page = absent(lambda: objects.list(name, account_id=cloud.account_id, per_page=1, prefix=prefix))
     return bool(page and page.result)
 
 

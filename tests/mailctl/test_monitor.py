@@ -592,13 +592,30 @@ def test_nothing_is_sent_while_something_is_deployed_unless_that_is_stuck(
     assert receiver.subjects == ["CRITICAL: A service is down"]
 
 
-def test_two_runs_at_once_do_not_mix(stack: Callable[[float], dict[str, Any]], repo: Path) -> None:
+def test_a_second_run_waits_for_the_first(stack: Callable[[float], dict[str, Any]], repo: Path) -> None:
     stack(0)
-    with (
-        exclusive(repo / "ssd/monitor/lock", "monitor", "the monitor", "at work"),
-        pytest.raises(Refused, match="at work"),
-    ):
-        stack(60)
+    done: list[float] = []
+    other = threading.Thread(target=lambda: done.append(stack(60)["at"]))
+    with exclusive(repo / "ssd/monitor/lock", "monitor", "the monitor", "at work"):
+        other.start()
+        other.join(0.5)
+        assert done == []
+    other.join(30)
+    assert done == [NOW + 60]
+
+
+def test_two_alarms_of_one_run_are_both_sent(
+    stack: Callable[[float], dict[str, Any]], engine: FakeEngine, docker: FakeDocker, receiver: Receiver
+) -> None:
+    engine.containers[3] = container("cloudflared", health="unhealthy")
+    docker.answer(ASK_POSTFIX, QUEUE.replace("resolves 0", "resolves 2").replace("lookup 0", "no\nlookup 1"))
+    for minute in range(4):
+        stack(60 * minute)
+    assert sorted(receiver.subjects) == [
+        "CRITICAL: Names cannot be resolved",
+        "CRITICAL: The database does not answer",
+        "CRITICAL: The tunnel is disconnected, no mail comes in",
+    ]
 
 
 def test_a_slow_question_is_asked_seldom_and_more_often_while_something_is_wrong(

@@ -29,7 +29,6 @@ UNANSWERED: tuple[type[Exception], ...] = (
     TypeError,
 )
 EXEC_SECONDS = 20
-LOG_TAIL = 5000
 # After a pause the log is looked through from where the last run ended, but not further back than this.
 LOG_SECONDS = 86400
 # The queue, and whether Postfix finds the database and the relay: one command in its container.
@@ -146,7 +145,7 @@ class Facts:
 
     def log(self, names: tuple[str, ...], since: float) -> "list[LogLine]":
         wanted = [self.containers[name] for name in names if name in self.containers]
-        return log_lines.read(self.engine.engine, wanted, since, LOG_TAIL)
+        return log_lines.read(self.engine.engine, wanted, since, tail=0)
 
     def counted(self, name: str, new: int, window: float) -> int:
         """How often something was seen within the last `window` seconds, `new` times of these in this run."""

@@ -1,5 +1,6 @@
 """One run of the monitor: ask what is due, bring the incidents up to now, write it down, send what is due."""
 
+import fcntl
 import platform
 import time
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from contextlib import ExitStack, suppress
 from hashlib import sha256
 from typing import Any
 
-from mailctl.core import alarms, lock
+from mailctl.core import alarms
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
@@ -30,12 +31,13 @@ STATE, MEMORY, ORDERS = "state", "memory", "orders"
 def once(
     outer: Context, local: bool = False, now: float | None = None, statvfs: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Run, and return the state. Raises Refused: another run is at work, or the folder cannot be written."""
+    """Run, after any that is at work, and return the state. Raises Refused: the disk is not there."""
     from docker.errors import DockerException
 
     context = stack(outer, local)
     home, moment = folder(context), now or time.time()
-    with lock.exclusive(home / "lock", "monitor", "the monitor", "at work"), ExitStack() as left:
+    with (home / "lock").open("w") as turn, ExitStack() as left:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         server, problem = None, ""
         try:
             server = left.enter_context(runtime(outer, local))
@@ -53,7 +55,7 @@ def once(
         state = write_down(context, memory, orders, moment)
         write(home / "metrics.prom", metrics.text(facts, state, unknown))
         if memory["outbox"]:
-            deliver(context, memory, moment)
+            deliver(context, memory)
             leave(context, MEMORY, memory, 0o600)
     return state
 
@@ -114,10 +116,9 @@ def remember(context: Context, memory: dict[str, Any], events: list[Event], now:
     for event in events:
         subject, text = message(context, event, now)
         history.append({"at": now, "kind": event.kind, "id": event.id, "title": subject, "text": text})
-        if ways:
-            outbox.append({"at": now, "subject": subject, "text": text, "ways": ways, "said": ""})
+        outbox.append({"at": now, "subject": subject, "text": text, "ways": ways, "said": ""})
     memory["history"] = history[-HISTORY:]
-    # What was for a URL that is gone, or is a day old, is not sent any more: it stays in the history.
+    # Without a URL, or after a day, it is not sent any more. Each has a list of its own.
     for one in outbox:
         one["ways"] = [way for way in one["ways"] if way in ways]
     fresh = [one for one in outbox if one["ways"] and now - one["at"] < OUTBOX_SECONDS]
@@ -149,19 +150,14 @@ def write_down(
     test = orders.get("test")
     if test and test["until"] > now:
         incidents.append(test["incident"])
-    state = {
-        "version": 1,
-        "at": now,
-        "host": platform.node(),
-        "project": context.project_name,
-        "incidents": incidents,
-    }
+    state = {"version": 1, "at": now, "host": platform.node(), "project": context.project_name}
+    state["incidents"] = incidents
     leave(context, MEMORY, memory, 0o600)
     leave(context, STATE, state)
     return state
 
 
-def deliver(context: Context, memory: dict[str, Any], now: float) -> None:
+def deliver(context: Context, memory: dict[str, Any]) -> None:
     """Send what waits; a URL that fails is left alone until the next run."""
     urls = {_way(url): url for url in alarms.urls(context)}
     failed: set[str] = set()

@@ -17,10 +17,11 @@ TAG = re.compile(r"v(\d+\.\d+\.\d+)")
 # What has no date is still being written, and no release.
 HEAD = re.compile(r"^## \[(?P<version>\d+\.\d+\.\d+)\] - (?P<date>\d{4}-\d\d-\d\d)\n", re.MULTILINE)
 NEXT_HEAD = re.compile(r"^(?:## |\[[^\]]+\]: )", re.MULTILINE)
-# Versions from before there were tags.
+# Versions from before there were tags, or without one.
 COMMITS = {
     "0.7.0": "499dfa3cda38c3ad047c12965fb35a62657505f3",
     "0.8.0": "ea3ac59c985f9cb729eb1d1fb33ee54a9801f853",
+    "0.9.0": "cd68fed0726b45a4cc6badfbeff6c7084a9fd073",
 }
 
 

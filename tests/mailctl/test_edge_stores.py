@@ -5,6 +5,10 @@ from conftest import Cli
 from edge_repo import EdgeRepo, apply, assert_in_line, document, set_up
 from fake_cloudflare import FakeCloudflare
 
+from mailctl.edge import stores
+from tests.places import PLATFORM
+
+WORKER = PLATFORM / "email-worker" / "worker.js"
 BUCKET, NAMESPACE = "shop-mail-spool", "shop-mail-alarms"
 
 
@@ -142,3 +146,7 @@ def test_an_account_above_its_limit_can_still_have_its_worker_changed(
 
 def _bindings(script: dict) -> list[dict]:
     return [b for b in script["metadata"]["bindings"] if b["type"] != "secret_text"]
+
+
+def test_mail_waits_where_the_worker_puts_it() -> None:
+    assert f'const WAITING = "{stores.WAITING}";' in WORKER.read_text("utf-8")

@@ -52,7 +52,7 @@ def current(repositories: Repositories) -> dict[str, object]:
 def main() -> None:
     """Write the file lists of today over the approved ones."""
     with tempfile.TemporaryDirectory() as folder:
-        lists = current(Repositories(Path(folder)))
+        lists = current(Repositories(Path(folder), Path(folder) / "config"))
     body = yaml.safe_dump(lists, sort_keys=False, allow_unicode=True)
     GOLDEN.write_text(
         HEAD + body.replace("\n- ", "\n  - ").replace("\n    - ", "\n      - "), encoding="utf-8"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -36,21 +38,31 @@ def settled(path: Path) -> Path:
 
 
 class Repositories:
-    """The generated repositories; each is made when it is first asked for."""
+    """The generated repositories; each is made when it is first asked for, by one of the processes of a run."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._made = folder, {}
-        self._config = config_file(folder / "config")
+    def __init__(self, shared: Path, own: Path) -> None:
+        self._folder, self._made = shared, {}
+        self._config = config_file(own)
 
     def __getitem__(self, name: str) -> Path:
-        if name not in self._made:
-            out = self._folder / f"{len(self._made):02}"
-            self._made[name] = render(COMBINATIONS[name], out, self._config)
+        self._make(name)
         return self._made[name]
+
+    def _make(self, name: str, wait: int = 0) -> None:
+        """Make one, unless that is done; `fcntl.LOCK_NB`: or being done by another process."""
+        out = self._folder / f"{list(COMBINATIONS).index(name):02}"
+        done = out.with_suffix(".made")
+        with out.with_suffix(".lock").open("w") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | wait)
+            if not done.exists():
+                done.write_text(str(render(COMBINATIONS[name], out, self._config)), encoding="utf-8")
+            self._made[name] = Path(done.read_text(encoding="utf-8"))
 
     def distinct_files(self) -> list[tuple[Path, Path]]:
         """Return (repository, relative path) of every file once for each different content it has."""
         seen, found = set(), []
+        for name in COMBINATIONS:
+            self._make(name, fcntl.LOCK_NB)
         for name in COMBINATIONS:
             for relative in files(self[name]):
                 digest = hashlib.sha256((self[name] / relative).read_bytes()).digest()

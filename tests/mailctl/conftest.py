@@ -4,18 +4,19 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.loaders import create_loader
 from edge_repo import EdgeRepo
 from fake_cloudflare import FakeCloudflare
 from fakes import FakeDocker, FakeEngine
 from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner, Result
-from walk import COMMANDS, judge
+from walk import COMMANDS, TREE, judge
 
-from mailctl.cli import build
 from mailctl.core.context import Context
 from mailctl.core.output import Output
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 # A machine that is busy with other tests is slow, and nothing is wrong with that.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+#: Classes that the libraries make while they work, and forget; to make them again takes much of the time of tests.
+CLASSES: dict[Any, type] = {}
 
 ENV = "WEBMAIL_HOST=mail.example.com\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=admin@example.com\n"
 Cli = Callable[..., Result]
@@ -48,6 +52,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
+    # What a killed process wrote is there without it; only a machine that loses its power needs it.
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_remember() -> Iterator[None]:
+    """For the whole session: boto3 the APIs that it reads from files, pydantic the answers' classes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", cache(create_loader))
+        patch.setattr("pydantic._internal._generics._GENERIC_TYPES_CACHE", CLASSES)
+        yield
 
 
 @pytest.fixture
@@ -71,15 +86,17 @@ def context(repo: Path) -> Context:
 
 
 @pytest.fixture
-def cli(repo: Path) -> Cli:
+def cli(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run mailctl in process: cli("secrets", "init") returns exit code, stdout and stderr.
 
     With --json each document is held against its schema.
     """
 
+    monkeypatch.setattr("typer.testing._get_command", lambda app: app)
+
     def run(*arguments: object, **options: Any) -> Result:
         words = [str(each) for each in arguments]
-        result = CliRunner().invoke(build(), words, **options)
+        result = CliRunner().invoke(TREE, words, **options)
         command = next((c for c in COMMANDS if tuple(words[: len(c)]) == c), None)
         if command and "--json" in words and result.stdout:
             judge(command, result.stdout)

@@ -18,8 +18,9 @@ from s3 import Cloud
 from mailctl.backup import offsite as package
 from mailctl.backup.offsite import access, objects, packs
 from mailctl.backup.offsite.objects import Bucket
-from mailctl.backup.offsite.upload import manifests, upload
+from mailctl.backup.offsite.upload import Upload, manifests, upload
 from mailctl.backup.offsite.verify import verify
+from mailctl.backup.snapshot import Snapshot
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 
@@ -97,6 +98,23 @@ def test_an_upload_in_parts_goes_on_with_the_part_that_was_missing(
     upload(context)
     assert faults.calls.count("UploadPart") == 3
     assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
+
+
+def test_a_run_killed_once_the_copy_is_whole_leaves_nothing_that_the_next_one_keeps(
+    offsite: Path, context: Context, made: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = Upload._publish
+
+    def killed(self: Upload, *arguments: Any) -> None:
+        publish(self, *arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Upload, "_publish", killed)
+        upload(context)
+    notes = offsite / ".mailctl" / "offsite"
+    assert list(notes.glob("*.json"))
+    assert upload(context).copied == [] and list(notes.glob("*.json")) == []
 
 
 def events(work: Callable[[], Any], kill_at: int = 0) -> int:

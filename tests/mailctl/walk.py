@@ -12,9 +12,13 @@ import mailctl
 from mailctl.cli import build
 
 
+#: Putting the commands together takes longer than most of them.
+TREE = typer.main.get_command(build())
+
+
 def commands() -> Iterator[tuple[str, ...]]:
     """The words of each command, such as ("secrets", "status")."""
-    yield from _below((), typer.main.get_command(build()))
+    yield from _below((), TREE)
 
 
 def _below(words: tuple[str, ...], found: Any) -> Iterator[tuple[str, ...]]:

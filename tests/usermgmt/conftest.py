@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
-from sqlalchemy import select, text
+from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 from support import (
     ACCOUNT_SITE,
@@ -26,9 +30,11 @@ from support import (
 )
 
 from usermgmt.app import create_app
-from usermgmt.database import Database
+from usermgmt.database import Database, make_engine
+from usermgmt.mail.usage import Usage
 from usermgmt.models import AuditEntry, Base
 from usermgmt.passwords import Hasher
+from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import Actor
 from usermgmt.settings import Settings
 from usermgmt.web.context import EXTENSION
@@ -38,21 +44,69 @@ examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 examples.load_profile("busy")
 
 
-def make_schema(database: Database) -> None:
+USUAL = Settings(
+    database_url="sqlite://",
+    session_key="k" * 64,
+    account_host=ACCOUNT_SITE,
+    admin_host=ADMIN_SITE,
+    proxy_host=PROXY,
+    admin_email=ADMIN_EMAIL,
+    admin_password=ADMIN_PASSWORD,
+    cookie_secure=False,
+    cheap_hashes=True,
+)
+
+
+class Compiled(BytecodeCache):
+    """Each page's template is compiled once, not once for each application."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take what is there; jinja compares the checksum of the source."""
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = Compiled()
+
+
+@cache
+def schema() -> sqlite3.Connection:
     """The tables without a migration, and the mark that migrations leave."""
+    database = Database("sqlite://")
     Base.metadata.create_all(database.engine)
     with database.engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32))"))
         connection.execute(text("INSERT INTO alembic_version VALUES ('0007')"))
+    return database.engine.raw_connection().dbapi_connection
+
+
+def make_schema(database: Database) -> None:
+    """Empty tables in a database in memory."""
+    schema().backup(database.engine.raw_connection().dbapi_connection)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Its database is gone whenever it is disposed of; the statements that it compiled stay."""
+    return make_engine("sqlite://")
 
 
 @pytest.fixture
-def database() -> Iterator[Database]:
+def database(engine: Engine) -> Iterator[Database]:
     """An empty database in memory."""
     memory = Database("sqlite://")
+    memory.engine = engine
+    memory.sessions.configure(bind=engine)
     make_schema(memory)
     yield memory
-    memory.engine.dispose()
+    engine.dispose()
 
 
 @pytest.fixture
@@ -77,17 +131,7 @@ def actor() -> Actor:
 @pytest.fixture
 def settings() -> Settings:
     """Settings of a fresh installation."""
-    return Settings(
-        database_url="sqlite://",
-        session_key="k" * 64,
-        account_host=ACCOUNT_SITE,
-        admin_host=ADMIN_SITE,
-        proxy_host=PROXY,
-        admin_email=ADMIN_EMAIL,
-        admin_password=ADMIN_PASSWORD,
-        cookie_secure=False,
-        cheap_hashes=True,
-    )
+    return USUAL
 
 
 @pytest.fixture
@@ -97,6 +141,7 @@ def make_app() -> Iterator[MakeApp]:
 
     def make(settings: Settings) -> Flask:
         made.append(create_app(settings))
+        made[-1].jinja_env.bytecode_cache = COMPILED
         return made[-1]
 
     yield make
@@ -104,12 +149,32 @@ def make_app() -> Iterator[MakeApp]:
         application.extensions[EXTENSION].database.engine.dispose()
 
 
-@pytest.fixture
-def app(make_app: MakeApp, settings: Settings) -> Flask:
-    """The application with its schema and first admin."""
-    application = make_app(settings)
-    make_schema(application.extensions[EXTENSION].database)
+@pytest.fixture(scope="session")
+def usual_app() -> Flask:
+    """To build one takes longer than most tests."""
+    application = create_app(USUAL)
+    application.jinja_env.bytecode_cache = COMPILED
     return application
+
+
+@pytest.fixture
+def app(make_app: MakeApp, settings: Settings, request: pytest.FixtureRequest) -> Iterator[Flask]:
+    """The application with its schema and first admin: one of its own for settings of one's own."""
+    if settings != USUAL:
+        application = make_app(settings)
+        make_schema(application.extensions[EXTENSION].database)
+        yield application
+        return
+    application = request.getfixturevalue("usual_app")
+    config, parts = dict(application.config), application.extensions[EXTENSION]
+    # Nothing of the test before: another database, nothing remembered of Dovecot, the settings as they were.
+    make_schema(parts.database)
+    application.extensions[EXTENSION] = replace(parts, usage=Usage(USUAL.doveadm))
+    create_first_admin(parts.database, parts.hasher, USUAL.admin_email, USUAL.admin_password)
+    yield application
+    application.config.clear()
+    application.config.update(config)
+    parts.database.engine.dispose()
 
 
 @pytest.fixture

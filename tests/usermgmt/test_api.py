@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -145,13 +146,14 @@ def test_a_token_does_what_its_scope_its_domain_and_its_admin_allow_and_nothing_
     app: Flask, filled: Database
 ) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    number_of = cache(partial(number, filled))
     for secret, role, scopes, reach in holders(filled):
         program = Program(app, secret)
         for name, method, path in operations(app):
             for domain in ("own.example", FOREIGN):
                 within = re.search(r"<int:(\w+)>", path)
                 deleted = name in ("restore_mailbox", "erase_mailbox")
-                row = number(filled, within[1], domain, deleted) if within else 0
+                row = number_of(within[1], domain, deleted) if within else 0
                 body = json.loads(json.dumps(BODIES.get(name)).replace("DOMAIN", domain))
                 allowed = may(ROUTES[f"api.{name}"], role, scopes)
                 if allowed and domain in reach and method != "GET":

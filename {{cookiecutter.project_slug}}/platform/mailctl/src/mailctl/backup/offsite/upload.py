@@ -125,6 +125,8 @@ class Upload:
         sizes = {
             name.removeprefix("data/"): each["Size"] for name, each in self.bucket.objects("data/").items()
         }
+        for name in last.objects:  # a run that was killed once it had published this copy
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
         self.objects = {n: e for n, e in last.objects.items() if sizes.get(n) == e.size}
         self.index.packs = {sha: pack for sha, pack in self.index.packs.items() if pack in self.objects}
         self.chain = last.chain if self.objects.keys() >= set(last.chain) else []

@@ -84,7 +84,7 @@ def _left(session: Session, held: str | None) -> Iterator[Note]:
         waiting = _filled(session, held, WAITING)
     if waiting:
         text = "mail waits in it, which nothing would hand in any more"
-        fix = "put worker.spool back into edge/edge.yml until `mailctl edge spool` shows that none waits"
+        fix = "put worker.spool back into edge/edge.yml until `.venv/bin/mailctl edge spool` shows none"
         yield Note(plan.CONFLICT, BUCKET, held, text, fix)
     else:
         text = "no mail waits in it; mailctl deletes no bucket: do it in the dashboard"

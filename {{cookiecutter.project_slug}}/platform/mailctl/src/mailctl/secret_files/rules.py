@@ -14,11 +14,12 @@ NOT_CHOSEN = frozenset({"changeme", "changethis", "replaceme", "replacethis"})
 
 @dataclass(frozen=True)
 class Rule:
-    """The characters and least length of a value that comes from outside."""
+    """The characters and least length of a value that comes from outside, and how it begins."""
 
     allowed: str
     words: str
     minimum: int
+    start: str = ""
 
     def complaint(self, value: str) -> str | None:
         """What is wrong with `value`, without a trace of the value itself; None when it is good."""
@@ -28,6 +29,8 @@ class Rule:
             return f"has characters other than {self.words}"
         if len(value) < self.minimum:
             return f"is too short: {len(value)} of at least {self.minimum} characters"
+        if not re.match(self.start, value):
+            return "does not begin as it must"
         return None
 
 
@@ -36,7 +39,7 @@ PASSWORD = Rule("A-Za-z0-9._~-", "letters, digits and . _ ~ -", 12)
 # A bearer token is tried from the internet, hence longer than a password of an internal network.
 TOKEN = Rule("A-Za-z0-9._~-", "letters, digits and . _ ~ -", 32)
 PROVIDER_KEY = Rule("!-~", "printable ASCII without spaces", 8)
-ALARM_URL = Rule("!-~", "printable ASCII without spaces", 5)
+ALARM_URL = Rule("!-~", "a URL such as ntfys://ntfy.sh/NAME", 8, "[a-z][a-z0-9+.-]*://")
 
 
 def is_chosen(value: str) -> bool:

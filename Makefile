@@ -65,7 +65,7 @@ system: ## What the tests need from the system: linters, a browser, a Docker eng
 # The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile.
 test: $(VENV)/.dev system ## Everything, on real containers
 	@mkdir -p $(ARTIFACTS); $(RUN) -m tools.standins build >$(ARTIFACTS)/standins.log 2>&1 & \
-	trap "kill $$! 2>/dev/null || true" EXIT; $(MAKE) --no-print-directory test-fast SERVERS=yes \
+	trap "kill $$! 2>/dev/null || true" EXIT; $(MAKE) --no-print-directory test-fast LONG=yes \
 	  && $(MAKE) --no-print-directory policies-test \
 	  && $(MAKE) --no-print-directory terraform-test \
 	  && $(MAKE) --no-print-directory docker-test
@@ -75,16 +75,16 @@ docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the s
 	@rm -f $(ARTIFACTS)/said.log; $(RUN) -m pytest tests -m docker -n 2 --dist loadscope $(PYTEST); status=$$?; \
 	test ! -f $(ARTIFACTS)/said.log || cat $(ARTIFACTS)/said.log; exit $$status
 
-test-fast: $(VENV)/.dev ## Everything that needs no Docker, side by side (without Terraform and the gate)
+test-fast: $(VENV)/.dev ## What needs no Docker, side by side (without Terraform, the gate, servers and long series; those too: LONG=yes)
 	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal
-	@$(MAKE) --no-print-directory programs-test SERVERS=$(or $(SERVERS),no)
+	@$(MAKE) --no-print-directory programs-test LONG=$(or $(LONG),no)
 
-# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a Postfix: where it is installed (make system),
-# and never with SERVERS=no.
+# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a Postfix, where it is installed (make system).
+# LONG=no leaves them out, and the series of mailctl that `make soak` makes longer still: work that is killed, mail that moves.
 # Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
 programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
 	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
-	api='not postfix'; usermgmt='not mariadb'; mailctl=; if test '$(SERVERS)' != no; then \
+	api='not postfix'; usermgmt='not mariadb'; mailctl='not series'; if test '$(LONG)' != no; then mailctl=; \
 	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && without Postfix || api=; \
 	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= || without mariadbd; fi; \
 	for part in $(or $(PROGRAMS),mailctl usermgmt api worker); do echo "== $$part"; \
@@ -110,7 +110,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@SPOOL_MAILS=2000 SPOOL_KILLS=20 $(RUN) -m pytest tests/apps/test_edge_spool.py -k killed
-	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 BACKUP_KILLS=100 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
+	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"

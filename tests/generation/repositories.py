@@ -38,7 +38,7 @@ def settled(path: Path) -> Path:
 
 
 class Repositories:
-    """The generated repositories; each is made when it is first asked for, by one of the processes of a run."""
+    """The generated repositories; each is made when it is first asked for, by one process of a run."""
 
     def __init__(self, shared: Path, own: Path) -> None:
         self._folder, self._made = shared, {}

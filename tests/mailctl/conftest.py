@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-#: Classes that the libraries make while they work, and forget; to make them again takes much of the time of tests.
+#: Classes that libraries make and forget; to make them again takes much of the time of tests.
 CLASSES: dict[Any, type] = {}
 
 ENV = "WEBMAIL_HOST=mail.example.com\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=admin@example.com\n"

@@ -181,6 +181,7 @@ def test_two_runs_at_once_the_second_is_refused_with_who_works(host: BackupHost,
     latest(host)
 
 
+@pytest.mark.series
 def test_killed_at_any_moment_the_last_good_snapshot_is_there_and_the_next_run_is_right(
     host: BackupHost, cli: Cli
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_commit_runs_wholly_or_what_ran_before_runs_again(world: World, change
 
 
 # Killed at any step, and the next call as well, and the one after: then one call is let through.
+@pytest.mark.series
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(change=st.sampled_from(sorted(CHANGES)), steps=st.lists(st.integers(1, 45), min_size=1, max_size=3))
 def test_killed_at_any_step_it_ends_in_the_old_or_the_new_state(change: str, steps: list[int]) -> None:

@@ -20,6 +20,7 @@ BOX = "example.com/ada"
 EXAMPLES = int(os.environ.get("BACKUP_EXAMPLES", "12"))
 
 
+@pytest.mark.series
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.integers(1, 120), st.integers(0, 2**32), st.sampled_from([0.0, 0.0005, 0.01]))
 def test_every_mail_that_is_there_throughout_is_in_the_snapshot_once(

@@ -144,6 +144,7 @@ def events(work: Callable[[], Any], kill_at: int = 0) -> int:
     return count
 
 
+@pytest.mark.series
 def test_a_run_killed_at_any_moment_leaves_whole_copies_and_the_next_one_goes_on(
     offsite: Path, context: Context, small_parts: None, cloud: Cloud, tmp_path: Path
 ) -> None:

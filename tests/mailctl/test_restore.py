@@ -297,6 +297,7 @@ def _killed(server: Server, after: float, *words: str) -> float:
     return monotonic() - began
 
 
+@pytest.mark.series
 def test_killed_at_any_moment_the_old_or_the_new_state_is_there_and_the_next_call_ends_it(
     server: Server,
 ) -> None:

@@ -11,7 +11,6 @@ import typer
 import mailctl
 from mailctl.cli import build
 
-
 #: Putting the commands together takes longer than most of them.
 TREE = typer.main.get_command(build())
 

@@ -28,7 +28,7 @@ BUILT = {
 }
 #: Which tests stand for a whole suite.
 CHOSEN = {
-    "make test-fast": "'test_lock or test_addresses or test_env_file' --cov-fail-under=0",
+    "make test-fast LONG=yes": "'test_lock or test_addresses or test_env_file' --cov-fail-under=0",
     "make policies-test": "test_waivers",
     "make terraform-test": "test_front_door",
 }

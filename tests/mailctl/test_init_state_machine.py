@@ -37,7 +37,7 @@ class Secrets(RuleBasedStateMachine):
 
     @rule(variable=VARIABLES, value=GOOD)
     def choose(self, variable: str, value: str) -> None:
-        self.env[variable] = value
+        self.env[variable] = f"ntfys://{value}" if variable == "ALARM_URL" else value
 
     @rule(variable=VARIABLES)
     def forget(self, variable: str) -> None:

@@ -52,7 +52,7 @@ class Breaker:
     def crash(self, service: str) -> None:
         """SIGKILL for every process of a container, as the kernel does when memory runs out."""
         state = self.stack.inspect(service)["State"]
-        self.inside("import os, sys; os.kill(int(sys.argv[1]), 9)", str(state["Pid"]))
+        self._inside("import os, sys; os.kill(int(sys.argv[1]), 9)", str(state["Pid"]))
         eventually(lambda: self.stack.inspect(service)["State"]["StartedAt"] != state["StartedAt"], limit=60)
 
     @contextmanager
@@ -78,11 +78,11 @@ class Breaker:
     def full(self, service: str, folder: str) -> Iterator[None]:
         """No room is left in a folder of the service: each write fails with ENOSPC."""
         pid = str(self.stack.inspect(service)["State"]["Pid"])
-        self.inside(COVER, pid, folder, "cover")
+        self._inside(COVER, pid, folder, "cover")
         try:
             yield
         finally:
-            self.inside(COVER, pid, folder, "uncover")
+            self._inside(COVER, pid, folder, "uncover")
 
     @contextmanager
     def cut(self, network: str, service: str) -> Iterator[None]:
@@ -108,8 +108,7 @@ class Breaker:
         finally:
             file.write_text(before)
 
-    def inside(self, program: str, *words: str) -> None:
-        """Run a Python program with the host's processes in view."""
+    def _inside(self, program: str, *words: str) -> None:
         self._docker("exec", self.name, "python3", "-c", program, *words)
 
     def _docker(self, *words: str) -> None:

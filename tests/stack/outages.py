@@ -230,17 +230,19 @@ def hung(service: str, program: str) -> Break:
 
     @contextmanager
     def stopped(watch: Watch) -> Iterator[None]:
-        signal = (
-            "import os, sys; [os.kill(int(p), int(sys.argv[2])) for p in os.listdir('/proc') if p.isdigit()"
-        )
-        signal += " and open(f'/proc/{p}/comm').read().strip() == sys.argv[1]]"
-        watch.breaker.inside(signal, program, "19")
+        def signal(name: str) -> None:
+            # Inside the container: its processes, and no other stack's of the same name.
+            watch.stack.exec(service, "sh", "-c", f"kill -{name} $(pidof {program})")
+
+        def state() -> str:
+            return watch.stack.inspect(service)["State"]["Health"]["Status"]
+
+        signal("STOP")
         try:
-            state = lambda: watch.stack.inspect(service)["State"]["Health"]["Status"]  # noqa: E731
             eventually(lambda: state() == "unhealthy", limit=240, every=1)
             yield
         finally:
-            watch.breaker.inside(signal, program, "18")
+            signal("CONT")
         watch.stack.healthy(service)
 
     return stopped

@@ -10,6 +10,7 @@ OF_THE_HOST = (
     "docs/backups.md",
     "docs/host.md",
     "docs/how-do-i.md",
+    "docs/monitoring.md",
     "docs/runbooks/deploy.md",
     "docs/runbooks/disk-not-there.md",
     "docs/runbooks/lost-the-host.md",

@@ -126,4 +126,7 @@ def host(images, folder, base, origin) -> Iterator[Machine]:
 def timers(host) -> Machine:
     """The host after `make setup-host`."""
     host.shell("make setup-host")
+    # It has neither a way to the world nor a clock of its own, and the monitor says so.
+    for id in ("resolver", "dns", "clock", "unknown"):
+        host.shell(f"mailctl alarm silence {id} --for 7d")
     return host

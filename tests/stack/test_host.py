@@ -182,6 +182,7 @@ def test_the_monitor_looks_each_minute_within_the_walls_of_its_unit_and_gives_it
     ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9640/metrics').read().decode())"
     assert "mailserver_monitor_timestamp_seconds" in timers.shell(f'python3 -c "{ask}"')
     assert "ran " in timers.shell("mailctl status || true")
+    assert "silenced" in follow(timers, "docs/monitoring.md")
 
 
 @pytest.fixture

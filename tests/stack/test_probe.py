@@ -79,7 +79,8 @@ class Outside:
 def as_ses(raw: bytes) -> bytes:
     """Its own Message-ID and Date: https://docs.aws.amazon.com/ses/latest/dg/header-fields.html."""
     raw = re.sub(rb"(?mi)^Message-ID: .*\r$", b"Message-ID: <0106@email.amazonses.com>\r", raw)
-    return re.sub(rb"(?mi)^Date: .*\r$", b"Date: Sat, 1 Jan 2028 00:00:00 +0000\r", raw)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=1)).encode()
+    return re.sub(rb"(?mi)^Date: .*\r$", b"Date: " + date + b"\r", raw)
 
 
 def as_it_is(raw: bytes) -> bytes:

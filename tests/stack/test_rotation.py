@@ -167,9 +167,11 @@ def test_a_key_that_the_relay_does_not_take_is_not_used(stack, tmp_path):
     before = stack.secret("relay_password")
     (tmp_path / "key").write_text("SG.a-key-that-nobody-takes\n")
     stack.docker("stop", "mailpit")
-    with pytest.raises(AssertionError, match="the old key is still in use"):
-        rotate(stack, "relay_password", "--value", str(tmp_path / "key"))
-    stack.docker("start", "mailpit")
-    stack.healthy("mailpit")
+    try:
+        with pytest.raises(AssertionError, match="the old key is still in use"):
+            rotate(stack, "relay_password", "--value", str(tmp_path / "key"))
+    finally:
+        stack.docker("start", "mailpit")
+        stack.healthy("mailpit")
     assert stack.secret("relay_password") == before
     assert stack.exec("postfix", "cat", "/run/postfix/relay_password").strip().endswith(before.strip())

@@ -111,7 +111,7 @@ def test_a_variable_that_is_missing_is_named(world: World) -> None:
         ("ada@example.com", True, "served received", ("warning", "ada@example.com is on this server")),
         ("ada+x@example.com", True, "served received", ("warning", "ada+x@example.com is on this server")),
         ("ada@second.example", True, "served received", ("warning", "ada@second.example is on this server")),
-        ("ada@example.com", True, "served", ("warning", "nobody gets mail for ada@example.com")),
+        ("ada@example.com", True, "served", ("failed", "nobody gets mail for ada@example.com")),
     ],
 )
 def test_alarms_go_to_somebody_who_reads_them_elsewhere(
@@ -132,6 +132,18 @@ def test_alarms_go_to_somebody_who_reads_them_elsewhere(
     [line] = preflight.administrator(facts)
     assert (line.mark, line.found.partition(":")[0]) == said
     assert asked == ([("postfix", address.partition("@")[2], address.replace("+x", ""))] if runs else [])
+
+
+def test_a_deployment_goes_on_although_nobody_gets_the_alarms(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = world.host()
+    lost = preflight.Line("administrator", preflight.FAILED, "nobody gets mail for a@example.com")
+    said: list[str] = []
+    monkeypatch.setattr(preflight, "run", lambda *_: [lost])
+    monkeypatch.setattr(host, "say", said.append)
+    preflight.refuse(host, {})
+    assert said == ["warning: administrator: nobody gets mail for a@example.com"]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ class Facts:
 
 
 Check = Callable[[Facts], Iterator[Line]]
+# What `make preflight` refuses and a deployment only says: it may be the repair of something worse.
+NO_HINDRANCE = {"administrator"}
 
 
 def run(host: Host, services: Mapping[str, Service]) -> list[Line]:
@@ -56,11 +58,12 @@ def run(host: Host, services: Mapping[str, Service]) -> list[Line]:
 def refuse(host: Host, services: Mapping[str, Service]) -> None:
     """Raises Refused with every line that failed; says those that are only warnings."""
     lines = run(host, services)
+    failed = [line for line in lines if line.mark == FAILED and line.name not in NO_HINDRANCE]
     for line in lines:
-        if line.mark == WARNING:
+        if line.mark != OK and line not in failed:
             host.say(f"warning: {line.name}: {line.found}")
-    if problems := [Problem(one.name, one.found, one.fix) for one in lines if one.mark == FAILED]:
-        raise Refused(*problems)
+    if failed:
+        raise Refused(*(Problem(one.name, one.found, one.fix) for one in failed))
 
 
 def _asked(name: str, check: Check, facts: Facts) -> list[Line]:
@@ -85,7 +88,7 @@ def _variables(facts: Facts) -> Iterator[Line]:
 
 
 def administrator(facts: Facts) -> Iterator[Line]:
-    """Alarms reach somebody, also when this server fails. Warnings only: a deployment may be the repair."""
+    """Alarms reach somebody, also when this server fails."""
     address = facts.context.setting("ADMIN_EMAIL")
     local, _, domain = address.rpartition("@")
     fix = "write an address elsewhere into ADMIN_EMAIL of .env"
@@ -97,7 +100,7 @@ def administrator(facts: Facts) -> Iterator[Line]:
     if "served" not in (said or []) and domain != facts.context.setting("MAIL_DOMAIN"):
         yield Line("administrator", OK, f"{address}, outside this server")
     elif said is not None and "received" not in said:
-        yield Line("administrator", WARNING, f"nobody gets mail for {address}: alarms are lost", fix)
+        yield Line("administrator", FAILED, f"nobody gets mail for {address}: alarms are lost", fix)
     else:
         yield Line("administrator", WARNING, f"{address} is on this server: alarms about it wait in it", fix)
 

@@ -41,6 +41,8 @@ class Settings:
     remember_seconds: int = 21 * 24 * 3600
     ready_cache_seconds: float = 2.0
     monitor_file: Path = Path("/run/monitor/state.json")
+    deploy_token_file: Path = Path("/run/secrets/deploy_hook_token")
+    hasten_dir: Path = Path("/run/hasten")
 
     @property
     def spool_dir(self) -> Path:

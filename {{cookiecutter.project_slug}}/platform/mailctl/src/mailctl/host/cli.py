@@ -16,7 +16,8 @@ folders on both disks, and systemd timers for backup, upload, drill and the moni
 them fails.
 
 setup makes .env from its example where it is missing. It may be repeated, and must be after each change
-of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, PROBE_EVERY, HOST_OPEN_PORTS, HOST_USER or MONITOR_PORT in .env.
+of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, PROBE_EVERY, HOST_OPEN_PORTS, HOST_USER, DEPLOY_METHOD,
+DEPLOY_SSH_PUBLIC_KEY, DEPLOY_SSH_FROM or MONITOR_PORT in .env.
 """
 
 app = group(HELP)
@@ -57,10 +58,14 @@ def setup(
 @app.command()
 def remove(dry_run: DryRunOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Stop the timers and the firewall, and remove every file that setup made; packages stay."""
+    from mailctl.host import ssh
     from mailctl.host.parts import Host
 
     with command(repo, as_json) as context:
-        todo = _run(context, Host(_place(context)), (), dry_run)
+        place = _place(context)
+        todo = _run(context, Host(place), (), dry_run)
+        if not dry_run:
+            ssh.write(place.project, "")
         if not todo:
             context.out.show("Nothing to change.")
         context.out.document({"ok": True, **_document(dry_run, todo, [])})
@@ -105,6 +110,7 @@ def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) ->
     if not look:
         install.check_host()
         started = [place.name(job, "timer") for job in jobs] + [place.metrics]
+        started += [name for name in units.texts(place, jobs) if name.endswith(".path")]
         install.apply(todo, [name for name in started if name and jobs])
     return todo
 

@@ -99,7 +99,7 @@ def apply(todo: list[Change], timers: list[str]) -> None:
 
 
 def _is_started(path: Path) -> bool:
-    return path.suffix == ".timer" or path.name.endswith(("-firewall.service", "-metrics.service"))
+    return path.suffix in (".timer", ".path") or path.name.endswith(("-firewall.service", "-metrics.service"))
 
 
 def _take_over(changed: set[Path]) -> None:

@@ -5,7 +5,7 @@ import subprocess
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.host import files, install, parts
+from mailctl.host import files, install, parts, ssh
 from mailctl.host.files import Choices
 from mailctl.host.parts import Host, Part
 from mailctl.host.units import Place
@@ -25,8 +25,11 @@ def host(context: Context, place: Place) -> Host:
     user = context.setting("HOST_USER")
     if user and not USER.fullmatch(user):
         raise Refused(Problem("HOST_USER", "is no name of a user", "write one such as deploy", value=user))
-    ports = dict.fromkeys((*parts.ssh_ports(), *(word.removesuffix("/tcp") for word in words)))
-    return Host(place, Choices(tuple(ports), "" if user == "root" else user))
+    doors = parts.ssh_ports()
+    ports = dict.fromkeys((*doors, *(word.removesuffix("/tcp") for word in words)))
+    sources = ssh.sources(context)
+    key = ssh.key(context, sources)
+    return Host(place, Choices(tuple(ports), "" if user == "root" else user, doors, sources, key))
 
 
 def prepare(context: Context, host: Host, look: bool) -> list[str]:

@@ -51,6 +51,8 @@ JOBS = (
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
 PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull", begun=HISTORY)
+# Only with it: what mailserver-api writes when a workflow asks this host to look at once.
+HASTEN = "hasten"
 # Of `mailctl monitor --serve`, which Prometheus on this host may ask; MONITOR_PORT=0 in .env: not wanted.
 METRICS, METRICS_PORT = "metrics", 9640
 
@@ -109,6 +111,8 @@ def texts(place: Place, jobs: tuple[Job, ...]) -> dict[str, str]:
     for job in jobs:
         units[place.name(job, "service")] = _service(place, job)
         units[place.name(job, "timer")] = _timer(place, job)
+    if PULL in jobs:
+        units[f"{place.project}-{HASTEN}.path"] = _hasten(place)
     if jobs and place.metrics:
         units[place.metrics] = _metrics(place)
     return units
@@ -187,6 +191,22 @@ Restart=on-failure
 RestartSec=1min
 ReadWritePaths={quoted(place.ssd)}
 {HARDENING}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _hasten(place: Place) -> str:
+    # What is asked while a deployment runs is left to the timer: no unit waits for the file meanwhile.
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: a workflow asks this host to look for what was merged
+RequiresMountsFor={quoted(place.ssd)}
+
+[Path]
+PathChanged={str(place.ssd / HASTEN / "asked").replace("%", "%%")}
+Unit={place.name(PULL, "service")}
+
 [Install]
 WantedBy=multi-user.target
 """

@@ -17,6 +17,16 @@ def folder(context: Context) -> Path:
     return context.folder("AGENT_DIR", f"/opt/{context.project_name}-agent")
 
 
+def branch(context: Context) -> str:
+    """What this host follows: `branch` of agent.yml; main where that cannot be read."""
+    import yaml
+
+    try:
+        return str(yaml.safe_load((folder(context) / "agent.yml").read_text("utf-8"))["branch"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return "main"
+
+
 def state(context: Context) -> dict[str, Any]:
     """What the agent did last; empty where it never ran, or when this user may not read it."""
     try:

@@ -213,14 +213,13 @@ def commit_waits(facts: Facts) -> Iterator[Finding]:
 
 
 def commit_refused(facts: Facts) -> Iterator[Finding]:
-    """The last deployment did not end well, whoever asked for it; it is over when what runs is what is wanted."""
+    """The last deployment did not end well, whoever asked for it; it is over when what is wanted runs."""
     last = next(iter(_history(facts)), None)
     looked = agent.state(facts.context).get("last") or {}
     wanted = looked.get("result") == "unchanged" and not looked.get("reason")
     if last and not last["ok"] and not (wanted and looked["at"] > last["at"]):
-        yield Finding(
-            f"{last['ref'][:12]} {last['result']}: {plain(str(last['reason']))[:300]}", last["ref"][:12]
-        )
+        commit, why = last["ref"][:12], plain(str(last["reason"]))[:300]
+        yield Finding(f"{commit} {last['result']}: {why}", commit)
 
 
 def _history(facts: Facts) -> list[dict[str, Any]]:

@@ -1,12 +1,8 @@
 # What the workflows call, and what is set up at GitHub.
-.PHONY: notice fetch pull deploy-over-ssh verify-over-ssh host-report host-report-over-ssh checked hasten protect-main pull-request
+.PHONY: notice fetch deploy-over-ssh verify-over-ssh host-report host-report-over-ssh checked hasten protect-main pull-request
 
 fetch: ## What can be deployed: the newest commits of the repository at GitHub
 	@git fetch --quiet --prune origin
-
-pull: $(VENV)/.mailctl ## What the timer of DEPLOY_METHOD=pull does: deploy what was merged since, then verify the host
-	@before=$$(git rev-parse HEAD); failed=0; $(MAILCTL) deploy --pull || failed=1; \
-	test "$$(git rev-parse HEAD)" = "$$before" || $(MAKE) --no-print-directory verify || failed=1; exit $$failed
 
 # What the workflow Deploy does, from a laptop as well. platform/scripts/over-ssh.sh says how it logs in.
 deploy-over-ssh: ## Deploy on the host, over SSH: make deploy-over-ssh REF=commit DEPLOY_HOST=root@host

@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+from mailctl.agent import setup
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.host import files, install, parts, ssh
@@ -37,6 +38,9 @@ def prepare(context: Context, host: Host, look: bool) -> list[str]:
     if not look:
         install.check_host()
     missing = _bring(context, host, parts.PACKAGES, look)
+    # Before the units, which call its mailctl.
+    agent = Part("agent", lambda _: setup.missing(context), lambda _: setup.repair(context))
+    missing += _bring(context, host, agent, look)
     if strangers := parts.cut_off(host.choices.ports):
         what = ", ".join(f"{port} ({program})" for port, program in sorted(strangers.items()))
         wrong = "answers on every address and would be cut off by the firewall"

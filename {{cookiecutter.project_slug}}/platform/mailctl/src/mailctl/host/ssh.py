@@ -9,6 +9,7 @@ import subprocess
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from pathlib import Path
 
+from mailctl import agent
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -57,9 +58,8 @@ def key(context: Context, networks: tuple[Network, ...]) -> str:
     if not (found := KEY.fullmatch(given)):
         fix = "write the one line of the file that ends in .pub; the other one is for GitHub alone"
         raise Refused(Problem(field, "is no public key", fix))
-    agent = context.folder("AGENT_DIR", f"/opt/{context.project_name}-agent")
     places = f'from="{",".join(map(str, networks))}",' if networks else ""
-    command = f'command="{agent}/current/bin/mailctl agent over-ssh"'
+    command = f'command="{agent.folder(context)}/run over-ssh"'
     return f"restrict,{places}{command} {found[1]} {mark(context.project_name)}"
 
 

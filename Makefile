@@ -84,7 +84,8 @@ test-fast: $(VENV)/.dev ## What needs no Docker, side by side (without Terraform
 # Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
 programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
 	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
-	api='not postfix'; usermgmt='not mariadb'; mailctl='not series'; if test '$(LONG)' != no; then mailctl=; \
+	api='not postfix'; usermgmt='not mariadb'; mailctl='not series and not sshd'; if test '$(LONG)' != no; then mailctl=; \
+	  test -x /usr/sbin/sshd || { without sshd; mailctl='not sshd'; }; \
 	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && without Postfix || api=; \
 	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= || without mariadbd; fi; \
 	for part in $(or $(PROGRAMS),mailctl usermgmt api worker); do echo "== $$part"; \

@@ -116,7 +116,8 @@ def test_only_a_host_that_pulls_has_a_timer_that_deploys(cli: Cli, host: Path, r
     install_all(cli, host, repo)
     assert planned(cli, "setup") == {}
     env.write_text(env.read_text().replace("DEPLOY_METHOD=ssh", "DEPLOY_METHOD=pull"))
-    assert planned(cli, "setup").keys() == {"shop-mail-deploy.service", "shop-mail-deploy.timer"}
+    brought = {"shop-mail-deploy.service", "shop-mail-deploy.timer", "shop-mail-hasten.path"}
+    assert planned(cli, "setup").keys() == brought
 
 
 def test_the_timer_that_deploys_waits_for_the_first_deployment_by_hand(

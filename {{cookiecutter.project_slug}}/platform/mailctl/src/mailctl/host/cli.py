@@ -66,7 +66,7 @@ def remove(dry_run: DryRunOption = False, repo: RepoOption = None, as_json: Json
     with command(repo, as_json) as context:
         place = _place(context)
         todo = _run(context, Host(place), (), dry_run)
-        if not dry_run:
+        if not dry_run and ssh.differs(place.project, ""):
             ssh.write(place.project, "")
         if not todo:
             context.out.show("Nothing to change.")

@@ -1,4 +1,4 @@
-"""A merge reaches the host by each of the three methods, and mail goes on all the while."""
+"""A merge reaches the host by each of the two methods, and mail goes on all the while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.target import REPOSITORY
 from tests.deploy.traffic import traffic
-from tests.deploy.workflow import by_pull, by_runner, until_idle
+from tests.deploy.workflow import by_pull, until_idle
 from tests.stack.documents import OF_THE_TARGET, blocks
 from tests.stack.stack import eventually
 
@@ -76,12 +76,12 @@ def test_a_changed_configuration_recreates_only_the_service_that_reads_it(lab):
     lab.good = commit
 
 
-def test_the_runner_on_the_host_builds_and_exchanges_an_image(lab):
+def test_a_changed_image_is_built_and_exchanged(lab):
     before = lab.target.containers()
     edit = {"file": "platform/usermgmt/Dockerfile", "append": "LABEL release=2\n"}
     commit = lab.origin.change("A new release of usermgmt", [edit])
-    with traffic(lab.target, lab.image, "runner"):
-        job = by_runner(lab.target, commit)
+    with traffic(lab.target, lab.image, "image"):
+        job = lab.deploy(commit)
     assert not job.red, job.said
     after = lab.target.containers()
     assert [name for name in SERVICES if before[name]["image"] != after[name]["image"]] == ["usermgmt"]

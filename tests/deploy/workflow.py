@@ -55,7 +55,6 @@ def _runs(condition: str, host: bool, red: bool) -> bool:
     """Whether a step runs, under one of the conditions that these workflows have."""
     return {
         "": not red,
-        "${{ !cancelled() }}": True,
         "${{ vars.DEPLOY_HOST }}": host and not red,
         "${{ !vars.DEPLOY_HOST }}": not host and not red,
         "${{ !cancelled() && vars.DEPLOY_HOST }}": host,
@@ -70,12 +69,11 @@ def _environment(step: Mapping[str, Any], values: Mapping[str, str]) -> dict[str
 
 
 def by_ssh(target: Target, commit: str, folder: Path, user: str = "root") -> Job:
-    """deploy-ssh.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
+    """deploy.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
     checkout = clone(target.origin, Path(tempfile.mkdtemp(dir=folder)) / "checkout")
     values = {
-        "github.sha": commit,
+        "github.event.workflow_run.head_sha": commit,
         "vars.DEPLOY_HOST": target.address(user),
-        "vars.DEPLOY_PATH": REPOSITORY,
         "vars.DEPLOY_KNOWN_HOSTS": target.known_hosts.read_text(),
         "secrets.DEPLOY_SSH_KEY": target.key.read_text(),
     }
@@ -86,19 +84,7 @@ def by_ssh(target: Target, commit: str, folder: Path, user: str = "root") -> Job
         words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
         return call(words, 1800, {**inherited(), **clean, **env}, checkout)
 
-    return execute("deploy-ssh.yml", values, run)
-
-
-def by_runner(target: Target, commit: str) -> Job:
-    """deploy-runner.yml on the host itself."""
-    values = {"github.sha": commit, "vars.DEPLOY_PATH": REPOSITORY}
-
-    def run(script: str, env: Mapping[str, str]) -> Done:
-        given = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
-        words = ["docker", "exec", *given, "--workdir", "/tmp", target.name]  # noqa: S108 (inside)
-        return call([*words, "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], 1800)
-
-    return execute("deploy-runner.yml", values, run)
+    return execute("deploy.yml", values, run)
 
 
 PULL = "mailserver-deploy.service"

@@ -1,7 +1,7 @@
 """Which jobs and steps of a workflow GitHub would run, by the expressions that these workflows use.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/expressions: a value that is not there is
-an empty text; a job without a function of state in its `if` is skipped when one that it needs did not succeed.
+an empty text; without a function of state in its `if` a job is skipped when one that it needs was no success.
 """
 
 from __future__ import annotations

@@ -10,7 +10,10 @@ if ! gh api --silent "repos/{owner}/{repo}/branches/$branch" 2>/dev/null; then
   gh api --silent --method POST "$refs" -f "ref=refs/heads/$branch" -f "sha=$commit"
 else
   case $(gh api "repos/{owner}/{repo}/compare/$branch...$commit" --jq .status) in
-    behind | identical) echo "$branch has $commit already"; exit 0 ;;
+    behind | identical)
+      echo "$branch has $commit already"
+      exit 0
+      ;;
     *) gh api --silent --method PATCH "$refs/heads/$branch" -f "sha=$commit" -F force=false ;;
   esac
 fi

@@ -11,7 +11,10 @@ request=$1
 if [ "$1" = deploy ]; then
   commit=$2
   # A checkout on GitHub may not have the commit; the host knows it by its whole name.
-  [[ $commit =~ ^[0-9a-f]{40}$ ]] || commit=$(git rev-parse --verify --quiet "$commit^{commit}") || { echo "REF=$2 is no commit here: git fetch" >&2; exit 2; }
+  [[ $commit =~ ^[0-9a-f]{40}$ ]] || commit=$(git rev-parse --verify --quiet "$commit^{commit}") || {
+    echo "REF=$2 is no commit here: git fetch" >&2
+    exit 2
+  }
   request="deploy $commit"
 fi
 

@@ -63,6 +63,8 @@ class Settings:
             smtp_ca_file=Path(ca_file) if ca_file else None,
             filter_host=environ.get("FILTER_HOST", ""),
             monitor_file=Path(environ.get("MONITOR_FILE") or cls.monitor_file),
+            deploy_token_file=cls.deploy_token_file,
+            hasten_dir=cls.hasten_dir,
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 

@@ -1,7 +1,7 @@
 """A host with an agent, the repository that it follows, and commits whose mailctl is a small program.
 
-That program keeps the promises of `mailctl agent carry-out`, or breaks them as its commit says. What runs on the
-host is the line of a file, `live`; the documents of deployments are those that the real one writes.
+That program keeps the promises of `mailctl agent carry-out`, or breaks them as its commit says. What runs on
+the host is the line of a file, `live`; the documents of deployments are those that the real one writes.
 """
 
 import os
@@ -70,7 +70,8 @@ class Deployment:
 
     def new(self):
         point = dict(ref=self.live.read_text())
-        return dict(id=str(time.time_ns()), target=dict(ref=self.commit), before=point, attempts=0, new_in=NUMBER)
+        target = dict(ref=self.commit)
+        return dict(id=str(time.time_ns()), target=target, before=point, attempts=0, new_in=NUMBER)
 
     def forward(self):
         journal = json.loads(self.journal.read_text())
@@ -102,8 +103,8 @@ class Deployment:
         return self.settle(reason) or self.end(self.document("refused", self.commit, reason=reason))
 
     def document(self, result, ref, ok=False, reason="", **more):
-        before = self.live.read_text()
-        return dict(dict(ok=ok, ref=ref, result=result, reason=reason, away={{}}, at=time.time()), **dict(more, **{{"from": before}}))
+        plain = dict(ok=ok, ref=ref, result=result, reason=reason, away={{}}, at=time.time())
+        return dict(plain, **dict(more, **{{"from": self.live.read_text()}}))
 
     def end(self, document):
         self.put(self.folder / "history" / f"{{time.time_ns()}}.json", document)

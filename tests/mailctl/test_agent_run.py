@@ -1,10 +1,8 @@
-"""`mailctl agent run`: what it deploys, what it does not, and that the next good commit repairs everything."""
+"""`mailctl agent run`: what it deploys, what it does not, and that the next good commit repairs it."""
 
 import json
 import os
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +29,9 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, environments: Path) -> AgentWorld:
-    return AgentWorld(tmp_path, environments)
+    root = tmp_path / "world"
+    root.mkdir()
+    return AgentWorld(root, environments)
 
 
 def good_one_follows(world: AgentWorld) -> None:
@@ -215,7 +215,7 @@ def test_an_agent_killed_at_each_step_goes_on_at_the_next_run(world: AgentWorld)
 
 
 class Agent(RuleBasedStateMachine):
-    """Commits of all kinds, kills at any moment, runs of the timer: nothing but trusted descendants ever runs."""
+    """Commits of all kinds, kills at any moment, runs of the timer: what runs is trusted and descends."""
 
     environments: Path
 
@@ -251,7 +251,7 @@ class Agent(RuleBasedStateMachine):
 
     @invariant()
     def what_runs_is_trusted_and_descends_from_what_ran(self) -> None:
-        settled = [one["state"]["ref"] for one in self.world.history if one.get("state")][0]
+        settled = next(one["state"]["ref"] for one in self.world.history if one.get("state"))
         assert settled in self.trusted
         self.world.git("merge-base", "--is-ancestor", self.ran, settled)
         self.ran = settled

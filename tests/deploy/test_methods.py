@@ -156,7 +156,7 @@ def test_the_deploy_key_is_for_three_commands_only(lab, agent):
 
 
 @pytest.mark.parametrize("document", OF_THE_TARGET)
-def test_every_command_of_the_page_works_on_the_host(document, lab):
+def test_every_command_of_the_page_works_on_the_host(document, lab, agent):
     for block in blocks((lab.origin.work / document).read_text()):
         lab.target.shell(f"cd {REPOSITORY}\n{block}")
 

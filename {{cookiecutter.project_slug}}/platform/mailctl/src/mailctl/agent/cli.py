@@ -88,13 +88,13 @@ def rehearse(commit: CommitArgument, repo: RepoOption = None, as_json: JsonOptio
         from mailctl.agent.supervise import Agent
         from mailctl.agent.trust import Waiting, judge
 
-        agent = Agent.of(context, strict=False)
+        agent, said = Agent.of(context, strict=False), ""
         if agent.settings and agent.github:
             try:
                 judge(agent.home, agent.settings, agent.github, commit)
             except (Waiting, Refused) as error:
-                context.out.note(str(error))
-        context.finish({"ok": True})
+                said = str(error)
+        context.finish({"ok": True, "said": said})
 
 
 def _supervise(context: Context, commit: str) -> None:

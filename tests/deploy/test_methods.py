@@ -30,14 +30,6 @@ install._write(place.home / "run", units.launcher(place))
 for name, text in units.texts(place, (units.PULL,)).items():
     (Path("/etc/systemd/system") / name).write_text(text)
 """
-# Of `make setup-host`, what belongs to HOST_USER.
-USER = f"""from pathlib import Path
-from mailctl.host import files, parts, units
-place = units.Place("mailserver", Path("{REPOSITORY}"), Path("/mnt/hdd"), Path("/srv/ssd"), "UTC")
-choices = files.Choices(user="deploy")
-next(part for part in parts.PARTS if part.name == "user").repair(parts.Host(place, choices))
-files.sudo(place).write_text(files.texts(place, choices)[files.sudo(place)])
-"""
 # Two minutes are long for a test.
 SOON = "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=1s\n"
 NGINX = "config/nginx/mailserver.conf"
@@ -64,15 +56,12 @@ def test_a_second_deployment_of_the_same_commit_is_fast_and_recreates_nothing(la
 
 
 def test_a_changed_configuration_recreates_only_the_service_that_reads_it(lab):
-    """By HOST_USER, whom `make setup-host` makes: the repository is root's."""
-    lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=USER)
-    lab.target.console("cp /root/.ssh/authorized_keys /home/deploy/.ssh/authorized_keys")
     before, old = lab.target.containers(), lab.good
     commit = lab.origin.change(
         "Longer wait", [{"file": NGINX, "replace": ["body_timeout 30s", "body_timeout 40s"]}]
     )
     with traffic(lab.target, lab.image, "configuration"):
-        job = lab.deploy(commit, user="deploy")
+        job = lab.deploy(commit)
     assert not job.red, job.said
     after = lab.target.containers()
     assert [name for name in SERVICES if before[name]["id"] != after[name]["id"]] == ["nginx"]

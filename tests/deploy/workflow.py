@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from tests.deploy.origin import clone
-from tests.deploy.target import REPOSITORY, Done, Target, call
+from tests.deploy.target import Done, Target, call
 from tests.stack.stack import eventually
 from tests.workflows.runner import TEMPLATE, inherited
 
@@ -68,14 +67,14 @@ def _environment(step: Mapping[str, Any], values: Mapping[str, str]) -> dict[str
     }
 
 
-def by_ssh(target: Target, commit: str, folder: Path, user: str = "root") -> Job:
+def by_ssh(target: Target, commit: str, folder: Path) -> Job:
     """deploy.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
     checkout = clone(target.origin, Path(tempfile.mkdtemp(dir=folder)) / "checkout")
     values = {
         "github.event.workflow_run.head_sha": commit,
-        "vars.DEPLOY_HOST": target.address(user),
+        "vars.DEPLOY_HOST": target.address,
         "vars.DEPLOY_KNOWN_HOSTS": target.known_hosts.read_text(),
-        "secrets.DEPLOY_SSH_KEY": target.key.read_text(),
+        "secrets.DEPLOY_SSH_KEY": target.deploy_key.read_text(),
     }
     # No agent, no keys and no known hosts of this machine.
     clean = {"HOME": str(folder), "SSH_AUTH_SOCK": ""}
@@ -109,9 +108,7 @@ def by_pull(target: Target) -> Job:
 
 def start_by_ssh(target: Target, commit: str) -> subprocess.Popen[str]:
     """The same call as over-ssh.sh makes, left running, so that a test can cut the connection."""
-    words = target.ssh_words(
-        f"make --no-print-directory -C {shlex.quote(REPOSITORY)} fetch deploy REF={commit}"
-    )
+    words = target.ssh_words(f"deploy {commit}", target.deploy_key)
     return subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,

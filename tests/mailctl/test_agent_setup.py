@@ -76,14 +76,6 @@ def test_everything_in_the_folder_is_closed_to_others(world: AgentWorld, fresh: 
     ] == []
 
 
-def test_the_line_for_the_deploy_key_forbids_everything_else(fresh: Context) -> None:
-    setting(fresh, "DEPLOY_SSH_FROM=192.0.2.0/24\n")
-    line = setup.authorized_key(fresh, "")
-    run = f"{fresh.env_file.expanded('AGENT_DIR', {})}/run over-ssh"
-    assert line.startswith(f'restrict,command="{run}",from="192.0.2.0/24" ssh-ed25519 ')
-    assert "sudo -n --preserve-env=SSH_ORIGINAL_COMMAND" in setup.authorized_key(fresh, "deploy")
-
-
 def test_a_mailctl_that_crashes_ends_with_a_code_of_its_own(world: AgentWorld) -> None:
     crashing = versions.install(world.home, world.push_here(world.commit(STARTS_NOT)))
     done = subprocess.run([crashing / "bin/mailctl"], capture_output=True, text=True, check=False)

@@ -53,8 +53,13 @@ def run(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         from mailctl.agent.home import Home
         from mailctl.agent.run import run as look
         from mailctl.agent.supervise import Agent
+        from mailctl.core.lock import holder
 
-        with Home.of(context).locked("mailctl agent run"):
+        home = Home.of(context)
+        if who := holder(home.root / "lock"):
+            context.finish({"ok": True, "result": "busy", "commit": "", "reason": f"{who} is at work"})
+            return
+        with home.locked("mailctl agent run"):
             found = look(Agent.of(context))
         text = f"{found['commit'][:12]} {found['reason']}".strip()
         context.out.note(f"{found['result']}: {text}" if text else found["result"])

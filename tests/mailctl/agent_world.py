@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mailctl.agent import versions
+from mailctl.agent import settings, versions
 from mailctl.agent.home import Home
 from mailctl.agent.run import run
-from mailctl.agent.settings import TEXT
 from mailctl.agent.supervise import Agent
 from mailctl.core.context import Context
 from mailctl.core.output import Output
@@ -154,7 +153,12 @@ class AgentWorld:
     def settings(self, **lines: str) -> None:
         """Write agent.yml, and change lines of it."""
         given = {"repository": "owner/mail", "remote": str(self.origin), "branch": "main"}
-        text = TEXT.format(**given, trust=lines.pop("trust", "ref"))
+        text = (
+            Path(settings.__file__)
+            .with_name("agent.yml")
+            .read_text()
+            .format(**given, trust=lines.pop("trust", "ref"))
+        )
         for name, value in lines.items():
             old = next(line for line in text.splitlines() if line.startswith(f"{name}:"))
             text = text.replace(old, f"{name}: {value}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from agent_world import CRASHES, GOOD, ROLLS_BACK, STARTS_NOT, AgentWorld
+from conftest import Cli
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -179,6 +180,18 @@ def test_without_any_trust_nothing_is_pulled(world: AgentWorld) -> None:
 def test_while_somebody_deploys_the_timer_does_nothing(world: AgentWorld) -> None:
     with world.agent().records.locked("mailctl rollback"):
         assert world.run()["result"] == "busy"
+
+
+def test_while_the_console_deploys_the_timer_does_nothing(world: AgentWorld, cli: Cli) -> None:
+    with world.home.locked("mailctl deploy"):
+        done = cli("agent", "run", "--repo", world.repo, "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["result"] == "busy"
+
+
+def test_the_run_of_the_timer_prints_what_became_of_it(world: AgentWorld, cli: Cli) -> None:
+    world.push(world.commit(CRASHES))
+    done = cli("agent", "run", "--repo", world.repo, "--json")
+    assert done.exit_code == 1 and json.loads(done.stdout)["result"] == "rolled-back"
 
 
 def test_old_versions_and_environments_go(world: AgentWorld) -> None:

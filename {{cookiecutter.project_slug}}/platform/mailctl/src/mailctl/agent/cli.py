@@ -53,8 +53,13 @@ def run(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         from mailctl.agent.home import Home
         from mailctl.agent.run import run as look
         from mailctl.agent.supervise import Agent
+        from mailctl.core.lock import holder
 
-        with Home.of(context).locked("mailctl agent run"):
+        home = Home.of(context)
+        if who := holder(home.root / "lock"):
+            context.finish({"ok": True, "result": "busy", "commit": "", "reason": f"{who} is at work"})
+            return
+        with home.locked("mailctl agent run"):
             found = look(Agent.of(context))
         text = f"{found['commit'][:12]} {found['reason']}".strip()
         context.out.note(f"{found['result']}: {text}" if text else found["result"])
@@ -74,17 +79,14 @@ def over_ssh(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         if word != "deploy":
             target = {"verify": "verify", "report": "host-report"}[word]
             _pass(["make", "--no-print-directory", "-C", str(context.repo), target], context)
-        from mailctl.agent.remote import accept
-
-        accept(context, commit)
-        _supervise(context, commit)
+        _supervise(context, commit, over_ssh=True)
 
 
 @app.command()
 def rehearse(commit: CommitArgument, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Of a new version, before it deploys: start, read everything, judge a commit. Nothing is changed."""
     with command(repo, as_json) as context:
-        from mailctl.agent import remote, run  # noqa: F401 (they start, too)
+        from mailctl.agent import run  # noqa: F401 (it starts, too)
         from mailctl.agent.supervise import Agent
         from mailctl.agent.trust import Waiting, judge
 
@@ -97,13 +99,16 @@ def rehearse(commit: CommitArgument, repo: RepoOption = None, as_json: JsonOptio
         context.finish({"ok": True, "said": said})
 
 
-def _supervise(context: Context, commit: str) -> None:
+def _supervise(context: Context, commit: str, over_ssh: bool = False) -> None:
     from mailctl.agent.home import Home
+    from mailctl.agent.run import accept_over_ssh
     from mailctl.agent.supervise import Agent, resume, supervise
 
     with Home.of(context).locked("mailctl deploy"):
-        agent = Agent.of(context, strict=False)
+        agent = Agent.of(context, strict=over_ssh)
         resumed = resume(agent)
+        if over_ssh:
+            accept_over_ssh(agent, commit)
         document = resumed if resumed and resumed.get("ref") == commit else supervise(agent, commit)
     if not document["ok"]:
         raise typer.Exit(FAILED)

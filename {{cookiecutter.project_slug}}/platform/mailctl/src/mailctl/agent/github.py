@@ -25,11 +25,10 @@ class Trouble(Refused):
 
 
 class GitHub:
-    """One repository at GitHub; `tokens` is what was learnt of each token: when it ends, what is wrong."""
+    """One repository at GitHub. What is learnt of each token, its end and what is wrong, is remembered."""
 
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home, self.settings = home, settings
-        self.tokens: dict[str, dict[str, Any]] = {}
 
     def runs(self, commit: str) -> list[dict[str, Any]]:
         """The runs for a push of the commit to the branch. Raises Trouble."""
@@ -61,18 +60,21 @@ class GitHub:
             raise _trouble(
                 "GitHub", f"cannot be reached: {error or type(error).__name__}", "try later"
             ) from None
-        wrong = {401: "GitHub does not accept it: it expired or was revoked"}.get(answer.status_code, "")
-        self.tokens[token] = {"ends": _expiry(answer.headers.get(EXPIRES, "")), "wrong": wrong}
-        if answer.is_success:
-            return answer
         limited = answer.headers.get("x-ratelimit-remaining") == "0" or answer.status_code == 429
-        if wrong:
-            raise _trouble(file, wrong, f"put a new fine-grained token with {needs} there")
-        if answer.status_code in (403, 404) and not limited:
+        wrong = ""
+        if answer.status_code == 401:
+            wrong = "GitHub does not accept it: it expired or was revoked"
+        elif answer.status_code in (403, 404) and not limited:
             wrong = f"does not reach {self.settings.repository} (HTTP {answer.status_code})"
-            self.tokens[token]["wrong"] = wrong
-            raise _trouble(file, wrong, f"give it this repository, with {needs}; or correct agent.yml")
-        raise _trouble("GitHub", f"answers with HTTP {answer.status_code}", "it is asked again by itself")
+        learnt = {"ends": _expiry(answer.headers.get(EXPIRES, "")), "wrong": wrong}
+        self.home.remember(tokens={**self.home.state().get("tokens", {}), token: learnt})
+        if wrong:
+            raise _trouble(
+                file, wrong, f"put a fine-grained token for it with {needs} there; or fix agent.yml"
+            )
+        if not answer.is_success:
+            raise _trouble("GitHub", f"answers with HTTP {answer.status_code}", "it is asked again by itself")
+        return answer
 
 
 def _expiry(text: str) -> float | None:

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from mailctl.agent.github import Trouble
-from mailctl.agent.settings import FILE, Settings
-from mailctl.agent.supervise import Agent, refusal_of, resume, supervise, undo
+from mailctl.agent.settings import FILE
+from mailctl.agent.supervise import Agent, resume, supervise, undo
 from mailctl.agent.trust import Waiting, descends, fetch, judge
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
@@ -18,10 +18,7 @@ RED_SECONDS = 600.0
 
 def run(agent: Agent) -> dict[str, Any]:
     """One look; what became of it. Raises Refused when agent.yml is missing or wrong."""
-    settings = agent.settings
-    if settings is None:
-        raise Refused(Problem(FILE, "is missing", "sudo make setup-host", value=str(agent.home.root)))
-    if not settings.trust:
+    if agent.settings and not agent.settings.trust:
         wrong = "is empty: everything that is pushed would be deployed"
         raise Refused(Problem(f"{FILE}: trust", wrong, "name checks, signature or ref"))
     if who := agent.records.busy:
@@ -31,46 +28,64 @@ def run(agent: Agent) -> dict[str, Any]:
         if document and not document["ok"]:
             return _ended(agent, str(document.get("ref", "")), document)
         agent.send()
-        return _look(agent, settings)
+        return _look(agent)
     except Trouble as trouble:
         return _looked(agent, TROUBLE, "", str(trouble))
-    finally:
-        agent.keep_tokens()
 
 
-def _look(agent: Agent, settings: Settings) -> dict[str, Any]:
-    commit = fetch(agent.home, settings, settings.branch)
+def newest(agent: Agent) -> str:
+    """The newest commit of the branch. Raises Trouble; Refused without agent.yml."""
+    if not agent.settings:
+        raise Refused(Problem(FILE, "is missing", "sudo make setup-host", value=str(agent.home.root)))
+    return fetch(agent.home, agent.settings, agent.settings.branch)
+
+
+def accept(agent: Agent, commit: str) -> None:
+    """Raises Refused: it does not descend from what runs, or is not trusted; Waiting; Trouble."""
     points = agent.records.points()
+    if points and not descends(agent.home, commit, points[0].ref):
+        wrong = f"it does not descend from {points[0].ref[:12]}, which runs"
+        fix = f"push one that does; to go there all the same, on the host: make deploy REF={commit[:12]}"
+        raise Refused(Problem("history", wrong, fix, value=commit[:12]))
+    assert agent.settings and agent.github  # noqa: S101 (newest() has refused without them)
+    judge(agent.home, agent.settings, agent.github, commit)
+
+
+def accept_over_ssh(agent: Agent, commit: str) -> None:
+    """Raises Refused unless the commit is one that GitHub's workflow may ask for."""
+    if not descends(agent.home, newest(agent), commit):
+        raise Refused(Problem("deploy", "is no commit of the branch", "merge it first", value=commit[:12]))
+    try:
+        accept(agent, commit)
+    except Waiting as waiting:
+        again = "run the job again later"
+        raise Refused(Problem("deploy", f"waits: {waiting}", again, value=commit[:12])) from None
+
+
+def _look(agent: Agent) -> dict[str, Any]:
+    commit, points = newest(agent), agent.records.points()
     if not points:
         return _looked(agent, UNCHANGED, commit, "nothing was deployed here yet: make deploy does it first")
-    runs = points[0].ref
-    if commit == runs:
+    if commit == points[0].ref:
         agent.home.remember(refused=None)
-        document = (
-            supervise(agent, commit) if settings.heal else {"ok": True, "result": UNCHANGED, "reason": ""}
-        )
-        return _ended(agent, commit, document)
+        healed = agent.settings and agent.settings.heal and supervise(agent, commit)
+        return _ended(agent, commit, healed or {"ok": True, "result": UNCHANGED, "reason": ""})
     if reason := _left_alone(agent, commit):
         return _looked(agent, UNCHANGED, commit, reason)
     try:
-        if not descends(agent.home, commit, runs):
-            wrong = f"it does not descend from {runs[:12]}, which runs"
-            fix = f"push one that does; to go there all the same, on the host: make deploy REF={commit[:12]}"
-            raise Refused(Problem("history", wrong, fix, value=commit[:12]))
-        judge(agent.home, settings, agent_github(agent), commit)
+        accept(agent, commit)
     except Waiting as waiting:
-        return _waits(agent, commit, str(waiting))
+        known = agent.home.state().get("waiting") or {}
+        since = known["since"] if known.get("commit") == commit else time.time()
+        agent.home.remember(waiting={"commit": commit, "why": str(waiting), "since": since})
+        agent.report(commit, "pending", f"waits: {waiting}")
+        return _looked(agent, WAITING, commit, str(waiting))
     except Trouble:
         raise
     except Refused as refusal:
         return _refused(agent, commit, f"{refusal} ({refusal.problems[0].fix})")
     agent.home.remember(ran=time.time(), waiting=None)
     return _ended(agent, commit, supervise(agent, commit))
-
-
-def agent_github(agent: Agent) -> Any:
-    assert agent.github  # noqa: S101 (there are settings)
-    return agent.github
 
 
 def _left_alone(agent: Agent, commit: str) -> str:
@@ -88,20 +103,12 @@ def _left_alone(agent: Agent, commit: str) -> str:
     return ""
 
 
-def _waits(agent: Agent, commit: str, why: str) -> dict[str, Any]:
-    known = agent.home.state().get("waiting") or {}
-    since = known["since"] if known.get("commit") == commit else time.time()
-    agent.home.remember(waiting={"commit": commit, "why": why, "since": since})
-    agent.report(commit, "pending", f"waits: {why}")
-    return _looked(agent, WAITING, commit, why)
-
-
 def _refused(agent: Agent, commit: str, reason: str) -> dict[str, Any]:
     """Into the history once for each reason, not at each look."""
     known = agent.home.state().get("refused") or {}
     if (known.get("commit"), known.get("reason")) != (commit, reason):
         undo(agent, commit, reason)
-    agent.home.remember(refused=refusal_of(commit, reason, RED_SECONDS), waiting=None)
+    agent.refuse(commit, reason, RED_SECONDS)
     agent.report(commit, "failure", f"refused: {reason}")
     return _looked(agent, "refused", commit, reason)
 
@@ -109,26 +116,26 @@ def _refused(agent: Agent, commit: str, reason: str) -> dict[str, Any]:
 def _ended(agent: Agent, commit: str, document: dict[str, Any]) -> dict[str, Any]:
     """After a deployment the whole host is looked at."""
     if "result" not in document:
-        wrong = "; ".join(f"{one['field']}: {one['wrong']}" for one in document.get("problems", []))
-        return _looked(agent, TROUBLE, commit, wrong or "the deployment did not begin")
+        return _looked(agent, TROUBLE, commit, "; ".join(one["wrong"] for one in document["problems"]))
     result, reason = document["result"], document["reason"]
-    if document["ok"]:
-        agent.home.remember(waiting=None)
     if result == "deployed":
         words = ("make", "--no-print-directory", "-C", str(agent.home.repo), "verify")
         if subprocess.run(words, check=False).returncode:
             reason = "it runs, but make verify finds something wrong with this host"
             agent.report(commit, "failure", reason)
-            return _looked(agent, "deployed", commit, reason, ok=False)
+            return _looked(agent, result, commit, reason, ok=False)
     return _looked(agent, result, commit, reason)
 
 
-def _looked(agent: Agent, result: str, commit: str, reason: str, ok: bool | None = None) -> dict[str, Any]:
+def _looked(agent: Agent, result: str, commit: str, reason: str, ok: bool = True) -> dict[str, Any]:
     """The document of this run, which is remembered for the monitor."""
-    ok = result in (BUSY, UNCHANGED, WAITING, "deployed") if ok is None else ok
-    if result not in (BUSY, TROUBLE):
-        agent.home.remember(ran=time.time(), trouble=None)
-    elif result == TROUBLE:
-        agent.home.remember(trouble=reason)
-    agent.home.remember(last={"at": time.time(), "result": result, "commit": commit, "reason": reason})
+    new: dict[str, Any] = {"last": {"at": time.time(), "result": result, "commit": commit, "reason": reason}}
+    if result == TROUBLE:
+        new["trouble"] = reason
+    elif result != BUSY:
+        new |= {"ran": time.time(), "trouble": None}
+        if result != WAITING:
+            new["waiting"] = None
+    agent.home.remember(**new)
+    ok = ok and result in (BUSY, UNCHANGED, WAITING, "deployed")
     return {"ok": ok, "result": result, "commit": commit, "reason": reason}

@@ -1,30 +1,15 @@
 """agent.yml: what the host trusts. It is the operator's, and never read from a commit."""
 
-import re
-from dataclasses import asdict, dataclass, fields
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mailctl.agent.home import Home
 from mailctl.core.errors import Problem, Refused
 
 FILE = "agent.yml"
-CHECKS, SIGNATURE, REF = TRUST = ("checks", "signature", "ref")
-TEXT = """\
-# What this host takes from git: docs/deploying.md. make setup-host made it, you edit it, no commit does.
-repository: {repository}
-remote: {remote}
-branch: {branch}
-api: https://api.github.com
-# Whose runs must have ended well, by their path in the repository.
-workflows: [.github/workflows/main.yml]
-# All of these must hold: checks (GitHub says that the workflows above are green; needs keys/github_token),
-# signature (of somebody in keys/allowed_signers), ref (the branch below points at the commit).
-# Empty: only with DEPLOY_METHOD=ssh, where GitHub's workflow has waited for the checks.
-trust: [{trust}]
-ref: checked
-# Whether the timer also repairs what was changed by hand on this host. It is reported in any case.
-heal: false
-"""
+CHECKS, SIGNATURE, REF = "checks", "signature", "ref"
 
 
 @dataclass(frozen=True)
@@ -43,62 +28,31 @@ class Settings:
 
 def load(home: Home) -> Settings | None:
     """None where there is no agent.yml. Raises Refused with each line that cannot be meant."""
+    import jsonschema
     import yaml
 
-    path = home.root / FILE
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        found: dict[str, Any] = yaml.safe_load((home.root / FILE).read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, ValueError) as error:
         wrong = f"does not parse: {' '.join(str(error).split())[:200]}"
-        raise Refused(Problem(FILE, wrong, "fix it", value=str(path))) from None
-    if not isinstance(found, dict):
-        raise Refused(Problem(FILE, "is no list of settings", "make setup-host", value=str(path)))
-    names = [one.name for one in fields(Settings)]
-    problems = [_problem(str(n), f"one of {', '.join(names)}", n) for n in found if n not in names]
-    given = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items() if n in names}
-    defaults: dict[str, Any] = {"repository": "", "remote": ""}
-    settings = Settings(**(defaults | given))
-    problems += [_problem(name, *said) for name, said in _wrong(settings).items()]
-    if problems:
-        raise Refused(*problems)
-    return settings
+        raise Refused(Problem(FILE, wrong, "fix it", value=str(home.root / FILE))) from None
+    schema = json.loads(Path(__file__).with_name("agent.schema.json").read_text("utf-8"))
+    wrong_ones = list(jsonschema.Draft202012Validator(schema).iter_errors(found))
+    if wrong_ones:
+        raise Refused(*(_problem(schema, error) for error in wrong_ones))
+    if CHECKS in found.get("trust", [CHECKS]) and not found.get("repository"):
+        wanted = schema["properties"]["repository"]["title"]
+        raise Refused(Problem(f"{FILE}: repository", f"is not {wanted}", f"write {wanted}", value=""))
+    lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+    plain: dict[str, Any] = {"repository": "", "remote": "", **found, **lists}
+    return Settings(**plain)
 
 
-def _wrong(one: Settings) -> dict[str, tuple[str, Any]]:
-    """By field: what it should be, and what it is."""
-    texts = [
-        n
-        for n, v in asdict(one).items()
-        if n not in ("workflows", "trust", "heal") and not isinstance(v, str)
-    ]
-    wrong = {name: ("a text", getattr(one, name)) for name in texts}
-    if texts:
-        return wrong
-    owned = re.fullmatch(r"[\w.-]+/[\w.-]+", one.repository)
-    if not owned and (one.repository or CHECKS in one.trust):
-        wrong["repository"] = ("owner/name, as in the address at GitHub", one.repository)
-    if not one.remote or one.remote.startswith("-"):
-        wrong["remote"] = (
-            "an address that git clone takes, such as git@github.com:owner/name.git",
-            one.remote,
-        )
-    for name in ("branch", "ref"):
-        if not re.fullmatch(r"[A-Za-z0-9][\w./-]*", getattr(one, name)):
-            wrong[name] = ("the name of a branch", getattr(one, name))
-    if not re.fullmatch(r"https?://\S+", one.api):
-        wrong["api"] = ("an address such as https://api.github.com", one.api)
-    paths = isinstance(one.workflows, tuple) and all(isinstance(each, str) for each in one.workflows)
-    if not paths or not (one.workflows or CHECKS not in one.trust):
-        wrong["workflows"] = ("a list of paths such as .github/workflows/main.yml", one.workflows)
-    if not isinstance(one.trust, tuple) or not set(one.trust) <= set(TRUST):
-        wrong["trust"] = (f"a list of {', '.join(TRUST)}", one.trust)
-    if not isinstance(one.heal, bool):
-        wrong["heal"] = ("true or false", one.heal)
-    return wrong
-
-
-def _problem(name: str, wanted: str, value: Any) -> Problem:
-    shown = list(value) if isinstance(value, tuple) else value
-    return Problem(f"{FILE}: {name}", f"is not {wanted}", f"write {wanted}", value=str(shown))
+def _problem(schema: dict[str, Any], error: Any) -> Problem:
+    name = str(error.absolute_path[0]) if error.absolute_path else ""
+    wanted = schema["properties"][name]["title"] if name else schema["title"]
+    value = str(error.instance) if name else None
+    where = f"{FILE}: {name}" if name else FILE
+    return Problem(where, f"is not {wanted}" if name else error.message, f"write {wanted}", value=value)

@@ -26,9 +26,10 @@ from mailctl.core.context import Context
 from mailctl.core.errors import FAILED, Problem, Refused
 from mailctl.deploy.records import Records
 
-ENDS = (0, FAILED)
-ATTEMPTS = 2
-REHEARSAL_SECONDS = 600
+# How often one that was interrupted is tried; how many seconds a child may take before it counts as crashed.
+ATTEMPTS, CHILD_SECONDS = 2, 7200.0
+# How long the timer leaves a refused commit alone: what it lacked may be there then.
+REFUSED_SECONDS = 1800.0
 
 
 @dataclass
@@ -44,22 +45,19 @@ class Agent:
     @classmethod
     def of(cls, context: Context, strict: bool = True) -> "Agent":
         """Raises Refused: agent.yml is wrong. Who works on the console needs it only for what is reported."""
-        home = Home.of(context)
+        home, settings = Home.of(context), None
         try:
             settings = load(home)
         except Refused as refusal:
             if strict:
                 raise
             context.out.warn(f"nothing is reported to GitHub: {refusal}")
-            settings = None
-        github = GitHub(home, settings) if settings else None
-        return cls(context, home, settings, Records.of(context), github)
+        return cls(context, home, settings, Records.of(context), GitHub(home, settings) if settings else None)
 
     def report(self, commit: str, state: str, text: str) -> None:
         """Say at GitHub what became of a commit, once; what cannot be said now is said at the next run."""
         new = {"commit": commit, "state": state, "text": text, "sent": False}
-        old = self.home.state().get("report")
-        if old != new | {"sent": True}:
+        if self.home.state().get("report") != new | {"sent": True}:
             self.home.remember(report=new)
             self.send()
 
@@ -70,11 +68,10 @@ class Agent:
             with suppress(Trouble):
                 self.github.status(report["commit"], report["state"], report["text"])
                 self.home.remember(report=report | {"sent": True})
-            self.keep_tokens()
 
-    def keep_tokens(self) -> None:
-        if self.github and self.github.tokens:
-            self.home.remember(tokens={**self.home.state().get("tokens", {}), **self.github.tokens})
+    def refuse(self, commit: str, reason: str, seconds: float = REFUSED_SECONDS) -> None:
+        """Leave a commit alone for so long."""
+        self.home.remember(refused={"commit": commit, "reason": reason, "until": time.time() + seconds})
 
 
 def supervise(agent: Agent, commit: str) -> dict[str, Any]:
@@ -82,18 +79,22 @@ def supervise(agent: Agent, commit: str) -> dict[str, Any]:
 
     The document of its result: `result` is missing when it could not even begin, and `problems` says why.
     """
-    home = agent.home
-    trying = home.state().get("trying") or {}
+    trying = agent.home.state().get("trying") or {}
     attempts = trying["attempts"] + 1 if trying.get("commit") == commit else 1
-    home.remember(trying={"commit": commit, "attempts": attempts})
+    agent.home.remember(trying={"commit": commit, "attempts": attempts})
     agent.report(commit, "pending", "is being deployed")
     document, crash = _tried(agent, commit, attempts)
     if crash:
         document = undo(agent, commit, crash)
-    home.remember(trying=None)
-    if "result" in document:
-        agent.report(commit, *_told(document, bool(crash)))
-        home.remember(refused=None if document["ok"] else refusal_of(commit, document["reason"]))
+    agent.home.remember(trying=None, refused=None)
+    if "result" not in document:
+        return document
+    held = document.get("held")
+    text = document["result"] + ("" if document["ok"] else f": {document['reason']}")
+    text += f"; mail was held for {held['seconds']:.0f} s" if held else ""
+    agent.report(commit, "success" if document["ok"] else "error" if crash else "failure", text)
+    if not document["ok"]:
+        agent.refuse(commit, document["reason"])
     return document
 
 
@@ -107,9 +108,9 @@ def _tried(agent: Agent, commit: str, attempts: int) -> tuple[dict[str, Any], st
     except Refused as refusal:
         return {}, str(refusal)
     code, document, last = carry_out([str(version / "bin" / "mailctl")], agent, commit)
-    if code not in ENDS or (not document and code):
+    if code not in (0, FAILED) or not document:
         return {}, f"its own mailctl ended with exit code {code}: {last}"
-    if document.get("ok"):
+    if document["ok"]:
         versions.promote(agent.home, version)
     return document, ""
 
@@ -131,6 +132,18 @@ def resume(agent: Agent) -> dict[str, Any] | None:
     return None
 
 
+def _rehearse(agent: Agent, version: Path, commit: str) -> None:
+    """A new version starts, reads everything and plans before it touches anything. Raises Refused."""
+    if agent.home.version("current") == version.resolve():
+        return
+    for words in (["rehearse", commit], ["carry-out", commit, "--dry-run"]):
+        agent.context.out.note(f"rehearsing the mailctl of {commit[:12]}: {words[0]}")
+        code, last = _child(agent, [str(version / "bin" / "mailctl"), "agent", *words], subprocess.DEVNULL)
+        if code not in (0, FAILED):
+            wrong = f"of this commit does not start: {last or f'exit code {code}'}"
+            raise Refused(Problem("mailctl", wrong, "fix it in a new commit"))
+
+
 def carry_out(
     mailctl: Sequence[str], agent: Agent, commit: str, *words: str
 ) -> tuple[int, dict[str, Any], str]:
@@ -139,40 +152,38 @@ def carry_out(
     result.unlink(missing_ok=True)
     as_json = ["--json"] if agent.context.out.as_json else []
     call = [*mailctl, "agent", "carry-out", commit, "--result", str(result), *words, *as_json]
+    code, last = _child(agent, call, None)
+    try:
+        return code, dict(json.loads(result.read_text("utf-8"))), last
+    except (OSError, ValueError):
+        return code, {}, last
+
+
+def _child(agent: Agent, call: Sequence[str], stdout: int | None) -> tuple[int, str]:
+    """Exit code and last line of a child; what it says is passed on as long as anybody listens."""
+    env, last, heard = {**os.environ, "MAILCTL_REPO": str(agent.home.repo)}, "", True
     with _patient():
         child = subprocess.Popen(
-            call, cwd=agent.home.repo, env=_env(agent), stderr=subprocess.PIPE, text=True
+            call, cwd=agent.home.repo, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True
         )
-        last = _passed_on(child)
+        limit = threading.Timer(CHILD_SECONDS, child.kill)
+        limit.start()
+        for line in child.stderr or ():
+            last = line.strip()[:300] or last
+            try:
+                if heard:
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+            except (OSError, ValueError):
+                heard = False
         code = child.wait()
-    try:
-        document = dict(json.loads(result.read_text("utf-8")))
-    except (OSError, ValueError):
-        document = {}
-    return code, document, last
-
-
-def _passed_on(child: "subprocess.Popen[str]") -> str:
-    """Tell what the child says on stderr, as long as anybody listens; its last line."""
-    last, heard = "", True
-    assert child.stderr  # noqa: S101 (it is a pipe)
-    for line in child.stderr:
-        last = line.strip()[:300] or last
-        try:
-            if heard:
-                sys.stderr.write(line)
-                sys.stderr.flush()
-        except (OSError, ValueError):
-            heard = False
-    return last
+        limit.cancel()
+    return code, last
 
 
 @contextmanager
 def _patient() -> Iterator[None]:
     """Wait for the child's end. systemd and terminals ask it to stop themselves: it rolls back first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     # A handler, since a child would inherit that a signal is ignored.
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
@@ -181,47 +192,3 @@ def _patient() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _rehearse(agent: Agent, version: Path, commit: str) -> None:
-    """A new version starts, reads everything and plans before it touches anything. Raises Refused."""
-    if agent.home.version("current") == version.resolve():
-        return
-    mailctl = str(version / "bin" / "mailctl")
-    for words in (["rehearse", commit], ["carry-out", commit, "--dry-run"]):
-        agent.context.out.note(f"rehearsing the mailctl of {commit[:12]}: {words[0]}")
-        call = [mailctl, "agent", *words, "--json"]
-        try:
-            done = subprocess.run(
-                call,
-                cwd=agent.home.repo,
-                env=_env(agent),
-                capture_output=True,
-                text=True,
-                timeout=REHEARSAL_SECONDS,
-                check=False,
-            )
-            code, said = done.returncode, done.stderr.strip().splitlines()
-        except subprocess.TimeoutExpired:
-            code, said = -1, ["it does not come to an end"]
-        if code not in ENDS:
-            wrong = f"of this commit does not start: {(said or [f'exit code {code}'])[-1][:300]}"
-            raise Refused(Problem("mailctl", wrong, "fix it in a new commit"))
-
-
-def _env(agent: Agent) -> dict[str, str]:
-    return {**os.environ, "MAILCTL_REPO": str(agent.home.repo)}
-
-
-def _told(document: dict[str, Any], crashed: bool) -> tuple[str, str]:
-    """State and text of a commit status."""
-    held = document.get("held")
-    waited = f"; mail was held for {held['seconds']:.0f} s" if held else ""
-    if document["ok"]:
-        return "success", f"{document['result']}{waited}"
-    return "error" if crashed else "failure", f"{document['result']}: {document['reason']}{waited}"
-
-
-def refusal_of(commit: str, reason: str, again: float = 1800.0) -> dict[str, Any]:
-    """What is remembered of a refused commit: until when it is left alone."""
-    return {"commit": commit, "reason": reason, "until": time.time() + again}

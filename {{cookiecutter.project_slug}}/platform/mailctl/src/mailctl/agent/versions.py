@@ -16,23 +16,6 @@ from mailctl.core.errors import Problem, Refused
 SOURCE = "platform/mailctl"
 WHOLE, KEPT = "whole", 5
 PIP_SECONDS = 1800
-CRASHED = 70
-# Whatever ends mailctl otherwise than it wants to is a crash: EX_SOFTWARE of sysexits(3).
-LAUNCHER = f"""#!/bin/sh
-# mailctl of one commit. Exit code {CRASHED}: it crashed.
-here=$(dirname "$(dirname "$(readlink -f "$0")")")
-PYTHONPATH=$here/src PYTHONSAFEPATH=1
-export PYTHONPATH PYTHONSAFEPATH
-exec "$here/env/bin/python" -c '
-import sys, traceback
-try:
-    from mailctl.cli import main
-    main()
-except Exception:
-    traceback.print_exc()
-    sys.exit({CRASHED})
-' "$@"
-"""
 
 
 def install(home: Home, commit: str) -> Path:
@@ -52,7 +35,7 @@ def install(home: Home, commit: str) -> Path:
             archive.extractall(new / "src", filter="data")
         compiled = (str(environment / "bin/python"), "-m", "compileall", "-q", str(new / "src"))
         subprocess.run(compiled, capture_output=True, check=False)
-        (new / "bin" / "mailctl").write_text(LAUNCHER, "utf-8")
+        shutil.copyfile(Path(__file__).with_name("launcher.sh"), new / "bin" / "mailctl")
         (new / "bin" / "mailctl").chmod(0o700)
         new.rename(place)
     home.point(f"versions/{place.name}/env", environment)

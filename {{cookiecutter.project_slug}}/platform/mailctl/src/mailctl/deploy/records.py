@@ -82,6 +82,7 @@ class Records:
         private(self.folder)
         # mailserver-api mounts it, and an older version's `make setup` did not make it.
         (self.folder.parents[1] / "monitor").mkdir(mode=0o755, exist_ok=True)
+        (self.folder.parents[1] / "hasten").mkdir(mode=0o755, exist_ok=True)
         with lock.exclusive(self.folder / "lock", "deploy lock", what, "changing this host"):
             yield
 

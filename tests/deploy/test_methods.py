@@ -99,6 +99,7 @@ def agent(lab):
     """The agent as `make setup-host` installs it, told to take what a workflow moved a branch to."""
     lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=UNITS)
     trusts(lab, "ref")
+    lab.origin.checked()
     lab.target.shell("systemctl daemon-reload")
 
 

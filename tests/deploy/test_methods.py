@@ -88,6 +88,7 @@ def agent(lab):
     """The agent as `make setup-host` installs it, told to take what a workflow moved a branch to."""
     lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=UNITS)
     trusts(lab, "ref")
+    lab.origin.checked()
     lab.target.shell("systemctl daemon-reload")
 
 
@@ -130,10 +131,13 @@ def test_a_commit_whose_mailctl_breaks_is_taken_back_and_the_next_one_deploys_by
         name: each["image"] for name, each in before.items()
     }
     right = {"file": file, "replace": typo["replace"][::-1]}
-    lab.origin.change("Without the typo", [right])
+    # Its requirements differ as well: an environment of its own is made in the unit, as hardened as that is.
+    requires = {"file": "platform/mailctl/requirements.txt", "append": "# Nothing new.\n"}
+    lab.origin.change("Without the typo", [right, requires])
     lab.good = lab.origin.checked()
     job = by_pull(lab.target)
     assert not job.red and last(lab)["ref"] == lab.good, job.said
+    assert lab.target.shell(f"ls {AGENT}/envs | wc -l").strip() == "2"
 
 
 def test_the_deploy_key_is_for_three_commands_only(lab, agent):

@@ -104,6 +104,27 @@ def test_remove_takes_every_file_of_ours_and_no_other(cli: Cli, host: Path, repo
     assert plan.keys() == units_of_ours | {"mailctl", "run"} | OTHERS
 
 
+def test_remove_takes_the_agent_with_its_keys(
+    cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "check_host", lambda: None)
+    monkeypatch.setattr(install, "systemctl", lambda *_: "")
+    install_all(cli, host, repo)
+    assert cli("host", "remove").exit_code == 0
+    assert not (host.parent / "agent").exists()
+
+
+def test_an_agents_folder_that_is_not_ours_stays(
+    cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "check_host", lambda: None)
+    monkeypatch.setattr(install, "systemctl", lambda *_: "")
+    install_all(cli, host, repo)
+    (host.parent / "agent/run").write_text("#!/bin/sh\n")
+    assert cli("host", "remove").exit_code == 0
+    assert (host.parent / "agent/agent.yml").exists()
+
+
 def test_a_command_of_somebody_else_stays(cli: Cli, host: Path) -> None:
     install.COMMAND.write_text("#!/bin/sh\n")
     assert "mailctl" not in planned(cli, "setup")

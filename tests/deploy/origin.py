@@ -47,7 +47,7 @@ class Origin:
         return self.head
 
     def change(self, title: str, edits: Iterable[Mapping[str, Any]]) -> str:
-        """Make edits, each a row with `file` and `replace`, `append`, `write` or `remove`, and push them."""
+        """Make edits, each a row with `file` and `replace`, `cut`, `append`, `write` or `remove`; and push them."""
         for each in edits:
             edit(self.work / each["file"], each)
         return self.push(title)
@@ -79,6 +79,11 @@ def edit(path: Path, how: Mapping[str, Any]) -> None:
         old, new = how["replace"]
         assert text.count(old) == 1, f"{path}: {old!r} is there {text.count(old)} times"
         text = text.replace(old, new)
+    if "cut" in how:
+        head, start, rest = text.partition(how["cut"][0])
+        _, end, tail = rest.partition(how["cut"][1])
+        assert start and end, f"{path}: {how['cut']} is not there"
+        text = head + end + tail
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(how.get("write", text + how.get("append", "")))
 

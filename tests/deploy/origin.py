@@ -80,10 +80,11 @@ def edit(path: Path, how: Mapping[str, Any]) -> None:
         assert text.count(old) == 1, f"{path}: {old!r} is there {text.count(old)} times"
         text = text.replace(old, new)
     if "cut" in how:
+        # From the first text up to the second one, or to the end.
         head, start, rest = text.partition(how["cut"][0])
-        _, end, tail = rest.partition(how["cut"][1])
-        assert start and end, f"{path}: {how['cut']} is not there"
-        text = head + end + tail
+        end = rest.find(how["cut"][1]) if how["cut"][1:] else len(rest)
+        assert start and end >= 0, f"{path}: {how['cut']} is not there"
+        text = head + rest[end:]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(how.get("write", text + how.get("append", "")))
 

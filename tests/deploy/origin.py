@@ -47,7 +47,7 @@ class Origin:
         return self.head
 
     def change(self, title: str, edits: Iterable[Mapping[str, Any]]) -> str:
-        """Make edits and push them, each a row with `file` and `replace`, `cut`, `append`, `write` or `remove`."""
+        """Push edits, each a row with `file` and `replace`, `cut`, `append`, `write` or `remove`."""
         for each in edits:
             edit(self.work / each["file"], each)
         return self.push(title)

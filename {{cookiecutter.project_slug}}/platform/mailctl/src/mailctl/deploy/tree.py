@@ -32,6 +32,11 @@ class Tree:
         return self.commit("HEAD")
 
     @property
+    def shown(self) -> Path:
+        """Where the files of the commit in question lie: beside, while it is looked at, or live."""
+        return self.stage if self.stage.exists() else self.repo
+
+    @property
     def _is_git(self) -> bool:
         return self._call("rev-parse", "--git-dir").returncode == 0
 

@@ -244,6 +244,16 @@ def test_a_password_that_the_database_does_not_know_is_refused(host: Path) -> No
     assert "secrets rotate postfix_db_password" in refusal.value.problems[0].fix
 
 
+def test_one_secret_alone_can_be_taken_from_git(host: Path, cli: Cli) -> None:
+    """After a restore: the database has the passwords of the snapshot, the relay the key of git."""
+    sealed.seal(context(host))
+    for name in ("relay_password", "postfix_db_password"):
+        seal_elsewhere(host, name, b"of-git")
+    assert cli("secrets", "open", "relay_password", "--force").exit_code == 0
+    assert (host / "secrets/relay_password").read_bytes() == b"of-git"
+    assert (host / "secrets/postfix_db_password").read_bytes() != b"of-git"
+
+
 def test_the_settings_somebody_wrote_here_are_never_replaced(host: Path) -> None:
     sealed.seal(context(host))
     with (host / ".env").open("a") as env:

@@ -101,6 +101,7 @@ def seal(
 
 @app.command("open")
 def open_(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these; default: all.")] = None,
     identity: Annotated[
         Path | None,
         typer.Option("--identity", "--key", help="File with the owner's key; default: this host's own."),
@@ -113,10 +114,10 @@ def open_(
     from mailctl.secret_files import sealed
 
     with command(repo, as_json) as context:
-        names = sealed.open_sealed(context, context.repo / sealed.FOLDER, identity, force)
-        context.out.item("opened", ", ".join(names) or "nothing: this host has all of it")
+        done = sealed.open_sealed(context, context.repo / sealed.FOLDER, identity, force, names or ())
+        context.out.item("opened", ", ".join(done) or "nothing: this host has all of it")
         context.out.item("next", "make setup, then make deploy")
-        context.finish({"ok": True, "opened": names})
+        context.finish({"ok": True, "opened": done})
 
 
 def _new_value(context: Context, file: typer.FileText | None) -> str:

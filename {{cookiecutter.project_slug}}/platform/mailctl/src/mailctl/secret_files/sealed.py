@@ -9,7 +9,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +91,19 @@ def seal_again(context: Context) -> str:
 
 
 def open_sealed(
-    context: Context, folder: Path, key: Path | None = None, force: bool = False, deployment: str = ""
+    context: Context,
+    folder: Path,
+    key: Path | None = None,
+    force: bool = False,
+    only: Collection[str] = (),
+    deployment: str = "",
 ) -> list[str]:
     """Decrypt what git has and this host has not yet; returns the names. Repeating it changes nothing.
 
-    `folder` is secrets.age of the commit that counts; with `key` the owner's key opens it, else the host's.
-    With the id of a `deployment` the former contents are kept for `take_back`. Raises Refused before anything
-    is written: the key does not open one, or one was changed here as well (unless `force`).
+    `folder` is secrets.age of the commit that counts; with `key` the owner's key opens it, else the host's;
+    `only` these secrets, if it names any. With the id of a `deployment` the former contents are kept for
+    `take_back`. Raises Refused before anything is written: the key does not open one, or one was changed here
+    as well (unless `force`).
     """
     if not folder.is_dir() or not any(folder.glob(f"*{END}")):
         return []
@@ -107,10 +113,10 @@ def open_sealed(
             *(Problem(f"{FOLDER}/{n}", "is no secret of this version", "remove it") for n in strange)
         )
     keys = encryption.identities(context, key)
-    env = [] if deployment else _open_env(context, folder, keys, force)
+    env = [] if deployment or (only and ENV not in only) else _open_env(context, folder, keys, force)
     with _both(context, folder) as (live, sealed):
         found = _look(context, live, sealed, keys)
-        found.pop(ENV, None)
+        found = {name: one for name, one in found.items() if name != ENV and name in (only or found)}
         if problems := [p for name, one in found.items() if (p := _refusal(name, one, force))]:
             raise Refused(*problems)
         wanted = (GIT, HOST, BOTH) if force else (GIT,)

@@ -1,7 +1,9 @@
 """Secrets in git: sealed with age for the owner and the host, opened into the very same files, never half."""
 
+import io
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from mailctl.core import encryption
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.output import Output
+from mailctl.deploy.tree import Tree
 from mailctl.secret_files import sealed
+from mailctl.secret_files.rotate.run import Result
 from mailctl.secret_files.store import Store
 from mailctl.secret_files.table import ENTRIES
 
@@ -59,8 +63,6 @@ def seal_elsewhere(repo: Path, name: str, content: bytes, keys: list[str] | None
     recipients = keys or [
         line for line in (folder(repo) / sealed.RECIPIENTS).read_text().split("\n") if line[:1] == "a"
     ]
-    import io
-
     with (folder(repo) / f"{name}.age").open("wb") as target:
         encryption.encrypt(io.BytesIO(content), target, recipients)
 
@@ -405,16 +407,40 @@ def test_init_says_to_seal_what_it_made(host: Path, cli: Cli) -> None:
     assert "secrets seal, then commit secrets.age/" in " ".join(cli("secrets", "init").stdout.split())
 
 
-def test_a_rotation_seals_the_new_value(host: Path) -> None:
+def test_a_rotation_seals_the_new_value(host: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rotated(_context: Context, name: str, *_: object) -> Result:
+        put(host, name, b"rotated")
+        return Result(name)
+
     sealed.seal(context(host))
-    put(host, "relay_password", b"rotated")
-    assert sealed.seal_again(context(host)) == "relay_password; commit secrets.age/"
+    monkeypatch.setattr("mailctl.secret_files.rotate.run.rotate", rotated)
+    said = " ".join(cli("secrets", "rotate", "relay_password").stdout.split())
+    assert "relay_password; commit secrets.age/" in said
     assert sealed.differing(context(host)) == {}
+    seal_elsewhere(host, "relay_password", b"")
+    assert open_here(host) == [], "a commit of before does not bring the old one back"
 
 
 def test_a_rotation_goes_on_where_sealing_cannot(host: Path) -> None:
     (host / "secrets/backup_age_identity").unlink()
     assert sealed.seal_again(context(host)).startswith("not done: age key")
+
+
+def test_what_was_sealed_here_stops_no_deployment_and_other_edits_do(host: Path) -> None:
+    git = ["git", "-C", str(host), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (
+        ["init", "--quiet"],
+        ["add", "secrets.age", "answers.yml"],
+        ["commit", "--quiet", "-mfirst"],
+    ):
+        subprocess.run([*git, *words], check=True)
+    sealed.seal(context(host))
+    tree = Tree(host, host / "stage")
+    tree.refuse_edits()
+    assert f"secrets.age/{sealed.RECIPIENTS}" in tree.edited(), "and status tells of it"
+    (host / "answers.yml").write_text("by hand")
+    with pytest.raises(Refused, match="answers"):
+        tree.refuse_edits()
 
 
 def test_no_command_shows_a_secret(host: Path, cli: Cli) -> None:

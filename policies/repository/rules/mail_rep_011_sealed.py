@@ -15,7 +15,9 @@ LEAST = 2
 #: A public key in Bech32 (https://github.com/C2SP/C2SP/blob/main/age.md).
 PUBLIC = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 #: The head of an encrypted file: its version, its key once for each recipient, and a mark of the whole.
-HEAD = re.compile(r"age-encryption\.org/v1\n(?P<stanzas>(?:(?!---)[^\n]+\n)+)--- [A-Za-z0-9+/]{43}\n")
+HEAD = re.compile(
+    r"age-encryption\.org/v1\n(?P<stanzas>-> [ -~]+\n(?:(?!---)[ -~]*\n)+)--- [A-Za-z0-9+/]{43}\n"
+)
 ARMOR = re.compile(
     r"-----BEGIN AGE ENCRYPTED FILE-----\n(?P<body>[A-Za-z0-9+/=\n]+)-----END AGE ENCRYPTED FILE-----\n"
 )

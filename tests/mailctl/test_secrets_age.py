@@ -273,6 +273,14 @@ def test_settings_that_are_still_as_their_example_are_replaced(host: Path, tmp_p
     assert stat.S_IMODE((host / ".env").stat().st_mode) == 0o600
 
 
+def test_settings_that_were_edited_too_early_can_be_taken_from_git(host: Path, cli: Cli) -> None:
+    env = (host / ".env").read_bytes()
+    sealed.seal(context(host))
+    (host / ".env").write_bytes(env + b"SSD_PATH=/somewhere\n")
+    assert cli("secrets", "open", "env", "--force").exit_code == 0
+    assert (host / ".env").read_bytes() == env
+
+
 # ---- what is wrong with a file
 
 

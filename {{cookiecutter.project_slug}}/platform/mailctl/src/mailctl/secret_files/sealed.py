@@ -107,11 +107,7 @@ def open_sealed(
     """
     if not folder.is_dir() or not any(folder.glob(f"*{END}")):
         return []
-    strange = [path.name for path in folder.glob(f"*{END}") if path.name[: -len(END)] not in {*MODES, ENV}]
-    if strange:
-        raise Refused(
-            *(Problem(f"{FOLDER}/{n}", "is no secret of this version", "remove it") for n in strange)
-        )
+    _refuse_strangers(folder)
     keys = encryption.identities(context, key)
     env = [] if deployment or (only and ENV not in only) else _open_env(context, folder, keys, force)
     with _both(context, folder) as (live, sealed):
@@ -132,6 +128,8 @@ def open_sealed(
 
 def take_back(context: Context, deployment: str) -> list[str]:
     """Put back what `open_sealed` replaced in this deployment, if it did; returns the names."""
+    if not (folders.secrets(context) / FORMER).exists():
+        return []
     with opened(folders.secrets(context), create=True) as live, live.locked():
         kept = json.loads(live.read(FORMER) or b"{}")
         if kept.get("deployment") != deployment:
@@ -201,6 +199,15 @@ def _refusal(name: str, one: Secret, force: bool) -> Problem | None:
         fix = f".venv/bin/mailctl secrets rotate {name}, then {SEAL}"
         return Problem(field, "differs from the password that the database knows", fix, value=name)
     return None
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """A name that nothing here reads is a typing error, or newer than this version."""
+    names = [path.name for path in folder.glob(f"*{END}")]
+    if strange := [name for name in names if name.removesuffix(END) not in {*MODES, ENV}]:
+        raise Refused(
+            *(Problem(f"{FOLDER}/{n}", "is no secret of this version", "remove it") for n in strange)
+        )
 
 
 def _of(found: Mapping[str, Secret], *states: str) -> list[str]:

@@ -29,6 +29,7 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
+    ("secrets", "files", ("secrets.age",)),
     # What follows once the checks of main have passed.
     ("deploy_method", "ssh", (".github/workflows/hasten.yml",)),
     ("deploy_method", "pull", (".github/workflows/deploy.yml",)),

@@ -53,6 +53,7 @@ FIELDS: dict = json.loads(
   "edge_spool": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "deploy_method": {"enum": ["pull", "ssh"], "x-why": "it is not one of the choices", "x-fix": "one of 'pull', 'ssh'"},
   "github_environments": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
+  "secrets": {"enum": ["files", "age"], "x-why": "it is not one of the choices", "x-fix": "one of 'files', 'age'"},
   "language": {"enum": ["en", "ja"], "x-why": "it is not one of the choices", "x-fix": "one of 'en', 'ja'"}
 }"""  # noqa: E501
 )

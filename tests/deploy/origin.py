@@ -52,6 +52,11 @@ class Origin:
             edit(self.work / each["file"], each)
         return self.push(title)
 
+    def checked(self) -> str:
+        """What the workflow Main does once its checks are green: move the branch `checked`."""
+        git(self.work, "push", "--quiet", "--force", "origin", "HEAD:checked")
+        return self.head
+
     def back(self, commit: str) -> None:
         """Take back what was pushed after a commit."""
         git(self.work, "reset", "--quiet", "--hard", commit)

@@ -28,7 +28,7 @@ COUNT = f"""SELECT (SELECT COUNT(*) FROM mailboxes WHERE email IN ('{{address}}'
  + (SELECT COUNT(*) FROM app_passwords WHERE password_hash = '{{digest}}');"""  # noqa: S608 (no value comes from outside)
 # What the tool has no command for. One mail fills the full mailbox.
 FINISH = f"""UPDATE mailboxes SET active = FALSE WHERE email = '{OFF}';
-UPDATE mailboxes SET quota_bytes = 1024 WHERE email = '{FULL}';
+UPDATE mailboxes SET quota_bytes = 1 WHERE email = '{FULL}';
 DELETE FROM aliases WHERE source IN ('{ALIAS}', '@{REST}') AND destination <> '{{address}}';
 INSERT IGNORE INTO app_passwords (mailbox_id, name, password_hash, created_at)
  SELECT id, '{NAME}', '{{digest}}', UTC_TIMESTAMP(6) FROM mailboxes WHERE email = '{{address}}';"""  # noqa: S608
@@ -69,8 +69,8 @@ def ensure(context: Context, runtime: Runtime) -> dict[str, str]:
         _make(runtime, account)
         _sql(runtime, FINISH.format(**named))
     if not people.status(runtime, [FULL]).get(FULL, {}).get("messages"):
-        mail = f"Subject: {NAME}\n\n{'It fills this mailbox.' * 100}\n"
-        runtime.inside("dovecot", ("doveadm", "save", "-u", FULL, "-m", "INBOX"), stdin=mail)
+        save = ("doveadm", "-o", "quota_storage_extra=1M", "save", "-u", FULL, "-m", "INBOX")
+        runtime.inside("dovecot", save, stdin=f"Subject: {NAME}\n\nIt fills this mailbox.\n")
     return account
 
 

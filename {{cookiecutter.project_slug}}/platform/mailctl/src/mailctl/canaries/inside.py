@@ -81,9 +81,11 @@ def take(wanted: dict[str, Any], mark: str) -> tuple[str, str]:
             if session.select(folder)[0] != "OK":
                 continue
             if found := session.search(None, "HEADER", "X-Canary", mark)[1][0].split():
-                part = session.fetch(found[0].decode(), "(BODY.PEEK[HEADER])")[1][0]
+                # Answers about other mails may come between.
+                parts = session.fetch(found[0].decode(), "(BODY.PEEK[HEADER])")[1]
+                header = b"".join(part[1] for part in parts if isinstance(part, tuple))
                 remove(session, found)
-                return folder, part[1].decode("ascii", "replace") if isinstance(part, tuple) else ""
+                return folder, header.decode("ascii", "replace")
     finally:
         session.logout()
     raise ValueError("was accepted, and is not in the mailbox")
@@ -234,11 +236,11 @@ def facts(session: imaplib.IMAP4) -> dict[str, Any]:
         return {}
     parts = session.fetch(b",".join(numbers).decode(), "(UID FLAGS BODY.PEEK[])")[1]
     mails = [part for part in parts if isinstance(part, tuple)]
-    flags = {flag for part in mails for flag in imaplib.ParseFlags(part[0])} - {rb"\Recent"}
+    flags = {flag.decode() for part in mails for flag in imaplib.ParseFlags(part[0])}
     return {
         "uidvalidity": validity,
         "messages": len(numbers),
-        "flags": sorted(flag.decode() for flag in flags),
+        "flags": sorted(flags & {r"\Flagged", "$canary"}),
         "digest": hashlib.sha256(b"".join(part[1] for part in mails)).hexdigest(),
     }
 

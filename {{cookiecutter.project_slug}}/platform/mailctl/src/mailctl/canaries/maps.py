@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from mailctl.canaries.accounts import ALIAS, DOMAIN, FULL, OFF
+from mailctl.canaries.accounts import ALIAS, DOMAIN, FULL, OFF, REST
 from mailctl.core.errors import Refused
 from mailctl.core.runtime import Runtime
 
@@ -27,7 +27,7 @@ def _expected(wanted: dict[str, Any]) -> dict[tuple[str, str], str]:
         ("mailboxes.cf", OFF): "",
         ("mailboxes.cf", wanted["nobody"]): "",
         ("aliases.cf", ALIAS): canary,
-        ("aliases.cf", wanted["rest"]): canary,
+        ("aliases.cf", f"@{REST}"): canary,
         ("aliases.cf", wanted["nobody"]): "",
         ("refused.cf", OFF): "[45].*",
         ("refused.cf", wanted["address"]): "",

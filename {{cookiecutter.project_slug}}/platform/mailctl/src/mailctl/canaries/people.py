@@ -15,9 +15,8 @@ MOST = 20
 # A person may well delete a few mails meanwhile, never all of so many.
 MANY = 10
 ASK = (
-    'for user in "$@"; do printf "%s " "$user";'
-    ' doveadm -f flow mailbox status -u "$user" "uidvalidity uidnext messages" INBOX 2>&1 | tail -n 1;'
-    " done"
+    'for user in "$@"; do printf "%s %s\\n" "$user"'
+    ' "$(doveadm -f flow mailbox status -u "$user" "uidvalidity uidnext messages" INBOX 2>/dev/null)"; done'
 )
 Status = dict[str, dict[str, int]]
 

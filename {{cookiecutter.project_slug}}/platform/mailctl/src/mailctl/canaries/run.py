@@ -121,7 +121,7 @@ def _more(context: Context, runtime: Runtime, wanted: dict[str, Any], names: lis
         rows = [line.split() for line in runtime.inside("rspamd", ("cat", SELECTORS)).splitlines()]
         found["selectors"] = [row[1] for row in rows if row[0] == domain][-1:]
     if "junk" in names:
-        judged = _judged(runtime, "", sent["junk"]["raw"])
+        judged = _judged(runtime, sent["junk"]["sender"], sent["junk"]["raw"])
         found["junk_action"] = judged.get("action", "")
     if "admin" in names:
         usermgmt = _environment(runtime, "usermgmt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import time
 from collections.abc import Iterator
@@ -104,6 +105,8 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         {"mail", "signed"},
     ),
 }
+#: `make soak` tries all.
+SAMPLE = [*list(CHANGES)[:2], *random.Random(19).sample(list(CHANGES)[2:], 2)]  # noqa: S311
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ def test_a_query_that_answers_wrongly_is_found_before_any_mail_is_sent(
     assert canaries.lost(past, names=["maps"]) == set()
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", CHANGES if os.environ.get("CANARIES") == "all" else SAMPLE)
 def test_a_change_that_breaks_mail_is_seen_by_its_canaries(
     stack: Stack, canaries: Canaries, past: dict, change: str
 ) -> None:
@@ -233,7 +236,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(stack: Stack, canaries: C
 
 
 def test_an_account_that_is_missing_is_made_again(stack: Stack, canaries: Canaries, past: dict) -> None:
-    stack.sql(f"DELETE FROM aliases WHERE source = 'alias@{DOMAIN}'; DELETE FROM app_passwords")
+    stack.sql("DELETE FROM aliases WHERE source = @alias; DELETE FROM app_passwords", alias=f"alias@{DOMAIN}")
     assert canaries.remember()["known"] == past["known"]
     assert canaries.lost(past) == set()
 

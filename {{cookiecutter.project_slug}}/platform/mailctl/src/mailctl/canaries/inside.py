@@ -24,6 +24,13 @@ SECRETS = "/run/secrets/"
 FOLDER = "Canary"
 OLD = "Subject: Known canary of mailctl\r\nMessage-ID: <%s@mailctl-canary.test>\r\n\r\nIt must stay.\r\n"
 
+# What is no more than a mail to the API: what arrives, and what is refused with which status.
+ARRIVING = {"alias": "mail to an alias", "catch-all": "mail to the catch-all of a domain"}
+REFUSED = {
+    "virus": ("a virus", 422),
+    "unknown": ("a mail to nobody", 404),
+    "quota": ("a mail to a full mailbox", 507),
+}
 FAILURES = (OSError, ValueError, imaplib.IMAP4.error, smtplib.SMTPException, http.client.HTTPException)
 
 
@@ -75,8 +82,7 @@ def remove(session: imaplib.IMAP4, numbers: list[bytes]) -> None:
 
 def take(wanted: dict[str, Any], mark: str) -> tuple[str, str]:
     """Remove the mail with that mark; the folder it was in, and its header. Raises ValueError."""
-    session = mailbox(wanted)
-    try:
+    with mailbox(wanted) as session:
         for folder in ("INBOX", "Junk"):
             if session.select(folder)[0] != "OK":
                 continue
@@ -86,20 +92,15 @@ def take(wanted: dict[str, Any], mark: str) -> tuple[str, str]:
                 header = b"".join(part[1] for part in parts if isinstance(part, tuple))
                 remove(session, found)
                 return folder, header.decode("ascii", "replace")
-    finally:
-        session.logout()
     raise ValueError("was accepted, and is not in the mailbox")
 
 
 def sweep(wanted: dict[str, Any]) -> None:
-    """Remove what a killed run left; one that is under way is younger."""
-    session = mailbox(wanted)
-    try:
+    """Remove what a killed run left; what is younger may be on its way."""
+    with contextlib.suppress(*FAILURES), mailbox(wanted) as session:
         for folder in ("INBOX", "Junk"):
             if session.select(folder)[0] == "OK":
                 remove(session, session.search(None, 'HEADER X-Canary "" OLDER 120')[1][0].split())
-    finally:
-        session.logout()
 
 
 def arrival(wanted: dict[str, Any], name: str) -> tuple[str, str]:
@@ -112,11 +113,12 @@ def arrival(wanted: dict[str, Any], name: str) -> tuple[str, str]:
     return take(wanted, mail["mark"])
 
 
-def refusal(wanted: dict[str, Any], name: str, wanted_status: int, what: str) -> str:
+def refusal(wanted: dict[str, Any], name: str) -> str:
+    what, code = REFUSED[name]
     status, said = post(wanted, wanted["mails"][name])
     if status == 200:
         raise PermissionError(f"{what} was accepted")
-    if status != wanted_status:
+    if status != code:
         raise ValueError(f"mailserver-api answers {status}: {said}")
     return f"{what} is refused with {status}"
 
@@ -125,14 +127,6 @@ def mail(wanted: dict[str, Any]) -> str:
     if wanted["unsigned"]:
         raise PermissionError(wanted["unsigned"])
     return f"accepted by mailserver-api, read over IMAP in {arrival(wanted, 'mail')[0]}"
-
-
-def alias(wanted: dict[str, Any]) -> str:
-    return f"mail to an alias arrives in {arrival(wanted, 'alias')[0]}"
-
-
-def catch_all(wanted: dict[str, Any]) -> str:
-    return f"mail to the catch-all of a domain arrives in {arrival(wanted, 'catch-all')[0]}"
 
 
 def junk(wanted: dict[str, Any]) -> str:
@@ -144,31 +138,17 @@ def junk(wanted: dict[str, Any]) -> str:
     return "a mail that looks like spam is in Junk"
 
 
-def virus(wanted: dict[str, Any]) -> str:
-    return refusal(wanted, "virus", 422, "a virus")
-
-
-def unknown(wanted: dict[str, Any]) -> str:
-    return refusal(wanted, "unknown", 404, "a mail to nobody")
-
-
-def quota(wanted: dict[str, Any]) -> str:
-    return refusal(wanted, "quota", 507, "a mail to a full mailbox")
-
-
-def refused_recipient(session: smtplib.SMTP, sender: str, recipient: str, code: int, what: str) -> str:
+def refused(session: smtplib.SMTP, sender: str, recipient: str, codes: range, what: str) -> None:
     """Ask for a recipient and send nothing. Raises PermissionError when it is taken."""
     with session:
         session.ehlo_or_helo_if_needed()
-        answers = [session.mail(sender)]
-        if answers[0][0] == 250:
-            answers.append(session.rcpt(recipient))
-    got, said = answers[-1]
-    if got == 250:
+        code, said = session.mail(sender)
+        if code == 250:
+            code, said = session.rcpt(recipient)
+    if code == 250:
         raise PermissionError(f"{what} is accepted")
-    if not 500 <= got <= 599 or code not in (0, got):
-        raise ValueError(f"{what}: Postfix answers {got} {said.decode('ascii', 'replace')}")
-    return f"{what} is refused"
+    if code not in codes:
+        raise ValueError(f"{what}: Postfix answers {code} {said.decode('ascii', 'replace')}")
 
 
 def inbound() -> smtplib.SMTP:
@@ -176,7 +156,7 @@ def inbound() -> smtplib.SMTP:
 
 
 def disabled(wanted: dict[str, Any]) -> str:
-    refused_recipient(inbound(), "", wanted["off"], 550, "mail to a disabled mailbox")
+    refused(inbound(), "", wanted["off"], range(550, 551), "mail to a disabled mailbox")
     try:
         mailbox(wanted | {"address": wanted["off"]}).logout()
     except imaplib.IMAP4.error as error:
@@ -187,18 +167,16 @@ def disabled(wanted: dict[str, Any]) -> str:
 
 
 def relay(wanted: dict[str, Any]) -> str:
-    stranger = "somebody@elsewhere.test"
-    refused_recipient(inbound(), wanted["address"], stranger, 554, "relaying for strangers")
-    closed = submission(wanted, which="")
-    return refused_recipient(
-        closed, wanted["address"], stranger, 0, "submission without a log-in, and relaying"
-    )
+    me, stranger = wanted["address"], "somebody@elsewhere.test"
+    refused(inbound(), me, stranger, range(554, 555), "relaying for strangers")
+    refused(submission(wanted, ""), me, stranger, range(500, 600), "submission without a log-in")
+    return "relaying for strangers and submission without a log-in are refused"
 
 
 def sender(wanted: dict[str, Any]) -> str:
-    return refused_recipient(
-        submission(wanted), wanted["full"], wanted["address"], 553, "sending as somebody else"
-    )
+    what = "sending as somebody else"
+    refused(submission(wanted), wanted["full"], wanted["address"], range(553, 554), what)
+    return f"{what} is refused"
 
 
 def signed(wanted: dict[str, Any]) -> str:
@@ -247,18 +225,14 @@ def facts(session: imaplib.IMAP4) -> dict[str, Any]:
 
 def known(wanted: dict[str, Any]) -> str:
     """Compare the old mail with the past; where there is none, plant it if missing and say what it is."""
-    session = mailbox(wanted)
-    try:
+    with mailbox(wanted) as session:
         found = facts(session)
-        if wanted["past"] is None:
-            if not found:
-                session.create(FOLDER)
-                old = (OLD % wanted["run"]).encode()
-                session.append(FOLDER, r"(\Flagged $canary)", "", old)
-                found = facts(session)
-            return json.dumps(found)
-    finally:
-        session.logout()
+        if wanted["past"] is None and not found:
+            session.create(FOLDER)
+            session.append(FOLDER, r"(\Flagged $canary)", "", (OLD % wanted["run"]).encode())
+            found = facts(session)
+    if wanted["past"] is None:
+        return json.dumps(found)
     past = wanted["past"]
     if wrong := [f"{key} {past[key]} is now {found.get(key)}" for key in past if found.get(key) != past[key]]:
         raise PermissionError("; ".join(wrong))
@@ -283,13 +257,22 @@ def admin(wanted: dict[str, Any]) -> str:
     return "; ".join([page(host, "/login", "password") for host in wanted["account_hosts"]])
 
 
+def once(name: str, wanted: dict[str, Any]) -> str:
+    if name in REFUSED:
+        return refusal(wanted, name)
+    if name in ARRIVING:
+        return f"{ARRIVING[name]} arrives in {arrival(wanted, name)[0]}"
+    detail: str = globals()[name.replace("-", "_")](wanted)
+    return detail
+
+
 def attempt(name: str, wanted: dict[str, Any], results: dict[str, Any]) -> None:
     """Try one until it works, for at most `limit` seconds; what is certain is not tried again."""
     began, pause = time.monotonic(), threading.Event()
     while True:
         ok, certain = True, False
         try:
-            detail = globals()[name.replace("-", "_")](wanted)
+            detail = once(name, wanted)
         except FAILURES as e:
             ok, detail, certain = False, str(e) or type(e).__name__, isinstance(e, PermissionError)
         seconds = time.monotonic() - began
@@ -299,16 +282,11 @@ def attempt(name: str, wanted: dict[str, Any], results: dict[str, Any]) -> None:
         pause.wait(0.5)
 
 
-def swept(wanted: dict[str, Any]) -> None:
-    with contextlib.suppress(*FAILURES):
-        sweep(wanted)
-
-
 def main() -> None:
     wanted = json.load(sys.stdin)
     results: dict[str, Any] = {}
     threads = [threading.Thread(target=attempt, args=(n, wanted, results)) for n in wanted["names"]]
-    threads.append(threading.Thread(target=swept, args=(wanted,)))
+    threads.append(threading.Thread(target=sweep, args=(wanted,)))
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -193,6 +193,7 @@ def test_an_account_of_an_older_version_stays_and_gets_an_app_password(context: 
     path.write_text(json.dumps({"address": "canary-1@example.com", "password": "p"}))
     account = accounts.kept(context)
     assert (account["address"], account["password"]) == ("canary-1@example.com", "p")
+    assert canaries.address(context) == "canary-1@example.com"
     assert accounts.kept(context) == account and len(account["app_password"]) > 20
 
 

@@ -53,6 +53,11 @@ def kept(context: Context) -> dict[str, str]:
     return account
 
 
+def address(context: Context) -> str:
+    """As whom the canaries submit mail: what is held of others goes through for it."""
+    return kept(context)["address"]
+
+
 def _new(context: Context) -> dict[str, str]:
     domain = context.setting("MAIL_DOMAIN")
     if not domain:

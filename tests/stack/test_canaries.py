@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imaplib
 import json
 import os
 import random
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack.clients import Accounts
+from tests.stack.clients import Accounts, Mailbox
 from tests.stack.stack import Stack, speaker
 
 # mailctl of the generated repository: what a deployment calls before and after.
@@ -224,15 +225,17 @@ def test_a_change_that_breaks_mail_is_seen_by_its_canaries(
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(stack: Stack, canaries: Canaries, past: dict) -> None:
-    address = json.loads((stack.repository / ".local/ssd/.mailctl/canary.json").read_text())["address"]
-    left = "Subject: Canary of mailctl\nX-Canary: 0-mail\n\nleft\n"
-    for received in ("2026-01-01 00:00:00", ""):
-        when = ("-r", received) if received else ()
-        stack.exec("dovecot", "doveadm", "save", "-u", address, "-m", "INBOX", *when, stdin=left)
-    look = ("dovecot", "doveadm", "search", "-u", address, "mailbox", "INBOX", "header", "X-Canary", "0-mail")
+    account = json.loads((stack.repository / ".local/ssd/.mailctl/canary.json").read_text())
+    imap = Mailbox(account["address"], stack.info, account["password"]).imap
+    for mark, age in (("killed", 180), ("under-way", 0)):
+        left = f"Subject: Canary of mailctl\r\nX-Canary: {mark}\r\n\r\nleft\r\n"
+        imap.append("INBOX", "", imaplib.Time2Internaldate(time.time() - age), left.encode())
     canaries.tried(past, names=["login"])
-    assert len(stack.exec(*look).splitlines()) == 1, "the younger one may belong to a run under way"
-    stack.exec("dovecot", "doveadm", "expunge", *look[3:])
+    assert imap.select("INBOX")[0] == "OK"
+    assert imap.search(None, "HEADER X-Canary killed")[1] == [b""]
+    assert imap.search(None, "HEADER X-Canary under-way")[1] != [b""]
+    imap.store("1:*", "+FLAGS", r"(\Deleted)")
+    imap.expunge()
 
 
 def test_an_account_that_is_missing_is_made_again(stack: Stack, canaries: Canaries, past: dict) -> None:

@@ -218,6 +218,14 @@ def test_accounts_that_are_there_are_left_alone(context: Context, server: FakeSe
     assert not [words for words in server.asked if words[0] == "usermgmt"]
 
 
+def test_a_filter_that_does_not_sign_is_told_to_the_canary_that_needs_it(
+    context: Context, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "rspamd", lambda words, stdin: "error" if words[0] == "bash" else "")
+    tried(context, server)
+    assert "does not sign for example.com" in server.sent["unsigned"] and server.sent["junk_action"] == ""
+
+
 def test_what_cannot_be_tried_is_a_result_and_no_error(context: Context, server: FakeServer) -> None:
     server.broken = "mariadb"
     found = tried(context, server)

@@ -46,10 +46,10 @@ def kept(context: Context) -> dict[str, str]:
     account["app_password"] = found.get("app_password") or secrets.token_urlsafe(24)
     if account != found:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(
-            path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
-        ) as file:
+        new = path.with_suffix(".new")
+        with open(new, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(json.dumps(account))
+        new.replace(path)
     return account
 
 

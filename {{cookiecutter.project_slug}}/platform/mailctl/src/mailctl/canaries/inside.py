@@ -130,9 +130,9 @@ def mail(wanted: dict[str, Any]) -> str:
 
 
 def junk(wanted: dict[str, Any]) -> str:
-    folder, _ = arrival(wanted, "junk")
     if wanted["junk_action"] != "add header":
         return f"left out: rspamd says '{wanted['junk_action']}' to the mail that should look like spam"
+    folder, _ = arrival(wanted, "junk")
     if folder != "Junk":
         raise PermissionError(f"a mail that looks like spam is in {folder}")
     return "a mail that looks like spam is in Junk"

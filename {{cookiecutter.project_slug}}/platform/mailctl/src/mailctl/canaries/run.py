@@ -132,9 +132,12 @@ def _more(context: Context, runtime: Runtime, wanted: dict[str, Any], names: lis
 
 
 def _judged(runtime: Runtime, sender: str, raw: str) -> dict[str, Any]:
-    """What rspamd says of a mail that this address sends."""
+    """What rspamd says of a mail that this address sends; empty when that is nothing readable."""
     said = runtime.inside("rspamd", ("bash", SIGN_TOOL, sender), stdin=raw, limit=30)
-    found: dict[str, Any] = json.loads(said)
+    try:
+        found: dict[str, Any] = json.loads(said)
+    except ValueError:
+        return {}
     return found
 
 

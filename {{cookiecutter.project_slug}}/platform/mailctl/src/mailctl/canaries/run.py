@@ -16,7 +16,6 @@ from mailctl.core.runtime import Runtime, as_json
 
 # For so long a canary is tried again, in seconds: nginx asks again for a service's address after ten.
 LIMIT = 60.0
-IMAP_PORT = 31143
 # Read now: a deployment may exchange the file while it runs.
 SCRIPT = Path(__file__).with_name("inside.py").read_text("utf-8")
 SIGN_TOOL, SELECTORS = "/etc/rspamd/bin/sign", "/var/lib/rspamd/dkim/selectors.map"
@@ -61,7 +60,7 @@ def remember(context: Context, runtime: Runtime) -> dict[str, Any]:
     """
     try:
         account = accounts.ensure(context, runtime)
-        document = accounts.wanted(account) | {"limit": 20.0, "past": None, "imap_port": IMAP_PORT}
+        document = accounts.wanted(account) | {"limit": 20.0, "past": None}
         known = _inside(runtime, document, ["known"], 20.0)["known"]
         if not known["ok"]:
             raise Refused(Problem("known mail", known["detail"], "make logs"))
@@ -74,7 +73,7 @@ def _tried(
     context: Context, runtime: Runtime, names: list[str], limit: float, past: dict[str, Any]
 ) -> list[Canary]:
     account = accounts.kept(context) if "known" in past else accounts.ensure(context, runtime)
-    wanted = accounts.wanted(account) | {"limit": limit, "imap_port": IMAP_PORT}
+    wanted = accounts.wanted(account) | {"limit": limit}
     results: dict[str, Any] = {}
     if "maps" in names:
         results["maps"] = maps.ask(runtime, wanted, limit)

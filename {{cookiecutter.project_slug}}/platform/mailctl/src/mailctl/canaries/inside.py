@@ -265,8 +265,7 @@ def once(name: str, wanted: dict[str, Any]) -> str:
         return refusal(wanted, name)
     if name in ARRIVING:
         return f"{ARRIVING[name]} arrives in {arrival(wanted, name)[0]}"
-    detail: str = globals()[name.replace("-", "_")](wanted)
-    return detail
+    return str(globals()[name.replace("-", "_")](wanted))
 
 
 def attempt(name: str, wanted: dict[str, Any], results: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from usermgmt.addresses import readable_domain
 from usermgmt.api import start as api
+from usermgmt.canaries import hide_canaries
 from usermgmt.database import Database
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.mail.usage import Usage
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> Flask:
     )
     end_sessions(parts.database.sessions, settings.doveadm)
     follow_aliases(parts.database.sessions)
+    hide_canaries(parts.database.sessions)
     app.extensions[EXTENSION] = parts
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     sites.init_app(app)

@@ -1,5 +1,7 @@
-"""Does the mail server do its work? A mail, a virus, log-ins and both sites, through the whole path."""
+"""Does the mail server do its work, and is there what was there? Tried through the whole path."""
 
-from mailctl.canaries.run import NAMES, Canary, run
+from mailctl.canaries.accounts import address
+from mailctl.canaries.run import remember, run
+from mailctl.canaries.table import NAMES, Canary
 
-__all__ = ["NAMES", "Canary", "run"]
+__all__ = ["NAMES", "Canary", "address", "remember", "run"]

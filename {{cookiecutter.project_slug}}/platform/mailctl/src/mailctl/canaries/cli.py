@@ -10,7 +10,7 @@ LimitOption = Annotated[float, typer.Option("--limit", help="Try each for so man
 
 
 def run(limit: LimitOption = 60.0, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Send a mail, a virus and log-ins through the whole path, and ask for both sites."""
+    """Send mails and log-ins through the whole path, and ask for both sites."""
     from mailctl import canaries
 
     with command(repo, as_json) as context:

@@ -1,43 +1,25 @@
-"""Runs the canaries and keeps the account that they use."""
+"""Runs the canaries, after what they are compared with was remembered."""
 
-import base64
 import json
-import os
-import secrets
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from mailctl.canaries import accounts, mails, maps, people
+from mailctl.canaries.table import NAMES, Canary
+from mailctl.core import hold
 from mailctl.core.context import Context
-from mailctl.core.disks import folder_of
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.runtime import Runtime, as_json
 
-NAMES = ("mail", "virus", "login", "webmail", "admin")
 # For so long a canary is tried again, in seconds: nginx asks again for a service's address after ten.
 LIMIT = 60.0
 # Read now: a deployment may exchange the file while it runs.
 SCRIPT = Path(__file__).with_name("inside.py").read_text("utf-8")
-PLAIN = "Content-Type: text/plain; charset=us-ascii"
-SIGN_TOOL = "/etc/rspamd/bin/sign"
-# In two halves: a scanner on the machine that this file lies on must not take it for the test virus itself.
-EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANT", "IVIRUS-TEST-FILE!$H+H*")
-
-
-@dataclass(frozen=True)
-class Canary:
-    """One thing that was tried, how long it took in seconds, and what was seen."""
-
-    name: str
-    ok: bool
-    seconds: float
-    detail: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+SIGN_TOOL, SELECTORS = "/etc/rspamd/bin/sign", "/var/lib/rspamd/dkim/selectors.map"
+PAST = ("known", "people")
 
 
 def run(
@@ -46,19 +28,23 @@ def run(
     progress: Callable[[Canary], None] | None = None,
     runtime: Runtime | None = None,
     limit: float = LIMIT,
+    past: dict[str, Any] | None = None,
 ) -> list[Canary]:
-    """Try the named canaries, or all that this server has. What fails is part of the result, never raised."""
+    """Try the named canaries, or all that this server has, and compare with what `remember` gave.
+
+    What fails is part of the result, never raised. When a map answers wrongly, nothing else is sent.
+    """
     if runtime is None:
         from mailctl.core.engine import connected
         from mailctl.core.runtime import Runtime
 
         with connected() as engine:
-            return run(context, names, progress, Runtime(context, engine), limit)
+            return run(context, names, progress, Runtime(context, engine), limit, past)
     chosen = list(names or NAMES)
     try:
         services = runtime.running()
         chosen = [name for name in chosen if name != "virus" or "clamav" in services]
-        found = _tried(context, runtime, chosen, limit)
+        found = _tried(context, runtime, chosen, limit, past or {})
     except Refused as refusal:
         found = [Canary(name, False, 0.0, str(refusal)[:300]) for name in chosen]
     for canary in found:
@@ -67,18 +53,52 @@ def run(
     return found
 
 
-def _tried(context: Context, runtime: Runtime, names: list[str], limit: float) -> list[Canary]:
-    account, is_new = _account(context)
-    if is_new:
-        _make(context, runtime, account)
-    wanted = _wanted(context, runtime, account, names, limit) | {"made": is_new}
-    results = _inside(runtime, wanted, names, limit)
-    if any(not one["ok"] and "AUTHENTICATIONFAILED" in one["detail"] for one in results.values()):
-        # The database does not have it, as after a restore from before it was made.
-        _make(context, runtime, account)
-        again = [name for name in names if not results[name]["ok"]]
-        results |= _inside(runtime, wanted | {"made": True}, again, limit)
+def remember(context: Context, runtime: Runtime) -> dict[str, Any]:
+    """What the canaries compare with afterwards; their accounts are made where missing. Raises nothing.
+
+    A plain document, kept in the journal. When there is nothing to remember, `missing` says why.
+    """
+    try:
+        account = accounts.ensure(context, runtime)
+        document = accounts.wanted(account) | {"limit": 20.0, "past": None}
+        known = _inside(runtime, document, ["known"], 20.0)["known"]
+        if not known["ok"]:
+            raise Refused(Problem("known mail", known["detail"], "make logs"))
+        return {"known": json.loads(known["detail"]), "people": people.sample(runtime)}
+    except Refused as refusal:
+        return {"missing": str(refusal)}
+
+
+def _tried(
+    context: Context, runtime: Runtime, names: list[str], limit: float, past: dict[str, Any]
+) -> list[Canary]:
+    account = accounts.kept(context) if "known" in past else accounts.ensure(context, runtime)
+    wanted = accounts.wanted(account) | {"limit": limit}
+    results: dict[str, Any] = {}
+    if "maps" in names:
+        results["maps"] = maps.ask(runtime, wanted, limit)
+        if not results["maps"]["ok"]:
+            return [Canary("maps", **results["maps"])]
+    if "known" not in past:
+        left_out = f"left out: {past.get('missing') or 'nothing was remembered'}"[:300]
+        results |= {name: {"ok": True, "seconds": 0.0, "detail": left_out} for name in PAST}
+    wanted |= _more(context, runtime, wanted, names) | {"past": past.get("known")}
+    with ThreadPoolExecutor(1) as pool:
+        if "people" in names and "people" not in results:
+            compared = pool.submit(_people, runtime, past["people"])
+        results |= _inside(runtime, wanted, [n for n in names if n not in (*results, "people")], limit)
+        if "people" in names and "people" not in results:
+            results["people"] = compared.result()
     return [Canary(name, **results[name]) for name in names]
+
+
+def _people(runtime: Runtime, past: dict[str, Any]) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        ok, detail = True, people.compare(runtime, past)
+    except Refused as refusal:
+        ok, detail = False, refusal.problems[0].wrong
+    return {"ok": ok, "seconds": round(time.monotonic() - began, 2), "detail": detail[:300]}
 
 
 def _inside(runtime: Runtime, wanted: dict[str, Any], names: list[str], limit: float) -> dict[str, Any]:
@@ -88,82 +108,38 @@ def _inside(runtime: Runtime, wanted: dict[str, Any], names: list[str], limit: f
     return found
 
 
-def _wanted(
-    context: Context, runtime: Runtime, account: dict[str, str], names: list[str], limit: float
-) -> dict[str, Any]:
-    number = f"<canary-{secrets.token_hex(12)}@{account['address'].partition('@')[2]}>"
-    mail = _mail(account["address"], number, "It shows that mail arrives, and may be deleted.")
+def _more(context: Context, runtime: Runtime, wanted: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The mails and hosts that the canaries ask for, and what rspamd says beforehand."""
+    sent, domain = mails.all_of(wanted), wanted["address"].partition("@")[2]
+    found: dict[str, Any] = {"mails": sent, "pass": hold.word(context), "domain": domain}
     if "mail" in names:
-        signed = runtime.inside("rspamd", ("bash", SIGN_TOOL, account["address"]), stdin=mail, limit=30)
-        try:
-            mail = f"DKIM-Signature: {json.loads(signed)['dkim-signature']}\r\n{mail}"
-        except (ValueError, KeyError):
-            domain = account["address"].partition("@")[2]
-            problem = Problem("rspamd", f"does not sign for {domain}", "make dkim-status")
-            raise Refused(problem) from None
-    usermgmt = _environment(runtime, "usermgmt")
-    return {
-        **account,
-        "limit": limit,
-        "mail": mail,
-        "mail_id": number,
-        "virus": _virus(account["address"]),
-        "webmail_host": context.setting("WEBMAIL_HOST") or "nginx",
+        signature = _judged(runtime, wanted["address"], sent["mail"]["raw"]).get("dkim-signature")
+        sent["mail"]["raw"] = f"DKIM-Signature: {signature}\r\n{sent['mail']['raw']}"
+        found["unsigned"] = "" if signature else f"rspamd does not sign for {domain}: make dkim-status"
+    if "signed" in names:
+        rows = [line.split() for line in runtime.inside("rspamd", ("cat", SELECTORS)).splitlines()]
+        found["selectors"] = [row[1] for row in rows if row[0] == domain][-1:]
+    if "junk" in names:
+        judged = _judged(runtime, sent["junk"]["sender"], sent["junk"]["raw"])
+        found["junk_action"] = judged.get("action", "")
+    if "admin" in names:
+        usermgmt = _environment(runtime, "usermgmt")
         # An older version has the second only.
-        "account_hosts": [usermgmt[name] for name in ("ACCOUNT_HOST", "ADMIN_HOST") if name in usermgmt]
-        or ["localhost"],
-    }
+        hosts = [usermgmt[name] for name in ("ACCOUNT_HOST", "ADMIN_HOST") if name in usermgmt]
+        found["account_hosts"] = hosts or ["localhost"]
+    return found | {"webmail_host": context.setting("WEBMAIL_HOST") or "nginx"}
+
+
+def _judged(runtime: Runtime, sender: str, raw: str) -> dict[str, Any]:
+    """What rspamd says of a mail that this address sends; empty when that is nothing readable."""
+    said = runtime.inside("rspamd", ("bash", SIGN_TOOL, sender), stdin=raw, limit=30)
+    try:
+        found: dict[str, Any] = json.loads(said)
+    except ValueError:
+        return {}
+    return found
 
 
 def _environment(runtime: Runtime, service: str) -> dict[str, str]:
     lines = runtime.inside(service, ("env",)).splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-def _mail(address: str, number: str, text: str, head: str = PLAIN) -> str:
-    fields = {
-        "From": address,
-        "To": address,
-        "Subject": "Canary of mailctl",
-        "Date": format_datetime(datetime.now(UTC)),
-        "Message-ID": number,
-        "MIME-Version": "1.0",
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"{lines}{head}\r\n\r\n{text}\r\n"
-
-
-def _virus(address: str) -> str:
-    head = (
-        "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
-        'Content-Disposition: attachment; filename="eicar.com"'
-    )
-    number = f"<virus-{secrets.token_hex(12)}@{address.partition('@')[2]}>"
-    return _mail(address, number, base64.b64encode("".join(EICAR).encode()).decode(), head)
-
-
-def _account(context: Context) -> tuple[dict[str, str], bool]:
-    """The canary's address and password, and whether they were made just now. Only this host knows them."""
-    path = folder_of(context, "SSD_PATH") / ".mailctl" / "canary.json"
-    try:
-        found: dict[str, str] = json.loads(path.read_text("utf-8"))
-        return {"address": found["address"], "password": found["password"]}, False
-    except (FileNotFoundError, ValueError, KeyError):
-        pass
-    domain = context.setting("MAIL_DOMAIN")
-    if not domain:
-        raise Refused(Problem("MAIL_DOMAIN", "is not set", "write it into .env"))
-    made = {"address": f"canary-{secrets.token_hex(3)}@{domain}", "password": secrets.token_urlsafe(24)}
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(json.dumps(made))
-    return made, True
-
-
-def _make(context: Context, runtime: Runtime, account: dict[str, str]) -> None:
-    """The mailbox of the canary, by the tool that an operator uses."""
-    tool, domain = ("usermgmt",), account["address"].partition("@")[2]
-    runtime.inside("usermgmt", (*tool, "domain", "add", domain, "--if-missing"))
-    about = ("--password-stdin", "--quota", "50M", "--name", "Canary of mailctl deploy", "--if-missing")
-    words = (*tool, "mailbox", "add", account["address"], *about)
-    runtime.inside("usermgmt", words, stdin=account["password"])

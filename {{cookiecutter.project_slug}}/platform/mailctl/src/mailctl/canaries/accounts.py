@@ -1,0 +1,112 @@
+"""The canaries' accounts: made by the operator's own tool, looked after before each deployment.
+
+What shall not meet people has domains of its own, which usermgmt shows to nobody (usermgmt/canaries.py).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from typing import Any
+
+from mailctl.canaries import people
+from mailctl.core.context import Context
+from mailctl.core.database import CLIENT
+from mailctl.core.disks import folder_of
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.runtime import Runtime
+
+DOMAIN, REST = people.DOMAIN, f"all.{people.DOMAIN}"
+FULL, OFF, ALIAS = f"full@{DOMAIN}", f"off@{DOMAIN}", f"alias@{DOMAIN}"
+NAME, QUOTA = "Canary of mailctl deploy", "50M"
+#: Rows when nothing is missing: two mailboxes, one that is disabled, two aliases, one app password.
+WHOLE = 6
+COUNT = f"""SELECT (SELECT COUNT(*) FROM mailboxes WHERE email IN ('{{address}}', '{FULL}') AND active)
+ + (SELECT COUNT(*) FROM mailboxes WHERE email = '{OFF}' AND NOT active)
+ + (SELECT COUNT(*) FROM aliases WHERE source IN ('{ALIAS}', '@{REST}')
+    AND destination = '{{address}}' AND active)
+ + (SELECT COUNT(*) FROM app_passwords WHERE password_hash = '{{digest}}');"""  # noqa: S608 (no value comes from outside)
+# What the tool has no command for. One mail fills the full mailbox.
+FINISH = f"""UPDATE mailboxes SET active = FALSE WHERE email = '{OFF}';
+UPDATE mailboxes SET quota_bytes = 1 WHERE email = '{FULL}';
+DELETE FROM aliases WHERE source IN ('{ALIAS}', '@{REST}') AND destination <> '{{address}}';
+INSERT IGNORE INTO app_passwords (mailbox_id, name, password_hash, created_at)
+ SELECT id, '{NAME}', '{{digest}}', UTC_TIMESTAMP(6) FROM mailboxes WHERE email = '{{address}}';"""  # noqa: S608
+
+
+def kept(context: Context) -> dict[str, str]:
+    """The canary's address and passwords, made when there are none. Only this host knows them."""
+    path = folder_of(context, "SSD_PATH") / ".mailctl" / "canary.json"
+    try:
+        found: dict[str, str] = json.loads(path.read_text("utf-8"))
+        account = {"address": found["address"], "password": found["password"]}
+    except (FileNotFoundError, ValueError, KeyError):
+        found, account = {}, _new(context)
+    # An older version had no app password.
+    account["app_password"] = found.get("app_password") or secrets.token_urlsafe(24)
+    if account != found:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        with open(new, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(json.dumps(account))
+        new.replace(path)
+    return account
+
+
+def address(context: Context) -> str:
+    """As whom the canaries submit mail: what is held of others goes through for it."""
+    return kept(context)["address"]
+
+
+def _new(context: Context) -> dict[str, str]:
+    domain = context.setting("MAIL_DOMAIN")
+    if not domain:
+        raise Refused(Problem("MAIL_DOMAIN", "is not set", "write it into .env"))
+    return {"address": f"canary-{secrets.token_hex(3)}@{domain}", "password": secrets.token_urlsafe(24)}
+
+
+def ensure(context: Context, runtime: Runtime) -> dict[str, str]:
+    """The account; what is missing of it or beside it, as after a restore, is made. Raises Refused."""
+    account = kept(context)
+    digest = hashlib.sha256(account["app_password"].encode()).hexdigest()
+    named = {"address": account["address"], "digest": digest}
+    if int(_sql(runtime, COUNT.format(**named)) or 0) != WHOLE:
+        _make(runtime, account)
+        _sql(runtime, FINISH.format(**named))
+    if not people.status(runtime, [FULL]).get(FULL, {}).get("messages"):
+        save = ("doveadm", "-o", "quota_storage_extra=1M", "save", "-u", FULL, "-m", "INBOX")
+        runtime.inside("dovecot", save, stdin=f"Subject: {NAME}\n\nIt fills this mailbox.\n")
+    return account
+
+
+def _make(runtime: Runtime, account: dict[str, str]) -> None:
+    address, password = account["address"], account["password"]
+    for domain in (address.partition("@")[2], DOMAIN, REST):
+        _tool(runtime, "domain", "add", domain)
+    for email in (address, FULL, OFF):
+        about = ("--password-stdin", "--quota", QUOTA, "--name", NAME)
+        _tool(runtime, "mailbox", "add", email, *about, stdin=password)
+    for source in (ALIAS, f"@{REST}"):
+        _tool(runtime, "alias", "add", source, address)
+
+
+def _tool(runtime: Runtime, *words: str, stdin: str = "") -> None:
+    runtime.inside("usermgmt", ("usermgmt", *words, "--if-missing"), stdin=stdin)
+
+
+def _sql(runtime: Runtime, statement: str) -> str:
+    client = ("sh", "-c", CLIENT, "sh", "--batch", "--skip-column-names", "mailserver")
+    return runtime.inside("mariadb", client, stdin=statement).strip()
+
+
+def wanted(account: dict[str, str]) -> dict[str, Any]:
+    """What the script inside needs to know of the accounts."""
+    token = secrets.token_hex(6)
+    return account | {
+        "run": token,
+        "full": FULL,
+        "off": OFF,
+        "alias": ALIAS,
+        "rest": f"anybody-{token}@{REST}",
+        "nobody": f"nobody-{token}@{DOMAIN}",
+    }

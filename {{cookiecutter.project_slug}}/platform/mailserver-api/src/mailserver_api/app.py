@@ -21,7 +21,7 @@ from mailserver_api.smtp import Server
 from mailserver_api.spool import Spool
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Verdict
-from mailserver_api.watch import Monitor, SpoolReports
+from mailserver_api.watch import Hold, Monitor, SpoolReports
 
 log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
@@ -84,8 +84,9 @@ def _parts(settings: Settings) -> routes.Parts:
     receiving = asyncio.Semaphore(settings.max_receiving)
     monitor = Monitor(settings.monitor_file)
     reports = SpoolReports(settings.state_dir / "edge-spool.json")
+    hold = Hold(settings.hold_file)
     return routes.Parts(
-        settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, monitor, reports
+        settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, monitor, reports, hold
     )
 
 

@@ -41,6 +41,7 @@ class Settings:
     remember_seconds: int = 21 * 24 * 3600
     ready_cache_seconds: float = 2.0
     monitor_file: Path = Path("/run/monitor/state.json")
+    hold_file: Path = Path("/run/hold/api/hold.json")
 
     @property
     def spool_dir(self) -> Path:
@@ -61,6 +62,7 @@ class Settings:
             smtp_ca_file=Path(ca_file) if ca_file else None,
             filter_host=environ.get("FILTER_HOST", ""),
             monitor_file=Path(environ.get("MONITOR_FILE") or cls.monitor_file),
+            hold_file=Path(environ.get("HOLD_FILE") or cls.hold_file),
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mailctl.core.context import Context
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import private
+from mailctl.core.hold import make_folders
 
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"
@@ -55,6 +56,10 @@ class Journal:
     reason: str = ""
     culprit: str | None = None
     log: str = ""
+    #: What is held for this deployment (deploy/hold.py); None: nothing.
+    hold: dict[str, Any] | None = None
+    #: What the canaries knew before anything was touched.
+    past: dict[str, Any] = field(default_factory=dict)
 
 
 class Records:
@@ -79,8 +84,9 @@ class Records:
     def locked(self, what: str) -> Iterator[None]:
         """One deployment at a time. Raises Refused with who is at work."""
         private(self.folder)
-        # mailserver-api mounts it, and an older version's `make setup` did not make it.
+        # Services mount them, and an older version's `make setup` did not make them.
         (self.folder.parents[1] / "monitor").mkdir(mode=0o755, exist_ok=True)
+        make_folders(self.folder.parents[1])
         with lock.exclusive(self.folder / "lock", "deploy lock", what, "changing this host"):
             yield
 
@@ -95,8 +101,9 @@ class Records:
         try:
             document = json.loads(path.read_text("utf-8"))
             before = document.pop("before")
-            target = Point(**document.pop("target"))
-            return Journal(target=target, before=Point(**before) if before else None, **document)
+            target = Point(**_known(Point, document.pop("target")))
+            known = Point(**_known(Point, before)) if before else None
+            return Journal(target=target, before=known, **_known(Journal, document))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -104,12 +111,28 @@ class Records:
             fix = "move it away; then make deploy REF=… with the commit that shall run"
             raise Refused(Problem("journal of the deployment", wrong, fix, value=str(path))) from None
 
+    def left(self) -> dict[str, Any] | None:
+        """What an earlier deployment left on hold, as nothing was known to work when it ended."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "held.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
     def write(self, journal: Journal) -> None:
         _write(self.folder / "journal.json", asdict(journal))
 
     def end(self, journal: Journal, document: dict[str, Any]) -> None:
-        """Put its result into the history, then forget the journal: a crash between does it again."""
+        """Put its result into the history, then forget the journal: a crash between does it again.
+
+        Mail that it leaves on hold is for the next one to release.
+        """
         self.add(journal.id, document)
+        left = self.folder / "held.json"
+        if journal.hold and journal.hold["since"] and journal.hold["seconds"] is None:
+            _write(left, journal.hold)
+        else:
+            left.unlink(missing_ok=True)
         (self.folder / "journal.json").unlink(missing_ok=True)
 
     def add(self, id: str, document: dict[str, Any]) -> None:
@@ -133,7 +156,7 @@ class Records:
 
     def points(self) -> list[Point]:
         """What one can go back to, the newest first: the state after each deployment that ended well."""
-        return [Point(**one["state"]) for one in self.history() if one.get("state")]
+        return [Point(**_known(Point, one["state"])) for one in self.history() if one.get("state")]
 
     def usual(self) -> dict[str, float]:
         """For how long each service was down the last times, the median, in seconds."""
@@ -148,6 +171,12 @@ def new_id() -> str:
     """Sorts by time, and fits into an image's tag."""
     seconds, rest = divmod(time.time_ns() // 1_000_000, 1000)
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{rest:03}Z"
+
+
+def _known(kind: type[Point | Journal], document: dict[str, Any]) -> dict[str, Any]:
+    """What this version knows of a document: a newer one that did not even start may have written it."""
+    names = {one.name for one in fields(kind)}
+    return {key: value for key, value in document.items() if key in names}
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.hold import FOLDERS as HOLD
 from mailctl.host.files import Choices
 from mailctl.host.install import systemctl
 from mailctl.host.units import Place
@@ -28,7 +29,7 @@ CLOCKS = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp")
 OLDEST_ENGINE = 25
 FOLDERS = {
     "hdd": {"mailboxes": 0o755, "daily": 0o700, "weekly": 0o700},
-    "ssd": {"mariadb": 0o755, "monitor": 0o755},
+    "ssd": {"mariadb": 0o755, "monitor": 0o755, **dict.fromkeys(HOLD, 0o755)},
 }
 APT_SECONDS = 1800
 

@@ -58,7 +58,7 @@ MESSAGES: Part = {
             {
                 "name": "X-Canary-Pass",
                 "in": "header",
-                "description": "The canaries' word: by it their mail is taken while all other waits (`holding`)",
+                "description": "The canaries' word, by which their mail is taken while others' waits",
                 "schema": _TEXT,
             },
         ],

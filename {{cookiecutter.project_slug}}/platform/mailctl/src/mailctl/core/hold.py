@@ -17,13 +17,13 @@ from mailctl.core.errors import Refused
 NAME = "hold"
 FOLDERS = tuple(f"{NAME}/{service}" for service in ("api", "postfix", "dovecot"))
 API, CHECKS, CLOSED = "api/hold.json", "postfix/header_checks", "dovecot/closed.conf"
-# The line that Postfix itself puts on top of each mail, also of its own reports; of the canaries' it names the one recipient:
-# https://www.postfix.org/header_checks.5.html
+# The line that Postfix itself puts on top of each mail, also of its own reports; it names a single recipient,
+# as the canaries' mails have one: https://www.postfix.org/header_checks.5.html
 HOLD_ALL = """if /^Received: .*\\(Postfix\\)/
 !/ for <[^>]*canary-[^>]*>/ HOLD a version is being tried
 endif
 """
-# Nobody reads or writes mail and filters meanwhile, but for the canaries, whose listener stays (dovecot.conf).
+# Nobody but the canaries reads or writes mail and filters: their listener stays (dovecot.conf).
 CLOSE_IMAP = """service imap-login {
   inet_listener imap {
     port = 0
@@ -48,7 +48,7 @@ def make_folders(ssd: Path) -> None:
 
 
 def shut(context: Context, word: str, since: float, closed: bool) -> None:
-    """mailserver-api answers `holding` to all but the canaries; with `closed`, the next Dovecot lets nobody in."""
+    """mailserver-api answers `holding` to others than the canaries; with `closed`, Dovecot lets none in."""
     make_folders(folder_of(context, "SSD_PATH"))
     digest = hashlib.sha256(word.encode()).hexdigest()
     _write(_path(context, API), json.dumps({"since": since, "pass": digest}))
@@ -73,7 +73,7 @@ def admit(context: Context) -> None:
 
 
 def since(context: Context) -> float | None:
-    """When mail began to be held, in epoch seconds; None: none is. Raises Refused (no SSD_PATH), OSError, ValueError."""
+    """When mail began to be held, in epoch seconds; None: none is. Raises Refused, OSError and ValueError."""
     try:
         return float(json.loads(_path(context, API).read_bytes())["since"])
     except FileNotFoundError:
@@ -84,12 +84,8 @@ def since(context: Context) -> float | None:
 
 def word(context: Context) -> str | None:
     """The canaries' word for mailserver-api while mail is held; None: none is needed."""
-    for path, key in (
-        (_deployments(context) / "journal.json", "hold"),
-        (_deployments(context) / "held.json", ""),
-    ):
-        document = _read(path)
-        hold = (document.get(key) if key else document) or {}
+    folder = _deployments(context)
+    for hold in (_read(folder / "journal.json").get("hold") or {}, _read(folder / "held.json")):
         if hold.get("since") and hold.get("seconds") is None:
             return str(hold["word"])
     return None

@@ -49,7 +49,7 @@ class Service:
     follows: tuple[str, ...] = ()
     seconds: float = 120.0
     raw: dict[str, Any] = field(default_factory=dict)
-    #: What its volumes and networks are, which its own settings do not say: {volumes: {target: …}, networks: {name: …}}.
+    #: What its volumes (by target) and networks (by name) are, which its own settings do not say.
     around: dict[str, dict[str, Any]] = field(default_factory=lambda: {"volumes": {}, "networks": {}})
 
 

@@ -1,7 +1,8 @@
-"""Mail waits while a version is tried: from before the first container is touched until the canaries are green.
+"""Mail waits while a version is tried: from before a container is touched until the canaries are green.
 
-Everything is in the journal before it happens, and each step may be done again: wherever it is killed, `off` releases what
-was held here, and nothing else. Nothing ends by time: mail that nobody releases waits, and the monitor says so.
+Everything is in the journal before it happens, and each step may be done again: wherever it is killed, `off`
+releases what was held here, and nothing else. Nothing ends by time: mail that nobody releases waits, and the
+monitor says so.
 """
 
 import re
@@ -25,8 +26,8 @@ UNDONE = (Refused, OSError)
 AT_ONCE = 500
 LISTED = ["find", "/var/spool/postfix/hold", "-type", "f", "-printf", "%f\\n"]
 HOLD_ALL = ["postsuper", "-h", "ALL"]
-# Read the table again, and let the mails end that are being received with the old one: at most 30 seconds. What takes longer
-# is held or released by itself as soon as it is complete.
+# Read the table again, and let the mails end that are being received with the old one: at most 30 seconds.
+# What takes longer is held or released by itself as soon as it is complete.
 RELOAD = """set -e
 cd /var/spool/postfix/incoming
 cp /run/hold/postfix/header_checks /run/postfix/hold 2>/dev/null || : >/run/postfix/hold
@@ -46,12 +47,16 @@ for one in $begun; do
   ) </dev/null >/dev/null 2>&1 &
 done
 """
-# Where and how Dovecot keeps mail: its settings, whatever block they are in, and the blocks that decide for a person.
+# Where and how Dovecot keeps mail: settings in whatever block, and the blocks that decide for a person.
 STORES = re.compile(r"mail_(?!plugins|max_)|namespace\b|userdb\b|mailbox|dovecot_storage|[ms]?dbox|maildir")
 
 
 def needed(
-    planned: Mapping[str, str], gone: Iterable[str], migrates: bool, closed: bool, left: dict[str, Any] | None
+    planned: Mapping[str, str],
+    gone: Iterable[str],
+    migrates: bool,
+    closed: bool,
+    left: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
     """What is to be held for, or None; `left`: what an earlier deployment left on hold."""
     why = {name: reason for name, reason in planned.items() if name not in HARMLESS}

@@ -195,7 +195,7 @@ def dns(facts: Facts) -> Iterator[Finding]:
 
 
 def held(facts: Facts) -> Iterator[Finding]:
-    """Nothing ends it by time: mail that waits is not lost, and what it would go through is not known to work."""
+    """Nothing ends it by time: mail that waits is not lost, and what it would go through may lose it."""
     began = hold.since(facts.context)
     if began is not None and facts.now - began > HELD_SECONDS:
         yield Finding(f"mail has been waiting for {duration(facts.now - began)} (make history says why)")

@@ -1,4 +1,4 @@
-"""While a version is tried, mail waits: mailctl's own steps on the running stack, without a deployment around them."""
+"""While a version is tried, mail waits: mailctl's own steps on the running stack, without a deployment."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from smtp_server import SmtpServer
 from mailserver_api.settings import Settings
 
 WORD = "the-canaries-word"
+# Text that no digest is, and that cannot even be encoded.
+UNUSABLE = '{"pass": "\\ud800"}'
 HOLD = {"since": 1.0, "pass": hashlib.sha256(WORD.encode()).hexdigest()}
 
 
@@ -44,7 +46,7 @@ async def test_while_mail_is_held_the_canaries_mail_is_taken(api, settings):
     assert (await post(api, **{"X-Canary-Pass": WORD})).status_code == 200
 
 
-X
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pass": null}', '{"pass": 1}', '"x"', UNUSABLE])
 async def test_a_file_that_cannot_be_read_holds_for_everybody(api, settings, content):
     settings.hold_file.write_text(content)
     assert is_held(await post(api, **{"X-Canary-Pass": WORD}))

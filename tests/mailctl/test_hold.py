@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,28 @@ def test_a_volume_or_network_that_is_another_counts_as_the_services_change(world
     services["postfix"] = Service(**{**vars(services["postfix"]), "around": moved})
     planned = changes(host.runtime, host.tree, services, before, images, staged=False)
     assert planned == {"postfix": "other volumes or networks"}
+
+
+BY = "by mail.example.com (Postfix) with ESMTPS id 4jcBMM5VRKz7Ggw"
+TOP = f"Received: from mailserver-api.internal (api [10.0.0.5])\n\t{BY}"
+
+
+@pytest.mark.parametrize(
+    ("header", "held"),
+    [
+        (f"{TOP}\n\tfor <ada@example.com>; Sat, 28 Nov 2026 13:43:43 +0000 (UTC)", True),
+        (f"{TOP}; Sat, 28 Nov 2026 13:43:43 +0000 (UTC)", True),
+        ("Received: by mail.example.com (Postfix)\n\tid 4jcBMM5VRKz7Ggw; Sat, 28 Nov 2026 13:43:43", True),
+        (f"{TOP}\n\tfor <canary-ab12@example.com>; Sat, 28 Nov 2026 13:43:43 +0000 (UTC)", False),
+        ("Received: from a.example by mx.cloudflare.net for <ada@example.com>; Sat", False),
+        ("Subject: for <ada@example.com> (Postfix)", False),
+    ],
+)
+def test_postfix_holds_what_it_takes_but_for_the_canaries_mail(
+    tmp_path: Path, header: str, held: bool
+) -> None:
+    table = tmp_path / "header_checks"
+    table.write_text(files.HOLD_ALL)
+    command = ["/usr/sbin/postmap", "-q", header, f"regexp:{table}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    assert found.startswith("HOLD ") is held

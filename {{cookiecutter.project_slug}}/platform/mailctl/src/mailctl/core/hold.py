@@ -20,7 +20,7 @@ API, CHECKS, CLOSED = "api/hold.json", "postfix/header_checks", "dovecot/closed.
 # The line that Postfix itself puts on top of each mail, also of its own reports; it names a single recipient,
 # as the canaries' mails have one: https://www.postfix.org/header_checks.5.html
 HOLD_ALL = """if /^Received: .*\\(Postfix\\)/
-!/ for <[^>]*canary-[^>]*>/ HOLD a version is being tried
+!/[[:space:]]for <[^>]*canary-[^>]*>/ HOLD a version is being tried
 endif
 """
 # Nobody but the canaries reads or writes mail and filters: their listener stays (dovecot.conf).

@@ -20,7 +20,7 @@ API, CHECKS, CLOSED = "api/hold.json", "postfix/header_checks", "dovecot/closed.
 # The line that Postfix itself puts on top of each mail, also of its own reports; it names a single recipient,
 # as the canaries' mails have one: https://www.postfix.org/header_checks.5.html
 HOLD_ALL = """if /^Received: .*\\(Postfix\\)/
-!/[[:space:]]for <[^>]*canary-[^>]*>/ HOLD a version is being tried
+!/[[:space:]]for <(canary-[^>]*|[^>]*@([^>]+\\.)?mailctl-canary\\.test)>/ HOLD a version is being tried
 endif
 """
 # Nobody but the canaries reads or writes mail and filters: their listener stays (dovecot.conf).
@@ -86,9 +86,14 @@ def word(context: Context) -> str | None:
     """The canaries' word for mailserver-api while mail is held; None: none is needed."""
     folder = _deployments(context)
     for hold in (_read(folder / "journal.json").get("hold") or {}, _read(folder / "held.json")):
-        if hold.get("since") and hold.get("seconds") is None:
+        if hold.get("word") and hold.get("seconds") is None:
             return str(hold["word"])
     return None
+
+
+def imap_port(context: Context) -> int:
+    """Where the canaries reach Dovecot from other containers: their own listener while people's are closed."""
+    return 31144 if _path(context, CLOSED).exists() else 31143
 
 
 def last(context: Context) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mailctl.core import lock
 from mailctl.core.context import Context
@@ -16,6 +16,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import private
 from mailctl.core.hold import make_folders
 
+T = TypeVar("T")
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"
 DEPLOYED, UNCHANGED = "deployed", "unchanged"
@@ -101,9 +102,8 @@ class Records:
         try:
             document = json.loads(path.read_text("utf-8"))
             before = document.pop("before")
-            target = Point(**_known(Point, document.pop("target")))
-            known = Point(**_known(Point, before)) if before else None
-            return Journal(target=target, before=known, **_known(Journal, document))
+            target = _known(Point, document.pop("target"))
+            return _known(Journal, {"target": target, "before": before and _known(Point, before), **document})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -156,7 +156,7 @@ class Records:
 
     def points(self) -> list[Point]:
         """What one can go back to, the newest first: the state after each deployment that ended well."""
-        return [Point(**_known(Point, one["state"])) for one in self.history() if one.get("state")]
+        return [_known(Point, one["state"]) for one in self.history() if one.get("state")]
 
     def usual(self) -> dict[str, float]:
         """For how long each service was down the last times, the median, in seconds."""
@@ -167,16 +167,16 @@ class Records:
         return {name: sorted(times)[len(times) // 2] for name, times in seen.items()}
 
 
+def _known(kind: type[T], document: dict[str, Any]) -> T:
+    """One that another version wrote: fields that are not known here are left out; so it can be undone."""
+    known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in document.items() if name in known})
+
+
 def new_id() -> str:
     """Sorts by time, and fits into an image's tag."""
     seconds, rest = divmod(time.time_ns() // 1_000_000, 1000)
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}.{rest:03}Z"
-
-
-def _known(kind: type[Point | Journal], document: dict[str, Any]) -> dict[str, Any]:
-    """What this version knows of a document: a newer one that did not even start may have written it."""
-    names = {one.name for one in fields(kind)}
-    return {key: value for key, value in document.items() if key in names}
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

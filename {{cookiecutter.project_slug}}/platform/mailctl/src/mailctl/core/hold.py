@@ -92,7 +92,7 @@ def word(context: Context) -> str | None:
 
 
 def imap_port(context: Context) -> int:
-    """Where the canaries reach Dovecot from other containers: their own listener while people's are closed."""
+    """Where the canaries reach Dovecot: by their own listener while those of people are closed."""
     return 31144 if _path(context, CLOSED).exists() else 31143
 
 

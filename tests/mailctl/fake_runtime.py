@@ -219,11 +219,9 @@ class FakeRuntime:
         match list(words):
             case ["find", *_]:
                 return "\n".join(state["held"])
-            case ["test", *_] if not state["knows"]:
-                raise Refused(Problem("test", "is not there", "look"))
-            case ["test", *_]:
-                pass
-            case ["sh", *_]:
+            case ["hold"] if not state["knows"]:
+                raise Refused(Problem("docker exec", "hold: not found", "look"))
+            case ["hold"] | ["sh", *_]:
                 state["frozen"] = self.world.frozen
             case ["postsuper", "-h", "ALL"]:
                 state["held"], state["queue"] = [*state["held"], *state["queue"]], []

@@ -26,27 +26,8 @@ UNDONE = (Refused, OSError)
 AT_ONCE = 500
 LISTED = ["find", "/var/spool/postfix/hold", "-type", "f", "-printf", "%f\\n"]
 HOLD_ALL = ["postsuper", "-h", "ALL"]
-# Read the table again, and let the mails end that are being received with the old one: at most 30 seconds.
-# What takes longer is held or released by itself as soon as it is complete.
-RELOAD = """set -e
-cd /var/spool/postfix/incoming
-cp /run/hold/postfix/header_checks /run/postfix/hold 2>/dev/null || : >/run/postfix/hold
-postfix reload
-begun=$(find . -type f ! -perm -0100)
-n=0
-while [ "$begun" ] && [ $n -lt 60 ]; do
-  sleep 0.5
-  n=$((n + 1))
-  begun=$(find $begun -maxdepth 0 ! -perm -0100 2>/dev/null || true)
-done
-for one in $begun; do
-  (
-    while [ -e "$one" ]; do sleep 0.2; done
-    if [ -s /run/postfix/hold ]; then to=-h; else to=-H; fi
-    postsuper $to "${one##*/}"
-  ) </dev/null >/dev/null 2>&1 &
-done
-"""
+# Of our image: reads the table again. An older image does not have it, and what runs there holds nothing.
+RELOAD, RELOAD_IF_THERE = ["hold"], ["sh", "-c", "! command -v hold >/dev/null || hold"]
 # Where and how Dovecot keeps mail: settings in whatever block, and the blocks that decide for a person.
 STORES = re.compile(r"mail_(?!plugins|max_)|namespace\b|userdb\b|mailbox|dovecot_storage|[ms]?dbox|maildir")
 
@@ -105,10 +86,9 @@ def _freeze(host: Host, journal: Journal, held: dict[str, Any]) -> None:
         host.records.write(journal)
     hold.freeze(host.context)
     try:
+        # An older version does not know the table: what it takes from now on it would deliver.
         if _runs(host):
-            # An older version does not know the table: what it takes from now on it would deliver.
-            host.runtime.inside(MAIL, ["test", "-e", "/run/postfix/hold"])
-            host.runtime.inside(MAIL, ["sh", "-c", RELOAD], limit=120)
+            host.runtime.inside(MAIL, RELOAD, limit=120)
     except UNDONE as error:
         host.say(f"{MAIL} cannot keep mail back while it runs, and is stopped ({error})")
         journal.planned.setdefault(MAIL, "was stopped, to keep mail back")
@@ -129,7 +109,7 @@ def off(host: Host, journal: Journal) -> None:
         hold.thaw(host.context)
         if held["closed"]:
             host.runtime.inside(STORE, ["doveadm", "reload"])
-        host.runtime.inside(MAIL, ["sh", "-c", RELOAD], limit=120)
+        host.runtime.inside(MAIL, RELOAD_IF_THERE, limit=120)
         ours = [id for id in _ask(host, LISTED).split() if id not in (held["before"] or [])]
         for begin in range(0, len(ours), AT_ONCE):
             _ask(host, ["postsuper", *(word for id in ours[begin : begin + AT_ONCE] for word in ("-H", id))])

@@ -66,8 +66,9 @@ def on(host: Host, journal: Journal) -> None:
     held = journal.hold
     if held is None:
         return
-    if held["since"] is None:
-        held["since"] = time.time()
+    if held["since"] is None or held["seconds"] is not None:
+        # Tried once more after it was released: it was killed before that was in the history.
+        held |= {"since": held["since"] or time.time(), "seconds": None}
         host.records.write(journal)
         host.say(f"mail waits while this is tried: {', '.join(held['services'])}")
     hold.shut(host.context, held["word"], held["since"], held["closed"])

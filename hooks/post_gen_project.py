@@ -28,6 +28,7 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
+    ("secrets", "files", ("secrets.age",)),
     # One workflow a method for what was merged; where the host fetches by itself, it only checks.
     ("deploy_method", "ssh", (".github/workflows/deploy-runner.yml", ".github/workflows/main.yml")),
     ("deploy_method", "runner", (".github/workflows/deploy-ssh.yml", ".github/workflows/main.yml")),

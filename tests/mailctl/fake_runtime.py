@@ -43,6 +43,8 @@ class World:
         self.git("init", "-q")
         self.commits: list[str] = []
         self.store({"containers": {}, "images": {}, "next": 1, "schema": None, "asked": [], **QUEUE})
+        #: Volumes that a commit puts elsewhere.
+        self.moved = dict[str, tuple[str, str]]()
 
     def git(self, *words: str) -> str:
         return subprocess.run(
@@ -141,6 +143,9 @@ class FakeRuntime:
                     name, f"shop-mail-{name}", "same", ((source, "/etc/x"),), built, follows
                 )
         return found
+
+    def moved_volumes(self, _tree: Path) -> dict[str, tuple[str, str]]:
+        return self.world.moved
 
     def running(self) -> dict[str, ContainerState]:
         return {name: _state(name, found) for name, found in self.world.load()["containers"].items()}

@@ -19,7 +19,7 @@ FOLDERS = tuple(f"{NAME}/{service}" for service in ("api", "postfix", "dovecot")
 API, CHECKS, CLOSED = "api/hold.json", "postfix/header_checks", "dovecot/closed.conf"
 # The line that Postfix itself puts on top of each mail, also of its own reports; it names a single recipient,
 # as the canaries' mails have one: https://www.postfix.org/header_checks.5.html
-HOLD_ALL = """if /^Received: .*\\(Postfix\\)/
+HOLD_ALL = """if /^Received: .*\\(Postfix[,)]/
 !/[[:space:]]for <(canary-[^>]*|[^>]*@([^>]+\\.)?mailctl-canary\\.test)>/ HOLD a version is being tried
 endif
 """

@@ -196,6 +196,7 @@ TOP = f"Received: from mailserver-api.internal (api [10.0.0.5])\n\t{BY}"
         (f"{TOP}\n\tfor <ada@example.com>; Sat, 28 Nov 2026 13:43:43 +0000 (UTC)", True),
         (f"{TOP}; Sat, 28 Nov 2026 13:43:43 +0000 (UTC)", True),
         ("Received: by mail.example.com (Postfix)\n\tid 4jcBMM5VRKz7Ggw; Sat, 28 Nov 2026 13:43:43", True),
+        ("Received: by mail.example.com (Postfix, from userid 0)\n\tid 4jcBMM5VRKz7Ggw; Sat", True),
         (f"{TOP}\n\tfor <canary-ab12@example.com>; Sat, 28 Nov 2026 13:43:43 +0000 (UTC)", False),
         (f"{TOP}\n\tfor <anybody-1@all.mailctl-canary.test>; Sat, 28 Nov 2026 13:43:43 +0000", False),
         (f"{TOP}\n\tfor <ada@canary-islands.example>; Sat, 28 Nov 2026 13:43:43 +0000", True),

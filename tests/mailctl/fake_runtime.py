@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from mailctl.canaries import Canary
 from mailctl.core.context import Context
 from mailctl.core.engine import ContainerState
+from mailctl.core.errors import Problem, Refused
 from mailctl.core.output import Output
 from mailctl.core.runtime import Broken, Service
 from mailctl.deploy.host import Host
@@ -21,7 +23,11 @@ from mailctl.deploy.records import Journal, Records
 from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
 
+# What is in the queue and what on hold; whether what comes in is put there (`frozen`), which Postfix can do
+# if it `knows` the table; what was free to go out by a version that was being tried.
+QUEUE: dict[str, Any] = {"queue": [], "held": ["by-hand"], "frozen": False, "knows": True, "escaped": []}
 NAMES = ("mariadb", "postfix", "usermgmt")
+MAIL = ("mariadb", "postfix")
 GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main")
 
 
@@ -36,7 +42,7 @@ class World:
         (root / "hdd" / "mailboxes").mkdir(parents=True)
         self.git("init", "-q")
         self.commits: list[str] = []
-        self.store({"containers": {}, "images": {}, "next": 1, "schema": None, "asked": []})
+        self.store({"containers": {}, "images": {}, "next": 1, "schema": None, "asked": [], **QUEUE})
         #: Volumes that a commit puts elsewhere.
         self.moved = dict[str, tuple[str, str]]()
 
@@ -75,6 +81,11 @@ class World:
     def load(self) -> dict[str, Any]:
         return dict(json.loads((self.root / "engine.json").read_text()))
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the table that Postfix reads when it starts holds mail."""
+        return (self.ssd / "hold/postfix/header_checks").exists()
+
     def host(self, kill_at: int = 0) -> Host:
         """What a new process works with; it is killed at its step number `kill_at`."""
         context = Context(self.repo, Output(as_json=True), environ={})
@@ -109,12 +120,20 @@ class FakeRuntime:
 
     def __init__(self, world: World, kill_at: int) -> None:
         self.world, self.kill_at, self.steps = world, kill_at, 0
+        self.lock = threading.Lock()
         self.engine = SimpleNamespace(home=world.root / "engine")
 
     def step(self) -> None:
         self.steps += 1
         if self.steps == self.kill_at:
             os._exit(137)
+        # A mail comes in; checkers run side by side.
+        with self.lock:
+            state = self.world.load()
+            if state["containers"].get("postfix", {}).get("status") == "running":
+                state["held" if state["frozen"] else "queue"].append(f"mail-{state['next']}")
+                state["next"] += 1
+                self.world.store(state)
 
     def services(self, tree: Path) -> dict[str, Service]:
         found = {}
@@ -167,6 +186,11 @@ class FakeRuntime:
         for half in ("stopped", "running"):
             self.step()
             state = self.world.load()
+            if half == "running" and service.name == "postfix":
+                state["frozen"] = self.world.frozen
+            # What is not held goes out by what is about to be tried.
+            if service.name in MAIL and state["containers"].keys() == set(NAMES):
+                state["escaped"] += state["queue"]
             read = (service.files[0][0] / "main.cf").read_text()
             state["containers"][service.name] = {
                 "id": f"{service.name}-{state['next']}",
@@ -194,11 +218,27 @@ class FakeRuntime:
         return (1, "postconf: fatal: bad line") if "refused" in text else (0, "")
 
     def job(self, tree: Path, service: str, words: Sequence[str], options: Sequence[str]) -> str:
-        return ""
+        return self.inside(service, words)
 
     def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
+        self.step()
         state = self.world.load()
-        self.world.store({**state, "asked": [*state["asked"], [service, *words]]})
+        match list(words):
+            case ["find", *_]:
+                return "\n".join(state["held"])
+            case ["hold"] if not state["knows"]:
+                raise Refused(Problem("docker exec", "hold: not found", "look"))
+            case ["hold"] | ["sh", *_]:
+                state["frozen"] = self.world.frozen
+            case ["postsuper", "-h", "ALL"]:
+                state["held"], state["queue"] = [*state["held"], *state["queue"]], []
+            case ["postsuper", *ids] if "-H" in ids:
+                state["queue"] += [id for id in state["held"] if id in ids]
+                state["held"] = [id for id in state["held"] if id not in ids]
+            case _:
+                state["asked"].append([service, *words])
+        self.world.store(state)
+        self.step()
         return ""
 
     def log(self, name: str) -> str:

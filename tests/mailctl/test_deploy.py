@@ -211,7 +211,7 @@ def test_many_refusals_leave_what_one_can_go_back_to(world: World, monkeypatch: 
 def test_mail_that_waited_is_delivered_at_once(world: World, change: str) -> None:
     before = len(world.load()["asked"])
     deploy(world, world.commit(**CHANGES[change][0]))
-    assert world.load()["asked"][before:] == [["postfix", "postqueue", "-f"]]
+    assert world.load()["asked"][before:][-1] == ["postfix", "postqueue", "-f"]
 
 
 def test_a_secret_that_is_new_with_a_commit_is_made_before_it_is_missed(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 from fakes import FakeDocker, container
 from monitor_scene import DAY, HOUR, ID, LOGIN, NAMES, NOW, disks, room  # noqa: F401 (fixtures)
 
-from mailctl.core import job_results
+from mailctl.core import hold, job_results
 from mailctl.core.context import Context
 from mailctl.core.engine import _state
 from mailctl.core.errors import Refused
@@ -82,6 +82,10 @@ def kept(name: str) -> Callable[[Any], dict[str, Any]]:
 
 def left(name: str, **document: Any) -> dict[str, Any]:
     return {"left": (name, document)}
+
+
+def holds(since: float) -> dict[str, Any]:
+    return {"hold": since}
 
 
 def lines(*found: LogLine) -> dict[str, Any]:
@@ -232,6 +236,7 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
         ],
         [left("dns", at=NOW - 25 * HOUR, ok=True, text=""), {}],
     ),
+    "held": ([(holds(NOW - 1000), {"held"})], [holds(NOW - 800), {}]),
     "probe": (
         [
             (left("probe", at=NOW - 60, ok=False, text="did not arrive", fix=""), {"probe"}),
@@ -335,6 +340,8 @@ def _arrange(context: Context, case: dict[str, Any], docker: FakeDocker) -> None
     repo = context.repo
     if "left" in case:
         leave(context, *case["left"])
+    if "hold" in case:
+        hold.shut(context, "word", case["hold"], closed=False)
     if "edge" in case:
         (repo / "edge/edge.yml").write_text(case["edge"])
     if "env" in case:

@@ -19,6 +19,7 @@ from monitor_scene import NOW, QUEUE, QUEUED_LOGIN, begin, disks, receiver, stac
 from mailctl.core import job_results, notify
 from mailctl.core.context import Context
 from mailctl.core.monitoring import leave, read
+from mailctl.deploy.records import Records
 from mailctl.monitor import conditions
 from mailctl.monitor.facts import ASK_POSTFIX
 from mailctl.monitor.host import ASK_SIGNATURES
@@ -139,6 +140,21 @@ def test_the_figures_are_given_on_loopback_only(
     assert 'mailserver_incident{id="relay-login",severity="critical",' in text
     assert 'mailserver_service_up{service="postfix"} 1\n' in text
     assert "mailserver_queue_mails 1\n" in text and 'mailserver_disk_free_bytes{disk="' in text
+
+
+def test_the_figures_have_the_last_deployment_and_what_it_held(
+    stack: Callable[[float], dict[str, Any]], repo: Path
+) -> None:
+    held = {"seconds": 41.5, "services": ["postfix"], "why": "postfix: other files"}
+    for id, result, more in (("1", "rolled-back", {"held": None}), ("2", "deployed", {"held": held})):
+        Records(repo / "ssd/.mailctl/deploy").add(id, {"result": result, **more})
+    stack(0)
+    text = (repo / "ssd/monitor/metrics.prom").read_text()
+    assert 'mailserver_deployment_last_result{result="deployed"} 1\n' in text
+    assert (
+        "mailserver_deployment_held_seconds 42\n" in text
+        and "mailserver_deployment_timestamp_seconds" in text
+    )
 
 
 def test_what_prometheus_reads_is_in_its_format(

@@ -9,8 +9,8 @@ from policies.config import php
 from policies.config.reader import Configuration, mount
 from policies.model import Found, Place
 
-#: What only the running container has: secrets, and what a start script writes from them.
-MADE = re.compile(r"^/run/(?:secrets|rspamd)/[\w.-]+$")
+#: What only the running container has: secrets, what a start script writes from them, what mailctl holds.
+MADE = re.compile(r"^/run/(?:secrets|rspamd|hold/dovecot)/[\w.-]+$")
 #: Files of an image that hold no decisions.
 HARMLESS = ("/etc/nginx/mime.types", "mime.types", "/etc/nginx/fastcgi_params", "/etc/nginx/proxy_params")
 PHP = re.compile(r"\b(?:include|require)(?:_once)?\b\s*\(?\s*(?P<what>[^;)]*)")

@@ -36,6 +36,9 @@ done
 printf '%s %s:%s\n' "$(postconf -h relayhost)" "${RELAY_USERNAME:-}" "$(secret relay_password)" |
   private /run/postfix/relay_password
 
+# Mail is held already when this container starts in the middle of a deployment.
+cat /run/hold/postfix/header_checks 2>/dev/null | private /run/postfix/hold
+
 if [ ! -s /run/secrets/relay_password ]; then
   echo "postfix: relay_password is empty: mail to other domains waits in the queue until it is set" >&2
 fi

@@ -22,7 +22,7 @@ from mailserver_api.smtp import Server
 from mailserver_api.spool import Spool
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Verdict
-from mailserver_api.watch import Monitor, SpoolReports
+from mailserver_api.watch import Hold, Monitor, SpoolReports
 
 log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
@@ -86,9 +86,9 @@ def _parts(settings: Settings) -> routes.Parts:
     monitor = Monitor(settings.monitor_file)
     reports = SpoolReports(settings.state_dir / "edge-spool.json")
     hasten = Hasten(settings.deploy_token_file, settings.hasten_dir)
-    return routes.Parts(
-        settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, monitor, reports, hasten
-    )
+    hold = Hold(settings.hold_file)
+    outside = (monitor, reports, hasten, hold)
+    return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, *outside)
 
 
 def _start(parts: routes.Parts) -> None:

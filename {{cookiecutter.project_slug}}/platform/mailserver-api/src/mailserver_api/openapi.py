@@ -55,6 +55,12 @@ MESSAGES: Part = {
         "parameters": [
             _header("X-Envelope-From", "The sender, or <> for the null sender", "writer@sender.example"),
             _header("X-Envelope-To", "The one recipient, in ASCII or UTF-8", "reader@here.example"),
+            {
+                "name": "X-Canary-Pass",
+                "in": "header",
+                "description": "The canaries' word, by which their mail is taken while others' waits",
+                "schema": _TEXT,
+            },
         ],
         "requestBody": {
             "required": True,

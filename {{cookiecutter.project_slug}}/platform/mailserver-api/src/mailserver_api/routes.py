@@ -25,7 +25,7 @@ from mailserver_api.settings import Settings
 from mailserver_api.spool import Message, Spool
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Outcome, Verdict
-from mailserver_api.watch import MAX_REPORT_BYTES, Monitor, SpoolReports
+from mailserver_api.watch import MAX_REPORT_BYTES, Hold, Monitor, SpoolReports
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -50,6 +50,7 @@ class Parts:
     monitor: Monitor
     reports: SpoolReports
     hasten: Hasten
+    hold: Hold
 
 
 @dataclass
@@ -116,6 +117,7 @@ def _problem_of(error: Exception) -> Problem:
 
 async def _take(request: Request, parts: Parts, record: Record) -> Outcome:
     parts.tokens.require(request.headers.get("authorization"))
+    parts.hold.refuse(request.headers.get("x-canary-pass"))
     _refuse_odd_framing(request)
     envelope = record.envelope = parse_envelope(request.headers)
     parts.spool.refuse_early(request.headers.get("content-length"))

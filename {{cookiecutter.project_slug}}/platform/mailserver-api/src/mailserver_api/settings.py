@@ -43,6 +43,7 @@ class Settings:
     monitor_file: Path = Path("/run/monitor/state.json")
     deploy_token_file: Path = Path("/run/secrets/deploy_hook_token")
     hasten_dir: Path = Path("/run/hasten")
+    hold_file: Path = Path("/run/hold/api/hold.json")
 
     @property
     def spool_dir(self) -> Path:
@@ -65,6 +66,7 @@ class Settings:
             monitor_file=Path(environ.get("MONITOR_FILE") or cls.monitor_file),
             deploy_token_file=cls.deploy_token_file,
             hasten_dir=cls.hasten_dir,
+            hold_file=Path(environ.get("HOLD_FILE") or cls.hold_file),
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 

@@ -1,7 +1,9 @@
-"""What the edge and the host tell each other: the monitor's state out, the report on the spool in."""
+"""What the edge and the host tell each other: what is held and the monitor's state out, the spool in."""
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import time
@@ -67,6 +69,28 @@ class Monitor:
         state = self.state()
         is_critical = any(incident.get("severity") == "critical" for incident in state["incidents"])
         return time.time() - (state["at"] or 0) < OLD_SECONDS and not is_critical
+
+
+class Hold:
+    """Whether a deployment on the host tries a version: all mail but its canaries' waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def refuse(self, word: str | None) -> None:
+        """Raises Problem: holding, unless there is no file, or the word is the canaries'.
+
+        A file that cannot be read holds as well: waiting is better than being lost.
+        """
+        try:
+            wanted = str(json.loads(self._path.read_bytes())["pass"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, LookupError):
+            wanted = ""
+        given = hashlib.sha256((word or "").encode("utf-8", "surrogateescape")).hexdigest()
+        if not hmac.compare_digest(given.encode(), wanted.encode("utf-8", "surrogatepass")):
+            raise Problem(Verdict.HOLDING, "A new version of this server is being tried; send it again.")
 
 
 class SpoolReports:

@@ -49,6 +49,8 @@ class Service:
     follows: tuple[str, ...] = ()
     seconds: float = 120.0
     raw: dict[str, Any] = field(default_factory=dict)
+    #: What its volumes (by target) and networks (by name) are, which its own settings do not say.
+    around: dict[str, dict[str, Any]] = field(default_factory=lambda: {"volumes": {}, "networks": {}})
 
 
 class Runtime:
@@ -224,6 +226,16 @@ def _service(project: str, name: str, config: dict[str, Any], settings: str) -> 
         follows=tuple(other for other, how in needed if how.get("restart")),
         seconds=_patience(raw.get("healthcheck") or {}),
         raw=raw,
+        around={
+            "volumes": {
+                m["target"]: [m.get("source"), (config.get("volumes") or {}).get(m.get("source"))]
+                for m in raw.get("volumes") or []
+                if m["type"] == "volume"
+            },
+            "networks": {
+                name: (config.get("networks") or {}).get(name) for name in sorted(raw.get("networks") or {})
+            },
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """Which services must be recreated to be what a commit describes, and why. Nothing here changes anything."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 
 from mailctl.core.engine import ContainerState
@@ -81,12 +83,19 @@ def _files_changed(
     wanted = digest(service, tree, staged)
     container, read = (before.files.get(service.name) if before else None) or ("", "")
     if container == found.id:
-        return "" if read == wanted else "other files"
+        files, _, around = read.partition(" ")
+        if around and around != _around(service):
+            return "other volumes or networks"
+        return "" if files == wanted else "other files"
     # Not started by us, as after a rotation of secrets: it has read what was there at that moment.
     started = found.started_at.timestamp() if found.started_at else 0.0
     if changed_at(service, tree) > started + 1 or digest(service, tree, staged=False) != wanted:
         return "other files"
     return ""
+
+
+def _around(service: Service) -> str:
+    return hashlib.sha256(json.dumps(service.around, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def states(runtime: Runtime) -> dict[str, str]:
@@ -103,7 +112,7 @@ def snapshot(
         ref=commit,
         images={name: found.image_id for name, found in running.items()},
         files={
-            name: [running[name].id, digest(one, tree, staged=False)]
+            name: [running[name].id, f"{digest(one, tree, staged=False)} {_around(one)}"]
             for name, one in services.items()
             if name in running
         },

@@ -14,6 +14,7 @@ from mailctl.core.context import Context
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import private
+from mailctl.core.hold import make_folders
 
 T = TypeVar("T")
 # Nothing is touched yet; the live tree and its containers change; they change back.
@@ -56,6 +57,10 @@ class Journal:
     reason: str = ""
     culprit: str | None = None
     log: str = ""
+    #: What is held for this deployment (deploy/hold.py); None: nothing.
+    hold: dict[str, Any] | None = None
+    #: What the canaries knew before anything was touched.
+    past: dict[str, Any] = field(default_factory=dict)
 
 
 class Records:
@@ -80,9 +85,10 @@ class Records:
     def locked(self, what: str) -> Iterator[None]:
         """One deployment at a time. Raises Refused with who is at work."""
         private(self.folder)
-        # mailserver-api mounts it, and an older version's `make setup` did not make it.
+        # Services mount them, and an older version's `make setup` did not make them.
         (self.folder.parents[1] / "monitor").mkdir(mode=0o755, exist_ok=True)
         (self.folder.parents[1] / "hasten").mkdir(mode=0o755, exist_ok=True)
+        make_folders(self.folder.parents[1])
         with lock.exclusive(self.folder / "lock", "deploy lock", what, "changing this host"):
             yield
 
@@ -106,12 +112,28 @@ class Records:
             fix = "move it away; then make deploy REF=… with the commit that shall run"
             raise Refused(Problem("journal of the deployment", wrong, fix, value=str(path))) from None
 
+    def left(self) -> dict[str, Any] | None:
+        """What an earlier deployment left on hold, as nothing was known to work when it ended."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "held.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
     def write(self, journal: Journal) -> None:
         _write(self.folder / "journal.json", asdict(journal))
 
     def end(self, journal: Journal, document: dict[str, Any]) -> None:
-        """Put its result into the history, then forget the journal: a crash between does it again."""
+        """Put its result into the history, then forget the journal: a crash between does it again.
+
+        Mail that it leaves on hold is for the next one to release.
+        """
         self.add(journal.id, document)
+        left = self.folder / "held.json"
+        if journal.hold and journal.hold["since"] and journal.hold["seconds"] is None:
+            _write(left, journal.hold)
+        else:
+            left.unlink(missing_ok=True)
         (self.folder / "journal.json").unlink(missing_ok=True)
 
     def add(self, id: str, document: dict[str, Any]) -> None:

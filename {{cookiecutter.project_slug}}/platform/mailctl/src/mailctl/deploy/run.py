@@ -8,7 +8,7 @@ from mailctl.canaries import Canary
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
 from mailctl.core.runtime import Broken, Service
-from mailctl.deploy import checks, plan, preflight, records
+from mailctl.deploy import checks, hold, plan, preflight, records
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.schema import SERVICE as ACCOUNTS
@@ -39,7 +39,7 @@ def current(host: Host, services: dict[str, Service]) -> Point | None:
 def unchanged(host: Host, commit: str) -> dict[str, Any] | None:
     """The result, when the commit is what runs already: found out fast, and nothing is written."""
     points = host.records.points()
-    if not points or points[0].ref != commit or host.tree.head != commit:
+    if not points or points[0].ref != commit or host.tree.head != commit or host.records.left():
         return None
     services = host.runtime.services(host.tree.repo)
     images = {name: host.runtime.image(one.image) for name, one in services.items()}
@@ -73,8 +73,11 @@ def prepare(host: Host, commit: str, back_to: Point | None = None) -> Journal:
     if journal.planned:
         host.say(f"checking the configuration of {', '.join(journal.planned)}")
         checks.check(host.runtime, host.tree, services, journal.planned)
-    if not back_to:
-        _prepare_schema(host, journal, services)
+    migrates = not back_to and _prepare_schema(host, journal, services)
+    if before:
+        gone = plan.orphans(host.runtime.running(), services)
+        closed = hold.moves_mail(host.tree.repo, stage, live, services)
+        journal.hold = hold.needed(journal.planned, gone, migrates, closed, host.records.left())
     return journal
 
 
@@ -122,11 +125,14 @@ def _images(host: Host, journal: Journal, services: dict[str, Service], back_to:
     get_images(host, services, names)
 
 
-def _prepare_schema(host: Host, journal: Journal, services: dict[str, Service]) -> None:
-    """Judge a migration, and copy the tables that it or a new version of a program is going to change."""
+def _prepare_schema(host: Host, journal: Journal, services: dict[str, Service]) -> bool:
+    """Judge a migration, and copy the tables that it or a new version of a program is going to change.
+
+    Returns whether there is a migration.
+    """
     now = journal.before.schema if journal.before else None
     if now is None or not {ACCOUNTS, DATABASE, "roundcube"} & journal.planned.keys():
-        return
+        return False
     moves = False
     if ACCOUNTS in journal.planned:
         head, known = host.schema.wanted(services[ACCOUNTS])
@@ -137,10 +143,13 @@ def _prepare_schema(host: Host, journal: Journal, services: dict[str, Service]) 
     if moves or others:
         host.say("copying the database")
         journal.dump = str(host.schema.copy(journal.id))
+    return moves
 
 
 def forward(host: Host, journal: Journal) -> list[Canary]:
     """Make it live. Each step may be done again after a crash. Raises Broken and Refused."""
+    # Before the live tree changes: programs that start from then on read the new files.
+    hold.on(host, journal)
     host.tree.go(journal.target.ref)
     services = host.runtime.services(host.tree.repo)
     if name_images(host, services, journal.target.images):
@@ -149,7 +158,8 @@ def forward(host: Host, journal: Journal) -> list[Canary]:
     for name, reason in journal.planned.items():
         if name in journal.away:
             continue
-        journal.touched.append(name)
+        if name not in journal.touched:
+            journal.touched.append(name)
         host.records.write(journal)
         host.say(f"{name}: {reason}")
         began = time.monotonic()
@@ -171,7 +181,7 @@ def tried(host: Host, journal: Journal, services: dict[str, Service]) -> list[Ca
     for name in gone:
         host.say(f"{name}: no longer part of the server")
         host.runtime.remove(name)
-    if not journal.planned and not gone and not journal.touched:
+    if not journal.planned and not gone and not journal.touched and not journal.hold:
         return []
     # All of them come up again after a restart of the engine in the middle.
     running = host.runtime.running()
@@ -227,6 +237,7 @@ def result(what: str, commit: str, before: str | None, **more: Any) -> dict[str,
         "culprit": None,
         "canaries": [],
         "log": "",
+        "held": None,
     }
     ok = what in (records.DEPLOYED, records.UNCHANGED)
     return {"ok": ok, "ref": commit, "from": before, "result": what, **plain, **more}

@@ -11,17 +11,15 @@ from typing import Any, TypeVar
 from mailctl.canaries import Canary
 from mailctl.core.errors import Refused
 from mailctl.core.runtime import Broken, Service
-from mailctl.deploy import plan, records
+from mailctl.deploy import hold, plan, records
+from mailctl.deploy.hold import MAIL, UNDONE
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.run import CanaryLost, forward, get_images, keep, name_images, result, tried
 
 T = TypeVar("T")
-MAIL = "postfix"
 # How long a roll-back waits for an engine that is being restarted, in seconds.
 ENGINE_SECONDS = 180.0
-# What a step ends with that did not work; errors of the connection to the engine are OSErrors.
-UNDONE = (Refused, OSError)
 
 
 @contextmanager
@@ -82,12 +80,13 @@ def conclude(host: Host, journal: Journal) -> dict[str, Any]:
 
 def deliver_now(host: Host, journal: Journal) -> None:
     """Mail that waits because something was down is tried immediately, not when Postfix would look again."""
-    if journal.touched and MAIL in host.runtime.running():
+    if (journal.touched or journal.hold) and MAIL in host.runtime.running():
         with suppress(*UNDONE):
             host.runtime.inside(MAIL, ["postqueue", "-f"])
 
 
 def _good(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]:
+    hold.off(host, journal)
     deliver_now(host, journal)
     services = host.runtime.services(host.tree.repo)
     state = plan.snapshot(
@@ -129,6 +128,7 @@ def back(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]
         host.records.end(journal, document | {"bad": journal.target.ref})
         return document
     _patiently(host.runtime.running)
+    hold.on(host, journal)
     host.tree.go(before.ref)
     services = host.runtime.services(host.tree.repo)
     if missing := name_images(host, services, before.images):
@@ -136,16 +136,21 @@ def back(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]
         get_images(host, services, missing)
     _restore_tables(host, journal, lost=False)
     troubles = _recreate(host, journal, services)
+    after: list[Canary] = []
+    lost: list[str] = []
     try:
         after = tried(host, journal, services)
     except UNDONE:
         if _restore_tables(host, journal, lost=True):
-            troubles += _retried(host, journal, services)
+            lost = _retried(host, journal, services)
         else:
-            troubles.append("the canaries do not come back after the roll-back either")
-        after = []
+            lost = ["the canaries do not come back after the roll-back either"]
+    if lost and journal.hold:
+        lost.append("mail stays on hold until they do: make deploy tries them again")
+    else:
+        hold.off(host, journal)
     deliver_now(host, journal)
-    return _taken_back(host, journal, services, canaries or after, troubles)
+    return _taken_back(host, journal, services, canaries or after, troubles + lost)
 
 
 def _recreate(host: Host, journal: Journal, services: dict[str, Service]) -> list[str]:
@@ -214,6 +219,7 @@ def _document(journal: Journal, what: str, canaries: list[Canary]) -> dict[str, 
         log=journal.log,
         canaries=[canary.as_dict() for canary in canaries],
         dump=journal.dump,
+        held=hold.told(journal),
     )
 
 

@@ -121,6 +121,8 @@ def show_result(context: Context, document: dict[str, Any]) -> None:
     out.row(document["result"], f"{document['ref'][:12]}{instead}", 12)
     if away:
         out.row("down", away, 12)
+    if held := document.get("held"):
+        out.row("held", f"mail for {held['seconds']:g} s, for {', '.join(held['services'])}", 12)
     for canary in document["canaries"]:
         out.row("canary", f"{canary['name']}: {'ok' if canary['ok'] else 'FAILED'}, {canary['detail']}", 12)
     if document["reason"]:
@@ -139,7 +141,8 @@ def show_history(context: Context, store: Records) -> None:
             reach.add(one["state"]["ref"])
     for one in found[:20]:
         mark = "*" if one["ref"] in reach and one["ok"] else " "
-        text = f"{one['id']} {one['ref'][:12]} {one['result']}"
+        held = f", mail held for {one['held']['seconds']:g} s" if one.get("held") else ""
+        text = f"{one['id']} {one['ref'][:12]} {one['result']}{held}"
         context.out.row(mark, f"{text}{': ' + one['reason'][:160] if one['reason'] else ''}", 1)
     if reach:
         context.out.item("next", "make rollback goes back one step; make rollback TO=… to one with a *")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.hold import FOLDERS as HOLD
 from mailctl.host import ssh
 from mailctl.host.files import Choices
 from mailctl.host.install import systemctl
@@ -29,7 +30,7 @@ CLOCKS = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp")
 OLDEST_ENGINE = 25
 FOLDERS = {
     "hdd": {"mailboxes": 0o755, "daily": 0o700, "weekly": 0o700},
-    "ssd": {"mariadb": 0o755, "monitor": 0o755, "hasten": 0o700},
+    "ssd": {"mariadb": 0o755, "monitor": 0o755, "hasten": 0o700, **dict.fromkeys(HOLD, 0o755)},
 }
 # Who in a container writes there: mailserver-api, and nobody else.
 OWNERS = {"hasten": 10001}

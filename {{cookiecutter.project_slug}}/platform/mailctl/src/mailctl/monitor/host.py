@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailctl import agent
+from mailctl.core import hold
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, plain, size
@@ -28,6 +29,7 @@ SIGNATURE_DAYS = 3
 STATUS_SECONDS = 120
 CLOCK_SECONDS = 300
 AGENT_SECONDS, TOKEN_SECONDS = 900, 14 * DAY
+HELD_SECONDS = 900
 SPOOL_HOURS, SPOOL_DAYS_LEFT = 1, 3
 ASK_SIGNATURES = (
     "stat -c %Y /var/lib/clamav/*.c[lv]d /var/lib/clamav/*.[hnl][dsb]* 2>/dev/null | sort -n | tail -n 1"
@@ -235,6 +237,13 @@ def certificates(facts: Facts) -> Iterator[Finding]:
 def dns(facts: Facts) -> Iterator[Finding]:
     """What `mailctl domain dns` found, which a timer runs every day."""
     yield from _left(facts, "dns", 36 * HOUR)
+
+
+def held(facts: Facts) -> Iterator[Finding]:
+    """Nothing ends it by time: mail that waits is not lost, and what it would go through may lose it."""
+    began = hold.since(facts.context)
+    if began is not None and facts.now - began > HELD_SECONDS:
+        yield Finding(f"mail has been waiting for {duration(facts.now - began)} (make history says why)")
 
 
 def probe(facts: Facts) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from mailctl.core import hold
 from mailctl.core.job_ages import ages
 from mailctl.core.mail_queue import HELD
 from mailctl.monitor.conditions import table
@@ -19,6 +20,9 @@ HELP = {
     "disk_free_inodes": "Inodes free.",
     "job_age_seconds": "Since the last good run of a job.",
     "alarms_waiting": "Alarms that could not be sent yet.",
+    "deployment_timestamp_seconds": "When the last deployment ended.",
+    "deployment_last_result": "1 for the result of the last deployment.",
+    "deployment_held_seconds": "For how long the last deployment held mail.",
 }
 Sample = tuple[str, dict[str, str], float]
 
@@ -54,6 +58,10 @@ def _samples(facts: Facts, state: dict[str, Any], unknown: Collection[str]) -> I
         if age.seconds is not None:
             yield "job_age_seconds", {"job": age.what}, age.seconds
     yield "alarms_waiting", {}, len(facts.memory["outbox"])
+    if last := hold.last(facts.context):
+        yield "deployment_timestamp_seconds", {}, last["at"]
+        yield "deployment_last_result", {"result": last["result"]}, 1
+        yield "deployment_held_seconds", {}, (last.get("held") or {}).get("seconds", 0)
 
 
 def _escaped(label: str) -> str:

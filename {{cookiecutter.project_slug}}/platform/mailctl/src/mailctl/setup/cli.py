@@ -6,9 +6,10 @@ from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.env_file import make_from_example
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.hold import FOLDERS as HOLD
 
 # Folders that compose binds volumes to and backups are written to, by the setting they lie below.
-FOLDERS = {"SSD_PATH": ("mariadb", "monitor", "hasten"), "HDD_PATH": ("mailboxes", "daily", "weekly")}
+FOLDERS = {"SSD_PATH": ("mariadb", "monitor", "hasten", *HOLD), "HDD_PATH": ("mailboxes", "daily", "weekly")}
 
 
 def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mailctl.core.compose import Compose
 from mailctl.core.context import Context
 from mailctl.core.folders import private
+from mailctl.core.hold import make_folders
 
 # An internal network only, nothing published, and never started again after a reboot.
 OVERRIDE = """
@@ -61,6 +62,7 @@ class Scratch:
         """Start the services and wait until they are healthy. Raises Refused with what compose said."""
         for folder in (self.ssd / "mariadb", self.hdd / "mailboxes"):
             folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self.ssd)
         self._write_override()
         self.compose.run("up", "--detach", "--wait", "--wait-timeout", WAIT_SECONDS, *services)
 

@@ -93,7 +93,7 @@ class World:
         records = MortalRecords(Records.of(context).folder, runtime)
         tree = MortalTree(self.repo, records.stage, runtime)
         schema = NoSchema(context, runtime, records.folder)
-        return Host(context, runtime, tree, records, schema, runtime.canaries)
+        return Host(context, runtime, tree, records, schema, runtime.canaries, lambda: {"known": {}})
 
     def runs(self) -> dict[str, str]:
         """What each running container is made of: what its image was built from, and the file it has read."""
@@ -244,7 +244,7 @@ class FakeRuntime:
     def log(self, name: str) -> str:
         return "its last words"
 
-    def canaries(self) -> list[Canary]:
+    def canaries(self, _past: dict[str, Any]) -> list[Canary]:
         self.step()
         lost = any("lost" in found["read"] for found in self.world.load()["containers"].values())
         return [Canary("mail", not lost, 0.1, "no answer" if lost else "arrived")]

@@ -1,5 +1,6 @@
 """`mailctl deploy`: wherever it is killed, the next call ends in the new state or the old one, wholly."""
 
+import io
 import json
 import os
 import tempfile
@@ -13,8 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from walk import judge
 
+from mailctl.core import encryption
+from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.core.output import Output
 from mailctl.deploy import preflight, records, work
+from mailctl.secret_files import sealed
 
 EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))
 OLD = {"mariadb": "one", "postfix": "one", "usermgmt": "one"}
@@ -191,13 +196,6 @@ def test_to_undo_what_touched_nothing_is_to_write_down_why_it_is_refused(world: 
     is_whole(world, old)
 
 
-def test_a_makefile_that_does_not_parse_refuses_a_commit(world: World) -> None:
-    (world.repo / "Makefile").write_text("deploy verify:\n    @true\n")
-    world.git("add", "Makefile")
-    document = deploy(world, world.commit(**{**OLD, "postfix": "two"}))
-    assert document["result"] == "refused" and "missing separator" in document["reason"]
-
-
 def test_many_refusals_leave_what_one_can_go_back_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "HISTORY", 3)
     store = world.host().records
@@ -221,6 +219,82 @@ def test_a_secret_that_is_new_with_a_commit_is_made_before_it_is_missed(world: W
     deploy(world, world.commit(**{**OLD, "postfix": "two"}))
     assert (secrets / "doveadm_api_key").read_bytes()
     assert (secrets / "postfix_db_password").read_bytes() == before
+
+
+@pytest.fixture
+def sealing(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return sealed_key(world, monkeypatch)
+
+
+def sealed_key(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The relay's key of that host, which git has sealed as well, in the commit that runs."""
+    (world.repo / ".git/info/exclude").write_text("secrets/\n")
+    (world.repo / "secrets").mkdir(mode=0o700)
+    (world.repo / "secrets/backup_age_identity").write_bytes(encryption.new_identity())
+    key = world.repo / "secrets/relay_password"
+    key.write_text("the first key")
+    (world.repo / sealed.FOLDER).mkdir()
+    (world.repo / sealed.FOLDER / sealed.RECIPIENTS).touch()
+    monkeypatch.setenv(encryption.SETTING, encryption.new_identity().split()[3].decode())
+    sealed.seal(Context(world.repo, Output()))
+    deploy(world, world.commit(**OLD))
+    return key
+
+
+def with_key(world: World, key: str, **services: str) -> str:
+    """A commit with another key, sealed on somebody's computer."""
+    recipients = (world.repo / sealed.FOLDER / sealed.RECIPIENTS).read_text().split()
+    with (world.repo / sealed.FOLDER / "relay_password.age").open("wb") as target:
+        encryption.encrypt(io.BytesIO(key.encode()), target, recipients)
+    return world.commit(**services)
+
+
+def test_a_secret_that_a_commit_carries_is_there_before_a_container_is_touched(
+    world: World, sealing: Path
+) -> None:
+    first = world.commits[-1]
+    document = deploy(world, with_key(world, "the second key", **{**OLD, "postfix": "one/two"}))
+    assert document["ok"] and sealing.read_text() == "the second key"
+    assert work.rollback(world.host(), first)["ok"]
+    assert sealing.read_text() == "the second key", "the relay knows the newest only"
+
+
+@pytest.mark.parametrize("said", ["refused", "broken", "lost"])
+def test_the_secret_of_a_commit_that_fails_is_taken_back_and_the_next_commit_brings_it_again(
+    world: World, sealing: Path, said: str
+) -> None:
+    assert not deploy(world, with_key(world, "another", **{**OLD, "postfix": f"one/{said}"}))["ok"]
+    assert sealing.read_text() == "the first key"
+    world.git("checkout", "-q", "--force", world.commits[1])
+    assert deploy(world, with_key(world, "another", **{**OLD, "postfix": "one/two"}))["ok"]
+    assert sealing.read_text() == "another"
+
+
+def test_a_secret_that_this_host_cannot_open_refuses_the_commit(world: World, sealing: Path) -> None:
+    path = world.repo / sealed.FOLDER / "relay_password.age"
+    path.write_bytes(path.read_bytes()[:-1])
+    document = deploy(world, world.commit(**{**OLD, "postfix": "one/two"}))
+    assert document["result"] == records.REFUSED
+    assert document["problems"][0]["field"] == "secrets.age/relay_password.age"
+    assert sealing.read_text() == "the first key"
+
+
+@pytest.mark.series
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(said=st.sampled_from(["two", "broken"]), step=st.integers(1, 25))
+def test_killed_at_any_step_the_secret_is_the_one_of_the_commit_that_runs(said: str, step: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "refuse", lambda *_: None)
+        patch.setattr(os, "fsync", lambda _fd: None)
+        world = started(Path(folder))
+        key = sealed_key(world, patch)
+        old = world.commits[-1]
+        new = with_key(world, "another", **{**OLD, "postfix": f"one/{said}"})
+        world.git("checkout", "-q", "--force", old)
+        killed(world, step, lambda host: work.deploy(host, new, pull=False))
+        work.settle(world.host())
+        runs = world.git("rev-parse", "HEAD")
+        assert key.read_text() == {old: "the first key", new: "another"}[runs]
 
 
 def test_a_second_deployment_is_told_who_works(world: World) -> None:

@@ -63,7 +63,7 @@ def test_killed_at_any_step_it_ends_with_nothing_of_ours_on_hold(
         old, new = world.commits[0], world.commit(**CHANGES[change][0])
         world.git("checkout", "-q", old)
         for step in steps:
-            killed(world, step, lambda host: work.deploy(host, new, pull=False))
+            killed(world, step, lambda host: work.deploy(host, new))
         deploy(world, world.git("rev-parse", "HEAD"))
         is_open(world)
         assert world.load()["escaped"] == []
@@ -119,13 +119,13 @@ def test_the_next_deployment_tries_again_and_releases_what_the_last_one_left(wor
 def test_the_word_is_known_while_mail_is_held_and_at_no_other_time(world: World) -> None:
     host = world.host()
     heard: list[str | None] = []
-    host.canaries = lambda: heard.append(files.word(host.context)) or []  # type: ignore[func-returns-value]
-    work.deploy(host, world.commit(**{**OLD, "postfix": "one/two"}), pull=False)
+    host.canaries = lambda _past: heard.append(files.word(host.context)) or []  # type: ignore[func-returns-value]
+    work.deploy(host, world.commit(**{**OLD, "postfix": "one/two"}))
     assert heard[0] and files.word(host.context) is None
 
 
 def test_a_journal_of_a_newer_version_can_be_read(world: World) -> None:
-    killed(world, 20, lambda host: work.deploy(host, world.commit(**{**OLD, "postfix": "two"}), pull=False))
+    killed(world, 20, lambda host: work.deploy(host, world.commit(**{**OLD, "postfix": "two"})))
     path = world.ssd / ".mailctl/deploy/journal.json"
     document: dict[str, Any] = json.loads(path.read_text())
     path.write_text(json.dumps({**document, "new": 1, "target": {**document["target"], "newer": 2}}))

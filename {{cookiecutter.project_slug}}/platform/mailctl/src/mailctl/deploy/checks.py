@@ -1,7 +1,6 @@
 """Each configuration, judged by its own checker in the image that is about to be started, before it is."""
 
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -78,16 +77,3 @@ def _options(
         path = tree.staged(source)
         if source.is_relative_to(tree.repo) or path.is_file():
             yield f"--mount=type=bind,source={path},target={target},readonly"
-
-
-def check_makefile(tree: Tree) -> None:
-    """Raises Refused when the commit's Makefile does not parse: nobody could operate the host with it."""
-    done = subprocess.run(
-        ["make", "--dry-run", "--directory", str(tree.stage), "deploy", "verify"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it does not parse"])[0][:300]
-        raise Refused(Problem("Makefile", said, "fix it in a new commit"))

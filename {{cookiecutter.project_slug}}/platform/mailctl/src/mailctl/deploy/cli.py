@@ -97,7 +97,8 @@ def _host(context: Context) -> "Iterator[Host]":
             Tree(context.repo, store.stage),
             store,
             Schema(context, runtime, store.folder),
-            lambda: canaries.run(context, runtime=runtime),
+            lambda past: canaries.run(context, runtime=runtime, past=past),
+            lambda: canaries.remember(context, runtime),
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mailctl.canaries import Canary
 from mailctl.core.context import Context
@@ -20,7 +21,9 @@ class Host:
     tree: Tree
     records: Records
     schema: Schema
-    canaries: Callable[[], list[Canary]]
+    #: Tries the server, and compares it with what `remember` gave.
+    canaries: Callable[[dict[str, Any]], list[Canary]]
+    remember: Callable[[], dict[str, Any]]
     heard: bool = True
 
     def say(self, text: str) -> None:

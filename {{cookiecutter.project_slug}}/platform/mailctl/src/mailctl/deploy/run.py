@@ -12,16 +12,9 @@ from mailctl.deploy import checks, hold, plan, preflight, records
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.schema import SERVICE as ACCOUNTS
+from mailctl.secret_files import sealed
 from mailctl.secret_files.initialise import initialise
 
-# Where to look when a canary does not come back.
-BEHIND = {
-    "mail": "postfix",
-    "virus": "rspamd",
-    "login": "dovecot",
-    "webmail": "roundcube",
-    "admin": "usermgmt",
-}
 DATABASE = "mariadb"
 
 
@@ -60,7 +53,8 @@ def prepare(host: Host, commit: str, back_to: Point | None = None) -> Journal:
     host.say(f"looking at {commit[:12]} {host.tree.subject(commit)}")
     stage = host.tree.prepare(commit)
     services = host.runtime.services(stage)
-    checks.check_makefile(host.tree)
+    if not back_to:  # first, or new ones would be made in place of those in git
+        sealed.open_sealed(host.context, stage / sealed.FOLDER, deployment=journal.id)
     # Those that are new with this commit: its own mailctl carries the deployment out.
     initialise(host.context, secrets(host.context))
     preflight.refuse(host, services)
@@ -73,11 +67,13 @@ def prepare(host: Host, commit: str, back_to: Point | None = None) -> Journal:
     if journal.planned:
         host.say(f"checking the configuration of {', '.join(journal.planned)}")
         checks.check(host.runtime, host.tree, services, journal.planned)
+    past = host.remember() if before and journal.planned else {}
     migrates = not back_to and _prepare_schema(host, journal, services)
     if before:
         gone = plan.orphans(host.runtime.running(), services)
         closed = hold.moves_mail(host.tree.repo, stage, live, services)
         journal.hold = hold.needed(journal.planned, gone, migrates, closed, host.records.left())
+        journal.past = past
     return journal
 
 
@@ -188,12 +184,10 @@ def tried(host: Host, journal: Journal, services: dict[str, Service]) -> list[Ca
     for name in (name for name in services if name not in running or not running[name].ok):
         host.runtime.wait(services[name])
     host.say("sending the canaries")
-    found = host.canaries()
+    found = host.canaries(journal.past)
     if failed := next((one for one in found if not one.ok), None):
-        behind = BEHIND.get(failed.name, failed.name)
-        # What was changed last is the first to suspect, unless what should have answered was changed as well.
-        suspect = journal.touched[-1] if journal.touched and behind not in journal.touched else behind
-        log = "\n".join(host.runtime.log(name) for name in dict.fromkeys((suspect, behind)))
+        suspect = failed.suspect(journal.touched)
+        log = "\n".join(host.runtime.log(name) for name in dict.fromkeys((suspect, failed.behind[0])))
         raise CanaryLost(suspect, f"canary {failed.name}: {failed.detail}", log, found)
     return found
 

@@ -16,6 +16,7 @@ from mailctl.deploy.hold import MAIL, UNDONE
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.run import CanaryLost, forward, get_images, keep, name_images, result, tried
+from mailctl.secret_files import sealed
 
 T = TypeVar("T")
 # How long a roll-back waits for an engine that is being restarted, in seconds.
@@ -57,6 +58,7 @@ def settle(host: Host) -> dict[str, Any] | None:
 
 def discard(host: Host, journal: Journal) -> None:
     """Drop what was only prepared; names of images stand for what runs again."""
+    sealed.take_back(host.context, journal.id)
     if journal.before:
         name_images(host, host.runtime.services(host.tree.repo), journal.before.images)
     host.tree.clear()
@@ -121,6 +123,7 @@ def _blame(host: Host, journal: Journal, error: BaseException) -> None:
 
 def back(host: Host, journal: Journal, canaries: list[Canary]) -> dict[str, Any]:
     """Put the recorded commit and images back. What does not work is told, and the rest goes on."""
+    sealed.take_back(host.context, journal.id)
     before = journal.before
     if before is None:
         document = _document(journal, records.FAILED, canaries)

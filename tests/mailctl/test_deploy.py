@@ -229,7 +229,7 @@ def sealing(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sealed_key(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The relay's key of that host, which git has sealed as well, in the commit that runs."""
     (world.repo / ".git/info/exclude").write_text("secrets/\n")
-    (world.repo / "secrets").mkdir(mode=0o700)
+    (world.repo / "secrets").mkdir(mode=0o700, exist_ok=True)
     (world.repo / "secrets/backup_age_identity").write_bytes(encryption.new_identity())
     key = world.repo / "secrets/relay_password"
     key.write_text("the first key")
@@ -291,7 +291,7 @@ def test_killed_at_any_step_the_secret_is_the_one_of_the_commit_that_runs(said: 
         old = world.commits[-1]
         new = with_key(world, "another", **{**OLD, "postfix": f"one/{said}"})
         world.git("checkout", "-q", "--force", old)
-        killed(world, step, lambda host: work.deploy(host, new, pull=False))
+        killed(world, step, lambda host: work.deploy(host, new))
         work.settle(world.host())
         runs = world.git("rev-parse", "HEAD")
         assert key.read_text() == {old: "the first key", new: "another"}[runs]

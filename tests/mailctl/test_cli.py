@@ -18,6 +18,8 @@ ARGUMENTS = {
     ("host", "failed"): ("mailserver-backup",),
     ("trace",): ("4jb64t38NBzJmhw",),
     ("alarm", "silence"): ("disk", "--for", "2h"),
+    ("export",): ("a@example.com",),
+    ("erase",): ("a@example.com",),
     **{
         ("user", verb): ("a@example.com",)
         for verb in ["show", "add", "set", "password", "enable", "disable", "delete", "restore", "erase"]

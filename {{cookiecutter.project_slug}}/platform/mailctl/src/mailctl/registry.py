@@ -39,6 +39,8 @@ COMMANDS: dict[str, str] = {
     "restore": "mailctl.backup.restore.cli:run",
     "drill": "mailctl.backup.drill.cli:run",
     "purge": "mailctl.purge.cli:run",
+    "export": "mailctl.person.cli:export",
+    "erase": "mailctl.person.cli:erase",
     "domain dns": "mailctl.edge.domain_cli:run",
     "edge spool": "mailctl.edge.spool_cli:run",
     "secrets aws": "mailctl.backup.offsite.keys:aws",

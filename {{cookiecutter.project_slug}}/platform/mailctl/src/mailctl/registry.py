@@ -17,6 +17,7 @@ GROUPS: dict[str, str] = {
     "domain": "mailctl.accounts.domain_cli",
     "alias": "mailctl.accounts.alias_cli",
     "admin": "mailctl.accounts.admin_cli",
+    "move": "mailctl.move.cli",
 }
 
 COMMANDS: dict[str, str] = {

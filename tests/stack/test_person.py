@@ -42,14 +42,14 @@ def mail(number: int) -> bytes:
 class Person:
     """Somebody with mail in odd folders, an alias, an app password, a filter, and a log-in to the webmail."""
 
-    def __init__(self, stack: Stack, accounts: Accounts, box: Mailbox) -> None:
+    def __init__(self, stack: Stack, accounts: Accounts, box: Mailbox, alias: str) -> None:
         self.stack, self.box, self.address = stack, box, box.address
         self.mails = {mail(number) for number in range(len(FOLDERS))}
         for number, folder in enumerate(FOLDERS):
             box.imap.create(f'"{folder}"')
             said = box.imap.append(f'"{folder}"', r"(\Seen $Later)", None, mail(number))
             assert said[0] == "OK", said
-        self.alias = f"alias-of-{self.address}"
+        self.alias = alias
         accounts.add_alias(self.alias, self.address)
         pages = Accounts.of_reader(stack.info, self.address)
         pages.submit("account", "account/app-passwords", name="My phone", old_password=PASSWORD)
@@ -75,7 +75,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def person(stack: Stack, accounts: Accounts, mailboxes: Mailboxes) -> Person:
-    return Person(stack, accounts, mailboxes.new("leaving"))
+    return Person(stack, accounts, mailboxes.new("leaving"), mailboxes.address("team"))
 
 
 @pytest.fixture(scope="module")

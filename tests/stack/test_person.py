@@ -74,7 +74,8 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def person(stack: Stack, accounts: Accounts, mailboxes: Mailboxes) -> Person:
+def person(stack: Stack, accounts: Accounts) -> Person:
+    mailboxes = Mailboxes(stack.info, accounts)
     return Person(stack, accounts, mailboxes.new("leaving"), mailboxes.address("team"))
 
 

@@ -13,7 +13,7 @@ UNITS, POLL_SECONDS = Path("/etc/systemd/system"), 2.0
 
 
 def check(move: Move) -> str:
-    """Everything is well, and committed. Raises Refused."""
+    """This host is well, and committed. Raises Refused."""
     sick = [name for name, state in move.server.running().items() if not state.ok]
     if sick or not move.server.running():
         wrong = f"not healthy: {', '.join(sick)}" if sick else "is not running"
@@ -23,15 +23,15 @@ def check(move: Move) -> str:
 
 
 def copy(move: Move) -> str:
-    """A snapshot, and its upload where there is a bucket."""
+    """A copy while mail flows: a snapshot, and its upload where there is a bucket."""
     move.mailctl("backup")
     if move.context.setting("BACKUP_BUCKET"):
         move.mailctl("sync")
-    return ""
+    return "saved"
 
 
 def timers(move: Move, verb: str = "disable") -> str:
-    """Nothing starts services or backups by itself any more."""
+    """The timers stop: nothing starts services or backups by itself any more."""
     names = sorted(path.name for path in UNITS.glob(f"{move.context.project_name}-*.timer"))
     if names:
         subprocess.run(["systemctl", verb, "--now", *names], check=True, capture_output=True)
@@ -39,7 +39,7 @@ def timers(move: Move, verb: str = "disable") -> str:
 
 
 def close(move: Move) -> str:
-    """From here on senders and the edge keep their mail, and nobody reads."""
+    """Nothing comes in any more."""
     if "stopped" not in move.state:
         move.keep(stopped=time.time())
     stop(move, INTAKE)
@@ -47,7 +47,7 @@ def close(move: Move) -> str:
 
 
 def drain(move: Move) -> str:
-    """Let the queue empty itself, as far as it does so in time."""
+    """The queue empties, as far as it does so in time."""
     move.server.inside("postfix", ["postqueue", "-f"])
     end, pause = time.monotonic() + move.wait, threading.Event()
     while (left := len(waiting(move.server))) and time.monotonic() < end:
@@ -56,7 +56,7 @@ def drain(move: Move) -> str:
 
 
 def carry(move: Move) -> str:
-    """Stop what changes mail, and save the queue as it is then."""
+    """Postfix and Dovecot stop, and the queue is saved."""
     container = move.server.running()["postfix"].id
     stop(move, MAIL)
     partial = move.folder / f"{QUEUE}.partial"
@@ -64,6 +64,11 @@ def carry(move: Move) -> str:
         subprocess.run(["docker", "cp", "--archive", f"{container}:{SPOOL}", "-"], stdout=file, check=True)
     partial.replace(move.folder / QUEUE)
     return f"{move.folder / QUEUE}"
+
+
+def last(move: Move) -> str:
+    """The last copy."""
+    return copy(move)
 
 
 def undo(move: Move) -> None:
@@ -74,12 +79,4 @@ def undo(move: Move) -> None:
         path.unlink()
 
 
-STEPS = (
-    Step("check", "This host is well", check),
-    Step("copy", "A first copy, while mail flows", copy),
-    Step("timers", "The timers stop", timers),
-    Step("close", "Nothing comes in any more", close),
-    Step("drain", "The queue empties", drain),
-    Step("carry", "Postfix and Dovecot stop, the queue is saved", carry),
-    Step("last", "The last copy", copy),
-)
+STEPS: tuple[Step, ...] = (check, copy, timers, close, drain, carry, last)

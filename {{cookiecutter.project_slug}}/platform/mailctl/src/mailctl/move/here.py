@@ -11,7 +11,7 @@ from mailctl.move.steps import JOURNAL, QUEUE, SPOOL, Move, Step, commit, stop
 
 
 def check(move: Move) -> str:
-    """Nothing runs here and there is no mail; it is the commit of the old host. Raises Refused."""
+    """This host is empty, and at the commit of the old one. Raises Refused."""
     running = [name for name, state in move.server.running().items() if state.status == "running"]
     if running:
         wrong = f"runs here already: {', '.join(running)}"
@@ -28,21 +28,21 @@ def check(move: Move) -> str:
 
 
 def images(move: Move) -> str:
-    """Everything that takes long and needs no mail."""
+    """Images: what takes long and needs no mail."""
     move.compose("pull", "--quiet", "--ignore-buildable")
     move.compose("build", "--quiet")
-    return ""
+    return "fetched and built"
 
 
 def restore(move: Move) -> str:
-    """Settings, secrets, keys, accounts and mail; the services start, but for the tunnel."""
+    """Everything of the last copy: settings, secrets, keys, accounts and mail; no tunnel yet."""
     key = ["--identity", str(move.identity)] if move.identity else []
     move.mailctl("restore", "--from", move.source, *key, "--yes", COMPOSE_PROFILES="none")
-    return ""
+    return "restored and read back"
 
 
 def queue(move: Move) -> str:
-    """What had not left the old host. Postfix starts in the next step: a repetition doubles nothing."""
+    """The queue of the old host. Postfix starts in the next step: a repetition doubles nothing."""
     if not (move.carried and (move.carried / QUEUE).exists()):
         return "none was carried"
     container = move.server.running()["postfix"].id
@@ -50,28 +50,28 @@ def queue(move: Move) -> str:
     with (move.carried / QUEUE).open("rb") as file:
         place = f"{container}:{SPOOL.rpartition('/')[0]}"
         subprocess.run(["docker", "cp", "--archive", "-", place], stdin=file, check=True, capture_output=True)
-    return ""
+    return "carried over"
 
 
 def start(move: Move) -> str:
     """All services but the tunnel, until they are healthy."""
     move.compose("up", "--detach", "--wait", "--no-build", edge=False)
-    return ""
+    return "healthy"
 
 
 def canaries(move: Move) -> str:
-    """A mail, a virus and log-ins through the whole path."""
+    """Canaries: a mail, a virus and log-ins through the whole path."""
     move.mailctl("canaries")
-    return ""
+    return "well"
 
 
 def edge(move: Move) -> str:
-    """The tunnel, whose token came with the secrets: mail and people come here."""
+    """The tunnel leads here: its token came with the secrets."""
     move.compose("up", "--detach", "--wait", "--no-build")
     move.keep(opened=time.time())
     stopped = _old(move).get("stopped")
     move.keep(seconds=round(move.state["opened"] - stopped, 1) if stopped else None)
-    return f"without service for {move.state['seconds']:.0f} seconds" if stopped else ""
+    return f"without service for {move.state['seconds']:.0f} seconds" if stopped else "open"
 
 
 def _old(move: Move) -> dict[str, Any]:
@@ -86,12 +86,5 @@ def _old(move: Move) -> dict[str, Any]:
     return found
 
 
-FIRST = (Step("check", "This host is empty", check), Step("images", "Images", images))
-STEPS = (
-    *FIRST,
-    Step("restore", "Everything of the last copy", restore),
-    Step("queue", "The queue", queue),
-    Step("start", "The services start, without the tunnel", start),
-    Step("canaries", "Canaries", canaries),
-    Step("edge", "The tunnel leads here", edge),
-)
+FIRST: tuple[Step, ...] = (check, images)
+STEPS: tuple[Step, ...] = (*FIRST, restore, queue, start, canaries, edge)

@@ -71,13 +71,8 @@ class Move:
         return compose.run(*words)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step: what it is called, and what does it and says what came of it."""
-
-    name: str
-    title: str
-    do: Callable[[Move], str]
+#: Does one step and says what came of it. Its name is the step's, the first line of its docstring the title.
+Step = Callable[[Move], str]
 
 
 def folder(context: Context) -> Path:
@@ -89,15 +84,16 @@ def run(move: Move, steps: tuple[Step, ...]) -> None:
     """Do what is not done yet, and show each step with its time. Raises Refused with the step that failed."""
     done: dict[str, float] = move.state["done"]
     for number, step in enumerate(steps, start=1):
-        if step.name in done:
-            move.context.out.show(f"{number}/{len(steps)} {step.title}: done before")
+        name, title = step.__name__, (step.__doc__ or "").partition("\n")[0].removesuffix(".")
+        if name in done:
+            move.context.out.show(f"{number}/{len(steps)} {title}: done before")
             continue
-        move.context.out.show(f"{number}/{len(steps)} {step.title} …")
+        move.context.out.show(f"{number}/{len(steps)} {title} …")
         began = time.time()
-        found = step.do(move)
-        done[step.name] = round(time.time() - began, 1)
+        found = step(move)
+        done[name] = round(time.time() - began, 1)
         move.keep(done=done)
-        move.context.out.show(f"    {found or 'done'} ({done[step.name]:.1f} s)")
+        move.context.out.show(f"    {found} ({done[name]:.1f} s)")
 
 
 def stop(move: Move, names: tuple[str, ...]) -> None:

@@ -1,6 +1,5 @@
 """One person's data as a tar file: mail as a Maildir byte for byte, the account as JSON and as text."""
 
-import hashlib
 import io
 import json
 import os
@@ -27,23 +26,11 @@ README = Path(__file__).with_name("read_me_first.txt")
 CACHE, MAIL = "dovecot.index.cache", ("cur", "new")
 
 
-class _Hashed:
-    """A file that is hashed while it is read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.sha = file, hashlib.sha256()
-
-    def read(self, number: int = -1) -> bytes:
-        chunk = self.file.read(number)
-        self.sha.update(chunk)
-        return chunk
-
-
 class Archive:
     """The tar at `path`, which is there as a whole or not at all; all lies below `top`."""
 
     def __init__(self, path: Path, top: str) -> None:
-        self.path, self.top, self.sums = path, top, io.StringIO()
+        self.path, self.top = path, top
         self.mails = self.bytes = 0
         self.partial = path.with_name(f"{path.name}.partial")
 
@@ -58,7 +45,6 @@ class Archive:
 
     def __exit__(self, kind: object, *_rest: object) -> None:
         if kind is None:
-            self.text("SHA256SUMS", self.sums.getvalue())
             self.tar.close()
             self.file.flush()
             os.fsync(self.file.fileno())
@@ -70,7 +56,7 @@ class Archive:
 
     def text(self, name: str, content: str) -> None:
         """A file that is made here."""
-        raw = content.encode("utf-8", "surrogateescape")
+        raw = content.encode()
         self._add(name, io.BytesIO(raw), len(raw), time.time())
 
     def home(self, root: Path, home: str) -> None:
@@ -107,11 +93,9 @@ class Archive:
             self.bytes += length
 
     def _add(self, name: str, file: IO[bytes], length: int, at: float) -> None:
-        entry, hashed = self._named(name, at), _Hashed(file)
+        entry = self._named(name, at)
         entry.size = length
-        self.tar.addfile(entry, hashed)
-        quoted = name.replace("\\", "\\\\").replace("\n", "\\n")  # as sha256sum does
-        self.sums.write(f"{'' if quoted == name else chr(92)}{hashed.sha.hexdigest()}  {quoted}\n")
+        self.tar.addfile(entry, file)
 
     def _named(self, name: str, at: float) -> tarfile.TarInfo:
         entry = tarfile.TarInfo(f"{self.top}/{name}")

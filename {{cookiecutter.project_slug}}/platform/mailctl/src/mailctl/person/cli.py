@@ -83,9 +83,9 @@ def erase(
         for alias in known.tables.get("aliases", []):
             context.out.row("  alias", f"{alias['source']} to {alias['destination']}", 26)
         context.out.show("Stays:")
-        for each in left:
+        for what, until in left:
             context.out.item(
-                f"  {each.what}", f"until {each.until}" if each.until[0].isdigit() else each.until
+                f"  {what}", f"until {until}" if until.startswith(("about", "at least")) else until
             )
         agree(context, yes, "erase", address)
         with exclusive(context, "mailctl erase"):
@@ -93,7 +93,7 @@ def erase(
         context.out.show(
             f"{address}: erased. A restore that brings it back is repaired by mailctl purge, every night."
         )
-        stay = [{"what": each.what, "until": each.until} for each in left]
+        stay = [{"what": what, "until": until} for what, until in left]
         context.finish({"ok": True, "person": address, "stays": stay})
 
 

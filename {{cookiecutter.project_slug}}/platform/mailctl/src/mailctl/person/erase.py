@@ -6,7 +6,6 @@ Every step may be repeated, and the note in the list comes first: what is interr
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -21,14 +20,6 @@ from mailctl.person.rows import Known
 LIST = f"{job_results.FOLDER}/erased.json"
 # How many days a snapshot stays on the disk (mailctl/backup/retention.py: seven daily, four weekly ones).
 DAYS = {"daily": 7, "weekly": 28}
-
-
-@dataclass(frozen=True)
-class Stays:
-    """Something that cannot be erased yet, and until when it is there."""
-
-    what: str
-    until: str
 
 
 def erase(context: Context, api: Api, address: str, known: Known) -> None:
@@ -64,9 +55,9 @@ def erased(context: Context) -> dict[str, str]:
     return found
 
 
-def stays(context: Context, address: str) -> list[Stays]:
+def stays(context: Context, address: str) -> list[tuple[str, str]]:
     """What an erasure leaves, and until when."""
-    found = [Stays(name, _expected(name)) for name in _snapshots(hdd(context), address)]
+    found = [(name, _expected(name)) for name in _snapshots(hdd(context), address)]
     if context.setting("BACKUP_BUCKET"):
         sync = (job_results.last(context, "sync") or {}).get("last_good") or {}
         newest = sync.get("document", {}).get("newest") or "none yet"
@@ -76,13 +67,13 @@ def stays(context: Context, address: str) -> list[Stays]:
             f"at least {end} (Object Lock), then until make sync ARGS=--prune; a pack that also holds mail of"
             " others is kept, encrypted, for as long as they need it"
         )
-        found.append(Stays(f"copies in S3, newest {newest}", until))
+        found.append((f"copies in S3, newest {newest}", until))
     return [
         *found,
-        Stays("lines in the logs of the containers", "newer lines replace them (50 MB a service)"),
-        Stays("mail to or from them in the queue", "it is delivered, or returned after five days"),
-        Stays("mail that others sent or got", "they delete it: it is theirs"),
-        Stays("lines of the audit log", "kept, with a mark in place of the address"),
+        ("lines in the logs of the containers", "newer lines replace them (50 MB a service)"),
+        ("mail to or from them in the queue", "it is delivered, or returned after five days"),
+        ("mail that others sent or got", "they delete it: it is theirs"),
+        ("lines of the audit log", "kept, with a mark in place of the address"),
     ]
 
 

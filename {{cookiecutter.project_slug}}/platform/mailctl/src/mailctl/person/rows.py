@@ -18,24 +18,12 @@ _UNTAGGED = (
     " SUBSTRING_INDEX(destination, '@', -1))"
 )
 _OF_ACCOUNT = (
-    "app_passwords",
-    "totp_secrets",
-    "passkeys",
-    "recovery_codes",
-    "password_links",
-    "web_sessions",
-    "api_tokens",
-    "mail_rules",
+    *("app_passwords", "totp_secrets", "passkeys", "recovery_codes"),
+    *("password_links", "web_sessions", "api_tokens", "mail_rules"),
 )
 _OF_WEBMAIL = (
-    "identities",
-    "contacts",
-    "contactgroups",
-    "responses",
-    "collected_addresses",
-    "searches",
-    "dictionary",
-    "filestore",
+    *("identities", "contacts", "contactgroups", "responses"),
+    *("collected_addresses", "searches", "dictionary", "filestore"),
 )
 #: By database, each table with the condition that says whose a row is.
 TABLES: dict[str, dict[str, str]] = {

@@ -95,11 +95,11 @@ print(usage.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))"""
 
 
-def run(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
+def run(command: list[str], environment: dict[str, str], cwd: Path | None = None) -> tuple[float, float]:
     """Seconds and peak memory (MiB) of a program that must succeed."""
     start = perf_counter()
     words = [sys.executable, "-ISc", SMALL, *command]
-    done = subprocess.run(words, env=os.environ | environment, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(words, env=os.environ | environment, stdout=subprocess.PIPE, check=True, cwd=cwd)
     return perf_counter() - start, int(done.stdout.split()[-1]) / 1024
 
 
@@ -114,7 +114,9 @@ def restic(place: str, snapshot: Path, cloud: Cloud) -> tuple[float, float]:
     )
     if look.returncode:
         run([*command, "init"], environment)
-    return run([*command, "backup", "--ignore-inode", str(snapshot)], environment)
+    # From inside, so that both snapshots are one tree to it, and it reads what is new only.
+    backup = [*command, "backup", "--group-by", "host", "--ignore-inode", "."]
+    return run(backup, environment, snapshot)
 
 
 def ours(folder: Path) -> tuple[float, float]:

@@ -112,6 +112,21 @@ def test_away_closes_nothing_when_the_first_copy_fails(
     assert said() == ["mailctl backup"]
 
 
+def test_away_stops_the_timers_of_this_server_and_undo_starts_them(
+    cli: Cli, host: Path, repo: Path, docker: FakeDocker
+) -> None:
+    units = repo.parent / "no-systemd"
+    units.mkdir()
+    for name in ("shop-mail-backup.timer", "shop-mail-hasten.path", "shop-mail-backup.service", "else.timer"):
+        (units / name).touch()
+    (docker.folder / "systemctl").symlink_to(docker.folder / "docker")
+    cli("move", "away", "--yes")
+    cli("move", "away", "--undo")
+    asked = [call["arguments"] for call in docker.calls if "--now" in call["arguments"]]
+    names = ["shop-mail-backup.timer", "shop-mail-hasten.path"]
+    assert asked == [["disable", "--now", *names], ["enable", "--now", *names]]
+
+
 def test_away_is_refused_with_what_git_does_not_have(cli: Cli, host: Path, said: Said, repo: Path) -> None:
     (repo / "docker-compose.yml").write_text("name: shop-mail\nservices: {x: {}}\n")
     assert "is not committed" in " ".join(cli("move", "away", "--yes").stderr.split())

@@ -182,6 +182,14 @@ def test_an_erasure_says_that_the_copies_in_s3_stay_until_their_lock_ends(
     assert copies["until"].startswith("at least 212") and "Object Lock" in copies["until"]
 
 
+def test_an_erasure_names_the_account_of_an_administrator_which_stays(
+    cli: Cli, server: Path, docker: FakeDocker
+) -> None:
+    docker.answer("mailserver", lines(("mailboxes", BOX), ("admins", {"email": ANNA})))
+    said = json.loads(cli("erase", ANNA, "--yes", "--json").stdout)["stays"]
+    assert [each["until"] for each in said if "administrator" in each["what"]]
+
+
 def test_the_list_of_the_erased_has_no_address(cli: Cli, server: Path) -> None:
     cli("erase", ANNA, "--yes")
     kept = (server.parent / ".mailctl/erased.json").read_text()

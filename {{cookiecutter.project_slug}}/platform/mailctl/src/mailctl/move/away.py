@@ -32,10 +32,11 @@ def copy(move: Move) -> str:
 
 def timers(move: Move, verb: str = "disable") -> str:
     """The timers stop: nothing starts services or backups by itself any more."""
-    names = sorted(path.name for path in UNITS.glob(f"{move.context.project_name}-*.timer"))
+    units = UNITS.glob(f"{move.context.project_name}-*")
+    names = sorted(unit.name for unit in units if unit.suffix in (".timer", ".path"))
     if names:
         subprocess.run(["systemctl", verb, "--now", *names], check=True, capture_output=True)
-    return f"{len(names)} timers"
+    return f"{len(names)} units"
 
 
 def close(move: Move) -> str:

@@ -73,7 +73,7 @@ def erase(
     with accounts(local, repo, as_json) as (_, api):
         context = api.server.context
         address, known = _known(context, person)
-        left = erasing.stays(context, address)
+        left = erasing.stays(context, address, known)
         context.out.show("Goes now, for good:")
         context.out.row("  mail", size(_bytes(hdd(context) / "mailboxes", known)), 26)
         for table, rows in known.tables.items():
@@ -91,7 +91,7 @@ def erase(
         with exclusive(context, "mailctl erase"):
             erasing.erase(context, api, address, known)
         context.out.show(
-            f"{address}: erased. A restore that brings it back is repaired by mailctl purge, every night."
+            f"{address}: erased, and again each night by .venv/bin/mailctl purge if a restore brings it back."
         )
         stay = [{"what": what, "until": until} for what, until in left]
         context.finish({"ok": True, "person": address, "stays": stay})

@@ -55,7 +55,7 @@ def erased(context: Context) -> dict[str, str]:
     return found
 
 
-def stays(context: Context, address: str) -> list[tuple[str, str]]:
+def stays(context: Context, address: str, known: Known) -> list[tuple[str, str]]:
     """What an erasure leaves, and until when."""
     found = [(name, _expected(name)) for name in _snapshots(hdd(context), address)]
     if context.setting("BACKUP_BUCKET"):
@@ -68,11 +68,13 @@ def stays(context: Context, address: str) -> list[tuple[str, str]]:
             " others is kept, encrypted, for as long as they need it"
         )
         found.append((f"copies in S3, newest {newest}", until))
+    if known.tables.get("admins"):
+        found.append(("the account of an administrator", "remove it on the page Admins"))
     return [
         *found,
-        ("lines in the logs of the containers", "newer lines replace them (50 MB a service)"),
+        ("logs of the containers, the filter's last 200 mails", "newer ones replace them (50 MB a service)"),
         ("mail to or from them in the queue", "it is delivered, or returned after five days"),
-        ("mail that others sent or got", "they delete it: it is theirs"),
+        ("mail, contacts and filters of others", "they delete them: these are theirs"),
         ("lines of the audit log", "kept, with a mark in place of the address"),
     ]
 

@@ -29,6 +29,7 @@ _OF_WEBMAIL = (
 TABLES: dict[str, dict[str, str]] = {
     "mailserver": {
         "mailboxes": "email = @who",
+        "admins": "email = @who",
         "aliases": f"source = @who OR {_UNTAGGED} = @who",
         **dict.fromkeys(_OF_ACCOUNT, _BOX),
         "mail_reports": f"{_BOX} OR sender = @who OR recipient = @who",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.mail_queue import waiting
-from mailctl.move.steps import INTAKE, MAIL, QUEUE, SPOOL, Move, Step, commit, stop
+from mailctl.move.steps import INTAKE, MAIL, QUEUE, SPOOL, Move, Step, commit, program, stop
 
 UNITS, POLL_SECONDS = Path("/etc/systemd/system"), 2.0
 
@@ -35,7 +35,7 @@ def timers(move: Move, verb: str = "disable") -> str:
     units = UNITS.glob(f"{move.context.project_name}-*")
     names = sorted(unit.name for unit in units if unit.suffix in (".timer", ".path"))
     if names:
-        subprocess.run(["systemctl", verb, "--now", *names], check=True, capture_output=True)
+        program("systemctl", verb, "--now", *names, stdout=subprocess.DEVNULL)
     return f"{len(names)} units"
 
 
@@ -62,7 +62,7 @@ def carry(move: Move) -> str:
     stop(move, MAIL)
     partial = move.folder / f"{QUEUE}.partial"
     with partial.open("wb") as file:
-        subprocess.run(["docker", "cp", "--archive", f"{container}:{SPOOL}", "-"], stdout=file, check=True)
+        program("docker", "cp", "--archive", f"{container}:{SPOOL}", "-", stdout=file)
     partial.replace(move.folder / QUEUE)
     return f"{move.folder / QUEUE}"
 

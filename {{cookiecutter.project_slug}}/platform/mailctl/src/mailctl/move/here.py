@@ -1,13 +1,12 @@
 """On the new host: images, everything of the last snapshot, the queue, canaries, and then the tunnel."""
 
 import json
-import subprocess
 import time
 from typing import Any
 
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
-from mailctl.move.steps import JOURNAL, QUEUE, SPOOL, Move, Step, commit, stop
+from mailctl.move.steps import JOURNAL, QUEUE, SPOOL, Move, Step, commit, program, stop
 
 
 def check(move: Move) -> str:
@@ -49,7 +48,7 @@ def queue(move: Move) -> str:
     stop(move, ("postfix",))
     with (move.carried / QUEUE).open("rb") as file:
         place = f"{container}:{SPOOL.rpartition('/')[0]}"
-        subprocess.run(["docker", "cp", "--archive", "-", place], stdin=file, check=True, capture_output=True)
+        program("docker", "cp", "--archive", "-", place, stdin=file)
     return "carried over"
 
 

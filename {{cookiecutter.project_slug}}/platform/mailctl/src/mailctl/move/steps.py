@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.core import job_results
+from mailctl.core.containers import failed
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd, private
@@ -43,7 +44,7 @@ class Move:
         path = self.folder / JOURNAL
         self.state = json.loads(path.read_bytes()) if path.exists() else {"way": way, "done": {}}
         if self.state["way"] != way:
-            fix = f"on a host that takes part in another move: remove {self.folder}"
+            fix = f"to begin another move: rm -r {self.folder}"
             raise Refused(Problem("move", f"this host is being moved {self.state['way']}", fix))
 
     def keep(self, **news: Any) -> None:
@@ -100,6 +101,13 @@ def stop(move: Move, names: tuple[str, ...]) -> None:
     """Stop those of the services that there are."""
     if there := [name for name in names if name in move.server.running()]:
         move.compose("stop", *there)
+
+
+def program(*words: str, **streams: Any) -> None:
+    """Run a program of the host. Raises Refused with its own words."""
+    done = subprocess.run(words, stderr=subprocess.PIPE, check=False, **streams)
+    if done.returncode:
+        raise Refused(failed(" ".join(words[:2]), done.stderr))
 
 
 def commit(context: Context) -> str:

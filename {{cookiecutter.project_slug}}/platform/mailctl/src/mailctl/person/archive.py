@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.format import size
+from mailctl.core.format import plain, size
 from mailctl.core.homes import is_there
+from mailctl.core.runtime import Runtime
 from mailctl.person.rows import Known
 
 # Mail that a mail program moves or flags meanwhile has another name: it is looked for so often.
@@ -131,26 +132,43 @@ def tables(known: Known) -> str:
     return "".join(parts)
 
 
-def write(archive: Archive, known: Known, root: Path, log: list[str]) -> None:
+def log_lines(server: Runtime, address: str) -> Iterator[str]:
+    """The lines of all services that name an address, read piece by piece: logs are large."""
+    for name, found in server.running().items():
+        rest = b""
+        for chunk in server.engine.log(found.id, timestamps=True, stream=True, follow=False):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                if address.encode() in line.lower():
+                    yield f"{name} {plain(line.decode('utf-8', 'replace'))}\n"
+
+
+def write(archive: Archive, known: Known, root: Path, server: Runtime) -> None:
     """All of it, the mail first."""
     if known.homes and is_there(root, known.homes[0]):
         archive.home(root, known.homes[0])
     account = {name: rows for name, rows in known.tables.items() if rows}
     archive.text("account.json", json.dumps(account, indent=1, ensure_ascii=False) + "\n")
     archive.text("account.txt", tables(known))
-    archive.text("log-lines.txt", "".join(f"{line}\n" for line in log))
+    archive.text("log-lines.txt", "".join(log_lines(server, archive.top)))
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     archive.text("README.txt", README.read_text("utf-8").format(address=archive.top, now=now))
 
 
 def _folders(home: Path) -> Iterator[tuple[str, list[str], int]]:
     """Each folder of a mailbox as a path from its top, its files, and a descriptor; no link is followed."""
-    for folder, below, names, fd in os.fwalk(home, follow_symlinks=False):
+    for folder, below, names, fd in os.fwalk(home, onerror=_unless_gone):
         links = [name for name in below if os.path.islink(os.path.join(folder, name))]
         below[:] = [name for name in below if name not in ("tmp", *links)]
         kept = [name for name in names + links if name != CACHE and not name.endswith(".lock")]
         path = os.path.relpath(folder, home)
         yield "" if path == "." else path, kept, fd
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that was deleted meanwhile is none; one that cannot be read must not be left out."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _lasting(folder: str, name: str) -> tuple[str, str]:

@@ -39,12 +39,8 @@ def export(
         path = (out or Path(f"{address}-{date.today()}.tar")).expanduser().absolute()
         root = hdd(context) / "mailboxes"
         archive.room(path, _bytes(root, known))
-        names = list(api.server.running())
-        log = [
-            f"{x.at:%F %T} {x.service} {x.bare}" for x in api.server.lines(names) if address in x.text.lower()
-        ]
         with archive.Archive(path, address) as made:
-            archive.write(made, known, root, log)
+            archive.write(made, known, root, api.server)
         context.out.row("archive", str(path))
         context.out.row("mail", f"{made.mails} mails, {size(made.bytes)}")
         for table, rows in known.tables.items():
@@ -77,6 +73,8 @@ def erase(
         context.out.show("Goes now, for good:")
         context.out.row("  mail", size(_bytes(hdd(context) / "mailboxes", known)), 26)
         for table, rows in known.tables.items():
+            if table == "admins":
+                continue  # it stays
             context.out.row(
                 f"  {table}", f"{len(rows)} rows" if table != "audit_log" else "loses the address", 26
             )

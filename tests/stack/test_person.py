@@ -19,9 +19,9 @@ FOLDERS = (
     "INBOX",
     r"He said \"yes\"",
     r"back\\slash",
-    "50% & more &- *",
+    "this &- that",
     "&ZeVnLIqe-",
-    " spaces ",
+    "two  spaces",
     "a/b/c",
     "UPPER",
     "upper",
@@ -43,7 +43,8 @@ class Person:
 
     def __init__(self, stack: Stack, accounts: Accounts, box: Mailbox, alias: str) -> None:
         self.stack, self.box, self.address = stack, box, box.address
-        self.mails = {mail(number) for number in range(len(FOLDERS))}
+        # Dovecot keeps lines as Unix does.
+        self.mails = {mail(number).replace(b"\r\n", b"\n") for number in range(len(FOLDERS))}
         for number, folder in enumerate(FOLDERS):
             box.imap.create(f'"{folder}"')
             said = box.imap.append(f'"{folder}"', r"(\Seen $Later)", None, mail(number))
@@ -57,6 +58,7 @@ class Person:
         session.ask('SETACTIVE "mine"')
         assert log_in_by_script(stack.info, self.address, PASSWORD, client="203.0.113.50") == 302
         Edge(stack.info).post(message("for the log", to=self.address), self.address)
+        box.read("for the log")
 
     def mailctl(self, *words: str) -> dict[str, Any]:
         done = subprocess.run(

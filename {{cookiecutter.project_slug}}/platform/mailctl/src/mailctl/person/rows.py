@@ -42,12 +42,12 @@ TABLES: dict[str, dict[str, str]] = {
         "contactgroupmembers": f"contact_id IN (SELECT contact_id FROM contacts WHERE {_USER})",  # noqa: S608 (a constant)
     },
 }
-# No password, key or token leaves the database, not even as a hash.
+# No password, key or token leaves the database, not even as a hash. A table that this version has not is empty.
 _SHOW = """SELECT GROUP_CONCAT(CONCAT(QUOTE(column_name), ', `', column_name, '`')) INTO @columns
   FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{table}'
   AND data_type NOT IN ('varbinary', 'blob') AND column_name NOT REGEXP '_hash$|^secret$';
-EXECUTE IMMEDIATE CONCAT('SELECT JSON_ARRAY(''{table}'', JSON_OBJECT(', @columns, ')) FROM {table} WHERE ',
-  {where});
+EXECUTE IMMEDIATE COALESCE(CONCAT('SELECT JSON_ARRAY(''{table}'', JSON_OBJECT(', @columns,
+  ')) FROM {table} WHERE ', {where}), 'DO 0');
 """
 # The lines of the audit log keep what was done and when, but not to whom; their number decides the folder of
 # the next person with the address. The rest of both databases goes with the account.

@@ -42,7 +42,7 @@ TABLES: dict[str, dict[str, str]] = {
         "contactgroupmembers": f"contact_id IN (SELECT contact_id FROM contacts WHERE {_USER})",  # noqa: S608 (a constant)
     },
 }
-# No password, key or token leaves the database, not even as a hash. A table that this version has not is empty.
+# No password, key or token leaves the database, not even as a hash. A table that is not there is empty.
 _SHOW = """SELECT GROUP_CONCAT(CONCAT(QUOTE(column_name), ', `', column_name, '`')) INTO @columns
   FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{table}'
   AND data_type NOT IN ('varbinary', 'blob') AND column_name NOT REGEXP '_hash$|^secret$';

@@ -20,6 +20,8 @@ folder = pathlib.Path({folder!r})
 call = {{"arguments": ["mailctl", *sys.argv[1:-2]], "stdin": None, "environ": dict(os.environ)}}
 with open(folder / "calls.jsonl", "a") as log:
     log.write(json.dumps(call) + "\\n")
+if sys.argv[1] == "restore" and (folder / "restored.env").exists():
+    pathlib.Path(sys.argv[-1], ".env").write_text((folder / "restored.env").read_text())
 sys.exit((folder / sys.argv[1]).exists())
 """
 
@@ -195,6 +197,16 @@ def test_the_tunnel_is_left_out_until_the_canaries_are_well(
         for call in docker.calls
         if {"restore", "up"} & {*call["arguments"]}
     ] == ["none", "none", "edge"]
+
+
+def test_the_tunnel_starts_by_the_settings_that_came_with_the_copy(
+    cli: Cli, empty: Path, docker: FakeDocker, repo: Path
+) -> None:
+    settings = (repo / ".env").read_text()
+    (docker.folder / "restored.env").write_text(settings)
+    (repo / ".env").write_text(settings.replace("COMPOSE_PROFILES=edge", "COMPOSE_PROFILES="))
+    cli("move", "here", "--from", "s3://x/latest", "--carried", empty)
+    assert docker.calls_with("up")[-1]["environ"]["COMPOSE_PROFILES"] == "edge"
 
 
 def test_with_a_canary_that_fails_the_tunnel_stays_where_it_was(

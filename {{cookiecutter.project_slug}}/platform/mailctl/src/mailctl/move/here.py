@@ -37,6 +37,7 @@ def restore(move: Move) -> str:
     """Everything of the last copy: settings, secrets, keys, accounts and mail; no tunnel yet."""
     key = ["--identity", str(move.identity)] if move.identity else []
     move.mailctl("restore", "--from", move.source, *key, "--yes", COMPOSE_PROFILES="none")
+    vars(move.context).pop("env_file", None)  # the .env of the old host is here now
     return "restored and read back"
 
 

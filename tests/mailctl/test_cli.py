@@ -19,6 +19,8 @@ ARGUMENTS = {
     ("trace",): ("4jb64t38NBzJmhw",),
     **{("agent", verb): ("0" * 40,) for verb in ("carry-out", "rehearse")},
     ("alarm", "silence"): ("disk", "--for", "2h"),
+    ("export",): ("a@example.com",),
+    ("erase",): ("a@example.com",),
     **{
         ("user", verb): ("a@example.com",)
         for verb in ["show", "add", "set", "password", "enable", "disable", "delete", "restore", "erase"]

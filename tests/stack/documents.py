@@ -15,6 +15,7 @@ OF_THE_HOST = (
     "docs/runbooks/disk-not-there.md",
     "docs/runbooks/lost-the-host.md",
     "docs/runbooks/lost-the-key.md",
+    "docs/runbooks/move-to-another-host.md",
     "docs/runbooks/roll-back-the-data.md",
 )
 
@@ -31,8 +32,9 @@ HOW = "docs/how-do-i.md"
 # Its tasks that tests with a name of their own execute, since they need more than a host, or end it.
 NEWER_TEMPLATE, ROLL_BACK = "Update to a newer template", "Roll back a deployment"
 MAIL_BACK, MAILBOX_BACK = "Bring a mail back", "Bring a mailbox back"
-DKIM, MOVE = "Rotate the DKIM key", "Move to another host"
-BY_THEMSELVES = {NEWER_TEMPLATE, ROLL_BACK, MAIL_BACK, MAILBOX_BACK, DKIM, MOVE}
+DKIM = "Rotate the DKIM key"
+BY_THEMSELVES = {NEWER_TEMPLATE, ROLL_BACK, MAIL_BACK, MAILBOX_BACK, DKIM}
+MOVE, OLD_HOST, NEW_HOST = "docs/runbooks/move-to-another-host.md", "on the old host", "on the new host"
 
 
 def blocks(text: str) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from conftest import actions
 from sqlalchemy import select, update
 from support import Directory
 
-from usermgmt.models import Mailbox, utc_now
+from usermgmt.models import AuditEntry, Mailbox, utc_now
 from usermgmt.problems import Missing, Refused
 from usermgmt.services import aliases, domains, mailboxes, removal
 from usermgmt.services.directory import counts as count_all
@@ -136,3 +137,11 @@ def test_deleted_mailboxes_are_not_counted(directory: Directory, deleted: Mailbo
     assert (counts["mailboxes"], counts["mailboxes_disabled"]) == (2, 0)
     assert domains.list_domains(directory.session)[0].mailboxes == 2
     assert aliases.list_aliases(directory.session)[1] == 0
+
+
+def test_an_erased_address_is_counted_by_the_mark_that_the_audit_log_has_of_it(directory: Directory) -> None:
+    session, address = directory.session, "chihiro@example.org"
+    session.delete(directory.mailbox(address))
+    mark = f"erased:{sha256(address.encode()).hexdigest()}"
+    session.execute(update(AuditEntry).where(AuditEntry.subject == address).values(subject=mark))
+    assert directory.mailbox(address).home == "example.org/chihiro+2"

@@ -18,6 +18,7 @@ GROUPS: dict[str, str] = {
     "domain": "mailctl.accounts.domain_cli",
     "alias": "mailctl.accounts.alias_cli",
     "admin": "mailctl.accounts.admin_cli",
+    "move": "mailctl.move.cli",
 }
 
 COMMANDS: dict[str, str] = {
@@ -41,6 +42,8 @@ COMMANDS: dict[str, str] = {
     "restore": "mailctl.backup.restore.cli:run",
     "drill": "mailctl.backup.drill.cli:run",
     "purge": "mailctl.purge.cli:run",
+    "export": "mailctl.person.cli:export",
+    "erase": "mailctl.person.cli:erase",
     "domain dns": "mailctl.edge.domain_cli:run",
     "edge spool": "mailctl.edge.spool_cli:run",
     "secrets aws": "mailctl.backup.offsite.keys:aws",

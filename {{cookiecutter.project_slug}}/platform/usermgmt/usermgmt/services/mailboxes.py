@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, LargeBinary, Select, cast, func, literal_column, select
@@ -184,7 +185,8 @@ def free_home(session: Session, address: str) -> str | None:
     The audit log forgets nothing, so it says how often an address was given away. A + cannot be in an own
     address: the folder is nobody else's.
     """
-    given = (AuditEntry.subject == address, AuditEntry.action == "mailbox.add")
+    erased = f"erased:{sha256(address.encode()).hexdigest()}"  # what mailctl erase leaves of an address
+    given = (AuditEntry.subject.in_((address, erased)), AuditEntry.action == "mailbox.add")
     times = session.scalar(select(func.count(AuditEntry.id)).where(*given)) or 0
     local_part, _, domain = address.rpartition("@")
     return f"{domain}/{local_part}+{times + 1}" if times else None

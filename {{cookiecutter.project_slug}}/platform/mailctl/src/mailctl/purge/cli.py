@@ -6,9 +6,16 @@ from mailctl.core.stack import LocalOption, stack
 
 
 def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Remove accounts that were deleted over 30 days ago, with their mail. Snapshots still have it."""
+    """Remove accounts that were deleted over 30 days ago, with their mail, and again who was erased before.
+
+    Snapshots still have it.
+    """
+    from mailctl.accounts.api import Api
     from mailctl.backup.lock import exclusive
-    from mailctl.purge.folders import due, remove
+    from mailctl.core.homes import remove
+    from mailctl.core.stack import runtime
+    from mailctl.person.erase import again
+    from mailctl.purge.folders import due
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
@@ -18,6 +25,10 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
             for home in homes:
                 remove(root, home)
                 context.out.row("removed", home, 12)
+            with runtime(context) as server:
+                back = again(context, Api(server))
+        for address in back:
+            context.out.row("erased again", f"{address}: a restore had brought it back", 12)
         if not homes:
             context.out.show("No mail is left of a mailbox that was deleted over 30 days ago.")
-        context.finish({"ok": True, "homes": homes})
+        context.finish({"ok": True, "homes": homes, "erased_again": back})

@@ -1,0 +1,128 @@
+"""Erase a person: account, mail, what the webmail keeps, log-ins; and the list by which it is done again.
+
+Every step may be repeated, and the note in the list comes first: what is interrupted, the nightly purge ends.
+"""
+
+import hashlib
+import json
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from mailctl.accounts.api import Api
+from mailctl.core import homes, job_results
+from mailctl.core.context import Context
+from mailctl.core.folders import hdd, private
+from mailctl.person import rows
+from mailctl.person.rows import Known
+
+# Of those addresses only a hash is kept, with the time (UTC) at which they were erased.
+LIST = f"{job_results.FOLDER}/erased.json"
+# How many days a snapshot stays on the disk (mailctl/backup/retention.py: seven daily, four weekly ones).
+DAYS = {"daily": 7, "weekly": 28}
+
+
+def erase(context: Context, api: Api, address: str, known: Known) -> None:
+    """All of it. Raises Refused; run again, it goes on."""
+    root = hdd(context) / "mailboxes"
+    _note(context, address)
+    for alias in known.tables.get("aliases", []):
+        api.call("DELETE", f"/aliases/{alias['id']}")
+    if known.account and not known.account["deleted_at"]:
+        api.call("DELETE", f"/mailboxes/{known.account['id']}")
+    _remove(root, known)
+    rows.erase(context, address)
+    _remove(root, known)  # a delivery that had begun before the account was gone
+
+
+def again(context: Context, api: Api) -> list[str]:
+    """Erase those whom a restore has brought back, or whose erasure was interrupted; their addresses."""
+    done = erased(context)
+    if not done:
+        return []
+    back = [address for address, at in rows.accounts(context) if at < done.get(_hash(address), "")]
+    for address in back:
+        erase(context, api, address, rows.known(context, address))
+    return back
+
+
+def erased(context: Context) -> dict[str, str]:
+    """When each was erased (UTC, as the database writes times), by the SHA-256 of the address."""
+    try:
+        found: dict[str, str] = json.loads((hdd(context) / LIST).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def stays(context: Context, address: str, known: Known) -> list[tuple[str, str]]:
+    """What an erasure leaves, and until when."""
+    found = [(name, _expected(name)) for name in _snapshots(hdd(context), address)]
+    if context.setting("BACKUP_BUCKET"):
+        sync = (job_results.last(context, "sync") or {}).get("last_good") or {}
+        newest = sync.get("document", {}).get("newest") or "none yet"
+        lock = _lock_days(context)
+        end = f"{date.today() + timedelta(days=lock)}" if lock else "the lock of the bucket"
+        until = (
+            f"at least {end} (Object Lock), then until make sync ARGS=--prune; a pack that also holds mail of"
+            " others is kept, encrypted, for as long as they need it"
+        )
+        found.append((f"copies in S3, newest {newest}", until))
+    if known.tables.get("admins"):
+        found.append(("the account of an administrator", "remove it on the page Admins"))
+    return [
+        *found,
+        ("logs of the containers, the filter's last 200 mails", "newer ones replace them (50 MB a service)"),
+        ("mail to or from them in the queue", "it is delivered, or returned after five days"),
+        ("mail, contacts and filters of others", "they delete them: these are theirs"),
+        ("lines of the audit log", "kept, with a mark in place of the address"),
+    ]
+
+
+def _remove(root: Path, known: Known) -> None:
+    for home in known.homes:
+        if homes.is_home(home) and homes.is_there(root, home):
+            homes.remove(root, home)
+
+
+def _note(context: Context, address: str) -> None:
+    """Put the address into the list; a second time leaves a later moment."""
+    path = private(hdd(context) / job_results.FOLDER) / Path(LIST).name
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    beside = path.with_suffix(".new")
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump(erased(context) | {_hash(address): now}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _hash(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+def _snapshots(disk: Path, address: str) -> list[str]:
+    """The snapshots on the disk that have the mailbox, as their manifests say; oldest first."""
+    found = []
+    for path in sorted(disk.glob("*/????-??-??/manifest.json"), key=lambda path: path.parts[-2]):
+        try:
+            mail = json.loads(path.read_bytes())["components"]["mail"]
+        except (OSError, ValueError, KeyError):
+            continue  # one that nobody can read: a backup tells
+        if address in mail.get("mailboxes", {}):
+            found.append("/".join(path.parts[-3:-1]))
+    return found
+
+
+def _expected(snapshot: str) -> str:
+    """When a snapshot goes, as long as one is taken every day."""
+    kind, _, day = snapshot.partition("/")
+    return f"about {date.fromisoformat(day) + timedelta(days=DAYS.get(kind, 0))}"
+
+
+def _lock_days(context: Context) -> int:
+    """The answer object_lock_days; 0 where there is none."""
+    import yaml
+
+    answers = yaml.safe_load((context.repo / "answers.yml").read_text("utf-8")) or {}
+    return int(answers.get("object_lock_days") or 0)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import snapshots
 from botocore.exceptions import EndpointConnectionError
-from copies import DAY, mails, refused, remote, tree
+from copies import DAY, mails, manifests, refused, remote, tree
 from s3 import Cloud
 
 from mailctl.backup import offsite as package
 from mailctl.backup.offsite import access, objects, packs
 from mailctl.backup.offsite.objects import Bucket
-from mailctl.backup.offsite.upload import Upload, manifests, upload
+from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.offsite.verify import verify
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core.context import Context

@@ -149,6 +149,17 @@ def test_the_probe_waits_for_the_first_one_by_hand_but_for_no_backup(host: Path,
     assert "OnFailure" in backup and "OnFailure" not in probe
 
 
+def test_what_takes_hours_waits_for_a_backup_and_no_backup_waits_for_it(host: Path, repo: Path) -> None:
+    place = units.Place("shop-mail", repo, host / "hdd", host / "ssd", "UTC")
+    text = units.texts(place, units.JOBS)
+    for name in ("sync", "sync-verify", "drill"):
+        lines = text[f"shop-mail-{name}.service"].splitlines()
+        assert f'ExecStartPre=/usr/bin/flock --wait 43200 "{host}/hdd" /usr/bin/true' in lines
+        assert not any(line.startswith("ExecStart=/usr/bin/flock") for line in lines)
+    assert f'ExecStart=/usr/bin/flock --wait 43200 "{host}/hdd"' in text["shop-mail-backup.service"]
+    assert "OnCalendar=Wed" in text["shop-mail-sync-verify.timer"]
+
+
 def test_a_fresh_host_gets_its_settings_from_the_example(
     cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,6 @@ from s3 import Cloud
 
 from mailctl.backup import offsite as package
 from mailctl.backup.offsite import access, objects, packs
-from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.offsite.verify import verify
 from mailctl.backup.snapshot import Snapshot
@@ -61,7 +60,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 def test_s3_failing_at_any_call_is_said_and_the_next_run_goes_on(
-    offsite: Path, context: Context, faults: Faults, small_parts: None, tmp_path: Path
+    offsite: Path, context: Context, cloud: Cloud, faults: Faults, small_parts: None, tmp_path: Path
 ) -> None:
     upload(context)
     snapshots.make(offsite, "daily/2026-11-25", mails(20))
@@ -81,7 +80,7 @@ def test_s3_failing_at_any_call_is_said_and_the_next_run_goes_on(
     assert failures > 10
     faults.broken = lambda number, name: False
     assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
-    assert verify(Bucket(access.client(context, access.place(context)), access.place(context))).problems == []
+    assert verify(remote(cloud, context)).problems == []
 
 
 def test_an_upload_in_parts_goes_on_with_the_part_that_was_missing(
@@ -160,7 +159,7 @@ def test_a_run_killed_at_any_moment_leaves_whole_copies_and_the_next_one_goes_on
             there = [key.removesuffix("/manifest.json") for key in manifests(remote(cloud, context))]
             assert there[-1] in (before.id, made.id)
             assert verify(remote(cloud, context)).problems == []
-        upload(context)
+        assert upload(context).findings == [], "what a killed run has sent is no stranger's"
         assert tree(package.fetch(context, made.id, tmp_path / "back").path) == tree(made.path)
         assert list((offsite / ".mailctl" / "offsite").glob("[!.]*")) == []
         before = made

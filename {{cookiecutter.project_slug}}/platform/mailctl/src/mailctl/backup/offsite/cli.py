@@ -196,10 +196,11 @@ def _list(context: Context, by: "Access", versions: bool) -> None:
         except Refused as refusal:
             context.out.warn(str(refusal))
             continue
-        if not found.signed:
-            context.out.warn(f"{found.id} is not signed by a key that counts here")
-        rows.append({"id": found.id, "taken": found.taken, "uploaded": found.uploaded, "bytes": found.bytes})
-        context.out.row(found.id, f"taken {found.taken}  uploaded {found.uploaded}  {size(found.bytes)}", 20)
+        about = {"id": found.id, "taken": found.taken, "uploaded": found.uploaded, "bytes": found.bytes}
+        rows.append({**about, "signed": found.signed})
+        mark = "signed" if found.signed else "NOT SIGNED"
+        when = f"taken {found.taken}  uploaded {found.uploaded}"
+        context.out.row(found.id, f"{when}  {size(found.bytes)}  {mark}", 20)
     if versions:
         with explained("listing versions"):
             each = [v for kind in ("daily/", "weekly/") for v in bucket.versions(kind)]

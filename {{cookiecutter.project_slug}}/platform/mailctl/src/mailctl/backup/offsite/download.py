@@ -129,7 +129,7 @@ def _need_room(context: Context, run: _Fetch) -> None:
         wrong = f"{run.found.id} has none of this address"
         raise Refused(Problem("mailbox", wrong, SEE, value=run.which.mailbox))
     # A pack, and what it holds once it is decrypted, lie beside the files until these are written.
-    disks.need(context, f"fetching {run.found.id}", {run.folder: size + 2 * largest})
+    disks.need(context, f"fetching {run.found.id}", {run.folder.parents[2]: size + 2 * largest})
 
 
 def _write(run: _Fetch, only: frozenset[str] | None, progress: Progress | None) -> None:

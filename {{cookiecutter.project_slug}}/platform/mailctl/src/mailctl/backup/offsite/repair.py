@@ -1,5 +1,6 @@
 """Sends again what somebody else has hidden or overwritten in S3, and says what it cannot."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -41,23 +42,35 @@ def repair(context: Context, by: Access, progress: Progress = lambda *_: None) -
     reader = Bucket(access.client(context, place, by), place, signers=signers)
     result = Repaired()
     with working(context) as folder:
+        for name in verify(writer, folder.record, progress).wrong:
+            # First the manifests: they say which data is needed.
+            if name.endswith(LAST):
+                _try(result, name, lambda name=name: _manifest_again(reader, writer, folder, name))
         found = verify(writer, folder.record, progress)
-        for name, problem in found.wrong.items():
-            try:
-                if needed := found.needed.get(name.removeprefix("data/")):
-                    _again(reader, writer, folder, name.removeprefix("data/"), *needed)
-                elif not name.endswith(LAST) or not _manifest_again(reader, writer, folder, name):
-                    _know(writer, folder, name)
-                    result.known.append(name)
-                    continue
-                result.repaired.append(name)
-            except Refused as refusal:
-                why = f"{problem.wrong}; {refusal.problems[0].wrong}"
-                result.problems.append(Problem(name, why, ROLE))
+        for name in found.wrong:
+            data = name.removeprefix("data/")
+            if data in found.needed:
+                _try(
+                    result, name, lambda data=data: _again(reader, writer, folder, data, *found.needed[data])
+                )
+            elif not any(problem.field == name for problem in result.problems):
+                folder.record[name] = Put("", (writer.head(name) or {}).get("VersionId", ""), "")
+                result.known.append(name)
     return result
 
 
-def _again(reader: Bucket, writer: Bucket, folder: Working, name: str, entry: Entry, least: datetime) -> None:
+def _try(result: Repaired, name: str, work: Callable[[], bool]) -> None:
+    """Say what cannot be done, and go on with the rest."""
+    try:
+        if work():
+            result.repaired.append(name)
+    except access.Unreachable:
+        raise
+    except Refused as refusal:
+        result.problems.append(Problem(name, f"cannot be repaired: {refusal.problems[0].wrong}", ROLE))
+
+
+def _again(reader: Bucket, writer: Bucket, folder: Working, name: str, entry: Entry, least: datetime) -> bool:
     """The version whose bytes are what the name says, once more on top; or only its lock is made longer."""
     until = max(datetime.fromisoformat(entry.until), least, now()).isoformat()
     path = folder.folder / name
@@ -67,6 +80,7 @@ def _again(reader: Bucket, writer: Bucket, folder: Working, name: str, entry: En
         put_data(writer, folder, name, replace(entry, until=until))
     finally:
         path.unlink(missing_ok=True)
+    return True
 
 
 def _manifest_again(reader: Bucket, writer: Bucket, folder: Working, key: str) -> bool:
@@ -81,8 +95,3 @@ def _manifest_again(reader: Bucket, writer: Bucket, folder: Working, key: str) -
         raise
     put_manifest(writer, folder, found, found.body)
     return True
-
-
-def _know(writer: Bucket, folder: Working, name: str) -> None:
-    head = writer.head(name) or {}
-    folder.record[name] = Put("", head.get("VersionId", ""), "")

@@ -13,7 +13,7 @@ from mailctl.backup.offsite.record import Put, Record
 from mailctl.core.errors import Problem, Refused
 
 THREADS = 8
-REPAIR = "docs/runbooks/copies-touched.md; then: make sync ARGS=--repair"
+REPAIR = "docs/backups.md#somebody-else-changed-the-copies; then: make sync ARGS=--repair"
 # What was there when this host began to note what it sends.
 FOUND = Put("", "", "")
 

@@ -15,7 +15,7 @@ Rule = Callable[[str, str, int], tuple[int, str, dict[str, str]] | None]
 def unlisted(method: str, path: str, status: int) -> tuple[int, str, dict[str, str]] | None:
     """HEAD of what is not there, by a key that may not list without a prefix.
 
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html#API_HeadObject_Permissions: 403 without
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html, "Permissions": 403 without
     s3:ListBucket; the uploader has it for listings below its prefix only, and HEAD has no prefix.
     """
     return (403, "AccessDenied", {}) if method == "HEAD" and status == 404 else None
@@ -32,10 +32,8 @@ def slow(times: int) -> Rule:
 
 
 def elsewhere(method: str, path: str, status: int) -> tuple[int, str, dict[str, str]]:
-    """Another region: https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshooting-replication.html,
-    the error table: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (PermanentRedirect, 301).
-    """
-    return (301, "PermanentRedirect", {})
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: PermanentRedirect, 301."""
+    return (301, "PermanentRedirect", {"x-amz-bucket-region": "eu-west-1"})
 
 
 def unknown_key(method: str, path: str, status: int) -> tuple[int, str, dict[str, str]]:

@@ -19,7 +19,7 @@ from snapshots import make
 from typer.testing import Result
 
 from mailctl.backup import publish, retention, snapshot, take
-from mailctl.core import encryption, job_results
+from mailctl.core import encryption, job_results, signing
 
 Cli = Callable[..., Result]
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))

@@ -78,10 +78,10 @@ def test_without_a_bucket_there_is_no_upload_and_an_old_timer_goes(cli: Cli, hos
     install_all(cli, host, repo)
     (repo / ".env").write_text((repo / ".env").read_text().replace("BACKUP_BUCKET=b", "BACKUP_BUCKET="))
     plan = planned(cli, "setup")
-    assert {name: change["action"] for name, change in plan.items()} == {
-        "shop-mail-sync.service": "remove",
-        "shop-mail-sync.timer": "remove",
+    units_of_sync = {
+        f"shop-mail-{job}.{kind}" for job in ("sync", "sync-verify") for kind in ("service", "timer")
     }
+    assert {name: change["action"] for name, change in plan.items()} == dict.fromkeys(units_of_sync, "remove")
     assert "BACKUP_BUCKET" in cli("host", "setup", "--dry-run").stderr
 
 

@@ -1,4 +1,4 @@
-"""Copies off site where AWS answers otherwise than moto: the rules are in aws_rules.py, with their sources."""
+"""Copies off site where AWS answers otherwise than moto; aws_rules.py has the rules and their sources."""
 
 from pathlib import Path
 
@@ -80,5 +80,5 @@ def test_a_part_whose_connection_breaks_is_sent_again(
     with between as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         assert upload(context).copied == [DAY]
+        assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
     assert between.cut == 0
-    assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)

@@ -1,9 +1,11 @@
 """Copies off site when S3 fails or the run is killed."""
 
+import gc
 import os
 import random
 import signal
 import sys
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -163,3 +165,38 @@ def test_a_run_killed_at_any_moment_leaves_whole_copies_and_the_next_one_goes_on
         assert tree(package.fetch(context, made.id, tmp_path / "back").path) == tree(made.path)
         assert list((offsite / ".mailctl" / "offsite").glob("[!.]*")) == []
         before = made
+
+
+@pytest.mark.series
+def test_a_fetch_killed_at_any_moment_leaves_nothing_or_all_and_the_next_one_ends_it(
+    offsite: Path, context: Context, small_parts: None, tmp_path: Path
+) -> None:
+    made, source = snapshots.make(offsite, DAY, mails(40, 300_000)), random.Random(20)  # noqa: S311
+    upload(context)
+    most = events(lambda: package.fetch(context, DAY, tmp_path / "whole"))
+    for number in range(max(10, KILLS // 3)):
+        target = tmp_path / f"back{number}"
+        whole = events(
+            lambda target=target: package.fetch(context, DAY, target), source.randrange(1, most + 1)
+        )
+        there = target / DAY
+        assert there.exists() or not whole
+        if not there.exists():
+            package.fetch(context, DAY, target)
+        assert tree(there) == tree(made.path)
+
+
+def test_memory_does_not_grow_with_the_number_of_mails(
+    offsite: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peaks of Python's own memory while 500 mails are copied, and then 3,000."""
+    peaks = []
+    monkeypatch.setattr(packs, "MOST_FILES", 250)
+    for number, count in enumerate((500, 3_000)):
+        snapshots.make(offsite, f"daily/2026-11-2{number}", mails(count, 20, seed=number))
+        gc.collect()
+        tracemalloc.start()
+        upload(context)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] + 1_000_000

@@ -24,7 +24,7 @@ from mailctl.core import encryption
 from mailctl.core.context import Context
 from mailctl.core.database import load, migrate, query
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.folders import hdd
+from mailctl.core.folders import hdd, private
 
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
@@ -90,6 +90,8 @@ def _try(context: Context, beside: Scratch, source: str) -> Drill:
 
 def _read(context: Context, beside: Scratch, snapshot: Snapshot, result: Drill, began: float) -> None:
     """Restore, and compare all of it; the snapshot stays in its place meanwhile."""
+    private(beside.home)
+    refuse_without_room(context, snapshot, COMPONENTS, beside.home)
     if result.source == LOCAL:
         check(context, snapshot, COMPONENTS)
     result.unsealed = _unseal(context, snapshot)
@@ -123,7 +125,6 @@ def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
 
 
 def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
-    refuse_without_room(context, snapshot, COMPONENTS, beside.home)
     _make_secrets(context, beside)
     beside.hdd.mkdir(parents=True)
     beside_it = stage.is_disposable(context, snapshot)

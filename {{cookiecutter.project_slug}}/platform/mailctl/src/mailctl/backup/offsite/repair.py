@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from mailctl.backup.offsite import access
 from mailctl.backup.offsite.access import Access
@@ -45,14 +46,12 @@ def repair(context: Context, by: Access, progress: Progress = lambda *_: None) -
         for name in verify(writer, folder.record, progress).wrong:
             # First the manifests: they say which data is needed.
             if name.endswith(LAST):
-                _try(result, name, lambda name=name: _manifest_again(reader, writer, folder, name))
+                _try(result, name, partial(_manifest_again, reader, writer, folder, name))
         found = verify(writer, folder.record, progress)
         for name in found.wrong:
             data = name.removeprefix("data/")
             if data in found.needed:
-                _try(
-                    result, name, lambda data=data: _again(reader, writer, folder, data, *found.needed[data])
-                )
+                _try(result, name, partial(_again, reader, writer, folder, data, *found.needed[data]))
             elif not any(problem.field == name for problem in result.problems):
                 folder.record[name] = Put("", (writer.head(name) or {}).get("VersionId", ""), "")
                 result.known.append(name)

@@ -1,6 +1,7 @@
 """`mailctl sync`: copies snapshots to S3, lists and checks them. Work is imported when a command runs."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,6 +48,9 @@ def sync(
     profile: ProfileOption = None,
     role: RoleOption = None,
     mfa: MfaOption = None,
+    identity: Annotated[
+        Path | None, typer.Option("--identity", metavar="FILE", help="With --list: whose signatures count.")
+    ] = None,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
@@ -57,7 +61,7 @@ def sync(
     with command(repo, as_json) as found:
         context, by = stack(found, local), Access(profile, role, mfa)
         if listing or versions:
-            _list(context, by, versions)
+            _list(context, by, versions, identity)
         elif verify:
             _verify(context, by)
         elif repair:
@@ -182,13 +186,13 @@ def _prune(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "removed": found.removed, "bytes": found.bytes, "locked": found.locked})
 
 
-def _list(context: Context, by: "Access", versions: bool) -> None:
+def _list(context: Context, by: "Access", versions: bool, identity: Path | None) -> None:
     from mailctl.backup.offsite.access import explained
     from mailctl.backup.offsite.copies import manifests, read
     from mailctl.core.errors import Refused
     from mailctl.core.format import size
 
-    bucket = _bucket(context, by)
+    bucket = _bucket(context, by, identity)
     rows: list[dict[str, Any]] = []
     for key in manifests(bucket.objects("")):
         try:
@@ -212,10 +216,10 @@ def _list(context: Context, by: "Access", versions: bool) -> None:
     context.out.document({"ok": True, "place": bucket.place.uri, "copies": rows})
 
 
-def _bucket(context: Context, by: "Access") -> Any:
+def _bucket(context: Context, by: "Access", identity: Path | None = None) -> Any:
     from mailctl.backup.offsite import access
     from mailctl.backup.offsite.objects import Bucket
     from mailctl.core import signing
 
     place = access.place(context)
-    return Bucket(access.client(context, place, by), place, signers=signing.trusted(context))
+    return Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))

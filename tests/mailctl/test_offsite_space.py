@@ -1,23 +1,27 @@
 """Space and time first: what fetching needs, where it goes, from when it may be, and what waits for what."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import pytest
 import snapshots
 from attacks import PLANTED, Bucketeer
 from conftest import Cli
-from copies import DAY, mails, refused, tree
+from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
 from mailctl.backup import lock, publish, retention
 from mailctl.backup import offsite as package
 from mailctl.backup.drill import run as drilling
+from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.restore import choose, stage
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core import signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 
@@ -97,8 +101,6 @@ def test_before_a_time_by_s3_s_clock_an_attacker_with_the_host_s_key_does_not_co
 def test_a_lost_host_trusts_the_line_in_the_owner_s_key_file_and_nothing_else(
     made: Snapshot, context: Context, repo: Path, tmp_path: Path
 ) -> None:
-    from mailctl.core import signing
-
     upload(context)
     line, key = signing.line(context), repo / "owner.key"
     (repo / "secrets" / "backup_age_identity").unlink()
@@ -150,3 +152,43 @@ def test_neither_an_upload_nor_a_drill_nor_a_fetch_delays_a_snapshot(
     monkeypatch.setattr("mailctl.backup.offsite.download.fetch", backup)
     cli("restore", "--from", f"s3://{BUCKET}/{PREFIX}latest", "--component", "dkim", "--dry-run")
     assert len(free) == 3
+
+
+def test_copies_from_before_there_were_signatures_are_gone_on_with_and_signed_without_sending_again(
+    offsite: Path, context: Context, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = snapshots.make(offsite, DAY, mails(20, 20_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(signing, "sign", lambda _context, text: text)
+        patch.setattr(Index, "_lines", as_it_was)
+        upload(context)
+    (offsite / ".mailctl" / "offsite.db").unlink()
+    assert "not signed" in refused(package.fetch, context, DAY, tmp_path / "no")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Upload, "_publish", interrupted)
+        upload(context)
+    report = upload(context)
+    assert report.copied == [DAY] and report.sent < 100_000 and report.findings == []
+    assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
+
+
+def as_it_was(index: Index, target: IO[bytes]) -> None:
+    """An index of version 1: one document."""
+    files = {path.decode(): rest for path, *rest in index.rows("SELECT * FROM now")}
+    packs: dict[str, list[str]] = {}
+    for sha, pack in index.rows("SELECT sha, pack FROM packs"):
+        packs.setdefault(pack, []).append(sha)
+    folders = [path.decode() for (path,) in index.rows("SELECT path FROM folders")]
+    target.write(json.dumps({"files": files, "gone": [], "folders": folders, "packs": packs}).encode())
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_without_its_signing_key_the_host_sends_nothing(
+    made: Snapshot, context: Context, cloud: Cloud, repo: Path
+) -> None:
+    (repo / "secrets" / "backup_signing_key").unlink()
+    assert "make setup" in refused(upload, context)
+    assert not remote(cloud, context).objects("")

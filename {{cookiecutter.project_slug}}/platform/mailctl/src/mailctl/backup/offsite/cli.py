@@ -144,7 +144,7 @@ def _verify(context: Context, by: "Access") -> None:
 
     own = not (by.profile or by.role)
     with bar(context.out, "looking at S3") as progress, ExitStack() as held:
-        record = held.enter_context(working(context)).record if own else None
+        record = held.enter_context(working(context, wait=True)).record if own else None
         found = verify(_bucket(context, by), record, progress)
     if own:
         _tell(context, "copies-verify", found.problems)

@@ -1,6 +1,7 @@
 """What this host has put into S3, kept on its own disk: so that somebody else's work there stands out."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,11 @@ class Put:
     sum: str
     version: str
     until: str
+
+    @property
+    def was_there(self) -> bool:
+        """Whether it was in S3 before this host began to note what it sends."""
+        return bool(self.sum) and not self.until
 
 
 class Record:
@@ -37,6 +43,12 @@ class Record:
     def __setitem__(self, name: str, put: Put) -> None:
         row = (name, put.sum, put.version, put.until)
         self._db.execute("INSERT OR REPLACE INTO put VALUES (?, ?, ?, ?)", row)
+
+    def adopt(self, names: Iterable[str]) -> None:
+        """Note what is there, all of it or nothing."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO put VALUES (?, '', '', '')", ((name,) for name in names))
 
     def names(self) -> list[str]:
         return [name for (name,) in self._db.execute("SELECT name FROM put ORDER BY name")]

@@ -64,6 +64,7 @@ def upload(context: Context, progress: Progress = lambda *_: None) -> Report:
     """
     place = access.place(context)
     rate, recipients = limit(context), encryption.recipients(context)
+    signing.sign(context, b"")  # without its key nothing is sent
     s3 = access.client(context, place)
     days = bucket.lock_days(s3, place)
     with working(context) as folder, Index(folder.folder) as content:
@@ -108,12 +109,12 @@ class Upload:
 
     def missing(self, good: list[Snapshot]) -> list[Snapshot]:
         """Those not in S3 with the same content; and load what the newest copy there consists of."""
-        first, there = not self.working.record.names(), self.bucket.objects("")
+        there = self.bucket.objects("")
         wrong = watch.look(self.bucket, self.working.record, there)
         self.report.findings = list(wrong.values())
         whole = {name: each["Size"] for name, each in there.items() if name not in wrong}
         if keys := [key for key in manifests(there) if key in whole]:
-            self._load(keys[-1], whole, first)
+            self._load(keys[-1], whole)
         found = []
         for each in good:
             if self._is_there(each, whole):
@@ -130,13 +131,14 @@ class Upload:
         needed = all(f"data/{name}" in whole for name in copy.objects)
         return needed and copy.signed and copy.snapshot == _digest(found)
 
-    def _load(self, key: str, whole: dict[str, int], first: bool) -> None:
+    def _load(self, key: str, whole: dict[str, int]) -> None:
         """The newest copy. What S3 hides or has changed is uploaded again."""
         self.index.forget()
         self.chain, self.objects = [], {}
         try:
             last = read(self.bucket, key)
-            if last.signed or first:
+            put = self.working.record[key]
+            if last.signed or (put and put.was_there):  # of a version that did not sign
                 self.index.load(self.bucket, last, self.identities)
         except access.Unreachable:
             raise

@@ -50,7 +50,7 @@ def verify(bucket: Bucket, record: Record | None = None, progress: Progress = la
             findings.wrong.setdefault(key, refusal.problems[0])
             continue
         put = record[key] if record else None
-        if not found.signed and not (put and put.sum and not put.until):
+        if not found.signed and not (put and put.was_there):
             if put is None or put.sum:  # else a stranger's, and known
                 wrong = "is not signed by a key that counts here: restore does not take it"
                 findings.wrong.setdefault(key, Problem(key, wrong, watch.REPAIR))

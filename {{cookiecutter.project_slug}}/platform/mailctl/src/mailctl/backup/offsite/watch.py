@@ -25,8 +25,7 @@ def look(bucket: Bucket, record: Record, there: dict[str, dict[str, Any]]) -> di
     """
     known = record.names()
     if not known:
-        for name in there:
-            record[name] = FOUND
+        record.adopt(there)
         known = list(there)
     wrong = {name: "this host did not write it" for name in there.keys() - set(known)}
     for name in set(known) - there.keys():

@@ -57,7 +57,7 @@ class Working:
 
 
 @contextmanager
-def working(context: Context) -> Iterator[Working]:
+def working(context: Context, wait: bool = False) -> Iterator[Working]:
     """The folder, cleaned of broken packs, for one run at a time and while it lives.
 
     Not the lock of backups: an upload may take days, and the next backup must not wait for it.
@@ -66,7 +66,7 @@ def working(context: Context) -> Iterator[Working]:
     folder = folders.private(home / "offsite")
     with (folder / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             wrong, fix = "another mailctl sync is copying", "wait until it is done"
             raise Refused(Problem("sync", wrong, fix, value=str(folder))) from None

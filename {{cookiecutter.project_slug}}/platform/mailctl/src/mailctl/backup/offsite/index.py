@@ -31,7 +31,7 @@ TOP = {"mail", "mysql", "config", "ssl", "dkim", "manifest.json", "mail.sha256"}
 _NAME = re.compile(r"[0-9a-f]{64}")
 # `had` is the snapshot that was copied last, `now` the one that is being copied or fetched.
 _TABLES = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; PRAGMA cache_size = -32000;
 CREATE TABLE had (path BLOB PRIMARY KEY, sha, size, mtime, mode) WITHOUT ROWID;
 CREATE TABLE now (path BLOB PRIMARY KEY, sha, size, mtime, mode) WITHOUT ROWID;
 CREATE INDEX now_sha ON now (sha);

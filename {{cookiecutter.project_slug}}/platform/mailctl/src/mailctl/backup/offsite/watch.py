@@ -34,7 +34,7 @@ def look(bucket: Bucket, record: Record, there: dict[str, dict[str, Any]]) -> di
             wrong[name] = "is hidden by a delete marker: it is locked, so nobody can have deleted it"
         else:
             record.forget(name)  # its lock had ended: expired, or pruned
-    asked = list(heads(bucket, [name for name in known if name in there]))
+    asked = heads(bucket, [name for name in known if name in there])
     wrong |= {name: why for name, head in asked if (why := _judged(bucket, record, name, head))}
     return {name: Problem(name, wrong[name], REPAIR) for name in sorted(wrong)}
 

@@ -30,10 +30,10 @@ def look(bucket: Bucket, record: Record, there: dict[str, dict[str, Any]]) -> di
     wrong = {name: "this host did not write it" for name in there.keys() - set(known)}
     for name in set(known) - there.keys():
         put = record[name]
-        if put and put.until and datetime.fromisoformat(put.until) > now():
+        if put and put.version and put.until and datetime.fromisoformat(put.until) > now():
             wrong[name] = "is hidden by a delete marker: it is locked, so nobody can have deleted it"
         else:
-            record.forget(name)  # its lock had ended: expired, or pruned
+            record.forget(name)  # its lock had ended: expired, or pruned; or a killed run has not sent it
     asked = heads(bucket, [name for name in known if name in there])
     wrong |= {name: why for name, head in asked if (why := _judged(bucket, record, name, head))}
     return {name: Problem(name, wrong[name], REPAIR) for name in sorted(wrong)}

@@ -84,7 +84,8 @@ test-fast: $(VENV)/.dev ## What needs no Docker, side by side (without Terraform
 # Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
 programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
 	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
-	api='not postfix'; usermgmt='not mariadb'; mailctl='not series'; if test '$(LONG)' != no; then mailctl=; \
+	api='not postfix'; usermgmt='not mariadb'; mailctl='not series and not sshd'; if test '$(LONG)' != no; then mailctl=; \
+	  test -x /usr/sbin/sshd || { without sshd; mailctl='not sshd'; }; \
 	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && without Postfix || api=; \
 	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= || without mariadbd; fi; \
 	for part in $(or $(PROGRAMS),mailctl usermgmt api worker); do echo "== $$part"; \
@@ -110,7 +111,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@SPOOL_MAILS=2000 SPOOL_KILLS=20 $(RUN) -m pytest tests/apps/test_edge_spool.py -k killed
-	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
+	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 AGENT_EXAMPLES=40 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"

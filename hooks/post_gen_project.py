@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,10 +29,18 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
-    # One workflow a method for what was merged; where the host fetches by itself, it only checks.
-    ("deploy_method", "ssh", (".github/workflows/deploy-runner.yml", ".github/workflows/main.yml")),
-    ("deploy_method", "runner", (".github/workflows/deploy-ssh.yml", ".github/workflows/main.yml")),
-    ("deploy_method", "pull", (".github/workflows/deploy-runner.yml", ".github/workflows/deploy-ssh.yml")),
+    ("secrets", "files", ("secrets.age",)),
+    # What follows once the checks of main have passed.
+    ("deploy_method", "ssh", (".github/workflows/hasten.yml",)),
+    ("deploy_method", "pull", (".github/workflows/deploy.yml",)),
+)
+# (question, answer, files, what that answer cuts out of them). GitHub's expressions look like Jinja's, so it
+# reads no workflow.
+CUT: tuple[tuple[str, object, str, str], ...] = (
+    # With the comment above it.
+    ("github_environments", False, ".github/workflows/*.yml", r"(?m)(?:^ +#.*\n)*^    environment: .*\n"),
+    # The job that asks the host over SSH, which is the last one.
+    ("deploy_method", "pull", ".github/workflows/monthly.yml", r"(?ms)^\n  host:\n.*\Z"),
 )
 # Written by tools that ran inside the template's checkout, never part of it.
 LEFTOVERS = (
@@ -99,6 +108,9 @@ def settle(root: Path, answers: Mapping[str, object]) -> None:
             remove(path)
     for relative in pruned(answers):
         remove(root / relative)
+    for question, answer, files, pattern in CUT:
+        for path in sorted(root.glob(files)) if answers[question] == answer else ():
+            path.write_text(re.sub(pattern, "", path.read_text(encoding="utf-8")), encoding="utf-8")
     settle_documents(root, str(answers["language"]))
     # git keeps no empty folder, so a clone of the template has none: neither may a working copy's offspring.
     for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):

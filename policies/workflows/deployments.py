@@ -25,7 +25,8 @@ def deployments(workflow: Workflow) -> Iterator[Found]:
     for job in workflow.jobs():
         called = str(job.get("uses") or "").startswith(("./", "$/"))
         if not workflow.is_action and not called and deploys(job, workflow):
-            yield from _environment(job)
+            if workflow.repository.policy.get("workflows", "environments") is not False:
+                yield from _environment(job)
             yield from _start(job, workflow)
             yield from _group(job, workflow)
 
@@ -45,6 +46,13 @@ def deploys(job: Job, workflow: Workflow) -> bool:
             return True
     owners = (workflow.data, job.data, *job.steps())
     return any("DOCKER_HOST" in mapping(each.get("env")) for each in owners)
+
+
+def follows_main(workflow: Workflow) -> bool:
+    """Tell whether each of its jobs only follows another workflow's run of a push to main that ended well."""
+    conditions = [str(job.get("if") or "") for job in workflow.jobs()]
+    demanded = all(re.search(part, each) for part in KNOWN["follows_main"] for each in conditions)
+    return workflow.started_by() == {"workflow_run"} and demanded and "||" not in " ".join(conditions)
 
 
 def _environment(job: Job) -> Iterator[Found]:

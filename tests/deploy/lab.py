@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,21 @@ from tests.deploy.workflow import Job, by_ssh
 from tests.stack.machine import needed
 
 SETTINGS = {"SSD_PATH": "/srv/ssd", "HDD_PATH": "/mnt/hdd", "ADMIN_EMAIL": ME, "DEPLOY_METHOD": "pull"}
+# Of `make setup-host`, what belongs to ssh: the agent, and the line of the key that may ask it.
+AGENT = f"""import sys
+from pathlib import Path
+from mailctl.agent import setup
+from mailctl.core.context import Context
+from mailctl.core.output import Output
+from mailctl.host import install, ssh, units
+repo = Path("{REPOSITORY}")
+given = {{"DEPLOY_METHOD": "ssh", "DEPLOY_SSH_PUBLIC_KEY": sys.argv[1]}}
+context = Context(repo, Output(), environ=given)
+setup.repair(context)
+place = units.Place("mailserver", repo, Path("/mnt/hdd"), Path("/srv/ssd"), "UTC")
+install._write(place.home / "run", units.launcher(place))
+ssh.write("mailserver", ssh.key(context, ()))
+"""
 USERMGMT = "docker compose exec -T usermgmt usermgmt"
 ACCOUNT = (
     f"{USERMGMT} domain add example.com --if-missing",
@@ -38,9 +54,9 @@ class Lab:
         """An image with Python, which the host has."""
         return "standin/python:3.13" if self.standin else "python:3.13-slim-trixie"
 
-    def deploy(self, commit: str, user: str = "root") -> Job:
+    def deploy(self, commit: str) -> Job:
         """As a merge does, by SSH."""
-        return by_ssh(self.target, commit, self.target.folder, user)
+        return by_ssh(self.target, commit, self.target.folder)
 
     def begin(self) -> None:
         """Deploy for the first time, and make an account for a reader."""
@@ -81,3 +97,5 @@ def prepare(target: Target, standin: bool) -> None:
     lines = "; ".join(f"sed -i '/^{n}=/d' .env; echo '{n}={v}' >>.env" for n, v in settings.items())
     target.shell(f"cd {REPOSITORY} && {{ {lines}; }}")
     target.shell(f"make --no-print-directory -C {REPOSITORY} setup", limit=1200)
+    public = target.deploy_key.with_suffix(".pub").read_text().strip()
+    target.console(f"{REPOSITORY}/.venv/bin/python - {shlex.quote(public)}", stdin=AGENT)

@@ -47,10 +47,15 @@ class Origin:
         return self.head
 
     def change(self, title: str, edits: Iterable[Mapping[str, Any]]) -> str:
-        """Make edits, each a row with `file` and `replace`, `append`, `write` or `remove`, and push them."""
+        """Push edits, each a row with `file` and `replace`, `cut`, `append`, `write` or `remove`."""
         for each in edits:
             edit(self.work / each["file"], each)
         return self.push(title)
+
+    def checked(self) -> str:
+        """What the workflow Main does once its checks are green: move the branch `checked`."""
+        git(self.work, "push", "--quiet", "--force", "origin", "HEAD:checked")
+        return self.head
 
     def back(self, commit: str) -> None:
         """Take back what was pushed after a commit."""
@@ -79,6 +84,12 @@ def edit(path: Path, how: Mapping[str, Any]) -> None:
         old, new = how["replace"]
         assert text.count(old) == 1, f"{path}: {old!r} is there {text.count(old)} times"
         text = text.replace(old, new)
+    if "cut" in how:
+        # From the first text up to the second one, or to the end.
+        head, start, rest = text.partition(how["cut"][0])
+        end = rest.find(how["cut"][1]) if how["cut"][1:] else len(rest)
+        assert start and end >= 0, f"{path}: {how['cut']} is not there"
+        text = head + rest[end:]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(how.get("write", text + how.get("append", "")))
 

@@ -58,8 +58,9 @@ class Target:
         run("docker", "rm", "--force", "--volumes", self.name, cwd=CONTEXT)
 
     def _keys(self) -> None:
-        """A key for the runner of GitHub, and the host's key as a person reads it off the host's console."""
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key), cwd=self.folder)
+        """A person's key and GitHub's, and the host's own as a person reads it off the host's console."""
+        for key in (self.key, self.deploy_key):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key), cwd=self.folder)
         public = self.key.with_suffix(".pub").read_text()
         self.console("install -d -m 700 /root/.ssh && cat >/root/.ssh/authorized_keys", stdin=public)
         host = self.console("ssh-keygen -A >/dev/null; cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
@@ -70,6 +71,11 @@ class Target:
         return self.folder / "key"
 
     @property
+    def deploy_key(self) -> Path:
+        """What GitHub has: the host gives it nothing but what the agent may be asked for."""
+        return self.folder / "deploy-key"
+
+    @property
     def known_hosts(self) -> Path:
         return self.folder / "known_hosts"
 
@@ -77,20 +83,22 @@ class Target:
     def origin(self) -> Path:
         return self.folder / "origin.git"
 
-    def address(self, user: str = "root") -> str:
+    @property
+    def address(self) -> str:
         """Whom to log in as, and where."""
-        return f"ssh://{user}@127.0.0.1:{self.port}"
+        return f"ssh://root@127.0.0.1:{self.port}"
 
-    def ssh_words(self, line: str) -> list[str]:
+    def ssh_words(self, line: str, key: Path | None = None) -> list[str]:
+        """A line as whoever has the key sends it; without one, a person's, for bash."""
         options = {"UserKnownHostsFile": self.known_hosts, "StrictHostKeyChecking": "yes", "BatchMode": "yes"}
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         return [
             "ssh",
             "-i",
-            str(self.key),
+            str(key or self.key),
             *flags,
-            self.address(),
-            f"bash -euo pipefail -c {shlex.quote(line)}",
+            self.address,
+            line if key else f"bash -euo pipefail -c {shlex.quote(line)}",
         ]
 
     def ssh(self, line: str, limit: float = 900) -> Done:

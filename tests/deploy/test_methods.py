@@ -1,4 +1,4 @@
-"""A merge reaches the host by each of the three methods, and mail goes on all the while."""
+"""A merge reaches the host by each of the two methods, and mail goes on all the while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.target import REPOSITORY
 from tests.deploy.traffic import traffic
-from tests.deploy.workflow import by_pull, by_runner, until_idle
+from tests.deploy.workflow import by_pull, until_idle
 from tests.stack.documents import OF_THE_TARGET, blocks
 from tests.stack.stack import eventually
 
@@ -17,20 +17,18 @@ SERVICES = {
     *("mariadb", "dovecot", "postfix", "valkey", "unbound", "clamav", "rspamd", "roundcube"),
     *("mailserver-api", "usermgmt", "nginx"),
 }
+AGENT = "/opt/mailserver-agent"
 # Of `make setup-host`, what belongs to pull: the rest of it brings packages and a firewall.
 UNITS = f"""from pathlib import Path
-from mailctl.host import units
+from mailctl.agent import setup
+from mailctl.core.context import Context
+from mailctl.core.output import Output
+from mailctl.host import install, units
 place = units.Place("mailserver", Path("{REPOSITORY}"), Path("/mnt/hdd"), Path("/srv/ssd"), "UTC")
+setup.repair(Context(place.repo, Output()))
+install._write(place.home / "run", units.launcher(place))
 for name, text in units.texts(place, (units.PULL,)).items():
     (Path("/etc/systemd/system") / name).write_text(text)
-"""
-# Of `make setup-host`, what belongs to HOST_USER.
-USER = f"""from pathlib import Path
-from mailctl.host import files, parts, units
-place = units.Place("mailserver", Path("{REPOSITORY}"), Path("/mnt/hdd"), Path("/srv/ssd"), "UTC")
-choices = files.Choices(user="deploy")
-next(part for part in parts.PARTS if part.name == "user").repair(parts.Host(place, choices))
-files.sudo(place).write_text(files.texts(place, choices)[files.sudo(place)])
 """
 # Two minutes are long for a test.
 SOON = "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=1s\n"
@@ -58,15 +56,12 @@ def test_a_second_deployment_of_the_same_commit_is_fast_and_recreates_nothing(la
 
 
 def test_a_changed_configuration_recreates_only_the_service_that_reads_it(lab):
-    """By HOST_USER, whom `make setup-host` makes: the repository is root's."""
-    lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=USER)
-    lab.target.console("cp /root/.ssh/authorized_keys /home/deploy/.ssh/authorized_keys")
     before, old = lab.target.containers(), lab.good
     commit = lab.origin.change(
         "Longer wait", [{"file": NGINX, "replace": ["body_timeout 30s", "body_timeout 40s"]}]
     )
     with traffic(lab.target, lab.image, "configuration"):
-        job = lab.deploy(commit, user="deploy")
+        job = lab.deploy(commit)
     assert not job.red, job.said
     after = lab.target.containers()
     assert [name for name in SERVICES if before[name]["id"] != after[name]["id"]] == ["nginx"]
@@ -76,23 +71,39 @@ def test_a_changed_configuration_recreates_only_the_service_that_reads_it(lab):
     lab.good = commit
 
 
-def test_the_runner_on_the_host_builds_and_exchanges_an_image(lab):
+def test_a_changed_image_is_built_and_exchanged(lab):
     before = lab.target.containers()
     edit = {"file": "platform/usermgmt/Dockerfile", "append": "LABEL release=2\n"}
     commit = lab.origin.change("A new release of usermgmt", [edit])
-    with traffic(lab.target, lab.image, "runner"):
-        job = by_runner(lab.target, commit)
+    with traffic(lab.target, lab.image, "image"):
+        job = lab.deploy(commit)
     assert not job.red, job.said
     after = lab.target.containers()
     assert [name for name in SERVICES if before[name]["image"] != after[name]["image"]] == ["usermgmt"]
     lab.good = commit
 
 
-def test_a_host_that_pulls_deploys_by_its_timer_alone(lab):
+@pytest.fixture(scope="module")
+def agent(lab):
+    """The agent as `make setup-host` installs it, told to take what a workflow moved a branch to."""
     lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=UNITS)
-    commit = lab.origin.change(
-        "Shorter wait", [{"file": NGINX, "replace": ["body_timeout 40s", "body_timeout 35s"]}]
+    trusts(lab, "ref")
+    lab.origin.checked()
+    lab.target.shell("systemctl daemon-reload")
+
+
+def trusts(lab, *ways: str) -> None:
+    lab.target.shell(f"sed -i 's/^trust:.*/trust: [{', '.join(ways)}]/' {AGENT}/agent.yml")
+
+
+def test_a_host_that_pulls_deploys_by_its_timer_alone_what_was_checked(lab, agent):
+    unchecked = lab.origin.change(
+        "Not checked yet", [{"file": NGINX, "replace": ["body_timeout 40s", "body_timeout 35s"]}]
     )
+    job = by_pull(lab.target)
+    assert not job.red and "waiting" in job.said, job.said
+    assert last(lab)["ref"] != unchecked
+    commit = lab.origin.checked()
     folder = "/etc/systemd/system/mailserver-deploy.timer.d"
     lab.target.console(f"mkdir -p {folder} && cat >{folder}/soon.conf", stdin=SOON)
     lab.target.shell("systemctl daemon-reload && systemctl restart mailserver-deploy.timer")
@@ -102,21 +113,55 @@ def test_a_host_that_pulls_deploys_by_its_timer_alone(lab):
     lab.good = commit
 
 
+def test_a_commit_whose_mailctl_breaks_is_taken_back_and_the_next_one_deploys_by_itself(lab, agent):
+    """A typo that shows only when it runs, in the very code that deploys (measured as G3)."""
+    before = lab.target.containers()
+    file = "platform/mailctl/src/mailctl/deploy/run.py"
+    typo = {
+        "file": file,
+        "replace": ["    host.tree.go(journal.target.ref)\n", "    host.tree.goes(journal)\n"],
+    }
+    nginx = {"file": NGINX, "replace": ["body_timeout 35s", "body_timeout 45s"]}
+    lab.origin.change("A typo", [typo, nginx])
+    bad = lab.origin.checked()
+    job = by_pull(lab.target)
+    assert job.red and "AttributeError" in job.said, job.said
+    assert (last(lab)["ref"], last(lab)["result"]) == (bad, "rolled-back")
+    assert {name: each["image"] for name, each in lab.target.containers().items()} == {
+        name: each["image"] for name, each in before.items()
+    }
+    right = {"file": file, "replace": typo["replace"][::-1]}
+    # Its requirements differ as well: an environment of its own is made in the unit, as hardened as that is.
+    requires = {"file": "platform/mailctl/requirements.txt", "append": "# Nothing new.\n"}
+    lab.origin.change("Without the typo", [right, requires])
+    lab.good = lab.origin.checked()
+    job = by_pull(lab.target)
+    assert not job.red and last(lab)["ref"] == lab.good, job.said
+    assert lab.target.shell(f"ls {AGENT}/envs | wc -l").strip() == "2"
+
+
+def test_the_deploy_key_is_for_three_commands_only(lab, agent):
+    run = f"{AGENT}/run over-ssh"
+    refused = lab.target.ssh(f"SSH_ORIGINAL_COMMAND='bash -i' {run}")
+    assert refused.code == 1 and "is not what this key is for" in " ".join(refused.said.split())
+    done = lab.target.ssh(f"SSH_ORIGINAL_COMMAND='deploy {lab.good}' {run}")
+    assert done.code == 0 and "unchanged" in done.said, done.said
+
+
 @pytest.mark.parametrize("document", OF_THE_TARGET)
-def test_every_command_of_the_page_works_on_the_host(document, lab):
+def test_every_command_of_the_page_works_on_the_host(document, lab, agent):
     for block in blocks((lab.origin.work / document).read_text()):
         lab.target.shell(f"cd {REPOSITORY}\n{block}")
 
 
-def test_with_signatures_demanded_an_unsigned_commit_is_not_pulled_and_a_signed_one_is(lab):
+def test_with_signatures_demanded_an_unsigned_commit_is_not_pulled_and_a_signed_one_is(lab, agent):
     key = lab.target.folder / "signing"
     lab.target.console("rm -f /root/signer*; ssh-keygen -q -t ed25519 -N '' -f /root/signer")
     key.write_text(lab.target.console("cat /root/signer"))
     key.chmod(0o600)
     signer = lab.target.console("cat /root/signer.pub")
-    lab.target.console("cat >/root/allowed_signers", stdin=f"operator@example.com {signer}")
-    lab.target.repo("git config gpg.ssh.allowedSignersFile /root/allowed_signers")
-    lab.target.repo("sed -i 's/^DEPLOY_SIGNED=.*/DEPLOY_SIGNED=true/' .env")
+    lab.target.console(f"cat >{AGENT}/keys/allowed_signers", stdin=f"operator@example.com {signer}")
+    trusts(lab, "signature")
     before = lab.target.containers()
     lab.origin.push("Nobody signed this")
     refused = by_pull(lab.target)
@@ -128,5 +173,5 @@ def test_with_signatures_demanded_an_unsigned_commit_is_not_pulled_and_a_signed_
     commit = lab.origin.push("Signed", *sign)
     assert not (job := by_pull(lab.target)).red, job.said
     assert last(lab)["ref"] == commit
-    lab.target.repo("sed -i 's/^DEPLOY_SIGNED=.*/DEPLOY_SIGNED=false/' .env")
+    trusts(lab, "ref")
     lab.good = commit

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from tests.deploy.origin import clone
-from tests.deploy.target import REPOSITORY, Done, Target, call
+from tests.deploy.target import Done, Target, call
 from tests.stack.stack import eventually
 from tests.workflows.runner import TEMPLATE, inherited
 
@@ -55,7 +54,6 @@ def _runs(condition: str, host: bool, red: bool) -> bool:
     """Whether a step runs, under one of the conditions that these workflows have."""
     return {
         "": not red,
-        "${{ !cancelled() }}": True,
         "${{ vars.DEPLOY_HOST }}": host and not red,
         "${{ !vars.DEPLOY_HOST }}": not host and not red,
         "${{ !cancelled() && vars.DEPLOY_HOST }}": host,
@@ -69,15 +67,14 @@ def _environment(step: Mapping[str, Any], values: Mapping[str, str]) -> dict[str
     }
 
 
-def by_ssh(target: Target, commit: str, folder: Path, user: str = "root") -> Job:
-    """deploy-ssh.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
+def by_ssh(target: Target, commit: str, folder: Path) -> Job:
+    """deploy.yml on a fresh runner of GitHub, which has nothing but a checkout and the settings."""
     checkout = clone(target.origin, Path(tempfile.mkdtemp(dir=folder)) / "checkout")
     values = {
-        "github.sha": commit,
-        "vars.DEPLOY_HOST": target.address(user),
-        "vars.DEPLOY_PATH": REPOSITORY,
+        "github.event.workflow_run.head_sha": commit,
+        "vars.DEPLOY_HOST": target.address,
         "vars.DEPLOY_KNOWN_HOSTS": target.known_hosts.read_text(),
-        "secrets.DEPLOY_SSH_KEY": target.key.read_text(),
+        "secrets.DEPLOY_SSH_KEY": target.deploy_key.read_text(),
     }
     # No agent, no keys and no known hosts of this machine.
     clean = {"HOME": str(folder), "SSH_AUTH_SOCK": ""}
@@ -86,19 +83,7 @@ def by_ssh(target: Target, commit: str, folder: Path, user: str = "root") -> Job
         words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
         return call(words, 1800, {**inherited(), **clean, **env}, checkout)
 
-    return execute("deploy-ssh.yml", values, run)
-
-
-def by_runner(target: Target, commit: str) -> Job:
-    """deploy-runner.yml on the host itself."""
-    values = {"github.sha": commit, "vars.DEPLOY_PATH": REPOSITORY}
-
-    def run(script: str, env: Mapping[str, str]) -> Done:
-        given = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
-        words = ["docker", "exec", *given, "--workdir", "/tmp", target.name]  # noqa: S108 (inside)
-        return call([*words, "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], 1800)
-
-    return execute("deploy-runner.yml", values, run)
+    return execute("deploy.yml", values, run)
 
 
 PULL = "mailserver-deploy.service"
@@ -123,9 +108,7 @@ def by_pull(target: Target) -> Job:
 
 def start_by_ssh(target: Target, commit: str) -> subprocess.Popen[str]:
     """The same call as over-ssh.sh makes, left running, so that a test can cut the connection."""
-    words = target.ssh_words(
-        f"make --no-print-directory -C {shlex.quote(REPOSITORY)} fetch deploy REF={commit}"
-    )
+    words = target.ssh_words(f"deploy {commit}", target.deploy_key)
     return subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,

@@ -106,8 +106,8 @@ def test_nothing_of_cookiecutter_is_left(distinct):
 def test_files_that_are_not_rendered_arrive_byte_for_byte(repositories):
     copied = [relative for relative in files(TEMPLATE) if is_copied(relative)]
     assert copied
-    # The defaults leave out the workflows of a runner and of a host that fetches by itself.
-    roots = [repositories[name] for name in ("defaults", "deploy_method=runner", "deploy_method=pull")]
+    # A host that fetches by itself, the default, has no workflow that deploys, nor one that asks it over SSH.
+    roots = [repositories[name] for name in ("deploy_method=ssh", "defaults")]
     for relative in copied:
         made = next(path for root in roots if (path := root / relative).exists())
         assert made.read_bytes() == (TEMPLATE / relative).read_bytes(), relative

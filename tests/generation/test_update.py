@@ -30,6 +30,8 @@ OWN = (
     "platform/scripts/update.py",
 )
 
+HOOK = "hooks/pre_gen_project.py"
+
 
 @pytest.fixture
 def template(tmp_path):
@@ -314,3 +316,31 @@ def test_an_answer_that_was_good_once_is_refused_and_changed_with_the_update(tem
     done = update(made, "--answer", "admin_email=ada@acme.org")
     assert done.returncode == 0, done.stderr
     assert 'admin_email: "ada@acme.org"\n' in (made / "answers.yml").read_text(encoding="utf-8")
+
+
+def test_a_repository_of_a_runner_is_told_the_methods_that_are_left_and_moves_to_one(
+    template, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(repository, "ROOT", template)
+    today = {name: (template / name).read_text(encoding="utf-8") for name in ("cookiecutter.json", HOOK)}
+    edit(
+        template,
+        "cookiecutter.json",
+        '"deploy_method": ["pull", "ssh"]',
+        '"deploy_method": ["pull", "runner"]',
+    )
+    edit(template, HOOK, '"enum": ["pull", "ssh"]', '"enum": ["pull", "runner"]')
+    commit(template, "As it was")
+    given = answers.complete({"mail_domain": "acme.com", "admin_email": "ada@acme.org"})
+    made = make(template, tmp_path, given | {"deploy_method": "runner"})
+    for name, text in today.items():
+        (template / name).write_text(text, encoding="utf-8")
+    commit(template, "The runner is gone")
+    done = update(made)
+    assert done.returncode == 1 and repository.git(made, "status", "--porcelain") == ""
+    assert "runner" in done.stderr and "['pull', 'ssh']" in done.stderr
+    assert "make update ANSWER=" in done.stderr
+    moved = update(made, "--answer", "deploy_method=pull")
+    assert moved.returncode == 0, moved.stderr
+    state = json.loads((made / ".cruft.json").read_text(encoding="utf-8"))
+    assert state["context"]["cookiecutter"]["deploy_method"] == "pull"

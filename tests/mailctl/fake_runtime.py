@@ -37,6 +37,8 @@ class World:
         self.git("init", "-q")
         self.commits: list[str] = []
         self.store({"containers": {}, "images": {}, "next": 1, "schema": None, "asked": []})
+        #: Volumes that a commit puts elsewhere.
+        self.moved = dict[str, tuple[str, str]]()
 
     def git(self, *words: str) -> str:
         return subprocess.run(
@@ -46,7 +48,9 @@ class World:
     def commit(self, **services: str) -> str:
         """A commit whose services have these contents: of their file, and of what they are built from."""
         (self.repo / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
-        (self.repo / ".gitignore").write_text(".env\n")
+        (self.repo / ".gitignore").write_text(".env\nsecrets\n")
+        if not (self.repo / "Makefile").exists():
+            (self.repo / "Makefile").write_text("deploy verify:\n\t@true\n")
         for name in NAMES:
             content = services.get(name)
             for path in (self.repo / "config" / name / "main.cf", self.repo / name / "Dockerfile"):
@@ -59,7 +63,7 @@ class World:
         self.git("commit", "-q", "--allow-empty", "-m", "a change")
         self.commits.append(self.git("rev-parse", "HEAD"))
         (self.repo / ".env").write_text(
-            f"SSD_PATH={self.ssd}\nHDD_PATH={self.root}/hdd\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=a@example.com\n"
+            f"SSD_PATH={self.ssd}\nHDD_PATH={self.root}/hdd\nMAIL_DOMAIN=example.com\nADMIN_EMAIL=a@example.com\nWEBMAIL_HOST=mail.example.com\n"
         )
         return self.commits[-1]
 
@@ -122,6 +126,9 @@ class FakeRuntime:
                     name, f"shop-mail-{name}", "same", ((source, "/etc/x"),), built, follows
                 )
         return found
+
+    def moved_volumes(self, _tree: Path) -> dict[str, tuple[str, str]]:
+        return self.world.moved
 
     def running(self) -> dict[str, ContainerState]:
         return {name: _state(name, found) for name, found in self.world.load()["containers"].items()}

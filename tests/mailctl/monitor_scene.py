@@ -79,8 +79,12 @@ QUEUED_LOGIN = (
 
 
 @pytest.fixture
-def stack(engine: FakeEngine, docker: FakeDocker, context: Context) -> Callable[[float], dict[str, Any]]:
+def stack(
+    engine: FakeEngine, docker: FakeDocker, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[float], dict[str, Any]]:
     """A quiet server; called with the seconds since the beginning, the monitor runs."""
+    # What `mailctl status` said when the monitor began is true all the time.
+    monkeypatch.setattr("mailctl.monitor.host.STATUS_SECONDS", 10 * DAY)
     engine.containers = [container(name) for name in (*NAMES, "mailserver-api")]
     docker.answer(ASK_POSTFIX, QUEUE)
     docker.answer(ASK_SIGNATURES, f"{NOW:.0f}\n")
@@ -100,4 +104,4 @@ def begin(context: Context, at: float) -> None:
     """A monitor that has looked once, and heard of `mailctl status` that all is well."""
     good = {"at": at, "found": [], "unknown": ""}
     answers = {"drift": good, "certificate": good}
-    leave(context, "memory", {"began": at, "answers": answers})
+    leave(context, "memory", {"began": at, "answers": answers, "status": {"at": at, "lines": []}})

@@ -13,12 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from walk import judge
 
-import mailctl
-from mailctl.core.context import Context
-from mailctl.core.errors import Problem, Refused
-from mailctl.deploy import checks, preflight, records, work
-from mailctl.deploy.tree import Tree
-from mailctl.secret_files.initialise import initialise
+from mailctl.core.errors import Refused
+from mailctl.deploy import preflight, records, work
 
 EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))
 OLD = {"mariadb": "one", "postfix": "one", "usermgmt": "one"}
@@ -42,12 +38,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def started(root: Path) -> World:
     world = World(root / "world")
     world.commit(**OLD)
-    assert work.deploy(world.host(), "HEAD", pull=False)["result"] == records.DEPLOYED
+    assert work.deploy(world.host(), world.git("rev-parse", "HEAD"))["result"] == records.DEPLOYED
     return world
 
 
 def deploy(world: World, ref: str) -> dict[str, Any]:
-    document = work.deploy(world.host(), ref, pull=False)
+    document = work.deploy(world.host(), world.git("rev-parse", ref))
     judge(("deploy",), json.dumps(document))
     return document
 
@@ -69,7 +65,7 @@ def is_whole(world: World, commit: str) -> None:
     assert world.git("rev-parse", "HEAD") == commit and world.git("status", "--porcelain") == ""
     assert not (world.ssd / ".mailctl/deploy/journal.json").exists()
     host = world.host()
-    assert work.deploy(host, commit, pull=False)["result"] == records.UNCHANGED
+    assert work.deploy(host, commit)["result"] == records.UNCHANGED
     for name, found in host.runtime.running().items():
         assert host.runtime.image(f"shop-mail-{name}") == found.image_id
 
@@ -98,7 +94,7 @@ def test_killed_at_any_step_it_ends_in_the_old_or_the_new_state(change: str, ste
         old, new = world.commits[0], world.commit(**CHANGES[change][0])
         world.git("checkout", "-q", old)
         for step in steps:
-            killed(world, step, lambda host: work.deploy(host, new, pull=False))
+            killed(world, step, lambda host: work.deploy(host, new))
         deploy(world, world.git("rev-parse", "HEAD"))
         is_whole(world, world.git("rev-parse", "HEAD"))
         assert world.git("rev-parse", "HEAD") in ((old, new) if CHANGES[change][1] else (old,))
@@ -165,43 +161,41 @@ def test_there_is_no_way_back_to_what_never_ran_well(world: World) -> None:
         work.rollback(world.host(), bad)
 
 
-def test_the_timer_leaves_a_commit_alone_that_was_rolled_back_until_there_is_another(world: World) -> None:
-    origin = world.root / "origin"
-    world.git("clone", "-q", "--bare", ".", str(origin))
-    world.git("remote", "add", "origin", str(origin))
-    old, bad = world.commits[0], world.commit(**{**OLD, "postfix": "two/broken"})
-    world.git("push", "-q", "origin", "HEAD:main")
+def test_what_a_crashed_mailctl_has_begun_is_undone_and_its_commit_is_bad(world: World) -> None:
+    old, new = world.commits[0], world.commit(**{**OLD, "postfix": "two", "usermgmt": "two"})
     world.git("checkout", "-q", old)
-    assert work.deploy(world.host(), "HEAD", pull=True)["result"] == "rolled-back"
-    steps = world.load()["next"]
-    again = work.deploy(world.host(), "HEAD", pull=True)
-    assert again["result"] == "unchanged" and bad[:12] in again["reason"] and world.load()["next"] == steps
-    world.git("checkout", "-q", bad)
-    good = world.commit(**{**OLD, "postfix": "two"})
-    world.git("push", "-q", "origin", "HEAD:main")
-    assert work.deploy(world.host(), "HEAD", pull=True)["ref"] == good
-    is_whole(world, good)
+    step = 0
+    while not _switching(world):
+        step += 3
+        killed(world, step, lambda host: work.deploy(host, new))
+    document = work.undo(world.host(), new, "its mailctl crashed")
+    judge(("deploy",), json.dumps(document))
+    assert (document["result"], document["bad"]) == ("rolled-back", new)
+    assert "its mailctl crashed" in document["reason"]
+    is_whole(world, old)
 
 
-def test_the_timer_tries_a_refused_commit_again_only_after_a_while(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.git("clone", "-q", "--bare", ".", str(origin := world.root / "origin"))
-    world.git("remote", "add", "origin", str(origin))
+def _switching(world: World) -> bool:
+    journal = world.host().records.journal()
+    return bool(journal and journal.phase == records.SWITCHING and journal.touched)
+
+
+def test_to_undo_what_touched_nothing_is_to_write_down_why_it_is_refused(world: World) -> None:
     old, new = world.commits[0], world.commit(**{**OLD, "postfix": "two"})
-    world.git("push", "-q", "origin", "HEAD:main")
     world.git("checkout", "-q", old)
-    with monkeypatch.context() as patched:
-        patched.setattr(preflight, "refuse", no_room)
-        assert work.deploy(world.host(), "HEAD", pull=True)["result"] == "refused"
-    again = work.deploy(world.host(), "HEAD", pull=True)
-    assert again["result"] == "unchanged" and "tried again in" in again["reason"]
-    monkeypatch.setattr(work, "REFUSED_SECONDS", 0)
-    assert work.deploy(world.host(), "HEAD", pull=True)["ref"] == new
+    killed(world, 2, lambda host: work.deploy(host, new))
+    document = work.undo(world.host(), new, "its checks are red")
+    judge(("deploy",), json.dumps(document))
+    assert (document["result"], document["reason"]) == ("refused", "its checks are red")
+    assert world.host().records.history()[0]["ref"] == new
+    is_whole(world, old)
 
 
-def no_room(*_: object) -> None:
-    raise Refused(Problem("disk", "is full", "make room"))
+def test_a_makefile_that_does_not_parse_refuses_a_commit(world: World) -> None:
+    (world.repo / "Makefile").write_text("deploy verify:\n    @true\n")
+    world.git("add", "Makefile")
+    document = deploy(world, world.commit(**{**OLD, "postfix": "two"}))
+    assert document["result"] == "refused" and "missing separator" in document["reason"]
 
 
 def test_many_refusals_leave_what_one_can_go_back_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,21 +214,13 @@ def test_mail_that_waited_is_delivered_at_once(world: World, change: str) -> Non
     assert world.load()["asked"][before:] == [["postfix", "postqueue", "-f"]]
 
 
-def test_a_secret_that_is_new_with_a_commit_is_made_before_it_is_missed(
-    context: Context, repo: Path, tmp_path: Path
-) -> None:
-    secrets, stage = repo / "secrets", tmp_path / "stage"
-    initialise(context, secrets)
+def test_a_secret_that_is_new_with_a_commit_is_made_before_it_is_missed(world: World) -> None:
+    secrets = world.repo / "secrets"
     before = (secrets / "postfix_db_password").read_bytes()
     (secrets / "doveadm_api_key").unlink()
-    (stage / "platform" / "mailctl").mkdir(parents=True)
-    (stage / "platform" / "mailctl" / "src").symlink_to(Path(mailctl.__file__).parents[1])
-    checks.make_secrets(Tree(repo, stage))
+    deploy(world, world.commit(**{**OLD, "postfix": "two"}))
     assert (secrets / "doveadm_api_key").read_bytes()
     assert (secrets / "postfix_db_password").read_bytes() == before
-    (repo / ".env").write_text("no settings")
-    with pytest.raises(Refused, match="secrets"):
-        checks.make_secrets(Tree(repo, stage))
 
 
 def test_a_second_deployment_is_told_who_works(world: World) -> None:

@@ -22,7 +22,10 @@ def host(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(parts, "PACKAGES", parts.Part("packages", lambda _: [], lambda _: None))
     monkeypatch.setattr(parts, "cut_off", lambda _: {})
     monkeypatch.setattr(parts, "ssh_ports", lambda: ("22",))
-    (repo / ".env").write_text(f"{ENV}SSD_PATH={tmp_path}/ssd\nHDD_PATH={tmp_path}/hdd\nBACKUP_BUCKET=b\n")
+    (repo / ".env").write_text(
+        f"{ENV}SSD_PATH={tmp_path}/ssd\nHDD_PATH={tmp_path}/hdd\nBACKUP_BUCKET=b\n"
+        f"AGENT_DIR={tmp_path}/agent\n"
+    )
     return folder
 
 
@@ -34,7 +37,14 @@ def planned(cli: Cli, *words: str) -> dict[str, dict[str, object]]:
 
 def install_all(cli: Cli, host: Path, repo: Path) -> None:
     """What a run as root writes, without systemd."""
-    place = units.Place("shop-mail", repo, host.parent / "hdd", host.parent / "ssd", "UTC")
+    disks = (host.parent / "hdd", host.parent / "ssd")
+    place = units.Place("shop-mail", repo, *disks, "UTC", agent=host.parent / "agent")
+    (place.home / "current/bin").mkdir(parents=True)
+    (place.home / "current/env/bin").mkdir(parents=True)
+    (place.home / "keys").mkdir()
+    for name in ("agent.yml", "keys/known_hosts", "current/bin/mailctl", "current/env/bin/python"):
+        (place.home / name).touch()
+    (place.home / "run").write_text(units.launcher(place))
     for name, text in units.texts(place, units.JOBS).items():
         (host / name).write_text(text)
     install.COMMAND.write_text(units.wrapper(place))
@@ -53,7 +63,7 @@ def test_a_dry_run_names_every_file_and_writes_none(cli: Cli, host: Path) -> Non
     jobs = {f"shop-mail-{job.name}.{kind}" for job in units.JOBS for kind in ("service", "timer")}
     plan = planned(cli, "setup")
     units_of_ours = {"shop-mail-failed@.service", "shop-mail-metrics.service"}
-    assert plan.keys() == jobs | units_of_ours | {"mailctl", "daemon.json"} | OTHERS
+    assert plan.keys() == jobs | units_of_ours | {"mailctl", "run", "daemon.json"} | OTHERS
     assert {change["action"] for change in plan.values()} == {"make"}
     assert list(host.iterdir()) == [] and not install.COMMAND.exists()
 
@@ -91,7 +101,28 @@ def test_remove_takes_every_file_of_ours_and_no_other(cli: Cli, host: Path, repo
     plan = planned(cli, "remove")
     assert {change["action"] for change in plan.values()} == {"remove"}
     units_of_ours = {path.name for path in host.iterdir()} - {"shop-mail-own.service"}
-    assert plan.keys() == units_of_ours | {"mailctl"} | OTHERS
+    assert plan.keys() == units_of_ours | {"mailctl", "run"} | OTHERS
+
+
+def test_remove_takes_the_agent_with_its_keys(
+    cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "check_host", lambda: None)
+    monkeypatch.setattr(install, "systemctl", lambda *_: "")
+    install_all(cli, host, repo)
+    assert cli("host", "remove").exit_code == 0
+    assert not (host.parent / "agent").exists()
+
+
+def test_an_agents_folder_that_is_not_ours_stays(
+    cli: Cli, host: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "check_host", lambda: None)
+    monkeypatch.setattr(install, "systemctl", lambda *_: "")
+    install_all(cli, host, repo)
+    (host.parent / "agent/run").write_text("#!/bin/sh\n")
+    assert cli("host", "remove").exit_code == 0
+    assert (host.parent / "agent/agent.yml").exists()
 
 
 def test_a_command_of_somebody_else_stays(cli: Cli, host: Path) -> None:
@@ -116,7 +147,8 @@ def test_only_a_host_that_pulls_has_a_timer_that_deploys(cli: Cli, host: Path, r
     install_all(cli, host, repo)
     assert planned(cli, "setup") == {}
     env.write_text(env.read_text().replace("DEPLOY_METHOD=ssh", "DEPLOY_METHOD=pull"))
-    assert planned(cli, "setup").keys() == {"shop-mail-deploy.service", "shop-mail-deploy.timer"}
+    brought = {"shop-mail-deploy.service", "shop-mail-deploy.timer", "shop-mail-hasten.path"}
+    assert planned(cli, "setup").keys() == brought
 
 
 def test_the_timer_that_deploys_waits_for_the_first_deployment_by_hand(

@@ -18,6 +18,7 @@ from mailctl.core.errors import Refused
 from mailctl.core.log_lines import LogLine
 from mailctl.core.mail_queue import Waiting
 from mailctl.core.monitoring import leave
+from mailctl.deploy.records import Records
 from mailctl.monitor import conditions
 from mailctl.monitor.facts import Facts, Postfix
 
@@ -108,6 +109,12 @@ def ran(what: str, age: float) -> dict[str, Any]:
 def changed(*names: str) -> dict[str, Any]:
     """What the last upload found in S3 that was not this host's."""
     return {"changed": names}
+
+
+def pulls(**state: Any) -> dict[str, Any]:
+    """A host that pulls and deployed once; what its agent remembers."""
+    env = "DEPLOY_METHOD=pull\nAGENT_DIR=agent\n"
+    return {"agent": state, "env": env, "deployed": [(True, "deployed")], "memory": {"began": NOW - DAY}}
 
 
 UNHEALTHY = {"health": "unhealthy", "health_output": "no answer"}
@@ -252,6 +259,58 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
             {"edge": "worker: {}\n"},
         ],
     ),
+    "agent-silent": (
+        [
+            (pulls(ran=NOW - 16 * 60), {"agent-silent"}),
+            (pulls(ran=NOW - 16 * 60, trouble="cannot be fetched"), {"agent-silent"}),
+        ],
+        [
+            pulls(ran=NOW - 14 * 60),
+            {**pulls(ran=NOW - DAY), "env": "DEPLOY_METHOD=ssh\nAGENT_DIR=agent\n"},
+            {**pulls(ran=NOW - DAY), "deployed": []},
+        ],
+    ),
+    "agent-token": (
+        [
+            (
+                pulls(tokens={"github_token": {"ends": NOW + 13 * DAY, "wrong": ""}}),
+                {"agent-token-github_token"},
+            ),
+            (
+                pulls(tokens={"github_token": {"ends": None, "wrong": "expired"}}),
+                {"agent-token-github_token"},
+            ),
+        ],
+        [
+            pulls(tokens={"github_token": {"ends": NOW + 15 * DAY, "wrong": ""}}),
+            pulls(tokens={"github_token": {"ends": None, "wrong": ""}}),
+        ],
+    ),
+    "commit-waits": (
+        [(pulls(waiting={"commit": "abc", "why": "queued", "since": NOW - HOUR - 1}), {"commit-waits-abc"})],
+        [pulls(waiting={"commit": "abc", "why": "queued", "since": NOW - HOUR + 60}), pulls()],
+    ),
+    "commit-refused": (
+        [
+            ({**pulls(), "deployed": [(False, "refused")]}, {"commit-refused-abc"}),
+            ({**pulls(), "deployed": [(True, "deployed"), (False, "rolled-back")]}, {"commit-refused-abc"}),
+            (
+                {
+                    **pulls(last={"at": NOW, "result": "unchanged", "reason": "abc was refused"}),
+                    "deployed": [(False, "refused")],
+                },
+                {"commit-refused-abc"},
+            ),
+        ],
+        [
+            {**pulls(), "deployed": [(False, "refused"), (True, "deployed")]},
+            # It was taken back by a push: what runs is what is wanted.
+            {
+                **pulls(last={"at": NOW, "result": "unchanged", "reason": ""}),
+                "deployed": [(False, "refused")],
+            },
+        ],
+    ),
     "clock": (
         [({"clock": "no"}, {"clock"}), ({"clock": "yes", "memory": {"at": NOW + 400}}, {"clock"})],
         [{"clock": "yes"}, {"clock": "yes", "memory": {"at": NOW + 100}}],
@@ -289,6 +348,13 @@ def _arrange(context: Context, case: dict[str, Any], docker: FakeDocker) -> None
         (repo / "edge/edge.yml").write_text(case["edge"])
     if "env" in case:
         (repo / ".env").write_text(f"{(repo / '.env').read_text()}{case['env']}")
+    if "agent" in case:
+        (repo / "agent").mkdir()
+        (repo / "agent/state.json").write_text(json.dumps(case["agent"]))
+        store = Records.of(context)
+        for number, (ok, result) in enumerate(case["deployed"]):
+            document = {"ok": ok, "result": result, "ref": "abc", "reason": "why", "at": NOW - HOUR}
+            store.add(f"{number}", document)
     if "clock" in case:
         (docker.folder / "timedatectl").write_text(f"#!/bin/sh\necho {case['clock']}\n")
         (docker.folder / "timedatectl").chmod(0o755)

@@ -57,6 +57,22 @@ def test_a_secret_that_a_commit_wants_and_nobody_made_is_named(world: World) -> 
     assert mark(world, mounting(optional), "secrets")[0] == "ok"
 
 
+def test_mailboxes_that_would_lie_elsewhere_are_named(world: World) -> None:
+    world.moved["mail_data"] = ("/mnt/hdd/mailboxes", "/mnt/hdd/mail")
+    assert mark(world, {}, "volumes") == (
+        "failed",
+        "mail_data lies in /mnt/hdd/mailboxes, and is /mnt/hdd/mail now",
+    )
+
+
+@pytest.mark.parametrize("line", ["look:\n  docker ps\n", "ifdef X\n", "include nowhere.mk\n"])
+def test_a_makefile_that_make_cannot_read_is_named(world: World, line: str) -> None:
+    (world.repo / "Makefile").write_text("help:\n\t@echo targets\n")
+    assert mark(world, {}, "Makefile")[0] == "ok"
+    (world.repo / "Makefile").write_text(f"help:\n\t@echo targets\n{line}")
+    assert mark(world, {}, "Makefile")[0] == "failed"
+
+
 def test_a_port_of_another_program_is_named(world: World, taken: int) -> None:
     ports = [{"published": str(taken), "host_ip": "127.0.0.1"}]
     assert mark(world, mounting(ports=ports), "ports") == (

@@ -16,6 +16,7 @@ from test_queue import listed
 from mailctl.core import job_results
 from mailctl.core.compose import start_order
 from mailctl.core.context import Context
+from mailctl.core.encryption import new_identity
 from mailctl.core.format import duration, image, size
 from mailctl.deploy.records import Records
 from mailctl.secret_files.certificates import SERVICE_DAYS
@@ -191,6 +192,27 @@ def test_secrets_and_certificates_are_told_before_they_end(
     assert "internal_ca.crt" not in said and "rotation is due: mariadb_root_password" in said
     later(monkeypatch, SERVICE_DAYS + 1)
     assert cli("status").exit_code == 1 and marks(cli)["certificates"] == "failed"
+
+
+def test_where_secrets_are_in_git_as_well_it_is_told_when_they_differ(
+    repo: Path, cli: Cli, engine: FakeEngine
+) -> None:
+    engine.containers = healthy()
+    assert cli("secrets", "init").exit_code == 0
+    assert "sealed" not in marks(cli), "unless secrets are kept in git"
+    (repo / "secrets.age").mkdir()
+    (repo / "secrets.age/recipients.txt").touch()
+    assert marks(cli)["sealed"] == "warning"
+    assert "make backup-key" in " ".join(cli("status").stdout.split())
+    key = new_identity().split()[3].decode()
+    (repo / ".env").write_text(f"{ENV}BACKUP_AGE_RECIPIENTS={key}\n")
+    assert "not in git yet" in " ".join(cli("status").stdout.split())
+    assert cli("secrets", "seal").exit_code == 0
+    assert marks(cli)["sealed"] == "ok"
+    (repo / "secrets/relay_password").unlink()
+    (repo / "secrets/relay_password").write_text("by hand")
+    said = " ".join(cli("status").stdout.split())
+    assert "newer on this host: relay_password" in said and "secrets seal, then commit" in said
 
 
 @pytest.mark.parametrize(

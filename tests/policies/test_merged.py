@@ -11,8 +11,6 @@ import pytest
 import yaml
 
 CHECKS = "$/.github/workflows/pull-request.yml"
-#: The file that a push to main starts, for each answer of deploy_method.
-MERGED = {"ssh": "deploy-ssh.yml", "runner": "deploy-runner.yml", "pull": "main.yml"}
 RANKS = ("none", "read", "write")
 
 
@@ -21,27 +19,51 @@ def workflows(repository: Path) -> dict[str, dict[Any, Any]]:
     return {file.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
 
 
-@pytest.fixture(params=MERGED)
-def merged(request, generate) -> dict[Any, Any]:
+@pytest.fixture
+def merged(generate) -> dict[Any, Any]:
     """The workflow of what was merged."""
-    return workflows(generate({"deploy_method": request.param}))[MERGED[request.param]]
+    return workflows(generate())["main.yml"]
 
 
-@pytest.mark.parametrize("method", MERGED)
+@pytest.mark.parametrize("method", ["pull", "ssh"])
 def test_one_workflow_checks_what_was_merged(generate, method):
     found = workflows(generate({"deploy_method": method}))
     callers = [name for name, each in found.items() if any("uses" in job for job in each["jobs"].values())]
-    assert callers == [MERGED[method]]
-    assert found[MERGED[method]][True] == {"push": {"branches": ["main"]}}
+    assert callers == ["main.yml"]
+    assert found["main.yml"][True] == {"push": {"branches": ["main"]}}
     assert "push" not in found["pull-request.yml"][True]
 
 
-def test_every_other_job_waits_for_all_checks_and_is_skipped_when_one_fails(merged):
+@pytest.mark.parametrize(("method", "file"), [("ssh", "deploy.yml"), ("pull", "hasten.yml")])
+def test_one_workflow_follows_it_by_its_name_and_has_the_commit_that_was_checked(generate, method, file):
+    found = workflows(generate({"deploy_method": method}))
+    followers = {
+        name: each[True]["workflow_run"] for name, each in found.items() if "workflow_run" in each[True]
+    }
+    wanted = {"workflows": [found["main.yml"]["name"]], "types": ["completed"], "branches": ["main"]}
+    assert followers == {file: wanted}
+    commits = {
+        step["env"]["REF"]
+        for job in found[file]["jobs"].values()
+        for step in job["steps"]
+        if "REF" in step.get("env", {})
+    }
+    assert commits == ({"${{ github.event.workflow_run.head_sha }}"} if method == "ssh" else set())
+
+
+def test_every_other_job_waits_for_all_checks_and_only_one_may_write(merged):
     assert merged["jobs"].pop("checks")["uses"] == CHECKS
-    for job in merged["jobs"].values():
-        assert job["needs"] == "checks"
-        # A condition with a function such as always() would run the job whatever became of the checks.
-        assert "if" not in job
+    assert {name: job["needs"] for name, job in merged["jobs"].items()} == {"checked": "checks"}
+    assert merged["permissions"] == {"contents": "read"}
+    assert merged["jobs"]["checked"]["permissions"] == {"contents": "write"}
+
+
+def test_a_deployment_that_is_skipped_cancels_none_that_waits(generate):
+    deploy = workflows(generate({"deploy_method": "ssh"}))["deploy.yml"]
+    # The group of a workflow is entered before its jobs' conditions are looked at.
+    assert "concurrency" not in deploy
+    group = {"group": "production", "cancel-in-progress": False}
+    assert deploy["jobs"]["deploy"]["concurrency"] == group
 
 
 def test_no_check_is_left_out_on_main_but_the_edge_s_plan(generate):
@@ -65,7 +87,7 @@ def test_the_called_workflow_waits_for_no_group_that_its_caller_holds(generate, 
 
 
 def test_before_a_host_is_named_a_deployment_is_green_and_says_why_it_did_nothing(generate):
-    steps = workflows(generate())["deploy-ssh.yml"]["jobs"]["deploy"]["steps"]
+    steps = workflows(generate({"deploy_method": "ssh"}))["deploy.yml"]["jobs"]["deploy"]["steps"]
     ran = [step for step in steps if "run" in step and "!vars.DEPLOY_HOST" in step.get("if", "")]
     others = [step for step in steps if "run" in step and step not in ran]
     assert [step["name"] for step in others] == ["Deploy", "Verify"]

@@ -18,6 +18,7 @@ VALUES: Mapping[str, list[Any]] = {
     "project_slug": ["a", f"{'s' * 39}-{'t' * 23}"],
     "admin_email": ["admin@example.com", "a+b@sub.example.co.uk"],
     "deploy_method": questions()["deploy_method"],
+    "github_environments": [True, False],
 }
 
 Choice = tuple[str, Any]
@@ -68,6 +69,9 @@ def test_every_pair_of_answers_is_valid_and_plans_to_what_was_answered(
     assert planned["aws_sns_topic_subscription.cost"]["endpoint"] == answers["admin_email"]
     backend = (module.folder / "provider.tf").read_text()
     assert f'bucket       = "{answers["state_bucket"]}"' in backend
+    environment = (module.folder / "variables.tf").read_text().partition('variable "github_environment"')[2]
+    trusted = '"aws"' if answers["github_environments"] else "null"
+    assert environment.partition("default")[2].split()[1] == trusted
 
 
 def test_all_pairs_really_meet() -> None:

@@ -37,7 +37,6 @@ VALUES = {
     "${{ secrets.PULL_REQUEST_TOKEN || github.token }}": "a-token",
     "${{ secrets.DEPLOY_SSH_KEY }}": "a key",
     "${{ vars.DEPLOY_HOST }}": "root@host.example",
-    "${{ vars.DEPLOY_PATH }}": "/srv/mailserver",
     "${{ vars.DEPLOY_KNOWN_HOSTS }}": "host.example ssh-ed25519 AAAA",
 }
 #: Answers that there is no comment and no pull request yet, and notes what it was asked.
@@ -269,8 +268,7 @@ def test_the_host_is_asked_over_ssh_with_its_known_key(clone, environment, tmp_p
     run_in_order(MONTHLY["host"], clone, environment)
     asked = (tmp_path / "ssh.log").read_text(encoding="utf-8")
     assert "StrictHostKeyChecking=yes" in asked
-    assert "-- root@host.example $(" in asked
-    assert " make --no-print-directory -C /srv/mailserver host-report\n" in asked
+    assert asked.endswith("-- root@host.example report\n")
 
 
 def test_the_commands_of_the_monthly_page_are_the_workflow_s(clone, environment):

@@ -13,6 +13,7 @@ from policies.gate.tools.base import Outcome, Tool
 from policies.model import Place
 from policies.shared.programs import execute, program
 from policies.shared.repository import Repository
+from policies.workflows.deployments import follows_main
 
 SHEBANG = re.compile(r"#!\s*\S*/(?:env\s+(?:-\S+\s+)*(?:\w+=\S+\s+)*)?(?:\S*/)?(?:ba|da|k|a)?sh(?:\s|$)")
 #: What hadolint says of a Dockerfile that it cannot read, such as one with a here document.
@@ -33,6 +34,10 @@ class Linter(Tool):
     def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
         """Return one thing that it says: where, the code of its rule, what is there, and a page about it."""
 
+    def knows_better(self, repository: Repository, place: Place, code: str) -> bool:
+        """Tell whether the file itself answers what it says there."""
+        return False
+
     def needed(self, repository: Repository) -> bool:
         """Tell whether there are such files."""
         return bool(self.files(repository))
@@ -52,7 +57,7 @@ class Linter(Tool):
         for place, code, what, page in map(self.read, said):
             if code == UNREAD:
                 outcome.notes.append(f"hadolint cannot read {place.file}")
-            else:
+            elif not self.knows_better(repository, place, code):
                 outcome.findings.append(self.finding(place, f"{code}: {what}", f"as {page} shows", code))
         return outcome
 
@@ -109,6 +114,11 @@ class Zizmor(Linter):
     def files(self, repository: Repository) -> list[str]:
         """Return the workflows."""
         return [each.file for each in repository.workflows]
+
+    def knows_better(self, repository: Repository, place: Place, code: str) -> bool:
+        """What runs only after the checks of a push to main is a deployment's best start."""
+        found = (each for each in repository.workflows if each.file == place.file)
+        return code == "dangerous-triggers" and any(map(follows_main, found))
 
     def read(self, said: dict[str, Any]) -> tuple[Place, str, str, str]:
         """Return one thing that it says."""

@@ -18,6 +18,7 @@ ANSWERS: Mapping[str, Any] = {
     "object_lock_days": 30,
     "monthly_budget_usd": 10,
     "admin_email": "admin@example.com",
+    "github_environments": True,
 }
 _SCRATCH = {".terraform", ".terraform.lock.hcl"}
 

@@ -1,16 +1,12 @@
 # What the workflows call, and what is set up at GitHub.
-.PHONY: notice fetch pull deploy-over-ssh verify-over-ssh host-report host-report-over-ssh protect-main pull-request
+.PHONY: notice fetch deploy-over-ssh verify-over-ssh host-report host-report-over-ssh checked hasten protect-main pull-request
 
 fetch: ## What can be deployed: the newest commits of the repository at GitHub
 	@git fetch --quiet --prune origin
 
-pull: $(VENV)/.mailctl ## What the timer of DEPLOY_METHOD=pull does: deploy what was merged since, then verify the host
-	@before=$$(git rev-parse HEAD); failed=0; $(MAILCTL) deploy --pull || failed=1; \
-	test "$$(git rev-parse HEAD)" = "$$before" || $(MAKE) --no-print-directory verify || failed=1; exit $$failed
-
 # What the workflow Deploy does, from a laptop as well. platform/scripts/over-ssh.sh says how it logs in.
-deploy-over-ssh: ## Deploy on the host, over SSH: make deploy-over-ssh REF=commit DEPLOY_HOST=root@host DEPLOY_PATH=folder
-	@$(PLATFORM)/scripts/over-ssh.sh fetch deploy "REF=$(or $(REF),$(shell git rev-parse HEAD))"
+deploy-over-ssh: ## Deploy on the host, over SSH: make deploy-over-ssh REF=commit DEPLOY_HOST=root@host
+	@$(PLATFORM)/scripts/over-ssh.sh deploy "$${REF:-HEAD}"
 
 verify-over-ssh: ## Verify the host, over SSH
 	@$(PLATFORM)/scripts/over-ssh.sh verify
@@ -18,9 +14,14 @@ verify-over-ssh: ## Verify the host, over SSH
 host-report: $(VENV)/.mailctl ## On the host, what is due: backups and drills, ages of secrets, DNS against edge/edge.yml
 	@bad=0; for part in status 'secrets status' 'edge check'; do echo "== $$part"; $(MAILCTL) $$part || bad=1; done; exit $$bad
 
-# platform/scripts/over-ssh.sh says how it logs in.
-host-report-over-ssh: ## The same, over SSH: DEPLOY_HOST=root@host DEPLOY_PATH=folder
-	@$(PLATFORM)/scripts/over-ssh.sh host-report
+host-report-over-ssh: ## The same, over SSH: DEPLOY_HOST=root@host
+	@$(PLATFORM)/scripts/over-ssh.sh report
+
+checked: ## Move a branch at GitHub forward to a commit whose checks passed: make checked BRANCH=checked SHA=commit (needs gh)
+	@$(PLATFORM)/scripts/move-branch.sh "$$BRANCH" "$$SHA"
+
+hasten: ## Have a host with DEPLOY_METHOD=pull look for what was merged at once (HASTEN_URL, HASTEN_TOKEN)
+	@$(PLATFORM)/scripts/hasten.sh
 
 protect-main: ## Import .github/ruleset.json at GitHub, or bring it up to date there (needs gh, as an administrator)
 	@id=$$(gh api 'repos/{owner}/{repo}/rulesets' --jq '.[] | select(.name == "main") | .id') \

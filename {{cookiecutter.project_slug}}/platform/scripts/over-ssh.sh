@@ -1,15 +1,25 @@
 #!/usr/bin/env bash
-# over-ssh.sh WORD...: `make WORD...` in the repository on the host, which must show the host key that is known of it.
+# over-ssh.sh deploy COMMIT | verify | report: one request to the host, which must show the host key that is known of it. Its
+# sshd takes no other request from the key of deployments (DEPLOY_SSH_PUBLIC_KEY in .env on the host).
 #   DEPLOY_HOST         whom to log in to, for instance root@192.0.2.10 or ssh://root@mail.example.com:2222
-#   DEPLOY_PATH         the repository's folder there
 #   DEPLOY_SSH_KEY      the private key itself; without it, yours (agent, ~/.ssh)
 #   DEPLOY_KNOWN_HOSTS  lines of known_hosts; without them, yours (~/.ssh/known_hosts)
 set -euo pipefail
 : "${DEPLOY_HOST:?set it to whom SSH logs in to, for instance root@192.0.2.10}"
-: "${DEPLOY_PATH:?set it to the folder of the repository on the host}"
+
+request=$1
+if [ "$1" = deploy ]; then
+  commit=$2
+  # A checkout on GitHub may not have the commit; the host knows it by its whole name.
+  [[ $commit =~ ^[0-9a-f]{40}$ ]] || commit=$(git rev-parse --verify --quiet "$commit^{commit}") || {
+    echo "REF=$2 is no commit here: git fetch" >&2
+    exit 2
+  }
+  request="deploy $commit"
+fi
 
 # Both ends notice within two minutes that the other is gone.
-options=(-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20 -o ServerAliveInterval=30 -o ServerAliveCountMax=4)
+options=(-T -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20 -o ServerAliveInterval=30 -o ServerAliveCountMax=4)
 keys=$(mktemp -d)
 trap 'rm -rf "$keys"' EXIT
 umask 077
@@ -21,8 +31,4 @@ if [ -n "${DEPLOY_KNOWN_HOSTS:-}" ]; then
   printf '%s\n' "$DEPLOY_KNOWN_HOSTS" >"$keys/known_hosts"
   options+=(-o "UserKnownHostsFile=$keys/known_hosts")
 fi
-printf -v words ' %q' "$DEPLOY_PATH" "$@"
-# Repository and secrets are root's; HOST_USER becomes root by sudo, as make setup-host allows it.
-# shellcheck disable=SC2016  # expanded on the host
-become='$(test "$(id -u)" = 0 || echo sudo -n)'
-ssh "${options[@]}" -- "$DEPLOY_HOST" "$become make --no-print-directory -C$words"
+ssh "${options[@]}" -- "$DEPLOY_HOST" "$request"

@@ -191,6 +191,7 @@ variable "github_repository_id" {
   }
 }
 
+#% filter replace("default     = \"aws\"", "default     = " ~ ('"aws"' if cookiecutter.github_environments else "null"))
 variable "github_environment" {
   description = "GitHub environment whose jobs may apply: it has a required reviewer and takes the branch main only. null: any job on main, where the plan of GitHub has no environments."
   type        = string
@@ -202,6 +203,7 @@ variable "github_environment" {
   }
 }
 
+#% endfilter
 variable "create_github_oidc_provider" {
   description = "Whether to make GitHub's identity provider; false if this account already has it (there can be only one)."
   type        = bool

@@ -17,6 +17,7 @@ variables {
   object_lock_days   = 30
   monthly_budget_usd = 10
   admin_email        = "admin@example.com"
+  github_environment = "aws"
 }
 
 run "uploader" {

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mailserver_api import openapi, routes
 from mailserver_api.delivery import Delivery
+from mailserver_api.hasten import Hasten
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.problems import CLOSE, Problem
@@ -26,8 +27,8 @@ from mailserver_api.watch import Monitor, SpoolReports
 log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
 LAST_SECONDS = 20.0
-#: What there is for callers outside: the Email Worker, and for /alive whoever watches from there.
-OUTSIDE = ("/v1/messages", "/v1/monitor", "/v1/spool", "/alive")
+#: What there is for callers outside: the Email Worker, for /alive whoever watches from there, and a workflow.
+OUTSIDE = ("/v1/messages", "/v1/monitor", "/v1/spool", "/alive", "/v1/deploy")
 
 
 class LittleFromOutside:
@@ -84,8 +85,9 @@ def _parts(settings: Settings) -> routes.Parts:
     receiving = asyncio.Semaphore(settings.max_receiving)
     monitor = Monitor(settings.monitor_file)
     reports = SpoolReports(settings.state_dir / "edge-spool.json")
+    hasten = Hasten(settings.deploy_token_file, settings.hasten_dir)
     return routes.Parts(
-        settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, monitor, reports
+        settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, monitor, reports, hasten
     )
 
 

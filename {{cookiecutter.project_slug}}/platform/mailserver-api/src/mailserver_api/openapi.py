@@ -95,6 +95,16 @@ SPOOL_REPORT: Part = {
         },
     },
 }
+# Its token is no line of the tokens file, and while there is none, it answers everybody 404.
+DEPLOY: Part = {
+    "status_code": 202,
+    "responses": {
+        202: _answer("The host was asked to look", **_STATUS),
+        404: _answer("Nobody made a token: switched off", **_STATUS),
+        429: _problem(Verdict.BUSY),
+        **_CLOSED,
+    },
+}
 METRICS: Part = {
     "response_class": PlainTextResponse,
     "responses": {401: _problem(Verdict.UNAUTHORIZED), 503: _problem(Verdict.TEMPORARY)},

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from mailserver_api import openapi
 from mailserver_api.addresses import Envelope, parse_envelope
 from mailserver_api.delivery import Delivery
+from mailserver_api.hasten import Hasten
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.problems import CLOSE, VERDICT_HEADER, Problem, from_outcome, malformed
@@ -48,6 +49,7 @@ class Parts:
     receiving: asyncio.Semaphore
     monitor: Monitor
     reports: SpoolReports
+    hasten: Hasten
 
 
 @dataclass
@@ -246,3 +248,13 @@ async def post_spool(request: Request) -> dict[str, str]:
             raise Problem(Verdict.TOO_LARGE, detail, headers=CLOSE)
     await parts.reports.keep(bytes(body))
     return {"status": "kept"}
+
+
+@router.post("/v1/deploy", **openapi.DEPLOY)
+async def post_deploy(request: Request) -> JSONResponse:
+    """Ask the host to look for what was merged, with a token of its own; it decides itself what it takes."""
+    hasten = request.app.state.parts.hasten
+    if hasten.is_off():
+        return JSONResponse({"status": "off"}, 404, CLOSE)
+    await hasten.ask(request.headers.get("authorization"))
+    return JSONResponse({"status": "asked"}, 202)

@@ -41,6 +41,8 @@ class Settings:
     remember_seconds: int = 21 * 24 * 3600
     ready_cache_seconds: float = 2.0
     monitor_file: Path = Path("/run/monitor/state.json")
+    deploy_token_file: Path = Path("/run/secrets/deploy_hook_token")
+    hasten_dir: Path = Path("/run/hasten")
 
     @property
     def spool_dir(self) -> Path:
@@ -61,6 +63,8 @@ class Settings:
             smtp_ca_file=Path(ca_file) if ca_file else None,
             filter_host=environ.get("FILTER_HOST", ""),
             monitor_file=Path(environ.get("MONITOR_FILE") or cls.monitor_file),
+            deploy_token_file=cls.deploy_token_file,
+            hasten_dir=cls.hasten_dir,
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 

@@ -78,6 +78,16 @@ class Runtime:
             name: _service(self.project, name, config, hashes.get(name, "")) for name in start_order(config)
         }
 
+    def moved_volumes(self, tree: Path) -> dict[str, tuple[str, str]]:
+        """Volumes that exist, and lie elsewhere in `tree`: {name: (where it is, what tree says)}."""
+        moved = {}
+        for name, volume in (self.compose(tree).config().get("volumes") or {}).items():
+            there = self.engine.volume_device(self.project, name)
+            wanted = str(((volume or {}).get("driver_opts") or {}).get("device", ""))
+            if there and there != wanted:
+                moved[name] = (there, wanted)
+        return moved
+
     def running(self) -> dict[str, ContainerState]:
         """The container of each service that has one, whatever its state."""
         return {state.service: state for state in self.engine.containers(self.project)}

@@ -1,9 +1,7 @@
 """Each configuration, judged by its own checker in the image that is about to be started, before it is."""
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -31,7 +29,7 @@ NOBODY, PARALLEL = "65534:65534", 4
 
 @cache
 def checkers() -> dict[str, dict[str, Any]]:
-    """The table of this folder: of the running mailctl, so that no commit judges itself."""
+    """The table of this folder."""
     import yaml
 
     return dict(yaml.safe_load(Path(__file__).with_name("checkers.yml").read_text("utf-8")))
@@ -82,30 +80,14 @@ def _options(
             yield f"--mount=type=bind,source={path},target={target},readonly"
 
 
-def check_mailctl(tree: Tree) -> None:
-    """Raises Refused when the commit's own mailctl does not start: nobody could operate the host with it."""
-    done = _of_the_commit(tree, "-c", "import mailctl.cli; mailctl.cli.build()")
-    if done and done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it does not start"])[-1][:300]
-        raise Refused(Problem("mailctl", said, "fix it in a new commit"))
-
-
-def make_secrets(tree: Tree) -> None:
-    """Have the commit's own mailctl make the secrets that are new with it; those that are there stay.
-
-    The one that runs does not know them yet. Raises Refused with what the new one says.
-    """
-    done = _of_the_commit(tree, "-m", "mailctl", "secrets", "init", "--repo", str(tree.repo))
-    if done and done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())[-300:]
-        raise Refused(Problem("secrets", said, "fix what it names, then make deploy again"))
-
-
-def _of_the_commit(tree: Tree, *words: str) -> subprocess.CompletedProcess[str] | None:
-    """Run Python with the commit's mailctl on this very repository; None when the commit has none."""
-    source = tree.stage / "platform" / "mailctl" / "src"
-    if not source.is_dir():
-        return None
-    env = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, *words]
-    return subprocess.run(command, env=env, cwd=tree.stage, capture_output=True, text=True, check=False)
+def check_makefile(tree: Tree) -> None:
+    """Raises Refused when the commit's Makefile does not parse: nobody could operate the host with it."""
+    done = subprocess.run(
+        ["make", "--dry-run", "--directory", str(tree.stage), "deploy", "verify"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it does not parse"])[0][:300]
+        raise Refused(Problem("Makefile", said, "fix it in a new commit"))

@@ -1,42 +1,51 @@
-"""`mailctl deploy`, `rollback`, `history` and `preflight`. The work is imported when a command runs."""
+"""`mailctl rollback`, `history` and `preflight`, and what `mailctl deploy` has the commit's own mailctl do.
 
+The work is imported when a command runs.
+"""
+
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.errors import Refused
 
 if TYPE_CHECKING:
     from mailctl.deploy.host import Host
 
-RefOption = Annotated[str, typer.Option("--ref", help="The commit that shall run; default: HEAD.")]
-PullOption = Annotated[bool, typer.Option("--pull", help="Fetch the branch, and deploy its newest commit.")]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Only show what would be recreated, and for how long it is down.")
-]
 ToOption = Annotated[str, typer.Option("--to", help="The commit to go back to; default: the one before.")]
 BACKUP_WAIT_SECONDS = 600
 
 
-def deploy(
-    ref: RefOption = "HEAD",
-    pull: PullOption = False,
-    dry_run: DryRunOption = False,
+def carry_out(
+    commit: Annotated[str, typer.Argument(help="The whole name of a commit.")],
+    result: Annotated[Path | None, typer.Option("--result", help="Where its result is written.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be recreated.")] = False,
+    undo: Annotated[str, typer.Option("--undo", help="Why it is not deployed, but taken back.")] = "",
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy a commit, tried by canaries; roll back to what ran before if anything goes wrong."""
-    with command(repo, as_json) as context, _host(context) as host:
-        from mailctl.deploy import work
+    """What the agent calls: the version of the commit to deploy it, or the last good one to undo that."""
+    with command(repo, as_json) as context:
+        try:
+            with _host(context) as host:
+                from mailctl.deploy import work
 
-        if dry_run:
-            work.show_plan(host, work.chosen(host, ref, pull))
-            return
-        with _alone(host, "mailctl deploy"):
-            _finish(context, work.deploy(host, ref, pull))
+                if dry_run:
+                    work.show_plan(host, commit)
+                    return
+                with _alone(host, "mailctl deploy"):
+                    document = work.undo(host, commit, undo) if undo else work.deploy(host, commit)
+        except Refused as refusal:
+            _leave(result, {"ok": False, "problems": [one.as_dict() for one in refusal.problems]})
+            raise
+        _leave(result, document)
+        _finish(context, document)
 
 
 def rollback(to: ToOption = "", repo: RepoOption = None, as_json: JsonOption = False) -> None:
@@ -95,7 +104,7 @@ def _host(context: Context) -> "Iterator[Host]":
 @contextmanager
 def _alone(host: "Host", what: str) -> Iterator[None]:
     """No other deployment, and no backup or restore, which a recreated container would disturb."""
-    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.errors import Problem
     from mailctl.core.lock import exclusive, holder, turn
     from mailctl.deploy.run import backup_lock
 
@@ -109,6 +118,11 @@ def _alone(host: "Host", what: str) -> Iterator[None]:
             held.enter_context(turn(path.parent))
             held.enter_context(exclusive(path, "backup lock", what, "changing this host"))
         yield
+
+
+def _leave(result: Path | None, document: dict[str, Any]) -> None:
+    if result:
+        result.write_text(json.dumps(document) + "\n", "utf-8")
 
 
 def _finish(context: Context, document: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, size
 from mailctl.core.job_ages import ages
 from mailctl.core.runtime import Runtime, Service
-from mailctl.deploy import relay
+from mailctl.deploy import described, relay
 from mailctl.deploy.host import Host
 
 # What must be free on a disk, in bytes: room for images, a dump of the database, and mail meanwhile.
@@ -270,6 +270,8 @@ CHECKS: dict[str, Check] = {
     "secrets": _secrets,
     "certificates": _certificates,
     "disks": _disks,
+    "volumes": lambda facts: described.volumes(facts.runtime, facts.host.tree),
+    "Makefile": lambda facts: described.makefile(facts.host.tree),
     "memory": _memory,
     "ports": _ports,
     "clock": _clock,

@@ -5,9 +5,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mailctl.core import lock
 from mailctl.core.context import Context
@@ -15,6 +15,7 @@ from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import private
 
+T = TypeVar("T")
 # Nothing is touched yet; the live tree and its containers change; they change back.
 PREPARING, SWITCHING, ROLLING_BACK = "preparing", "switching", "rolling-back"
 DEPLOYED, UNCHANGED = "deployed", "unchanged"
@@ -81,6 +82,7 @@ class Records:
         private(self.folder)
         # mailserver-api mounts it, and an older version's `make setup` did not make it.
         (self.folder.parents[1] / "monitor").mkdir(mode=0o755, exist_ok=True)
+        (self.folder.parents[1] / "hasten").mkdir(mode=0o755, exist_ok=True)
         with lock.exclusive(self.folder / "lock", "deploy lock", what, "changing this host"):
             yield
 
@@ -95,8 +97,8 @@ class Records:
         try:
             document = json.loads(path.read_text("utf-8"))
             before = document.pop("before")
-            target = Point(**document.pop("target"))
-            return Journal(target=target, before=Point(**before) if before else None, **document)
+            target = _known(Point, document.pop("target"))
+            return _known(Journal, {"target": target, "before": before and _known(Point, before), **document})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -133,7 +135,7 @@ class Records:
 
     def points(self) -> list[Point]:
         """What one can go back to, the newest first: the state after each deployment that ended well."""
-        return [Point(**one["state"]) for one in self.history() if one.get("state")]
+        return [_known(Point, one["state"]) for one in self.history() if one.get("state")]
 
     def usual(self) -> dict[str, float]:
         """For how long each service was down the last times, the median, in seconds."""
@@ -142,6 +144,12 @@ class Records:
             for name, seconds in (one.get("away") or {}).items():
                 seen.setdefault(name, []).append(seconds)
         return {name: sorted(times)[len(times) // 2] for name, times in seen.items()}
+
+
+def _known(kind: type[T], document: dict[str, Any]) -> T:
+    """One that another version wrote: fields that are not known here are left out; so it can be undone."""
+    known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in document.items() if name in known})
 
 
 def new_id() -> str:

@@ -6,11 +6,13 @@ from typing import Any
 from mailctl.backup.lock import NAME as BACKUP_LOCK
 from mailctl.canaries import Canary
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import secrets
 from mailctl.core.runtime import Broken, Service
 from mailctl.deploy import checks, plan, preflight, records
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
 from mailctl.deploy.schema import SERVICE as ACCOUNTS
+from mailctl.secret_files.initialise import initialise
 
 # Where to look when a canary does not come back.
 BEHIND = {
@@ -58,8 +60,9 @@ def prepare(host: Host, commit: str, back_to: Point | None = None) -> Journal:
     host.say(f"looking at {commit[:12]} {host.tree.subject(commit)}")
     stage = host.tree.prepare(commit)
     services = host.runtime.services(stage)
-    checks.check_mailctl(host.tree)
-    checks.make_secrets(host.tree)
+    checks.check_makefile(host.tree)
+    # Those that are new with this commit: its own mailctl carries the deployment out.
+    initialise(host.context, secrets(host.context))
     preflight.refuse(host, services)
     if before:
         keep(host, before.images, journal.id)

@@ -1,11 +1,10 @@
 """What the commands do, and how they tell it."""
 
-import time
 from typing import Any
 
 from mailctl.core import checklist
 from mailctl.core.context import Context
-from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
 from mailctl.deploy import plan, preflight, records
 from mailctl.deploy.host import Host
@@ -14,35 +13,31 @@ from mailctl.deploy.run import prepare, result, unchanged
 from mailctl.deploy.settle import conclude, discard, points, settle
 from mailctl.deploy.tree import Tree
 
-# How long the timer leaves a refused commit alone, in seconds: what it lacked may be there then.
-REFUSED_SECONDS = 1800
 
-
-def chosen(host: Host, ref: str, pull: bool) -> str:
-    """The commit that is meant. Raises Refused: there is none, or its signature is not trusted."""
-    if not pull:
-        return host.tree.commit(ref)
-    if ref != "HEAD":
-        raise Misuse(Problem("--pull", "takes the newest commit of the branch", "leave out --ref", value=ref))
-    setting = host.context.setting
-    commit = host.tree.fetch(setting("DEPLOY_REMOTE", "origin"), setting("DEPLOY_BRANCH", "main"))
-    if setting("DEPLOY_SIGNED").lower() == "true":
-        host.tree.verify(commit)
-    return commit
-
-
-def deploy(host: Host, ref: str, pull: bool) -> dict[str, Any]:
+def deploy(host: Host, commit: str) -> dict[str, Any]:
     """The document of its result."""
     settled = settle(host)
-    commit = chosen(host, ref, pull)
-    if pull and (reason := _known_bad(host, commit) or _just_refused(host, commit)):
-        last = host.records.points()
-        ref = last[0].ref if last else commit
-        return result(records.UNCHANGED, ref, ref, reason=reason)
-    if pull and settled and settled["ref"] == commit:
+    if settled and settled["ref"] == commit:
         return settled
     host.tree.refuse_edits()
     return unchanged(host, commit) or _deploy(host, commit)
+
+
+def undo(host: Host, commit: str, reason: str) -> dict[str, Any]:
+    """Take back what the commit's own mailctl has begun and not ended, or write down why it is refused."""
+    journal = host.records.journal()
+    if journal and journal.phase != records.PREPARING:
+        if journal.phase == records.SWITCHING:
+            journal.phase, journal.reason = records.ROLLING_BACK, reason
+            host.records.write(journal)
+        if document := settle(host):
+            return document
+    elif journal:
+        discard(host, journal)
+    last = host.records.points()
+    refused = result(records.REFUSED, commit, last[0].ref if last else None, reason=reason)
+    host.records.add(records.new_id(), refused)
+    return refused
 
 
 def rollback(host: Host, to: str) -> dict[str, Any]:
@@ -82,27 +77,6 @@ def _deploy(host: Host, commit: str, back_to: records.Point | None = None) -> di
     if back_to and document["ok"]:
         document["bad"] = last[0].ref
     return document
-
-
-def _known_bad(host: Host, commit: str) -> str:
-    """Why the timer does not try a commit again that was taken back: it would disturb mail each time."""
-    bad = next((one for one in host.records.history() if one["result"] != records.REFUSED), None)
-    if bad is None or commit not in (bad.get("bad"), bad["from"] if bad["ok"] else None):
-        return ""
-    if bad["result"] != records.ROLLED_BACK:
-        return ""
-    return f"{commit[:12]} was rolled back: waiting for another (to try it again: make deploy)"
-
-
-def _just_refused(host: Host, commit: str) -> str:
-    """Why the timer does not yet try a refused commit again: each try builds and checks everything."""
-    last = next(iter(host.records.history()), None)
-    if last is None or (last["result"], last["ref"]) != (records.REFUSED, commit):
-        return ""
-    left = last["at"] + REFUSED_SECONDS - time.time()
-    if left <= 0:
-        return ""
-    return f"{commit[:12]} was refused: tried again in {duration(left)} (at once: make deploy)"
 
 
 def show_plan(host: Host, commit: str) -> None:

@@ -16,7 +16,8 @@ folders on both disks, and systemd timers for backup, upload, drill and the moni
 them fails.
 
 setup makes .env from its example where it is missing. It may be repeated, and must be after each change
-of HDD_PATH, SSD_PATH, TZ, BACKUP_BUCKET, PROBE_EVERY, HOST_OPEN_PORTS, HOST_USER or MONITOR_PORT in .env.
+of HDD_PATH, SSD_PATH, AGENT_DIR, DEPLOY_METHOD, DEPLOY_SSH_PUBLIC_KEY, DEPLOY_SSH_FROM, TZ, BACKUP_BUCKET,
+PROBE_EVERY, HOST_OPEN_PORTS, HOST_USER or MONITOR_PORT in .env.
 """
 
 app = group(HELP)
@@ -48,6 +49,8 @@ def setup(
         if not (check or dry_run):
             context.out.row("timers", f"systemctl list-timers '{place.project}-*'")
             context.out.row("try one", f"systemctl start {place.name(jobs[0], 'service')}")
+            if context.setting("DEPLOY_METHOD") == "ssh" and not host.choices.key:
+                context.out.warn("DEPLOY_SSH_PUBLIC_KEY is not set: GitHub cannot deploy (docs/deploying.md)")
         ok = whole or not check
         context.out.document({"ok": ok, "missing": missing, **_document(check or dry_run, changes, timers)})
         if not ok:
@@ -56,11 +59,15 @@ def setup(
 
 @app.command()
 def remove(dry_run: DryRunOption = False, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Stop the timers and the firewall, and remove every file that setup made; packages stay."""
+    """Stop timers and firewall, remove what setup made, the agent with its keys too; packages stay."""
+    from mailctl.host import ssh
     from mailctl.host.parts import Host
 
     with command(repo, as_json) as context:
-        todo = _run(context, Host(_place(context)), (), dry_run)
+        place = _place(context)
+        todo = _run(context, Host(place), (), dry_run)
+        if not dry_run and ssh.differs(place.project, ""):
+            ssh.write(place.project, "")
         if not todo:
             context.out.show("Nothing to change.")
         context.out.document({"ok": True, **_document(dry_run, todo, [])})
@@ -84,6 +91,8 @@ def failed(
 
 def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) -> "list[Change]":
     """Bring the files in line, or only show the way; without jobs they go. Returns what differed."""
+    from shutil import rmtree
+
     from mailctl.host import files, install, units
 
     place, wanted = host.place, {}
@@ -95,6 +104,7 @@ def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) ->
             context.out.warn(f"{install.COMMAND} is not ours and stays as it is")
         else:
             wanted[install.COMMAND] = units.wrapper(place)
+        wanted[place.home / "run"] = units.launcher(place)
     todo = install.changes(place, wanted)
     if jobs and (change := install.docker_settings()):
         todo.append(change)
@@ -105,7 +115,10 @@ def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) ->
     if not look:
         install.check_host()
         started = [place.name(job, "timer") for job in jobs] + [place.metrics]
+        started += [name for name in units.texts(place, jobs) if name.endswith(".path")]
         install.apply(todo, [name for name in started if name and jobs])
+        if not jobs and any(change.path == place.home / "run" for change in todo):
+            rmtree(place.home)
     return todo
 
 
@@ -127,6 +140,7 @@ def _settings(context: Context, look: bool) -> None:
 
 def _place(context: Context) -> "Place":
     """Raises Refused: a disk's setting is missing, or its disk is not mounted."""
+    from mailctl import agent
     from mailctl.core.disks import folder_of, unmounted
     from mailctl.core.errors import Problem, Refused
     from mailctl.host.units import METRICS_PORT, Place
@@ -138,7 +152,8 @@ def _place(context: Context) -> "Place":
     if not port.isdecimal() or int(port) > 65535:
         fix = "a port of this host such as 9640; 0: no figures"
         raise Refused(Problem("MONITOR_PORT", "is no port", fix, value=port))
-    return Place(context.project_name, context.repo, disks["HDD_PATH"], disks["SSD_PATH"], zone, int(port))
+    ends = (zone, int(port), agent.folder(context))
+    return Place(context.project_name, context.repo, disks["HDD_PATH"], disks["SSD_PATH"], *ends)
 
 
 def _jobs(context: Context) -> "tuple[Job, ...]":

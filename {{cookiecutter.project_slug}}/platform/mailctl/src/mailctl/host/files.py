@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailctl.core.errors import Problem, Refused
+from mailctl.host.ssh import Network
 from mailctl.host.units import Place
 
 ETC = Path("/etc")
@@ -14,10 +15,16 @@ DOCKER_LOGS = {"max-size": "10m", "max-file": "5"}
 
 @dataclass(frozen=True)
 class Choices:
-    """What the operator decides: ports that strangers may reach (22, 51820/udp), and who deploys over SSH."""
+    """What the operator decides: ports that strangers may reach (22, 51820/udp), and who logs in over SSH.
+
+    `ssh` are those of `ports` that only `sources` reach, if there are any; `key`: see mailctl.host.ssh.key.
+    """
 
     ports: tuple[str, ...] = ()
     user: str = ""
+    ssh: tuple[str, ...] = ()
+    sources: tuple[Network, ...] = ()
+    key: str = ""
 
 
 def firewall(place: Place) -> Path:
@@ -47,7 +54,7 @@ def sudo(place: Place) -> Path:
 def texts(place: Place, choices: Choices) -> dict[Path, str]:
     """Every file but the units by its path; each begins with the mark of this repository."""
     found = {
-        firewall(place): _rules(place, choices.ports),
+        firewall(place): _rules(place, choices),
         updates(place): _updates(place),
         journal(place): f"{place.mark}\n[Journal]\nSystemMaxUse=1G\nMaxRetentionSec=3month\n",
     }
@@ -77,12 +84,13 @@ def docker(found: str | None) -> str:
     return json.dumps({**settings, "log-driver": "json-file", "log-opts": options}, indent=2) + "\n"
 
 
-def _rules(place: Place, ports: tuple[str, ...]) -> str:
+def _rules(place: Place, choices: Choices) -> str:
     """A table of its own, replaced in one step: the engine's rules are not touched, nor what it forwards."""
     table = f"inet {place.project.replace('-', '_')}"
-    doors = [
-        _door(kind, [port for port, what in map(_split, ports) if what == kind]) for kind in ("tcp", "udp")
-    ]
+    kept = choices.ssh if choices.sources else ()
+    ports = [_split(port) for port in choices.ports if port not in kept]
+    doors = [_door(kind, [port for port, what in ports if what == kind]) for kind in ("tcp", "udp")]
+    doors += [_door("tcp", [*kept], family, choices.sources) for family in ("ip", "ip6") if kept]
     open_ports = "".join(f"    {line}\n" for line in doors if line)
     return f"""#!/usr/sbin/nft -f
 {place.mark}
@@ -103,8 +111,12 @@ table {table} {{
 """
 
 
-def _door(kind: str, ports: list[str]) -> str:
-    return f"{kind} dport {{ {', '.join(sorted(ports, key=int))} }} accept" if ports else ""
+def _door(kind: str, ports: list[str], family: str = "", sources: tuple[Network, ...] = ()) -> str:
+    of_family = [str(each) for each in sources if {4: "ip", 6: "ip6"}[each.version] == family]
+    if not ports or (family and not of_family):
+        return ""
+    start = f"{family} saddr {{ {', '.join(of_family)} }} " if family else ""
+    return f"{start}{kind} dport {{ {', '.join(sorted(ports, key=int))} }} accept"
 
 
 def _split(port: str) -> tuple[str, str]:

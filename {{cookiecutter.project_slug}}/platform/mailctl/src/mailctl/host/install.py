@@ -14,7 +14,6 @@ UNIT_FOLDER = Path("/etc/systemd/system")
 COMMAND = Path("/usr/local/bin/mailctl")
 # systemd's own sign that it is the running init: sd_booted(3).
 BOOTED = Path("/run/systemd/system")
-MODES = {COMMAND.parent.name: 0o755, "sudoers.d": 0o440}
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def apply(todo: list[Change], timers: list[str]) -> None:
 
 
 def _is_started(path: Path) -> bool:
-    return path.suffix == ".timer" or path.name.endswith(("-firewall.service", "-metrics.service"))
+    return path.suffix in (".timer", ".path") or path.name.endswith(("-firewall.service", "-metrics.service"))
 
 
 def _take_over(changed: set[Path]) -> None:
@@ -123,7 +122,7 @@ def systemctl(*words: str) -> str:
 
 
 def _candidates(place: Place) -> list[Path]:
-    return [*sorted(UNIT_FOLDER.glob(f"{place.project}-*")), COMMAND, *files.names(place)]
+    return [*sorted(UNIT_FOLDER.glob(f"{place.project}-*")), COMMAND, place.home / "run", *files.names(place)]
 
 
 def _read(path: Path) -> str | None:
@@ -142,7 +141,9 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, "utf-8")
-        beside.chmod(MODES.get(path.parent.name, 0o644))
+        beside.chmod(
+            0o440 if path.parent.name == "sudoers.d" else 0o755 if text.startswith("#!/bin/sh") else 0o644
+        )
         beside.replace(path)
     except OSError as error:
         wrong, fix = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailctl.core.errors import Problem, Refused
+from mailctl.host import ssh
 from mailctl.host.files import Choices
 from mailctl.host.install import systemctl
 from mailctl.host.units import Place
@@ -28,8 +29,10 @@ CLOCKS = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp")
 OLDEST_ENGINE = 25
 FOLDERS = {
     "hdd": {"mailboxes": 0o755, "daily": 0o700, "weekly": 0o700},
-    "ssd": {"mariadb": 0o755, "monitor": 0o755},
+    "ssd": {"mariadb": 0o755, "monitor": 0o755, "hasten": 0o700},
 }
+# Who in a container writes there: mailserver-api, and nobody else.
+OWNERS = {"hasten": 10001}
 APT_SECONDS = 1800
 
 
@@ -137,13 +140,19 @@ def _make_user(host: Host) -> None:
 
 
 def _folders(host: Host) -> list[str]:
-    return [f"{path}/" for path, _ in _wanted_folders(host) if not path.is_dir()]
+    return [f"{path}/" for path, _ in _wanted_folders(host) if not path.is_dir() or _is_of_another(path)]
 
 
 def _make_folders(host: Host) -> None:
     for path, mode in _wanted_folders(host):
         if not path.is_dir():
             path.mkdir(parents=True, mode=mode)
+        if _is_of_another(path):
+            os.chown(path, OWNERS[path.name], OWNERS[path.name])
+
+
+def _is_of_another(path: Path) -> bool:
+    return path.stat().st_uid != OWNERS.get(path.name, path.stat().st_uid)
 
 
 def _wanted_folders(host: Host) -> list[tuple[Path, int]]:
@@ -163,12 +172,21 @@ def _close_env(host: Host) -> None:
     (host.place.repo / ".env").chmod(0o600)
 
 
+def _key(host: Host) -> list[str]:
+    return ssh.differs(host.place.project, host.choices.key)
+
+
+def _write_key(host: Host) -> None:
+    ssh.write(host.place.project, host.choices.key)
+
+
 PACKAGES = Part("packages", _packages, _install)
 # After the files, which some of these need.
 PARTS = (
     Part("services", _services, _start_services),
     Part("clock", _clock, _set_clock),
     Part("user", _user, _make_user),
+    Part("key", _key, _write_key),
     Part("folders", _folders, _make_folders),
     Part("settings", _env_mode, _close_env),
 )

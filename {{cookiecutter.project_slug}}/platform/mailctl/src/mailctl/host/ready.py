@@ -3,9 +3,10 @@
 import re
 import subprocess
 
+from mailctl.agent import setup
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.host import files, install, parts
+from mailctl.host import files, install, parts, ssh
 from mailctl.host.files import Choices
 from mailctl.host.parts import Host, Part
 from mailctl.host.units import Place
@@ -25,8 +26,11 @@ def host(context: Context, place: Place) -> Host:
     user = context.setting("HOST_USER")
     if user and not USER.fullmatch(user):
         raise Refused(Problem("HOST_USER", "is no name of a user", "write one such as deploy", value=user))
-    ports = dict.fromkeys((*parts.ssh_ports(), *(word.removesuffix("/tcp") for word in words)))
-    return Host(place, Choices(tuple(ports), "" if user == "root" else user))
+    doors = parts.ssh_ports()
+    ports = dict.fromkeys((*doors, *(word.removesuffix("/tcp") for word in words)))
+    sources = ssh.sources(context)
+    key = ssh.key(context, sources)
+    return Host(place, Choices(tuple(ports), "" if user == "root" else user, doors, sources, key))
 
 
 def prepare(context: Context, host: Host, look: bool) -> list[str]:
@@ -34,6 +38,9 @@ def prepare(context: Context, host: Host, look: bool) -> list[str]:
     if not look:
         install.check_host()
     missing = _bring(context, host, parts.PACKAGES, look)
+    # Before the units, which call its mailctl.
+    agent = Part("agent", lambda _: setup.missing(context), lambda _: setup.repair(context))
+    missing += _bring(context, host, agent, look)
     if strangers := parts.cut_off(host.choices.ports):
         what = ", ".join(f"{port} ({program})" for port, program in sorted(strangers.items()))
         wrong = "answers on every address and would be cut off by the firewall"

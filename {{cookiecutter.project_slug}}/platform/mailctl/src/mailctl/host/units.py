@@ -16,8 +16,8 @@ class Job:
     words: str
     calendar: str
     delay: str
-    #: A target of the Makefile in place of words: it may change the repository, and waits for no other job.
-    target: str = ""
+    #: Whether it is the agent, which may change the repository and its own folder.
+    agent: bool = False
     #: Whether it waits for the jobs that take turns.
     turn: bool = True
     #: Whether the others wait for it: what takes hours delays no snapshot.
@@ -53,7 +53,19 @@ JOBS = (
     Job("monitor", "look at what stops mail", "monitor", "*:*", "0", turn=False, begun=HISTORY, often=True),
 )
 # With DEPLOY_METHOD=pull: nothing reaches this host, so it looks itself for what was merged.
-PULL = Job("deploy", "deployment of what was merged", "", "*:0/2", "0", target="pull", begun=HISTORY)
+PULL = Job(
+    "deploy",
+    "deployment of what was merged",
+    "run",
+    "*:0/2",
+    "0",
+    agent=True,
+    turn=False,
+    watched=True,
+    begun=HISTORY,
+)
+# Only with it: what mailserver-api writes when a workflow asks this host to look at once.
+HASTEN = "hasten"
 # Of `mailctl monitor --serve`, which Prometheus on this host may ask; MONITOR_PORT=0 in .env: not wanted.
 METRICS, METRICS_PORT = "metrics", 9640
 
@@ -83,7 +95,7 @@ SystemCallFilter=@system-service
 
 @dataclass(frozen=True)
 class Place:
-    """What the units depend on: project name, repository, both disks, time zone of the timers."""
+    """What the units depend on: project, repository, both disks, the timers' time zone, AGENT_DIR."""
 
     project: str
     repo: Path
@@ -91,6 +103,12 @@ class Place:
     ssd: Path
     zone: str
     metrics_port: int = METRICS_PORT
+    agent: Path | None = None
+
+    @property
+    def home(self) -> Path:
+        """The agent's folder."""
+        return self.agent or Path(f"/opt/{self.project}-agent")
 
     @property
     def metrics(self) -> str:
@@ -112,19 +130,43 @@ def texts(place: Place, jobs: tuple[Job, ...]) -> dict[str, str]:
     for job in jobs:
         units[place.name(job, "service")] = _service(place, job)
         units[place.name(job, "timer")] = _timer(place, job)
+    if PULL in jobs:
+        units[f"{place.project}-{HASTEN}.path"] = _hasten(place)
     if jobs and place.metrics:
         units[place.metrics] = _metrics(place)
     return units
 
 
 def wrapper(place: Place) -> str:
-    """A command for PATH that finds this repository from any folder."""
-    repo = str(place.repo).replace("'", r"'\''")
-    return (
-        f"#!/bin/sh\n{place.mark}\n"
-        f"repo='{repo}'\n"
-        'MAILCTL_REPO=${MAILCTL_REPO:-$repo} exec "$repo/.venv/bin/mailctl" "$@"\n'
-    )
+    """A command for PATH that finds this repository from any folder; the agent's own is closed to others."""
+    return f"""{_script(place)}mailctl={_shell(place.home)}/current/bin/mailctl
+test -x "$mailctl" || mailctl={_shell(place.repo)}/.venv/bin/mailctl
+exec "$mailctl" "$@"
+"""
+
+
+def launcher(place: Place) -> str:
+    """`run` in the agent's folder: the last good version, or the one before, if that one crashes."""
+    return f"""{_script(place)}code=1
+for version in current previous; do
+  mailctl={_shell(place.home)}/$version/bin/mailctl
+  test -x "$mailctl" || continue
+  "$mailctl" agent "${{@:-run}}"
+  code=$?
+  case $code in 0 | 1) exit $code ;; esac
+  echo "$version ended with exit code $code" >&2
+done
+exit $code
+"""
+
+
+def _script(place: Place) -> str:
+    repo = f"MAILCTL_REPO=${{MAILCTL_REPO:-{_shell(place.repo)}}}"
+    return f"#!/bin/sh\n{place.mark}\n{repo}\nexport MAILCTL_REPO\n"
+
+
+def _shell(path: Path) -> str:
+    return "'" + str(path).replace("'", r"'\''") + "'"
 
 
 def quoted(path: Path) -> str:
@@ -138,13 +180,13 @@ def _word(path: Path) -> str:
 
 
 def _mailctl(place: Place) -> str:
-    return _word(place.repo / ".venv" / "bin" / "mailctl")
+    return _word(place.home / "current" / "bin" / "mailctl")
 
 
 def _call(place: Place, job: Job) -> str:
     """The command of a job; those of mailctl take turns."""
-    if job.target:
-        return f"/usr/bin/make --no-print-directory -C {_word(place.repo)} {job.target}"
+    if job.agent:
+        return f"{_word(place.home / 'run')} {job.words}"
     if not (job.turn and job.holds):
         return f"{_mailctl(place)} {job.words}"
     return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
@@ -152,7 +194,7 @@ def _call(place: Place, job: Job) -> str:
 
 def _service(place: Place, job: Job) -> str:
     disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
-    writes = f"{disks} {quoted(place.repo)}" if job.target else disks
+    writes = f"{disks} {quoted(place.repo)} {quoted(place.home)}" if job.agent else disks
     told = "" if job.watched else f"OnFailure={place.project}-failed@%N.service\n"
     waits = f"ExecStartPre=/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} /usr/bin/true\n"
     before = waits if job.turn and not job.holds else ""
@@ -197,6 +239,22 @@ WantedBy=multi-user.target
 """
 
 
+def _hasten(place: Place) -> str:
+    # What is asked while a deployment runs is left to the timer: no unit waits for the file meanwhile.
+    return f"""{place.mark}
+[Unit]
+Description={place.project}: a workflow asks this host to look for what was merged
+RequiresMountsFor={quoted(place.ssd)}
+
+[Path]
+PathChanged={str(place.ssd / HASTEN / "asked").replace("%", "%%")}
+Unit={place.name(PULL, "service")}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def _timer(place: Place, job: Job) -> str:
     # systemd itself may be a minute late, to wake up less often.
     exact = "AccuracySec=1s\n" if job.delay == "0" else ""
@@ -219,7 +277,7 @@ def _failed(place: Place) -> str:
 [Unit]
 Description={place.project}: mail about the failure of %i
 After=docker.service
-# A timer that tries every two minutes must not send a mail each time.
+# A job that is started again and again must not send a mail each time.
 StartLimitIntervalSec=1h
 StartLimitBurst=3
 

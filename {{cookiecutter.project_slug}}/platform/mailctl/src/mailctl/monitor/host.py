@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailctl import agent
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, plain, size
@@ -26,6 +27,7 @@ FULL_PERCENT, FILLING_PERCENT, LEAST_BYTES = 95, 85, 1 << 30
 SIGNATURE_DAYS = 3
 STATUS_SECONDS = 120
 CLOCK_SECONDS = 300
+AGENT_SECONDS, TOKEN_SECONDS = 900, 14 * DAY
 SPOOL_HOURS, SPOOL_DAYS_LEFT = 1, 3
 SHOWN_COPIES = 5
 ASK_SIGNATURES = (
@@ -194,6 +196,49 @@ def _of_status(facts: Facts, name: str) -> Iterator[Finding]:
 
 def drift(facts: Facts) -> Iterator[Finding]:
     yield from _of_status(facts, "drift")
+
+
+def agent_silent(facts: Facts) -> Iterator[Finding]:
+    """With DEPLOY_METHOD=pull a timer has it look every two minutes; trouble is no look."""
+    if facts.context.setting("DEPLOY_METHOD") != "pull" or not _history(facts):
+        return
+    state = agent.state(facts.context)
+    age = facts.now - max(state.get("ran", 0), facts.memory["began"])
+    if age > AGENT_SECONDS:
+        why = f": {plain(str(state['trouble']))[:300]}" if state.get("trouble") else ""
+        yield Finding(f"it did not look for new commits for {duration(age)}{why}")
+
+
+def agent_tokens(facts: Facts) -> Iterator[Finding]:
+    for name, token in agent.state(facts.context).get("tokens", {}).items():
+        left = (token.get("ends") or facts.now + 2 * TOKEN_SECONDS) - facts.now
+        if token.get("wrong"):
+            yield Finding(f"keys/{name}: {plain(str(token['wrong']))[:300]}", name)
+        elif left < TOKEN_SECONDS:
+            yield Finding(f"keys/{name} ends in {duration(max(0.0, left))}", name)
+
+
+def commit_waits(facts: Facts) -> Iterator[Finding]:
+    waiting = agent.state(facts.context).get("waiting")
+    if waiting and (age := facts.now - waiting["since"]) > HOUR:
+        why = plain(str(waiting["why"]))[:300]
+        yield Finding(f"{waiting['commit'][:12]} waits for {duration(age)}: {why}", waiting["commit"][:12])
+
+
+def commit_refused(facts: Facts) -> Iterator[Finding]:
+    """The last deployment did not end well, whoever asked for it; it is over when what is wanted runs."""
+    last = next(iter(_history(facts)), None)
+    looked = agent.state(facts.context).get("last") or {}
+    wanted = looked.get("result") == "unchanged" and not looked.get("reason")
+    if last and not last["ok"] and not (wanted and looked["at"] > last["at"]):
+        commit, why = last["ref"][:12], plain(str(last["reason"]))[:300]
+        yield Finding(f"{commit} {last['result']}: {why}", commit)
+
+
+def _history(facts: Facts) -> list[dict[str, Any]]:
+    from mailctl.deploy.records import Records
+
+    return facts.once("deployments", lambda: Records.of(facts.context).history())
 
 
 def certificates(facts: Facts) -> Iterator[Finding]:

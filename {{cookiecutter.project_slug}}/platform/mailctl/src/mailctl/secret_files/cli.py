@@ -64,6 +64,7 @@ def rotate(
     as_json: JsonOption = False,
 ) -> None:
     """Put a new value in place of a secret, without a stop; the old one ends once the new one has worked."""
+    from mailctl.secret_files import sealed
     from mailctl.secret_files.rotate.run import rotate as work
 
     with command(repo, as_json) as outer:
@@ -73,9 +74,50 @@ def rotate(
             context.out.item("first", result.settled)
         taken = f"; {', '.join(result.readers)} took it up" if result.readers else ""
         context.out.item(name, f"has a new value, which works{taken}")
+        if not local and sealed.on(context):
+            context.out.item("sealed", sealed.seal_again(context))
         if result.next:
             context.out.item("next", result.next)
         context.finish({"ok": True, **result.as_dict()})
+
+
+@app.command("seal")
+def seal(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also over what git has and this host has not.")
+    ] = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encrypt what differs from git into secrets.age/, to the owner's key and this host's."""
+    from mailctl.secret_files import sealed
+
+    with command(repo, as_json) as context:
+        names = sealed.seal(context, force)
+        context.out.item("sealed", ", ".join(names) or "nothing: git has all of it")
+        context.out.item("next", f"commit {sealed.FOLDER}/ and push it")
+        context.finish({"ok": True, "sealed": names})
+
+
+@app.command("open")
+def open_(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these; default: all.")] = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option("--identity", "--key", help="File with the owner's key; default: this host's own."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also over what was changed on this host.")] = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decrypt what secrets.age/ has and this host has not; a file that was changed here is kept."""
+    from mailctl.secret_files import sealed
+
+    with command(repo, as_json) as context:
+        done = sealed.open_sealed(context, context.repo / sealed.FOLDER, identity, force, names or ())
+        context.out.item("opened", ", ".join(done) or "nothing: this host has all of it")
+        context.out.item("next", "make setup, then make deploy")
+        context.finish({"ok": True, "opened": done})
 
 
 def _new_value(context: Context, file: typer.FileText | None) -> str:

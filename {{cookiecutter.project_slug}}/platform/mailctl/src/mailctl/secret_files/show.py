@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def show(context: Context, report: "Report") -> None:
     """Print what was done, warned about and is next, for people."""
+    from mailctl.secret_files import sealed
+
     out = context.out
     counts = Counter(report.actions.values())
     summary = ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
@@ -22,6 +24,8 @@ def show(context: Context, report: "Report") -> None:
         out.warn(text)
     for label, text in advice(report):
         out.item(label, text)
+    if report.changed and sealed.on(context):
+        out.item("next", sealed.SEAL)
 
 
 def messages(report: "Report") -> list[str]:

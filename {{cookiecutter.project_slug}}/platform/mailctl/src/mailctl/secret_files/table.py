@@ -179,6 +179,16 @@ SOURCES: tuple[Source, ...] = (
         API_TOKEN_DAYS,
         replace=".venv/bin/mailctl secrets rotate mailserver_api_tokens",
     ),
+    # With it, and with HASTEN_URL at GitHub, a workflow has this host look at once (docs/deploying.md).
+    Source(
+        "deploy_hook_token",
+        ("mailserver-api",),
+        None,
+        "DEPLOY_HOOK_TOKEN",
+        rules.TOKEN,
+        empty_means="no push hastens a deployment: the timer of pull looks every two minutes",
+        replace=_EMPTY_AND_AGAIN,
+    ),
     Source("usermgmt_session_key", ("usermgmt",), partial(rules.hexadecimal, 64)),
     Source("usermgmt_admin_password", ("usermgmt",), partial(rules.readable, 20)),
     Source("roundcube_des_key", ("roundcube",), partial(rules.alphanumeric, 24)),

@@ -8,7 +8,7 @@ from mailctl.core.env_file import make_from_example
 from mailctl.core.errors import Problem, Refused
 
 # Folders that compose binds volumes to and backups are written to, by the setting they lie below.
-FOLDERS = {"SSD_PATH": ("mariadb", "monitor"), "HDD_PATH": ("mailboxes", "daily", "weekly")}
+FOLDERS = {"SSD_PATH": ("mariadb", "monitor", "hasten"), "HDD_PATH": ("mailboxes", "daily", "weekly")}
 
 
 def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:

@@ -13,6 +13,7 @@ from mailctl.core.format import duration, size
 from mailctl.core.job_ages import Age
 from mailctl.core.mail_queue import DEFERRED, HELD, LATE_SECONDS, ON_ITS_WAY_SECONDS, Waiting
 from mailctl.core.stack_state import Disk
+from mailctl.secret_files import sealed
 from mailctl.secret_files.certificates import RENEW_DAYS
 from mailctl.secret_files.inspect import Finding
 from mailctl.status.git import Position
@@ -182,6 +183,20 @@ def of_secrets(secrets: list[Finding]) -> list[Line]:
         next_one = f"; next rotation {dates[0][0]} ({dates[0][1]})" if dates else ""
         lines.append(Line("secrets", OK, f"{len(plain)} in order{next_one}"))
     return lines
+
+
+def of_sealed(differing: dict[str, str]) -> list[Line]:
+    """Where the secret files and those in git have come apart."""
+    if not differing:
+        return [Line("sealed", OK, "git has every secret as it is here")]
+    by_state: dict[str, list[str]] = {}
+    for name, state in differing.items():
+        by_state.setdefault(state, []).append(name)
+    fix = {sealed.GIT: "make deploy", sealed.BOTH: f"{sealed.OPEN} --force, or seal --force"}
+    return [
+        Line("sealed", WARNING, f"{state}: {_some(names)}", fix.get(state, sealed.SEAL))
+        for state, names in by_state.items()
+    ]
 
 
 def _some(names: Iterable[str]) -> str:

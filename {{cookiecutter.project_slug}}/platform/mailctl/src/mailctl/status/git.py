@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mailctl.agent import branch
 from mailctl.core.compose import Compose
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
@@ -45,7 +46,7 @@ def tree_of(context: Context) -> Tree:
 def position(context: Context) -> Position:
     """Nothing is fetched. Without a git repository all is empty."""
     tree = tree_of(context)
-    upstream = f"{context.setting('DEPLOY_REMOTE', 'origin')}/{context.setting('DEPLOY_BRANCH', 'main')}"
+    upstream = f"origin/{branch(context)}"
     try:
         head, edited = tree.head, tuple(tree.edited())
     except (Refused, OSError):

@@ -16,6 +16,7 @@ from mailctl.core.mail_queue import Waiting, waiting
 from mailctl.core.monitoring import read
 from mailctl.core.runtime import Runtime
 from mailctl.core.stack_state import Disk, ServiceState, arranged, disk, measured, services
+from mailctl.secret_files import sealed
 from mailctl.secret_files.inspect import Finding, inspect
 from mailctl.status import findings
 from mailctl.status.git import Position, drift, position
@@ -93,6 +94,7 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
             *([] if local else _probe(context)),
             *findings.of_certificates(secrets.result()),
             *findings.of_secrets(secrets.result()),
+            *([] if local else _sealed(context)),
         ]
     got = (queue.result(), seen.result(), disks, jobs, secrets.result())
     return Report(project, states, where.result(), differing.result(), *got, lines)
@@ -127,6 +129,16 @@ def _secrets(context: Context) -> list[Finding]:
     """All secret files, for those who may look into their folder."""
     folder = context.folder("SECRETS_DIR", "secrets")
     return list(inspect(folder).findings) if os.access(folder, os.R_OK | os.X_OK) else []
+
+
+def _sealed(context: Context) -> list[Line]:
+    """For those who may look into the folder."""
+    if not sealed.on(context) or not _secrets(context):
+        return []
+    try:
+        return findings.of_sealed(sealed.differing(context))
+    except Refused as refusal:
+        return [Line("sealed", WARNING, str(refusal), refusal.problems[0].fix)]
 
 
 def _queue(mails: list[Waiting] | None) -> dict[str, Any] | None:

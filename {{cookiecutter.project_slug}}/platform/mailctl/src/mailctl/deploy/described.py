@@ -1,0 +1,29 @@
+"""The check list's lines about what a commit describes: its Makefile works, and data stays where it lies."""
+
+import subprocess
+from collections.abc import Iterator
+
+from mailctl.core.checklist import FAILED, OK, Line
+from mailctl.core.runtime import Runtime
+from mailctl.deploy.tree import Tree
+
+
+def volumes(runtime: Runtime, tree: Tree) -> Iterator[Line]:
+    """A volume that exists keeps its folder: its data would have to be moved first."""
+    if moved := runtime.moved_volumes(tree.shown):
+        found = [f"{name} lies in {there}, and is {wanted} now" for name, (there, wanted) in moved.items()]
+        yield Line("volumes", FAILED, "; ".join(found), "put the folder back: docs/how-do-i.md moves data")
+    else:
+        yield Line("volumes", OK, "all of them lie where they did")
+
+
+def makefile(tree: Tree) -> Iterator[Line]:
+    """Make reads it: nobody could look after this host with one that it does not. Nothing is run."""
+    if not (tree.shown / "Makefile").exists():
+        return
+    command = ["make", "--dry-run", "--no-print-directory", "-C", str(tree.shown), "help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        yield Line("Makefile", FAILED, " ".join(done.stderr.split())[-300:], "fix it in a new commit")
+    else:
+        yield Line("Makefile", OK, "make reads it")

@@ -66,6 +66,9 @@ def test_a_restore_fetches_into_a_folder_of_choice_where_it_stays(
     done = cli("restore", "--from", uri, "--to", small_disk, "--component", "dkim", "--dry-run", "--json")
     assert done.exit_code == 0, done.output
     assert "of which" in done.stderr and str(small_disk) in done.stderr.replace("\n", "")
+    early = cli("restore", "--from", uri, "--before", "2020-01-01", "--component", "dkim", "--dry-run")
+    assert "uploaded before 2020-01-01 00:00" in " ".join(early.stderr.split())
+    assert "is no time" in cli("restore", "--from", uri, "--before", "then", "--dry-run").stderr
     again = cli("restore", "--from", small_disk / DAY, "--component", "dkim", "--dry-run", "--json")
     assert again.exit_code == 0
     assert "goes with s3:// only" in cli("restore", "--from", small_disk / DAY, "--to", "/x", "--yes").stderr

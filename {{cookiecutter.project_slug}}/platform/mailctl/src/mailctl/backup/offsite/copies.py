@@ -59,7 +59,8 @@ def chosen(
             return max(good, key=lambda one: datetime.fromisoformat(one.uploaded)), passed
     when = f" that was uploaded before {before:%Y-%m-%d %H:%M} UTC" if before else ""
     wrong = f"there is no copy of {'any snapshot' if id == LATEST else id}{when}"
-    none = Problem("S3", wrong, "check BACKUP_BUCKET and BACKUP_PREFIX in .env", value=bucket.place.uri)
+    fix = "name a later time" if before else "check BACKUP_BUCKET and BACKUP_PREFIX in .env"
+    none = Problem("S3", wrong, fix, value=bucket.place.uri)
     raise Refused(*(passed or [none]))
 
 

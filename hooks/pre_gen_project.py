@@ -46,7 +46,7 @@ FIELDS: dict = json.loads(
   "relay_port": {"type": "integer", "minimum": 1, "maximum": 65535, "x-why": "it is not a port number from 1 to 65535", "x-fix": "a port such as 587"},
   "backup_bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$(?!\\n)", "x-kind": "bucket", "x-why": "it is not 3 to 63 lower-case letters, digits and dashes that begin and end with a letter or digit", "x-fix": "a name such as 'acme-mail-backup'"},
   "state_bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$(?!\\n)", "x-kind": "bucket", "x-why": "it is not 3 to 63 lower-case letters, digits and dashes that begin and end with a letter or digit", "x-fix": "a name such as 'acme-mail-tfstate'"},
-  "object_lock_days": {"type": "integer", "minimum": 1, "maximum": 36500, "x-why": "it is not a whole number of days from 1 to 36500", "x-fix": "a number such as 30"},
+  "object_lock_days": {"type": "integer", "minimum": 1, "maximum": 36500, "x-why": "it is not a whole number of days from 1 to 36500", "x-fix": "a number such as 90"},
   "monthly_budget_usd": {"type": "integer", "minimum": 1, "maximum": 1000000, "x-why": "it is not a whole number of US dollars from 1 to 1000000", "x-fix": "a number such as 10"},
   "client_access": {"enum": ["webmail", "lan"], "x-why": "it is not one of the choices", "x-fix": "one of 'webmail', 'lan'"},
   "antivirus": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},

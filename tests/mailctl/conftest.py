@@ -211,7 +211,7 @@ def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
     """A host that may copy: settings, age key, access key and an empty disk; returns HDD_PATH."""
     from s3 import BUCKET, PREFIX, REGION
 
-    from mailctl.core import encryption
+    from mailctl.core import encryption, signing
 
     owner = encryption.new_identity()
     (repo / "owner.key").write_bytes(owner)
@@ -226,6 +226,7 @@ def offsite(repo: Path, cloud: "Cloud", cli: Cli) -> Path:
         env.writelines(f"{name}={value}\n" for name, value in settings.items())
     (repo / "secrets").mkdir(mode=0o700, exist_ok=True)
     (repo / "secrets" / "backup_age_identity").write_bytes(encryption.new_identity())
+    (repo / "secrets" / "backup_signing_key").write_bytes(signing.new_key())
     (repo / "secrets" / "aws_uploader_key").write_text("\n".join(cloud.uploader) + "\n")
     (repo / "hdd" / "mailboxes").mkdir(parents=True)
     return repo / "hdd"

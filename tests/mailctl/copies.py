@@ -10,7 +10,9 @@ import pytest
 from s3 import Cloud
 
 from mailctl.backup.offsite import access
+from mailctl.backup.offsite.copies import manifests as listed
 from mailctl.backup.offsite.objects import Bucket
+from mailctl.core import signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 
@@ -39,7 +41,11 @@ def _look(path: Path) -> object:
 
 def remote(cloud: Cloud, context: Context) -> Bucket:
     """The bucket with an administrator's key."""
-    return Bucket(cloud.client(), access.place(context))
+    return Bucket(cloud.client(), access.place(context), signers=signing.trusted(context))
+
+
+def manifests(bucket: Bucket) -> list[str]:
+    return listed(bucket.objects(""))
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:

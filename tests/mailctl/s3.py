@@ -1,6 +1,7 @@
 """An S3 and an IAM in memory (moto's server, for real boto3), with the bucket of terraform/s3-backup."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -100,6 +101,11 @@ class Cloud:
             rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
             s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
         return name
+
+    def uploaded(self, name: str, when: datetime) -> None:
+        """As if the newest version of an object had been uploaded then, by S3's clock."""
+        (backend,) = (each for each in s3_backends[ACCOUNT_ID].values() if BUCKET in each.buckets)
+        backend.get_object(BUCKET, f"{PREFIX}{name}").last_modified = when
 
     def end_lock(self, name: str) -> None:
         """As if the days had passed for which the newest version of an object is locked."""

@@ -19,7 +19,7 @@ from snapshots import make
 from typer.testing import Result
 
 from mailctl.backup import publish, retention, snapshot, take
-from mailctl.core import encryption, job_results
+from mailctl.core import encryption, job_results, signing
 
 Cli = Callable[..., Result]
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
@@ -159,6 +159,8 @@ def test_without_an_owners_key_there_is_no_backup_and_backup_key_makes_one(
 
 def test_a_shown_key_is_shown_once_and_added_beside_the_first(host: BackupHost, cli: Cli) -> None:
     done = cli("backup-key", "--add")
+    line = signing.line(host.context)
+    assert line and line in done.stdout and line in cli("backup-key", "--signer", "--json").stdout
     assert "AGE-SECRET-KEY-" in done.stdout and done.exit_code == 0
     assert len(encryption.recipients(host.context)) == 3
 

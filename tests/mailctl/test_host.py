@@ -88,10 +88,10 @@ def test_without_a_bucket_there_is_no_upload_and_an_old_timer_goes(cli: Cli, hos
     install_all(cli, host, repo)
     (repo / ".env").write_text((repo / ".env").read_text().replace("BACKUP_BUCKET=b", "BACKUP_BUCKET="))
     plan = planned(cli, "setup")
-    assert {name: change["action"] for name, change in plan.items()} == {
-        "shop-mail-sync.service": "remove",
-        "shop-mail-sync.timer": "remove",
+    units_of_sync = {
+        f"shop-mail-{job}.{kind}" for job in ("sync", "sync-verify") for kind in ("service", "timer")
     }
+    assert {name: change["action"] for name, change in plan.items()} == dict.fromkeys(units_of_sync, "remove")
     assert "BACKUP_BUCKET" in cli("host", "setup", "--dry-run").stderr
 
 
@@ -179,6 +179,17 @@ def test_the_probe_waits_for_the_first_one_by_hand_but_for_no_backup(host: Path,
     assert f"ConditionPathExists={host}/ssd/monitor/probe.json\n" in probe
     assert "flock" in backup and "flock" not in probe
     assert "OnFailure" in backup and "OnFailure" not in probe
+
+
+def test_what_takes_hours_waits_for_a_backup_and_no_backup_waits_for_it(host: Path, repo: Path) -> None:
+    place = units.Place("shop-mail", repo, host / "hdd", host / "ssd", "UTC")
+    text = units.texts(place, units.JOBS)
+    for name in ("sync", "sync-verify", "drill"):
+        lines = text[f"shop-mail-{name}.service"].splitlines()
+        assert f'ExecStartPre=/usr/bin/flock --wait 43200 "{host}/hdd" /usr/bin/true' in lines
+        assert not any(line.startswith("ExecStart=/usr/bin/flock") for line in lines)
+    assert f'ExecStart=/usr/bin/flock --wait 43200 "{host}/hdd"' in text["shop-mail-backup.service"]
+    assert "OnCalendar=Wed" in text["shop-mail-sync-verify.timer"]
 
 
 def test_a_fresh_host_gets_its_settings_from_the_example(

@@ -110,6 +110,11 @@ def ran(what: str, age: float) -> dict[str, Any]:
     return {"ran": (what, age)}
 
 
+def changed(*names: str) -> dict[str, Any]:
+    """What the last upload found in S3 that was not this host's."""
+    return {"changed": names}
+
+
 def pulls(**state: Any) -> dict[str, Any]:
     """A host that pulls and deployed once; what its agent remembers."""
     env = "DEPLOY_METHOD=pull\nAGENT_DIR=agent\n"
@@ -219,6 +224,10 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
             ({"memory": {"began": NOW - 27 * HOUR}}, {"late-backup"}),
         ],
         [ran("backup", 25 * HOUR), {"memory": {"began": NOW - 25 * HOUR}}],
+    ),
+    "copies": (
+        [(changed("data/x"), {"copies-data/x"})],
+        [ran("backup", 0), changed()],
     ),
     "certificate": (
         [(line_of_status("certificates", "warning"), {"certificate"})],
@@ -356,6 +365,9 @@ def _arrange(context: Context, case: dict[str, Any], docker: FakeDocker) -> None
     if "clock" in case:
         (docker.folder / "timedatectl").write_text(f"#!/bin/sh\necho {case['clock']}\n")
         (docker.folder / "timedatectl").chmod(0o755)
+    if "changed" in case:
+        problems = [{"field": name, "wrong": "this host did not write it"} for name in case["changed"]]
+        job_results.record(context, "copies", not problems, {"problems": problems})
     if "ran" in case:
         what, age = case["ran"]
         job_results.record(context, what, True, {})

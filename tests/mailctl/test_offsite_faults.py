@@ -1,9 +1,11 @@
 """Copies off site when S3 fails or the run is killed."""
 
+import gc
 import os
 import random
 import signal
 import sys
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +14,12 @@ from typing import Any
 import pytest
 import snapshots
 from botocore.exceptions import EndpointConnectionError
-from copies import DAY, mails, refused, remote, tree
+from copies import DAY, mails, manifests, refused, remote, tree
 from s3 import Cloud
 
 from mailctl.backup import offsite as package
 from mailctl.backup.offsite import access, objects, packs
-from mailctl.backup.offsite.objects import Bucket
-from mailctl.backup.offsite.upload import Upload, manifests, upload
+from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.offsite.verify import verify
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core.context import Context
@@ -61,7 +62,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 def test_s3_failing_at_any_call_is_said_and_the_next_run_goes_on(
-    offsite: Path, context: Context, faults: Faults, small_parts: None, tmp_path: Path
+    offsite: Path, context: Context, cloud: Cloud, faults: Faults, small_parts: None, tmp_path: Path
 ) -> None:
     upload(context)
     snapshots.make(offsite, "daily/2026-11-25", mails(20))
@@ -81,7 +82,7 @@ def test_s3_failing_at_any_call_is_said_and_the_next_run_goes_on(
     assert failures > 10
     faults.broken = lambda number, name: False
     assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
-    assert verify(Bucket(access.client(context, access.place(context)), access.place(context))).problems == []
+    assert verify(remote(cloud, context)).problems == []
 
 
 def test_an_upload_in_parts_goes_on_with_the_part_that_was_missing(
@@ -160,7 +161,42 @@ def test_a_run_killed_at_any_moment_leaves_whole_copies_and_the_next_one_goes_on
             there = [key.removesuffix("/manifest.json") for key in manifests(remote(cloud, context))]
             assert there[-1] in (before.id, made.id)
             assert verify(remote(cloud, context)).problems == []
-        upload(context)
+        assert upload(context).findings == [], "what a killed run has sent is no stranger's"
         assert tree(package.fetch(context, made.id, tmp_path / "back").path) == tree(made.path)
         assert list((offsite / ".mailctl" / "offsite").glob("[!.]*")) == []
         before = made
+
+
+@pytest.mark.series
+def test_a_fetch_killed_at_any_moment_leaves_nothing_or_all_and_the_next_one_ends_it(
+    offsite: Path, context: Context, small_parts: None, tmp_path: Path
+) -> None:
+    made, source = snapshots.make(offsite, DAY, mails(40, 300_000)), random.Random(20)  # noqa: S311
+    upload(context)
+    most = events(lambda: package.fetch(context, DAY, tmp_path / "whole"))
+    for number in range(max(10, KILLS // 3)):
+        target = tmp_path / f"back{number}"
+        whole = events(
+            lambda target=target: package.fetch(context, DAY, target), source.randrange(1, most + 1)
+        )
+        there = target / DAY
+        assert there.exists() or not whole
+        if not there.exists():
+            package.fetch(context, DAY, target)
+        assert tree(there) == tree(made.path)
+
+
+def test_memory_does_not_grow_with_the_number_of_mails(
+    offsite: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peaks of Python's own memory while 500 mails are copied, and then 3,000."""
+    peaks = []
+    monkeypatch.setattr(packs, "MOST_FILES", 250)
+    for number, count in enumerate((500, 3_000)):
+        snapshots.make(offsite, f"daily/2026-11-2{number}", mails(count, 20, seed=number))
+        gc.collect()
+        tracemalloc.start()
+        upload(context)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] + 1_000_000

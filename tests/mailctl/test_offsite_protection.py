@@ -13,9 +13,10 @@ from s3 import BUCKET, DAYS, PREFIX, UPLOADER, Cloud
 from mailctl.backup import offsite as package
 from mailctl.backup.offsite import access
 from mailctl.backup.offsite import upload as uploading
+from mailctl.backup.offsite.copies import read
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.prune import prune, remove
-from mailctl.backup.offsite.upload import read, upload
+from mailctl.backup.offsite.upload import upload
 from mailctl.backup.offsite.verify import verify
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core.context import Context
@@ -113,8 +114,9 @@ def test_verify_finds_what_was_hidden_overwritten_or_locked_too_short(
     assert [p.field for p in verify(bucket).problems] == [name]
     assert "overwritten" in verify(bucket).problems[0].wrong
     s3.delete_object(**where)
-    assert "404" in verify(bucket).problems[0].wrong
-    assert upload(context).copied == []
+    assert "a delete marker hides it" in verify(bucket).problems[0].wrong
+    assert upload(context).copied == [DAY]
+    assert verify(bucket).problems == []
 
 
 def test_prune_removes_what_no_copy_needs_once_its_lock_has_ended(

@@ -334,6 +334,7 @@ def new(
     send(timers, "the last before the loss")
     timers.shell("make backup && make sync")
     before = timers.mails(ME)
+    signer = json.loads(timers.shell("mailctl backup-key --signer --json 2>/dev/null"))["signed_by"]
     timers.shell("docker compose down --volumes --timeout 5")
     timers.end()
     shutil.rmtree(timers.home)
@@ -341,7 +342,7 @@ def new(
     try:
         person = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), cloud.administrator, strict=True))
         connect(machine, cloud, AWS_REGION=REGION, **person)
-        machine.shell(f"umask 077; echo {key[-1]} >/run/age-key.txt")
+        machine.shell(f"umask 077; printf '%s\\n' '{signer}' {key[-1]} >/run/age-key.txt")
         follow(machine, "docs/runbooks/lost-the-host.md")
         yield machine, before
     finally:

@@ -90,16 +90,16 @@ variable "backup_prefix" {
   }
 }
 
-#% filter replace("default     = 30", "default     = " ~ cookiecutter.object_lock_days)
+#% filter replace("default     = 90", "default     = " ~ cookiecutter.object_lock_days)
 variable "object_lock_days" {
   description = "Days for which nobody, not even the account's root user, can delete an uploaded version."
   type        = number
-  default     = 30
+  default     = 90
   nullable    = false
 
   validation {
     condition     = var.object_lock_days >= 1 && var.object_lock_days <= 36500 && floor(var.object_lock_days) == var.object_lock_days
-    error_message = "object_lock_days: ${var.object_lock_days} is not possible; use a whole number from 1 to 36500, for example 30. A lock in COMPLIANCE mode cannot be taken back."
+    error_message = "object_lock_days: ${var.object_lock_days} is not possible; use a whole number from 1 to 36500, for example 90. A lock in COMPLIANCE mode cannot be taken back."
   }
 }
 

@@ -26,6 +26,9 @@ OutOption = Annotated[
     typer.Option("--out", metavar="FILE", help="Write the secret key there instead of showing it."),
 ]
 AddOption = Annotated[bool, typer.Option("--add", help="One more key, beside those that .env has.")]
+SignerOption = Annotated[
+    bool, typer.Option("--signer", help="Only show the line by which the owner's key file knows this host.")
+]
 
 
 def backup(
@@ -63,15 +66,20 @@ def backup(
 def key(
     out: OutOption = None,
     add: AddOption = False,
+    signer: SignerOption = False,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the owner's key for what is secret in backups. It is shown once and kept nowhere on this host."""
-    from mailctl.backup.owner_key import make
+    from mailctl.backup.owner_key import make, signed_by
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
+        if signer:
+            line = signed_by(context)
+            context.out.row("add to the owner's key file", line)
+            return context.out.document({"ok": True, "signed_by": line})
         made = make(context, out, add)
         context.out.row("public", made.public)
         context.out.row("in .env", made.setting)

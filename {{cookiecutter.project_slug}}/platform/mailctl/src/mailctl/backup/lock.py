@@ -1,10 +1,18 @@
-"""One lock for everything that reads or changes snapshots."""
+"""Locks by what they protect, so that no job waits for one that does not concern it.
 
-from contextlib import AbstractContextManager
+`exclusive`: what is live changes, or a new snapshot is written. `alone`: one run of a kind at a time, with
+its own folder. `held`: a snapshot that is being read; it is not removed meanwhile.
+"""
 
-from mailctl.core import lock
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from mailctl.core import job_results, lock
 from mailctl.core.context import Context
-from mailctl.core.folders import hdd
+from mailctl.core.folders import hdd, private
 
 NAME = ".mailctl-backup.lock"
 
@@ -12,3 +20,31 @@ NAME = ".mailctl-backup.lock"
 def exclusive(context: Context, what: str) -> AbstractContextManager[None]:
     """Hold the lock of this disk while `what` runs. Raises Refused with who holds it; never waits."""
     return lock.exclusive(hdd(context) / NAME, "backup lock", what, "working on the snapshots")
+
+
+def alone(context: Context, kind: str) -> AbstractContextManager[None]:
+    """Be the only `kind` (restore, drill). Raises Refused with who is at work; never waits."""
+    folder = private(hdd(context) / job_results.FOLDER)
+    return lock.exclusive(folder / f"{kind}.lock", f"{kind} lock", f"mailctl {kind}", "at work")
+
+
+@contextmanager
+def held(snapshot: Path) -> Iterator[None]:
+    """Keep a snapshot in its place while it is read. Raises OSError when it is gone."""
+    fd = os.open(snapshot, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_held(snapshot: Path) -> bool:
+    fd = os.open(snapshot, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

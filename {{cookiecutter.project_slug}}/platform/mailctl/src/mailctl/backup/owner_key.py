@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.core import encryption
+from mailctl.core import encryption, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -28,11 +28,21 @@ def make(context: Context, out: Path | None, add: bool) -> OwnerKey:
         raise Refused(Problem(encryption.SETTING, wrong, fix, value=", ".join(known)))
     secret = encryption.new_identity().decode()
     public = encryption.public(secret.splitlines()[-1])
+    secret = f"{signed_by(context)}\n{secret}"
     if out:
         _write_new(out.expanduser(), secret)
     line = f"{encryption.SETTING}={','.join([*known, public])}"
     _set_line(context.env_path, line)
     return OwnerKey(public, secret, line)
+
+
+def signed_by(context: Context) -> str:
+    """The line of the owner's key file that tells this host's copies from planted ones. Raises Refused."""
+    found = signing.line(context)
+    if found is None:
+        wrong = "is missing: copies of this host could not be told from planted ones"
+        raise Refused(Problem(f"secrets/{signing.KEY_FILE}", wrong, "make setup"))
+    return found
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mailctl.backup.lock import is_held
 from mailctl.backup.publish import remove
 from mailctl.backup.snapshot import Snapshot, every
 
@@ -27,8 +28,8 @@ def expired(snapshots: list[Snapshot], just_taken: str) -> list[Snapshot]:
 
 
 def expire(hdd: Path, just_taken: str) -> list[str]:
-    """Remove what has expired; the ids. Snapshots that cannot be read are left to a person."""
-    gone = expired(every(hdd), just_taken)
+    """Remove what has expired; the ids. What is being read goes next time; unreadable ones are a person's."""
+    gone = [found for found in expired(every(hdd), just_taken) if not is_held(found.path)]
     for found in gone:
         remove(found.path)
     return [found.id for found in gone]

@@ -1,10 +1,12 @@
-"""Is the disk there? A folder on a disk that is not mounted can be made all the same, on the wrong disk."""
+"""Is the disk there, and is there room? A folder on a disk that is not mounted is made on the wrong disk."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.format import size
 
 FSTAB = Path("/etc/fstab")
 MOUNTS = Path("/proc/self/mountinfo")
@@ -12,6 +14,44 @@ MOUNTS = Path("/proc/self/mountinfo")
 MOUNT_FOLDERS = (Path("/mnt"), Path("/media"))
 # mountinfo(5) and fstab(5) write these characters as octal numbers.
 ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\"}
+
+# What stays free on every disk; RESERVE_GIB of .env on those that take mail. A file takes whole blocks.
+SPARE, GIB, BLOCK = 64 << 20, 1 << 30, 4096
+
+
+def on_disk(bytes: int) -> int:
+    """What a file of that size takes, with its name."""
+    return -(-bytes // BLOCK) * BLOCK + BLOCK // 4
+
+
+def reserve(context: Context, path: Path) -> int:
+    """The bytes that must stay free where `path` is: mail that arrives needs them. Raises Refused."""
+    device = path.stat().st_dev
+    folders = [context.folder(name, "") for name in ("HDD_PATH", "SSD_PATH") if context.setting(name)]
+    if device not in {folder.stat().st_dev for folder in folders if folder.is_dir()}:
+        return SPARE
+    text = context.setting("RESERVE_GIB", "2")
+    try:
+        return max(SPARE, int(float(text) * GIB))
+    except (ValueError, OverflowError):
+        raise Refused(Problem("RESERVE_GIB", "is not a number of GiB", "such as 2", value=text)) from None
+
+
+def need(context: Context, what: str, wanted: Mapping[Path, int]) -> None:
+    """Say what will be written where, in bytes by folder. Raises Refused where it would eat the reserve."""
+    by_disk: dict[int, tuple[Path, int]] = {}
+    for path, bytes in wanted.items():
+        there = next(each for each in (path, *path.parents) if each.exists())
+        first, before = by_disk.get(there.stat().st_dev, (there, 0))
+        by_disk[there.stat().st_dev] = (first, before + bytes)
+    for path, bytes in by_disk.values():
+        free, kept = shutil.disk_usage(path).free, reserve(context, path)
+        room = f"{what} needs {size(bytes)} in {path}; {size(free)} are free, of which {size(kept)} stay free"
+        if bytes > max(0, free - kept):
+            fix = "make room there, fetch to another disk (--to DIR), or set RESERVE_GIB in .env"
+            raise Refused(Problem("disk", room, fix, value=str(path)))
+        if bytes:
+            context.out.note(room)
 
 
 def folder_of(context: Context, setting: str) -> Path:

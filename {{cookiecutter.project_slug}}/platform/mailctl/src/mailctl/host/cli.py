@@ -170,4 +170,4 @@ def _jobs(context: Context) -> "tuple[Job, ...]":
     if context.setting("BACKUP_BUCKET"):
         return jobs
     context.out.warn('BACKUP_BUCKET is not set: no snapshot leaves this host (docs/backups.md, "Off-site")')
-    return tuple(job for job in jobs if job.name != "sync")
+    return tuple(job for job in jobs if not job.name.startswith("sync"))

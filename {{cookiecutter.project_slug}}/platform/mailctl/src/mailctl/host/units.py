@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-# Jobs take turns: the next one waits this long for the one before, as the first upload may take many hours.
+# Jobs take turns: the next one waits this long for the one before.
 TURN_SECONDS = 12 * 3600
 
 
@@ -20,6 +20,8 @@ class Job:
     agent: bool = False
     #: Whether it waits for the jobs that take turns.
     turn: bool = True
+    #: Whether the others wait for it: what takes hours delays no snapshot.
+    holds: bool = True
     #: Whether the monitor says when it fails, which needs no mail.
     watched: bool = False
     #: What the first run leaves below SSD_PATH: that one is a person's, and the timer only follows.
@@ -32,10 +34,11 @@ HISTORY, PROBED = ".mailctl/deploy/history", "monitor/probe.json"
 JOBS = (
     Job("backup", "daily snapshot", "backup --daily", "Mon..Sat *-*-* 02:30:00", "15min"),
     Job("backup-weekly", "weekly snapshot", "backup --weekly", "Sun *-*-* 02:30:00", "15min"),
-    Job("sync", "upload of the snapshots to S3", "sync", "*-*-* 04:00:00", "30min"),
+    Job("sync", "upload of the snapshots to S3", "sync", "*-*-* 04:00:00", "30min", holds=False),
+    Job("sync-verify", "check of the copies in S3", "sync --verify", "Wed *-*-* 05:00:00", "1h", holds=False),
     Job("purge", "removal of mail deleted over 30 days ago", "purge", "*-*-* 05:30:00", "15min"),
     Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
-    Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h"),
+    Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h", holds=False),
     # PROBE_EVERY says how often.
     Job(
         "probe",
@@ -184,7 +187,7 @@ def _call(place: Place, job: Job) -> str:
     """The command of a job; those of mailctl take turns."""
     if job.agent:
         return f"{_word(place.home / 'run')} {job.words}"
-    if not job.turn:
+    if not (job.turn and job.holds):
         return f"{_mailctl(place)} {job.words}"
     return f"/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} {_mailctl(place)} {job.words}"
 
@@ -193,6 +196,8 @@ def _service(place: Place, job: Job) -> str:
     disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
     writes = f"{disks} {quoted(place.repo)} {quoted(place.home)}" if job.agent else disks
     told = "" if job.watched else f"OnFailure={place.project}-failed@%N.service\n"
+    waits = f"ExecStartPre=/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} /usr/bin/true\n"
+    before = waits if job.turn and not job.holds else ""
     begun = f"ConditionPathExists={str(place.ssd / job.begun).replace('%', '%%')}\n" if job.begun else ""
     often = "LogLevelMax=notice\nTimeoutStartSec=3min\n" if job.often else ""
     return f"""{place.mark}
@@ -204,7 +209,7 @@ RequiresMountsFor={disks}
 {told}{begun}
 [Service]
 Type=oneshot
-ExecStart={_call(place, job)}
+{before}ExecStart={_call(place, job)}
 WorkingDirectory={str(place.repo).replace("%", "%%")}
 Environment=HOME=/root PYTHONUNBUFFERED=1 MAILCTL_FAILURE_MAIL=systemd BUILDX_CONFIG=/tmp/buildx
 SyslogIdentifier=%N

@@ -31,6 +31,7 @@ CLOCK_SECONDS = 300
 AGENT_SECONDS, TOKEN_SECONDS = 900, 14 * DAY
 HELD_SECONDS = 900
 SPOOL_HOURS, SPOOL_DAYS_LEFT = 1, 3
+SHOWN_COPIES = 5
 ASK_SIGNATURES = (
     "stat -c %Y /var/lib/clamav/*.c[lv]d /var/lib/clamav/*.[hnl][dsb]* 2>/dev/null | sort -n | tail -n 1"
 )
@@ -164,6 +165,18 @@ def jobs(facts: Facts) -> Iterator[Finding]:
             yield Finding(f"the last good {age.what} was {duration(age.seconds)} ago", age.what)
         elif age.seconds is None and there > age.limit.seconds:
             yield Finding(f"there was no good {age.what} in {duration(there)}", age.what)
+
+
+def copies(facts: Facts) -> Iterator[Finding]:
+    """What the last upload or check found in S3 that this host did not put there."""
+    from mailctl.core.job_results import last
+
+    found = {}
+    for what in ("copies", "copies-verify"):
+        for problem in (last(facts.context, what) or {}).get("document", {}).get("problems", []):
+            found[problem["field"]] = problem["wrong"]
+    for name, wrong in list(found.items())[:SHOWN_COPIES]:
+        yield Finding(f"{name}: {wrong}", name)
 
 
 def _of_status(facts: Facts, name: str) -> Iterator[Finding]:

@@ -92,6 +92,12 @@ def _age_identity() -> bytes:
     return new_identity()
 
 
+def _signing_key() -> bytes:
+    from mailctl.core.signing import new_key
+
+    return new_key()
+
+
 def _password(
     file: str,
     readers: tuple[str, ...],
@@ -202,6 +208,8 @@ SOURCES: tuple[Source, ...] = (
     ),
     # Decrypts snapshots, so that a drill needs nobody; it is never part of one.
     Source("backup_age_identity", (), _age_identity, mode=OWNER_ONLY),
+    # Signs copies off site. A snapshot has it, encrypted: the next host goes on with it.
+    Source("backup_signing_key", (), _signing_key, mode=OWNER_ONLY),
     _key("internal_ca.key", None, OWNER_ONLY),
     _key("dovecot_tls.key", "dovecot"),
     _key("postfix_tls.key", "postfix"),

@@ -21,7 +21,7 @@ def run(
     """Restore the latest snapshots into a stack beside the running one, and compare every mail over IMAP."""
     from mailctl.backup.drill.report import save, text
     from mailctl.backup.drill.run import drill, sources
-    from mailctl.backup.lock import exclusive
+    from mailctl.backup.lock import alone
     from mailctl.core.errors import Misuse, Problem
     from mailctl.core.job_results import record
 
@@ -29,7 +29,7 @@ def run(
         if local_only and s3_only:
             raise Misuse(Problem("--local-only, --s3-only", "one of them alone", "leave both out for both"))
         context = stack(outer, local)
-        with exclusive(context, "mailctl drill"):
+        with alone(context, "drill"):
             results = drill(context, sources(context, local_only, s3_only))
             ok = all(one.ok for one in results)
             document = {"ok": ok, "drills": [one.as_dict() for one in results]}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
+from mailctl.backup.lock import held
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
@@ -23,7 +24,7 @@ from mailctl.core import encryption
 from mailctl.core.context import Context
 from mailctl.core.database import load, migrate, query
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.folders import hdd
+from mailctl.core.folders import hdd, private
 
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
@@ -77,13 +78,8 @@ def _try(context: Context, beside: Scratch, source: str) -> Drill:
         snapshot = _snapshot(context, beside.home, source)
         result.snapshot = snapshot.id
         result.age = (datetime.now(UTC) - snapshot.taken).total_seconds()
-        result.unsealed = _unseal(context, snapshot)
-        context.out.note(f"restoring {snapshot.id} into {beside.project}")
-        _restore(context, beside, snapshot)
-        result.readable = time.monotonic() - began
-        context.out.note("reading every mail over IMAP")
-        container = beside.compose.run("ps", "--quiet", "dovecot").strip()
-        result.read = read_back(snapshot, container, accounts(beside.compose), whole=True)
+        with held(snapshot.path):
+            _read(context, beside, snapshot, result, began)
     except Refused as refusal:
         result.failures = [f"{one.field}: {one.wrong}" for one in refusal.problems]
         if refusal.details:
@@ -92,12 +88,26 @@ def _try(context: Context, beside: Scratch, source: str) -> Drill:
     return result
 
 
+def _read(context: Context, beside: Scratch, snapshot: Snapshot, result: Drill, began: float) -> None:
+    """Restore, and compare all of it; the snapshot stays in its place meanwhile."""
+    private(beside.home)
+    refuse_without_room(context, snapshot, COMPONENTS, beside.home)
+    if result.source == LOCAL:
+        check(context, snapshot, COMPONENTS)
+    result.unsealed = _unseal(context, snapshot)
+    context.out.note(f"restoring {snapshot.id} into {beside.project}")
+    _restore(context, beside, snapshot)
+    result.readable = time.monotonic() - began
+    context.out.note("reading every mail over IMAP")
+    container = beside.compose.run("ps", "--quiet", "dovecot").strip()
+    result.read = read_back(snapshot, container, accounts(beside.compose), whole=True)
+
+
 def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
     if source == LOCAL:
         found = snapshots.latest(hdd(context))
         if found is None:
             raise Refused(Problem("snapshot", "there is no good one on this disk", "make backup"))
-        check(context, found, COMPONENTS)
         return found
     from mailctl.backup.offsite import fetch
 
@@ -115,10 +125,10 @@ def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
 
 
 def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
-    refuse_without_room(context, snapshot, COMPONENTS, beside.home)
     _make_secrets(context, beside)
     beside.hdd.mkdir(parents=True)
-    refuse(snapshot, stage.stage_mail(snapshot, beside.hdd / "mailboxes"))
+    beside_it = stage.is_disposable(context, snapshot)
+    refuse(snapshot, stage.stage_mail(snapshot, beside.hdd / "mailboxes", disposable=beside_it))
     beside.up("mariadb")
     load(beside.compose, snapshot.path / "mysql")
     migrate(beside.compose, context.repo)

@@ -33,6 +33,11 @@ _HINTS = {
         "the secret does not belong to the access key",
         ".venv/bin/mailctl secrets aws",
     ),
+    "403": ("S3 does not allow it", "with another key: --profile or --role; else: terraform apply"),
+    "InvalidToken": ("the sign-in is not valid", "aws sso login, or run the command again"),
+    "PermanentRedirect": ("the bucket is in another region", "check BACKUP_REGION in .env"),
+    "AuthorizationHeaderMalformed": ("the bucket is in another region", "check BACKUP_REGION in .env"),
+    "SlowDown": ("S3 asks to send less at a time", "run the same command again: it goes on from here"),
     "ExpiredToken": ("the sign-in has expired", "aws sso login, or run the command again"),
     "RequestTimeTooSkewed": ("this host's clock is wrong", "timedatectl set-ntp true"),
 }

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from mailctl.backup.offsite.access import Place, explained
+from mailctl.backup.offsite.access import Place, Unreachable, explained
 from mailctl.core.errors import Problem, Refused
 
 FIX = "terraform apply in terraform/s3-backup; a bucket without Object Lock must be replaced by a new one"
@@ -11,8 +11,6 @@ FIX = "terraform apply in terraform/s3-backup; a bucket without Object Lock must
 
 def lock_days(s3: Any, place: Place) -> int:
     """The days for which the bucket locks uploads. Raises Refused with all that is not as it must be."""
-    from botocore.exceptions import ClientError
-
     checks = (_lock, _versions, _encryption, _deletes)
     problems: list[Problem] = []
     days = 0
@@ -20,10 +18,10 @@ def lock_days(s3: Any, place: Place) -> int:
         try:
             with explained(f"looking at the bucket {place.bucket}"):
                 days = check(s3, place) or days
+        except Unreachable as refusal:  # it would say the same of the rest
+            raise Unreachable(*problems, *refusal.problems) from None
         except Refused as refusal:
             problems += refusal.problems
-            if isinstance(refusal.__context__, ClientError) and _code(refusal.__context__) == "NoSuchBucket":
-                break
     if problems:
         raise Refused(*dict.fromkeys(problems))
     return days

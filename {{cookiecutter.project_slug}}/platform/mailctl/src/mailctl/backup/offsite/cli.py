@@ -1,5 +1,7 @@
 """`mailctl sync`: copies snapshots to S3, lists and checks them. Work is imported when a command runs."""
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +27,13 @@ MfaOption = Annotated[
 
 def sync(
     verify: Annotated[
-        bool, typer.Option("--verify", help="Change nothing: compare checksums and locks in S3.")
+        bool, typer.Option("--verify", help="Change nothing: compare checksums, locks and signatures in S3.")
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Send again what somebody has hidden or overwritten (with --role: all of it)."
+        ),
     ] = False,
     listing: Annotated[bool, typer.Option("--list", help="Change nothing: show the copies in S3.")] = False,
     versions: Annotated[
@@ -40,6 +48,9 @@ def sync(
     profile: ProfileOption = None,
     role: RoleOption = None,
     mfa: MfaOption = None,
+    identity: Annotated[
+        Path | None, typer.Option("--identity", metavar="FILE", help="With --list: whose signatures count.")
+    ] = None,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
@@ -50,9 +61,11 @@ def sync(
     with command(repo, as_json) as found:
         context, by = stack(found, local), Access(profile, role, mfa)
         if listing or versions:
-            _list(context, by, versions)
+            _list(context, by, versions, identity)
         elif verify:
             _verify(context, by)
+        elif repair:
+            _repair(context, by)
         elif prune:
             _prune(context, by)
         else:
@@ -89,37 +102,76 @@ def _sync(context: Context) -> None:
         "newest": report.newest,
     }
     _record(context, True, document)
+    _tell(context, "copies", report.findings)
     out = context.out
     for id in report.copied:
         out.item("copied", id)
     newest = report.newest or "none"
     out.show(f"{len(report.copied)} snapshots copied, {size(report.sent)} sent; newest in S3: {newest}")
+    if report.findings:
+        raise Refused(*report.findings)
     out.document({"ok": True, **document})
 
 
-def _record(context: Context, ok: bool, document: dict[str, Any]) -> None:
+def _tell(context: Context, what: str, problems: list[Any]) -> None:
+    """Keep what somebody else did in the bucket, for the monitor's alarm; mail what is new."""
+    from mailctl.core import job_results, notify
+
+    before = (job_results.last(context, what) or {}).get("document", {}).get("problems", [])
+    found = [problem.as_dict() for problem in problems]
+    _record(context, not found, {"problems": found}, what)
+    if new := [p for p, each in zip(problems, found, strict=True) if each not in before]:
+        text = "\n".join(f"{p.field}: {p.wrong}\n  {p.fix}" for p in new)
+        notify.tell(context, "somebody else changed the copies in S3", text)
+
+
+def _record(context: Context, ok: bool, document: dict[str, Any], what: str = "sync") -> None:
     from mailctl.core import job_results
     from mailctl.core.errors import Refused
 
     try:
-        job_results.record(context, "sync", ok, document)
+        job_results.record(context, what, ok, document)
     except (OSError, Refused) as error:
         context.out.warn(f"the outcome could not be kept: {error}")
 
 
 def _verify(context: Context, by: "Access") -> None:
+    """On the host also against what it has sent; elsewhere, as with a profile, only what S3 itself shows."""
     from mailctl.backup.offsite.verify import verify
+    from mailctl.backup.offsite.working import working
     from mailctl.core.errors import Refused
     from mailctl.core.format import size
 
-    with bar(context.out, "looking at S3") as progress:
-        found = verify(_bucket(context, by), progress)
+    own = not (by.profile or by.role)
+    with bar(context.out, "looking at S3") as progress, ExitStack() as held:
+        record = held.enter_context(working(context, wait=True)).record if own else None
+        found = verify(_bucket(context, by), record, progress)
+    if own:
+        _tell(context, "copies-verify", found.problems)
     if found.problems:
         raise Refused(*found.problems)
-    context.out.show(
-        f"{len(found.copies)} copies, {found.objects} objects, {size(found.bytes)}: whole and locked"
-    )
-    context.out.document({"ok": True, "copies": found.copies, "objects": found.objects, "bytes": found.bytes})
+    objects = len(found.needed)
+    context.out.show(f"{len(found.copies)} copies, {objects} objects, {size(found.bytes)}: whole and locked")
+    context.out.document({"ok": True, "copies": found.copies, "objects": objects, "bytes": found.bytes})
+
+
+def _repair(context: Context, by: "Access") -> None:
+    from mailctl.backup.offsite.repair import repair
+    from mailctl.backup.offsite.upload import upload
+    from mailctl.core.errors import Refused
+
+    with bar(context.out, "looking at S3") as progress:
+        copied = upload(context, progress).copied
+        done = repair(context, by, progress)
+    for label, names in (("copied", copied), ("repaired", done.repaired), ("known from now on", done.known)):
+        for name in names:
+            context.out.item(label, name)
+    for what in ("copies", "copies-verify"):
+        _record(context, not done.problems, {"problems": [p.as_dict() for p in done.problems]}, what)
+    if done.problems:
+        raise Refused(*done.problems)
+    context.out.show("The copies are as this host sent them; what others put there is never restored.")
+    context.out.document({"ok": True, "copied": copied, "repaired": done.repaired, "known": done.known})
 
 
 def _prune(context: Context, by: "Access") -> None:
@@ -134,17 +186,25 @@ def _prune(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "removed": found.removed, "bytes": found.bytes, "locked": found.locked})
 
 
-def _list(context: Context, by: "Access", versions: bool) -> None:
+def _list(context: Context, by: "Access", versions: bool, identity: Path | None) -> None:
     from mailctl.backup.offsite.access import explained
-    from mailctl.backup.offsite.upload import manifests, read
+    from mailctl.backup.offsite.copies import manifests, read
+    from mailctl.core.errors import Refused
     from mailctl.core.format import size
 
-    bucket = _bucket(context, by)
+    bucket = _bucket(context, by, identity)
     rows: list[dict[str, Any]] = []
-    for key in manifests(bucket):
-        found = read(bucket, key)
-        rows.append({"id": found.id, "taken": found.taken, "uploaded": found.uploaded, "bytes": found.bytes})
-        context.out.row(found.id, f"taken {found.taken}  uploaded {found.uploaded}  {size(found.bytes)}", 20)
+    for key in manifests(bucket.objects("")):
+        try:
+            found = read(bucket, key)
+        except Refused as refusal:
+            context.out.warn(str(refusal))
+            continue
+        about = {"id": found.id, "taken": found.taken, "uploaded": found.uploaded, "bytes": found.bytes}
+        rows.append({**about, "signed": found.signed})
+        mark = "signed" if found.signed else "NOT SIGNED"
+        when = f"taken {found.taken}  uploaded {found.uploaded}"
+        context.out.row(found.id, f"{when}  {size(found.bytes)}  {mark}", 20)
     if versions:
         with explained("listing versions"):
             each = [v for kind in ("daily/", "weekly/") for v in bucket.versions(kind)]
@@ -156,9 +216,10 @@ def _list(context: Context, by: "Access", versions: bool) -> None:
     context.out.document({"ok": True, "place": bucket.place.uri, "copies": rows})
 
 
-def _bucket(context: Context, by: "Access") -> Any:
+def _bucket(context: Context, by: "Access", identity: Path | None = None) -> Any:
     from mailctl.backup.offsite import access
     from mailctl.backup.offsite.objects import Bucket
+    from mailctl.core import signing
 
     place = access.place(context)
-    return Bucket(access.client(context, place, by), place)
+    return Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))

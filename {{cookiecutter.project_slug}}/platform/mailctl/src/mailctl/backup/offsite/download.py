@@ -1,25 +1,51 @@
-"""Brings a snapshot back from S3 as a folder that restore treats like any other."""
+"""Brings a snapshot back from S3 as a folder that restore treats like any other.
+
+Whoever may write to the bucket is an enemy here: nothing is created before the manifest's signature, every
+path and every link was judged, and nothing is written through a link.
+"""
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from mailctl.backup import manifest, snapshot
+from mailctl.backup.copying import opened
+from mailctl.backup.maildir import open_directory
 from mailctl.backup.manifest import COMPONENTS
-from mailctl.backup.offsite import access, index, packs
-from mailctl.backup.offsite.access import LATEST, Access
+from mailctl.backup.offsite import access, copies, index, packs
+from mailctl.backup.offsite.access import Access
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.offsite.upload import manifests, read
+from mailctl.backup.offsite.remote import Remote
 from mailctl.backup.snapshot import Progress, Snapshot
-from mailctl.core import encryption
+from mailctl.core import disks, encryption, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
 SEE = ".venv/bin/mailctl sync --list shows what is there"
+
+
+@dataclass(frozen=True)
+class Which:
+    """What of a copy is wanted: components, and of mail only one mailbox (an address)."""
+
+    components: frozenset[str] = frozenset(COMPONENTS)
+    mailbox: str | None = None
+
+    def wants(self, path: str) -> bool:
+        if path == manifest.FILE:
+            return True
+        component = "mail" if path == manifest.MAIL_INDEX else path.split("/")[0]
+        if component == "mail" and self.mailbox and path != manifest.MAIL_INDEX:
+            user, _, domain = self.mailbox.partition("@")
+            return component in self.components and path.startswith(f"mail/{domain}/{user}/")
+        return component in self.components
 
 
 def fetch(
@@ -31,31 +57,30 @@ def fetch(
     identity: Path | None = None,
     progress: Progress | None = None,
     by: Access | None = None,
+    before: datetime | None = None,
+    unsigned: bool = False,
 ) -> Snapshot:
     """Write the snapshot at `uri` into `target`/daily/2026-11-26 and check every file of it.
 
     `components` and `mailbox` (an address) limit what is fetched to what they need. `identity` is the owner's
     age key; without it the host's own. Raises Misuse for an address that is none, Refused when anything is
-    missing or damaged; then `target` is as it was.
+    missing, damaged, not signed (but for `unsigned`) or has no room; then `target` is as it was.
     """
     place, id, version = access.parse(context, uri)
-    bucket = Bucket(access.client(context, place, by), place)
-    keys = encryption.identities(context, identity)
-    found = read(bucket, f"{_newest(bucket) if id == LATEST else id}/manifest.json", version)
-    content = index.load(bucket, found.chain, keys)
-    chosen = set(components)
-    wanted = [file for path, file in content.files.items() if _is_wanted(path, chosen, mailbox)]
-    if mailbox and not any(file.path.startswith("mail/") for file in wanted):
-        raise Refused(Problem("mailbox", f"{found.id} has none of this address", SEE, value=mailbox))
+    bucket = Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))
+    keys, which = encryption.identities(context, identity), Which(frozenset(components), mailbox)
+    found, passed = copies.chosen(bucket, id, version, before, unsigned)
+    for problem in passed:
+        context.out.warn(f"{problem.field}: {problem.wrong}; not taken")
     folder, partial = target / found.id, target / f".{found.id.replace('/', '-')}.partial" / found.id
     if folder.exists():
         raise Refused(Problem("snapshot", "is there already", "choose an empty folder", value=str(folder)))
     shutil.rmtree(partial.parents[1], ignore_errors=True)
     partial.mkdir(mode=0o700, parents=True)
     try:
-        _write(bucket, content, wanted, partial, keys, progress)
-        _complete(content, partial, chosen, mailbox)
-        _check(snapshot.read(partial), chosen, mailbox)
+        with Index(partial.parent) as content:
+            content.load(bucket, found, keys)
+            _fetch(context, _Fetch(bucket, content, found, keys, partial, which), progress)
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial.replace(folder)
     finally:
@@ -63,68 +88,103 @@ def fetch(
     return snapshot.read(folder)
 
 
-def _newest(bucket: Bucket) -> str:
-    found = [key.removesuffix("/manifest.json") for key in manifests(bucket)]
-    if not found:
-        wrong = "there is no copy of any snapshot"
-        raise Refused(
-            Problem("S3", wrong, "check BACKUP_BUCKET and BACKUP_PREFIX in .env", value=bucket.place.uri)
-        )
-    return max(found, key=lambda id: (id.split("/")[1], id.startswith("daily")))
+@dataclass(frozen=True)
+class _Fetch:
+    bucket: Bucket
+    index: Index
+    found: Remote
+    keys: list[str]
+    folder: Path
+    which: Which
 
 
-def _is_wanted(path: str, components: set[str], mailbox: str | None) -> bool:
-    if path == manifest.FILE:
-        return True
-    component = "mail" if path == manifest.MAIL_INDEX else path.split("/")[0]
-    if component == "mail" and mailbox and path != manifest.MAIL_INDEX:
-        user, _, domain = mailbox.partition("@")
-        return component in components and path.startswith(f"mail/{domain}/{user}/")
-    return component in components
+def _fetch(context: Context, run: _Fetch, progress: Progress | None) -> None:
+    """Judge all names, then write."""
+    index.judge(run.index, {})
+    _write(run, frozenset({manifest.FILE}), None)
+    links = dict(manifest.load(run.folder).links)
+    index.judge(run.index, links)
+    _need_room(context, run)
+    _write(run, None, progress)
+    _complete(run, links)
+    _check(snapshot.read(run.folder), run.which)
 
 
-def _write(
-    bucket: Bucket,
-    content: Index,
-    wanted: list[File],
-    folder: Path,
-    keys: list[str],
-    progress: Progress | None,
-) -> None:
-    """Read the packs that hold the wanted files, each once."""
-    by_pack: dict[str, dict[str, list[File]]] = {}
-    for file in wanted:
-        by_pack.setdefault(content.packs[file.sha], {}).setdefault(file.sha, []).append(file)
-    for name, files in sorted(by_pack.items()):
-        with TemporaryFile(dir=folder.parent) as pack:
-            bucket.get_data(name, pack)
+def _wanted(run: _Fetch, only: frozenset[str] | None) -> Iterator[tuple[str, File]]:
+    """Pack and file, by pack and content."""
+    rows = run.index.rows("SELECT pack, had.* FROM had LEFT JOIN packs USING (sha) ORDER BY pack, sha")
+    for pack, path, *rest in rows:
+        file = File(index.path_of(path), *rest)
+        if file.path in only if only else run.which.wants(file.path) and file.path != manifest.FILE:
+            yield pack, file
+
+
+def _need_room(context: Context, run: _Fetch) -> None:
+    """Say what is needed, and where, before anything is fetched. Raises Refused."""
+    size, largest, mailbox = 0, max((entry.size for entry in run.found.objects.values()), default=0), False
+    for _, file in _wanted(run, None):
+        size += disks.on_disk(file.size)
+        mailbox = mailbox or file.path.startswith("mail/")
+    if run.which.mailbox and not mailbox:
+        wrong = f"{run.found.id} has none of this address"
+        raise Refused(Problem("mailbox", wrong, SEE, value=run.which.mailbox))
+    # A pack, and what it holds once it is decrypted, lie beside the files until these are written.
+    disks.need(context, f"fetching {run.found.id}", {run.folder.parents[2]: size + 2 * largest})
+
+
+def _write(run: _Fetch, only: frozenset[str] | None, progress: Progress | None) -> None:
+    """Read the packs that hold the wanted files, each once. Raises Refused for one that lacks any."""
+    for name, rows in groupby(_wanted(run, only), key=lambda row: row[0]):
+        files: dict[str, list[File]] = {}
+        for _, file in rows:
+            files.setdefault(file.sha, []).append(file)
+        if name not in run.found.objects:
+            raise _lacking(next(iter(files.values()))[0].path)
+        with TemporaryFile(dir=run.folder.parent) as pack:
+            run.bucket.get_data(name, pack, run.found.objects[name].size)
             pack.seek(0)
-            written = packs.extract(pack, keys, files, folder)
+            written = packs.extract(pack, run.keys, files, run.folder)
+        for file in (each for same in files.values() for each in same):
+            if not (run.folder / file.path).exists():
+                raise _lacking(file.path)
         if progress:
             progress(sum(map(len, files.values())), written)
-    if missing := [file.path for file in wanted if not (folder / file.path).exists()]:
-        wrong = f"the packs lack {len(missing)} files that the index names, such as {missing[0]}"
-        raise Refused(Problem("snapshot", wrong, f"use another one: {SEE}"))
 
 
-def _complete(content: Index, folder: Path, components: set[str], mailbox: str | None) -> None:
-    """What follows from the rest: empty folders, links, and the list of checksums of all mail."""
-    if "mail" not in components:
+def _lacking(path: str) -> Refused:
+    wrong = f"the packs lack files that the index names, such as {path}"
+    return Refused(Problem("snapshot", wrong, f"use another one: {SEE}"))
+
+
+def _complete(run: _Fetch, links: dict[str, str]) -> None:
+    """What follows from the rest: empty folders, the list of checksums of all mail, and last the links."""
+    if "mail" not in run.which.components:
         return
-    if not (folder / manifest.MAIL_INDEX).exists():
-        mail = {path: file.sha for path, file in content.files.items() if path.startswith("mail/")}
-        (folder / manifest.MAIL_INDEX).write_bytes(packs.mail_index(mail))
-    for path in content.folders:
-        if _is_wanted(f"{path}/", components, mailbox):
-            (folder / path).mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path, target in manifest.load(folder).links.items():
-        if index.stays_inside(path) and _is_wanted(path, components, mailbox):
-            (folder / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.symlink(target, folder / path)
+    if not (run.folder / manifest.MAIL_INDEX).exists():
+        with (run.folder / manifest.MAIL_INDEX).open("xb") as file:
+            file.writelines(run.index.mail_index())
+    for (found,) in run.index.rows("SELECT path FROM folders"):
+        if run.which.wants(f"{index.path_of(found)}/"):
+            (run.folder / index.path_of(found)).mkdir(mode=0o700, parents=True, exist_ok=True)
+    wanted = {path: goal for path, goal in links.items() if run.which.wants(path)}
+    for path in wanted:
+        (run.folder / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with opened(run.folder) as root:
+        for path, goal in wanted.items():
+            above, _, name = path.rpartition("/")
+            fd = open_directory(root or 0, above)  # follows no link
+            if fd is None:
+                raise _lacking(above)
+            try:
+                os.symlink(goal, name, dir_fd=fd)
+            finally:
+                os.close(fd)
 
 
-def _check(found: Snapshot, components: set[str], mailbox: str | None) -> None:
+def _check(found: Snapshot, which: Which) -> None:
     """Compare with the snapshot's own manifest; files of a single mailbox were compared while written."""
-    whole = [name for name in COMPONENTS if name in components and not (name == "mail" and mailbox)]
-    if problems := snapshot.verify(found, whole):
+    names = [
+        name for name in COMPONENTS if name in which.components and not (name == "mail" and which.mailbox)
+    ]
+    if problems := snapshot.verify(found, names):
         raise Refused(*problems[:20])

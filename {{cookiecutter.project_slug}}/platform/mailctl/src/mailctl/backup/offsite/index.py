@@ -1,128 +1,260 @@
-"""What a copy consists of: the plain manifest in S3, and the encrypted index that says which pack holds what.
+"""The encrypted index of a copy: which pack holds what.
 
 An index holds only what changed since the one before; now and then a whole one begins a new chain. So a day
-costs what its new mail costs, however large the mailboxes are.
+costs what its new mail costs, however large the mailboxes are. Once read it is in a file of its own, not in
+memory: a million mails take no more of it than ten.
 """
 
-import builtins
 import gzip
-import io
+import hashlib
 import json
-from dataclasses import asdict, astuple, dataclass, field
+import posixpath
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from mailctl.backup import manifest
 from mailctl.backup.offsite import packs
-from mailctl.backup.offsite.objects import Bucket, Entry
+from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
+from mailctl.backup.offsite.remote import Remote
+from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 from mailctl.core.errors import Problem, Refused
 
 LONGEST_CHAIN = 50
 TOP = {"mail", "mysql", "config", "ssl", "dkim", "manifest.json", "mail.sha256"}
+_NAME = re.compile(r"[0-9a-f]{64}")
+# `had` is the snapshot that was copied last, `now` the one that is being copied or fetched.
+_TABLES = """
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; PRAGMA cache_size = -32000;
+CREATE TABLE had (path BLOB PRIMARY KEY, sha, size, mtime, mode) WITHOUT ROWID;
+CREATE TABLE now (path BLOB PRIMARY KEY, sha, size, mtime, mode) WITHOUT ROWID;
+CREATE INDEX now_sha ON now (sha);
+CREATE TABLE todo (path BLOB PRIMARY KEY, sha, size, mtime, mode) WITHOUT ROWID;
+CREATE TABLE packs (sha PRIMARY KEY, pack, new) WITHOUT ROWID;
+CREATE TABLE folders (path PRIMARY KEY) WITHOUT ROWID;
+"""
+_MAIL_OF_HAD = "SELECT path, sha FROM had WHERE path >= ? AND path < ? ORDER BY path"
+_MAIL_OF_NOW = "SELECT path, sha FROM now WHERE path >= ? AND path < ? ORDER BY path"
 
 
-@dataclass(frozen=True)
-class Remote:
-    """The manifest in S3. `objects` is everything that the snapshot needs, packs and indexes, by name.
-
-    `snapshot` is the SHA-256 of the manifest.json inside; times are ISO 8601 in UTC. Each of
-    `recipients` opens all of it.
-    """
-
-    id: str
-    snapshot: str
-    taken: str
-    uploaded: str
-    lock_days: int
-    bytes: int
-    chain: list[str]
-    objects: dict[str, Entry]
-    recipients: list[str] = field(default_factory=list)
-
-    def text(self) -> builtins.bytes:
-        document = {"version": 1, **asdict(self)}
-        document["objects"] = {name: astuple(entry) for name, entry in self.objects.items()}
-        return (json.dumps(document) + "\n").encode()
-
-
-def remote(text: bytes, key: str) -> Remote:
-    """Parse a manifest. Raises Refused when it is none, or that of another snapshot."""
-    try:
-        document = json.loads(text)
-        if document.pop("version") != 1:
-            raise ValueError("its version is not 1")
-        objects = {name: Entry(*entry) for name, entry in document.pop("objects").items()}
-        found = Remote(objects=objects, **document)
-        if f"{found.id}/manifest.json" != key:
-            raise ValueError(f"it is that of {found.id}")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        fix = "use another snapshot or version: .venv/bin/mailctl sync --list --versions"
-        raise Refused(Problem(key, f"is no manifest of a copy: {error}", fix)) from None
-    return found
-
-
-@dataclass
 class Index:
-    """Files by path, the pack of each content by SHA-256, and folders without files."""
+    """The files of the last copy and of this one by path, and the pack of each content by its SHA-256."""
 
-    files: dict[str, File] = field(default_factory=dict)
-    packs: dict[str, str] = field(default_factory=dict)
-    folders: list[str] = field(default_factory=list)
+    def __init__(self, folder: Path) -> None:
+        self.folder, path = folder, folder / "index.partial"
+        path.unlink(missing_ok=True)
+        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db.executescript(_TABLES)
+        path.unlink()  # open until it is closed, and gone with this process
+        self.run("BEGIN")
 
+    def __enter__(self) -> "Index":
+        return self
 
-def load(bucket: Bucket, chain: list[str], identities: list[str]) -> Index:
-    """The index at the end of a chain. Raises Refused: unreadable, or with paths that lead elsewhere."""
-    found = Index()
-    for name in chain:
-        with TemporaryFile() as sealed, TemporaryFile() as plain:
-            bucket.get_data(name, sealed)
-            sealed.seek(0)
-            encryption.decrypt(sealed, plain, identities)
+    def __exit__(self, *_: object) -> None:
+        self.db.close()
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self.db.execute(statement)
+
+    def rows(self, query: str, *values: object) -> sqlite3.Cursor:
+        return self.db.execute(query, values)
+
+    def one(self, query: str, *values: object) -> Any:
+        """The single value that a query gives."""
+        return self.db.execute(query, values).fetchone()[0]
+
+    def files(self, query: str, *values: object) -> Iterator[File]:
+        return (File(path_of(row[0]), *row[1:]) for row in self.db.execute(query, values))
+
+    def add(self, files: Iterable[File]) -> None:
+        """Files of `now`."""
+        rows = ((raw(file.path), *astuple(file)[1:]) for file in files)
+        self.db.executemany("INSERT OR REPLACE INTO now VALUES (?, ?, ?, ?, ?)", rows)
+
+    def hold(self, pack: str, shas: Iterable[str], new: bool = True) -> None:
+        """Note that a pack holds these."""
+        rows = ((sha, pack, new) for sha in shas)
+        self.db.executemany("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", rows)
+
+    def forget(self) -> None:
+        """Know of nothing that was copied."""
+        self.run("DELETE FROM had", "DELETE FROM packs", "DELETE FROM folders")
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Of all packs only these are there."""
+        kept = set(names)
+        for (pack,) in self.rows("SELECT DISTINCT pack FROM packs").fetchall():
+            if pack not in kept:
+                self.rows("DELETE FROM packs WHERE pack = ?", pack)
+
+    def fill(self, found: Snapshot) -> None:
+        """Take what a snapshot holds as `now`. Raises Refused for a file that is missing."""
+        self.run("DELETE FROM now", "DELETE FROM folders")
+        self.add(packs.listing(found))
+        below = ((raw(path),) for path in packs.empty_folders(found))
+        self.db.executemany("INSERT INTO folders VALUES (?)", below)
+        digest = hashlib.sha256()
+        for line in self.mail_index(_MAIL_OF_NOW):
+            digest.update(line)
+        follows = (raw(manifest.MAIL_INDEX), digest.hexdigest())
+        self.rows("DELETE FROM now WHERE path = ? AND sha = ?", *follows)
+
+    def mail_index(self, mail: str = _MAIL_OF_HAD) -> Iterator[bytes]:
+        """mail.sha256 as it follows from the files, so that it need not travel."""
+        found = self.rows(mail, b"mail/", b"mail0")
+        return (manifest.index_line(path_of(path), sha) for path, sha in found)
+
+    def new_bytes(self) -> int:
+        """Content of `now` that is in no pack is listed by this, for `new`; its bytes."""
+        self.run("DELETE FROM todo")
+        self.run(
+            "INSERT INTO todo SELECT min(path), sha, size, mtime, mode FROM now"
+            " WHERE sha NOT IN (SELECT sha FROM packs) GROUP BY sha"
+        )
+        return int(self.one("SELECT coalesce(sum(size), 0) FROM todo"))
+
+    def new(self) -> Iterator[File]:
+        return self.files("SELECT * FROM todo ORDER BY path")
+
+    def wants(self, sha: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM now WHERE sha = ? LIMIT 1", sha).fetchone())
+
+    def needed(self) -> list[str]:
+        """The packs that hold the content of `now`."""
+        return [pack for (pack,) in self.rows("SELECT DISTINCT pack FROM now JOIN packs USING (sha)")]
+
+    def size(self) -> int:
+        return int(self.one("SELECT coalesce(sum(size), 0) FROM now"))
+
+    def clear(self) -> None:
+        """Forget what was copied before: what is written next is whole."""
+        self.run("DELETE FROM had")
+
+    def advance(self) -> None:
+        """What was being copied is what was copied last."""
+        self.run("DELETE FROM had", "INSERT INTO had SELECT * FROM now", "DELETE FROM folders")
+        self.run("DELETE FROM packs WHERE sha NOT IN (SELECT sha FROM had)", "UPDATE packs SET new = 0")
+
+    def load(self, bucket: Bucket, found: Remote, identities: list[str]) -> None:
+        """Read a chain into `had`. Raises Refused: unreadable, or with paths that lead elsewhere."""
+        for name in found.chain:
+            with TemporaryFile(dir=self.folder) as sealed, TemporaryFile(dir=self.folder) as plain:
+                if name not in found.objects:
+                    raise _damaged(name, "its manifest does not list it")
+                bucket.get_data(name, sealed, found.objects[name].size)
+                sealed.seek(0)
+                encryption.decrypt(sealed, plain, identities)
+                plain.seek(0)
+                try:
+                    self.db.execute("DELETE FROM folders")
+                    with gzip.open(plain, "rb") as lines:
+                        for line in lines:
+                            self._apply(json.loads(line))
+                except (OSError, EOFError, ValueError, TypeError, KeyError, sqlite3.Error) as error:
+                    raise _damaged(name, str(error)) from None
+
+    def _apply(self, line: Any) -> None:
+        if isinstance(line, dict):  # of version 1: all of it in one document
+            for path in line["gone"]:
+                self._apply(["-", path])
+            for path, rest in line["files"].items():
+                self._apply(["+", path, *rest, None])
+            for path in line["folders"]:
+                self._apply(["/", path])
+            for pack, shas in line["packs"].items():
+                self.hold(pack, shas, new=False)
+            return
+        kind, what, *rest = line
+        if kind in "+/-" and not stays_inside(what):
+            raise ValueError(f"the path {what!r} leads out of the snapshot")
+        if kind == "+":
+            *about, pack = rest
+            if not _NAME.fullmatch(about[0]) or about[1] < 0:
+                raise ValueError(f"the entry of {what!r} is none")
+            self.rows("INSERT OR REPLACE INTO had VALUES (?, ?, ?, ?, ?)", raw(what), *about)
+            if pack:
+                self.hold(pack, [about[0]], new=False)
+        elif kind == "-":
+            self.db.execute("DELETE FROM had WHERE path = ?", (raw(what),))
+        elif kind == "/":
+            self.db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (raw(what),))
+
+    def write(self, recipients: list[str]) -> Path:
+        """Write what `now` changes as an encrypted index; its file in the folder."""
+        with TemporaryFile(dir=self.folder) as plain:
+            with gzip.open(plain, "wb", compresslevel=6) as target:
+                self._lines(target)
             plain.seek(0)
-            try:
-                _apply(found, json.loads(gzip.decompress(plain.read())))
-            except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
-                fix = "use another snapshot: .venv/bin/mailctl sync --list"
-                raise Refused(Problem("index", f"is damaged: {error}", fix, value=name)) from None
-    return found
+            return packs.seal(self.folder, plain, recipients)
+
+    def _lines(self, target: gzip.GzipFile) -> None:
+        def line(*words: object) -> None:
+            target.write(json.dumps(words, separators=(",", ":")).encode() + b"\n")
+
+        for (path,) in self.rows("SELECT path FROM had WHERE path NOT IN (SELECT path FROM now)"):
+            line("-", path_of(path))
+        changed = (
+            "SELECT now.*, pack FROM now JOIN packs USING (sha) LEFT JOIN had USING (path) WHERE new OR"
+            " (now.sha, now.size, now.mtime, now.mode) IS NOT (had.sha, had.size, had.mtime, had.mode)"
+        )
+        for path, *rest in self.rows(changed):
+            line("+", path_of(path), *rest)
+        for (path,) in self.rows("SELECT path FROM folders"):
+            line("/", path_of(path))
 
 
-def _apply(index: Index, document: dict[str, Any]) -> None:
-    for path in document["gone"]:
-        del index.files[path]
-    for path, rest in document["files"].items():
-        if not stays_inside(path):
-            raise ValueError(f"the path {path!r} leads out of the snapshot")
-        index.files[path] = File(path, *rest)
-    if not all(map(stays_inside, document["folders"])):
-        raise ValueError("a folder leads out of the snapshot")
-    index.folders = document["folders"]
-    index.packs |= {sha: pack for pack, shas in document["packs"].items() for sha in shas}
+def raw(path: str) -> bytes:
+    """A path as the tables have it: their order is then that of text, names that are no UTF-8 included."""
+    return path.encode("utf-8", "surrogatepass")
+
+
+def path_of(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogatepass")
 
 
 def stays_inside(path: str) -> bool:
     """Whoever may write to the bucket may write an index: it must not name files of the host."""
     parts = path.split("/")
-    return parts[0] in TOP and not {"", ".", ".."} & set(parts)
+    return parts[0] in TOP and not {"", ".", ".."} & set(parts) and "\0" not in path
 
 
-def write(folder: Path, before: Index, after: Index, recipients: list[str]) -> Path:
-    """Write what changed as an encrypted index into `folder`."""
-    changed = {p: f for p, f in after.files.items() if before.files.get(p) != f}
-    held: dict[str, list[str]] = {}
-    for sha, pack in after.packs.items():
-        if before.packs.get(sha) != pack:
-            held.setdefault(pack, []).append(sha)
-    document = {
-        "files": {path: astuple(file)[1:] for path, file in changed.items()},
-        "gone": sorted(before.files.keys() - after.files.keys()),
-        "folders": after.folders,
-        "packs": held,
-    }
-    plain = gzip.compress(json.dumps(document, separators=(",", ":")).encode())
-    return packs.seal(folder, io.BytesIO(plain), recipients)
+def judge(index: Index, links: dict[str, str]) -> None:
+    """Raises Refused when a file or link stands where others need a folder, or a link leads out.
+
+    Before anything is created: then nothing is ever written through a link.
+    """
+
+    def file(path: str) -> bool:
+        return bool(index.rows("SELECT 1 FROM had WHERE path = ?", raw(path)).fetchone())
+
+    for path, target in links.items():
+        goal = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        if not (stays_inside(path) and path.startswith("mail/") and goal.startswith("mail/")) or file(path):
+            raise _damaged(path, f"the link to {target!r} leads out of the mail")
+    above = {"/".join(each.split("/")[:n]) for each in links for n in range(1, each.count("/") + 1)}
+    for (found,) in index.rows("SELECT path FROM had UNION ALL SELECT path FROM folders"):
+        path = path_of(found)
+        # Of a folder all its parents are known already, so this stays small.
+        while (path := path.rpartition("/")[0]) and path not in above:
+            above.add(path)
+    for (found,) in index.rows("SELECT path FROM folders"):
+        above.add(path_of(found))
+    for path in sorted(above):
+        if path in links or file(path):
+            raise _damaged(path, "is a folder and something else at once")
+
+
+def _damaged(name: str, why: str) -> Refused:
+    fix = "use another snapshot: .venv/bin/mailctl sync --list"
+    return Refused(Problem("index", f"is damaged: {why}", fix, value=name))
 
 
 def worn(sizes: list[int]) -> bool:

@@ -17,6 +17,7 @@ from mailctl.core.errors import Problem, Refused
 
 PART = 8 * 1024 * 1024
 MOST_PARTS = 10_000
+MOST_TEXT = 64 * 1024 * 1024  # of a manifest: a terabyte has about 3 MB
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,26 @@ def checksum(file: BinaryIO, size: int) -> str:
 
 @dataclass
 class Bucket:
-    """One place in S3 and the limit of the way there, in bytes a second (0: none)."""
+    """One place in S3, whose signatures count there, and the limit of the way there in bytes/s (0: none)."""
 
     s3: Any
     place: Place
     limit: int = 0
+    signers: list[str] = field(default_factory=list)
     sent: int = 0
     _due: float = field(default_factory=time.monotonic)
 
     def put(
-        self, name: str, path: Path, entry: Entry, resume: str | None, begun: Callable[[str], None]
-    ) -> None:
+        self,
+        name: str,
+        path: Path,
+        entry: Entry,
+        resume: str | None = None,
+        begun: Callable[[str], None] = lambda _: None,
+    ) -> str:
         """Upload the file as data/NAME, under COMPLIANCE lock until `entry.until`; large ones in parts.
+
+        Returns the id of the version that this made.
 
         `resume` is the id of an upload that was broken off; `begun` is told the id of a new one, to be kept.
         """
@@ -64,8 +73,8 @@ class Bucket:
         lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
         with explained(f"uploading {name}"), path.open("rb") as file:
             if entry.size <= part_size(entry.size):
-                self._send(self.s3.put_object, file.read(), **where, **lock)
-                return self._confirm(name, entry)
+                made = self._send(self.s3.put_object, file.read(), **where, **lock)
+                return self._confirm(name, entry, made)
             upload, there = resume, self._parts(where, resume) if resume else None
             if upload is None or there is None:
                 kind = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
@@ -73,22 +82,24 @@ class Bucket:
                 begun(upload)
             parts = list(self._send_parts(file, entry.size, {**where, "UploadId": upload}, there))
             whole = {"MultipartUpload": {"Parts": parts}, "ChecksumType": "COMPOSITE"}
-            self.s3.complete_multipart_upload(**where, UploadId=upload, **whole)
-        return self._confirm(name, entry)
+            made = self.s3.complete_multipart_upload(**where, UploadId=upload, **whole)
+        return self._confirm(name, entry, made)
 
-    def _confirm(self, name: str, entry: Entry) -> None:
+    def _confirm(self, name: str, entry: Entry, made: dict[str, Any]) -> str:
         """See that S3 has the bytes that were sent, and locks them for as long as was asked."""
-        found, until = self.head(f"data/{name}"), datetime.fromisoformat(entry.until)
-        if (found["ContentLength"], found.get("ChecksumSHA256")) != (entry.size, entry.sum):
+        found, until = self.head(f"data/{name}") or {}, datetime.fromisoformat(entry.until)
+        if (found.get("ContentLength"), found.get("ChecksumSHA256")) != (entry.size, entry.sum):
             wrong = "S3 has other bytes than were sent"
             raise Refused(Problem("upload", wrong, "run the command again", value=name))
         if found.get("ObjectLockMode") != "COMPLIANCE" or found["ObjectLockRetainUntilDate"] < until:
-            self.lock(name, until)
+            self.lock(name, until, made["VersionId"])
+        return str(made["VersionId"])
 
-    def put_text(self, name: str, text: bytes) -> None:
-        """Upload a small object under the bucket's own lock."""
+    def put_text(self, name: str, text: bytes) -> str:
+        """Upload a small object under the bucket's own lock; the id of its version."""
+        key = f"{self.place.prefix}{name}"
         with explained(f"uploading {name}"):
-            self._send(self.s3.put_object, text, Bucket=self.place.bucket, Key=f"{self.place.prefix}{name}")
+            return str(self._send(self.s3.put_object, text, Bucket=self.place.bucket, Key=key)["VersionId"])
 
     def _parts(self, where: dict[str, str], upload: str) -> dict[int, dict[str, Any]] | None:
         """The parts that S3 has of a broken upload; None when it no longer knows it."""
@@ -129,35 +140,46 @@ class Bucket:
         self._due = max(self._due, now) + amount / self.limit
         threading.Event().wait(self._due - now)
 
-    def head(self, name: str) -> dict[str, Any]:
-        """What S3 says of an object: size, checksum and lock, without its bytes."""
+    def head(self, name: str) -> dict[str, Any] | None:
+        """What S3 says of an object: size, checksum and lock, without its bytes; None: there is none.
+
+        Who may not list gets 403 for what is not there (docs.aws.amazon.com, HeadObject, permissions).
+        """
+        from botocore.exceptions import ClientError
+
         with explained(f"looking at {name}"):
-            key = f"{self.place.prefix}{name}"
-            said: dict[str, Any] = self.s3.head_object(
-                Bucket=self.place.bucket, Key=key, ChecksumMode="ENABLED"
-            )
+            where = {"Bucket": self.place.bucket, "Key": f"{self.place.prefix}{name}"}
+            try:
+                said: dict[str, Any] = self.s3.head_object(**where, ChecksumMode="ENABLED")
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in ("403", "404"):
+                    raise
+                return None
             return said
 
-    def get(self, name: str, target: BinaryIO, version: str | None = None) -> str:
-        """Stream an object into `target`; its SHA-256. Raises Refused."""
+    def get(self, name: str, target: BinaryIO, version: str | None = None, most: int = MOST_TEXT) -> str:
+        """Stream an object of at most so many bytes into `target`; its SHA-256. Raises Refused."""
         which = {"VersionId": version} if version else {}
         digest = hashlib.sha256()
         with explained(f"reading {name}"):
             key = f"{self.place.prefix}{name}"
-            body = self.s3.get_object(Bucket=self.place.bucket, Key=key, **which)["Body"]
-            for block in body.iter_chunks(1024 * 1024):
+            found = self.s3.get_object(Bucket=self.place.bucket, Key=key, **which)
+            if found["ContentLength"] > most:
+                wrong = f"has {found['ContentLength']} bytes, {most} at most belong there: it was overwritten"
+                raise Refused(Problem("S3", wrong, _OTHER, value=name))
+            for block in found["Body"].iter_chunks(1024 * 1024):
                 digest.update(block)
                 target.write(block)
         return digest.hexdigest()
 
-    def get_data(self, name: str, target: BinaryIO) -> None:
+    def get_data(self, name: str, target: BinaryIO, size: int) -> None:
         """Stream data/NAME into `target`; an older version if the newest is hidden or not what NAME says."""
         refusal = Refused(Problem("S3", "has other content than its name says", _OTHER, value=name))
         for version in self._versions(f"data/{name}"):
             target.seek(0)
             target.truncate()
             try:
-                if self.get(f"data/{name}", target, version) == name:
+                if self.get(f"data/{name}", target, version, size) == name:
                     return
             except Refused as error:
                 refusal = error
@@ -188,12 +210,13 @@ class Bucket:
             found = [each for page in pages for each in page.get("Contents", [])]
         return {each["Key"].removeprefix(self.place.prefix): each for each in found}
 
-    def lock(self, name: str, until: datetime) -> None:
-        """Lock data/NAME for longer. S3 refuses to shorten."""
+    def lock(self, name: str, until: datetime, version: str) -> None:
+        """Lock a version of data/NAME for longer, whatever lies over it. S3 refuses to shorten."""
         with explained(f"locking {name} until {until:%Y-%m-%d}"):
             self.s3.put_object_retention(
                 Bucket=self.place.bucket,
                 Key=f"{self.place.prefix}data/{name}",
+                VersionId=version,
                 Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
                 ChecksumAlgorithm="SHA256",
             )
@@ -219,6 +242,11 @@ class _Throttled(io.BytesIO):
 
 def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def text_sum(body: bytes) -> str:
+    """S3's checksum of a small object."""
+    return _text(hashlib.sha256(body).digest())
 
 
 def _text(digest: bytes) -> str:

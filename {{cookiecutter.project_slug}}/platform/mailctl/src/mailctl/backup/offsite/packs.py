@@ -20,6 +20,9 @@ from mailctl.core import encryption
 from mailctl.core.errors import Problem, Refused
 
 SIZE = 64 * 1024 * 1024
+MOST_FILES = 20_000
+# Larger content waits in a file, not in memory.
+IN_MEMORY = 8 * 1024 * 1024
 _BROKEN = (tarfile.TarError, zlib.error, EOFError)
 
 
@@ -34,36 +37,29 @@ class File:
     mode: int
 
 
-def listing(snapshot: Snapshot) -> list[File]:
+def listing(snapshot: Snapshot) -> Iterator[File]:
     """What the snapshot says it holds. Raises Refused when a file is missing or no file."""
-    known = dict(manifest.read_index(snapshot.path / manifest.MAIL_INDEX))
+    for path, sha in manifest.read_index(snapshot.path / manifest.MAIL_INDEX):
+        yield _file(snapshot, path, sha)
     for name, component in snapshot.manifest.components.items():
-        if name != "mail":
-            known |= {path: entry["sha256"] for path, entry in component["list"].items()}
-    known[manifest.FILE] = manifest.file_digest(snapshot.path / manifest.FILE)
-    mail = {path: sha for path, sha in known.items() if path.startswith("mail/")}
-    if mail_index(mail) != (snapshot.path / manifest.MAIL_INDEX).read_bytes():
-        known[manifest.MAIL_INDEX] = manifest.file_digest(snapshot.path / manifest.MAIL_INDEX)
-    return [_file(snapshot, path, sha) for path, sha in known.items()]
+        for path, entry in component["list"].items() if name != "mail" else ():
+            yield _file(snapshot, path, entry["sha256"])
+    for path in (manifest.FILE, manifest.MAIL_INDEX):
+        yield _file(snapshot, path, manifest.file_digest(snapshot.path / path))
 
 
-def mail_index(shas: Mapping[str, str]) -> bytes:
-    """mail.sha256 as it follows from its files, so that it need not travel."""
-    return b"".join(manifest.index_line(path, shas[path]) for path in sorted(shas))
-
-
-def empty_folders(snapshot: Snapshot) -> list[str]:
+def empty_folders(snapshot: Snapshot) -> Iterator[str]:
     """Folders without anything in them, as Maildir needs them."""
     walk = os.walk(snapshot.path / "mail")
-    return sorted(os.path.relpath(root, snapshot.path) for root, below, files in walk if not below + files)
+    return (os.path.relpath(root, snapshot.path) for root, below, files in walk if not below + files)
 
 
 def groups(files: Iterable[File]) -> Iterator[list[File]]:
-    """Files for one pack each: about SIZE bytes, or a single larger file."""
+    """Files for one pack each: about SIZE bytes and MOST_FILES at most, or a single larger file."""
     group: list[File] = []
     total = 0
     for file in files:
-        if group and total + file.size > SIZE:
+        if group and (total + file.size > SIZE or len(group) == MOST_FILES):
             yield group
             group, total = [], 0
         group.append(file)
@@ -74,7 +70,7 @@ def groups(files: Iterable[File]) -> Iterator[list[File]]:
 
 def build(folder: Path, snapshot: Snapshot, files: Iterable[File], recipients: list[str]) -> Path:
     """Write a pack into `folder`; its name is the SHA-256 of its bytes. Raises Refused for a changed file."""
-    with SpooledTemporaryFile(max_size=2 * SIZE, dir=str(folder)) as plain:
+    with SpooledTemporaryFile(max_size=IN_MEMORY, dir=str(folder)) as plain:
         with tarfile.open(fileobj=plain, mode="w:gz", compresslevel=6) as tar:
             for file in files:
                 _add(tar, snapshot, file)
@@ -93,14 +89,14 @@ def seal(folder: Path, plain: IO[bytes], recipients: list[str]) -> Path:
 def extract(pack: IO[bytes], identities: list[str], wanted: Mapping[str, list[File]], folder: Path) -> int:
     """Write the wanted files (by SHA-256) of a pack below `folder`; their bytes. Raises Refused."""
     written = 0
-    with SpooledTemporaryFile(max_size=2 * SIZE, dir=str(folder)) as plain:
+    with SpooledTemporaryFile(max_size=IN_MEMORY, dir=str(folder)) as plain:
         encryption.decrypt(pack, plain, identities)
         plain.seek(0)
         try:
             with tarfile.open(fileobj=plain, mode="r:gz") as tar:
                 for member in tar:
                     for file in wanted.get(member.name, ()):
-                        source = tar.extractfile(member)
+                        source = tar.extractfile(member) if member.size == file.size else None
                         if source is None or _write(source, folder / file.path, file) != file.sha:
                             raise tarfile.TarError(f"{member.name} has other content than its name says")
                         written += file.size
@@ -114,7 +110,7 @@ def _write(source: IO[bytes], path: Path, file: File) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("xb") as target:
         shutil.copyfileobj(source, target, 1024 * 1024)
-        os.fchmod(target.fileno(), file.mode)
+        os.fchmod(target.fileno(), file.mode & 0o777)
     os.utime(path, ns=(file.mtime, file.mtime))
     return manifest.file_digest(path)
 

@@ -3,49 +3,47 @@
 Where it stands is kept beside each pack in HDD_PATH/.mailctl/offsite: a run that was broken off goes on.
 """
 
-import fcntl
-import json
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 
 from mailctl.backup import manifest, snapshot
-from mailctl.backup.offsite import access, bucket, index, packs
-from mailctl.backup.offsite.index import Index, Remote
+from mailctl.backup.lock import held
+from mailctl.backup.offsite import access, bucket, index, packs, watch
+from mailctl.backup.offsite.copies import LAST, manifests, read
+from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket, Entry, checksum, now
+from mailctl.backup.offsite.remote import Remote
+from mailctl.backup.offsite.working import Journal, Working, put_data, put_manifest, working
 from mailctl.backup.snapshot import Snapshot
-from mailctl.core import encryption, folders, job_results
+from mailctl.core import encryption, folders, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
 LONGEST_DAYS = 36500  # S3's own limit
+TRIES = 3
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many bytes of how many are done."""
 
 
-@dataclass
-class Journal:
-    """A pack in the working folder: what it holds, the id of its upload in parts, and whether S3 has it."""
-
-    entry: Entry
-    blobs: list[str]
-    upload: str | None = None
-    done: bool = False
+class Replaced(Refused):
+    """The snapshot was taken again, or removed, while it was copied."""
 
 
 @dataclass
 class Report:
-    """What a run did: ids of the snapshots copied, bytes that travelled, objects locked for longer."""
+    """What a run did: ids of the snapshots copied, bytes that travelled, objects locked for longer; and what
+    somebody else did in the bucket.
+    """
 
     copied: list[str] = field(default_factory=list)
     sent: int = 0
     renewed: int = 0
     newest: str | None = None
+    findings: list[Problem] = field(default_factory=list)
 
 
 def limit(context: Context) -> int:
@@ -60,20 +58,34 @@ def limit(context: Context) -> int:
 
 
 def upload(context: Context, progress: Progress = lambda *_: None) -> Report:
-    """Copy every good snapshot that is not in S3 yet. Raises Refused; what was done until then counts."""
+    """Copy every good snapshot that is not in S3 yet. Raises Refused; what was done until then counts.
+
+    What somebody else has changed in S3 is sent again, as far as this disk has it.
+    """
     place = access.place(context)
     rate, recipients = limit(context), encryption.recipients(context)
+    signing.sign(context, b"")  # without its key nothing is sent
     s3 = access.client(context, place)
     days = bucket.lock_days(s3, place)
-    with _working_folder(context) as folder:
-        run = Upload(
-            Bucket(s3, place, rate), folder, days, recipients, encryption.identities(context), progress
-        )
-        wanted = run.missing([each for each in snapshot.every(folders.hdd(context)) if each.good])
-        for each in wanted:
-            run.copy(each)
-        run.report.sent = run.bucket.sent
+    with working(context) as folder, Index(folder.folder) as content:
+        to = Bucket(s3, place, rate, signing.trusted(context))
+        keys, sign = encryption.identities(context), partial(signing.sign, context)
+        run = Upload(to, folder, content, days, recipients, keys, sign, progress)
+        _copy_all(run, folders.hdd(context))
+        run.report.sent = to.sent
         return run.report
+
+
+def _copy_all(run: "Upload", hdd: Path) -> None:
+    """An upload may take days: a snapshot that is taken again meanwhile is looked at again."""
+    for tries in reversed(range(TRIES)):
+        try:
+            for each in run.missing([each for each in snapshot.every(hdd) if each.good]):
+                run.copy(each)
+            return
+        except Replaced:
+            if not tries:
+                raise
 
 
 @dataclass
@@ -84,107 +96,141 @@ class Upload:
     """
 
     bucket: Bucket
-    folder: Path
+    working: Working
+    index: Index
     days: int
     recipients: list[str]
     identities: list[str]
+    sign: Callable[[bytes], bytes]
     progress: Progress
     report: Report = field(default_factory=Report)
-    index: Index = field(default_factory=Index)
     chain: list[str] = field(default_factory=list)
     objects: dict[str, Entry] = field(default_factory=dict)
 
     def missing(self, good: list[Snapshot]) -> list[Snapshot]:
         """Those not in S3 with the same content; and load what the newest copy there consists of."""
-        there = manifests(self.bucket)
-        if there:
-            self._load(there[-1])
+        there = self.bucket.objects("")
+        wrong = watch.look(self.bucket, self.working.record, there)
+        self.report.findings = list(wrong.values())
+        whole = {name: each["Size"] for name, each in there.items() if name not in wrong}
+        if keys := [key for key in manifests(there) if key in whole]:
+            self._load(keys[-1], whole)
         found = []
         for each in good:
-            key = f"{each.id}/manifest.json"
-            if key in there and read(self.bucket, key).snapshot == _digest(each):
+            if self._is_there(each, whole):
                 self.report.newest = each.id
             else:
                 found.append(each)
         return found
 
-    def _load(self, key: str) -> None:
-        """The newest copy. What S3 hides or has cut is uploaded again."""
+    def _is_there(self, found: Snapshot, whole: dict[str, int]) -> bool:
+        key = f"{found.id}{LAST}"
+        if key not in whole:
+            return False
+        copy = read(self.bucket, key)
+        needed = all(f"data/{name}" in whole for name in copy.objects)
+        return needed and copy.signed and copy.snapshot == _digest(found)
+
+    def _load(self, key: str, whole: dict[str, int]) -> None:
+        """The newest copy. What S3 hides or has changed is uploaded again."""
+        self.index.forget()
+        self.chain, self.objects = [], {}
         try:
             last = read(self.bucket, key)
-            self.index = index.load(self.bucket, last.chain, self.identities)
+            put = self.working.record[key]
+            if last.signed or (put and put.was_there):  # of a version that did not sign
+                self.index.load(self.bucket, last, self.identities)
         except access.Unreachable:
             raise
         except Refused:
-            return  # another host's, hidden or damaged: this run begins with a whole copy of its own
-        if not set(self.recipients) <= set(last.recipients):
-            self.index = Index()  # a new key opens none of the old packs, so it gets a whole copy
-            for path in self.folder.glob("[!.]*"):
-                path.unlink()
+            self.index.forget()  # another host's, or damaged: this run begins with a whole copy of its own
             return
-        sizes = {
-            name.removeprefix("data/"): each["Size"] for name, each in self.bucket.objects("data/").items()
-        }
+        if not set(self.recipients) <= set(last.recipients):
+            self.index.forget()  # a new key opens none of the old packs, so it gets a whole copy
+            for name in self.working.names():
+                self.working.forget(name)
+            return
         for name in last.objects:  # a run that was killed once it had published this copy
-            (self.folder / f"{name}.json").unlink(missing_ok=True)
-        self.objects = {n: e for n, e in last.objects.items() if sizes.get(n) == e.size}
-        self.index.packs = {sha: pack for sha, pack in self.index.packs.items() if pack in self.objects}
+            self.working.forget(name)
+        self.objects = {n: e for n, e in last.objects.items() if self._is_ours(n, e, whole)}
+        self.index.keep(self.objects)
         self.chain = last.chain if self.objects.keys() >= set(last.chain) else []
+
+    def _is_ours(self, name: str, entry: Entry, whole: dict[str, int]) -> bool:
+        """Whether S3 has what the manifest says, by S3's own checksum."""
+        put = self.working.record[f"data/{name}"]
+        if put is None or whole.get(f"data/{name}") != entry.size or put.sum != entry.sum:
+            return False
+        if not put.until:
+            self.working.record[f"data/{name}"] = replace(put, until=entry.until)
+        return True
 
     def copy(self, found: Snapshot) -> None:
         """Upload what the snapshot needs, lock it long enough, and put its manifest there last."""
-        files = packs.listing(found)
-        self._go_on({file.sha for file in files})
-        have = {sha for _, journal in self._journals() for sha in journal.blobs} | self.index.packs.keys()
-        new = {file.sha: file for file in files if file.sha not in have}
-        done, total = 0, sum(file.size for file in new.values())
-        for group in packs.groups(new.values()):
+        digest = ""
+        try:
+            with held(found.path):
+                digest = _digest(found)
+                self._send_new(found)
+                made = self._finish()
+                if _digest(found) != digest:
+                    raise _replaced(found)
+        except (Refused, FileNotFoundError):
+            if not digest or not (found.path / manifest.FILE).is_file() or _digest(found) != digest:
+                raise _replaced(found) from None
+            raise
+        self._publish(found, digest, made)
+        for name in self.working.names():
+            self.working.forget(name)
+
+    def _send_new(self, found: Snapshot) -> None:
+        self.index.fill(found)
+        self._go_on()
+        done, total = 0, self.index.new_bytes()
+        for group in packs.groups(self.index.new()):
             self.progress(f"copying {found.id}", done, total)
-            self._take(packs.build(self.folder, found, group, self.recipients), [file.sha for file in group])
+            path = packs.build(self.working.folder, found, group, self.recipients)
+            self._take(path, [file.sha for file in group])
             done += sum(file.size for file in group)
         self.progress(f"copying {found.id}", total, total)
-        self._finish(found, files)
-        for path in self.folder.glob("*.json"):
-            path.unlink()
 
-    def _go_on(self, needed: set[str]) -> None:
+    def _go_on(self) -> None:
         """Packs that an earlier run has begun to send: send the rest of those that are still of use."""
-        for name, journal in list(self._journals()):
-            if not journal.done and needed.intersection(journal.blobs):
+        for name in self.working.names():
+            journal = self.working[name]
+            if not journal.done and not any(map(self.index.wants, journal.blobs)):
+                self.working.forget(name)
+                continue
+            if not journal.done:
                 self._send(name)
-            elif not journal.done:
-                (self.folder / name).unlink()
-                (self.folder / f"{name}.json").unlink()
+            self.index.hold(name, journal.blobs)
 
-    def _finish(self, found: Snapshot, files: list[packs.File]) -> None:
-        journals = dict(self._journals())
-        held = self.index.packs | {sha: name for name, each in journals.items() for sha in each.blobs}
-        folders = packs.empty_folders(found)
-        after = Index(
-            {each.path: each for each in files}, {each.sha: held[each.sha] for each in files}, folders
-        )
-        known = self.objects | {name: each.entry for name, each in journals.items()}
+    def _finish(self) -> dict[str, Entry]:
+        """Send the index; what the copy consists of, all of it locked long enough."""
+        known = self.objects | {name: self.working[name].entry for name in self.working.names()}
         if not self.chain or index.worn([known[name].size for name in self.chain]):
-            self.chain, self.index = [], Index()
-        made = self._take(index.write(self.folder, self.index, after, self.recipients), [])
-        needed = {name: known[name] for name in [*sorted(set(after.packs.values())), *self.chain]}
-        self.objects = {**self._locked(needed), made: self._journal(made).entry}
-        self.chain, self.index = [*self.chain, made], after
-        self._publish(found, sum(each.size for each in files))
+            self.chain = []
+            self.index.clear()
+        made = self._take(self.index.write(self.recipients), [])
+        needed = {name: known[name] for name in [*self.index.needed(), *self.chain]}
+        self.chain = [*self.chain, made]
+        return {**self._locked(needed), made: self.working[made].entry}
 
-    def _publish(self, found: Snapshot, size: int) -> None:
+    def _publish(self, found: Snapshot, digest: str, objects: dict[str, Entry]) -> None:
         made = Remote(
             id=found.id,
-            snapshot=_digest(found),
+            snapshot=digest,
             taken=found.taken.isoformat(),
             uploaded=now().isoformat(),
             lock_days=self.days,
-            bytes=size,
+            bytes=self.index.size(),
             chain=self.chain,
-            objects=self.objects,
+            objects=objects,
             recipients=self.recipients,
         )
-        self.bucket.put_text(f"{found.id}/manifest.json", made.text())
+        self.objects = objects
+        put_manifest(self.bucket, self.working, made, self.sign(made.text()))
+        self.index.advance()
         self.report.copied.append(found.id)
         self.report.newest = found.id
 
@@ -193,8 +239,10 @@ class Upload:
         most = self._until()
         for name, entry in objects.items():
             if not self._enough(entry):
-                self.bucket.lock(name, most)
+                put = self.working.record[f"data/{name}"] or watch.FOUND
+                self.bucket.lock(name, most, put.version)
                 objects[name] = replace(entry, until=most.isoformat())
+                self.working.record[f"data/{name}"] = replace(put, until=most.isoformat())
                 self.report.renewed += 1
         return objects
 
@@ -211,91 +259,29 @@ class Upload:
         size = path.stat().st_size
         with path.open("rb") as file:
             entry = Entry(size, checksum(file, size), self._until().isoformat())
-        self._keep(path.name, Journal(entry, blobs))
+        self.working[path.name] = Journal(entry, blobs)
         self._send(path.name)
+        self.index.hold(path.name, blobs)
         return path.name
 
     def _send(self, name: str) -> None:
         """Upload a pack of the working folder, or go on with it, and then forget its bytes."""
-        journal = self._journal(name)
+        journal = self.working[name]
         if not self._enough(journal.entry):  # begun long ago: the bucket would refuse so short a lock
             journal = Journal(replace(journal.entry, until=self._until().isoformat()), journal.blobs)
 
         def begun(upload: str) -> None:
-            self._keep(name, replace(journal, upload=upload))
+            self.working[name] = replace(journal, upload=upload)
 
-        self.bucket.put(name, self.folder / name, journal.entry, journal.upload, begun)
-        self._keep(name, replace(journal, done=True))
-        (self.folder / name).unlink()
-
-    def _journals(self) -> Iterator[tuple[str, Journal]]:
-        for path in sorted(self.folder.glob("*.json")):
-            yield path.stem, self._journal(path.stem)
-
-    def _journal(self, name: str) -> Journal:
-        document = json.loads((self.folder / f"{name}.json").read_bytes())
-        return Journal(**{**document, "entry": Entry(**document["entry"])})
-
-    def _keep(self, name: str, journal: Journal) -> None:
-        beside = self.folder / "new.partial"
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(journal), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.folder / f"{name}.json")
-
-
-def manifests(bucket: Bucket) -> list[str]:
-    """The keys of the copies in S3, the one that was uploaded last at the end."""
-    found = {**bucket.objects("daily/"), **bucket.objects("weekly/")}
-    keys = [key for key in found if key.endswith("/manifest.json")]
-    # Times in S3 are whole seconds.
-    return sorted(
-        keys, key=lambda key: (found[key]["LastModified"], key.split("/")[1], key.startswith("daily"))
-    )
-
-
-def read(bucket: Bucket, key: str, version: str | None = None) -> Remote:
-    """The manifest under a key. Raises Refused."""
-    text = BytesIO()
-    bucket.get(key, text, version)
-    return index.remote(text.getvalue(), key)
+        put_data(self.bucket, self.working, name, journal.entry, journal.upload, begun)
+        self.working[name] = replace(journal, done=True)
+        (self.working.folder / name).unlink()
 
 
 def _digest(found: Snapshot) -> str:
     return manifest.file_digest(found.path / manifest.FILE)
 
 
-@contextmanager
-def _working_folder(context: Context) -> Iterator[Path]:
-    """The folder of packs on their way, cleaned of broken ones, for one run at a time and while it lives.
-
-    Not the lock of backups: an upload may take days, and the next backup must not wait for it.
-    """
-    folder = folders.hdd(context) / job_results.FOLDER / "offsite"
-    folders.private(folder)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            wrong, fix = "another mailctl sync is copying", "wait until it is done"
-            raise Refused(Problem("sync", wrong, fix, value=str(folder))) from None
-        _clean(folder)
-        yield folder
-
-
-def _clean(folder: Path) -> None:
-    """Keep whole packs with their notes, and nothing else that a killed run left."""
-    kept = {note.stem for note in folder.glob("*.json") if _usable(note)}
-    for path in folder.iterdir():
-        if path.stem not in kept and path.name != ".lock":
-            path.unlink()
-
-
-def _usable(note: Path) -> bool:
-    """Whether S3 has the pack, or its bytes are here and are what its name says."""
-    with suppress(OSError, ValueError, KeyError):
-        return (
-            json.loads(note.read_bytes())["done"] or manifest.file_digest(note.with_suffix("")) == note.stem
-        )
-    return False
+def _replaced(found: Snapshot) -> Replaced:
+    wrong = "was taken again or removed while it was copied"
+    return Replaced(Problem("snapshot", wrong, "make sync", value=found.id))

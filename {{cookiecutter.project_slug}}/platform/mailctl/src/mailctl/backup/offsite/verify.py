@@ -2,48 +2,68 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+from mailctl.backup.offsite import watch
 from mailctl.backup.offsite.access import Unreachable
-from mailctl.backup.offsite.index import Remote
+from mailctl.backup.offsite.copies import manifests, read
 from mailctl.backup.offsite.objects import Bucket, Entry
-from mailctl.backup.offsite.upload import Progress, manifests, read
+from mailctl.backup.offsite.record import Record
+from mailctl.backup.offsite.remote import Remote
+from mailctl.backup.offsite.upload import Progress
 from mailctl.core.errors import Problem, Refused
 
-AGAIN = "make sync copies what is missing; older versions: .venv/bin/mailctl sync --list --versions"
+GONE = "is not there, or a delete marker hides it"
 
 
 @dataclass
 class Findings:
-    """The copies that were looked at, how many objects they need, and what is wrong."""
+    """The copies that were looked at, how many objects they need, and what is wrong, by name."""
 
     copies: list[str] = field(default_factory=list)
-    objects: int = 0
-    bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    needed: dict[str, tuple[Entry, datetime]] = field(default_factory=dict)
+    wrong: dict[str, Problem] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[Problem]:
+        return list(self.wrong.values())
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.size for entry, _ in self.needed.values())
 
 
-def verify(bucket: Bucket, progress: Progress = lambda *_: None) -> Findings:
-    """Compare all copies with S3's own words. Changes nothing and reads no content."""
-    findings = Findings()
-    needed: dict[str, tuple[Entry, datetime]] = {}
-    for key in manifests(bucket):
+def verify(bucket: Bucket, record: Record | None = None, progress: Progress = lambda *_: None) -> Findings:
+    """Compare all copies with S3's own words, and with what this host has sent. Reads no content of mails.
+
+    A copy from before there were signatures is good when it was there before this host began to note.
+    """
+    findings, there = Findings(), bucket.objects("")
+    if record:
+        findings.wrong = watch.look(bucket, record, there)
+    for key in manifests(there):
         try:
             found = read(bucket, key)
-        except Refused as refusal:
-            findings.problems += refusal.problems
-            continue
-        findings.copies.append(found.id)
-        _need(needed, found)
-
-    for number, (name, (entry, least)) in enumerate(needed.items(), 1):
-        try:
-            findings.problems += _judge(bucket.head(f"data/{name}"), name, entry, least)
         except Unreachable:
             raise
         except Refused as refusal:
-            findings.problems += refusal.problems
-        progress("looking", number, len(needed))
-    findings.objects, findings.bytes = len(needed), sum(entry.size for entry, _ in needed.values())
+            findings.wrong.setdefault(key, refusal.problems[0])
+            continue
+        put = record[key] if record else None
+        if not found.signed and not (put and put.was_there):
+            if put is None or put.sum:  # else a stranger's, and known
+                wrong = "is not signed by a key that counts here: restore does not take it"
+                findings.wrong.setdefault(key, Problem(key, wrong, watch.REPAIR))
+            continue
+        findings.copies.append(found.id)
+        _need(findings.needed, found)
+    listed = [f"data/{name}" for name in findings.needed if f"data/{name}" in there]
+    for number, (name, head) in enumerate(watch.heads(bucket, listed), 1):
+        _judge(findings, name, head)
+        progress("looking", number, len(listed))
+    for name in findings.needed:
+        if f"data/{name}" not in there:
+            findings.wrong.setdefault(f"data/{name}", Problem(f"data/{name}", GONE, watch.REPAIR))
     return findings
 
 
@@ -55,15 +75,20 @@ def _need(needed: dict[str, tuple[Entry, datetime]], found: Remote) -> None:
         needed[name] = entry, max(before, least)
 
 
-def _judge(head: dict[str, object], name: str, entry: Entry, least: datetime) -> list[Problem]:
-    wrong = []
-    if head["ContentLength"] != entry.size:
-        wrong.append(f"has {head['ContentLength']} bytes instead of {entry.size}")
-    elif head.get("ChecksumSHA256") != entry.sum:
-        wrong.append("has another checksum: it was overwritten; the version before is still there")
+def _judge(findings: Findings, name: str, head: dict[str, Any] | None) -> None:
+    entry, least = findings.needed[name.removeprefix("data/")]
+    if wrong := GONE if head is None else _differs(head, entry, least):
+        findings.wrong.setdefault(name, Problem(name, wrong, watch.REPAIR))
+
+
+def _differs(head: dict[str, Any], entry: Entry, least: datetime) -> str:
     until = head.get("ObjectLockRetainUntilDate")
+    if head["ContentLength"] != entry.size:
+        return f"has {head['ContentLength']} bytes instead of {entry.size}"
+    if head.get("ChecksumSHA256") != entry.sum:
+        return "has another checksum: it was overwritten; the version before is still there"
     if head.get("ObjectLockMode") != "COMPLIANCE" or not isinstance(until, datetime):
-        wrong.append("is not locked")
-    elif until < least:
-        wrong.append(f"is locked until {until:%Y-%m-%d}, and a snapshot needs it until {least:%Y-%m-%d}")
-    return [Problem(f"data/{name}", text, AGAIN) for text in wrong]
+        return "is not locked"
+    if until < least:
+        return f"is locked until {until:%Y-%m-%d}, and a snapshot needs it until {least:%Y-%m-%d}"
+    return ""

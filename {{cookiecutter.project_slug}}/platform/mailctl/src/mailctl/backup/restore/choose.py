@@ -1,7 +1,6 @@
 """Which snapshot is meant, and whether it may be used: every byte as it was saved, and no virus in it."""
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,17 +8,20 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
+from mailctl.backup.lock import exclusive, held
 from mailctl.backup.manifest import COMPONENTS
+from mailctl.backup.restore import stage
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core import disks
 from mailctl.core.compose import Compose
 from mailctl.core.containers import all_of
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
+from mailctl.core.lock import turn
 
 SHOWN_PROBLEMS = 20
-ROOM_TO_SPARE = 64 << 20
 SCANNER, SCANNER_SECONDS = "clamav", "1800"
 QUARANTINE = "leave it out, with a copy in a folder of yours: --quarantine DIR"
 # A datadir with nothing in it, and what a line of a compressed dump grows to with its indexes.
@@ -37,6 +39,9 @@ class Choice:
     profile: str | None = None
     role: str | None = None
     mfa: str | None = None
+    before: str | None = None
+    to: Path | None = None
+    unsigned: bool = False
 
 
 def components(word: str) -> tuple[str, ...]:
@@ -49,31 +54,61 @@ def components(word: str) -> tuple[str, ...]:
 
 
 @contextmanager
+def changing(context: Context) -> Iterator[None]:
+    """What is live changes: backups wait, and nothing else; what only fetches or compares delays none."""
+    with exclusive(context, "mailctl restore"), turn(hdd(context)):
+        yield
+
+
+@contextmanager
 def found(
     context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None = None
 ) -> Iterator[Snapshot]:
     """The snapshot that is meant, every file of it compared with its manifest. Raises Refused and Misuse.
 
-    From S3 only the parts that are needed are fetched, and removed again at the end.
+    It stays in its place meanwhile. From S3 only the parts that are needed are fetched; they are removed
+    again at the end, unless `to` names a folder for them.
     """
     source = choice.source or ""
     if not source.startswith("s3://"):
+        for name in ("before", "to", "unsigned"):
+            if getattr(choice, name):
+                raise Misuse(Problem(f"--{name}", "goes with s3:// only", "from this disk: --at TIME"))
         snapshot = local(context, choice.source, choice.at)
-        check(context, snapshot, wanted)
-        yield snapshot
+        with held(snapshot.path):
+            check(context, snapshot, wanted)
+            yield snapshot
         return
     if choice.at:
-        fix = "name the snapshot: s3://bucket/prefix/daily/DATE"
+        fix = "name the snapshot, s3://bucket/prefix/daily/DATE, or what may count: --before TIME"
         raise Misuse(Problem("--at", "does not go with s3://", fix))
     from mailctl.backup.offsite import Access, fetch
 
-    target = hdd(context) / ".mailctl" / "fetched"
-    remove([target])
+    before = moment(choice.before, "--before") if choice.before else None
+    target = choice.to.expanduser().absolute() if choice.to else fetched(context)
+    if not choice.to:
+        remove([target])
     try:
         by = Access(choice.profile, choice.role, choice.mfa)
-        yield fetch(context, source, target, wanted, mailbox, choice.identity, by=by)
+        yield fetch(
+            context,
+            source,
+            target,
+            wanted,
+            mailbox,
+            choice.identity,
+            by=by,
+            before=before,
+            unsigned=choice.unsigned,
+        )
     finally:
-        remove([target])
+        if not choice.to:
+            remove([target])
+
+
+def fetched(context: Context) -> Path:
+    """Where a snapshot from S3 waits to be restored; nothing else keeps its files."""
+    return hdd(context) / ".mailctl" / "fetched"
 
 
 def local(context: Context, source: str | None, at: str | None) -> Snapshot:
@@ -90,15 +125,17 @@ def local(context: Context, source: str | None, at: str | None) -> Snapshot:
     raise Refused(Problem("--at", f"no good snapshot so early in {disk}", fix, value=at))
 
 
-def moment(text: str) -> datetime:
-    """A time as people write it, in this host's time zone; a date alone is the end of that day."""
+def moment(text: str, option: str = "--at") -> datetime:
+    """A time as people write it, in this host's time zone; a date alone is the end of that day, or for
+    --before its beginning.
+    """
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
         fix = 'write it as 2026-11-26, "2026-11-26 08:30" or 2026-11-26T08:30:00Z'
-        raise Misuse(Problem("--at", "is no time", fix, value=text)) from None
+        raise Misuse(Problem(option, "is no time", fix, value=text)) from None
     if re.fullmatch(r"\d{4}-?\d\d-?\d\d", text.strip()):
-        found = datetime.combine(found, time.max)
+        found = datetime.combine(found, time.max if option == "--at" else time.min)
     return found.astimezone(UTC)
 
 
@@ -129,17 +166,14 @@ def refuse_without_room(
     """What is restored lies beside what is live, or all of it in `home`. Raises Refused without the room."""
     size = {name: snapshot.manifest.components[name]["bytes"] for name in wanted}
     hdd_path, ssd_path = home or hdd(context), home or context.folder("SSD_PATH", "")
-    needs = {hdd_path: size.get("mail", 0)}
+    # What was fetched is not copied: it becomes what is restored.
+    mail = snapshot.manifest.components["mail"] if "mail" in size else {}
+    copied = size.get("mail", 0) + mail.get("files", 0) * disks.BLOCK
+    needs = {hdd_path: 0 if stage.is_disposable(context, snapshot) else copied}
     needs[ssd_path] = needs.get(ssd_path, 0) + (
         EMPTY_DATABASE + GROWTH * size["mysql"] if "mysql" in size else 0
     )
-    for path, need in needs.items():
-        path.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path).free
-        if need and free < need + ROOM_TO_SPARE:
-            wrong = f"has {free >> 20} MiB free and needs {need + ROOM_TO_SPARE >> 20} MiB"
-            fix = "make room there: what is restored lies beside what is there"
-            raise Refused(Problem("disk", wrong, fix, value=str(path)))
+    disks.need(context, f"restoring {snapshot.id}", needs)
 
 
 def scan(context: Context, snapshot: Snapshot, quarantine: Path | None, below: str = "") -> list[str]:

@@ -44,6 +44,22 @@ QuarantineOption = Annotated[
 ProfileOption = Annotated[str | None, typer.Option("--profile", help="Of the AWS configuration, for s3://.")]
 RoleOption = Annotated[str | None, typer.Option("--role", metavar="ARN", help="Take this AWS role.")]
 MfaOption = Annotated[str | None, typer.Option("--mfa", metavar="SERIAL", help="The role's MFA device.")]
+BeforeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--before", metavar="TIME", help="For s3://…/latest: only what was uploaded before, by S3's clock."
+    ),
+]
+ToOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", metavar="DIR", help="Fetch from S3 into this folder, where it stays; else HDD_PATH."
+    ),
+]
+UnsignedOption = Annotated[
+    bool,
+    typer.Option("--unsigned", help="Take a copy without this server's signature: anybody may have made it."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check, and say what would be done.")]
 ConfirmOption = Annotated[bool, typer.Option("--confirm", help="All is well: delete the kept former state.")]
 UndoOption = Annotated[bool, typer.Option("--undo", help="Put the former state back.")]
@@ -63,6 +79,9 @@ def run(
     profile: ProfileOption = None,
     role: RoleOption = None,
     mfa: MfaOption = None,
+    before: BeforeOption = None,
+    to: ToOption = None,
+    unsigned: UnsignedOption = False,
     dry_run: DryRunOption = False,
     confirm: ConfirmOption = False,
     undo: UndoOption = False,
@@ -72,14 +91,14 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Bring mail, accounts, settings or keys back; the former state is kept until --confirm."""
-    from mailctl.backup.lock import exclusive
+    from mailctl.backup.lock import alone
     from mailctl.backup.restore.choose import Choice
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
-        choice = Choice(source, at, identity, quarantine, profile, role, mfa)
+        choice = Choice(source, at, identity, quarantine, profile, role, mfa, before, to, unsigned)
         _refuse_mixed(source or at, confirm, undo, mailbox, folder or into or of)
-        with exclusive(context, "mailctl restore"):
+        with alone(context, "restore"):
             if confirm or undo:
                 document = _end(context, undo, yes)
             elif mailbox:
@@ -105,15 +124,18 @@ def _refuse_mixed(
 def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
     from mailctl.backup.restore import journal as phases
     from mailctl.backup.restore import run as work
+    from mailctl.backup.restore.choose import changing
 
-    journal = work.settle(context, start=not undo)
+    with changing(context):
+        journal = work.settle(context, start=not undo)
     if journal is None or (undo and journal.phase != phases.RESTORED):
         wrong = "there is no restore to undo" if undo else "there is no restore to confirm"
         raise Refused(Problem("--undo" if undo else "--confirm", wrong, "nothing needs to be done"))
     kept = [str(path) for path in journal.kept]
     if undo:
         _agree(context, yes, f"Put the state before the restore of {journal.snapshot} back?")
-        work.undo(context, journal)
+        with changing(context):
+            work.undo(context, journal)
         context.out.row("undone", f"the restored state is kept: {', '.join(str(p) for p in journal.kept)}")
         return {"undone": journal.snapshot, "kept": [str(path) for path in journal.kept]}
     _agree(context, yes, f"Delete for good: {', '.join(kept)}?")
@@ -152,7 +174,8 @@ def _components(
     from mailctl.core import encryption
 
     wanted = choose.components(component)
-    work.refuse_pending(work.settle(context))
+    with choose.changing(context):
+        work.refuse_pending(work.settle(context))
     sealed = set(wanted) & {"config", "ssl", "dkim"}
     identities = encryption.identities(context, choice.identity) if sealed else []
     with choose.found(context, choice, wanted) as snapshot:
@@ -163,7 +186,8 @@ def _components(
             context.out.row("would", f"restore {', '.join(wanted)} of {snapshot.id}; nothing was changed")
             return {**head, "dry_run": True}
         _agree(context, yes, f"Replace {', '.join(wanted)} by {snapshot.id}?")
-        document = head | work.restore(context, snapshot, wanted, identities, left_out)
+        with choose.changing(context):
+            document = head | work.restore(context, snapshot, wanted, identities, left_out)
     _show(context, document, snapshot)
     return document
 

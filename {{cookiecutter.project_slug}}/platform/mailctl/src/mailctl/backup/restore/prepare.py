@@ -101,7 +101,8 @@ def prepare(
         )
     if "mail" in place:
         yield "mailboxes"
-        refuse(snapshot, stage.stage_mail(snapshot, place["mail"].staged, set(leave_out)))
+        beside = stage.is_disposable(context, snapshot)
+        refuse(snapshot, stage.stage_mail(snapshot, place["mail"].staged, set(leave_out), beside))
 
 
 def _secrets(snapshot: Snapshot, components: set[str], place: Place, identities: list[str]) -> None:

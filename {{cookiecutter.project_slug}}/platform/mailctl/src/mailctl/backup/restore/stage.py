@@ -11,7 +11,10 @@ from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core import job_results
+from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.folders import hdd
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
 # Numbers given after the snapshot are in no uidlist that comes back: without a gap a new mail would get one
@@ -23,11 +26,19 @@ VMAIL = 1000
 _NEXT_UID = re.compile(rb"^(3 (?:\S+ )*?N)(\d+)")
 
 
-def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()) -> list[Problem]:
+def is_disposable(context: Context, snapshot: Snapshot) -> bool:
+    """Whether it was fetched for this once: its files need not be copied, which takes half the room."""
+    return snapshot.path.is_relative_to(hdd(context) / job_results.FOLDER)
+
+
+def stage_mail(
+    snapshot: Snapshot, target: Path, leave_out: Collection[str] = (), disposable: bool = False
+) -> list[Problem]:
     """Copy the mailboxes for the user that Dovecot runs as; returns what differs from the manifest.
 
     Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a
-    mail must not reach the snapshot. A file's time is IMAP's date. `leave_out` counts from the snapshot.
+    mail must not reach the snapshot, but for a `disposable` one on the same disk. A file's time is IMAP's
+    date. `leave_out` counts from the snapshot.
     """
     root, owner = str(snapshot.path / "mail"), (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
     for folder, names, _ in os.walk(root):
@@ -39,7 +50,8 @@ def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()
 
     def copy(path: Path) -> str:
         source = str(path)
-        return _copy(source, "" if source in without else f"{target}{source.removeprefix(root)}", owner)
+        to = "" if source in without else f"{target}{source.removeprefix(root)}"
+        return _copy(source, to, owner, disposable)
 
     problems = snapshots.verify(snapshot, ["mail"], digest=copy)
     for path, goal in () if problems else snapshot.manifest.links.items():
@@ -54,13 +66,18 @@ def _make_folder(path: Path, owner: tuple[int, int]) -> None:
     os.chown(path, *owner)
 
 
-def _copy(source: str, target: str, owner: tuple[int, int]) -> str:
-    """Copy a file, unless `target` is empty; returns the SHA-256 of what was read."""
+def _copy(source: str, target: str, owner: tuple[int, int], link: bool) -> str:
+    """Copy a file, or `link` it, unless `target` is empty; returns the SHA-256 of what was read."""
     with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
         status, content = os.fstat(file.fileno()), file.readall()
     digest = hashlib.sha256(content).hexdigest()
-    new = with_gap(content) if target.endswith("/dovecot-uidlist") else content
-    if target and new is not None:
+    numbered = target.endswith("/dovecot-uidlist")
+    new = with_gap(content) if numbered else content
+    if target and link and not numbered:
+        os.link(source, target, follow_symlinks=False)
+        os.chmod(target, 0o600)
+        os.chown(target, *owner, follow_symlinks=False)
+    elif target and new is not None:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
             file.write(new)

@@ -1,0 +1,84 @@
+"""Copies off site where AWS answers otherwise than moto; aws_rules.py has the rules and their sources."""
+
+from pathlib import Path
+
+import pytest
+import snapshots
+from aws_rules import Between, Rule, elsewhere, slow, unknown_key, unlisted
+from conftest import Cli
+from copies import DAY, mails, refused, remote, tree
+from s3 import BUCKET, PREFIX, Cloud
+
+from mailctl.backup import offsite as package
+from mailctl.backup.offsite import objects
+from mailctl.backup.offsite.upload import upload
+from mailctl.backup.snapshot import Snapshot
+from mailctl.core.context import Context
+
+
+def test_verify_names_all_that_is_hidden_where_head_answers_403(
+    made: Snapshot, context: Context, cloud: Cloud, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots.make(made.path.parents[1], "daily/2026-11-27", mails(2))
+    upload(context)
+    names = list(remote(cloud, context).objects("data/"))
+    for name in names[1:]:
+        cloud.client().delete_object(Bucket=BUCKET, Key=f"{PREFIX}{name}")
+    with Between(cloud.endpoint, unlisted) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        said = cli("sync", "--verify").stderr
+    assert said.count("delete marker") == len(names) - 1 > 1
+
+
+def test_what_is_hidden_is_sent_again_where_head_answers_403(
+    made: Snapshot, context: Context, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(context)
+    for name in remote(cloud, context).objects("data/"):
+        cloud.client().delete_object(Bucket=BUCKET, Key=f"{PREFIX}{name}")
+    with Between(cloud.endpoint, unlisted) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        assert upload(context).copied == [DAY]
+        assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
+
+
+def test_when_s3_asks_to_slow_down_the_run_goes_on(
+    made: Snapshot, context: Context, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with Between(cloud.endpoint, slow(3)) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        assert upload(context).copied == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (unknown_key, "the access key was removed or never was"),
+        (elsewhere, "the bucket is in another region"),
+        (slow(10_000), "S3 asks to send less"),
+    ],
+    ids=["a bad credential", "another region", "no end of SlowDown"],
+)
+def test_a_refusal_of_all_is_one_sentence(
+    rule: Rule, words: str, made: Snapshot, context: Context, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with Between(cloud.endpoint, rule) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        said = refused(upload, context)
+    assert said.count(words) == 1 and said.count("S3 ") <= 2
+
+
+def test_a_part_whose_connection_breaks_is_sent_again(
+    offsite: Path, context: Context, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "PART", 5 * 1024 * 1024)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    made = snapshots.make(offsite, DAY, mails(1, 12 * 1024 * 1024))
+    between = Between(cloud.endpoint, lambda *_: None, cut=2)
+    with between as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        assert upload(context).copied == [DAY]
+        assert tree(package.fetch(context, DAY, tmp_path / "back").path) == tree(made.path)
+    assert between.cut == 0

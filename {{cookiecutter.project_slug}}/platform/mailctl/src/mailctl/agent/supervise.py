@@ -82,7 +82,8 @@ def supervise(agent: Agent, commit: str) -> dict[str, Any]:
     trying = agent.home.state().get("trying") or {}
     attempts = trying["attempts"] + 1 if trying.get("commit") == commit else 1
     agent.home.remember(trying={"commit": commit, "attempts": attempts})
-    agent.report(commit, "pending", "is being deployed")
+    if [one.ref for one in agent.records.points()[:1]] != [commit]:
+        agent.report(commit, "pending", "is being deployed")
     document, crash = _tried(agent, commit, attempts)
     if crash:
         document = undo(agent, commit, crash)

@@ -236,6 +236,17 @@ def test_what_could_not_be_said_is_said_at_the_next_run(
     assert said(github, new) == ["success"]
 
 
+def test_looking_after_what_runs_says_nothing_again_and_again(world: AgentWorld, github: GitHub) -> None:
+    reports(world, github)
+    github.commits.add(world.first)
+    world.settings(trust="checks", api=github.url, heal="true")
+    world.run()
+    before = said(github, world.first)
+    world.run()
+    world.run()
+    assert set(before) == {"success"} and said(github, world.first) == before
+
+
 def test_without_the_second_token_nothing_is_said(world: AgentWorld, github: GitHub, new: str) -> None:
     github.run(new)
     world.run()

@@ -6,7 +6,7 @@ from typing import Any
 
 from mailctl.agent.github import Trouble
 from mailctl.agent.settings import FILE
-from mailctl.agent.supervise import Agent, resume, supervise, undo
+from mailctl.agent.supervise import STDERR, Agent, resume, supervise, undo
 from mailctl.agent.trust import Waiting, descends, fetch, judge
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
@@ -18,6 +18,7 @@ RED_SECONDS = 600.0
 
 def run(agent: Agent) -> dict[str, Any]:
     """One look; what became of it. Raises Refused when agent.yml is missing or wrong."""
+    agent.aside = True
     if agent.settings and not agent.settings.trust:
         wrong = "is empty: everything that is pushed would be deployed"
         raise Refused(Problem(f"{FILE}: trust", wrong, "name checks, signature or ref"))
@@ -120,7 +121,7 @@ def _ended(agent: Agent, commit: str, document: dict[str, Any]) -> dict[str, Any
     result, reason = document["result"], document["reason"]
     if result == "deployed":
         words = ("make", "--no-print-directory", "-C", str(agent.home.repo), "verify")
-        if subprocess.run(words, check=False).returncode:
+        if subprocess.run(words, stdout=STDERR, check=False).returncode:
             reason = "it runs, but make verify finds something wrong with this host"
             agent.report(commit, "failure", reason)
             return _looked(agent, result, commit, reason, ok=False)

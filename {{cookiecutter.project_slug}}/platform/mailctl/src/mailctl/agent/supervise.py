@@ -30,6 +30,7 @@ from mailctl.deploy.records import Records
 ATTEMPTS, CHILD_SECONDS = 2, 7200.0
 # How long the timer leaves a refused commit alone: what it lacked may be there then.
 REFUSED_SECONDS = 1800.0
+STDERR = 2
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Agent:
     settings: Settings | None
     records: Records
     github: GitHub | None
+    #: Of the timer: stdout is for its own result, and what deployments print goes to stderr.
+    aside: bool = False
 
     @classmethod
     def of(cls, context: Context, strict: bool = True) -> "Agent":
@@ -82,7 +85,8 @@ def supervise(agent: Agent, commit: str) -> dict[str, Any]:
     trying = agent.home.state().get("trying") or {}
     attempts = trying["attempts"] + 1 if trying.get("commit") == commit else 1
     agent.home.remember(trying={"commit": commit, "attempts": attempts})
-    agent.report(commit, "pending", "is being deployed")
+    if [one.ref for one in agent.records.points()[:1]] != [commit]:
+        agent.report(commit, "pending", "is being deployed")
     document, crash = _tried(agent, commit, attempts)
     if crash:
         document = undo(agent, commit, crash)
@@ -150,9 +154,9 @@ def carry_out(
     """Exit code, document and last line of a version that deploys or undoes; people read it meanwhile."""
     result = agent.home.root / "result.json"
     result.unlink(missing_ok=True)
-    as_json = ["--json"] if agent.context.out.as_json else []
+    as_json = ["--json"] if agent.context.out.as_json and not agent.aside else []
     call = [*mailctl, "agent", "carry-out", commit, "--result", str(result), *words, *as_json]
-    code, last = _child(agent, call, None)
+    code, last = _child(agent, call, STDERR if agent.aside else None)
     try:
         return code, dict(json.loads(result.read_text("utf-8"))), last
     except (OSError, ValueError):

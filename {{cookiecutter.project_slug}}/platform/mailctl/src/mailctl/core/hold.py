@@ -91,11 +91,6 @@ def word(context: Context) -> str | None:
     return None
 
 
-def imap_port(context: Context) -> int:
-    """Where the canaries reach Dovecot: by their own listener while those of people are closed."""
-    return 31144 if _path(context, CLOSED).exists() else 31143
-
-
 def last(context: Context) -> dict[str, Any]:
     """The document of the newest deployment that ended; empty when there is none."""
     try:

@@ -52,10 +52,18 @@ class Origin:
             edit(self.work / each["file"], each)
         return self.push(title)
 
+    def repair(self, good: str, edits: Iterable[Mapping[str, Any]]) -> str:
+        """On top of what was pushed, a commit with the files of a good one, and with edits."""
+        git(self.work, "read-tree", "-u", "--reset", good)
+        return self.change("Repaired", edits)
+
     def checked(self) -> str:
         """What the workflow Main does once its checks are green: move the branch `checked`."""
         git(self.work, "push", "--quiet", "--force", "origin", "HEAD:checked")
         return self.head
+
+    def parent(self, commit: str) -> str:
+        return git(self.work, "rev-parse", f"{commit}^").strip()
 
     def back(self, commit: str) -> None:
         """Take back what was pushed after a commit."""

@@ -1,4 +1,5 @@
 """Bad commits: refused by the gate, or before anything is touched, or taken back by the deployment itself.
+The next good commit then deploys without a hand.
 
 Each is a file in bad/. `make test` takes a seeded sample, BAD_COMMITS=all every one of them.
 """
@@ -31,7 +32,10 @@ GATED = [name for name, each in BAD.items() if "gate" in each]
 SEED = int(os.environ.get("SEED", "11"))
 RECORDS = "/srv/ssd/.mailctl/deploy"
 #: One of each kind always; how many of the rest is this.
-SAMPLE = {"refused": 2, "refused|rolled-back": 0, "rolled-back": 1, "settled": 1}
+SAMPLE = {"refused": 1, "refused|rolled-back": 0, "rolled-back": 2, "settled": 1, "deployed": 1}
+NGINX = "config/nginx/mailserver.conf"
+#: The agent is killed once it has said so many lines.
+MOMENTS = range(2, 22, 2)
 
 
 def chosen() -> list[str]:
@@ -57,14 +61,68 @@ def test_a_bad_commit_does_not_stay_and_no_mail_is_lost(name, lab, say):
             job = interrupted(lab, commit, row["during"]) if "during" in row else lab.deploy(commit)
             seconds = time.monotonic() - began
             judge(lab, row, job, commit, before)
+            entry = last(lab)
+            lab.target.shell(row.get("after", "true"))
+            repaired(lab, name)
     finally:
         lab.target.shell(row.get("after", "true"))
         lab.origin.back(lab.good)
-    say(f"bad commit {name}: {last(lab)['result']} in {seconds:.0f} s")
+    held = f", mail held for {entry['held']['seconds']:.0f} s" if entry["held"] else ""
+    say(f"bad commit {name}: {entry['result']} in {seconds:.0f} s{held}")
+
+
+def kills() -> list[tuple[int, str]]:
+    """Moments, and what is deployed then: one in this run, or all."""
+    dice = random.Random(SEED)  # noqa: S311 (a choice of tests)
+    names = [name for name in ON_THE_HOST if BAD[name]["stops"] == "rolled-back"]
+    found = [(moment, dice.choice(names)) for moment in MOMENTS]
+    return found if os.environ.get("BAD_COMMITS") == "all" else [dice.choice(found)]
+
+
+@pytest.mark.parametrize(("moment", "name"), kills())
+def test_an_agent_that_is_killed_over_a_bad_commit_goes_on_to_the_same_end(moment, name, lab, say):
+    before = lab.target.containers()
+    try:
+        commit = lab.origin.change(BAD[name]["title"], BAD[name]["edits"])
+        with traffic(lab.target, lab.image, f"kill-{moment}-{name}"):
+            killed_after(lab, commit, moment)
+            again = lab.deploy(commit)
+            assert again.red and last(lab)["result"] == "rolled-back", again.said
+            assert lab.target.repo("git rev-parse HEAD").said.strip() == lab.good
+            after = lab.target.containers()
+            assert {n: each["image"] for n, each in after.items()} == {
+                n: each["image"] for n, each in before.items()
+            }
+            repaired(lab, f"{name} after a kill")
+    finally:
+        lab.origin.back(lab.good)
+    say(f"kill after {moment} lines of bad commit {name}: {last(lab)['result']}")
+
+
+def killed_after(lab, commit: str, lines: int) -> None:
+    """Begin to deploy, and kill the agent with all that it started once it has said so many lines."""
+    call = start_by_ssh(lab.target, commit)
+    for _ in range(lines):
+        if not call.stdout.readline():
+            break
+    lab.target.console("pkill -KILL -f mailserver-agent || true")
+    call.communicate(timeout=600)
+
+
+def repaired(lab, name: str) -> None:
+    """The next good commit, on top of the bad one, deploys by itself."""
+    commit = lab.origin.repair(lab.good, [{"file": NGINX, "append": f"# After {name}.\n"}])
+    job = lab.deploy(commit)
+    assert not job.red and last(lab)["ref"] == commit, job.said
+    assert {each["health"] for each in lab.target.containers().values()} == {"healthy"}
+    lab.good = commit
 
 
 def judge(lab, row: dict[str, Any], job: Job, commit: str, before: dict[str, dict[str, str]]) -> None:
     """The job is red, the message names the cause, and what ran before runs."""
+    if row["stops"] == "deployed":
+        assert not job.red and last(lab)["ref"] == commit, job.said
+        return None
     # What was interrupted may also have come to its good end by itself.
     assert job.red or (row["stops"] == "settled" and last(lab)["result"] == "deployed"), job.said
     said = " ".join(job.said.split())

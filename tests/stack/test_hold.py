@@ -41,7 +41,7 @@ def host(stack, tmp_path) -> Iterator[Host]:
     with connected() as engine:
         runtime = Runtime(context, engine)
         tree, schema = Tree(stack.repository, tmp_path / "stage"), Schema(context, runtime, tmp_path)
-        yield Host(context, runtime, tree, Records(tmp_path / "deploy"), schema, list)
+        yield Host(context, runtime, tree, Records(tmp_path / "deploy"), schema, lambda _past: [], dict)
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from time import monotonic
 import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
-from restore_scene import OF_THE_DATABASE, Sealed, mail, make_snapshot, tree, write_mailbox
+from restore_scene import OF_THE_DATABASE, WHEN, Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
 from mailctl.backup.restore import run
-from mailctl.backup.restore.imap import folders, mails, shown, utf7
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
+from mailctl.backup.restore.stored import folders, mails, shown, subscriptions, utf7
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 
@@ -275,9 +275,18 @@ def test_a_maildir_is_read_as_imap_shows_it(server: Server) -> None:
     root = server.mailbox.parent
     assert list(folders(root)) == ["INBOX", "Archive/2026"]
     [three] = mails(folders(root)["Archive/2026"])
-    assert three.flags == ("\\Flagged", "work") and three.received.isoformat() == "2026-11-20T03:00:00+00:00"
+    assert three.flags == {"\\Flagged", "work"} and three.received == WHEN and three.uid is None
+    assert [mail.uid for mail in mails(folders(root)["INBOX"])] == [1, 2]
     assert shown(b"a\nb\r\n\0") == b"a\r\nb\r\n\x80"
     assert utf7("Entwürfe & mehr/日本語") == "Entw&APw-rfe &- mehr/&ZeVnLIqe-"
+
+
+def test_subscriptions_are_read_in_both_of_dovecots_forms(tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir()
+    assert subscriptions(tmp_path) == []
+    for text in ("V\t2\n\nSent\nLists\tDebian\n gone \n", "Sent\nLists/Debian\n gone \n"):
+        (tmp_path / "mail" / "subscriptions").write_text(text)
+        assert subscriptions(tmp_path) == ["Sent", "Lists/Debian", " gone "]
 
 
 def _killed(server: Server, after: float, *words: str) -> float:

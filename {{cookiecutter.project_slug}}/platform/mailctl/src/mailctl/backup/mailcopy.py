@@ -3,12 +3,14 @@
 Never a link to the live mailbox: whoever can write there would change every snapshot through the shared file.
 """
 
+import contextlib
 import errno
 import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,12 @@ from mailctl.backup.snapshot import Progress
 
 THREADS, BATCH = 4, 64
 # Dovecot's caches, which it builds again, and what is only there while something is written.
-LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log", "..")
+LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log")
 PASSING = (".lock", ".tmp", ".newlog")
+# A folder has letters for 26 keywords, for the names of its files; this file says which. Further ones
+# Dovecot keeps in the folder's index and its log alone (maildir-keywords.c, maildir-sync-index.c).
+KEYWORDS, LETTERS = "dovecot-keywords", 26
+INDEX = ("dovecot.index", "dovecot.index.log", "dovecot.index.log.2")
 # Reasons for which a file cannot be linked and is copied instead.
 NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOENT)
 
@@ -29,11 +35,15 @@ Found = dict[str, tuple[str, str, str]]
 
 @dataclass
 class Copied:
-    """What is in a snapshot's mail: SHA-256 by path, counts by address, links; `new_bytes` were copied."""
+    """What is in a snapshot's mail: SHA-256 by path, counts by address, links; `new_bytes` were copied.
+
+    `small` are the files beside the mails: SHA-256 and size by path.
+    """
 
     index: list[tuple[str, str]] = field(default_factory=list)
     mailboxes: dict[str, dict[str, Any]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    small: dict[str, tuple[str, int]] = field(default_factory=dict)
     bytes: int = 0
     new: int = 0
     new_bytes: int = 0
@@ -108,6 +118,8 @@ class MailCopy:
         for plan in self.plans:
             self._mailbox(plan, progress or (lambda files, size: None))
         (self.target / MAIL).mkdir(exist_ok=True)
+        self.result.bytes += sum(size for _, size in self.result.small.values())
+        self.result.index += [(path, digest) for path, (digest, _) in self.result.small.items()]
         self.result.index.sort()
         with (self.target / MAIL_INDEX).open("wb") as file:
             file.writelines(index_line(path, digest) for path, digest in self.result.index)
@@ -137,6 +149,7 @@ class MailCopy:
         with opened(home) as root, opened(earlier) as before, Folders(root) as into:
             linked = _link_all(plan, before, into, progress, self.compare)
             done = [*linked, *self._copy_all(plan, into, progress)]
+        self._keywords(plan)
         prefix, names = f"mail/{plan.name}", {folder: _imap_name(folder) for folder in plan.folders}
         for folder, name, size, digest in done:
             self.result.index.append((f"{prefix}/{folder}/{name}", digest))
@@ -191,8 +204,23 @@ class MailCopy:
                     if error.errno != errno.EINVAL:  # EINVAL: a file, no link
                         raise
                 if (done := copy_file(fd, name, into, name)) is not None:
-                    self.result.index.append((path, done[0]))
-                    self.result.bytes += done[1]
+                    self.result.small[path] = done
+
+    def _keywords(self, plan: Plan) -> None:
+        """What explains the letters in file names, once more: no name may have a letter that is not in it."""
+        for place in sorted({folder.rpartition("/")[0] for folder in plan.folders}):
+            path = f"mail/{plan.name}/{place}"
+            with directory(plan.home, place) as fd, opened(self.target / path) as into:
+                if fd is None or into is None:
+                    continue  # gone since: what was copied first is right
+                self.result.small.pop(f"{path}/{KEYWORDS}", None)
+                if (done := _copy_again(fd, KEYWORDS, into)) is None:
+                    continue
+                copied = {KEYWORDS: done}
+                with open(KEYWORDS, "rb", opener=partial(os.open, dir_fd=into)) as file:
+                    if sum(1 for _ in file) >= LETTERS:
+                        copied |= _copy_index(fd, into)
+                self.result.small |= {f"{path}/{name}": done for name, done in copied.items()}
 
 
 def copy_tree(source: Path, target: Path, previous: Path | None = None, compare: bool = False) -> Copied:
@@ -229,6 +257,30 @@ def _link_all(
                 continue
             yield folder, new_name, message.size, digest
     progress(len(plan.linked), 0)
+
+
+def _copy_index(fd: int, into: int) -> dict[str, tuple[str, int]]:
+    """A folder's index and its log, of one moment: again when Dovecot replaced one of them meanwhile.
+
+    Half a line at the end of the log does not count: Dovecot writes its length last.
+    """
+    for _ in range(ROUNDS):
+        before = _inodes(fd)
+        copied = {name: done for name in INDEX if (done := _copy_again(fd, name, into))}
+        if _inodes(fd) == before:
+            break
+    return copied
+
+
+def _inodes(fd: int) -> dict[str, int]:
+    with os.scandir(fd) as entries:
+        return {entry.name: entry.inode() for entry in entries if entry.name in INDEX}
+
+
+def _copy_again(fd: int, name: str, into: int) -> tuple[str, int] | None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=into)
+    return copy_file(fd, name, into, name)
 
 
 def _copy_batch(jobs: list[tuple[int | None, str, int, str]]) -> list[tuple[str, int] | None]:
@@ -283,11 +335,10 @@ def _beside_mails(home: int, place: str) -> Iterator[tuple[str, str]]:
                 or entry.is_symlink()
             )
         for name, is_folder in found:
-            if name.startswith(LEFT_OUT) or name.endswith(PASSING):
-                continue
             if not is_folder:
-                yield place, name
-            elif name not in (*MESSAGES, "tmp"):
+                if not name.startswith(LEFT_OUT) and not name.endswith(PASSING):
+                    yield place, name
+            elif name not in (*MESSAGES, "tmp") and not name.startswith(".."):
                 yield from _beside_mails(home, f"{place}{name}/")
 
 

@@ -70,6 +70,9 @@ def _lines(one: Drill) -> list[str]:
             f"mail could be read again after {duration(one.readable)} (RTO), {duration(one.total)} in all"
         )
         lines.append(f"{read.compared} mails in {read.mailboxes} mailboxes were read over IMAP and compared")
+        lines += ["", f"{'':16}{'compared':>10}{'differ':>8}"]
+        lines += [f"{kind:16}{counted:>10}{wrong:>8}" for kind, (counted, wrong) in read.table.items()]
+        lines += [f"{read.in_index} mails have keywords beyond the 26 of a folder, from Dovecot's index", ""]
     if one.unsealed:
         lines.append(f"decrypted: {', '.join(one.unsealed)}")
     if read.without_account:

@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import IO
 
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.snapshot import Snapshot
@@ -19,7 +20,7 @@ from mailctl.core.errors import Problem, Refused
 # two snapshots, and numbers go up to four thousand million.
 UID_GAP = 1_000_000
 UID_LAST = 4_000_000_000
-VMAIL = 1000
+VMAIL, UIDLIST, CHUNK = 1000, "dovecot-uidlist", 1 << 20
 _NEXT_UID = re.compile(rb"^(3 (?:\S+ )*?N)(\d+)")
 
 
@@ -29,19 +30,19 @@ def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()
     Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a
     mail must not reach the snapshot. A file's time is IMAP's date. `leave_out` counts from the snapshot.
     """
-    root, owner = str(snapshot.path / "mail"), (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
+    root, owner = str(snapshot.path / "mail"), vmail()
     for folder, names, _ in os.walk(root):
         place = Path(f"{target}{folder.removeprefix(root)}")
-        _make_folder(place, owner)
+        make_folder(place, owner)
         if "cur" in names and "tmp" not in names:
-            _make_folder(place / "tmp", owner)
+            make_folder(place / "tmp", owner)
     without = {str(snapshot.path / path) for path in leave_out}
 
-    def copy(path: Path) -> str:
+    def staged(path: Path) -> str:
         source = str(path)
-        return _copy(source, "" if source in without else f"{target}{source.removeprefix(root)}", owner)
+        return copy(source, "" if source in without else f"{target}{source.removeprefix(root)}", owner)
 
-    problems = snapshots.verify(snapshot, ["mail"], digest=copy)
+    problems = snapshots.verify(snapshot, ["mail"], digest=staged)
     for path, goal in () if problems else snapshot.manifest.links.items():
         link = f"{target}/{path.removeprefix('mail/')}"
         os.symlink(goal, link)
@@ -49,25 +50,46 @@ def stage_mail(snapshot: Snapshot, target: Path, leave_out: Collection[str] = ()
     return problems
 
 
-def _make_folder(path: Path, owner: tuple[int, int]) -> None:
+def vmail() -> tuple[int, int]:
+    """The user that Dovecot runs as, for chown; nobody but root can give files away."""
+    return (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
+
+
+def make_folder(path: Path, owner: tuple[int, int]) -> None:
+    """A private folder of that owner."""
     os.mkdir(path, 0o700)
     os.chown(path, *owner)
 
 
-def _copy(source: str, target: str, owner: tuple[int, int]) -> str:
-    """Copy a file, unless `target` is empty; returns the SHA-256 of what was read."""
+def copy(source: str, target: str, owner: tuple[int, int]) -> str:
+    """Copy a file in pieces, unless `target` is empty; returns the SHA-256 of what was read."""
+    digest = hashlib.sha256()
     with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        status, content = os.fstat(file.fileno()), file.readall()
-    digest = hashlib.sha256(content).hexdigest()
-    new = with_gap(content) if target.endswith("/dovecot-uidlist") else content
-    if target and new is not None:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(new)
-            file.flush()
-            os.fchown(descriptor, *owner)
-            os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return digest
+        pieces = _pieces(file, digest)
+        if target.endswith(f"/{UIDLIST}"):
+            new = with_gap(b"".join(pieces))
+            pieces, target = iter([new or b""]), "" if new is None else target
+        with open(_new(target), "wb") as copied:
+            for piece in pieces:
+                copied.write(piece)
+            if target:
+                status = os.fstat(file.fileno())
+                copied.flush()
+                os.fchown(copied.fileno(), *owner)
+                os.utime(copied.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    return digest.hexdigest()
+
+
+def _new(target: str) -> int:
+    if not target:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _pieces(file: IO[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    while piece := file.read(CHUNK):
+        digest.update(piece)
+        yield piece
 
 
 def with_gap(uidlist: bytes) -> bytes | None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import imaplib
+import json
 import os
 import random
 import re
-import resource
 import shlex
 import subprocess
+import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.stack.stack import Stack
 
 #: Every kind of name: what IMAP quotes, escapes, encodes or takes for a wildcard, names that mean something on
 #: the disk, and the longest. Dovecot refuses dots (Maildir's separator), a tilde in front, control characters.
@@ -58,6 +61,8 @@ SYSTEM = (r"\Seen", r"\Flagged", r"\Answered", r"\Draft", r"\Deleted")
 SCRIPTS = {"first": 'require "fileinto";\nkeep;\n', "zweites": 'if true { discard; } # "\\"\n'}
 #: Dovecot adds these by itself.
 OWN = {r"\Recent", "$HasAttachment", "$HasNoAttachment"}
+#: Mail is moved between two folders below this one while the snapshot is taken.
+MOVED = "Moved"
 MIB = 1 << 20
 
 
@@ -123,13 +128,19 @@ class OddMailbox:
             words = ("-a", name) if name == "zweites" else (name,)
             self.doveadm("sieve", "put", "-u", self.address, *words, stdin=script)
 
+    def uids(self, folder: str) -> list[str]:
+        return self.doveadm("search", "-u", self.address, "mailbox", folder).split()[1::2]
+
     def picture(self) -> dict[str, Any]:
-        """Folders with UIDVALIDITY, mails with UID, flags, keywords, date and size; all that is beside."""
+        """Folders with UIDVALIDITY, mails with UID, flags, keywords, date and size; all that is beside.
+
+        Mails that move are only in the contents.
+        """
         fields = "mailbox uid flags date.received size.virtual"
         rows = self.doveadm("-f", "tab", "fetch", "-u", self.address, fields, "ALL").split("\n")[1:]
         scripts = self.doveadm("sieve", "list", "-u", self.address)
         return {
-            "mails": sorted(_row(row) for row in rows if row),
+            "mails": sorted(_row(row) for row in rows if row and not row.startswith(MOVED)),
             "folders": sorted(
                 self.doveadm("-f", "tab", "mailbox", "status", "-u", self.address, "uidvalidity", "*").split(
                     "\n"
@@ -144,19 +155,19 @@ class OddMailbox:
         }
 
     def contents(self) -> dict[str, Counter[str]]:
-        """The SHA-256 of each file, by folder."""
+        """The SHA-256 of each file, by folder; of what moves, in one."""
         found: dict[str, Counter[str]] = {}
         for path in self.files.glob("mail/**/*"):
             if path.parent.name in ("cur", "new") and path.is_file():
                 place = str(path.parent.parent.relative_to(self.files))
                 with path.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
-                found.setdefault(place, Counter())[digest] += 1
+                found.setdefault("moved" if f".{MOVED}." in place else place, Counter())[digest] += 1
         return found
 
 
 class Motion(threading.Thread):
-    """Mail that arrives and is moved, until stopped; none of it is lost, so each mail is somewhere."""
+    """Mail that arrives and is moved, until stopped; none of it is deleted."""
 
     def __init__(self, box: OddMailbox, seed: int) -> None:
         super().__init__(daemon=True)
@@ -203,9 +214,23 @@ def quoted(name: str) -> str:
     return '"' + encoded.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def peak_of_children() -> int:
-    """The most memory that a process started here has taken so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+def measured(stack: Stack, *words: object) -> tuple[dict[str, Any], int]:
+    """What a command of mailctl says in JSON, and the most memory that it took, in MiB (of any one process)."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [".venv/bin/mailctl", *map(str, words), "--local", "--json"],
+            cwd=stack.repository,
+            env={**os.environ, **stack.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read().decode()
+    assert process.returncode == 0, text
+    return json.loads(text[text.index("{\n") :]), usage.ru_maxrss >> 10
 
 
 def _row(row: str) -> tuple[str, ...]:

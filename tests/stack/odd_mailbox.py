@@ -20,8 +20,8 @@ from typing import Any
 
 from tests.stack.stack import Stack
 
-#: Every kind of name: what IMAP quotes, escapes, encodes or takes for a wildcard, names that mean something on
-#: the disk, and the longest. Dovecot refuses dots (Maildir's separator), a tilde in front, control characters.
+#: Every kind of name: what IMAP quotes, escapes, encodes or takes for a wildcard, what means something on the
+#: disk, and the longest. Dovecot refuses dots (Maildir's separator), a tilde in front, control characters.
 NAMES = (
     *('a"b', "back\\slash", "{10}\\r", "'q'", "`x`", "star*", "per%cent", "*", "%", "R&D", "&", "& -", "&-"),
     *(
@@ -63,6 +63,8 @@ SCRIPTS = {"first": 'require "fileinto";\nkeep;\n', "zweites": 'if true { discar
 OWN = {r"\Recent", "$HasAttachment", "$HasNoAttachment"}
 #: Mail is moved between two folders below this one while the snapshot is taken.
 MOVED = "Moved"
+#: Dovecot makes these at their first use (dovecot.conf).
+AUTOMATIC = ("Drafts", "Sent", "Archive", "Trash", "Junk")
 MIB = 1 << 20
 
 
@@ -106,6 +108,8 @@ class OddMailbox:
     def fill(self, size: Size, seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311
         imap = self.session()
+        for name in AUTOMATIC:
+            imap.select(name)
         for name in (*NAMES, "Bulk", "Keywords", "Large", "Moved/A", "Moved/B"):
             _ok(imap.create(quoted(name)))
             if chance.random() < 0.5:
@@ -138,7 +142,7 @@ class OddMailbox:
         """
         fields = "mailbox uid flags date.received size.virtual"
         rows = self.doveadm("-f", "tab", "fetch", "-u", self.address, fields, "ALL").split("\n")[1:]
-        scripts = self.doveadm("sieve", "list", "-u", self.address)
+        scripts = self.doveadm("-f", "tab", "sieve", "list", "-u", self.address)
         return {
             "mails": sorted(_row(row) for row in rows if row and not row.startswith(MOVED)),
             "folders": sorted(
@@ -147,10 +151,8 @@ class OddMailbox:
                 )
             ),
             "subscriptions": sorted(self.doveadm("mailbox", "list", "-s", "-u", self.address).split("\n")),
-            "scripts": [
-                scripts,
-                *(self.doveadm("sieve", "get", "-u", self.address, name) for name in SCRIPTS),
-            ],
+            "scripts": sorted(scripts.split("\n")),
+            "rules": {path.name: path.read_bytes() for path in self.files.glob("sieve/*.sieve")},
             "contents": self.contents(),
         }
 
@@ -215,7 +217,7 @@ def quoted(name: str) -> str:
 
 
 def measured(stack: Stack, *words: object) -> tuple[dict[str, Any], int]:
-    """What a command of mailctl says in JSON, and the most memory that it took, in MiB (of any one process)."""
+    """What a command of mailctl says in JSON, and the memory that it took at most, in MiB."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [".venv/bin/mailctl", *map(str, words), "--local", "--json"],

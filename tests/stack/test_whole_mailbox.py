@@ -59,7 +59,7 @@ def still(picture: dict[str, Any], uids: bool = True) -> dict[str, Any]:
     folders = [row if uids else row.partition("\t")[0] for row in picture["folders"]]
     contents = {place: found for place, found in picture["contents"].items() if place != "moved"}
     kept = {"mails": sorted(mails), "folders": sorted(folders), "contents": contents}
-    return {**kept, "scripts": picture["scripts"], "subscriptions": picture["subscriptions"]}
+    return kept | {name: picture[name] for name in ("scripts", "rules", "subscriptions")}
 
 
 def damage(box: OddMailbox) -> None:

@@ -14,7 +14,7 @@ from time import monotonic
 import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
-from restore_scene import OF_THE_DATABASE, WHEN, Sealed, mail, make_snapshot, tree, write_mailbox
+from restore_scene import LEARNED, OF_THE_DATABASE, WHEN, Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
 from mailctl.backup.restore import run
@@ -185,6 +185,32 @@ def test_dkim_keys_lie_in_a_folder_of_their_archive_as_docker_copies_them(
     identity = (server.repo / "secrets" / "backup_age_identity").read_text().splitlines()[-1]
     assert unpack(sealed, [identity], tmp_path) == ["example.com.s1.key"]
     assert (tmp_path / "example.com.s1.key").read_bytes() == b"restored dkim\n"
+
+
+def test_what_rspamd_has_learned_takes_the_place_of_what_it_knows_now(
+    server: Server, engine: FakeEngine, docker: FakeDocker, tmp_path: Path
+) -> None:
+    engine.volumes["shop-mail_valkey_data"] = str(tmp_path / "valkey")
+    live = tmp_path / "valkey" / "appendonlydir"
+    live.mkdir(parents=True)
+    (live / "appendonly.aof.1.base.rdb").write_bytes(b"REDIS of now")
+    assert server.restore("--component", "learned").exit_code == 0
+    assert {f"appendonlydir/{path.name}": path.read_bytes() for path in live.iterdir()} == LEARNED
+    [stop] = docker.calls_with("stop")
+    assert stop["arguments"][-2:] == ["valkey", "rspamd"]
+    assert server.cli("restore", "--undo", "--yes").exit_code == 0
+    assert [path.read_bytes() for path in live.iterdir()] == [b"REDIS of now"]
+
+
+def test_a_snapshot_without_what_was_learned_is_restored_whole_and_not_by_that_name(server: Server) -> None:
+    document = json.loads((server.snapshot.path / "manifest.json").read_text())
+    document["components"].pop("learned")
+    (server.snapshot.path / "manifest.json").write_text(json.dumps(document))
+    shutil.rmtree(server.snapshot.path / "learned")
+    done = server.restore("--component", "all", "--dry-run", "--json")
+    assert json.loads(done.stdout)["components"] == ["mail", "mysql", "config", "ssl", "dkim"]
+    refused = server.restore("--component", "learned")
+    assert refused.exit_code == 1 and "is not in this snapshot" in refused.stderr
 
 
 def test_a_key_that_does_not_fit_is_told_and_nothing_is_touched(server: Server, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def verify(
     `digest` gives the SHA-256 of a file; a restore copies the file while it reads it for that.
     """
     problems: list[Problem] = []
-    chosen = list(components)
+    chosen = snapshot.manifest.expected(components)
     for name in chosen:
         component = snapshot.manifest.components[name]
         if not component["ok"]:

@@ -20,7 +20,7 @@ from mailctl.core import encryption
 from mailctl.core.errors import Problem, Refused
 
 LONGEST_CHAIN = 50
-TOP = {"mail", "mysql", "config", "ssl", "dkim", "manifest.json", "mail.sha256"}
+TOP = {"mail", "mysql", "config", "ssl", "dkim", "learned", "manifest.json", "mail.sha256"}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def save(context: Context, folder: Path) -> list[str]:
 def put(saved: Path, target: Path) -> None:
     """Write the log into the new folder `target`, which a Valkey that starts then reads."""
     owner = OWNER if os.geteuid() == 0 else (-1, -1)
-    target.mkdir(mode=0o755)
+    target.mkdir(mode=0o700)
     os.chown(target, *owner)
     with tarfile.open(saved) as tar:
         for member in (one for one in tar if one.isreg()):
@@ -50,6 +50,7 @@ def put(saved: Path, target: Path) -> None:
             with path.open("xb") as file:
                 while content and (piece := content.read(1 << 20)):
                     file.write(piece)
+                os.fchmod(file.fileno(), 0o600)
                 os.fchown(file.fileno(), *owner)
 
 

@@ -3,30 +3,22 @@
 Never a link to the live mailbox: whoever can write there would change every snapshot through the shared file.
 """
 
-import contextlib
 import errno
 import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mailctl.backup import beside
 from mailctl.backup.copying import Folders, copy_file, digest_of, opened
-from mailctl.backup.maildir import MAIL, MESSAGES, ROUNDS, Mailbox, Message, directory, open_directory
+from mailctl.backup.maildir import MAIL, ROUNDS, Mailbox, Message, directory, open_directory
 from mailctl.backup.manifest import MAIL_INDEX, file_digest, index_line, read_index
 from mailctl.backup.snapshot import Progress
 
 THREADS, BATCH = 4, 64
-# Dovecot's caches, which it builds again, and what is only there while something is written.
-LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log")
-PASSING = (".lock", ".tmp", ".newlog")
-# A folder has letters for 26 keywords, for the names of its files; this file says which. Further ones
-# Dovecot keeps in the folder's index and its log alone (maildir-keywords.c, maildir-sync-index.c).
-KEYWORDS, LETTERS = "dovecot-keywords", 26
-INDEX = ("dovecot.index", "dovecot.index.log", "dovecot.index.log.2")
 # Reasons for which a file cannot be linked and is copied instead.
 NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOENT)
 
@@ -101,7 +93,7 @@ class MailCopy:
                 continue
             plan = Plan(name, home, Mailbox(home))
             self.plans.append(plan)
-            self._small_files(plan)
+            self._beside(plan, beside.copy(home, self._target(plan)))
             messages, plan.missed = plan.box.settle()
             plan.folders = plan.box.present
             self._divide(plan, messages)
@@ -140,7 +132,7 @@ class MailCopy:
                     plan.copied.append(message)
 
     def _mailbox(self, plan: Plan, progress: Progress) -> None:
-        home = self.target / MAIL / plan.name
+        home = self._target(plan)
         for folder in {*plan.folders, *(m.folder for m in (*plan.copied, *plan.missed))}:
             (home / folder).mkdir(parents=True, exist_ok=True)
         counts = dict.fromkeys(map(_imap_name, plan.folders), 0)
@@ -149,7 +141,8 @@ class MailCopy:
         with opened(home) as root, opened(earlier) as before, Folders(root) as into:
             linked = _link_all(plan, before, into, progress, self.compare)
             done = [*linked, *self._copy_all(plan, into, progress)]
-        self._keywords(plan)
+        places = {folder.rpartition("/")[0] for folder in plan.folders}
+        self._beside(plan, beside.copy_keywords(plan.home, home, places))
         prefix, names = f"mail/{plan.name}", {folder: _imap_name(folder) for folder in plan.folders}
         for folder, name, size, digest in done:
             self.result.index.append((f"{prefix}/{folder}/{name}", digest))
@@ -185,42 +178,13 @@ class MailCopy:
                 places = plan.box.find()
                 todo = [(m, places.get(m.inode, m)) for m in missing]
 
-    def _small_files(self, plan: Plan) -> None:
-        prefix, home = f"mail/{plan.name}", self.target / MAIL / plan.name
-        home.mkdir(parents=True, exist_ok=True)
-        for place, name in _beside_mails(plan.home, ""):
-            path = f"{prefix}/{place}{name}"
-            (home / place).mkdir(parents=True, exist_ok=True)
-            with directory(plan.home, place.rstrip("/") or ".") as fd, opened(home / place) as into:
-                if fd is None or into is None:
-                    continue
-                try:
-                    self.result.links[path] = target = os.readlink(name, dir_fd=fd)
-                    os.symlink(target, name, dir_fd=into)
-                    continue
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    if error.errno != errno.EINVAL:  # EINVAL: a file, no link
-                        raise
-                if (done := copy_file(fd, name, into, name)) is not None:
-                    self.result.small[path] = done
+    def _target(self, plan: Plan) -> Path:
+        return self.target / MAIL / plan.name
 
-    def _keywords(self, plan: Plan) -> None:
-        """What explains the letters in file names, once more: no name may have a letter that is not in it."""
-        for place in sorted({folder.rpartition("/")[0] for folder in plan.folders}):
-            path = f"mail/{plan.name}/{place}"
-            with directory(plan.home, place) as fd, opened(self.target / path) as into:
-                if fd is None or into is None:
-                    continue  # gone since: what was copied first is right
-                self.result.small.pop(f"{path}/{KEYWORDS}", None)
-                if (done := _copy_again(fd, KEYWORDS, into)) is None:
-                    continue
-                copied = {KEYWORDS: done}
-                with open(KEYWORDS, "rb", opener=partial(os.open, dir_fd=into)) as file:
-                    if sum(1 for _ in file) >= LETTERS:
-                        copied |= _copy_index(fd, into)
-                self.result.small |= {f"{path}/{name}": done for name, done in copied.items()}
+    def _beside(self, plan: Plan, copied: beside.Beside) -> None:
+        prefix = f"mail/{plan.name}"
+        self.result.small |= {f"{prefix}/{path}": done for path, done in copied.files.items()}
+        self.result.links |= {f"{prefix}/{path}": target for path, target in copied.links.items()}
 
 
 def copy_tree(source: Path, target: Path, previous: Path | None = None, compare: bool = False) -> Copied:
@@ -259,30 +223,6 @@ def _link_all(
     progress(len(plan.linked), 0)
 
 
-def _copy_index(fd: int, into: int) -> dict[str, tuple[str, int]]:
-    """A folder's index and its log, of one moment: again when Dovecot replaced one of them meanwhile.
-
-    Half a line at the end of the log does not count: Dovecot writes its length last.
-    """
-    for _ in range(ROUNDS):
-        before = _inodes(fd)
-        copied = {name: done for name in INDEX if (done := _copy_again(fd, name, into))}
-        if _inodes(fd) == before:
-            break
-    return copied
-
-
-def _inodes(fd: int) -> dict[str, int]:
-    with os.scandir(fd) as entries:
-        return {entry.name: entry.inode() for entry in entries if entry.name in INDEX}
-
-
-def _copy_again(fd: int, name: str, into: int) -> tuple[str, int] | None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=into)
-    return copy_file(fd, name, into, name)
-
-
 def _copy_batch(jobs: list[tuple[int | None, str, int, str]]) -> list[tuple[str, int] | None]:
     return [copy_file(*job) for job in jobs]
 
@@ -319,27 +259,6 @@ def _mailboxes(source: int) -> Iterator[str]:
 def _folders(fd: int) -> list[str]:
     with os.scandir(fd) as entries:
         return [e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
-
-
-def _beside_mails(home: int, place: str) -> Iterator[tuple[str, str]]:
-    """Folder ("" or ending in /) and name of each file that is no mail, and of each link."""
-    with directory(home, place.rstrip("/") or ".") as fd:
-        if fd is None:
-            return
-        with os.scandir(fd) as entries:
-            found = sorted(
-                (entry.name, entry.is_dir(follow_symlinks=False))
-                for entry in entries
-                if entry.is_dir(follow_symlinks=False)
-                or entry.is_file(follow_symlinks=False)
-                or entry.is_symlink()
-            )
-        for name, is_folder in found:
-            if not is_folder:
-                if not name.startswith(LEFT_OUT) and not name.endswith(PASSING):
-                    yield place, name
-            elif name not in (*MESSAGES, "tmp") and not name.startswith(".."):
-                yield from _beside_mails(home, f"{place}{name}/")
 
 
 def _imap_name(folder: str) -> str:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup.mailcopy import INDEX, KEYWORDS
+from mailctl.backup.beside import INDEX, KEYWORDS
 from mailctl.backup.maildir import MESSAGES
 from mailctl.backup.restore import imap, stage, stored
 from mailctl.backup.restore.imap import Mailbox

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from mailctl.backup.mailcopy import KEYWORDS, LETTERS
+from mailctl.backup.beside import KEYWORDS, LETTERS
 from mailctl.backup.restore.stage import CHUNK, UIDLIST, with_gap
 
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")

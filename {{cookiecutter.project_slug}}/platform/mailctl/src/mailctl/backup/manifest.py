@@ -53,9 +53,9 @@ class Manifest:
         """Whether every component was saved."""
         return all(self.components[name]["ok"] for name in self.expected(COMPONENTS))
 
-    def expected(self, names: Iterable[str]) -> list[str]:
+    def expected(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of these components that a snapshot of its version has."""
-        return [name for name in names if name in self.components or name not in LATER]
+        return tuple(name for name in names if name in self.components or name not in LATER)
 
     @property
     def mailboxes(self) -> Mapping[str, Mapping[str, Any]]:

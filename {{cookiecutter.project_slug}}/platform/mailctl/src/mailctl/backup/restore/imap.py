@@ -6,7 +6,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -159,8 +159,9 @@ def opened(container: str, address: str) -> Iterator[Mailbox]:
     except (imaplib.IMAP4.error, OSError) as error:
         raise Refused(_no_account(address, f"cannot be read over IMAP: {error}")) from None
     finally:
-        if connection is not None:
-            _close(connection)
+        with suppress(imaplib.IMAP4.error, OSError):  # it has ended by itself
+            if connection is not None:
+                connection.logout()
 
 
 def _shown(found: re.Match[bytes], digest: str) -> Shown:
@@ -176,13 +177,6 @@ def _flags(listed: bytes) -> frozenset[str]:
 def _no_account(address: str, wrong: str) -> Problem:
     fix = "is there an active account of that name? Make it in usermgmt, or restore the component mysql"
     return Problem(address, wrong, fix)
-
-
-def _close(connection: imaplib.IMAP4) -> None:
-    try:
-        connection.logout()
-    except (imaplib.IMAP4.error, OSError):
-        return  # it has ended by itself
 
 
 def _quoted(folder: str) -> str:

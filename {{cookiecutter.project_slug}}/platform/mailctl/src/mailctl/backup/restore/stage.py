@@ -142,25 +142,36 @@ def unpack(
 
     Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
     """
-    names = []
     with tarfile.open(fileobj=io.BytesIO(unseal(sealed, identities))) as tar:
-        for member in (one for one in tar if not one.isdir()):
-            folder, _, name = member.name.rpartition("/")
-            content = tar.extractfile(member) if member.isreg() else None
-            if content is None or "/" in folder or name in ("", ".", ".."):
-                wrong = f"holds {member.name!r}, and only plain files are expected"
-                raise Refused(Problem(sealed.name, wrong, "use another snapshot", value=str(sealed)))
-            if name not in leave_out:
-                _write(target / name, content.read(), member.mode & 0o777, owner)
-                names.append(name)
+        return extract(tar, sealed.name, target, owner, leave_out)
+
+
+def extract(
+    tar: tarfile.TarFile,
+    called: str,
+    target: Path,
+    owner: tuple[int, int] | None = None,
+    leave_out: Collection[str] = (),
+) -> list[str]:
+    """As `unpack`, of an archive that is open; messages name it `called`."""
+    names = []
+    for member in (one for one in tar if not one.isdir()):
+        folder, _, name = member.name.rpartition("/")
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is None or "/" in folder or name in ("", ".", ".."):
+            wrong = f"holds {member.name!r}, and only plain files are expected"
+            raise Refused(Problem(called, wrong, "use another snapshot"))
+        if name not in leave_out:
+            _write(target / name, content, member.mode & 0o777, owner)
+            names.append(name)
     return names
 
 
-def _write(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+def _write(path: Path, content: IO[bytes], mode: int, owner: tuple[int, int] | None) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+        shutil.copyfileobj(content, file)
         os.fchmod(file.fileno(), mode)
         if os.geteuid() == 0:
             os.fchown(file.fileno(), *(owner or (path.parent.stat().st_uid, path.parent.stat().st_gid)))

@@ -5,8 +5,7 @@ import tarfile
 from pathlib import Path
 from typing import IO
 
-from mailctl.backup.parts import copy_out
-from mailctl.backup.restore.stage import extract
+from mailctl.backup.parts import copy_out, extract
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 

@@ -1,9 +1,11 @@
 """The small components: repository, settings and secrets, certificates, DKIM keys. Secrets only encrypted."""
 
 import io
+import os
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -65,6 +67,40 @@ def copy_out(context: Context, service: str, path: str, into: IO[bytes]) -> None
     if done.returncode:
         raise Refused(failed("docker cp", done.stderr))
     into.seek(0)
+
+
+def extract(
+    tar: tarfile.TarFile,
+    called: str,
+    target: Path,
+    owner: tuple[int, int] | None = None,
+    leave_out: Collection[str] = (),
+) -> list[str]:
+    """Write the files of an archive, which messages name as `called`, into `target`; returns their names.
+
+    Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
+    """
+    names = []
+    for member in (one for one in tar if not one.isdir()):
+        folder, _, name = member.name.rpartition("/")
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is None or "/" in folder or name in ("", ".", ".."):
+            wrong = f"holds {member.name!r}, and only plain files are expected"
+            raise Refused(Problem(called, wrong, "use another snapshot"))
+        if name not in leave_out:
+            _write(target / name, content, member.mode & 0o777, owner)
+            names.append(name)
+    return names
+
+
+def _write(path: Path, content: IO[bytes], mode: int, owner: tuple[int, int] | None) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(content, file)
+        os.fchmod(file.fileno(), mode)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), *(owner or (path.parent.stat().st_uid, path.parent.stat().st_gid)))
 
 
 def commit(context: Context) -> str | None:

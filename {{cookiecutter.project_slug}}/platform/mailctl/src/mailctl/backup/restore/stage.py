@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from mailctl.backup import snapshot as snapshots
+from mailctl.backup.parts import extract
 from mailctl.backup.snapshot import Snapshot
-from mailctl.core.errors import Problem, Refused
+from mailctl.core.errors import Problem
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
 # Numbers given after the snapshot are in no uidlist that comes back: without a gap a new mail would get one
@@ -138,40 +139,6 @@ def unpack(
     owner: tuple[int, int] | None = None,
     leave_out: Collection[str] = (),
 ) -> list[str]:
-    """Write the files of an encrypted archive into the folder `target`, but for some; returns their names.
-
-    Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
-    """
+    """Write the files of an encrypted archive into the folder `target`, but for some; returns their names."""
     with tarfile.open(fileobj=io.BytesIO(unseal(sealed, identities))) as tar:
         return extract(tar, sealed.name, target, owner, leave_out)
-
-
-def extract(
-    tar: tarfile.TarFile,
-    called: str,
-    target: Path,
-    owner: tuple[int, int] | None = None,
-    leave_out: Collection[str] = (),
-) -> list[str]:
-    """As `unpack`, of an archive that is open; messages name it `called`."""
-    names = []
-    for member in (one for one in tar if not one.isdir()):
-        folder, _, name = member.name.rpartition("/")
-        content = tar.extractfile(member) if member.isreg() else None
-        if content is None or "/" in folder or name in ("", ".", ".."):
-            wrong = f"holds {member.name!r}, and only plain files are expected"
-            raise Refused(Problem(called, wrong, "use another snapshot"))
-        if name not in leave_out:
-            _write(target / name, content, member.mode & 0o777, owner)
-            names.append(name)
-    return names
-
-
-def _write(path: Path, content: IO[bytes], mode: int, owner: tuple[int, int] | None) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        shutil.copyfileobj(content, file)
-        os.fchmod(file.fileno(), mode)
-        if os.geteuid() == 0:
-            os.fchown(file.fileno(), *(owner or (path.parent.stat().st_uid, path.parent.stat().st_gid)))

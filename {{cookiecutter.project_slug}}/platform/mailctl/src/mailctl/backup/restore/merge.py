@@ -115,10 +115,10 @@ def _staged(context: Context, lacking: dict[Path, list[Mail]]) -> Iterator[None]
     """A mailbox of what is missing, with its keywords, in Dovecot's reach. Gone afterwards."""
     home, owner = hdd(context) / "mailboxes" / STAGING, stage.vmail()
     remove([home])
-    home.parent.mkdir(mode=0o700, exist_ok=True)
     try:
-        stage.make_folder(home, owner)
-        stage.make_folder(home / "mail", owner)
+        for folder in (home.parent, home, home / "mail"):
+            if not folder.exists():
+                stage.make_folder(folder, owner)
         for maildir, mails in lacking.items():
             place = home / "mail" / ("" if maildir.name == "mail" else maildir.name)
             for folder in (place, *(place / name for name in (*MESSAGES, "tmp"))):

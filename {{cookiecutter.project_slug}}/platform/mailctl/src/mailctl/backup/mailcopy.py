@@ -6,9 +6,11 @@ Never a link to the live mailbox: whoever can write there would change every sna
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +121,7 @@ class MailCopy:
 
     def _divide(self, plan: Plan, messages: list[Message]) -> None:
         """Which messages the previous snapshot holds unchanged, by rsync's test: size and time."""
-        known = self._before.get(plan.name)
+        known = self._before.pop(plan.name, None)
         if not known or self.previous is None:
             plan.copied = messages
             return
@@ -140,18 +142,19 @@ class MailCopy:
         earlier = self.previous / MAIL / plan.name if self.previous and plan.linked else None
         with opened(home) as root, opened(earlier) as before, Folders(root) as into:
             linked = _link_all(plan, before, into, progress, self.compare)
-            done = [*linked, *self._copy_all(plan, into, progress)]
+            for folder, name, size, digest in chain(linked, self._copy_all(plan, into, progress)):
+                self.result.index.append((f"mail/{plan.name}/{folder}/{name}", digest))
+                counts[_imap_name(folder)] = counts.get(_imap_name(folder), 0) + 1
+                sizes += size
         places = {folder.rpartition("/")[0] for folder in plan.folders}
         self._beside(plan, beside.copy_keywords(plan.home, home, places))
-        prefix, names = f"mail/{plan.name}", {folder: _imap_name(folder) for folder in plan.folders}
-        for folder, name, size, digest in done:
-            self.result.index.append((f"{prefix}/{folder}/{name}", digest))
-            imap = names.get(folder) or _imap_name(folder)
-            counts[imap] = counts.get(imap, 0) + 1
-            sizes += size
         domain, _, user = plan.name.partition("/")
         self.result.bytes += sizes
-        self.result.mailboxes[f"{user}@{domain}"] = {"messages": len(done), "bytes": sizes, "folders": counts}
+        self.result.mailboxes[f"{user}@{domain}"] = {
+            "messages": sum(counts.values()),
+            "bytes": sizes,
+            "folders": counts,
+        }
 
     def _copy_all(self, plan: Plan, into: Folders, progress: Progress) -> Iterator[tuple[str, str, int, str]]:
         """Copy what is new. A mail that is not where it was is looked for; in the end it was expunged."""
@@ -245,7 +248,11 @@ def _index_of(previous: Path) -> dict[str, Found]:
         folder, _, name = path.rpartition("/")
         if folder.endswith(("/cur", "/new")) and folder.count("/") >= 3:
             _, domain, user, rest = folder.split("/", 3)
-            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = (rest, name, digest)
+            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = (
+                sys.intern(rest),
+                name,
+                digest,
+            )
     return boxes
 
 

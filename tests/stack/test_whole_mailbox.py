@@ -17,9 +17,10 @@ import pytest
 from tests.stack.clients import Mailboxes
 from tests.stack.keeper import Keeper
 from tests.stack.odd_mailbox import Motion, OddMailbox, Size, measured
-from tests.stack.stack import eventually
+from tests.stack.stack import Stack, eventually
 
 MEMORY_MIB = 150
+LEARNED = "learned-before-the-snapshot"
 KINDS = {"folders", "mails", "UIDs", "UIDVALIDITY", "flags", "keywords", "dates", "subscriptions"}
 
 
@@ -40,6 +41,7 @@ def saved(stack, accounts) -> Iterator[Saved]:
     name, _, domain = box.address.partition("@")
     odd = OddMailbox(stack.container("dovecot"), box.address, keeper.hdd / "mailboxes" / domain / name)
     odd.fill(Size(), seed=20)
+    valkey(stack, "set", LEARNED, "as spam")
     keeper.prepare()
     before, motion = odd.picture(), Motion(odd, seed=20)
     motion.start()
@@ -51,6 +53,12 @@ def saved(stack, accounts) -> Iterator[Saved]:
     yield Saved(keeper, odd, before, keeper.hdd / document["id"], peak)
     shutil.rmtree(odd.files)
     keeper.start("restore", "--local", "--confirm", "--yes").communicate(timeout=120)
+
+
+def valkey(stack: Stack, *words: str) -> str:
+    """What Valkey answers."""
+    log_in = 'REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /run/secrets/valkey_auth)" exec valkey-cli "$@"'
+    return stack.exec("valkey", "sh", "-c", log_in, "valkey-cli", *words).strip()
 
 
 def still(picture: dict[str, Any], uids: bool = True) -> dict[str, Any]:
@@ -103,11 +111,20 @@ def test_after_the_loss_of_all_files_the_mailbox_is_what_it_was_with_its_uids(sc
     saved.keeper.confirm()
 
 
+def test_what_rspamd_has_learned_comes_back(scanned, saved):
+    valkey(scanned, "del", LEARNED)
+    measured(scanned, "restore", "--from", saved.snapshot, "--component", "learned", "--yes")
+    assert valkey(scanned, "get", LEARNED) == "as spam"
+    scanned.healthy("valkey", "rspamd")
+    saved.keeper.confirm()
+
+
 def test_the_drill_compares_everything_and_shows_how_much(scanned, saved):
     report, peak = measured(scanned, "drill", "--local-only")
     [one] = report["drills"]
     compared = {kind: row for kind, row in one["table"].items() if row[0]}
     assert compared.keys() >= KINDS and Counter(row[1] for row in compared.values()) == {0: len(compared)}
+    assert one["learned"] >= 1, "what rspamd has learned was not read"
     assert one["in_index"] >= 30, "mails with a keyword beyond the letters"
     shown = (saved.keeper.hdd / ".mailctl" / "drill-report.txt").read_text()
     assert all(f"{kind} " in shown for kind in KINDS)

@@ -66,7 +66,8 @@ def copy(source: str, target: str, owner: tuple[int, int]) -> str:
     """Copy a file in pieces, unless `target` is empty; returns the SHA-256 of what was read."""
     digest = hashlib.sha256()
     with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        pieces = _pieces(file, digest)
+        status = os.fstat(file.fileno())
+        pieces = _pieces(file, digest, min(CHUNK, status.st_size + 1))
         if target.endswith(f"/{UIDLIST}"):
             new = with_gap(b"".join(pieces))
             pieces, target = iter([new or b""]), "" if new is None else target
@@ -74,7 +75,6 @@ def copy(source: str, target: str, owner: tuple[int, int]) -> str:
             for piece in pieces:
                 copied.write(piece)
             if target:
-                status = os.fstat(file.fileno())
                 copied.flush()
                 os.fchown(copied.fileno(), *owner)
                 os.utime(copied.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -87,8 +87,8 @@ def _new(target: str) -> int:
     return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
-def _pieces(file: IO[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
-    while piece := file.read(CHUNK):
+def _pieces(file: IO[bytes], digest: "hashlib._Hash", size: int) -> Iterator[bytes]:
+    while piece := file.read(size):
         digest.update(piece)
         yield piece
 

@@ -106,9 +106,9 @@ def test_after_the_loss_of_all_files_the_mailbox_is_what_it_was_with_its_uids(sc
     assert done["differences"] == [] and still(after) == still(saved.before)
     lost = saved.before["contents"]["moved"] - after["contents"]["moved"]
     assert not lost and max(after["contents"]["moved"].values()) == 1
+    saved.keeper.confirm()
     print(f"snapshot: at most {saved.peak} MiB, restore: {peak} MiB")
     assert max(saved.peak, peak) < MEMORY_MIB
-    saved.keeper.confirm()
 
 
 def test_what_rspamd_has_learned_comes_back(scanned, saved):

@@ -35,7 +35,11 @@ def put(saved: Path, target: Path) -> None:
     """Write the log into the new folder `target`, which a Valkey that starts then reads."""
     target.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        os.chown(target, *OWNER)
+        for folder in (
+            target,
+            target.parent,
+        ):  # the engine owns a volume that is not empty
+            os.chown(folder, *OWNER)
     with tarfile.open(saved) as tar:
         extract(tar, saved.name, target, OWNER)
 

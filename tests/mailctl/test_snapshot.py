@@ -1,8 +1,8 @@
 """A snapshot is read, and every way in which its files can differ from what was saved is told."""
 
 import json
-import shutil
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path

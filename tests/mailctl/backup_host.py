@@ -1,14 +1,13 @@
 """A host with mailboxes, secrets and a repository under git, whose containers answer as healthy ones do."""
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 from fakes import FakeDocker, FakeEngine, container
 from moving_mail import MovingMail
+from restore_scene import LEARNED, archive
 
 from mailctl.core import encryption
 from mailctl.core.context import Context
@@ -16,6 +15,8 @@ from mailctl.core.output import Output
 from mailctl.secret_files.initialise import initialise
 
 DUMP = "CREATE TABLE mailboxes (email VARCHAR(320));\n-- Dump completed on 2026-11-26\n"
+KEYS_AT = f"{container('rspamd')['Id']}:/var/lib/rspamd/dkim"
+LEARNED_AT = f"{container('valkey')['Id']}:/data/appendonlydir"
 BOX = "example.com/ada"
 
 
@@ -35,9 +36,10 @@ class BackupHost:
         git = ["git", "-C", str(repo), "-c", "user.name=x", "-c", "user.email=x@example.com"]
         for words in (["init", "-q"], ["add", "docker-compose.yml"], ["commit", "-qm", "first"]):
             subprocess.run([*git, *words], check=True)
-        engine.containers = [container(name) for name in ("mariadb", "rspamd", "postfix")]
+        engine.containers = [container(name) for name in ("mariadb", "rspamd", "postfix", "valkey")]
         docker.answer("sh", DUMP)
-        docker.answer("cp", _keys())
+        docker.answer(KEYS_AT, _archive({"dkim/example.com.s1.key": b"key\n"}))
+        docker.answer(LEARNED_AT, _archive(LEARNED))
 
     @property
     def context(self) -> Context:
@@ -55,11 +57,6 @@ class BackupHost:
         )
 
 
-def _keys() -> str:
-    """What `docker cp` gives of rspamd's keys; ASCII, as the fake command prints text."""
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        entry = tarfile.TarInfo("dkim/example.com.s1.key")
-        entry.size = 4
-        archive.addfile(entry, io.BytesIO(b"key\n"))
-    return target.getvalue().decode()
+def _archive(files: dict[str, bytes]) -> str:
+    """What `docker cp` gives; ASCII, as the fake command prints text."""
+    return archive(files).decode()

@@ -177,7 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
             known = unquote(match[1]) in self.server.images
             return self._json({"Id": "sha256:1", "RepoTags": []}) if known else self._missing()
         if (match := re.fullmatch(r"/volumes/(.+)", path)) and match[1] in self.server.volumes:
-            return self._json({"Name": match[1], "Options": {"device": self.server.volumes[match[1]]}})
+            folder = self.server.volumes[match[1]]
+            return self._json({"Name": match[1], "Mountpoint": folder, "Options": {"device": folder}})
         if match := re.fullmatch(r"/distribution/(.+)/json", path):
             digest = self.server.upstream.get(unquote(match[1]))
             return self._json({"Descriptor": {"digest": digest}}) if digest else self._missing()

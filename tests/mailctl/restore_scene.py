@@ -50,6 +50,10 @@ class Sealed:
     env: bytes = b"MAIL_DOMAIN=example.com\nADMIN_EMAIL=old@example.com\nWEBMAIL_HOST=mail.example.com\n"
 
 
+LEARNED = {
+    "appendonlydir/appendonly.aof.manifest": b"file appendonly.aof.1.base.rdb seq 1 type b\n",
+    "appendonlydir/appendonly.aof.1.base.rdb": b"REDIS of then",
+}
 OF_THE_DATABASE = ("postfix_db_password", "dovecot_db.conf")
 
 
@@ -62,7 +66,7 @@ def make_snapshot(
     for address, folders in mailboxes.items():
         write_mailbox(path / "mail", address, folders)
     (path / "mail").mkdir(exist_ok=True)
-    for name in ("mysql", "config", "ssl", "dkim"):
+    for name in ("mysql", "config", "ssl", "dkim", "learned"):
         (path / name).mkdir()
     for name in ("mailserver", "roundcube"):
         (path / "mysql" / f"{name}.sql.gz").write_bytes(gzip.compress(b"SELECT 1;\n"))
@@ -72,6 +76,7 @@ def make_snapshot(
     _seal(path / "config" / "secrets.tar.age", archive(secrets), sealed)
     _seal(path / "ssl" / "tls.tar.age", archive({"dovecot_tls.key": b"restored key\n"}), sealed)
     _seal(path / "dkim" / "keys.tar.age", archive({"dkim/example.com.s1.key": b"restored dkim\n"}), sealed)
+    (path / "learned" / "valkey.tar").write_bytes(archive(LEARNED))
     started = started or f"{id.partition('/')[2]}T02:00:00Z"
     manifest.save(path, _manifest(path, id, started, mailboxes, sealed))
     return read(path)
@@ -101,7 +106,7 @@ def _manifest(path: Path, id: str, started: str, mailboxes: dict, sealed: Sealed
     size = sum(p.stat().st_size for p in files)
     mail_part = {"ok": True, "files": len(files), "bytes": size, "links": links, "mailboxes": counted}
     components = {"mail": {**mail_part, "index_sha256": digest(index)}}
-    for name in ("mysql", "config", "ssl", "dkim"):
+    for name in ("mysql", "config", "ssl", "dkim", "learned"):
         components[name] = _listed(path, sorted((path / name).iterdir()))
     return {
         **{"version": 1, "id": id, "kind": id.partition("/")[0], "started": started, "finished": started},

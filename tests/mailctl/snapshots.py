@@ -13,7 +13,13 @@ MAILS = {
     "mail/example.com/ada/mail/.Sent/cur/2.b.host:2,": b"Subject: two\n\n2\n",
     "mail/example.com/ada/mail/dovecot-uidlist": b"3 V1 N3\n",
 }
-OTHERS = {"mysql": "mailserver.sql.gz", "config": "env.age", "ssl": "tls.tar.age", "dkim": "keys.tar.age"}
+OTHERS = {
+    "mysql": "mailserver.sql.gz",
+    "config": "env.age",
+    "ssl": "tls.tar.age",
+    "dkim": "keys.tar.age",
+    "learned": "valkey.tar",
+}
 
 
 def make(

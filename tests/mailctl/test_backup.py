@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backup_host import BOX, BackupHost
+from backup_host import BOX, KEYS_AT, LEARNED_AT, BackupHost
 from fakes import FakeDocker, FakeEngine
 from moving_mail import numbers
+from restore_scene import LEARNED, archive
 from snapshots import make
 from typer.testing import Result
 
@@ -106,7 +107,8 @@ def test_a_mail_damaged_by_the_disk_is_whole_in_the_next_weekly_snapshot(host: B
 
 FAILURES = {
     "mysql": lambda host: host.docker.answer("sh", stderr="Access denied for user 'backup'", code=2),
-    "dkim": lambda host: host.docker.answer("cp", stderr="no such container", code=1),
+    "dkim": lambda host: host.docker.answer(KEYS_AT, stderr="no such container", code=1),
+    "learned": lambda host: host.docker.answer(LEARNED_AT, "no archive"),
     "config": lambda host: (host.repo / ".git").rename(host.repo / ".git.away"),
     "ssl": lambda host: (host.repo / "secrets/dovecot_tls.key").unlink(),
 }
@@ -130,6 +132,12 @@ def test_a_dump_that_ends_early_is_no_dump(host: BackupHost, cli: Cli) -> None:
     host.docker.answer("sh", "CREATE TABLE mailboxes (\n")
     assert "ended before its last line" in backup(cli, code=1)["components"]["mysql"]["error"]
     assert backup(cli, code=1)["new_messages"] == 0, "the mail of the failed snapshot is linked"
+
+
+def test_a_log_of_valkey_that_was_copied_while_it_was_replaced_is_none(host: BackupHost, cli: Cli) -> None:
+    later = {name: b"file appendonly.aof.2.base.rdb seq 2 type b\n" for name in LEARNED if "manifest" in name}
+    host.docker.answer(LEARNED_AT, archive(LEARNED | later).decode())
+    assert "lacks files that its manifest names" in backup(cli, code=1)["components"]["learned"]["error"]
 
 
 def test_a_failed_run_leaves_the_good_snapshot_of_the_same_day(host: BackupHost, cli: Cli) -> None:

@@ -85,6 +85,53 @@ def test_what_is_beside_the_mails_is_saved_and_what_dovecot_builds_again_is_not(
     assert set(copied.mailboxes["ada@example.com"]["folders"]) == {"INBOX", "Sent", "Archive", "Lists/Debian"}
 
 
+def full_of_keywords(maildir: Path, count: int) -> None:
+    (maildir / "dovecot-keywords").write_text("".join(f"{n} kw{n}\n" for n in range(count)))
+    for name in ("dovecot.index", "dovecot.index.log", "dovecot.index.cache"):
+        (maildir / name).write_text(f"{name} of {count}")
+
+
+@pytest.mark.parametrize(("keywords", "kept"), [(25, set()), (26, {"dovecot.index", "dovecot.index.log"})])
+def test_the_index_is_saved_where_a_folder_has_more_keywords_than_letters(
+    box: Path, tmp_path: Path, keywords: int, kept: set[str]
+) -> None:
+    full_of_keywords(box / "mail/.Sent", keywords)
+    copy_tree(tmp_path / "mailboxes", tmp_path / "one")
+    sent = tmp_path / "one/mail" / BOX / "mail/.Sent"
+    assert {path.name for path in sent.glob("dovecot.index*")} == kept
+    assert len((sent / "dovecot-keywords").read_text().splitlines()) == keywords
+    index = dict(read_index(tmp_path / "one/mail.sha256"))
+    assert {path: file_digest(tmp_path / "one" / path) for path in index} == index
+
+
+def test_a_keyword_given_while_mail_is_copied_is_explained_in_the_snapshot(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name is copied with its letter; the file that says what the letter means must not be older."""
+    full_of_keywords(box / "mail/.Sent", 1)
+    settle = maildir.Mailbox.settle
+
+    def flagged(self: maildir.Mailbox) -> tuple[list[maildir.Message], list[maildir.Message]]:
+        mail = next((box / "mail/.Sent/cur").iterdir())
+        mail.rename(mail.with_name(mail.name.partition(":")[0] + ":2,Sb"))
+        full_of_keywords(box / "mail/.Sent", 2)
+        return settle(self)
+
+    monkeypatch.setattr(maildir.Mailbox, "settle", flagged)
+    copy_tree(tmp_path / "mailboxes", tmp_path / "one")
+    assert "1 kw1" in (tmp_path / "one/mail" / BOX / "mail/.Sent/dovecot-keywords").read_text()
+
+
+@pytest.mark.parametrize("name", ["tmp", "x.tmp", "x.lock", "x.newlog", "cur", "DOVECOT-TRASHED"])
+def test_a_folder_called_as_a_passing_file_is_keeps_its_list_of_uids(
+    box: Path, tmp_path: Path, name: str
+) -> None:
+    (box / "mail" / f".{name}" / "cur").mkdir(parents=True)
+    (box / "mail" / f".{name}" / "dovecot-uidlist").write_text("3 V7 N1\n")
+    copy_tree(tmp_path / "mailboxes", tmp_path / "one")
+    assert (tmp_path / "one/mail" / BOX / f"mail/.{name}/dovecot-uidlist").is_file()
+
+
 def test_only_new_mail_is_copied_and_never_linked_to_the_live_mailbox(box: Path, tmp_path: Path) -> None:
     copy_tree(tmp_path / "mailboxes", tmp_path / "one")
     (box / "mail/new/9.new.host").write_text("Subject: 99\n")

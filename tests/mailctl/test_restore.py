@@ -14,12 +14,12 @@ from time import monotonic
 import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
-from restore_scene import OF_THE_DATABASE, Sealed, mail, make_snapshot, tree, write_mailbox
+from restore_scene import LEARNED, OF_THE_DATABASE, WHEN, Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
 from mailctl.backup.restore import run
-from mailctl.backup.restore.imap import folders, mails, shown, utf7
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
+from mailctl.backup.restore.stored import folders, mails, shown, subscriptions, utf7
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 
@@ -187,6 +187,32 @@ def test_dkim_keys_lie_in_a_folder_of_their_archive_as_docker_copies_them(
     assert (tmp_path / "example.com.s1.key").read_bytes() == b"restored dkim\n"
 
 
+def test_what_rspamd_has_learned_takes_the_place_of_what_it_knows_now(
+    server: Server, engine: FakeEngine, docker: FakeDocker, tmp_path: Path
+) -> None:
+    engine.volumes["shop-mail_valkey_data"] = str(tmp_path / "valkey")
+    live = tmp_path / "valkey" / "appendonlydir"
+    live.mkdir(parents=True)
+    (live / "appendonly.aof.1.base.rdb").write_bytes(b"REDIS of now")
+    assert server.restore("--component", "learned").exit_code == 0
+    assert {f"appendonlydir/{path.name}": path.read_bytes() for path in live.iterdir()} == LEARNED
+    [stop] = docker.calls_with("stop")
+    assert stop["arguments"][-2:] == ["valkey", "rspamd"]
+    assert server.cli("restore", "--undo", "--yes").exit_code == 0
+    assert [path.read_bytes() for path in live.iterdir()] == [b"REDIS of now"]
+
+
+def test_a_snapshot_without_what_was_learned_is_restored_whole_and_not_by_that_name(server: Server) -> None:
+    document = json.loads((server.snapshot.path / "manifest.json").read_text())
+    document["components"].pop("learned")
+    (server.snapshot.path / "manifest.json").write_text(json.dumps(document))
+    shutil.rmtree(server.snapshot.path / "learned")
+    done = server.restore("--component", "all", "--dry-run", "--json")
+    assert json.loads(done.stdout)["components"] == ["mail", "mysql", "config", "ssl", "dkim"]
+    refused = server.restore("--component", "learned")
+    assert refused.exit_code == 1 and "is not in this snapshot" in refused.stderr
+
+
 def test_a_key_that_does_not_fit_is_told_and_nothing_is_touched(server: Server, tmp_path: Path) -> None:
     other = tmp_path / "other.key"
     other.write_bytes(encryption.new_identity())
@@ -275,9 +301,18 @@ def test_a_maildir_is_read_as_imap_shows_it(server: Server) -> None:
     root = server.mailbox.parent
     assert list(folders(root)) == ["INBOX", "Archive/2026"]
     [three] = mails(folders(root)["Archive/2026"])
-    assert three.flags == ("\\Flagged", "work") and three.received.isoformat() == "2026-11-20T03:00:00+00:00"
+    assert three.flags == {"\\Flagged", "work"} and three.received == WHEN and three.uid is None
+    assert [mail.uid for mail in mails(folders(root)["INBOX"])] == [1, 2]
     assert shown(b"a\nb\r\n\0") == b"a\r\nb\r\n\x80"
     assert utf7("Entwürfe & mehr/日本語") == "Entw&APw-rfe &- mehr/&ZeVnLIqe-"
+
+
+def test_subscriptions_are_read_in_both_of_dovecots_forms(tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir()
+    assert subscriptions(tmp_path) == []
+    for text in ("V\t2\n\nSent\nLists\tDebian\n gone \n", "Sent\nLists/Debian\n gone \n"):
+        (tmp_path / "mail" / "subscriptions").write_text(text)
+        assert subscriptions(tmp_path) == ["Sent", "Lists/Debian", " gone "]
 
 
 def _killed(server: Server, after: float, *words: str) -> float:

@@ -42,7 +42,7 @@ FLAVOURS = {
     DESTROYED: {"project_slug": f"{PREFIX}-destroyed"},
 }
 # These destroy the data of a whole stack and bring it back, so they have one of their own.
-DESTRUCTIVE = {"test_drill", "test_restore"}
+DESTRUCTIVE = {"test_drill", "test_restore", "test_whole_mailbox"}
 # The flavours differ in the scanner and what names it (Compose file, rspamd's start, rules and verdicts), and
 # in the relay, by which rspamd knows what to sign.
 # These files and tests would show a mistake there; all others look at parts that are the same file for file.

@@ -138,7 +138,7 @@ def test_everything_of_the_stack_is_in_it(stack, key: Path, mailboxes: Mailboxes
     dump = gzip.decompress((path / "mysql/mailserver.sql.gz").read_bytes()).decode()
     assert mailbox.address in dump and "-- Dump completed" in dump
     assert b"CREATE TABLE `users`" in gzip.decompress((path / "mysql/roundcube.sql.gz").read_bytes())
-    for name in ("mysql", "config", "ssl", "dkim"):
+    for name in ("mysql", "config", "ssl", "dkim", "learned"):
         for file, entry in manifest["components"][name]["list"].items():
             assert hashlib.sha256((path / file).read_bytes()).hexdigest() == entry["sha256"]
     stack.healthy("dovecot", "mariadb", "postfix")

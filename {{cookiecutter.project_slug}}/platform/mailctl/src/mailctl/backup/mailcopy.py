@@ -6,21 +6,21 @@ Never a link to the live mailbox: whoever can write there would change every sna
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from mailctl.backup import beside
 from mailctl.backup.copying import Folders, copy_file, digest_of, opened
-from mailctl.backup.maildir import MAIL, MESSAGES, ROUNDS, Mailbox, Message, directory, open_directory
+from mailctl.backup.maildir import MAIL, ROUNDS, Mailbox, Message, directory, open_directory
 from mailctl.backup.manifest import MAIL_INDEX, file_digest, index_line, read_index
 from mailctl.backup.snapshot import Progress
 
 THREADS, BATCH = 4, 64
-# Dovecot's caches, which it builds again, and what is only there while something is written.
-LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log", "..")
-PASSING = (".lock", ".tmp", ".newlog")
 # Reasons for which a file cannot be linked and is copied instead.
 NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOENT)
 
@@ -29,11 +29,15 @@ Found = dict[str, tuple[str, str, str]]
 
 @dataclass
 class Copied:
-    """What is in a snapshot's mail: SHA-256 by path, counts by address, links; `new_bytes` were copied."""
+    """What is in a snapshot's mail: SHA-256 by path, counts by address, links; `new_bytes` were copied.
+
+    `small` are the files beside the mails: SHA-256 and size by path.
+    """
 
     index: list[tuple[str, str]] = field(default_factory=list)
     mailboxes: dict[str, dict[str, Any]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    small: dict[str, tuple[str, int]] = field(default_factory=dict)
     bytes: int = 0
     new: int = 0
     new_bytes: int = 0
@@ -91,7 +95,7 @@ class MailCopy:
                 continue
             plan = Plan(name, home, Mailbox(home))
             self.plans.append(plan)
-            self._small_files(plan)
+            self._beside(plan, beside.copy(home, self._target(plan)))
             messages, plan.missed = plan.box.settle()
             plan.folders = plan.box.present
             self._divide(plan, messages)
@@ -108,6 +112,8 @@ class MailCopy:
         for plan in self.plans:
             self._mailbox(plan, progress or (lambda files, size: None))
         (self.target / MAIL).mkdir(exist_ok=True)
+        self.result.bytes += sum(size for _, size in self.result.small.values())
+        self.result.index += [(path, digest) for path, (digest, _) in self.result.small.items()]
         self.result.index.sort()
         with (self.target / MAIL_INDEX).open("wb") as file:
             file.writelines(index_line(path, digest) for path, digest in self.result.index)
@@ -115,7 +121,7 @@ class MailCopy:
 
     def _divide(self, plan: Plan, messages: list[Message]) -> None:
         """Which messages the previous snapshot holds unchanged, by rsync's test: size and time."""
-        known = self._before.get(plan.name)
+        known = self._before.pop(plan.name, None)
         if not known or self.previous is None:
             plan.copied = messages
             return
@@ -128,7 +134,7 @@ class MailCopy:
                     plan.copied.append(message)
 
     def _mailbox(self, plan: Plan, progress: Progress) -> None:
-        home = self.target / MAIL / plan.name
+        home = self._target(plan)
         for folder in {*plan.folders, *(m.folder for m in (*plan.copied, *plan.missed))}:
             (home / folder).mkdir(parents=True, exist_ok=True)
         counts = dict.fromkeys(map(_imap_name, plan.folders), 0)
@@ -136,16 +142,19 @@ class MailCopy:
         earlier = self.previous / MAIL / plan.name if self.previous and plan.linked else None
         with opened(home) as root, opened(earlier) as before, Folders(root) as into:
             linked = _link_all(plan, before, into, progress, self.compare)
-            done = [*linked, *self._copy_all(plan, into, progress)]
-        prefix, names = f"mail/{plan.name}", {folder: _imap_name(folder) for folder in plan.folders}
-        for folder, name, size, digest in done:
-            self.result.index.append((f"{prefix}/{folder}/{name}", digest))
-            imap = names.get(folder) or _imap_name(folder)
-            counts[imap] = counts.get(imap, 0) + 1
-            sizes += size
+            for folder, name, size, digest in chain(linked, self._copy_all(plan, into, progress)):
+                self.result.index.append((f"mail/{plan.name}/{folder}/{name}", digest))
+                counts[_imap_name(folder)] = counts.get(_imap_name(folder), 0) + 1
+                sizes += size
+        places = {folder.rpartition("/")[0] for folder in plan.folders}
+        self._beside(plan, beside.copy_keywords(plan.home, home, places))
         domain, _, user = plan.name.partition("/")
         self.result.bytes += sizes
-        self.result.mailboxes[f"{user}@{domain}"] = {"messages": len(done), "bytes": sizes, "folders": counts}
+        self.result.mailboxes[f"{user}@{domain}"] = {
+            "messages": sum(counts.values()),
+            "bytes": sizes,
+            "folders": counts,
+        }
 
     def _copy_all(self, plan: Plan, into: Folders, progress: Progress) -> Iterator[tuple[str, str, int, str]]:
         """Copy what is new. A mail that is not where it was is looked for; in the end it was expunged."""
@@ -172,27 +181,13 @@ class MailCopy:
                 places = plan.box.find()
                 todo = [(m, places.get(m.inode, m)) for m in missing]
 
-    def _small_files(self, plan: Plan) -> None:
-        prefix, home = f"mail/{plan.name}", self.target / MAIL / plan.name
-        home.mkdir(parents=True, exist_ok=True)
-        for place, name in _beside_mails(plan.home, ""):
-            path = f"{prefix}/{place}{name}"
-            (home / place).mkdir(parents=True, exist_ok=True)
-            with directory(plan.home, place.rstrip("/") or ".") as fd, opened(home / place) as into:
-                if fd is None or into is None:
-                    continue
-                try:
-                    self.result.links[path] = target = os.readlink(name, dir_fd=fd)
-                    os.symlink(target, name, dir_fd=into)
-                    continue
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    if error.errno != errno.EINVAL:  # EINVAL: a file, no link
-                        raise
-                if (done := copy_file(fd, name, into, name)) is not None:
-                    self.result.index.append((path, done[0]))
-                    self.result.bytes += done[1]
+    def _target(self, plan: Plan) -> Path:
+        return self.target / MAIL / plan.name
+
+    def _beside(self, plan: Plan, copied: beside.Beside) -> None:
+        prefix = f"mail/{plan.name}"
+        self.result.small |= {f"{prefix}/{path}": done for path, done in copied.files.items()}
+        self.result.links |= {f"{prefix}/{path}": target for path, target in copied.links.items()}
 
 
 def copy_tree(source: Path, target: Path, previous: Path | None = None, compare: bool = False) -> Copied:
@@ -253,7 +248,11 @@ def _index_of(previous: Path) -> dict[str, Found]:
         folder, _, name = path.rpartition("/")
         if folder.endswith(("/cur", "/new")) and folder.count("/") >= 3:
             _, domain, user, rest = folder.split("/", 3)
-            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = (rest, name, digest)
+            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = (
+                sys.intern(rest),
+                name,
+                digest,
+            )
     return boxes
 
 
@@ -267,28 +266,6 @@ def _mailboxes(source: int) -> Iterator[str]:
 def _folders(fd: int) -> list[str]:
     with os.scandir(fd) as entries:
         return [e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
-
-
-def _beside_mails(home: int, place: str) -> Iterator[tuple[str, str]]:
-    """Folder ("" or ending in /) and name of each file that is no mail, and of each link."""
-    with directory(home, place.rstrip("/") or ".") as fd:
-        if fd is None:
-            return
-        with os.scandir(fd) as entries:
-            found = sorted(
-                (entry.name, entry.is_dir(follow_symlinks=False))
-                for entry in entries
-                if entry.is_dir(follow_symlinks=False)
-                or entry.is_file(follow_symlinks=False)
-                or entry.is_symlink()
-            )
-        for name, is_folder in found:
-            if name.startswith(LEFT_OUT) or name.endswith(PASSING):
-                continue
-            if not is_folder:
-                yield place, name
-            elif name not in (*MESSAGES, "tmp"):
-                yield from _beside_mails(home, f"{place}{name}/")
 
 
 def _imap_name(folder: str) -> str:

@@ -1,10 +1,14 @@
 """The small components: repository, settings and secrets, certificates, DKIM keys. Secrets only encrypted."""
 
 import io
+import os
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from mailctl.core import encryption
 from mailctl.core.containers import all_of, failed
@@ -39,24 +43,64 @@ def ssl(context: Context, folder: Path, recipients: list[str]) -> list[str]:
 
 def dkim(context: Context, folder: Path, recipients: list[str]) -> list[str]:
     """The DKIM keys, out of rspamd's volume; its container need not run."""
-    found = all_of(context).get("rspamd")
+    with TemporaryFile() as copied:
+        copy_out(context, "rspamd", DKIM_FOLDER, copied)
+        with tarfile.open(fileobj=copied) as archive:
+            if not any(name.endswith(".key") for name in archive.getnames()):
+                raise Refused(Problem(DKIM_FOLDER, "holds no key", "make dkim-status", value="rspamd"))
+        copied.seek(0)
+        (folder / "dkim").mkdir()
+        _encrypt(copied.read(), folder / "dkim/keys.tar.age", recipients)
+    return ["dkim/keys.tar.age"]
+
+
+def copy_out(context: Context, service: str, path: str, into: IO[bytes]) -> None:
+    """Write a tar of what a service has at `path`; its container need not run. Raises Refused."""
+    found = all_of(context).get(service)
     if found is None:
-        wrong = "has no container: its volume with the DKIM keys cannot be read"
-        raise Refused(Problem("service rspamd", wrong, "docker compose up -d rspamd"))
+        wrong = f"has no container: its volume with {path} cannot be read"
+        raise Refused(Problem(f"service {service}", wrong, f"docker compose up -d {service}"))
+    command = ["docker", "cp", f"{found.id}:{path}", "-"]
     done = subprocess.run(
-        ["docker", "cp", f"{found.id}:{DKIM_FOLDER}", "-"],
-        capture_output=True,
-        timeout=TIME_LIMIT_SECONDS,
-        check=False,
+        command, stdout=into, stderr=subprocess.PIPE, timeout=TIME_LIMIT_SECONDS, check=False
     )
     if done.returncode:
         raise Refused(failed("docker cp", done.stderr))
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        if not any(name.endswith(".key") for name in archive.getnames()):
-            raise Refused(Problem(DKIM_FOLDER, "holds no key", "make dkim-status", value="rspamd"))
-    (folder / "dkim").mkdir()
-    _encrypt(done.stdout, folder / "dkim/keys.tar.age", recipients)
-    return ["dkim/keys.tar.age"]
+    into.seek(0)
+
+
+def extract(
+    tar: tarfile.TarFile,
+    called: str,
+    target: Path,
+    owner: tuple[int, int] | None = None,
+    leave_out: Collection[str] = (),
+) -> list[str]:
+    """Write the files of an archive, which messages name as `called`, into `target`; returns their names.
+
+    Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
+    """
+    names = []
+    for member in (one for one in tar if not one.isdir()):
+        folder, _, name = member.name.rpartition("/")
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is None or "/" in folder or name in ("", ".", ".."):
+            wrong = f"holds {member.name!r}, and only plain files are expected"
+            raise Refused(Problem(called, wrong, "use another snapshot"))
+        if name not in leave_out:
+            _write(target / name, content, member.mode & 0o777, owner)
+            names.append(name)
+    return names
+
+
+def _write(path: Path, content: IO[bytes], mode: int, owner: tuple[int, int] | None) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(content, file)
+        os.fchmod(file.fileno(), mode)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), *(owner or (path.parent.stat().st_uid, path.parent.stat().st_gid)))
 
 
 def commit(context: Context) -> str | None:

@@ -31,7 +31,7 @@ def publish(built: Path, final: Path) -> None:
     """Put the finished snapshot in its place, on the disk for good; one that is there is exchanged."""
     sync(built)
     if final.exists():
-        _exchange(built, final)
+        exchange(built, final)
     else:
         built.rename(final)
     sync(final)
@@ -61,8 +61,8 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Swap two folders; every Linux file system for disks can (renameat2)."""
+def exchange(one: Path, other: Path) -> None:
+    """Swap two files or folders in one step (renameat2). Raises OSError where the file system cannot."""
     paths = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
     if _libc.renameat2(*paths, _EXCHANGE):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))

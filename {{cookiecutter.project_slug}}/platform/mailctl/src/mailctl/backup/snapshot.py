@@ -13,7 +13,7 @@ from mailctl.backup.manifest import AGAIN, COMPONENTS, FILE, MAIL_INDEX, Manifes
 from mailctl.core.errors import Problem, Refused
 
 KINDS = ("daily", "weekly")
-THREADS = 4
+THREADS, BATCH = 4, 1000
 # Called with what was done since the last call: files, bytes.
 Progress = Callable[[int, int], None]
 
@@ -107,7 +107,7 @@ def verify(
     `digest` gives the SHA-256 of a file; a restore copies the file while it reads it for that.
     """
     problems: list[Problem] = []
-    chosen = list(components)
+    chosen = snapshot.manifest.expected(components)
     for name in chosen:
         component = snapshot.manifest.components[name]
         if not component["ok"]:
@@ -165,8 +165,12 @@ def _compare(
             return _problem(snapshot, path, f"cannot be read: {error.strerror}")
         return None if good else _problem(snapshot, path, "is not what was saved: its checksum differs")
 
+    both = sorted(known & found)
     with ThreadPoolExecutor(THREADS) as pool:
-        return problems + [p for p in pool.map(judge, sorted(known & found)) if p]
+        # A pool remembers all that it has been given.
+        for start in range(0, len(both), BATCH):
+            problems += [p for p in pool.map(judge, both[start : start + BATCH]) if p]
+    return problems
 
 
 def _walk(root: Path, below: str) -> Iterator[str]:

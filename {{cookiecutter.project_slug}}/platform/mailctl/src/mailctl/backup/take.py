@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mailctl import __version__
-from mailctl.backup import manifest, parts, publish, retention
+from mailctl.backup import learned, manifest, parts, publish, retention
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.core import containers, database, encryption
@@ -125,6 +125,7 @@ class Run:
             "config": lambda: parts.config(context, folder, self.recipients),
             "ssl": lambda: parts.ssl(context, folder, self.recipients),
             "dkim": lambda: parts.dkim(context, folder, self.recipients),
+            "learned": lambda: learned.save(context, folder),
         }
         found = {"mail": self._attempt("mail", self._mail)}
         for name, taker in takers.items():

@@ -15,7 +15,10 @@ NAME = "drill-report"
 
 @dataclass
 class Drill:
-    """One drill. In seconds: the snapshot's `age` (RPO), until mail was `readable` (RTO), and in all."""
+    """One drill. In seconds: the snapshot's `age` (RPO), until mail was `readable` (RTO), and in all.
+
+    `learned`: the keys that a Valkey has of what rspamd has learned.
+    """
 
     source: str
     snapshot: str = ""
@@ -23,6 +26,7 @@ class Drill:
     readable: float | None = None
     total: float = 0.0
     read: ReadBack = field(default_factory=ReadBack)
+    learned: int | None = None
     unsealed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -39,6 +43,7 @@ class Drill:
             "rto_seconds": self.readable and round(self.readable, 1),
             "total_seconds": round(self.total, 1),
             "decrypted": self.unsealed,
+            "learned": self.learned,
             "failures": self.failures,
             **self.read.as_dict(),
         }
@@ -70,6 +75,11 @@ def _lines(one: Drill) -> list[str]:
             f"mail could be read again after {duration(one.readable)} (RTO), {duration(one.total)} in all"
         )
         lines.append(f"{read.compared} mails in {read.mailboxes} mailboxes were read over IMAP and compared")
+        lines += ["", f"{'':16}{'compared':>10}{'differ':>8}"]
+        lines += [f"{kind:16}{counted:>10}{wrong:>8}" for kind, (counted, wrong) in read.table.items()]
+        lines += [f"{read.in_index} mails have keywords beyond the 26 of a folder, from Dovecot's index", ""]
+    if one.learned is not None:
+        lines.append(f"what rspamd has learned was read: {one.learned} keys")
     if one.unsealed:
         lines.append(f"decrypted: {', '.join(one.unsealed)}")
     if read.without_account:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mailctl.backup import learned
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
 from mailctl.backup.lock import held
@@ -16,6 +17,7 @@ from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
 from mailctl.backup.restore.journal import remove
+from mailctl.backup.restore.prepare import volume
 from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
@@ -48,7 +50,7 @@ def drill(context: Context, wanted: list[str]) -> list[Drill]:
     # systemd ends a service by SIGTERM, and a job in the background ignores SIGINT: both clean up here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
-    beside = Scratch(context, home, "drill", ("mariadb", "dovecot"), home / "secrets")
+    beside = Scratch(context, home, "drill", ("mariadb", "dovecot", learned.SERVICE), home / "secrets")
     results = []
     for source in wanted:
         with _empty(beside):
@@ -98,6 +100,8 @@ def _read(context: Context, beside: Scratch, snapshot: Snapshot, result: Drill, 
     context.out.note(f"restoring {snapshot.id} into {beside.project}")
     _restore(context, beside, snapshot)
     result.readable = time.monotonic() - began
+    if "learned" in snapshot.manifest.components:
+        _relearn(beside, snapshot, result)
     context.out.note("reading every mail over IMAP")
     container = beside.compose.run("ps", "--quiet", "dovecot").strip()
     result.read = read_back(snapshot, container, accounts(beside.compose), whole=True)
@@ -134,6 +138,14 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
     migrate(beside.compose, context.repo)
     query(beside.compose, ACTIVATE, "mailserver")
     beside.up("mariadb", "dovecot")
+
+
+def _relearn(beside: Scratch, snapshot: Snapshot, result: Drill) -> None:
+    """Does a Valkey read what rspamd has learned? It refuses to start on a damaged log."""
+    folder = volume(beside.project, learned.VOLUME, learned.OWNER)
+    learned.put(snapshot.path / learned.FILE, folder / learned.LOG)
+    beside.up("mariadb", "dovecot", learned.SERVICE)
+    result.learned = int(beside.compose.run("exec", "-T", learned.SERVICE, "sh", "-c", learned.KEYS))
 
 
 def _make_secrets(context: Context, beside: Scratch) -> None:

@@ -27,7 +27,7 @@ from mailctl.core import encryption
 from mailctl.core.errors import Problem, Refused
 
 LONGEST_CHAIN = 50
-TOP = {"mail", "mysql", "config", "ssl", "dkim", "manifest.json", "mail.sha256"}
+TOP = {"mail", "mysql", "config", "ssl", "dkim", "learned", "manifest.json", "mail.sha256"}
 _NAME = re.compile(r"[0-9a-f]{64}")
 # `had` is the snapshot that was copied last, `now` the one that is being copied or fetched.
 _TABLES = """

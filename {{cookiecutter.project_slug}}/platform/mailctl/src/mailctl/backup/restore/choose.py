@@ -142,7 +142,8 @@ def moment(text: str, option: str = "--at") -> datetime:
 def check(context: Context, snapshot: Snapshot, wanted: Sequence[str]) -> None:
     """Compare every file of the components with the manifest. Raises Refused, naming the files."""
     context.out.note(f"comparing {snapshot.id} with its manifest")
-    missing = [name for name in wanted if name not in snapshot.manifest.components]
+    named = wanted if len(wanted) == 1 else snapshot.manifest.expected(wanted)
+    missing = [name for name in named if name not in snapshot.manifest.components]
     problems = [
         Problem(f"{snapshot.id}/{name}", "is not in this snapshot", "use another one") for name in missing
     ]
@@ -164,7 +165,7 @@ def refuse_without_room(
     context: Context, snapshot: Snapshot, wanted: Sequence[str], home: Path | None = None
 ) -> None:
     """What is restored lies beside what is live, or all of it in `home`. Raises Refused without the room."""
-    size = {name: snapshot.manifest.components[name]["bytes"] for name in wanted}
+    size = {n: snapshot.manifest.components[n]["bytes"] for n in snapshot.manifest.expected(wanted)}
     hdd_path, ssd_path = home or hdd(context), home or context.folder("SSD_PATH", "")
     # What was fetched is not copied: it becomes what is restored.
     mail = snapshot.manifest.components["mail"] if "mail" in size else {}

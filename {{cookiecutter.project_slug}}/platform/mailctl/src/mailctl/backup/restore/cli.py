@@ -22,7 +22,9 @@ FromOption = Annotated[
     ),
 ]
 AtOption = Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest good one not later.")]
-ComponentOption = Annotated[str, typer.Option("--component", help="all, mail, mysql, config, ssl or dkim.")]
+ComponentOption = Annotated[
+    str, typer.Option("--component", help="all, mail, mysql, config, ssl, dkim or learned.")
+]
 MailboxOption = Annotated[
     str | None, typer.Option("--mailbox", metavar="A@B", help="Only this one; the server goes on running.")
 ]
@@ -179,6 +181,7 @@ def _components(
     sealed = set(wanted) & {"config", "ssl", "dkim"}
     identities = encryption.identities(context, choice.identity) if sealed else []
     with choose.found(context, choice, wanted) as snapshot:
+        wanted = snapshot.manifest.expected(wanted) if component == "all" else wanted
         choose.refuse_without_room(context, snapshot, wanted)
         left_out = choose.scan(context, snapshot, choice.quarantine) if "mail" in wanted else []
         head = {"snapshot": snapshot.id, "components": list(wanted), "left_out": left_out}

@@ -1,19 +1,30 @@
-"""Brings one mailbox or folder back while the server runs: what is missing is appended, nothing doubled."""
+"""Brings one mailbox or folder back while the server runs: what is missing is imported, nothing doubled."""
 
-import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup.restore import imap
-from mailctl.backup.restore.imap import Mail, Mailbox
+from mailctl.backup.beside import INDEX, KEYWORDS
+from mailctl.backup.maildir import MESSAGES
+from mailctl.backup.restore import imap, stage, stored
+from mailctl.backup.restore.imap import Mailbox
+from mailctl.backup.restore.journal import remove
+from mailctl.backup.restore.stored import Mail
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.folders import hdd
+
+# Below the folder of the mailboxes, where Dovecot finds it; no backup looks into a folder with a dot.
+STAGING, SEEN_AS = ".mailctl/restore", "/srv/vmail/.mailctl/restore/mail"
+IMPORT_SECONDS = 12 * 3600
+# Of a folder's whole name in modified UTF-7: its Maildir has a dot in front.
+LONGEST = 254
 
 
 @dataclass(frozen=True)
@@ -34,98 +45,141 @@ class Part:
         name, _, domain = self.stored.partition("@")
         return mailboxes / domain / name
 
-    def mails(self, snapshot: Snapshot, leave_out: Collection[str]) -> dict[str, list[Mail]]:
-        """The mails by the folder they go into. Raises Misuse, with the names that there are."""
+    def folders(self, snapshot: Snapshot) -> dict[str, Path]:
+        """The Maildirs by the folder they go into. Raises Misuse, with the names that there are."""
         root = self.below(snapshot.path / "mail")
         if self.stored not in snapshot.mailboxes or not root.is_dir():
             near = get_close_matches(self.stored, snapshot.mailboxes, n=3) or sorted(snapshot.mailboxes)[:10]
             fix = f"it has: {', '.join(near)}" if near else "it has no mailbox at all; use another snapshot"
             fix += "; one of those, if it is really meant, with --of"
             raise Misuse(Problem("--mailbox", f"is not in {snapshot.id}", fix, value=self.stored))
-        found = imap.folders(root)
+        found = stored.folders(root)
         if self.folder is not None:
-            name = "INBOX" if self.folder.upper() == "INBOX" else imap.utf7(self.folder)
+            name = "INBOX" if self.folder.upper() == "INBOX" else stored.utf7(self.folder)
             if name not in found:
                 fix = f"it has: {', '.join(found)}"
                 raise Misuse(Problem("--folder", "is not in this mailbox", fix, value=self.folder))
             found = {name: found[name]}
-        without = {snapshot.path / path for path in leave_out}
-        return {
-            f"{self.front}{name}": [mail for mail in imap.mails(path) if mail.path not in without]
-            for name, path in found.items()
-        }
+        into = {f"{self.front}{name}": path for name, path in found.items()}
+        if self.into and len(longest := max(into, key=len, default="")) > LONGEST:
+            fix = "choose a shorter one, or bring single folders back: --folder NAME"
+            raise Misuse(
+                Problem("--into", f"makes a name that no disk takes: {longest}", fix, value=self.into)
+            )
+        return into
 
     @property
     def front(self) -> str:
         """What the names of the folders begin with that are written to."""
-        return f"{imap.utf7(self.into)}/" if self.into else ""
+        return f"{stored.utf7(self.into)}/" if self.into else ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the mailbox is to be again what it was: its subscriptions and scripts come back too."""
+        return not (self.folder or self.into)
 
 
 def merge(
     context: Context, snapshot: Snapshot, part: Part, leave_out: Collection[str], dry_run: bool
 ) -> dict[str, Any]:
-    """Append what the mailbox lacks and read it back; returns what was added. Raises Refused and Misuse.
+    """Import what the mailbox lacks and read it back; returns what was added. Raises Refused and Misuse.
 
     A mail counts as there when its content is anywhere in the mailbox, or below `into`: a person may have
-    moved it. By content, not by Message-ID, which senders repeat. Over IMAP: Dovecot keeps its own files.
+    moved it. By content, not by Message-ID, which senders repeat. Dovecot itself copies the mails.
     """
-    wanted = part.mails(snapshot, leave_out)
-    added, present = {}, {}
-    dovecot = running(context, "dovecot")
+    wanted, without = part.folders(snapshot), {snapshot.path / path for path in leave_out}
+    mails = {name: [m for m in stored.mails(path) if m.path not in without] for name, path in wanted.items()}
+    sizes = {mail.size for found in mails.values() for mail in found}
+    added, lacking, expected = {}, {}, Counter[str]()
+    dovecot, root = running(context, "dovecot"), part.below(snapshot.path / "mail")
     with imap.opened(dovecot, part.address) as box:
-        there = _present(box, wanted, part.front)
-        for name, found in wanted.items():
-            lacking = _lacking(found, there)
-            added[name], present[name] = len(lacking), len(found) - len(lacking)
-            if lacking and not dry_run:
-                box.ensure(name)
-                for mail in lacking:
-                    box.add(name, mail)
+        there = _present(box, sizes, part.front)
+        for name, found in mails.items():
+            lacking[name] = list(_lacking(found, there, expected))
+            added[name] = len(lacking[name])
         if not dry_run:
-            _read_back(part.address, wanted, _present(box, wanted, part.front))
-    whole = not (dry_run or part.folder or part.into)
-    scripts = _missing_scripts(dovecot, part.address, part.below(snapshot.path / "mail")) if whole else []
+            made = box.ensure(name for name in wanted if part.whole or added[name])
+            box.subscribe(stored.subscriptions(root) if part.whole else made)
+    if any(added.values()) and not dry_run:
+        with _staged(context, {wanted[name]: found for name, found in lacking.items()}):
+            _import(dovecot, part)
+        with imap.opened(dovecot, part.address) as box:
+            _read_back(part.address, expected, _present(box, sizes, part.front))
+    scripts = _missing_scripts(dovecot, part.address, root) if part.whole and not dry_run else []
+    present = {name: len(found) - added[name] for name, found in mails.items()}
     return {"mailbox": part.address, "added": added, "present": present, "sieve": scripts}
+
+
+@contextmanager
+def _staged(context: Context, lacking: dict[Path, list[Mail]]) -> Iterator[None]:
+    """A mailbox of what is missing, with its keywords, in Dovecot's reach. Gone afterwards."""
+    home, owner = hdd(context) / "mailboxes" / STAGING, stage.vmail()
+    remove([home])
+    try:
+        for folder in (home.parent, home, home / "mail"):
+            if not folder.exists():
+                stage.make_folder(folder, owner)
+        for maildir, mails in lacking.items():
+            place = home / "mail" / ("" if maildir.name == "mail" else maildir.name)
+            for folder in (place, *(place / name for name in (*MESSAGES, "tmp"))):
+                if not folder.exists():
+                    stage.make_folder(folder, owner)
+            beside = (name for name in (KEYWORDS, stage.UIDLIST, *INDEX) if (maildir / name).exists())
+            for name in (*beside, *(mail.name for mail in mails)):
+                stage.copy(str(maildir / name), str(place / name), owner)
+        yield
+    finally:
+        remove([home])
+
+
+def _import(dovecot: str, part: Part) -> None:
+    """Flags, keywords and dates come along; on the same disk the files too, as further names of them."""
+    words = ("import", "-u", part.address, "--", f"maildir:{SEEN_AS}", part.into or "", "ALL")
+    try:
+        output(dovecot, "doveadm", *words, limit=IMPORT_SECONDS)
+    except Refused as refusal:
+        said = refusal.problems[0].wrong
+        full = "uota" in said
+        fix = "raise the mailbox's quota in usermgmt" if full else "look at: make logs SERVICE=dovecot"
+        again = f"{fix}; then run the same command again: it adds only what is missing"
+        raise Refused(Problem(part.address, said, again)) from None
 
 
 def _missing_scripts(dovecot: str, address: str, root: Path) -> list[str]:
     """Put back the sieve scripts that the mailbox lacks; one that is active is left so."""
-    listed = output(dovecot, "doveadm", "sieve", "list", "-u", address).decode("utf-8", "replace")
-    there = {line.removesuffix(" ACTIVE") for line in listed.splitlines()}
-    active = "" if " ACTIVE" in listed else Path(os.path.realpath(root / ".dovecot.sieve")).stem
+    there = imap.scripts(dovecot, address)
+    scripts, active = stored.scripts(root)
     put = []
-    for path in sorted(root.glob("sieve/*.sieve")):
-        if path.stem not in there:
-            words = ("-a", path.stem) if path.stem == active else (path.stem,)
-            output(dovecot, "doveadm", "sieve", "put", "-u", address, *words, stdin=path.read_bytes())
-            put.append(path.stem)
+    for name, content in scripts.items():
+        if name not in there:
+            words = ("-a", name) if name == active and not any(there.values()) else (name,)
+            output(dovecot, "doveadm", "sieve", "put", "-u", address, *words, stdin=content)
+            put.append(name)
     return put
 
 
-def _present(box: Mailbox, wanted: dict[str, list[Mail]], front: str) -> Counter[str]:
+def _present(box: Mailbox, sizes: set[int], front: str) -> Counter[str]:
     """The digests of what is there; only mails of a size that is looked for are read."""
-    sizes = {mail.size for mails in wanted.values() for mail in mails}
     found: Counter[str] = Counter()
     for folder in box.folders():
         if folder.startswith(front):
-            uids = [uid for uid, size in box.sizes(folder).items() if size in sizes]
+            uids = [mail.uid for mail in box.mails(folder) if mail.size in sizes]
             found.update(box.digests(folder, uids))
     return found
 
 
-def _lacking(mails: list[Mail], there: Counter[str]) -> list[Mail]:
-    """Those that are not there; one that is there twice answers for two."""
-    lacking = []
+def _lacking(mails: list[Mail], there: Counter[str], expected: Counter[str]) -> Iterator[Mail]:
+    """Those that are not there; one that is there twice answers for two. `expected` counts all."""
     for mail in mails:
-        if there[mail.digest] > 0:
-            there[mail.digest] -= 1
+        digest = mail.digest
+        expected[digest] += 1
+        if there[digest] > 0:
+            there[digest] -= 1
         else:
-            lacking.append(mail)
-    return lacking
+            yield mail
 
 
-def _read_back(address: str, wanted: dict[str, list[Mail]], there: Counter[str]) -> None:
-    lost = Counter(mail.digest for mails in wanted.values() for mail in mails) - there
-    if lost:
-        wrong = f"{lost.total()} mails were appended and cannot be read back"
-        raise Refused(Problem(address, wrong, "run the same command again; it appends only what is missing"))
+def _read_back(address: str, expected: Counter[str], there: Counter[str]) -> None:
+    if lost := expected - there:
+        wrong = f"{lost.total()} mails were imported and cannot be read back"
+        raise Refused(Problem(address, wrong, "run the same command again; it adds only what is missing"))

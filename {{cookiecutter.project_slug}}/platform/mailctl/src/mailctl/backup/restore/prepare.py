@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailctl.backup import learned
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import refuse
 from mailctl.backup.restore.journal import remove
@@ -51,7 +52,9 @@ def places(context: Context, components: Iterable[str], id: str) -> dict[str, Pl
     if "mail" in wanted:
         found["mail"] = hdd(context) / "mailboxes"
     if "dkim" in wanted:
-        found["dkim"] = rspamd_folder(context) / "dkim"
+        found["dkim"] = volume(context.project_name, "rspamd_data", (RSPAMD, RSPAMD)) / "dkim"
+    if "learned" in wanted:
+        found["learned"] = volume(context.project_name, learned.VOLUME, learned.OWNER) / learned.LOG
     for live in found.values():
         if os.path.ismount(live):
             fix = "mount the disk at the folder above, so that its content can change places"
@@ -93,6 +96,9 @@ def prepare(
         if owner:
             os.chown(target, *owner)
         stage.unpack(snapshot.path / "dkim" / "keys.tar.age", identities, target, owner)
+    if "learned" in place:
+        yield "what rspamd has learned"
+        learned.put(snapshot.path / learned.FILE, place["learned"].staged)
     if "mysql" in place:
         yield "database, in a MariaDB of its own"
         folder = place["secrets"].staged if "secrets" in place else secrets(context)
@@ -153,13 +159,12 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def rspamd_folder(context: Context) -> Path:
-    """The folder of this host in which the engine keeps rspamd's volume; on a new host it is made."""
-    project, name = context.project_name, "rspamd_data"
+def volume(project: str, name: str, owner: tuple[int, int]) -> Path:
+    """The folder of this host in which the engine keeps a volume; on a new host it is made."""
     with connected() as engine:
         found = engine.volume_path(project, name)
         if found is None:
             found = engine.make_volume(project, name)
             # The engine gives a volume its owner at the first start only while it is empty.
-            os.chown(found, RSPAMD, RSPAMD)
+            os.chown(found, *owner)
     return found

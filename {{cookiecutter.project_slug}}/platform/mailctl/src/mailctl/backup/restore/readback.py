@@ -1,54 +1,78 @@
 """Whether restored mail is what the snapshot holds, asked over IMAP as a mail program would."""
 
-import hashlib
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup.restore import imap
-from mailctl.backup.restore.imap import Mailbox
+from mailctl.backup.restore import imap, stored
+from mailctl.backup.restore.imap import Mailbox, Shown
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core.containers import output
 from mailctl.core.errors import Refused
 
 SAMPLE = 5
+# Dovecot gives mails one of these by itself.
+OWN_KEYWORDS = {"$HasAttachment", "$HasNoAttachment"}
 
 
 @dataclass
 class ReadBack:
-    """What was read: mails and folders counted, mails compared byte by byte, and everything that differs."""
+    """What was read: mails and folders counted, mails compared byte by byte, and everything that differs.
+
+    `table` says of each kind of thing how many were compared and how many differ; `in_index` are the mails
+    with keywords for which Dovecot's file names have no letter, so that nothing else tells them.
+    """
 
     mailboxes: int = 0
     messages: int = 0
     compared: int = 0
+    in_index: int = 0
+    table: dict[str, list[int]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
     without_account: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return dict(vars(self))
 
+    def judge(self, kind: str, same: bool) -> int:
+        """Count one thing that was compared; returns 1 when it differs."""
+        row = self.table.setdefault(kind, [0, 0])
+        row[0], row[1] = row[0] + 1, row[1] + (not same)
+        return not same
+
+    def told(self, place: str, wrong: Counter[str]) -> None:
+        """Say what differs in `place`, by kind."""
+        for kind, number in (+wrong).items():
+            self.differences.append(f"{place}: {number} {kind} are not what the snapshot has")
+
 
 def read_back(snapshot: Snapshot, container: str, accounts: dict[str, str], whole: bool) -> ReadBack:
-    """Count every folder of every mailbox, and compare a sample of its mails, or all of them when `whole`.
+    """Count every folder of every mailbox, and compare a sample of its mails, or everything when `whole`.
 
     `accounts` says which address opens a mailbox of the snapshot; one that none opens is named and not read.
     In a running server mail arrives meanwhile, so there may be more than the snapshot has; `whole` asks for
     equality.
     """
     result = ReadBack()
-    for stored, counted in sorted(snapshot.mailboxes.items()):
-        address = accounts.get(stored)
+    for name, counted in sorted(snapshot.mailboxes.items()):
+        address = accounts.get(name)
         if address is None:
-            result.without_account.append(stored)
+            result.without_account.append(name)
             continue
-        name, _, domain = stored.partition("@")
-        root = snapshot.path / "mail" / domain / name
+        user, _, domain = name.partition("@")
+        root = snapshot.path / "mail" / domain / user
         try:
             with imap.opened(container, address) as box:
                 total = sum(
-                    _folder(result, box, folder, path, whole) for folder, path in imap.folders(root).items()
+                    _folder(result, box, folder, path, whole) for folder, path in stored.folders(root).items()
                 )
+                if whole:
+                    result.told(address, _beside_mails(result, box, root, counted["folders"]))
+            if whole:
+                result.told(address, _scripts(result, container, address, root))
         except Refused as refusal:
             result.differences.append(str(refusal))
             continue
@@ -62,36 +86,87 @@ def read_back(snapshot: Snapshot, container: str, accounts: dict[str, str], whol
 
 def _folder(result: ReadBack, box: Mailbox, folder: str, maildir: Path, whole: bool) -> int:
     """Compare one folder; returns how many mails the snapshot has there."""
-    mails = list(imap.mails(maildir))
-    sizes = box.sizes(folder)
-    result.messages += len(sizes)
-    place = f"{box.address}/{folder}"
-    if len(sizes) < len(mails) or (whole and len(sizes) != len(mails)):
-        result.differences.append(f"{place}: {len(sizes)} mails, and {len(mails)} in the snapshot")
+    mails = list(stored.mails(maildir))
+    count, place = box.count(folder), f"{box.address}/{folder}"
+    result.messages += count
+    if count < len(mails) or (whole and count != len(mails)):
+        result.differences.append(f"{place}: {count} mails, and {len(mails)} in the snapshot")
+        result.judge("mails", False)
         return len(mails)
     if whole:
-        wrong = _differing(mails, box.digests(folder))
-        result.compared += len(mails)
+        result.told(place, _compare(result, box, folder, mails, stored.folder(maildir)))
     else:
-        wrong = _unlike(mails, box, folder, list(sizes)[: len(mails)])
-        result.compared += min(SAMPLE, len(mails))
-    if wrong:
-        result.differences.append(f"{place}: {wrong} mails are not what the snapshot has")
+        result.told(place, Counter(mails=_unlike(mails, box, folder)))
+    result.compared += len(mails) if whole else min(SAMPLE, len(mails))
     return len(mails)
 
 
-def _differing(mails: list[imap.Mail], found: Counter[str]) -> int:
-    return (Counter(mail.digest for mail in mails) - found).total()
+def _compare(
+    result: ReadBack, box: Mailbox, folder: str, mails: list[stored.Mail], known: stored.Folder
+) -> Counter[str]:
+    """Every mail of a folder, found by its UID; one that had none yet by its content. How many differ."""
+    numbered = {mail.uid: mail for mail in mails if mail.uid is not None and known.validity is not None}
+    unnumbered = {mail.digest: mail for mail in mails if mail.uid not in numbered}
+    wrong: Counter[str] = Counter()
+    for shown in box.mails(folder, read=True):
+        mail = numbered.get(shown.uid) or unnumbered.get(shown.digest)
+        for kind, same in _alike(shown, mail, known) if mail else [("UIDs", False)]:
+            wrong[kind] += result.judge(kind, same)
+        result.in_index += known.full and bool(_further(shown, known))
+    if known.validity is not None:
+        wrong["UIDVALIDITY"] += result.judge("UIDVALIDITY", box.validity == known.validity)
+    return wrong
 
 
-def _unlike(mails: list[imap.Mail], box: Mailbox, folder: str, uids: list[int]) -> int:
+def _alike(shown: Shown, mail: stored.Mail, known: stored.Folder) -> Iterator[tuple[str, bool]]:
+    yield "UIDs", mail.uid in (None, shown.uid) or known.validity is None
+    yield "mails", shown.digest == mail.digest
+    yield "dates", shown.received == mail.received
+    yield "flags", _system(shown.flags) == _system(mail.flags)
+    there, then = (flags & known.keywords - OWN_KEYWORDS for flags in (shown.flags, mail.flags))
+    yield "keywords", there == then and (known.full or not _further(shown, known))
+
+
+def _system(flags: frozenset[str]) -> frozenset[str]:
+    return frozenset(flag for flag in flags if flag.startswith("\\"))
+
+
+def _further(shown: Shown, known: stored.Folder) -> frozenset[str]:
+    """The keywords of a mail that its folder has no letters for."""
+    return shown.flags - _system(shown.flags) - known.keywords - OWN_KEYWORDS
+
+
+def _beside_mails(result: ReadBack, box: Mailbox, root: Path, counted: dict[str, int]) -> Counter[str]:
+    """The names of all folders, empty ones too, and the subscriptions."""
+    wanted = {"folders": (counted, set(box.folders()))}
+    wanted["subscriptions"] = (dict.fromkeys(stored.subscriptions(root), 0), set(box.subscribed()))
+    wrong: Counter[str] = Counter()
+    for kind, (names, there) in wanted.items():
+        wrong[kind] = sum(result.judge(kind, name in there) for name in names)
+    return wrong
+
+
+def _scripts(result: ReadBack, container: str, address: str, root: Path) -> Counter[str]:
+    """The sieve scripts, as the server gives them out, and which of them is active."""
+    scripts, active = stored.scripts(root)
+    wrong: Counter[str] = Counter()
+    for name, content in scripts.items():
+        found = output(container, "doveadm", "sieve", "get", "-u", address, name)
+        wrong["sieve scripts"] += result.judge("sieve scripts", content.strip() in found)
+    if active:
+        same = imap.scripts(container, address).get(active, False)
+        wrong["active scripts"] += result.judge("active scripts", same)
+    return wrong
+
+
+def _unlike(mails: list[stored.Mail], box: Mailbox, folder: str) -> int:
     """How many of a few mails are not in the snapshot; only files of their size are read for that."""
+    uids = sorted(mail.uid for mail in box.mails(folder))[: len(mails)]
     sample = sorted(random.sample(uids, min(SAMPLE, len(uids))))
-    by_size: dict[int, list[imap.Mail]] = {}
+    by_size: dict[int, list[stored.Mail]] = {}
     for mail in mails:
         by_size.setdefault(mail.size, []).append(mail)
     wrong = 0
-    for content in box.contents(folder, sample):
-        digest = hashlib.sha256(content).hexdigest()
-        wrong += all(mail.digest != digest for mail in by_size.get(len(content), []))
+    for shown in box.mails(folder, sample, read=True):
+        wrong += all(mail.digest != shown.digest for mail in by_size.get(shown.size, []))
     return wrong

@@ -20,7 +20,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
-HOLDERS = {"mail": "dovecot", "mysql": "mariadb", "dkim": "rspamd"}
+HOLDERS = {"mail": ["dovecot"], "mysql": ["mariadb"], "dkim": ["rspamd"], "learned": ["valkey", "rspamd"]}
 # A virus scanner that starts for the first time downloads its signatures.
 WAIT_SECONDS = "1800"
 ACTIVE = """SELECT m.email, COALESCE(m.home, CONCAT(d.name, '/', SUBSTRING_INDEX(m.email, '@', 1)))
@@ -153,7 +153,8 @@ def _read_back(context: Context, snapshot: Snapshot) -> ReadBack:
 
 
 def _holders(components: Sequence[str]) -> list[str]:
-    return [HOLDERS[name] for name in components] if set(components) <= HOLDERS.keys() else []
+    held = [service for name in components for service in HOLDERS.get(name, [])]
+    return list(dict.fromkeys(held)) if set(components) <= HOLDERS.keys() else []
 
 
 def _stop(context: Context, journal: Journal) -> None:

@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import IO
 
 from mailctl.backup import snapshot as snapshots
+from mailctl.backup.parts import extract
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import job_results
 from mailctl.core.context import Context
@@ -22,7 +24,7 @@ from mailctl.core.folders import hdd
 # two snapshots, and numbers go up to four thousand million.
 UID_GAP = 1_000_000
 UID_LAST = 4_000_000_000
-VMAIL = 1000
+VMAIL, UIDLIST, CHUNK = 1000, "dovecot-uidlist", 1 << 20
 _NEXT_UID = re.compile(rb"^(3 (?:\S+ )*?N)(\d+)")
 
 
@@ -40,20 +42,20 @@ def stage_mail(
     mail must not reach the snapshot, but for a `disposable` one on the same disk. A file's time is IMAP's
     date. `leave_out` counts from the snapshot.
     """
-    root, owner = str(snapshot.path / "mail"), (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
+    root, owner = str(snapshot.path / "mail"), vmail()
     for folder, names, _ in os.walk(root):
         place = Path(f"{target}{folder.removeprefix(root)}")
-        _make_folder(place, owner)
+        make_folder(place, owner)
         if "cur" in names and "tmp" not in names:
-            _make_folder(place / "tmp", owner)
+            make_folder(place / "tmp", owner)
     without = {str(snapshot.path / path) for path in leave_out}
 
-    def copy(path: Path) -> str:
+    def staged(path: Path) -> str:
         source = str(path)
         to = "" if source in without else f"{target}{source.removeprefix(root)}"
-        return _copy(source, to, owner, disposable)
+        return copy(source, to, owner, disposable)
 
-    problems = snapshots.verify(snapshot, ["mail"], digest=copy)
+    problems = snapshots.verify(snapshot, ["mail"], digest=staged)
     for path, goal in () if problems else snapshot.manifest.links.items():
         link = f"{target}/{path.removeprefix('mail/')}"
         os.symlink(goal, link)
@@ -61,30 +63,53 @@ def stage_mail(
     return problems
 
 
-def _make_folder(path: Path, owner: tuple[int, int]) -> None:
+def vmail() -> tuple[int, int]:
+    """The user that Dovecot runs as, for chown; nobody but root can give files away."""
+    return (VMAIL, VMAIL) if os.geteuid() == 0 else (-1, -1)
+
+
+def make_folder(path: Path, owner: tuple[int, int]) -> None:
+    """A private folder of that owner."""
     os.mkdir(path, 0o700)
     os.chown(path, *owner)
 
 
-def _copy(source: str, target: str, owner: tuple[int, int], link: bool) -> str:
-    """Copy a file, or `link` it, unless `target` is empty; returns the SHA-256 of what was read."""
+def copy(source: str, target: str, owner: tuple[int, int], link: bool = False) -> str:
+    """Copy a file in pieces, or `link` it, unless `target` is empty; returns the SHA-256 of what was read."""
+    digest = hashlib.sha256()
+    numbered = target.endswith(f"/{UIDLIST}")
+    linked = bool(target) and link and not numbered
     with open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        status, content = os.fstat(file.fileno()), file.readall()
-    digest = hashlib.sha256(content).hexdigest()
-    numbered = target.endswith("/dovecot-uidlist")
-    new = with_gap(content) if numbered else content
-    if target and link and not numbered:
+        status = os.fstat(file.fileno())
+        pieces = _pieces(file, digest, min(CHUNK, status.st_size + 1))
+        if numbered:
+            new = with_gap(b"".join(pieces))
+            pieces, target = iter([new or b""]), "" if new is None else target
+        to = "" if linked else target
+        with open(_new(to), "wb") as copied:
+            for piece in pieces:
+                copied.write(piece)
+            if to:
+                copied.flush()
+                os.fchown(copied.fileno(), *owner)
+                os.utime(copied.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    if linked:
         os.link(source, target, follow_symlinks=False)
         os.chmod(target, 0o600)
         os.chown(target, *owner, follow_symlinks=False)
-    elif target and new is not None:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(new)
-            file.flush()
-            os.fchown(descriptor, *owner)
-            os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return digest
+    return digest.hexdigest()
+
+
+def _new(target: str) -> int:
+    if not target:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _pieces(file: IO[bytes], digest: "hashlib._Hash", size: int) -> Iterator[bytes]:
+    while piece := file.read(size):
+        digest.update(piece)
+        yield piece
 
 
 def with_gap(uidlist: bytes) -> bytes | None:
@@ -133,29 +158,6 @@ def unpack(
     owner: tuple[int, int] | None = None,
     leave_out: Collection[str] = (),
 ) -> list[str]:
-    """Write the files of an encrypted archive into the folder `target`, but for some; returns their names.
-
-    Only plain files are taken, without the one folder they may be in. Raises Refused for anything else.
-    """
-    names = []
+    """Write the files of an encrypted archive into the folder `target`, but for some; returns their names."""
     with tarfile.open(fileobj=io.BytesIO(unseal(sealed, identities))) as tar:
-        for member in (one for one in tar if not one.isdir()):
-            folder, _, name = member.name.rpartition("/")
-            content = tar.extractfile(member) if member.isreg() else None
-            if content is None or "/" in folder or name in ("", ".", ".."):
-                wrong = f"holds {member.name!r}, and only plain files are expected"
-                raise Refused(Problem(sealed.name, wrong, "use another snapshot", value=str(sealed)))
-            if name not in leave_out:
-                _write(target / name, content.read(), member.mode & 0o777, owner)
-                names.append(name)
-    return names
-
-
-def _write(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        os.fchmod(file.fileno(), mode)
-        if os.geteuid() == 0:
-            os.fchown(file.fileno(), *(owner or (path.parent.stat().st_uid, path.parent.stat().st_gid)))
+        return extract(tar, sealed.name, target, owner, leave_out)

@@ -1,15 +1,14 @@
 """Exchanges what is live with what was prepared beside it; every step can be repeated after a crash."""
 
-import ctypes
 import errno
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mailctl.backup.publish import exchange
 from mailctl.core.errors import Problem, Refused
 
-AT_FDCWD, RENAME_EXCHANGE = -100, 2
 # Not every file system and container engine offers the exchange; two renames and the journal do the same.
 WITHOUT_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
@@ -82,16 +81,14 @@ def _take_place(new: Path, live: Path, aside: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """renameat2(2) with RENAME_EXCHANGE; False where it does not exist."""
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if call is None:
+    """Swap both in one step; False where that does not exist."""
+    try:
+        exchange(one, other)
+    except OSError as error:
+        if error.errno not in WITHOUT_EXCHANGE:
+            raise
         return False
-    if call(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in WITHOUT_EXCHANGE:
-        return False
-    raise OSError(code, os.strerror(code))
+    return True
 
 
 def _inode(path: Path) -> int | None:

@@ -15,7 +15,7 @@ from mailctl.backup.parts import extract
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import job_results
 from mailctl.core.context import Context
-from mailctl.core.errors import Problem, Refused
+from mailctl.core.errors import Problem
 from mailctl.core.folders import hdd
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -84,12 +85,17 @@ def test_a_changed_image_is_built_and_exchanged(lab):
 
 
 @pytest.fixture(scope="module")
-def agent(lab):
-    """The agent as `make setup-host` installs it, told to take what a workflow moved a branch to."""
+def agent(lab) -> Iterator[None]:
+    """The agent as `make setup-host` installs it, told to take what a workflow moved a branch to.
+
+    Afterwards it asks for nothing again, as where GitHub's workflow has waited for the checks.
+    """
     lab.target.console(f"{REPOSITORY}/.venv/bin/python -", stdin=UNITS)
     trusts(lab, "ref")
     lab.origin.checked()
     lab.target.shell("systemctl daemon-reload")
+    yield
+    trusts(lab)
 
 
 def trusts(lab, *ways: str) -> None:

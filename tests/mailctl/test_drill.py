@@ -10,16 +10,19 @@ from restore_scene import tree
 from test_restore import Server, _killed
 from test_restore import server as server  # a fixture
 
+from mailctl.backup import learned
+
 DRILL = ("drill", "--local-only", "--json")
 KILLS = max(10, int(os.environ.get("KILL_MOMENTS", "30")) // 3)
 
 
 @pytest.fixture(autouse=True)
-def schema(server: Server) -> None:
-    """The tables that the scratch database begins with."""
+def schema(server: Server, docker: FakeDocker) -> None:
+    """The tables that the scratch database begins with, and what its Valkey says."""
     path = server.repo / "config/mariadb/initdb/20-schema.sql"
     path.parent.mkdir(parents=True)
     path.write_text("-- Running upgrade 0 -> 0001\nSQL of 1;\n")
+    docker.answer(learned.KEYS, "12\n")
 
 
 def test_a_drill_passes_and_leaves_nothing_behind(server: Server, docker: FakeDocker) -> None:

@@ -14,7 +14,7 @@ SOURCE = Path(mailctl.__file__).parent
 MAKEFILES = sorted((PLATFORM / "make").glob("*.mk"))
 TYPED = re.compile(r"(\S*\bmailctl) ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?")
 # A lock and a test mail name the command that is at work; nobody types that.
-NAMED = re.compile(r"(another |Test mail of |Canary of )?mailctl [a-z]+( check| is copying)?")
+NAMED = re.compile(r"(another |Test mail of |Canary of )?mailctl [a-z]+( check| run| is copying)?")
 MADE = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)")
 WORDS = {words[0] for words in COMMANDS}
 # In a message "make" is a word of English now and then.

@@ -23,9 +23,9 @@ ORDINARY = [each for each in HARMLESS if each.id.startswith("operator, ")]
 AT_ONCE, FEWEST, EACH = 95, 150, 5
 #: What an operator owns, by the beginning of the path.
 OWNED = ("docker-compose", "config/", "terraform/", "edge/", ".github/")
-#: What no finding asks about: an operator writes it by hand, when a service is added.
+#: What no finding asks about: an operator writes it for a new service, or the answers decide.
 SERVICE = ("root", "init", "stop_grace", "after")
-BY_HAND = {*(f"services.{each}" for each in SERVICE), "networks.no_masquerade"}
+BY_HAND = {*(f"services.{each}" for each in SERVICE), "networks.no_masquerade", "workflows.environments"}
 SCHEMA = json.loads((TEMPLATE / "schemas/policy.schema.json").read_text(encoding="utf-8"))["properties"]
 
 

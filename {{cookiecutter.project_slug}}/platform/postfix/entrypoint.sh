@@ -37,6 +37,7 @@ printf '%s %s:%s\n' "$(postconf -h relayhost)" "${RELAY_USERNAME:-}" "$(secret r
   private /run/postfix/relay_password
 
 # Mail is held already when this container starts in the middle of a deployment.
+# shellcheck disable=SC2002  # there is no such file while nothing is held
 cat /run/hold/postfix/header_checks 2>/dev/null | private /run/postfix/hold
 
 if [ ! -s /run/secrets/relay_password ]; then

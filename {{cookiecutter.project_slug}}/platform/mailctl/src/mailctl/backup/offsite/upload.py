@@ -6,7 +6,7 @@ Where it stands is kept beside each pack in HDD_PATH/.mailctl/offsite: a run tha
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -221,7 +221,8 @@ class Upload:
             id=found.id,
             snapshot=digest,
             taken=found.taken.isoformat(),
-            uploaded=now().isoformat(),
+            # To the microsecond: of two copies of a day the later one counts.
+            uploaded=datetime.now(UTC).isoformat(),
             lock_days=self.days,
             bytes=self.index.size(),
             chain=self.chain,

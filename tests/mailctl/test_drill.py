@@ -49,5 +49,6 @@ def test_a_drill_killed_at_any_moment_harms_nothing_and_the_next_one_clears_up(s
     for _ in range(KILLS):
         _killed(server, moments.uniform(0, whole), *DRILL)
         assert server.live() == server.before and tree(server.snapshot.path) == kept
-    assert server.cli(*DRILL).exit_code == 0
+    done = server.cli(*DRILL)
+    assert done.exit_code == 0, done.output
     assert not (server.hdd / ".mailctl" / "drill").exists()

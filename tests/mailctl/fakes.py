@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socketserver
 import struct
 import sys
@@ -186,13 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         return self._missing()
 
     def do_POST(self) -> None:
-        """Volumes are made, and nothing else; what one held is gone with the `down --volumes` before."""
+        """Volumes are made, and nothing else."""
         if not self.path.endswith("/volumes/create"):
             return self._missing()
         name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Name"]
         folder = self.server.path.parent / "volumes" / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.server.volumes[name] = str(folder)
         return self._json({"Name": name, "Mountpoint": str(folder), "Options": {}})
 

@@ -143,6 +143,7 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
 def _relearn(beside: Scratch, snapshot: Snapshot, result: Drill) -> None:
     """Does a Valkey read what rspamd has learned? It refuses to start on a damaged log."""
     folder = volume(beside.project, learned.VOLUME, learned.OWNER)
+    remove([folder / learned.LOG])  # of a drill that was killed
     learned.put(snapshot.path / learned.FILE, folder / learned.LOG)
     beside.up("mariadb", "dovecot", learned.SERVICE)
     result.learned = int(beside.compose.run("exec", "-T", learned.SERVICE, "sh", "-c", learned.KEYS))

@@ -5,6 +5,7 @@ The two take turns on one host, after its first deployment.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import tempfile
@@ -17,6 +18,7 @@ from tests.deploy.target import REPOSITORY
 ROUNDS = int(os.environ.get("BENCHMARK_ROUNDS", "3"))
 UP = "docker compose up --detach --wait --wait-timeout 600"
 FILE, LINE = "docker-compose.yml", "  nginx:\n    <<: *service\n"
+EVERY = "x-service: &service\n"
 
 
 def seconds(lab: Lab, line: str) -> float:
@@ -26,25 +28,39 @@ def seconds(lab: Lab, line: str) -> float:
     return perf_counter() - began
 
 
-def changed(lab: Lab, number: int) -> str:
-    """A commit that recreates nginx alone, already fetched by the host."""
+def changed(lab: Lab, line: str, label: str) -> str:
+    """A commit with one more label after a line of the Compose file, already fetched by the host."""
     lab.origin.back(lab.good)
-    edit = {"file": FILE, "replace": [LINE, f'{LINE}    labels: {{round: "{number}"}}\n']}
-    commit = lab.origin.change(f"Round {number}", [edit])
-    lab.target.shell(f"make -C {REPOSITORY} fetch")
+    indent = " " * (2 if line == EVERY else 4)
+    edit = {"file": FILE, "replace": [line, f'{line}{indent}labels: {{round: "{label}"}}\n']}
+    commit = lab.origin.change(f"Round {label}", [edit])
+    lab.target.shell(f"git -C {REPOSITORY} fetch --quiet origin")
     return commit
+
+
+def held(lab: Lab) -> float:
+    """For how long the last deployment held mail, in seconds."""
+    said = lab.target.shell(f"cd {REPOSITORY} && .venv/bin/mailctl history --json")
+    return float((json.loads(said)["deployments"][0]["held"] or {"seconds": 0})["seconds"])
 
 
 def one_round(lab: Lab, number: int) -> dict[str, float]:
     """Each figure once."""
     taken = {"up, no change": seconds(lab, UP), "no change": seconds(lab, f"make deploy REF={lab.good}")}
-    commit = changed(lab, number)
+    commit = changed(lab, LINE, str(number))
     taken["one service"] = seconds(lab, f"make deploy REF={commit}")
     taken["rollback"] = seconds(lab, "make rollback")
     taken["up, one service"] = seconds(lab, f"git checkout --quiet {commit} && {UP}")
     seconds(lab, f"git checkout --quiet {lab.good} && {UP}")
     seconds(lab, f"make deploy REF={lab.good}")
     taken["verification"] = seconds(lab, "make verify")
+    commit = changed(lab, EVERY, f"all {number}")
+    taken["all services"] = seconds(lab, f"make deploy REF={commit}")
+    taken["mail held for all services"] = held(lab)
+    seconds(lab, f"make deploy REF={lab.good}")
+    taken["up, all services"] = seconds(lab, f"git checkout --quiet {commit} && {UP}")
+    seconds(lab, f"git checkout --quiet {lab.good} && {UP}")
+    seconds(lab, f"make deploy REF={lab.good}")
     return taken
 
 

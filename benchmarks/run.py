@@ -193,8 +193,15 @@ def bench_deploy() -> list[Row]:
         with standins.shown_progress() as progress:
             standins.build(progress)
     took = deploy.measure(f"{SLUG}-target", FIRST_PORT, standin)
-    same, one = took["up, no change"], took["up, one service"]
-    against = (("no change", same), ("verification", same), ("one service", one), ("rollback", one))
+    same, one, every = took["up, no change"], took["up, one service"], took["up, all services"]
+    against = (
+        ("no change", same),
+        ("verification", same),
+        ("one service", one),
+        ("rollback", one),
+        ("all services", every),
+        ("mail held for all services", every),
+    )
     up = "docker compose up -d --wait"
     return [
         Row(f"deploy: {what}", f"{took[what]:.1f} s", f"{up} {base:.1f} s", f"{took[what] / base:.2f}")

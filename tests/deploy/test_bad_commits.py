@@ -116,7 +116,7 @@ def killed_after(lab, commit: str, lines: int) -> None:
     for _ in range(lines):
         if not call.stdout.readline():
             break
-    lab.target.console("pkill -KILL -f mailserver-agent || true")
+    lab.target.console("pkill -KILL -f [m]ailserver-agent || true")
     call.communicate(timeout=600)
 
 

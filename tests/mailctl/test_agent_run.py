@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mailctl.agent import versions
 from mailctl.agent.home import Home
+from mailctl.agent.versions import name_of
 from mailctl.core.errors import Refused
 
 EXAMPLES = int(os.environ.get("AGENT_EXAMPLES", "4"))
@@ -41,10 +42,8 @@ def good_one_follows(world: AgentWorld) -> None:
     commit = world.push(world.commit(GOOD))
     found = [world.run() for _ in range(3)]
     assert world.runs == commit, found
-    assert (
-        found[-1]["ok"]
-        and world.home.version("current")
-        == world.home.root / "versions" / world.git("rev-parse", f"{commit}:platform/mailctl")[:12]
+    assert found[-1]["ok"] and world.home.version("current") == world.home.root / "versions" / name_of(
+        {"mailctl": world.git("rev-parse", f"{commit}:platform/mailctl"), "": ""}
     )
 
 

@@ -13,26 +13,29 @@ import mailctl
 from mailctl.agent.home import Home, git
 from mailctl.core.errors import Problem, Refused
 
-SOURCE = "platform/mailctl"
+# What mailctl reads of its own commit lies where it does in the repository.
+SOURCE, SCHEMAS = "platform/mailctl", "platform/schemas"
 WHOLE, KEPT = "whole", 5
 PIP_SECONDS = 1800
 
 
 def install(home: Home, commit: str) -> Path:
     """The version of a commit, made where it is missing. Raises Refused: it does not install."""
-    tree = git(home.repo, "rev-parse", "--verify", "--quiet", f"{commit}:{SOURCE}").stdout.decode().strip()
-    if not tree:
+    trees = {path: _tree(home, commit, path) for path in (SOURCE, SCHEMAS)}
+    if not trees[SOURCE]:
         wrong = f"this commit has no {SOURCE}"
         raise Refused(Problem("mailctl", wrong, "make rollback TO=… goes back to a commit that ran here"))
     environment = _environment(home, git(home.repo, "show", f"{commit}:{SOURCE}/requirements.txt").stdout)
-    place = home.root / "versions" / tree[:12]
+    place = home.root / "versions" / name_of(trees)
     if not place.exists():
         new = place.with_name(f".{place.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         (new / "bin").mkdir(parents=True, mode=0o700)
-        packed = git(home.repo, "archive", "--format=tar", f"{commit}:{SOURCE}/src").stdout
+        paths = [f"{SOURCE}/src", *([SCHEMAS] if trees[SCHEMAS] else [])]
+        packed = git(home.repo, "archive", "--format=tar", commit, *paths).stdout
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(new / "src", filter="data")
+            archive.extractall(new, filter="data")
+        (new / "src").symlink_to(f"{SOURCE}/src")
         compiled = (str(environment / "bin/python"), "-m", "compileall", "-q", str(new / "src"))
         subprocess.run(compiled, capture_output=True, check=False)
         shutil.copyfile(Path(__file__).with_name("launcher.sh"), new / "bin" / "mailctl")
@@ -41,6 +44,16 @@ def install(home: Home, commit: str) -> Path:
     home.point(f"versions/{place.name}/env", environment)
     place.touch()
     return place
+
+
+def name_of(trees: dict[str, str]) -> str:
+    """What the version is called that has these folders of a commit."""
+    return sha256(" ".join(trees.values()).encode()).hexdigest()[:12]
+
+
+def _tree(home: Home, commit: str, path: str) -> str:
+    """What git calls a folder of a commit; empty when it has none."""
+    return git(home.repo, "rev-parse", "--verify", "--quiet", f"{commit}:{path}").stdout.decode().strip()
 
 
 def _environment(home: Home, requirements: bytes) -> Path:
@@ -90,8 +103,8 @@ def _call(what: str, *words: str | Path) -> None:
 
 def own(home: Home) -> Path | None:
     """The installed version that runs this very code; None when it is the repository's."""
-    place = Path(mailctl.__file__).resolve().parents[2]
-    return place if place.parent == (home.root / "versions").resolve() else None
+    place, versions = Path(mailctl.__file__).resolve(), (home.root / "versions").resolve()
+    return versions / place.relative_to(versions).parts[0] if place.is_relative_to(versions) else None
 
 
 def last_good(home: Home) -> list[str]:

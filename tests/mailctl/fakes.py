@@ -184,16 +184,6 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"Descriptor": {"digest": digest}}) if digest else self._missing()
         return self._missing()
 
-    def do_POST(self) -> None:
-        """Volumes are made, and nothing else."""
-        if not self.path.endswith("/volumes/create"):
-            return self._missing()
-        name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Name"]
-        folder = self.server.path.parent / "volumes" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        self.server.volumes[name] = str(folder)
-        return self._json({"Name": name, "Mountpoint": str(folder), "Options": {}})
-
     def _container(self, container_id: str, what: str) -> None:
         found = self.server.find(container_id)
         if found is None:

@@ -17,7 +17,6 @@ from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
 from mailctl.backup.restore.journal import remove
-from mailctl.backup.restore.prepare import volume
 from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
@@ -142,9 +141,7 @@ def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
 
 def _relearn(beside: Scratch, snapshot: Snapshot, result: Drill) -> None:
     """Does a Valkey read what rspamd has learned? It refuses to start on a damaged log."""
-    folder = volume(beside.project, learned.VOLUME, learned.OWNER)
-    remove([folder / learned.LOG])  # of a drill that was killed
-    learned.put(snapshot.path / learned.FILE, folder / learned.LOG)
+    learned.put(snapshot.path / learned.FILE, beside.valkey / learned.LOG)
     beside.up("mariadb", "dovecot", learned.SERVICE)
     result.learned = int(beside.compose.run("exec", "-T", learned.SERVICE, "sh", "-c", learned.KEYS))
 

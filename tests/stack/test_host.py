@@ -372,7 +372,8 @@ SUBMIT = """import smtplib
 with smtplib.SMTP("postfix", 587) as program:
     program.starttls()
     program.login("me@example.com", "a-Password-of-mine-1")
-    program.sendmail("me@example.com", ["you@elsewhere.example"], "Subject: carried\\r\\n\\r\\nhello")"""
+    mail = "From: me@example.com\\r\\nSubject: carried\\r\\n\\r\\nhello"
+    program.sendmail("me@example.com", ["you@elsewhere.example"], mail)"""
 
 
 def queue_of(machine: Machine) -> list[str]:

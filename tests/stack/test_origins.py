@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Error, Frame, Page, Route, expect
 
 from tests.stack.clients import Accounts, Mailbox, Mailboxes, Sink, log_in_to_webmail, message, visitor
+from tests.stack.stack import eventually
 
 PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 ELSEWHERE = "https://collector.example"
@@ -220,7 +221,9 @@ def test_the_account_site_serves_no_page_of_the_administration_whatever_host_a_r
     account, admin = httpx.URL(stack.info["account_page"]), httpx.URL(stack.info["admin_page"])
     for path in ("domains", "mailboxes", "api/v1/domains", "ready"):
         with visitor(str(account)) as somebody:
-            assert somebody.get(path).status_code == 404, path
+            # Browsers of the tests before this one come from the same address, and nginx counts by that.
+            answer = eventually(lambda p=path, s=somebody: (a := s.get(p)).status_code != 429 and a)
+            assert answer.status_code == 404, path
     ask = f"GET http://{account.netloc.decode()}/domains HTTP/1.1\r\nHost: {admin.netloc.decode()}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", account.port), timeout=30) as connection:
         connection.sendall(ask.encode())

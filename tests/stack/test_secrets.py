@@ -97,7 +97,7 @@ def test_the_folder_of_secrets_is_closed_to_others(stack):
     ("service", "expected"),
     [
         ("nginx", set()),
-        ("mailserver-api", {"mailserver_api_tokens", "internal_ca_crt"}),
+        ("mailserver-api", {"mailserver_api_tokens", "deploy_hook_token", "internal_ca_crt"}),
         ("usermgmt", USERMGMT),
         ("roundcube", {"roundcube_db_password", "roundcube_des_key", "internal_ca_crt"}),
         ("rspamd", {"rspamd_controller_password", "valkey_password"}),

@@ -184,7 +184,8 @@ def settled(lab, commit: str) -> None:
     assert head == (lab.good if again.red else commit), again.said
     assert {each["health"] for each in lab.target.containers().values()} == {"healthy"}
     if head == commit:
-        lab.origin.back(lab.good)
+        # What runs has to descend from it, with the files as they were.
+        lab.good = lab.origin.repair(lab.good, [])
         back = lab.deploy(lab.good)
         assert not back.red, back.said
 

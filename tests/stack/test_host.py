@@ -387,6 +387,7 @@ def moved(new, key, cloud, folder, base, origin, images) -> Iterator[tuple[Machi
     old.healthy()
     old.shell(f"docker compose exec -T mailserver-api python -c '{SUBMIT}'")
     before: dict[str, object] = {"mails": old.mails(ME), "queue": eventually(lambda: queue_of(old))}
+    signer = json.loads(old.shell("mailctl backup-key --signer --json 2>/dev/null"))["signed_by"]
     page = steps(hosts.text_of(old, MOVE))
     for step in page:
         if step.place == OLD_HOST:
@@ -398,7 +399,8 @@ def moved(new, key, cloud, folder, base, origin, images) -> Iterator[tuple[Machi
         old.shell("docker compose down --volumes --timeout 5")
         person = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), cloud.administrator, strict=True))
         connect(machine, cloud, AWS_REGION=REGION, **person)
-        machine.shell(f"umask 077; cp -r {machine.home}/move /root/move; echo {key[-1]} >/run/age-key.txt")
+        machine.shell(f"umask 077; cp -r {machine.home}/move /root/move")
+        machine.shell(f"umask 077; printf '%s\\n' '{signer}' {key[-1]} >/run/age-key.txt")
         said = [machine.shell(step.text) for step in page if step.place == NEW_HOST]
         yield machine, before | {"said": "".join(said)}
     finally:

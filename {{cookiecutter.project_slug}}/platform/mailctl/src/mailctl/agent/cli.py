@@ -52,7 +52,9 @@ def run(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     with command(repo, as_json) as context:
         from mailctl.agent.home import Home
         from mailctl.agent.run import run as look
+        from mailctl.agent.run import unready
         from mailctl.agent.supervise import Agent
+        from mailctl.core.errors import Refused
         from mailctl.core.lock import holder
 
         home = Home.of(context)
@@ -60,7 +62,13 @@ def run(repo: RepoOption = None, as_json: JsonOption = False) -> None:
             context.finish({"ok": True, "result": "busy", "commit": "", "reason": f"{who} is at work"})
             return
         with home.locked("mailctl agent run"):
-            found = look(Agent.of(context))
+            try:
+                agent = Agent.of(context)
+            except Refused as refusal:
+                # Not the commit's fault, and not at each look a unit that has failed: the monitor says it.
+                found = unready(home, str(refusal))
+            else:
+                found = look(agent)
         text = f"{found['commit'][:12]} {found['reason']}".strip()
         context.out.note(f"{found['result']}: {text}" if text else found["result"])
         context.finish(found)

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from mailctl.agent.github import Trouble
+from mailctl.agent.home import Home
 from mailctl.agent.settings import FILE
 from mailctl.agent.supervise import STDERR, Agent, resume, supervise, undo
 from mailctl.agent.trust import Waiting, descends, fetch, judge
@@ -32,6 +33,12 @@ def run(agent: Agent) -> dict[str, Any]:
         return _look(agent)
     except Trouble as trouble:
         return _looked(agent, TROUBLE, "", str(trouble))
+
+
+def unready(home: Home, why: str) -> dict[str, Any]:
+    """What became of a look that agent.yml does not allow yet."""
+    home.remember(trouble=why, last={"at": time.time(), "result": TROUBLE, "commit": "", "reason": why})
+    return {"ok": True, "result": TROUBLE, "commit": "", "reason": why}
 
 
 def newest(agent: Agent) -> str:
@@ -138,5 +145,6 @@ def _looked(agent: Agent, result: str, commit: str, reason: str, ok: bool = True
         if result != WAITING:
             new["waiting"] = None
     agent.home.remember(**new)
-    ok = ok and result in (BUSY, UNCHANGED, WAITING, "deployed")
+    # Trouble is told by the monitor once it lasts; a failed unit stays failed until somebody looks.
+    ok = ok and result in (BUSY, UNCHANGED, WAITING, TROUBLE, "deployed")
     return {"ok": ok, "result": result, "commit": commit, "reason": reason}

@@ -54,11 +54,11 @@ def said(docker: FakeDocker) -> Said:
     def short(words: list[str]) -> str:
         if "stop" in words:
             return " ".join(words[words.index("stop") :])
-        known = {"up", "cp"} & set(words)
+        known = {"up", "cp", "--entrypoint=tar"} & set(words)
         return next(iter(known), " ".join(words[-2:] if "postqueue" in words else words))
 
     def calls() -> list[str]:
-        wanted = ("mailctl", "stop", "up", "cp", "postqueue")
+        wanted = ("mailctl", "stop", "up", "cp", "--entrypoint=tar", "postqueue")
         return [short(call["arguments"]) for call in docker.calls if {*wanted} & {*call["arguments"]}]
 
     return calls
@@ -180,7 +180,7 @@ def test_here_tries_everything_before_the_tunnel_leads_to_it(cli: Cli, empty: Pa
     assert said() == [
         "mailctl restore --from /x/daily/2026-11-28 --identity /run/key --yes",
         "stop postfix",
-        "cp",
+        "--entrypoint=tar",
         "up",
         "mailctl canaries",
         "up",

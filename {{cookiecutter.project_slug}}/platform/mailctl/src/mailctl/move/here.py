@@ -8,6 +8,11 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
 from mailctl.move.steps import JOURNAL, QUEUE, SPOOL, Move, Step, commit, program, stop
 
+CONFINED = (
+    *("--network=none", "--read-only", "--pull=never", "--cap-drop=ALL"),
+    *(f"--cap-add={each}" for each in ("CHOWN", "DAC_OVERRIDE", "FOWNER")),
+)
+
 
 def check(move: Move) -> str:
     """This host is empty, and at the commit of the old one. Raises Refused."""
@@ -45,11 +50,13 @@ def queue(move: Move) -> str:
     """The queue of the old host. Postfix starts in the next step: a repetition doubles nothing."""
     if not (move.carried and (move.carried / QUEUE).exists()):
         return "none was carried"
-    container = move.server.running()["postfix"].id
+    found = move.server.running()["postfix"]
     stop(move, ("postfix",))
     with (move.carried / QUEUE).open("rb") as file:
-        place = f"{container}:{SPOOL.rpartition('/')[0]}"
-        program("docker", "cp", "--archive", "-", place, stdin=file)
+        # docker cp writes into no container whose root file system is read-only.
+        run = ("docker", "run", "--rm", "--interactive", *CONFINED, f"--volumes-from={found.id}")
+        where = ("--extract", "--same-owner", "--same-permissions", "--directory", SPOOL.rpartition("/")[0])
+        program(*run, "--entrypoint=tar", found.image_id, *where, stdin=file)
     return "carried over"
 
 

@@ -37,4 +37,4 @@ def test_an_update_of_one_service_leaves_all_others_up(service, lab, say):
     say(f"update of {service}: down {', '.join(f'{name} {seconds:.1f} s' for name, seconds in down.items())}")
     # One that is back within the blip of a busy machine was updated all the same.
     assert set(down) | {service} == {service} | TOGETHER.get(service, set())
-    assert max(down.values()) < LIMIT
+    assert max(down.values(), default=0) < LIMIT

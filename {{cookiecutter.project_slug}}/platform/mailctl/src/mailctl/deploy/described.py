@@ -12,7 +12,7 @@ def volumes(runtime: Runtime, tree: Tree) -> Iterator[Line]:
     """A volume that exists keeps its folder: its data would have to be moved first."""
     if moved := runtime.moved_volumes(tree.shown):
         found = [f"{name} lies in {there}, and is {wanted} now" for name, (there, wanted) in moved.items()]
-        yield Line("volumes", FAILED, "; ".join(found), "put the folder back: docs/how-do-i.md moves data")
+        yield Line("volumes", FAILED, "; ".join(found), "put the folder back in a new commit")
     else:
         yield Line("volumes", OK, "all of them lie where they did")
 

@@ -53,8 +53,8 @@ def usermgmt(folder: Path, account_host: str, admin_host: str, *, tls: bool) -> 
     sys.path.insert(0, str(USERMGMT))
     from usermgmt.app import create_app
     from usermgmt.models import Base, DomainDns, utc_now
+    from usermgmt.parts import EXTENSION
     from usermgmt.settings import Settings
-    from usermgmt.web.context import EXTENSION
 
     (folder / "edge.yml").write_text(EDGE)
     kept: dict[str, Any] = {"cheap_hashes": True, "cookie_secure": tls, "edge_file": folder / "edge.yml"}

@@ -33,11 +33,11 @@ from usermgmt.app import create_app
 from usermgmt.database import Database, make_engine
 from usermgmt.mail.usage import Usage
 from usermgmt.models import AuditEntry, Base
+from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import Actor
 from usermgmt.settings import Settings
-from usermgmt.web.context import EXTENSION
 
 # A machine that is busy with other tests is slow, and nothing is wrong with that.
 examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

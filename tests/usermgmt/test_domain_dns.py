@@ -15,8 +15,8 @@ from support import Browser, MakeApp
 from usermgmt.api.access import INSIDE
 from usermgmt.database import Database
 from usermgmt.models import Domain, DomainDns, utc_now
+from usermgmt.parts import EXTENSION
 from usermgmt.settings import Settings
-from usermgmt.web.context import EXTENSION
 
 SPF, DMARC = "v=spf1 include:relay.example ~all", "v=DMARC1; p=quarantine"
 EDGE = f"""

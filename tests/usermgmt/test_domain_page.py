@@ -12,11 +12,11 @@ from support import PASSWORD, Browser, Directory, MakeApp
 
 from usermgmt.database import Database
 from usermgmt.models import Alias, Domain, Mailbox
+from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.services.audit import Actor
 from usermgmt.services.dns import Record, records_of
 from usermgmt.settings import Settings
-from usermgmt.web.context import EXTENSION
 
 EDGE = """
 zone: example.org

@@ -12,8 +12,8 @@ from support import ADMIN_EMAIL, ADMIN_PASSWORD, PROXY, Browser, MakeApp
 
 from usermgmt.database import Database
 from usermgmt.models import LoginAttempt
+from usermgmt.parts import EXTENSION
 from usermgmt.settings import Settings
-from usermgmt.web.context import EXTENSION
 
 
 @pytest.mark.parametrize(("secure", "name"), [(True, "__Host-usermgmt"), (False, "usermgmt")])

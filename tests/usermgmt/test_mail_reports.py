@@ -19,11 +19,11 @@ from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm, Unreachable
 from usermgmt.mail.imap import Imap, Wanted
 from usermgmt.models import AppPassword, AuditEntry, MailReport, utc_now
+from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.services import mail_reports
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
-from usermgmt.web.context import EXTENSION
 
 FILTER = "192.0.2.2"
 PASSWORD = "correct horse battery"

@@ -21,11 +21,11 @@ from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.imap import Imap
 from usermgmt.models import Alias, Domain, Mailbox, MailReport
+from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import SCOPES
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
-from usermgmt.web.context import EXTENSION
 
 pytestmark = pytest.mark.mariadb
 #: Requests to each operation.

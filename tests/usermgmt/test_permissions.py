@@ -17,7 +17,6 @@ from usermgmt.permissions import ACTIONS, may
 from usermgmt.problems import Refused
 from usermgmt.services import admins, removal, roles
 from usermgmt.services.audit import COMMAND_LINE, Actor
-from usermgmt.web.sessions import ROUTES
 
 PASSWORD = "correct horse battery"
 DOMAIN_ADMIN_EMAIL, USER_EMAIL = "dora@elsewhere.example", "anna@own.example"
@@ -112,9 +111,13 @@ def number_in(database: Database, name: str, domain: str) -> int:
     return number
 
 
-def test_every_page_has_a_row_and_every_row_a_page(app: Flask) -> None:
-    assert {endpoint for endpoint, _, _ in pages(app)} == set(ROUTES)
-    assert set(ROUTES.values()) <= set(ACTIONS)
+def action(app: Flask, endpoint: str) -> str:
+    """What the view says that it does; nothing if it does not say."""
+    return str(getattr(app.view_functions[endpoint], "action", ""))
+
+
+def test_every_page_says_what_it_does(app: Flask) -> None:
+    assert [endpoint for endpoint, _, _ in pages(app) if action(app, endpoint) not in ACTIONS] == []
 
 
 @pytest.mark.parametrize("whose", ["own.example", "foreign.example"])
@@ -133,7 +136,7 @@ def test_every_page_answers_each_role_as_the_table_says(
         if method == "POST" and role in (OWNER, DOMAIN_ADMIN) and path.endswith(KEPT):
             continue
         answer = browser.get(path) if method == "GET" else browser.post_without_token(path)
-        allowed = role in ACTIONS[ROUTES[endpoint]]
+        allowed = role in ACTIONS[action(app, endpoint)]
         if role == "stranger":
             expected = {302}
         elif not allowed:

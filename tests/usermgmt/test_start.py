@@ -12,12 +12,12 @@ from support import ADMIN_EMAIL, ADMIN_PASSWORD, CONFIG, Browser, MakeApp
 
 from usermgmt.database import Database
 from usermgmt.models import Admin
+from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
 from usermgmt.schema_sql import schema_sql
 from usermgmt.services.admins import create_first_admin
 from usermgmt.settings import Settings, SettingsError
-from usermgmt.web.context import EXTENSION
 
 NOWHERE = "mariadb+pymysql://usermgmt:secret-of-the-url@127.0.0.1:9/mailserver"
 

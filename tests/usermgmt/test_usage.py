@@ -14,10 +14,10 @@ from usermgmt.database import Database
 from usermgmt.mail.doveadm import Unreachable
 from usermgmt.mail.usage import FRESH, PAUSE, Usage
 from usermgmt.models import Mailbox, utc_now
+from usermgmt.parts import parts
 from usermgmt.passwords import Hasher
 from usermgmt.quota import UNITS, format_size
 from usermgmt.services.audit import Actor
-from usermgmt.web.context import parts
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
 

@@ -14,8 +14,10 @@ from usermgmt.canaries import hide_canaries
 from usermgmt.database import Database
 from usermgmt.mail.sessions import end_sessions
 from usermgmt.mail.usage import Usage
+from usermgmt.parts import EXTENSION, Parts
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import may
+from usermgmt.permit import action_of
 from usermgmt.problems import Refused
 from usermgmt.quota import format_quota, format_size
 from usermgmt.services.admins import create_first_admin
@@ -46,9 +48,8 @@ from usermgmt.web import (
     transfer,
     words,
 )
-from usermgmt.web.context import EXTENSION, Parts
 from usermgmt.web.proxy import OnlyNginx
-from usermgmt.web.sessions import ROUTES, csrf, csrf_field
+from usermgmt.web.sessions import csrf, csrf_field
 
 log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
@@ -93,7 +94,7 @@ def create_app(settings: Settings) -> Flask:
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters.update(size=format_size, quota=format_quota)
-    app.jinja_env.globals.update(may=may, routes=ROUTES)
+    app.jinja_env.globals.update(may=may, action_of=action_of)
     app.jinja_env.filters["readable"] = readable_domain
     for module in (
         health,

@@ -7,9 +7,10 @@ from typing import Any
 from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
 from usermgmt.models import Alias
+from usermgmt.parts import database
+from usermgmt.permit import permits
 from usermgmt.services import aliases
 from usermgmt.services.directory import exactly
-from usermgmt.web.context import database
 
 Found = tuple[Alias, dict[str, str]]
 
@@ -17,6 +18,7 @@ Found = tuple[Alias, dict[str, str]]
 @blueprint.get("/aliases")
 @blueprint.arguments(schemas.Page, location="query")
 @blueprint.response(200, schemas.listed(schemas.Alias))
+@permits("alias.list")
 def list_aliases(query: dict[str, Any]) -> dict[str, Any]:
     """A page of 50 sources with all their destinations; `total` counts sources."""
     with database().transaction() as db:
@@ -31,6 +33,7 @@ def list_aliases(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post("/aliases")
 @blueprint.arguments(schemas.NewAlias)
 @blueprint.response(201, schemas.Alias(many=True))
+@permits("alias.add")
 def add_alias(body: dict[str, Any]) -> list[Alias]:
     """Forward mail of an address, or of the rest of a domain."""
     with database().transaction() as db:
@@ -41,6 +44,7 @@ def add_alias(body: dict[str, Any]) -> list[Alias]:
 
 @blueprint.get("/aliases/<int:alias_id>")
 @blueprint.response(200, schemas.Alias)
+@permits("alias.list")
 def get_alias(alias_id: int) -> Found:
     """One destination."""
     with database().transaction() as db:
@@ -51,6 +55,7 @@ def get_alias(alias_id: int) -> Found:
 @blueprint.patch("/aliases/<int:alias_id>")
 @blueprint.arguments(schemas.AliasChange)
 @blueprint.response(200, schemas.Alias)
+@permits("alias.switch")
 def change_alias(body: dict[str, Any], alias_id: int) -> Found:
     """Let this destination, if it is a mailbox, send as the source, or not."""
     with database().transaction() as db:
@@ -71,6 +76,7 @@ def switch(alias_id: int, active: bool) -> Found:
 
 @blueprint.post("/aliases/<int:alias_id>/enable")
 @blueprint.response(200, schemas.Alias)
+@permits("alias.switch")
 def enable_alias(alias_id: int) -> Found:
     """Forward to this destination again."""
     return switch(alias_id, True)
@@ -78,6 +84,7 @@ def enable_alias(alias_id: int) -> Found:
 
 @blueprint.post("/aliases/<int:alias_id>/disable")
 @blueprint.response(200, schemas.Alias)
+@permits("alias.switch")
 def disable_alias(alias_id: int) -> Found:
     """Forward to this destination no more."""
     return switch(alias_id, False)
@@ -85,6 +92,7 @@ def disable_alias(alias_id: int) -> Found:
 
 @blueprint.delete("/aliases/<int:alias_id>")
 @blueprint.response(204)
+@permits("alias.delete")
 def delete_alias(alias_id: int) -> None:
     """Delete one destination."""
     with database().transaction() as db:

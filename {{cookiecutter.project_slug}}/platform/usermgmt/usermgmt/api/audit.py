@@ -6,13 +6,15 @@ from typing import Any
 
 from usermgmt.api import schemas
 from usermgmt.api.access import blueprint
+from usermgmt.parts import database
+from usermgmt.permit import permits
 from usermgmt.services import audit_search
-from usermgmt.web.context import database
 
 
 @blueprint.get("/audit")
 @blueprint.arguments(schemas.AuditPage, location="query")
 @blueprint.response(200, schemas.listed(schemas.AuditEntry))
+@permits("audit.list")
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """A page of it, newest first."""
     with database().transaction() as db:

@@ -7,10 +7,11 @@ from typing import Any
 from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
 from usermgmt.models import Domain
+from usermgmt.parts import database, parts
+from usermgmt.permit import permits
 from usermgmt.quota import format_quota
 from usermgmt.services import dns, domains
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import database, parts
 
 Found = tuple[Domain, dict[str, str]]
 
@@ -18,6 +19,7 @@ Found = tuple[Domain, dict[str, str]]
 @blueprint.get("/domains")
 @blueprint.arguments(schemas.Page, location="query")
 @blueprint.response(200, schemas.listed(schemas.Domain))
+@permits("domain.list")
 def list_domains(query: dict[str, Any]) -> dict[str, Any]:
     """A page of the domains."""
     wanted, number = query["q"].strip().lower(), query["page"]
@@ -30,6 +32,7 @@ def list_domains(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post("/domains")
 @blueprint.arguments(schemas.NewDomain)
 @blueprint.response(201, schemas.Domain)
+@permits("domain.add")
 def add_domain(body: dict[str, Any]) -> Found:
     """Accept mail for a domain."""
     with database().transaction() as db:
@@ -39,6 +42,7 @@ def add_domain(body: dict[str, Any]) -> Found:
 
 @blueprint.get("/domains/<int:domain_id>")
 @blueprint.response(200, schemas.Domain)
+@permits("domain.list")
 def get_domain(domain_id: int) -> Found:
     """One domain."""
     with database().transaction() as db:
@@ -49,6 +53,7 @@ def get_domain(domain_id: int) -> Found:
 @blueprint.patch("/domains/<int:domain_id>")
 @blueprint.arguments(schemas.DomainChange)
 @blueprint.response(200, schemas.Domain)
+@permits("domain.change")
 def change_domain(body: dict[str, Any], domain_id: int) -> Found:
     """Change limits; what is left out stays."""
     with database().transaction() as db:
@@ -76,6 +81,7 @@ def switch(domain_id: int, active: bool) -> Found:
 
 @blueprint.post("/domains/<int:domain_id>/enable")
 @blueprint.response(200, schemas.Domain)
+@permits("domain.switch")
 def enable_domain(domain_id: int) -> Found:
     """Accept its mail again."""
     return switch(domain_id, True)
@@ -83,6 +89,7 @@ def enable_domain(domain_id: int) -> Found:
 
 @blueprint.post("/domains/<int:domain_id>/disable")
 @blueprint.response(200, schemas.Domain)
+@permits("domain.switch")
 def disable_domain(domain_id: int) -> Found:
     """Refuse its mail, and the log-ins of its mailboxes."""
     return switch(domain_id, False)
@@ -90,6 +97,7 @@ def disable_domain(domain_id: int) -> Found:
 
 @blueprint.get("/domains/<int:domain_id>/dns")
 @blueprint.response(200, schemas.DomainDns)
+@permits("domain.list")
 def get_domain_dns(domain_id: int) -> dict[str, Any]:
     """The DNS records that it needs, and what public DNS said of them."""
     with database().transaction() as db:
@@ -103,6 +111,7 @@ def get_domain_dns(domain_id: int) -> dict[str, Any]:
 @blueprint.put("/domains/<int:domain_id>/dns")
 @blueprint.arguments(schemas.DnsLook)
 @blueprint.response(204)
+@permits("domain.change")
 def set_domain_dns(body: dict[str, Any], domain_id: int) -> None:
     """Keep what public DNS says of its records now, for its page."""
     with database().transaction() as db:
@@ -111,6 +120,7 @@ def set_domain_dns(body: dict[str, Any], domain_id: int) -> None:
 
 @blueprint.delete("/domains/<int:domain_id>")
 @blueprint.response(204)
+@permits("domain.delete")
 def delete_domain(domain_id: int) -> None:
     """Delete a domain that holds nothing."""
     with database().transaction() as db:

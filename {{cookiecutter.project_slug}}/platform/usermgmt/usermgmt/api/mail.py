@@ -11,15 +11,17 @@ from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint
 from usermgmt.mail.doveadm import Unreachable
 from usermgmt.models import MailReport
+from usermgmt.parts import database, parts
 from usermgmt.permissions import own_mail
+from usermgmt.permit import permits
 from usermgmt.services import mail_moves, mail_reports
-from usermgmt.web.context import database, parts
 from usermgmt.web.errors import RETRY_SECONDS, log
 
 
 @blueprint.get("/mail")
 @blueprint.arguments(schemas.MailPage, location="query")
 @blueprint.response(200, schemas.MailList)
+@permits("mail.list")
 def list_mail(query: dict[str, Any]) -> dict[str, Any]:
     """A page of the mail of the last 14 days, newest first; the rows are not counted."""
     with database().transaction() as db:
@@ -30,6 +32,7 @@ def list_mail(query: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get("/mail/<int:report_id>")
 @blueprint.response(200, schemas.Mail)
+@permits("mail.list")
 def get_mail(report_id: int) -> MailReport:
     """One mail."""
     with database().transaction() as db:
@@ -45,6 +48,7 @@ def move(report_id: int, target: str) -> MailReport:
 
 @blueprint.post("/mail/<int:report_id>/not-spam")
 @blueprint.response(200, schemas.Mail)
+@permits("mail.move")
 def release_mail(report_id: int) -> MailReport:
     """Move a mail from Junk to the inbox; the filter learns that it is no spam."""
     return move(report_id, "inbox")
@@ -52,6 +56,7 @@ def release_mail(report_id: int) -> MailReport:
 
 @blueprint.post("/mail/<int:report_id>/spam")
 @blueprint.response(200, schemas.Mail)
+@permits("mail.move")
 def junk_mail(report_id: int) -> MailReport:
     """Move a mail from the inbox to Junk; the filter learns that it is spam."""
     return move(report_id, "junk")

@@ -7,11 +7,12 @@ from typing import Any
 from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
 from usermgmt.models import Mailbox
+from usermgmt.parts import database, parts
 from usermgmt.passwords import generate_password
+from usermgmt.permit import permits
 from usermgmt.quota import format_quota
 from usermgmt.services import mailboxes, removal
 from usermgmt.services.directory import exactly
-from usermgmt.web.context import database, parts
 
 Found = tuple[Mailbox, dict[str, str]]
 FoundWithPassword = tuple[dict[str, Any], dict[str, str]]
@@ -20,6 +21,7 @@ FoundWithPassword = tuple[dict[str, Any], dict[str, str]]
 @blueprint.get("/mailboxes")
 @blueprint.arguments(schemas.MailboxPage, location="query")
 @blueprint.response(200, schemas.listed(schemas.Mailbox))
+@permits("mailbox.list")
 def list_mailboxes(query: dict[str, Any]) -> dict[str, Any]:
     """A page of the mailboxes."""
     deleted: bool = query["deleted"]
@@ -40,6 +42,7 @@ def with_password(mailbox: Mailbox, password: str | None) -> FoundWithPassword:
 @blueprint.post("/mailboxes")
 @blueprint.arguments(schemas.NewMailbox)
 @blueprint.response(201, schemas.MailboxWithPassword)
+@permits("mailbox.add")
 def add_mailbox(body: dict[str, Any]) -> FoundWithPassword:
     """Create a mailbox."""
     generated = generate_password() if body["password"] is None else None
@@ -53,6 +56,7 @@ def add_mailbox(body: dict[str, Any]) -> FoundWithPassword:
 
 @blueprint.get("/mailboxes/<int:mailbox_id>")
 @blueprint.response(200, schemas.Mailbox)
+@permits("mailbox.list")
 def get_mailbox(mailbox_id: int) -> Found:
     """One mailbox."""
     with database().transaction() as db:
@@ -63,6 +67,7 @@ def get_mailbox(mailbox_id: int) -> Found:
 @blueprint.patch("/mailboxes/<int:mailbox_id>")
 @blueprint.arguments(schemas.MailboxChange)
 @blueprint.response(200, schemas.Mailbox)
+@permits("mailbox.change")
 def change_mailbox(body: dict[str, Any], mailbox_id: int) -> Found:
     """Change quota and name; what is left out stays."""
     with database().transaction() as db:
@@ -77,6 +82,7 @@ def change_mailbox(body: dict[str, Any], mailbox_id: int) -> Found:
 @blueprint.post("/mailboxes/<int:mailbox_id>/password")
 @blueprint.arguments(schemas.NewPassword)
 @blueprint.response(200, schemas.MailboxWithPassword)
+@permits("mailbox.password")
 def set_mailbox_password(body: dict[str, Any], mailbox_id: int) -> FoundWithPassword:
     """Set a new password; the old one and every open session end."""
     generated = generate_password() if body["password"] is None else None
@@ -99,6 +105,7 @@ def switch(mailbox_id: int, active: bool) -> Found:
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/enable")
 @blueprint.response(200, schemas.Mailbox)
+@permits("mailbox.switch")
 def enable_mailbox(mailbox_id: int) -> Found:
     """Let it receive and log in again."""
     return switch(mailbox_id, True)
@@ -106,6 +113,7 @@ def enable_mailbox(mailbox_id: int) -> Found:
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/disable")
 @blueprint.response(200, schemas.Mailbox)
+@permits("mailbox.switch")
 def disable_mailbox(mailbox_id: int) -> Found:
     """Refuse its mail and its log-ins; its mail stays."""
     return switch(mailbox_id, False)
@@ -113,6 +121,7 @@ def disable_mailbox(mailbox_id: int) -> Found:
 
 @blueprint.delete("/mailboxes/<int:mailbox_id>")
 @blueprint.response(204)
+@permits("mailbox.delete")
 def delete_mailbox(mailbox_id: int) -> None:
     """Delete a mailbox; for 30 days it can be restored."""
     with database().transaction() as db:
@@ -123,6 +132,7 @@ def delete_mailbox(mailbox_id: int) -> None:
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/restore")
 @blueprint.response(200, schemas.Mailbox)
+@permits("mailbox.delete")
 def restore_mailbox(mailbox_id: int) -> Found:
     """Undo that it was deleted, with its mail."""
     with database().transaction() as db:
@@ -132,6 +142,7 @@ def restore_mailbox(mailbox_id: int) -> Found:
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/erase")
 @blueprint.response(204)
+@permits("mailbox.delete")
 def erase_mailbox(mailbox_id: int) -> None:
     """Delete a deleted mailbox for good: its address is free, its mail on disk stays."""
     with database().transaction() as db:

@@ -8,8 +8,9 @@ from flask import Response, request
 
 from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, permitted
+from usermgmt.parts import database, parts
+from usermgmt.permit import permits
 from usermgmt.services import transfer
-from usermgmt.web.context import database, parts
 
 CSV = "text/csv"
 BODY = {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}
@@ -19,6 +20,7 @@ BODY = {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}
 @blueprint.arguments(schemas.Import, location="query")
 @blueprint.doc(requestBody=BODY)
 @blueprint.response(200, schemas.Imported)
+@permits("directory.import")
 def import_table(query: dict[str, Any]) -> dict[str, Any]:
     """Add all lines of a table or none; without `dry_run=false` it is only tried."""
     data, dry_run = request.get_data(), query["dry_run"]
@@ -34,6 +36,7 @@ def import_table(query: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get("/export")
 @blueprint.response(200, {"type": "string"}, content_type=CSV)
+@permits("directory.export")
 def export_table() -> Response:
     """Mailboxes and aliases as a table that can be imported; without passwords."""
     with database().transaction() as db:

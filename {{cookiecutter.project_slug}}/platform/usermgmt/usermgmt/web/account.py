@@ -10,13 +10,14 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
+from usermgmt.parts import client_address, database, parts
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import second_factor, self_service, web_sessions
 from usermgmt.services.accounts import Account
 from usermgmt.services.logins import Throttled, check_throttle, count_failure, recent_logins
 from usermgmt.web.auth import device, throttled
-from usermgmt.web.context import actor, client_address, current_account, database, parts, tell
+from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.sessions import require_login, stamp
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")

@@ -6,9 +6,11 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import OWNER
+from usermgmt.parts import database, parts
+from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import admins, domains, links, roles
-from usermgmt.web.context import actor, answer_to, database, form_values, parts, seen_version, tell
+from usermgmt.web.context import actor, answer_to, form_values, seen_version, tell
 from usermgmt.web.links import shown, wanted
 from usermgmt.web.mailboxes import chosen_password
 from usermgmt.web.sessions import protected
@@ -38,12 +40,14 @@ def made(email: str, password: str, generated: bool) -> Page:
 
 
 @blueprint.get("/admins")
+@permits("admin.manage")
 def show() -> Page:
     """All admins."""
     return page([])
 
 
 @blueprint.post("/admins")
+@permits("admin.manage")
 def add() -> Page:
     """Add an owner or an admin of some domains."""
     password, generated = chosen_password()
@@ -78,12 +82,14 @@ def one_page(admin_id: int, refusal: Refused | None = None) -> tuple[str, int]:
 
 
 @blueprint.get("/admins/<int:admin_id>")
+@permits("admin.manage")
 def show_one(admin_id: int) -> Page:
     """An admin with what can be done."""
     return one_page(admin_id)
 
 
 @blueprint.post("/admins/<int:admin_id>/role")
+@permits("admin.manage")
 def change_role(admin_id: int) -> Page:
     """Make somebody an owner, or an admin of some domains."""
     try:
@@ -98,6 +104,7 @@ def change_role(admin_id: int) -> Page:
 
 
 @blueprint.post("/admins/<int:admin_id>/password")
+@permits("admin.manage")
 def reset(admin_id: int) -> Page:
     """A new password for an admin who forgot it, or lost the second factor."""
     password, generated = chosen_password()
@@ -112,6 +119,7 @@ def reset(admin_id: int) -> Page:
 
 
 @blueprint.post("/admins/<int:admin_id>/delete")
+@permits("admin.manage")
 def delete(admin_id: int) -> Page:
     """Remove an admin; the last owner stays."""
     try:

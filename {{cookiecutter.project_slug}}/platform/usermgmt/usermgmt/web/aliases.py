@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from usermgmt.parts import database
+from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import aliases, domains
-from usermgmt.web.context import actor, database, page_number, permitted, tell
+from usermgmt.web.context import actor, page_number, permitted, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("aliases", __name__)
@@ -22,6 +24,7 @@ def back_to_list() -> Response:
 
 
 @blueprint.get("/aliases")
+@permits("alias.list")
 def show() -> str:
     """A page of the list; with `source`, that alias alone with all its destinations."""
     search, number = request.args.get("q", "")[:320], page_number()
@@ -50,12 +53,14 @@ def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
 
 
 @blueprint.get("/aliases/new")
+@permits("alias.add")
 def new() -> Page:
     """The form for a new alias."""
     return new_page([])
 
 
 @blueprint.post("/aliases")
+@permits("alias.add")
 def add() -> Page:
     """Add one or more destinations to an alias."""
     form = request.form
@@ -71,6 +76,7 @@ def add() -> Page:
 
 
 @blueprint.post("/aliases/<int:alias_id>/active")
+@permits("alias.switch")
 def switch(alias_id: int) -> Response:
     """Enable or disable one destination."""
     active = request.form.get("active") == "yes"
@@ -82,6 +88,7 @@ def switch(alias_id: int) -> Response:
 
 
 @blueprint.post("/aliases/<int:alias_id>/may-send")
+@permits("alias.switch")
 def switch_sending(alias_id: int) -> Response:
     """Let one destination send as the alias, or not."""
     may_send = request.form.get("active") == "yes"
@@ -100,12 +107,14 @@ def confirm(alias_id: int, problems: list[Problem], status: int = 200) -> tuple[
 
 
 @blueprint.get("/aliases/<int:alias_id>/delete")
+@permits("alias.delete")
 def ask_delete(alias_id: int) -> Page:
     """Ask before deleting."""
     return confirm(alias_id, [])
 
 
 @blueprint.post("/aliases/<int:alias_id>/delete")
+@permits("alias.delete")
 def delete(alias_id: int) -> Page:
     """Delete one destination."""
     try:

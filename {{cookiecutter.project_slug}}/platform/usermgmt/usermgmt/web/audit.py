@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from flask import Response, render_template, request
 
+from usermgmt.parts import database
+from usermgmt.permit import permits
 from usermgmt.services import audit_search
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import database, page_number
+from usermgmt.web.context import page_number
 from usermgmt.web.overview import ACTIONS
 from usermgmt.web.sessions import protected
 
@@ -19,6 +21,7 @@ def wanted() -> tuple[str, str]:
 
 
 @blueprint.get("/audit")
+@permits("audit.list")
 def show() -> str:
     """A page of it, newest first."""
     (search, action), number = wanted(), page_number()
@@ -37,6 +40,7 @@ def show() -> str:
 
 
 @blueprint.get("/audit.csv")
+@permits("audit.list")
 def export() -> Response:
     """The same as a table."""
     with database().transaction() as db:

@@ -9,6 +9,7 @@ from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Admin
+from usermgmt.parts import client_address, database, parts
 from usermgmt.services import passkeys, second_factor
 from usermgmt.services.accounts import Account
 from usermgmt.services.logins import (
@@ -23,7 +24,7 @@ from usermgmt.services.logins import (
     log_in,
     log_out,
 )
-from usermgmt.web.context import actor, client_address, database, parts, tell
+from usermgmt.web.context import actor, tell
 from usermgmt.web.errors import error_page
 from usermgmt.web.i18n import cookie_name, remember
 from usermgmt.web.sessions import (

@@ -1,47 +1,14 @@
-"""What the pages share: the parts of the application and the person who is logged in."""
+"""What the pages share: the person who is logged in, and what a form or an address asks for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from flask import flash, g, request
 
-from flask import current_app, flash, g, request
-
-from usermgmt.database import Database
-from usermgmt.mail.usage import Usage
-from usermgmt.passwords import Hasher
+from usermgmt.parts import client_address
 from usermgmt.permissions import scope
 from usermgmt.problems import Conflict, Refused
 from usermgmt.services.accounts import Account
-from usermgmt.services.audit import Actor, normal_address
-from usermgmt.settings import Settings
-
-EXTENSION = "usermgmt"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the application is made of."""
-
-    settings: Settings
-    database: Database
-    hasher: Hasher
-    usage: Usage
-
-
-def parts() -> Parts:
-    """The parts of the application that handles this request."""
-    found: Parts = current_app.extensions[EXTENSION]
-    return found
-
-
-def database() -> Database:
-    """The database of the application that handles this request."""
-    return parts().database
-
-
-def client_address() -> str:
-    """Where the request came from, as nginx says."""
-    return normal_address(request.remote_addr)
+from usermgmt.services.audit import Actor
 
 
 def current_account() -> Account:

@@ -6,8 +6,8 @@ from flask import Blueprint, current_app, g, redirect, render_template, request,
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from usermgmt.parts import database
 from usermgmt.services.accounts import keep_choices
-from usermgmt.web.context import database
 from usermgmt.web.i18n import LANGUAGES, ZONES, remember
 from usermgmt.web.sessions import identify
 

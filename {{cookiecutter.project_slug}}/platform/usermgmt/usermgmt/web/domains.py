@@ -5,23 +5,15 @@ from __future__ import annotations
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from usermgmt.parts import database, parts
+from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import aliases, domains
 from usermgmt.services.directory import destinations_of
 from usermgmt.services.dns import status_of
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import (
-    actor,
-    answer_to,
-    database,
-    form_values,
-    page_number,
-    parts,
-    permitted,
-    seen_version,
-    tell,
-)
+from usermgmt.web.context import actor, answer_to, form_values, page_number, permitted, seen_version, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("domains", __name__)
@@ -50,12 +42,14 @@ def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
 
 
 @blueprint.get("/domains")
+@permits("domain.list")
 def show() -> Page:
     """All domains."""
     return page([])
 
 
 @blueprint.post("/domains")
+@permits("domain.add")
 def add() -> Page:
     """Add a domain."""
     try:
@@ -68,6 +62,7 @@ def add() -> Page:
 
 
 @blueprint.post("/domains/<int:domain_id>/active")
+@permits("domain.switch")
 def switch(domain_id: int) -> Response:
     """Enable or disable a domain."""
     active = request.form.get("active") == "yes"
@@ -101,12 +96,14 @@ def one_page(domain_id: int, refusal: Refused | None = None) -> tuple[str, int]:
 
 
 @blueprint.get("/domains/<int:domain_id>")
+@permits("domain.list")
 def show_one(domain_id: int) -> Page:
     """A domain with all that can be changed."""
     return one_page(domain_id)
 
 
 @blueprint.post("/domains/<int:domain_id>")
+@permits("domain.change")
 def change(domain_id: int) -> Page:
     """Change limits and the default quota."""
     quota, mailboxes, most_aliases = (
@@ -124,6 +121,7 @@ def change(domain_id: int) -> Page:
 
 
 @blueprint.post("/domains/<int:domain_id>/catch-all")
+@permits("alias.add")
 def set_catch_all(domain_id: int) -> Page:
     """Say who gets what nothing else of the domain takes."""
     destinations, seen = request.form.get("destinations", ""), request.form.get("seen", "")
@@ -145,12 +143,14 @@ def confirm(domain_id: int, problems: list[Problem], status: int = 200) -> tuple
 
 
 @blueprint.get("/domains/<int:domain_id>/delete")
+@permits("domain.delete")
 def ask_delete(domain_id: int) -> Page:
     """Ask before deleting."""
     return confirm(domain_id, [])
 
 
 @blueprint.post("/domains/<int:domain_id>/delete")
+@permits("domain.delete")
 def delete(domain_id: int) -> Page:
     """Delete an empty domain."""
     try:

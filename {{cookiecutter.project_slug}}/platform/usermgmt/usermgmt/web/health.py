@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from usermgmt.web.context import database
+from usermgmt.parts import database
 
 blueprint = Blueprint("health", __name__)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from usermgmt.parts import client_address, database, parts
 from usermgmt.problems import Refused
 from usermgmt.services.accounts import Account, kind_of
 from usermgmt.services.links import LASTS, check_guesses, count_guess, find_link, use_link
 from usermgmt.services.logins import Throttled
 from usermgmt.web.auth import known, throttled
-from usermgmt.web.context import client_address, database, parts, tell
+from usermgmt.web.context import tell
 from usermgmt.web.sites import kind_here, site
 
 blueprint = Blueprint("links", __name__)

@@ -9,10 +9,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from usermgmt.mail.doveadm import Unreachable
 from usermgmt.models import Mailbox, MailReport
+from usermgmt.parts import EXTENSION, database, parts
 from usermgmt.permissions import own_mail
+from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import mail_moves, mail_reports
-from usermgmt.web.context import EXTENSION, actor, current_account, database, page_number, parts, tell
+from usermgmt.web.context import actor, current_account, page_number, tell
 from usermgmt.web.errors import RETRY_SECONDS, log
 from usermgmt.web.proxy import Addresses
 from usermgmt.web.reasons import REASONS
@@ -46,6 +48,7 @@ Page = str | AnyResponse | tuple[str, int]
 
 
 @blueprint.get("/mail")
+@permits("mail.list")
 def show() -> str:
     """A page of the list."""
     search, outcome, number = request.args.get("q", "")[:320], request.args.get("outcome", ""), page_number()
@@ -87,12 +90,14 @@ def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> 
 
 
 @blueprint.get("/mail/<int:report_id>")
+@permits("mail.list")
 def show_one(report_id: int) -> Page:
     """A mail, and why it was treated so."""
     return one_page(find_report(report_id), [])
 
 
 @blueprint.post("/mail/<int:report_id>/move")
+@permits("mail.move")
 def move(report_id: int) -> Page:
     """Move a mail out of Junk or into it; the filter learns from that."""
     report, target = find_report(report_id), request.form.get("target", "")

@@ -9,10 +9,11 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import MailRules
+from usermgmt.parts import database
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import mail_rules
 from usermgmt.web.account import mailbox
-from usermgmt.web.context import actor, database, tell
+from usermgmt.web.context import actor, tell
 from usermgmt.web.i18n import zone
 from usermgmt.web.sessions import require_login
 

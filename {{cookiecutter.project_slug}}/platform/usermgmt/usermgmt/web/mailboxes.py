@@ -6,8 +6,10 @@ from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
+from usermgmt.parts import database, parts
 from usermgmt.passwords import generate_password
 from usermgmt.permissions import may
+from usermgmt.permit import permits
 from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import domains, links, mailboxes, removal, second_factor
@@ -15,10 +17,8 @@ from usermgmt.web.context import (
     actor,
     answer_to,
     current_account,
-    database,
     form_values,
     page_number,
-    parts,
     permitted,
     seen_version,
     tell,
@@ -51,6 +51,7 @@ def chosen_password() -> tuple[str, bool]:
 
 
 @blueprint.get("/mailboxes")
+@permits("mailbox.list")
 def show() -> str:
     """A page of the list."""
     search, number = request.args.get("q", "")[:320], page_number()
@@ -75,6 +76,7 @@ def back_to_list() -> Response:
 
 
 @blueprint.post("/mailboxes/selected")
+@permits("mailbox.switch")
 def change_selected() -> Page:
     """Enable, disable or delete several at once: all of them or none."""
     what = request.form.get("what", "")
@@ -118,12 +120,14 @@ def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
 
 
 @blueprint.get("/mailboxes/new")
+@permits("mailbox.add")
 def new() -> Page:
     """The form for a new mailbox."""
     return new_page([])
 
 
 @blueprint.post("/mailboxes")
+@permits("mailbox.add")
 def add() -> Page:
     """Create a mailbox; a generated password is on the answer and nowhere else."""
     password, generated = chosen_password()
@@ -163,12 +167,14 @@ def one_page(mailbox_id: int, refusal: Refused | None = None) -> tuple[str, int]
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>")
+@permits("mailbox.list")
 def show_one(mailbox_id: int) -> Page:
     """A mailbox with all that can be changed."""
     return one_page(mailbox_id)
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>")
+@permits("mailbox.change")
 def change(mailbox_id: int) -> Page:
     """Change quota and name."""
     form = request.form
@@ -189,6 +195,7 @@ def change(mailbox_id: int) -> Page:
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/password")
+@permits("mailbox.password")
 def change_password(mailbox_id: int) -> Page:
     """Set a chosen or a generated password, or make a link; until that is used the old password works."""
     if wanted():
@@ -209,6 +216,7 @@ def change_password(mailbox_id: int) -> Page:
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/active")
+@permits("mailbox.switch")
 def switch(mailbox_id: int) -> Response:
     """Enable or disable a mailbox."""
     active = request.form.get("active") == "yes"
@@ -227,12 +235,14 @@ def confirm(mailbox_id: int, problems: list[Problem], status: int = 200) -> tupl
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>/delete")
+@permits("mailbox.delete")
 def ask_delete(mailbox_id: int) -> Page:
     """Ask before deleting."""
     return confirm(mailbox_id, [])
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/delete")
+@permits("mailbox.delete")
 def delete(mailbox_id: int) -> Page:
     """Delete the account; the mail stays on disk."""
     try:
@@ -261,12 +271,14 @@ def deleted_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
 
 
 @blueprint.get("/mailboxes/deleted")
+@permits("mailbox.restore")
 def show_deleted() -> Page:
     """The deleted mailboxes that can be restored."""
     return deleted_page([])
 
 
 @blueprint.post("/mailboxes/<int:deleted_id>/restore")
+@permits("mailbox.restore")
 def restore(deleted_id: int) -> Page:
     """Undo a deletion."""
     try:
@@ -281,6 +293,7 @@ def restore(deleted_id: int) -> Page:
 
 
 @blueprint.get("/mailboxes/<int:deleted_id>/erase")
+@permits("mailbox.erase")
 def ask_erase(deleted_id: int) -> str:
     """Ask before deleting for good."""
     with database().transaction() as db:
@@ -289,6 +302,7 @@ def ask_erase(deleted_id: int) -> str:
 
 
 @blueprint.post("/mailboxes/<int:deleted_id>/erase")
+@permits("mailbox.erase")
 def erase(deleted_id: int) -> Response:
     """Delete the account for good; its address is free."""
     with database().transaction() as db:
@@ -298,6 +312,7 @@ def erase(deleted_id: int) -> Response:
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/second-factor")
+@permits("mailbox.password")
 def reset_second_factor(mailbox_id: int) -> Response:
     """Turn the second factor off for somebody who lost it and the recovery codes."""
     with database().transaction() as db:

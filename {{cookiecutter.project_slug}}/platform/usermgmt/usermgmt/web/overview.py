@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from flask import render_template
 
+from usermgmt.parts import database
+from usermgmt.permit import permits
 from usermgmt.quota import format_quota
 from usermgmt.services.audit import latest
 from usermgmt.services.directory import counts
 from usermgmt.services.domains import list_domains
-from usermgmt.web.context import database, permitted
+from usermgmt.web.context import permitted
 from usermgmt.web.sessions import protected
 
 LATEST = 12
@@ -62,6 +64,7 @@ blueprint = protected("overview", __name__)
 
 
 @blueprint.get("/")
+@permits("overview")
 def show() -> str:
     """Counts and the newest rows of the audit log."""
     with database().transaction() as db:

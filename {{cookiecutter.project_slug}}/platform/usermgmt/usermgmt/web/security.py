@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from werkzeug.wrappers import Response
 
+from usermgmt.parts import database
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import passkeys, second_factor
 from usermgmt.services.accounts import Account
 from usermgmt.web.account import Page, back, with_password
-from usermgmt.web.context import actor, current_account, database, tell
+from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.sessions import require_login
 from usermgmt.web.sites import site
 

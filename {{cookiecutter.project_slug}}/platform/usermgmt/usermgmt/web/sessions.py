@@ -5,82 +5,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime, timedelta
-from typing import Any
 
 from flask import Blueprint, abort, current_app, g, redirect, request, session, url_for
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from usermgmt.models import Admin, Alias, Domain, Mailbox, MailReport, utc_now
-from usermgmt.permissions import Thing, may
+from usermgmt.models import Admin, MailReport, utc_now
+from usermgmt.parts import client_address, database
+from usermgmt.permit import NotPermitted, NotTheirs, check_permission
 from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
 from usermgmt.services.audit import refuse_outdated
 from usermgmt.services.logins import Login
-from usermgmt.web.context import client_address, database, seen_version
+from usermgmt.web.context import seen_version
 from usermgmt.web.sites import kind_here
 
-#: What each page of administration does: a row of permissions.ACTIONS. A page without a row is refused.
-ROUTES = {
-    "overview.show": "overview",
-    "domains.show": "domain.list",
-    "domains.add": "domain.add",
-    "domains.switch": "domain.switch",
-    "domains.show_one": "domain.list",
-    "domains.change": "domain.change",
-    "domains.set_catch_all": "alias.add",
-    "domains.ask_delete": "domain.delete",
-    "domains.delete": "domain.delete",
-    "mailboxes.show": "mailbox.list",
-    "mailboxes.new": "mailbox.add",
-    "mailboxes.add": "mailbox.add",
-    "mailboxes.show_one": "mailbox.list",
-    "mailboxes.change": "mailbox.change",
-    "mailboxes.change_selected": "mailbox.switch",
-    "mailboxes.change_password": "mailbox.password",
-    "mailboxes.switch": "mailbox.switch",
-    "mailboxes.reset_second_factor": "mailbox.password",
-    "mailboxes.ask_delete": "mailbox.delete",
-    "mailboxes.delete": "mailbox.delete",
-    "mailboxes.show_deleted": "mailbox.restore",
-    "mailboxes.restore": "mailbox.restore",
-    "mailboxes.ask_erase": "mailbox.erase",
-    "mailboxes.erase": "mailbox.erase",
-    "aliases.show": "alias.list",
-    "aliases.new": "alias.add",
-    "aliases.add": "alias.add",
-    "aliases.switch": "alias.switch",
-    "aliases.switch_sending": "alias.switch",
-    "aliases.ask_delete": "alias.delete",
-    "aliases.delete": "alias.delete",
-    "admins.show": "admin.manage",
-    "admins.add": "admin.manage",
-    "admins.show_one": "admin.manage",
-    "admins.change_role": "admin.manage",
-    "admins.reset": "admin.manage",
-    "admins.delete": "admin.manage",
-    "transfer.show": "directory.import",
-    "transfer.send": "directory.import",
-    "transfer.export": "directory.export",
-    "tokens.show": "token.manage",
-    "tokens.add": "token.manage",
-    "tokens.revoke": "token.manage",
-    "audit.show": "audit.list",
-    "audit.export": "audit.list",
-    "mail.show": "mail.list",
-    "mail.show_one": "mail.list",
-    "mail.move": "mail.move",
-}
-#: What a number in a path is of.
-THINGS: dict[str, Any] = {
-    "domain_id": Domain,
-    "mailbox_id": Mailbox,
-    "deleted_id": Mailbox,
-    "alias_id": Alias,
-    "report_id": MailReport,
-    "admin_id": Admin,
-}
 #: How long a right password waits for its second factor.
 PENDING = timedelta(minutes=5)
 
@@ -188,16 +128,15 @@ def refuse_what_is_not_permitted() -> None:
 
     Raises Conflict if a form means an earlier version of a thing.
     """
-    action = ROUTES.get(request.endpoint or "", "")
-    if not may(g.account, action):
+    try:
+        things = check_permission(g.account)
+    except NotPermitted:
         abort(403)
-    with database().transaction() as db:
-        for name, number in (request.view_args or {}).items():
-            thing: Thing | None = db.get(THINGS[name], number) if name in THINGS else None
-            if thing is not None and not may(g.account, action, thing):
-                abort(404)
-            if isinstance(thing, Admin | Alias | Domain | Mailbox):
-                refuse_outdated("version", "", thing.version, seen_version("if_version"))
+    except NotTheirs:
+        abort(404)
+    for thing in things:
+        if not isinstance(thing, MailReport):
+            refuse_outdated("version", "", thing.version, seen_version("if_version"))
 
 
 def protected(name: str, import_name: str) -> Blueprint:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from flask import Flask, abort, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from usermgmt.parts import parts
 from usermgmt.services.passkeys import Site
-from usermgmt.web.context import parts
 
 ADMIN, MAILBOX = "admin", "mailbox"
 #: What people need. A blueprint that is added later is administration until it is named here.

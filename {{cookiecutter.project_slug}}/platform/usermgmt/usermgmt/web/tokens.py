@@ -6,10 +6,12 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Admin
+from usermgmt.parts import database
 from usermgmt.permissions import SCOPES
+from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import domains, tokens
-from usermgmt.web.context import actor, current_account, database, tell
+from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.sessions import protected
 
 blueprint = protected("tokens", __name__)
@@ -30,12 +32,14 @@ def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
 
 
 @blueprint.get("/tokens")
+@permits("token.manage")
 def show() -> Page:
     """All tokens."""
     return page([])
 
 
 @blueprint.post("/tokens")
+@permits("token.manage")
 def add() -> Page:
     """Make a token of one's own; it is on the answer and nowhere else."""
     form = request.form
@@ -51,6 +55,7 @@ def add() -> Page:
 
 
 @blueprint.post("/tokens/<int:token_id>/delete")
+@permits("token.manage")
 def revoke(token_id: int) -> Response:
     """End a token."""
     with database().transaction() as db:

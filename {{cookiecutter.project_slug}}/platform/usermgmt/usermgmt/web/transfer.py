@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from flask import Response, render_template, request
 
+from usermgmt.parts import database, parts
+from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import table, transfer
-from usermgmt.web.context import actor, database, parts, permitted
+from usermgmt.web.context import actor, permitted
 from usermgmt.web.sessions import protected
 
 blueprint = protected("transfer", __name__)
@@ -29,12 +31,14 @@ def page(problems: list[Problem], done: transfer.Imported | None = None, dry_run
 
 
 @blueprint.get("/import")
+@permits("directory.import")
 def show() -> str:
     """The form."""
     return page([])
 
 
 @blueprint.post("/import")
+@permits("directory.import")
 def send() -> str | tuple[str, int]:
     """Try a file, or import it."""
     file, dry_run = request.files.get("file"), request.form.get("apply") != "yes"
@@ -47,6 +51,7 @@ def send() -> str | tuple[str, int]:
 
 
 @blueprint.get("/export.csv")
+@permits("directory.export")
 def export() -> Response:
     """Everything as a table."""
     with database().transaction() as db:

@@ -62,13 +62,14 @@ demo-down: $(VENV)/.new ## End the demo and remove what it made
 system: ## What the tests need from the system: linters, a browser, a Docker engine (Debian and Ubuntu, as root)
 	@$(PYTHON) -m tools.system
 
-# The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile.
+# The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile; the gate
+# and Terraform, which only compute, use what the containers leave over, and say what they found at the end.
 test: $(VENV)/.dev system ## Everything, on real containers
 	@mkdir -p $(ARTIFACTS); $(RUN) -m tools.standins build >$(ARTIFACTS)/standins.log 2>&1 & \
-	trap "kill $$! 2>/dev/null || true" EXIT; $(MAKE) --no-print-directory test-fast LONG=yes \
-	  && $(MAKE) --no-print-directory policies-test \
-	  && $(MAKE) --no-print-directory terraform-test \
-	  && $(MAKE) --no-print-directory docker-test
+	trap 'kill $$(jobs -p) 2>/dev/null || true' EXIT; $(MAKE) --no-print-directory test-fast LONG=yes || exit 1; \
+	nice -n 10 $(MAKE) --no-print-directory policies-test terraform-test >$(ARTIFACTS)/computed.log 2>&1 & computed=$$!; \
+	$(MAKE) --no-print-directory docker-test; containers=$$?; \
+	wait $$computed; gates=$$?; cat $(ARTIFACTS)/computed.log; exit $$((containers | gates))
 
 # Two processes: while one waits for a container, the other works. What they say of a run goes into a file.
 docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the stack, the stand-ins, the workflows

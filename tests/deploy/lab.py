@@ -15,7 +15,14 @@ from tests.deploy.traffic import ME
 from tests.deploy.workflow import Job, by_ssh
 from tests.stack.machine import needed
 
-SETTINGS = {"SSD_PATH": "/srv/ssd", "HDD_PATH": "/mnt/hdd", "ADMIN_EMAIL": ME, "DEPLOY_METHOD": "pull"}
+SETTINGS = {
+    "SSD_PATH": "/srv/ssd",
+    "HDD_PATH": "/mnt/hdd",
+    "ADMIN_EMAIL": ME,
+    "DEPLOY_METHOD": "pull",
+    # Each commit that is rolled back waits for so long.
+    "CANARY_SECONDS": "30",
+}
 # Of `make setup-host`, what belongs to ssh: the agent, and the line of the key that may ask it.
 AGENT = f"""import sys
 from pathlib import Path

@@ -253,3 +253,20 @@ def test_while_mail_is_held_the_canaries_carry_the_word(context: Context, server
     journal.write_text(json.dumps({"hold": {"word": journal_word}}))
     tried(context, server)
     assert server.sent["pass"] == journal_word
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seconds"),
+    [
+        ({}, 60),
+        ({"CANARY_SECONDS": "30"}, 30),
+        ({"CANARY_SECONDS": "1"}, 15),
+        ({"CANARY_SECONDS": "soon"}, 60),
+    ],
+    ids=["unset", "chosen", "too-short", "no-number"],
+)
+def test_how_long_a_canary_is_tried_is_a_setting_within_bounds(
+    tmp_path: Path, chosen: dict[str, str], seconds: int
+) -> None:
+    (tmp_path / ".env").write_text("")
+    assert canaries.patience(Context(tmp_path, Output(), environ=chosen)) == seconds

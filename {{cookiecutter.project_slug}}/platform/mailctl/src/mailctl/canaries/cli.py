@@ -6,10 +6,15 @@ import typer
 
 from mailctl.core.context import JsonOption, RepoOption, command
 
-LimitOption = Annotated[float, typer.Option("--limit", help="Try each for so many seconds.", min=1)]
+LimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--limit", help="Try each for so many seconds.", show_default="CANARY_SECONDS, or 60", min=1
+    ),
+]
 
 
-def run(limit: LimitOption = 60.0, repo: RepoOption = None, as_json: JsonOption = False) -> None:
+def run(limit: LimitOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Send mails and log-ins through the whole path, and ask for both sites."""
     from mailctl import canaries
 

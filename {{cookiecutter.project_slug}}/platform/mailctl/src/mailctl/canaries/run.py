@@ -14,8 +14,9 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.runtime import Runtime, as_json
 
-# For so long a canary is tried again, in seconds: nginx asks again for a service's address after ten.
-LIMIT = 60.0
+# For so long a canary is tried again, in seconds, unless CANARY_SECONDS says otherwise: nginx asks again for a
+# service's address after ten, and a small host starts slowly.
+LIMIT, LEAST, MOST = 60.0, 15.0, 600.0
 # Read now: a deployment may exchange the file while it runs.
 SCRIPT = Path(__file__).with_name("inside.py").read_text("utf-8")
 SIGN_TOOL, SELECTORS = "/etc/rspamd/bin/sign", "/var/lib/rspamd/dkim/selectors.map"
@@ -27,13 +28,15 @@ def run(
     names: Sequence[str] | None = None,
     progress: Callable[[Canary], None] | None = None,
     runtime: Runtime | None = None,
-    limit: float = LIMIT,
+    limit: float | None = None,
     past: dict[str, Any] | None = None,
 ) -> list[Canary]:
     """Try the named canaries, or all that this server has, and compare with what `remember` gave.
 
-    What fails is part of the result, never raised. When a map answers wrongly, nothing else is sent.
+    Each is tried for `limit` seconds, or for `patience`. What fails is part of the result, never raised.
+    When a map answers wrongly, nothing else is sent.
     """
+    limit = limit or patience(context)
     if runtime is None:
         from mailctl.core.engine import connected
         from mailctl.core.runtime import Runtime
@@ -51,6 +54,15 @@ def run(
         if progress:
             progress(canary)
     return found
+
+
+def patience(context: Context) -> float:
+    """CANARY_SECONDS of .env; what is no number from 15 to 600 is taken as the nearest, or as the default."""
+    try:
+        chosen = float(context.setting("CANARY_SECONDS", str(LIMIT)))
+    except ValueError:
+        return LIMIT
+    return min(max(chosen, LEAST), MOST) if chosen == chosen else LIMIT
 
 
 def remember(context: Context, runtime: Runtime) -> dict[str, Any]:

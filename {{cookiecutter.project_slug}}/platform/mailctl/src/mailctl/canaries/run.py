@@ -14,8 +14,8 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.runtime import Runtime, as_json
 
-# For so long a canary is tried again, in seconds, unless CANARY_SECONDS says otherwise: nginx asks again for a
-# service's address after ten, and a small host starts slowly.
+# For so long a canary is tried again, in seconds, unless CANARY_SECONDS says otherwise: nginx asks again for
+# a service's address after ten, and a small host starts slowly.
 LIMIT, LEAST, MOST = 60.0, 15.0, 600.0
 # Read now: a deployment may exchange the file while it runs.
 SCRIPT = Path(__file__).with_name("inside.py").read_text("utf-8")

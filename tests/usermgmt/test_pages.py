@@ -182,13 +182,15 @@ def test_no_page_shows_a_hash_or_a_password(filled: Browser) -> None:
         assert "$argon2" not in page.text and "ARGON2ID" not in page.text and PASSWORD not in page.text
 
 
-def test_every_page_has_strict_headers_and_no_script(filled: Browser) -> None:
+def test_every_page_has_strict_headers_and_no_script_but_a_file_of_ours(filled: Browser) -> None:
     for path in (*PAGES, "/login", "/nothing", "/health", "/static/style.css"):
         answer = filled.get(path)
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"], path
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert not re.search(r"<script|javascript:|\son\w+=|\sstyle=", answer.text), path
+        ours = '<script src="/static/page.js" data-copy="Copy" data-copied="Copied" defer></script>'
+        assert not re.search(r"<script|javascript:|\son\w+=|\sstyle=", answer.text.replace(ours, "")), path
+        assert ("script-src 'self'" in answer.headers["Content-Security-Policy"]) == (ours in answer.text), path
         cached = answer.headers["Cache-Control"]
         assert ("max-age" in cached) if path.endswith(".css") else cached == "no-store"
 

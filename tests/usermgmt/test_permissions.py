@@ -189,9 +189,9 @@ def test_a_domain_admin_brings_back_and_erases_what_is_theirs_and_nothing_else(
 def test_a_domain_admin_selects_nothing_of_others(app: Flask, filled: Database) -> None:
     browser = logged_in(app, DOMAIN_ADMIN)
     number = str(number_in(filled, "mailbox_id", "foreign.example"))
-    for what in ("enable", "disable", "ask-delete", "delete"):
-        answer = browser.post_without_token("/mailboxes/selected", what=what, selected=number)
-        assert answer.status_code == 404, what
+    for path, more in (("active", {"active": "no"}), ("delete", {}), ("delete", {"sure": "yes"})):
+        answer = browser.post_without_token(f"/mailboxes/selected/{path}", selected=number, **more)
+        assert answer.status_code == 404, (path, more)
     with filled.transaction() as session:
         mailbox = session.get(Mailbox, int(number))
         assert mailbox and mailbox.active

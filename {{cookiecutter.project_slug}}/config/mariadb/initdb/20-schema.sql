@@ -429,3 +429,15 @@ CREATE TABLE domain_dns (
 GRANT SELECT, INSERT, UPDATE, DELETE ON domain_dns TO usermgmt;
 
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0012
+
+ALTER TABLE domains ADD COLUMN storage_bytes BIGINT;
+
+ALTER TABLE domains ADD COLUMN largest_quota_bytes BIGINT;
+
+DROP INDEX ix_mailboxes_search ON mailboxes;
+
+CREATE INDEX ix_mailboxes_search ON mailboxes (email, display_name, deleted_at, domain_id, active, quota_bytes, last_login_at);
+
+UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0007';

@@ -43,13 +43,13 @@ ACTIONS = {
     "token.manage": OWNERS,
     "directory.import": ADMINS,
     "directory.export": ADMINS,
-    "audit.list": OWNERS,
+    "audit.list": ADMINS,
     "mail.list": EVERYBODY,
     "mail.move": EVERYBODY,
 }
 
 #: What is about the whole server: a token of one domain may not do it.
-WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage", "audit.list"})
+WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage"})
 #: What a token may be given: reading a kind of things, or changing it, which includes reading. Admins and
 #: tokens have none: a program that could make them could give itself everything.
 SCOPES = tuple(

@@ -9,7 +9,6 @@ from usermgmt.permit import permits
 from usermgmt.quota import format_quota
 from usermgmt.services.audit import latest
 from usermgmt.services.directory import counts
-from usermgmt.services.domains import list_domains
 from usermgmt.web.context import permitted
 from usermgmt.web.sessions import protected
 
@@ -68,11 +67,10 @@ blueprint = protected("overview", __name__)
 def show() -> str:
     """Counts and the newest rows of the audit log."""
     with database().transaction() as db:
-        names = None if permitted() is None else [row.domain.name for row in list_domains(db, permitted())]
         return render_template(
             "overview.html",
             counts=counts(db, permitted()),
-            entries=latest(db, LATEST, names),
+            entries=latest(db, LATEST, permitted()),
             actions=ACTIONS,
             format_quota=format_quota,
         )

@@ -129,19 +129,19 @@ def change_domain(
 ) -> Domain:
     """Set the LIMITS that are entered; an empty one is no limit. Raises Missing or Refused."""
     domain = get_domain(session, domain_id)
-    wrong = Collector()
+    collected = Collector()
     after: dict[str, Any] = {}
     for field, (column, read) in LIMITS.items():
         if field in entered:
-            with wrong:
+            with collected:
                 after[column] = read(entered[field], field)
-    wrong.check()
+    collected.check()
     usual, largest = (
         after.get(name, getattr(domain, name)) for name in ("default_quota_bytes", "largest_quota_bytes")
     )
     if usual and largest and usual > largest:
-        text, instead = "The default is more than the largest quota.", "Raise that, or lower the default."
-        raise Refused(Problem("default_quota", format_quota(usual), text, instead))
+        wrong, instead = "The default is more than the largest quota.", "Raise that, or lower the default."
+        raise Refused(Problem("default_quota", format_quota(usual), wrong, instead))
     refuse_outdated("version", domain.name, domain.version, version)
     change(session, actor, "domain.change", domain.name, domain, after)
     return domain

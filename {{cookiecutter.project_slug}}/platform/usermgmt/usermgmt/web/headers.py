@@ -47,8 +47,10 @@ def script(name: str) -> Markup:
     """The element for a script of ours, with the words that it needs; this page alone may run it."""
     g.script = True
     tag = Markup('<script src="{}" data-copy="{}" data-copied="{}" defer></script>')
-    text, copied = "Copy", "Copied"
-    return tag.format(url_for("static", filename=name), translate(text), translate(copied))
+    text = "Copy"
+    words = [translate(text)]
+    text = "Copied"
+    return tag.format(url_for("static", filename=name), *words, translate(text))
 
 
 def init_app(app: Flask) -> None:

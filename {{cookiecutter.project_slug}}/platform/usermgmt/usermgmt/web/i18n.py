@@ -106,6 +106,8 @@ def init_app(app: Flask) -> None:
     """Make `_()`, `language()` and the filters `moment` and `ago` known to templates."""
     Babel(app, configure_jinja=False, locale_selector=language, timezone_selector=zone)
     TEXTS.cache.update({(name, "messages"): catalog(name) for name in LANGUAGES})
-    app.jinja_env.globals.update(_=translate, _n=translate_count, language=language, languages=LANGUAGES, zone=zone)
+    app.jinja_env.globals.update(
+        _=translate, _n=translate_count, language=language, languages=LANGUAGES, zone=zone
+    )
     app.jinja_env.filters.update(moment=moment, ago=ago)
     app.after_request(name_language)

@@ -10,9 +10,11 @@ from jinja2 import Environment
 
 import usermgmt
 from usermgmt.strength import WORDS
+from usermgmt.web.charts import NAMES, PERIODS
 from usermgmt.web.errors import TEXTS
+from usermgmt.web.incidents import TITLES
 from usermgmt.web.mail import MEANINGS, OUTCOMES
-from usermgmt.web.overview import ACTIONS
+from usermgmt.web.overview import ACTIONS, DELIVERIES, JOBS
 from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
@@ -66,4 +68,5 @@ def all_texts() -> set[str]:
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
+    texts.update((*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values())))
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

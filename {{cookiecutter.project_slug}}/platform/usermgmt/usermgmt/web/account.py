@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from sqlalchemy.orm import Session
@@ -13,9 +14,10 @@ from usermgmt.models import Mailbox
 from usermgmt.parts import client_address, database, parts
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import format_quota
-from usermgmt.services import second_factor, self_service, web_sessions
+from usermgmt.services import mail_counts, overview, second_factor, self_service, web_sessions
 from usermgmt.services.accounts import Account
 from usermgmt.services.logins import Throttled, check_throttle, count_failure, recent_logins
+from usermgmt.web import charts
 from usermgmt.web.auth import device, throttled
 from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.sessions import require_login, stamp
@@ -49,8 +51,17 @@ def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
             problems=problems,
             form=request.form,
             format_quota=format_quota,
+            **own_mail(db, account),
         )
     return shown, status
+
+
+def own_mail(db: Session, account: Account) -> dict[str, Any]:
+    """How full a person's mailbox is, and a picture of their mail; nothing for an admin."""
+    if not isinstance(account, Mailbox):
+        return {}
+    used = parts().usage.of([account.email]).get(account.email, overview.usage_of(db, account))
+    return {"used": used, "mail": charts.of_mail(mail_counts.DAY, mail_counts.days_of_mailbox(db, account.id))}
 
 
 def with_password(work: Callable[[Session, Account], Response | str]) -> Page:

@@ -11,9 +11,11 @@ from jinja2 import Environment
 import usermgmt
 from usermgmt.strength import WORDS
 from usermgmt.web import aliases, domains, mailboxes
+from usermgmt.web.charts import NAMES, PERIODS
 from usermgmt.web.errors import TEXTS
+from usermgmt.web.incidents import TITLES
 from usermgmt.web.mail import MEANINGS, OUTCOMES
-from usermgmt.web.overview import ACTIONS
+from usermgmt.web.overview import ACTIONS, DELIVERIES, JOBS
 from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
@@ -73,4 +75,7 @@ def all_texts() -> set[str]:
     texts.update(text for pair in TEXTS.values() for text in pair)
     for module in (aliases, domains, mailboxes):
         texts.update((*module.STATES.values(), *module.ORDERS.values()))
+    texts.update(
+        (*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values()))
+    )
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

@@ -21,7 +21,7 @@ EVERYBODY = ADMINS | {USER}
 
 #: Action to the roles that may do it; a domain admin only within their domains.
 ACTIONS = {
-    "overview": ADMINS,
+    "overview.list": ADMINS,
     "domain.list": ADMINS,
     "domain.add": OWNERS,
     "domain.switch": OWNERS,
@@ -55,7 +55,7 @@ WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage"})
 SCOPES = tuple(
     f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias", "mail") for verb in ("read", "write")
 )
-SCOPES += ("audit:read",)
+SCOPES += ("audit:read", "overview:read")
 #: What is more than one thing at once.
 COMBINED = {
     "directory.import": ("mailbox.add", "alias.add"),

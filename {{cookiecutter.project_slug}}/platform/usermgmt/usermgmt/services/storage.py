@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.database import lock_directory
-from usermgmt.models import Domain, Mailbox
+from usermgmt.models import Domain, Mailbox, MailboxUsage
 from usermgmt.problems import Problem, Refused
 from usermgmt.quota import DEFAULT, format_quota, parse_quota
 from usermgmt.services.audit import Actor
@@ -20,6 +20,13 @@ def given_by_domain(session: Session, *domain_ids: int) -> Counter[int]:
     query = query.where(Mailbox.domain_id.in_(domain_ids)) if domain_ids else query
     rows = session.execute(query.group_by(Mailbox.domain_id))
     return Counter({domain_id: int(size) for domain_id, size in rows})
+
+
+def used_in(session: Session, domain_id: int) -> int | None:
+    """Bytes that the mailboxes of a domain held when the host last measured; None: it never did."""
+    query = select(func.sum(MailboxUsage.used_bytes)).join(Mailbox, Mailbox.id == MailboxUsage.mailbox_id)
+    used = session.scalar(query.where(Mailbox.domain_id == domain_id, Mailbox.deleted_at.is_(None)))
+    return None if used is None else int(used)
 
 
 def usual_quota(domain: Domain) -> int:

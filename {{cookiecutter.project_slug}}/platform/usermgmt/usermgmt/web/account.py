@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, session, url_for
 from sqlalchemy.orm import Session
@@ -13,9 +14,10 @@ from usermgmt.models import Mailbox
 from usermgmt.parts import client_address, database, parts
 from usermgmt.problems import Refused
 from usermgmt.quota import format_quota
-from usermgmt.services import second_factor, self_service, web_sessions
+from usermgmt.services import mail_counts, overview, second_factor, self_service, web_sessions
 from usermgmt.services.accounts import Account
 from usermgmt.services.logins import Throttled, check_throttle, count_failure, recent_logins
+from usermgmt.web import charts
 from usermgmt.web.auth import device, throttled
 from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.forms import AppPassword, Confirmed, OwnPassword
@@ -52,8 +54,20 @@ def page(form: Confirmed | None = None) -> tuple[str, int]:
             own=form if isinstance(form, OwnPassword) else OwnPassword(formdata=None),
             app=form if isinstance(form, AppPassword) else AppPassword(formdata=None),
             format_quota=format_quota,
+            **own_mail(db, account),
         )
     return shown, form.status
+
+
+def own_mail(db: Session, account: Account) -> dict[str, Any]:
+    """How full a person's mailbox is, and a picture of their mail; nothing for an admin."""
+    if not isinstance(account, Mailbox):
+        return {}
+    used = parts().usage.of([account.email]).get(account.email, overview.usage_of(db, account))
+    return {
+        "used": used,
+        "mail": charts.of_mail(mail_counts.DAY, mail_counts.days_of_mailbox(db, account.id)),
+    }
 
 
 def with_password(work: Callable[[Session, Account], Response | str], form: Confirmed | None = None) -> Page:

@@ -14,7 +14,7 @@ from usermgmt.services import aliases, domains
 from usermgmt.services.directory import destinations_of
 from usermgmt.services.dns import status_of
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.services.storage import given_by_domain
+from usermgmt.services.storage import given_by_domain, used_in
 from usermgmt.web.context import actor, permitted, seen_version, tell
 from usermgmt.web.forms import CatchAll, Empty, Form, Limits, NewDomain, Switch
 from usermgmt.web.listing import asked
@@ -121,7 +121,7 @@ def one_page(
         domain = domains.get_domain(db, domain_id)
         destinations = destinations_of(db, "@" + domain.name)
         dns = status_of(db, domain, parts().settings.edge_file)
-        given = given_by_domain(db, domain_id)[domain_id]
+        given, used = given_by_domain(db, domain_id)[domain_id], used_in(db, domain_id)
     form, sent_limits = Limits.over(limits_of(domain), limits)
     catch, sent_catch_all = CatchAll.over({"destinations": "\n".join(destinations)}, catch_all)
     page = render_template(
@@ -135,6 +135,7 @@ def one_page(
         sent_catch_all=sent_catch_all,
         usual_quota=DEFAULT,
         given=given,
+        used=used,
     )
     return page, max(form.status, catch.status)
 

@@ -11,7 +11,7 @@ from usermgmt.permit import permits
 from usermgmt.problems import Missing, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import domains, links, mailboxes, removal, second_factor
-from usermgmt.services.mailbox_list import Part, list_part
+from usermgmt.services.mailbox_list import Part, list_part, used_by
 from usermgmt.services.mailbox_uses import uses_of
 from usermgmt.web.context import actor, page_number, permitted, seen_version, tell
 from usermgmt.web.forms import Details, Empty, Form, NewMailbox, NewPassword, Switch
@@ -21,11 +21,11 @@ from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
 #: What a list can be filtered and sorted by, in words.
-STATES = {"enabled": "Enabled", "disabled": "Disabled", "never": "Never logged in"}
+STATES = {"enabled": "Enabled", "disabled": "Disabled", "never": "Never logged in", "full": "Full"}
 ORDERS = {
     "address": "Address",
     "name": "Name",
-    "quota": "Quota",
+    "used": "Used",
     "login": "Last log-in",
     "state": "State",
 }
@@ -54,13 +54,14 @@ def show() -> str:
     wanted = listing()
     with database().transaction() as db:
         rows, total = list_part(db, part_of(wanted), wanted.order, wanted.page)
+        used = used_by(db, rows)
     return render_template(
         "mailboxes.html",
         rows=rows,
         total=total,
         listing=wanted,
         pages=max(1, -(-total // mailboxes.PAGE)),
-        used=parts().usage.of(row.email for row in rows),
+        used=used | parts().usage.of(row.email for row in rows),
     )
 
 
@@ -107,6 +108,7 @@ def one_page(
     with database().transaction() as db:
         mailbox = mailboxes.get_mailbox(db, mailbox_id)
         uses = uses_of(db, mailbox, permitted())
+        used = used_by(db, [mailbox])
     now = {"quota": format_quota(mailbox.quota_bytes), "display_name": mailbox.display_name}
     form, sent = Details.over(now, details)
     password = password or NewPassword(formdata=None)
@@ -116,7 +118,7 @@ def one_page(
         form=form,
         sent=sent,
         password=password,
-        used=parts().usage.of([mailbox.email]),
+        used=used | parts().usage.of([mailbox.email]),
         uses=uses,
     )
     return page, max(form.status, password.status)

@@ -45,7 +45,7 @@ def refuse_quota(actor: Actor, domain: Domain, quota: int, given: int, problem: 
         wrong, instead = "This is more than you may give.", "Use at most {most}, or ask an owner."
         raise Refused(Problem(*problem, wrong, instead, {"most": format_quota(largest)}))
     if storage is not None and quota > storage - given:
-        wrong = "The domain has {free} of its {storage} left."
+        wrong = "The domain has {free} of its {storage} left for this mailbox."
         instead = "Use less, lower another quota, or ask an owner for more."
         values = {"free": format_quota(max(storage - given, 0)), "storage": format_quota(storage)}
         raise Refused(Problem(*problem, wrong, instead, values))

@@ -23,6 +23,7 @@ PAGES = (
     "/domains/1",
     "/domains/1/delete",
     "/mailboxes",
+    "/mailboxes?state=never&sort=-used",
     "/mailboxes/new",
     "/mailboxes/1",
     "/mailboxes/1/delete",

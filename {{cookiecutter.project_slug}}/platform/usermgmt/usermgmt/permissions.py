@@ -1,7 +1,7 @@
 """Who may do what: the one place that decides it, for the pages, the command line and programs alike.
 
-An owner may do everything, a domain admin what concerns their domains, and the owner of a mailbox what is
-about their own mail: what they do with their own account is in services/self_service.py.
+An owner may do everything, a domain admin what concerns their domains, and everybody what is about their own
+account, the owner of a mailbox also about its mail. Whose a row of an account is, services/accounts.py asks.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ ACTIONS = {
     "audit.list": ADMINS,
     "mail.list": EVERYBODY,
     "mail.move": EVERYBODY,
+    "account.own": EVERYBODY,
+    "account.own-mail": frozenset({USER}),
 }
 
 #: What is about the whole server: a token of one domain may not do it.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, session, url_for
+from flask import g, redirect, render_template, session, url_for
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
 from usermgmt.parts import client_address, database, parts
+from usermgmt.permit import permits
 from usermgmt.problems import Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import mail_counts, overview, second_factor, self_service, web_sessions
@@ -20,11 +21,10 @@ from usermgmt.services.logins import Throttled, check_throttle, count_failure, r
 from usermgmt.web import charts
 from usermgmt.web.auth import device, throttled
 from usermgmt.web.context import actor, current_account, tell
-from usermgmt.web.forms import AppPassword, Confirmed, OwnPassword
-from usermgmt.web.sessions import require_login, stamp
+from usermgmt.web.forms import AppPassword, Confirmed, Form, OwnPassword
+from usermgmt.web.sessions import protected, stamp
 
-blueprint = Blueprint("account", __name__, url_prefix="/account")
-blueprint.before_request(require_login)
+blueprint = protected("account", __name__, "/account")
 Page = str | Response | tuple[str, int]
 
 
@@ -35,7 +35,7 @@ def mailbox() -> Mailbox:
     return g.account
 
 
-def page(form: Confirmed | None = None) -> tuple[str, int]:
+def page(form: Form | None = None) -> tuple[str, int]:
     """Everything about the account, with the form that was refused in its place."""
     account, form = current_account(), form or Confirmed(formdata=None)
     with database().transaction() as db:
@@ -70,7 +70,7 @@ def own_mail(db: Session, account: Account) -> dict[str, Any]:
     }
 
 
-def with_password(work: Callable[[Session, Account], Response | str], form: Confirmed | None = None) -> Page:
+def with_password(work: Callable[[Session, Account], Response | str], form: Form | None = None) -> Page:
     """Do something that an open browser alone must not allow: the form has the password too.
 
     Wrong ones count as wrong log-ins do, so that a stolen session is no place to guess.
@@ -97,12 +97,14 @@ def back() -> Response:
 
 
 @blueprint.get("")
+@permits("account.own")
 def show() -> Page:
     """Everything about the account."""
     return page()
 
 
 @blueprint.post("/password")
+@permits("account.own")
 def change_password() -> Page:
     """Change one's own password; all other browsers are logged out."""
     form = OwnPassword()
@@ -119,6 +121,7 @@ def change_password() -> Page:
 
 
 @blueprint.post("/app-passwords")
+@permits("account.own-mail")
 def add_app_password() -> Page:
     """Make a password for a mail program; it is on the answer and nowhere else."""
     mailbox()
@@ -133,6 +136,7 @@ def add_app_password() -> Page:
 
 
 @blueprint.post("/app-passwords/<int:row_id>/delete")
+@permits("account.own-mail")
 def delete_app_password(row_id: int) -> Response:
     """Revoke one."""
     with database().transaction() as db:
@@ -142,6 +146,7 @@ def delete_app_password(row_id: int) -> Response:
 
 
 @blueprint.post("/sessions/<int:row_id>/end")
+@permits("account.own")
 def end_session(row_id: int) -> Response:
     """Log one browser out."""
     with database().transaction() as db:
@@ -151,6 +156,7 @@ def end_session(row_id: int) -> Response:
 
 
 @blueprint.post("/sessions/end-others")
+@permits("account.own")
 def end_others() -> Response:
     """Log all other browsers out."""
     with database().transaction() as db:

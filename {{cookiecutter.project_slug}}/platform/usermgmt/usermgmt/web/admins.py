@@ -8,7 +8,6 @@ from werkzeug.wrappers import Response
 from usermgmt.models import OWNER
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
-from usermgmt.problems import Refused
 from usermgmt.services import admins, domains, links, roles
 from usermgmt.web.context import actor, seen_version, tell
 from usermgmt.web.forms import Empty, Form, NewAdmin, NewPassword, Role
@@ -19,7 +18,7 @@ blueprint = protected("admins", __name__)
 Page = str | Response | tuple[str, int]
 
 
-def page(form: NewAdmin) -> tuple[str, int]:
+def page(form: Form) -> tuple[str, int]:
     """The list with the form to add one."""
     with database().transaction() as db:
         rows, names = admins.list_admins(db), domains.names_of(db)
@@ -47,21 +46,19 @@ def add() -> Page:
     """Add an owner or an admin of some domains."""
     form = NewAdmin()
     password, generated = form.choose()
-    try:
-        form.check()
-        with database().transaction() as db:
-            admin = admins.add_admin(db, actor(), parts().hasher, form.email.data, password)
-            db.flush()
-            roles.set_role(db, actor(), admin, form.role.data or OWNER, form.domain.data)
-            link = links.create_link(db, actor(), admin) if form.by_link else ""
-    except Refused as refusal:
-        return page(form.refuse(refusal))
+    with form.change() as db:
+        admin = admins.add_admin(db, actor(), parts().hasher, form.email.data, password)
+        db.flush()
+        roles.set_role(db, actor(), admin, form.role.data or OWNER, form.domain.data)
+        link = links.create_link(db, actor(), admin) if form.by_link else ""
+    if form.problems:
+        return page(form)
     text = "The admin {name} was added."
     return shown(admin, link) if link else done(text, admin.email, password, generated)
 
 
 def one_page(
-    admin_id: int, role: Role | None = None, password: NewPassword | None = None, removal: Form | None = None
+    admin_id: int, role: Form | None = None, password: NewPassword | None = None, removal: Form | None = None
 ) -> tuple[str, int]:
     """An admin with what can be done."""
     with database().transaction() as db:
@@ -87,13 +84,11 @@ def show_one(admin_id: int) -> Page:
 def change_role(admin_id: int) -> Page:
     """Make somebody an owner, or an admin of some domains."""
     form = Role()
-    try:
-        form.check()
-        with database().transaction() as db:
-            admin = admins.get_admin(db, admin_id)
-            roles.set_role(db, actor(), admin, form.role.data, form.domain.data, seen_version())
-    except Refused as refusal:
-        return one_page(admin_id, form.refuse(refusal))
+    with form.change() as db:
+        admin = admins.get_admin(db, admin_id)
+        roles.set_role(db, actor(), admin, form.role.data, form.domain.data, seen_version())
+    if form.problems:
+        return one_page(admin_id, form)
     tell("What {name} may do was changed.", name=admin.email)
     return redirect(url_for("admins.show_one", admin_id=admin_id), 303)
 
@@ -104,14 +99,12 @@ def reset(admin_id: int) -> Page:
     """A new password for an admin who forgot it, or lost the second factor."""
     form = NewPassword()
     password, generated = form.choose()
-    try:
-        form.check()
-        with database().transaction() as db:
-            email = admins.get_admin(db, admin_id).email
-            admin = admins.reset_admin(db, actor(), parts().hasher, email, password)
-            link = links.create_link(db, actor(), admin) if form.by_link else ""
-    except Refused as refusal:
-        return one_page(admin_id, password=form.refuse(refusal))
+    with form.change() as db:
+        email = admins.get_admin(db, admin_id).email
+        admin = admins.reset_admin(db, actor(), parts().hasher, email, password)
+        link = links.create_link(db, actor(), admin) if form.by_link else ""
+    if form.problems:
+        return one_page(admin_id, password=form)
     text = "The password of {name} was changed."
     return shown(admin, link) if link else done(text, email, password, generated)
 
@@ -120,10 +113,10 @@ def reset(admin_id: int) -> Page:
 @permits("admin.manage")
 def delete(admin_id: int) -> Page:
     """Remove an admin; the last owner stays."""
-    try:
-        with database().transaction() as db:
-            email = admins.remove_admin(db, actor(), admin_id)
-    except Refused as refusal:
-        return one_page(admin_id, removal=Empty().refuse(refusal))
+    form = Empty()
+    with form.change() as db:
+        email = admins.remove_admin(db, actor(), admin_id)
+    if form.problems:
+        return one_page(admin_id, removal=form)
     tell("{name} is no longer an admin.", name=email)
     return redirect(url_for("admins.show"), 303)

@@ -7,7 +7,6 @@ from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
 from usermgmt.permit import permits
-from usermgmt.problems import Refused
 from usermgmt.services import aliases, domains
 from usermgmt.web.context import actor, permitted, tell
 from usermgmt.web.forms import Empty, Form, NewAlias, Switch
@@ -56,7 +55,7 @@ def show() -> str:
     )
 
 
-def new_page(form: NewAlias) -> tuple[str, int]:
+def new_page(form: Form) -> tuple[str, int]:
     """The form for a new alias or more destinations."""
     with database().transaction() as db:
         names = domains.names_of(db, permitted())
@@ -76,13 +75,11 @@ def new() -> Page:
 def add() -> Page:
     """Add one or more destinations to an alias."""
     form = NewAlias()
-    try:
-        form.check()
-        with database().transaction() as db:
-            entered = (form.source.data, form.destinations.data)
-            rows = aliases.add_alias(db, actor(), *entered, may_send=form.may_send.data)
-    except Refused as refusal:
-        return new_page(form.refuse(refusal))
+    with form.change() as db:
+        entered = (form.source.data, form.destinations.data)
+        rows = aliases.add_alias(db, actor(), *entered, may_send=form.may_send.data)
+    if form.problems:
+        return new_page(form)
     tell("The alias {name} was saved.", name=rows[0].source)
     return back_to_list()
 
@@ -129,10 +126,10 @@ def ask_delete(alias_id: int) -> Page:
 @permits("alias.delete")
 def delete(alias_id: int) -> Page:
     """Delete one destination."""
-    try:
-        with database().transaction() as db:
-            alias = aliases.delete_alias(db, actor(), alias_id)
-    except Refused as refusal:
-        return confirm(alias_id, Empty().refuse(refusal))
+    form = Empty()
+    with form.change() as db:
+        alias = aliases.delete_alias(db, actor(), alias_id)
+    if form.problems:
+        return confirm(alias_id, form)
     tell("{name} to {destination} was deleted.", name=alias.source, destination=alias.destination)
     return back_to_list()

@@ -8,7 +8,6 @@ from werkzeug.wrappers import Response
 from usermgmt.models import Domain
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
-from usermgmt.problems import Refused
 from usermgmt.quota import DEFAULT, format_quota
 from usermgmt.services import aliases, domains
 from usermgmt.services.directory import destinations_of
@@ -43,7 +42,7 @@ def fits(row: domains.DomainRow, search: str, state: str) -> bool:
     return search.strip().lower() in row.domain.name and states.get(state, True)
 
 
-def page(form: NewDomain | None = None) -> tuple[str, int]:
+def page(form: Form | None = None) -> tuple[str, int]:
     """The list with the form to add one."""
     listing = asked("domains.show", STATES, ORDERS)
     with database().transaction() as db:
@@ -81,12 +80,10 @@ def show() -> Page:
 def add() -> Page:
     """Add a domain."""
     form = NewDomain()
-    try:
-        form.check()
-        with database().transaction() as db:
-            domain = domains.add_domain(db, actor(), form.name.data)
-    except Refused as refusal:
-        return page(form.refuse(refusal))
+    with form.change() as db:
+        domain = domains.add_domain(db, actor(), form.name.data)
+    if form.problems:
+        return page(form)
     tell("The domain {name} was added.", name=domain.name)
     return back_to_list()
 
@@ -114,7 +111,7 @@ def limits_of(domain: Domain) -> dict[str, str]:
 
 
 def one_page(
-    domain_id: int, limits: Limits | None = None, catch_all: CatchAll | None = None
+    domain_id: int, limits: Form | None = None, catch_all: Form | None = None
 ) -> tuple[str, int]:
     """A domain with all that can be changed, and its DNS records."""
     with database().transaction() as db:
@@ -152,12 +149,10 @@ def show_one(domain_id: int) -> Page:
 def change(domain_id: int) -> Page:
     """Change limits and the default quota."""
     form = Limits()
-    try:
-        form.check()
-        with database().transaction() as db:
-            domain = domains.change_domain(db, actor(), domain_id, form.entered(), seen_version())
-    except Refused as refusal:
-        return one_page(domain_id, form.refuse(refusal))
+    with form.change() as db:
+        domain = domains.change_domain(db, actor(), domain_id, form.entered(), seen_version())
+    if form.problems:
+        return one_page(domain_id, form)
     tell("The domain {name} was changed.", name=domain.name)
     return redirect(url_for("domains.show_one", domain_id=domain_id), 303)
 
@@ -167,13 +162,11 @@ def change(domain_id: int) -> Page:
 def set_catch_all(domain_id: int) -> Page:
     """Say who gets what nothing else of the domain takes."""
     form = CatchAll()
-    try:
-        form.check()
-        with database().transaction() as db:
-            domain = domains.get_domain(db, domain_id)
-            aliases.set_catch_all(db, actor(), domain, form.destinations.data, form.seen.data)
-    except Refused as refusal:
-        return one_page(domain_id, catch_all=form.refuse(refusal))
+    with form.change() as db:
+        domain = domains.get_domain(db, domain_id)
+        aliases.set_catch_all(db, actor(), domain, form.destinations.data, form.seen.data)
+    if form.problems:
+        return one_page(domain_id, catch_all=form)
     tell("The catch-all of {name} was changed.", name=domain.name)
     return redirect(url_for("domains.show_one", domain_id=domain_id), 303)
 
@@ -196,10 +189,10 @@ def ask_delete(domain_id: int) -> Page:
 @permits("domain.delete")
 def delete(domain_id: int) -> Page:
     """Delete an empty domain."""
-    try:
-        with database().transaction() as db:
-            name = domains.delete_domain(db, actor(), domain_id)
-    except Refused as refusal:
-        return confirm(domain_id, Empty().refuse(refusal))
+    form = Empty()
+    with form.change() as db:
+        name = domains.delete_domain(db, actor(), domain_id)
+    if form.problems:
+        return confirm(domain_id, form)
     tell("The domain {name} was deleted.", name=name)
     return back_to_list()

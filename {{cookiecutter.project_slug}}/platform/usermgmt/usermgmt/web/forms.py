@@ -6,16 +6,19 @@ services' business: their refusals land at the same fields, so there is one way 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
+from sqlalchemy.orm import Session
 from wtforms import BooleanField, Field, PasswordField, SelectMultipleField, StringField
 from wtforms.validators import ValidationError
 
+from usermgmt.parts import database
 from usermgmt.passwords import generate_password
-from usermgmt.problems import Conflict, Problem, Refused
+from usermgmt.problems import Conflict, Missing, Problem, Refused
 
 ADDRESS, NAME, SIZE, COUNT, PASSWORD = 320, 100, 20, 6, 200
 #: A hundred addresses, one on each line.
@@ -86,9 +89,24 @@ class Form(FlaskForm):
         return [*found, *self.form_errors]
 
     def check(self) -> None:
-        """Refuse what no service needs to see."""
+        """Refuse what is wrong with the form itself."""
         if not self.validate():
             raise Refused(self.problems)
+
+    @contextmanager
+    def change(self) -> Iterator[Session]:
+        """A transaction for what the form asks for. What is refused changes nothing and is said at its field.
+
+        Raises Missing.
+        """
+        try:
+            with database().transaction() as session:
+                yield session
+                self.check()
+        except Missing:
+            raise
+        except Refused as refusal:
+            self.refuse(refusal)
 
     def refuse(self, refusal: Refused) -> Self:
         """Say why nothing was changed: at the fields, the rest above them."""
@@ -119,14 +137,9 @@ class Form(FlaskForm):
         return shown, sent
 
 
-class Empty(Form):
-    """A form of which only the button matters."""
-
-
-class Switch(Form):
-    """Enable or disable."""
-
-    active = YesField()
+def form(about: str, *bases: type[Form], **fields: Any) -> type[Form]:
+    """A kind of form with these fields beside those of `bases`; `about` is its docstring."""
+    return type(Form)("Form", bases or (Form,), {"__doc__": about, **fields})
 
 
 class NewPassword(Form):
@@ -145,44 +158,6 @@ class NewPassword(Form):
         if self.password.data or self.password_kind.data == "chosen":
             return self.password.data, False
         return generate_password(), True
-
-
-class NewDomain(Form):
-    """A domain to add."""
-
-    name = typed(253)
-
-
-class Limits(Form):
-    """What a domain may have."""
-
-    default_quota = typed(SIZE)
-    largest_quota = typed(SIZE)
-    storage = typed(SIZE)
-    most_mailboxes = typed(COUNT)
-    most_aliases = typed(COUNT)
-
-
-class CatchAll(Form):
-    """Who gets what nothing else of a domain takes; `seen`: who did when the form was shown."""
-
-    destinations = typed(ADDRESSES)
-    seen = typed(ADDRESSES)
-
-
-class NewMailbox(NewPassword):
-    """A mailbox to add."""
-
-    email = typed(ADDRESS)
-    display_name = typed(NAME)
-    quota = typed(SIZE)
-
-
-class Details(Form):
-    """What can be changed of a mailbox."""
-
-    display_name = typed(NAME)
-    quota = typed(SIZE)
 
 
 class Selection(Form):
@@ -204,100 +179,53 @@ class Selection(Form):
         return next(iter(self[name].data), 0)
 
 
-class NewAlias(Form):
-    """An alias to add, or more destinations of one."""
-
-    source = typed(ADDRESS)
-    destinations = typed(ADDRESSES)
-    may_send = YesField()
-
-
-class Role(Form):
-    """What an admin may do."""
-
-    role = typed(SIZE)
-    domain = several()
-
-
-class NewAdmin(Role, NewPassword):
-    """An admin to add."""
-
-    email = typed(ADDRESS)
-
-
-class NewToken(Form):
-    """A token to make."""
-
-    name = typed(60)
-    scopes = several()
-    domain = typed(253)
-    days = typed(COUNT)
-
-
-class Import(Form):
-    """A table, and whether to add what is in it."""
-
-    file = FileField()
-    apply = YesField()
-
-
-class Display(Form):
-    """Language and time zone, and the page to go on with."""
-
-    language = typed(16)
-    timezone = typed(64)
-    next = typed(2000)
-
-
-class Reply(Form):
-    """An automatic reply."""
-
-    on = YesField()
-    subject = typed(200)
-    text = typed(5000)
-    first_day = typed(SIZE, "from")
-    until = typed(SIZE)
-    days = typed(COUNT)
-
-
-class Forwarding(Form):
-    """Where mail is forwarded to."""
-
-    forward_to = typed(2000)
-    keep_copy = YesField()
-
-
-class ChosenPassword(Form):
-    """A new password, typed twice."""
-
-    password = secret()
-    again = secret()
-
-
-class Confirmed(Form):
-    """What an open browser alone must not allow: the password goes with it."""
-
-    old_password = secret()
-
-
-class OwnPassword(Confirmed, ChosenPassword):
-    """One's own password, changed."""
-
-
-class AppPassword(Confirmed):
-    """A password of a mail program, to make."""
-
-    name = typed(60)
-
-
-class Code(Form):
-    """The first code of an authenticator app."""
-
-    code = typed(SIZE)
-
-
-class NewPasskey(Form):
-    """What the browser made; `credential` is a document of its own."""
-
-    name = typed(60)
-    credential = typed(20_000)
+Empty = form("A form of which only the button matters.")
+Switch = form("Enable or disable.", active=YesField())
+NewDomain = form("A domain to add.", name=typed(253))
+Limits = form(
+    "What a domain may have.",
+    default_quota=typed(SIZE),
+    largest_quota=typed(SIZE),
+    storage=typed(SIZE),
+    most_mailboxes=typed(COUNT),
+    most_aliases=typed(COUNT),
+)
+CatchAll = form(
+    "Who gets what nothing else takes; `seen`: who did when the form was shown.",
+    destinations=typed(ADDRESSES),
+    seen=typed(ADDRESSES),
+)
+Details = form("What can be changed of a mailbox.", display_name=typed(NAME), quota=typed(SIZE))
+NewMailbox = form("A mailbox to add.", Details, NewPassword, email=typed(ADDRESS))
+NewAlias = form(
+    "An alias to add, or more destinations of one.",
+    source=typed(ADDRESS),
+    destinations=typed(ADDRESSES),
+    may_send=YesField(),
+)
+Role = form("What an admin may do.", role=typed(SIZE), domain=several())
+NewAdmin = form("An admin to add.", Role, NewPassword, email=typed(ADDRESS))
+NewToken = form("A token to make.", name=typed(60), scopes=several(), domain=typed(253), days=typed(COUNT))
+Import = form("A table, and whether to add what is in it.", file=FileField(), apply=YesField())
+Display = form(
+    "Language and time zone, and the page to go on with.",
+    language=typed(16),
+    timezone=typed(64),
+    next=typed(2000),
+)
+Reply = form(
+    "An automatic reply.",
+    on=YesField(),
+    subject=typed(200),
+    text=typed(5000),
+    first_day=typed(SIZE, "from"),
+    until=typed(SIZE),
+    days=typed(COUNT),
+)
+Forwarding = form("Where mail is forwarded to.", forward_to=typed(2000), keep_copy=YesField())
+ChosenPassword = form("A new password, typed twice.", password=secret(), again=secret())
+Confirmed = form("What an open browser alone must not allow.", old_password=secret())
+OwnPassword = form("One's own password, changed.", Confirmed, ChosenPassword)
+AppPassword = form("A password of a mail program, to make.", Confirmed, name=typed(60))
+Code = form("The first code of an authenticator app.", code=typed(SIZE))
+NewPasskey = form("What the browser made, a document of its own.", name=typed(60), credential=typed(20_000))

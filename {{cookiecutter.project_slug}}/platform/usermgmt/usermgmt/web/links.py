@@ -12,7 +12,7 @@ from usermgmt.services.links import LASTS, check_guesses, count_guess, find_link
 from usermgmt.services.logins import Throttled
 from usermgmt.web.auth import known, throttled
 from usermgmt.web.context import tell
-from usermgmt.web.forms import ChosenPassword
+from usermgmt.web.forms import ChosenPassword, Form
 from usermgmt.web.sites import kind_here, site
 
 blueprint = Blueprint("links", __name__)
@@ -37,7 +37,7 @@ def token() -> str:
     return said if said.startswith(f"{kind_here()}-") else ""
 
 
-def page(account: Account | None, form: ChosenPassword) -> tuple[str, int]:
+def page(account: Account | None, form: Form) -> tuple[str, int]:
     """The form, or the same answer to every link that does not work, whatever the reason."""
     status = 404 if account is None else form.status
     return render_template("password_link.html", account=account, link=token(), form=form), status

@@ -5,21 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import MailRules
 from usermgmt.parts import database
-from usermgmt.problems import Refused
+from usermgmt.permit import permits
 from usermgmt.services import mail_rules
 from usermgmt.web.account import mailbox
 from usermgmt.web.context import actor, tell
-from usermgmt.web.forms import Forwarding, Reply
+from usermgmt.web.forms import Form, Forwarding, Reply
 from usermgmt.web.i18n import zone
-from usermgmt.web.sessions import require_login
+from usermgmt.web.sessions import protected
 
-blueprint = Blueprint("mail_rules", __name__, url_prefix="/account/mail")
-blueprint.before_request(require_login)
+blueprint = protected("mail_rules", __name__, "/account/mail")
 Page = str | Response | tuple[str, int]
 
 
@@ -44,7 +43,7 @@ def stored(rules: MailRules) -> dict[str, str | bool]:
     }
 
 
-def page(reply: Reply | None = None, forwarding: Forwarding | None = None) -> Page:
+def page(reply: Form | None = None, forwarding: Form | None = None) -> Page:
     """Both forms, with what is stored, or in place of it what was sent and could not be taken."""
     with database().transaction() as db:
         now = stored(mail_rules.rules_of(db, mailbox()))
@@ -54,37 +53,36 @@ def page(reply: Reply | None = None, forwarding: Forwarding | None = None) -> Pa
 
 
 @blueprint.get("")
+@permits("account.own-mail")
 def show() -> Page:
     """Both forms."""
     return page()
 
 
 @blueprint.post("/reply")
+@permits("account.own-mail")
 def set_reply() -> Page:
     """Turn the automatic reply on or off."""
     form = Reply()
-    try:
-        form.check()
-        with database().transaction() as db:
-            mail_rules.set_reply(db, actor(), mailbox(), form.entered(), zone())
-    except Refused as refusal:
-        return page(reply=form.refuse(refusal))
+    with form.change() as db:
+        mail_rules.set_reply(db, actor(), mailbox(), form.entered(), zone())
+    if form.problems:
+        return page(reply=form)
     text = "The automatic reply is on." if form.on.data else "The automatic reply is off."
     tell(text)
     return redirect(url_for("mail_rules.show"), 303)
 
 
 @blueprint.post("/forwarding")
+@permits("account.own-mail")
 def set_forwards() -> Page:
     """Forward to other addresses, or stop."""
     form = Forwarding()
-    try:
-        form.check()
-        with database().transaction() as db:
-            entered = (form.forward_to.data, form.keep_copy.data)
-            mail_rules.set_forwards(db, actor(), mailbox(), *entered)
-    except Refused as refusal:
-        return page(forwarding=form.refuse(refusal))
+    with form.change() as db:
+        entered = (form.forward_to.data, form.keep_copy.data)
+        mail_rules.set_forwards(db, actor(), mailbox(), *entered)
+    if form.problems:
+        return page(forwarding=form)
     text = "Mail is forwarded." if form.forward_to.data.strip() else "Mail is not forwarded."
     tell(text)
     return redirect(url_for("mail_rules.show"), 303)

@@ -8,7 +8,6 @@ from werkzeug.wrappers import Response
 from usermgmt.models import Mailbox
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
-from usermgmt.problems import Missing, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import domains, links, mailboxes, removal, second_factor
 from usermgmt.services.mailbox_list import Part, list_part, used_by
@@ -65,7 +64,7 @@ def show() -> str:
     )
 
 
-def new_page(form: NewMailbox) -> tuple[str, int]:
+def new_page(form: Form) -> tuple[str, int]:
     """The form for a new mailbox."""
     with database().transaction() as db:
         names = domains.names_of(db, permitted())
@@ -85,14 +84,12 @@ def add() -> Page:
     """Create a mailbox; a generated password is on the answer and nowhere else."""
     form = NewMailbox()
     password, generated = form.choose()
-    try:
-        form.check()
-        with database().transaction() as db:
-            entered = (form.email.data, password, form.quota.data, form.display_name.data)
-            mailbox = mailboxes.add_mailbox(db, actor(), parts().hasher, *entered)
-            link = links.create_link(db, actor(), mailbox) if form.by_link else ""
-    except Refused as refusal:
-        return new_page(form.refuse(refusal))
+    with form.change() as db:
+        entered = (form.email.data, password, form.quota.data, form.display_name.data)
+        mailbox = mailboxes.add_mailbox(db, actor(), parts().hasher, *entered)
+        link = links.create_link(db, actor(), mailbox) if form.by_link else ""
+    if form.problems:
+        return new_page(form)
     if link:
         return shown(mailbox, link)
     if generated:
@@ -102,7 +99,7 @@ def add() -> Page:
 
 
 def one_page(
-    mailbox_id: int, details: Details | None = None, password: NewPassword | None = None
+    mailbox_id: int, details: Form | None = None, password: NewPassword | None = None
 ) -> tuple[str, int]:
     """A mailbox with all that can be changed, and all that belongs to it."""
     with database().transaction() as db:
@@ -136,13 +133,11 @@ def show_one(mailbox_id: int) -> Page:
 def change(mailbox_id: int) -> Page:
     """Change quota and name."""
     form = Details()
-    try:
-        form.check()
-        with database().transaction() as db:
-            entered = (form.quota.data, form.display_name.data)
-            mailbox = mailboxes.change_details(db, actor(), mailbox_id, *entered, seen_version())
-    except Refused as refusal:
-        return one_page(mailbox_id, form.refuse(refusal))
+    with form.change() as db:
+        entered = (form.quota.data, form.display_name.data)
+        mailbox = mailboxes.change_details(db, actor(), mailbox_id, *entered, seen_version())
+    if form.problems:
+        return one_page(mailbox_id, form)
     tell("The mailbox {name} was changed.", name=mailbox.email)
     return back_to(mailbox)
 
@@ -158,12 +153,10 @@ def change_password(mailbox_id: int) -> Page:
             link = links.create_link(db, actor(), mailbox)
         return shown(mailbox, link)
     password, generated = form.choose()
-    try:
-        form.check()
-        with database().transaction() as db:
-            mailbox = mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
-    except Refused as refusal:
-        return one_page(mailbox_id, password=form.refuse(refusal))
+    with form.change() as db:
+        mailbox = mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
+    if form.problems:
+        return one_page(mailbox_id, password=form)
     if generated:
         return render_template("password_shown.html", mailbox=mailbox, password=password), 200
     tell("The password of {name} was changed.", name=mailbox.email)
@@ -200,11 +193,11 @@ def ask_delete(mailbox_id: int) -> Page:
 @permits("mailbox.delete")
 def delete(mailbox_id: int) -> Page:
     """Delete the account; the mail stays on disk."""
-    try:
-        with database().transaction() as db:
-            email = removal.delete_mailbox(db, actor(), mailbox_id)
-    except Refused as refusal:
-        return confirm(mailbox_id, Empty().refuse(refusal))
+    form = Empty()
+    with form.change() as db:
+        email = removal.delete_mailbox(db, actor(), mailbox_id)
+    if form.problems:
+        return confirm(mailbox_id, form)
     tell("The mailbox {name} was deleted; for 30 days it can be restored.", name=email)
     return redirect(url_for("mailboxes.show"), 303)
 
@@ -236,13 +229,11 @@ def show_deleted() -> Page:
 @permits("mailbox.restore")
 def restore(deleted_id: int) -> Page:
     """Undo a deletion."""
-    try:
-        with database().transaction() as db:
-            mailbox = removal.restore_mailbox(db, actor(), deleted_id)
-    except Missing:
-        raise
-    except Refused as refusal:
-        return deleted_page(Empty().refuse(refusal))
+    form = Empty()
+    with form.change() as db:
+        mailbox = removal.restore_mailbox(db, actor(), deleted_id)
+    if form.problems:
+        return deleted_page(form)
     tell("The mailbox {name} is back, with its mail and its password.", name=mailbox.email)
     return back_to(mailbox)
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import segno
-from flask import Blueprint, g, render_template, session
+from flask import g, render_template, session
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
-from usermgmt.problems import Refused
+from usermgmt.permit import permits
 from usermgmt.services import passkeys, second_factor
 from usermgmt.services.accounts import Account
 from usermgmt.web.account import Page, back, with_password
 from usermgmt.web.context import actor, current_account, tell
-from usermgmt.web.forms import Code, NewPasskey
-from usermgmt.web.sessions import require_login
+from usermgmt.web.forms import Code, Form, NewPasskey
+from usermgmt.web.sessions import protected
 from usermgmt.web.sites import site
 
-blueprint = Blueprint("security", __name__, url_prefix="/account")
-blueprint.before_request(require_login)
+blueprint = protected("security", __name__, "/account")
 
 
 def merged(db: Session) -> Account:
@@ -34,7 +33,7 @@ def shown(codes: list[str]) -> str:
     return render_template("secrets_shown.html", secrets=codes, what="codes", account=current_account())
 
 
-def totp_page(form: Code) -> tuple[str, int]:
+def totp_page(form: Form) -> tuple[str, int]:
     """The square to scan, and the same as text for who cannot."""
     with database().transaction() as db:
         account = merged(db)
@@ -46,26 +45,27 @@ def totp_page(form: Code) -> tuple[str, int]:
 
 
 @blueprint.get("/totp")
+@permits("account.own")
 def totp() -> Page:
     """Set up an authenticator app."""
     return totp_page(Code(formdata=None))
 
 
 @blueprint.post("/totp")
+@permits("account.own")
 def confirm_totp() -> Page:
     """Turn it on with its first code."""
     form = Code()
-    try:
-        form.check()
-        with database().transaction() as db:
-            codes = second_factor.confirm(db, actor(), merged(db), form.code.data)
-    except Refused as refusal:
-        return totp_page(form.refuse(refusal))
+    with form.change() as db:
+        codes = second_factor.confirm(db, actor(), merged(db), form.code.data)
+    if form.problems:
+        return totp_page(form)
     tell("The authenticator app is on.")
     return shown(codes) if codes else back()
 
 
 @blueprint.post("/totp/delete")
+@permits("account.own")
 def delete_totp() -> Page:
     """Turn it off, with the password."""
 
@@ -78,12 +78,13 @@ def delete_totp() -> Page:
 
 
 @blueprint.post("/recovery-codes")
+@permits("account.own")
 def renew_codes() -> Page:
     """New recovery codes, with the password; the old ones stop working."""
     return with_password(lambda db, account: shown(second_factor.renew_codes(db, account)))
 
 
-def passkey_page(form: NewPasskey) -> tuple[str, int]:
+def passkey_page(form: Form) -> tuple[str, int]:
     """The form that asks the browser for a passkey, with a new challenge."""
     with database().transaction() as db:
         options, challenge = passkeys.options_to_add(db, current_account(), site())
@@ -93,27 +94,28 @@ def passkey_page(form: NewPasskey) -> tuple[str, int]:
 
 
 @blueprint.get("/passkeys/new")
+@permits("account.own")
 def new_passkey() -> Page:
     """Set up a passkey."""
     return passkey_page(NewPasskey(formdata=None))
 
 
 @blueprint.post("/passkeys")
+@permits("account.own")
 def add_passkey() -> Page:
     """Keep what the browser made."""
     challenge, form = base64url_to_bytes(session.pop("challenge", "")), NewPasskey()
-    try:
-        form.check()
-        with database().transaction() as db:
-            entered = (form.name.data, form.credential.data)
-            codes = passkeys.add(db, actor(), merged(db), site(), challenge, *entered)
-    except Refused as refusal:
-        return passkey_page(form.refuse(refusal))
+    with form.change() as db:
+        entered = (form.name.data, form.credential.data)
+        codes = passkeys.add(db, actor(), merged(db), site(), challenge, *entered)
+    if form.problems:
+        return passkey_page(form)
     tell("The passkey is on.")
     return shown(codes) if codes else back()
 
 
 @blueprint.post("/passkeys/<int:row_id>/delete")
+@permits("account.own")
 def delete_passkey(row_id: int) -> Page:
     """Forget a passkey, with the password."""
 

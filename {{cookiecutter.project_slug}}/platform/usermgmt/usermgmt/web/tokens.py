@@ -9,10 +9,9 @@ from usermgmt.models import Admin
 from usermgmt.parts import database
 from usermgmt.permissions import SCOPES
 from usermgmt.permit import permits
-from usermgmt.problems import Refused
 from usermgmt.services import domains, tokens
 from usermgmt.web.context import actor, current_account, tell
-from usermgmt.web.forms import NewToken
+from usermgmt.web.forms import Form, NewToken
 from usermgmt.web.sessions import protected
 
 blueprint = protected("tokens", __name__)
@@ -21,7 +20,7 @@ Page = str | Response | tuple[str, int]
 DAYS = "365"
 
 
-def page(form: NewToken) -> tuple[str, int]:
+def page(form: Form) -> tuple[str, int]:
     """The list with the form to make one."""
     with database().transaction() as db:
         rows, names = tokens.list_tokens(db), domains.names_of(db)
@@ -40,14 +39,12 @@ def show() -> Page:
 def add() -> Page:
     """Make a token of one's own; it is on the answer and nowhere else."""
     form = NewToken()
-    try:
-        form.check()
-        with database().transaction() as db:
-            me = db.get_one(Admin, current_account().id)
-            entered = (form.name.data, form.scopes.data, form.domain.data, form.days.data)
-            made = tokens.add_token(db, actor(), me, *entered)
-    except Refused as refusal:
-        return page(form.refuse(refusal))
+    with form.change() as db:
+        me = db.get_one(Admin, current_account().id)
+        entered = (form.name.data, form.scopes.data, form.domain.data, form.days.data)
+        made = tokens.add_token(db, actor(), me, *entered)
+    if form.problems:
+        return page(form)
     return render_template("secrets_shown.html", secrets=[made], what="token", name=form.name.data), 201
 
 

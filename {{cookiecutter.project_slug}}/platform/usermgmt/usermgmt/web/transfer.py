@@ -9,7 +9,7 @@ from usermgmt.permit import permits
 from usermgmt.problems import Refused
 from usermgmt.services import table, transfer
 from usermgmt.web.context import actor, permitted
-from usermgmt.web.forms import Import
+from usermgmt.web.forms import Form, Import
 from usermgmt.web.sessions import protected
 
 blueprint = protected("transfer", __name__)
@@ -17,7 +17,7 @@ blueprint = protected("transfer", __name__)
 SHOWN = 100
 
 
-def page(form: Import, done: transfer.Imported | None = None) -> tuple[str, int]:
+def page(form: Form, done: transfer.Imported | None = None) -> tuple[str, int]:
     """The form, with what came of the file."""
     passwords = table.as_csv([("address", "password"), *done.passwords]) if done and done.passwords else ""
     shown = render_template(

@@ -196,8 +196,12 @@ def test_the_lists_of_a_domain_admin_hold_nothing_of_others(app: Flask, filled: 
         "/mailboxes?q=anna",
         "/aliases",
         "/aliases?q=info",
+        "/mailboxes?sort=-login&domain=own.example",
         "/mailboxes/new",
         "/mail",
+        "/audit",
+        "/audit?q=anna",
+        "/audit.csv",
     ):
         page = browser.get(path).text
         assert "foreign.example" not in page and "own.example" in page, path

@@ -29,12 +29,12 @@ class Measured(NamedTuple):
 
 def measure() -> dict[str, dict[int, Measured]]:
     """What each kind of request takes at each size."""
-    sys.path[:0] = [str(PART), str(PART / "tests")]
+    sys.path[:0] = [str(PART), str(ROOT / "tests" / "usermgmt"), str(ROOT)]
     from support import ADMIN_PASSWORD, Browser, mariadb_server
 
     from usermgmt.app import create_app
+    from usermgmt.parts import EXTENSION
     from usermgmt.settings import Settings
-    from usermgmt.web.context import EXTENSION
 
     found: dict[str, dict[int, Measured]] = {}
     with tempfile.TemporaryDirectory(prefix="um") as folder, mariadb_server(Path(folder)) as server:
@@ -71,7 +71,7 @@ def fill(database: Any, size: int) -> None:
     """Mailboxes up to `size`, of people with names, in four domains, and an alias for each."""
     from sqlalchemy import func, insert, select
 
-    from usermgmt.models import Alias, Domain, Mailbox
+    from usermgmt.models import Alias, Domain, Mailbox, MailboxUsage
 
     with database.transaction() as session:
         names = [f"d{number}.example" for number in range(4)]
@@ -90,6 +90,9 @@ def fill(database: Any, size: int) -> None:
             for number in range(there, size)
         ]
         session.execute(insert(Mailbox), rows)
+        ids = session.scalars(select(Mailbox.id).order_by(Mailbox.id.desc()).limit(len(rows))).all()
+        usage = [{"mailbox_id": each, "used_bytes": each * 7919 % 2**31} for each in ids]
+        session.execute(insert(MailboxUsage), usage)
         session.execute(insert(Alias), [alias_beside(row) for row in rows])
 
 
@@ -122,7 +125,24 @@ def at(browser: Any, database: Any, size: int) -> dict[str, Measured]:
         "search, one found": lambda turn: browser.get(f"/mailboxes?q=family{size - 1 - turn % 20}"),
         "search, nothing found": lambda turn: browser.get("/mailboxes?q=nobody-of-that-name"),
         "search, all found": lambda turn: browser.get("/mailboxes?q=person"),
+        "sorted by use, backwards": lambda turn: browser.get("/mailboxes?sort=-used"),
+        "sorted by last log-in, last page": lambda turn: browser.get(
+            f"/mailboxes?sort=login&page={size // 50}"
+        ),
+        "sorted by name, of a domain": lambda turn: browser.get("/mailboxes?sort=name&domain=d1.example"),
+        "filtered, never logged in": lambda turn: browser.get("/mailboxes?state=never&domain=d2.example"),
+        "filtered, full": lambda turn: browser.get("/mailboxes?state=full"),
+        "all of a filter, the question": lambda turn: browser.post(
+            "/mailboxes/selected/active", all="yes", active="no", state="enabled"
+        ),
+        "domains, sorted by storage": lambda turn: browser.get("/domains?sort=-given"),
+        "one mailbox": lambda turn: browser.get(f"/mailboxes/{size // 2}"),
+        "one domain": lambda turn: browser.get("/domains/1"),
         "aliases, list": lambda turn: browser.get("/aliases"),
+        "aliases, sorted by destinations": lambda turn: browser.get("/aliases?sort=-destinations"),
+        "aliases, disabled ones of a domain": lambda turn: browser.get(
+            "/aliases?state=disabled&domain=d1.example"
+        ),
         "aliases, search, nothing found": lambda turn: browser.get("/aliases?q=nobody-of-that-name"),
         "aliases, search, all found": lambda turn: browser.get("/aliases?q=person"),
         "create": create,

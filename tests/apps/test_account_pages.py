@@ -23,6 +23,7 @@ PAGES = (
     "/domains/1",
     "/domains/1/delete",
     "/mailboxes",
+    "/mailboxes?state=never&sort=-used",
     "/mailboxes/new",
     "/mailboxes/1",
     "/mailboxes/1/delete",
@@ -198,6 +199,23 @@ def test_a_log_in_and_a_search_need_nothing_but_the_keyboard(browser: Browser, f
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="bert@example.org")).to_be_visible()
     expect(page.get_by_role("link", name="anna@example.org")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_script_ticks_a_whole_page_and_copies_what_is_shown_once(browser: Browser, filled: str):
+    page = open_view(browser, filled, VIEWS[0])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    log_in(page)
+    page.goto("/mailboxes")
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator("input[name=selected]:not(:checked)")).to_have_count(0)
+    page.get_by_label("Select anna@example.org").uncheck()
+    expect(page.get_by_label("Select all on this page")).not_to_be_checked()
+    page.goto("/mailboxes/1")
+    page.get_by_role("button", name="Change password").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator(".secret").inner_text()
     page.context.close()
 
 

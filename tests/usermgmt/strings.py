@@ -10,22 +10,29 @@ from jinja2 import Environment
 
 import usermgmt
 from usermgmt.strength import WORDS
+from usermgmt.web import aliases, domains, mailboxes
+from usermgmt.web.charts import NAMES, PERIODS
 from usermgmt.web.errors import TEXTS
+from usermgmt.web.incidents import TITLES
 from usermgmt.web.mail import MEANINGS, OUTCOMES
-from usermgmt.web.overview import ACTIONS
+from usermgmt.web.overview import ACTIONS, DELIVERIES, JOBS
 from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
 PACKAGE = Path(usermgmt.__file__).parent
 # Where a Problem keeps its two texts, after field and value.
 PROBLEM_TEXTS = slice(2, 4)
+#: What marks a text in a template, the second one with its plural.
+MARKS = ("_", "_n")
 
 
 def template_texts() -> Iterator[str]:
     """The texts marked with `_()` in templates."""
     environment = Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
     for file in sorted((PACKAGE / "web" / "templates").glob("*.html")):
-        for _line, _function, text in environment.extract_translations(file.read_text(encoding="utf-8")):
+        for _line, _function, text in environment.extract_translations(
+            file.read_text(encoding="utf-8"), MARKS
+        ):
             if isinstance(text, str):
                 yield text
             else:
@@ -66,4 +73,9 @@ def all_texts() -> set[str]:
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
+    for module in (aliases, domains, mailboxes):
+        texts.update((*module.STATES.values(), *module.ORDERS.values()))
+    texts.update(
+        (*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values()))
+    )
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

@@ -173,7 +173,7 @@ def test_nobody_changes_what_belongs_to_somebody_else(
 def test_an_admin_has_an_account_page_without_app_passwords(browser: Browser) -> None:
     page = browser.get("/account").text
     assert ADMIN_EMAIL in page and "App passwords" not in page
-    assert browser.post("/account/app-passwords", name="x", old_password=ADMIN_PASSWORD).status_code == 404
+    assert browser.post("/account/app-passwords", name="x", old_password=ADMIN_PASSWORD).status_code == 403
 
 
 def test_other_browsers_are_listed_and_can_be_logged_out(anna: Browser, app: Flask) -> None:

@@ -26,7 +26,7 @@ SQL = (
     "x' UNION SELECT 1 FROM admins -- ",
     '"',
 )
-PARAMETERS = ("q", "page", "actor", "person", "action", "kind", "order", "domain")
+PARAMETERS = ("q", "page", "actor", "person", "action", "kind", "order", "domain", "sort", "state")
 
 
 @pytest.fixture

@@ -106,7 +106,12 @@ def test_a_change_of_what_somebody_else_changed_meanwhile_is_refused(directory: 
 def test_a_domain_gives_its_default_and_no_more_than_its_limits(directory: Directory) -> None:
     domain = domains.list_domains(directory.session)[0].domain
     directory.alias("info@example.org", "anna@example.org")
-    domains.change_domain(directory.session, directory.actor, domain.id, "5G", "3", "1")
+    domains.change_domain(
+        directory.session,
+        directory.actor,
+        domain.id,
+        {"default_quota": "5G", "most_mailboxes": "3", "most_aliases": "1"},
+    )
     assert directory.mailbox("chihiro@example.org", "").quota_bytes == 5 * 1024**3
     with pytest.raises(Refused, match="all the mailboxes that it may have"):
         directory.mailbox("dora@example.org")

@@ -72,9 +72,9 @@ def test_several_are_not_deleted_when_one_of_them_was_changed_after_the_question
 ) -> None:
     filled.post("/mailboxes", email="chihiro@example.org", quota="1G", password_kind="generated")
     chosen: Any = {"selected": ["2", "3"]}
-    question = filled.post("/mailboxes/selected", what="ask-delete", **chosen).text
+    question = filled.post("/mailboxes/selected/delete", **chosen).text
     chosen["if_version"] = re.findall(r'name="if_version" value="(\d+)"', question)
     assert filled.post("/mailboxes/3", quota="2G", display_name="").status_code == 303
-    assert filled.post("/mailboxes/selected", what="delete", **chosen).status_code == 409
+    assert filled.post("/mailboxes/selected/delete", sure="yes", **chosen).status_code == 409
     assert "chihiro@example.org" not in filled.get("/mailboxes/deleted").text
     assert last_action(web_database) == "mailbox.change"

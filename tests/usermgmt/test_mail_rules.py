@@ -218,5 +218,5 @@ def test_the_page_shows_what_was_saved_and_what_was_refused(owner: Browser) -> N
 
 
 def test_an_admin_has_no_mail_to_forward(browser: Browser) -> None:
-    assert browser.get("/account/mail").status_code == 404
-    assert browser.post("/account/mail/forwarding", forward_to=ANNA).status_code == 404
+    assert browser.get("/account/mail").status_code == 403
+    assert browser.post("/account/mail/forwarding", forward_to=ANNA).status_code == 403

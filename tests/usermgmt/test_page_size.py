@@ -72,6 +72,7 @@ def full(browser: Browser, web_database: Database, monkeypatch: pytest.MonkeyPat
 def test_every_full_list_is_small(full: Browser) -> None:
     one = f"/aliases?source={address(1, 'a')}"
     paths = ("/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
+    paths += (f"/mailboxes?domain={domain(0)}&sort=-used", "/aliases?sort=-destinations", "/mailboxes/1")
     for language in ("en", "ja"):
         pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}
         sizes = {path: len(page.data) for path, page in pages.items()}

@@ -112,17 +112,22 @@ def test_several_mailboxes_are_disabled_enabled_and_deleted_together(
             return list(session.scalars(select(Mailbox.active)))
 
     both = {"selected": ["1", "2"]}
-    for what, expected in (("disable", False), ("enable", True), ("ask-delete", True), ("delete", False)):
-        answer = filled.post("/mailboxes/selected", what=what, **both)  # type: ignore[arg-type]
-        assert answer.status_code == (200 if what == "ask-delete" else 303)
-        assert states() == [expected, expected], what
+    for path, more, status, expected in (
+        ("active", {"active": "no"}, 303, False),
+        ("active", {"active": "yes"}, 303, True),
+        ("delete", {}, 200, True),
+        ("delete", {"sure": "yes"}, 303, False),
+    ):
+        answer = filled.post(f"/mailboxes/selected/{path}", **more, **both)  # type: ignore[arg-type]
+        assert answer.status_code == status
+        assert states() == [expected, expected], (path, more)
     assert "No mailbox yet." in filled.get("/mailboxes").text
 
 
 def test_when_one_of_several_cannot_be_deleted_none_is(filled: Browser, web_database: Database) -> None:
     filled.post("/aliases", source="info@example.org", destinations=BERT)
-    answer = filled.post("/mailboxes/selected", what="delete", selected=["1", "2"])  # type: ignore[arg-type]
+    answer = filled.post("/mailboxes/selected/delete", sure="yes", selected=["1", "2"])  # type: ignore[arg-type]
     assert answer.status_code == 422 and "Aliases lead to this address" in answer.text
     with web_database.transaction() as session:
         assert list(session.scalars(select(Mailbox.deleted_at))) == [None, None]
-    assert filled.post("/mailboxes/selected", what="delete").status_code == 303
+    assert filled.post("/mailboxes/selected/delete", sure="yes").status_code == 303

@@ -1,7 +1,7 @@
 """Who may do what: the one place that decides it, for the pages, the command line and programs alike.
 
-An owner may do everything, a domain admin what concerns their domains, and the owner of a mailbox what is
-about their own mail: what they do with their own account is in services/self_service.py.
+An owner may do everything, a domain admin what concerns their domains, and everybody what is about their own
+account, the owner of a mailbox also about its mail. Whose a row of an account is, services/accounts.py asks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EVERYBODY = ADMINS | {USER}
 
 #: Action to the roles that may do it; a domain admin only within their domains.
 ACTIONS = {
-    "overview": ADMINS,
+    "overview.list": ADMINS,
     "domain.list": ADMINS,
     "domain.add": OWNERS,
     "domain.switch": OWNERS,
@@ -43,19 +43,21 @@ ACTIONS = {
     "token.manage": OWNERS,
     "directory.import": ADMINS,
     "directory.export": ADMINS,
-    "audit.list": OWNERS,
+    "audit.list": ADMINS,
     "mail.list": EVERYBODY,
     "mail.move": EVERYBODY,
+    "account.own": EVERYBODY,
+    "account.own-mail": frozenset({USER}),
 }
 
 #: What is about the whole server: a token of one domain may not do it.
-WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage", "audit.list"})
+WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage"})
 #: What a token may be given: reading a kind of things, or changing it, which includes reading. Admins and
 #: tokens have none: a program that could make them could give itself everything.
 SCOPES = tuple(
     f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias", "mail") for verb in ("read", "write")
 )
-SCOPES += ("audit:read",)
+SCOPES += ("audit:read", "overview:read")
 #: What is more than one thing at once.
 COMBINED = {
     "directory.import": ("mailbox.add", "alias.add"),

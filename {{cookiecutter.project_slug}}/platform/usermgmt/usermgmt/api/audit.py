@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from usermgmt.api import schemas
-from usermgmt.api.access import blueprint
+from usermgmt.api.access import blueprint, permitted
 from usermgmt.parts import database
 from usermgmt.permit import permits
 from usermgmt.services import audit_search
@@ -18,5 +18,5 @@ from usermgmt.services import audit_search
 def list_audit(query: dict[str, Any]) -> dict[str, Any]:
     """A page of it, newest first."""
     with database().transaction() as db:
-        rows, total = audit_search.find(db, query["q"], query["action"], query["page"])
+        rows, total = audit_search.find(db, query["q"], query["action"], query["page"], permitted())
     return schemas.page_of(rows, total, query["page"])

@@ -9,7 +9,6 @@ from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
 from usermgmt.models import Domain
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
-from usermgmt.quota import format_quota
 from usermgmt.services import dns, domains
 from usermgmt.services.mailboxes import PAGE
 
@@ -59,14 +58,8 @@ def change_domain(body: dict[str, Any], domain_id: int) -> Found:
     with database().transaction() as db:
         domain = domains.get_domain(db, domain_id)
         expect(domain.version, domain.name)
-        given = domain.default_quota_bytes
-        now = {
-            "default_quota": format_quota(given) if given else None,
-            "most_mailboxes": domain.most_mailboxes,
-            "most_aliases": domain.most_aliases,
-        }
-        quota, mailboxes, aliases = ("" if value is None else str(value) for value in (now | body).values())
-        domains.change_domain(db, actor(), domain_id, quota, mailboxes, aliases)
+        entered = {name: "" if value is None else str(value) for name, value in body.items()}
+        domains.change_domain(db, actor(), domain_id, entered)
     return domain, tagged(domain.version)
 
 

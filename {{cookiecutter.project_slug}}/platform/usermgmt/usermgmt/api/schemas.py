@@ -48,6 +48,12 @@ class Domain(Row):
     name = fields.String()
     created_at = Moment()
     default_quota_bytes = fields.Integer(allow_none=True)
+    largest_quota_bytes = fields.Integer(
+        allow_none=True, metadata={"description": "The most that the domain's own admins may give a mailbox."}
+    )
+    storage_bytes = fields.Integer(
+        allow_none=True, metadata={"description": "The most that the quotas of all its mailboxes may be."}
+    )
     most_mailboxes = fields.Integer(allow_none=True)
     most_aliases = fields.Integer(allow_none=True)
 
@@ -62,6 +68,8 @@ class DomainChange(Strict):
     """What to change of a domain; null is no limit."""
 
     default_quota = fields.String(allow_none=True, validate=SHORT)
+    largest_quota = fields.String(allow_none=True, validate=SHORT)
+    storage = fields.String(allow_none=True, validate=SHORT)
     most_mailboxes = fields.Integer(allow_none=True, strict=True)
     most_aliases = fields.Integer(allow_none=True, strict=True)
 

@@ -12,6 +12,7 @@ from usermgmt.models.credentials import (
 )
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.mail import MailReport
+from usermgmt.models.overview import HostNews, MailboxUsage, MailCount
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.rules import MailRules
 
@@ -26,10 +27,13 @@ __all__ = [
     "Base",
     "Domain",
     "DomainDns",
+    "HostNews",
     "LoginAttempt",
+    "MailCount",
     "MailReport",
     "MailRules",
     "Mailbox",
+    "MailboxUsage",
     "Passkey",
     "PasswordLink",
     "RecoveryCode",

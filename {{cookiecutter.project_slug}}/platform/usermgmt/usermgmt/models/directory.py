@@ -38,6 +38,9 @@ class Domain(Base):
     default_quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     most_mailboxes: Mapped[int | None] = mapped_column(Integer)
     most_aliases: Mapped[int | None] = mapped_column(Integer)
+    #: What the quotas of all its mailboxes may be together, and the largest that its own admins may give.
+    storage_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    largest_quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class DomainDns(Base):
@@ -62,7 +65,16 @@ class Mailbox(Base):
     __tablename__ = "mailboxes"
     __table_args__ = (
         CheckConstraint("quota_bytes > 0", name="quota_positive"),
-        Index("ix_mailboxes_search", "email", "display_name", "deleted_at", "domain_id"),
+        Index(
+            "ix_mailboxes_search",
+            "email",
+            "display_name",
+            "deleted_at",
+            "domain_id",
+            "active",
+            "quota_bytes",
+            "last_login_at",
+        ),
         TABLE_OPTIONS,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import Integer, cast, distinct, func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_alias_source, parse_destinations, untagged
@@ -25,6 +25,12 @@ from usermgmt.services.mail_rules import cut_forwards
 from usermgmt.services.mailboxes import PAGE, address_holds, total
 
 MOST_DESTINATIONS = 100
+#: An alias is on while one of its destinations is.
+STATES = {
+    "enabled": func.max(cast(Alias.active, Integer)) == 1,
+    "disabled": func.max(cast(Alias.active, Integer)) == 0,
+    "catch-all": Alias.source.startswith("@"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,28 @@ def list_aliases(
     scope: frozenset[int] | None = None,
     size: int = PAGE,
     only: str = "",
+    domain: str = "",
+    state: str = "",
+    order: str = "",
 ) -> tuple[list[AliasRow], int]:
     """One page (from 1) of at most `size` sources, and how many match in all.
 
-    `scope`: of these domains; `only`: this source.
+    `scope`: of these domains; `only`: this source; `state`: one of STATES; `order`: `destinations` by their
+    number, with a minus the most first, else by address, with a minus backwards.
     """
     query = select(Alias.source).group_by(Alias.source)
     query = query if scope is None else query.where(Alias.domain_id.in_(scope))
     query = query.where(Alias.source == only) if only else query
+    if domain:
+        named = select(Domain.id).where(Domain.name == domain).scalar_subquery()
+        query = query.where(Alias.domain_id == named)
+    if state in STATES:
+        query = query.having(STATES[state])
+    column = func.count(Alias.id) if order.endswith("destinations") else Alias.source
+    by = (column.desc() if order.startswith("-") else column.asc(), Alias.source)
     if search.strip():
         query = query.where(address_holds(Alias.source, search) | address_holds(Alias.destination, search))
-    sources = list(
-        session.scalars(query.order_by(Alias.source).limit(size).offset((max(page, 1) - 1) * size))
-    )
+    sources = list(session.scalars(query.order_by(*by).limit(size).offset((max(page, 1) - 1) * size)))
     rows: dict[str, list[Alias]] = {source: [] for source in sources}
     for alias in session.scalars(select(Alias).where(Alias.source.in_(sources)).order_by(Alias.destination)):
         rows[alias.source].append(alias)

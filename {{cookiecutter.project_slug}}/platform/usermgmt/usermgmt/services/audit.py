@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, insert, select, true
 from sqlalchemy.orm import Session
 
-from usermgmt.models import AuditEntry
+from usermgmt.models import AuditEntry, Domain
 from usermgmt.problems import CHANGED_MEANWHILE, Conflict, Problem
 
 log = logging.getLogger("usermgmt.audit")
@@ -98,8 +98,14 @@ def refuse_outdated(field: str, subject: str, current: int, seen: int | None) ->
         raise Conflict(Problem(field, subject, *CHANGED_MEANWHILE))
 
 
-def latest(session: Session, count: int, domains: Collection[str] | None = None) -> list[AuditEntry]:
-    """The newest rows, newest first; with `domains`, those about them only."""
-    rows = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(count)
-    rows = rows if domains is None else rows.where(AuditEntry.domain.in_(domains))
+def within(scope: frozenset[int] | None) -> ColumnElement[bool]:
+    """Rows about the domains with these ids; None for all rows."""
+    if scope is None:
+        return true()
+    return AuditEntry.domain.in_(select(Domain.name).where(Domain.id.in_(scope)))
+
+
+def latest(session: Session, count: int, scope: frozenset[int] | None = None) -> list[AuditEntry]:
+    """The newest rows, newest first; with `scope`, those about these domains only."""
+    rows = select(AuditEntry).where(within(scope)).order_by(AuditEntry.id.desc()).limit(count)
     return list(session.scalars(rows))

@@ -11,6 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import AuditEntry
+from usermgmt.services.audit import within
 from usermgmt.services.mailboxes import PAGE, contains, total
 
 #: More than an administrator reads, and little enough for one answer.
@@ -20,9 +21,9 @@ COLUMNS = ("at (UTC)", "actor", "action", "subject", "detail", "client address")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def matching(search: str, action: str) -> Select[tuple[AuditEntry]]:
-    """Rows about or by somebody, of one kind or all."""
-    query = select(AuditEntry)
+def matching(search: str, action: str, scope: frozenset[int] | None) -> Select[tuple[AuditEntry]]:
+    """Rows about or by somebody, of one kind or all, about the domains of `scope`."""
+    query = select(AuditEntry).where(within(scope))
     if search.strip():
         pattern = contains(search)
         query = query.where(
@@ -31,9 +32,11 @@ def matching(search: str, action: str) -> Select[tuple[AuditEntry]]:
     return query.where(AuditEntry.action == action) if action else query
 
 
-def find(session: Session, search: str, action: str, page: int) -> tuple[list[AuditEntry], int]:
+def find(
+    session: Session, search: str, action: str, page: int, scope: frozenset[int] | None = None
+) -> tuple[list[AuditEntry], int]:
     """One page (from 1) of at most PAGE rows, newest first, and how many match in all."""
-    query = matching(search, action)
+    query = matching(search, action, scope)
     newest = query.order_by(AuditEntry.id.desc()).limit(PAGE).offset((max(page, 1) - 1) * PAGE)
     rows = list(session.scalars(newest))
     return rows, total(session, query, len(rows), page)
@@ -63,6 +66,7 @@ def as_csv(rows: Iterable[AuditEntry]) -> str:
     return written.getvalue()
 
 
-def export(session: Session, search: str, action: str) -> str:
+def export(session: Session, search: str, action: str, scope: frozenset[int] | None = None) -> str:
     """The newest matching rows as CSV."""
-    return as_csv(session.scalars(matching(search, action).order_by(AuditEntry.id.desc()).limit(MOST_ROWS)))
+    query = matching(search, action, scope)
+    return as_csv(session.scalars(query.order_by(AuditEntry.id.desc()).limit(MOST_ROWS)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,12 @@ from usermgmt.addresses import parse_domain
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias, Domain, DomainDns, Mailbox
 from usermgmt.problems import Collector, Missing, Problem, Refused
-from usermgmt.quota import parse_quota
+from usermgmt.quota import format_quota, parse_quota
 from usermgmt.services import dns
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import find_domain, save
 from usermgmt.services.removal import purge
+from usermgmt.services.storage import given_by_domain
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class DomainRow:
     domain: Domain
     mailboxes: int
     aliases: int
+    #: Bytes of the quotas of its mailboxes.
+    given: int
     #: How many of its DNS records were not as they should be, when mailctl last looked.
     wrong_records: int
 
@@ -41,13 +45,26 @@ def count_by_domain(session: Session, table: type[Mailbox] | type[Alias]) -> dic
 def list_domains(session: Session, scope: frozenset[int] | None = None) -> list[DomainRow]:
     """All domains by name, or those of `scope`."""
     mailboxes, aliases = count_by_domain(session, Mailbox), count_by_domain(session, Alias)
+    given = given_by_domain(session)
     looked = {each.domain_id: each.records for each in session.scalars(select(DomainDns))}
     query = select(Domain).order_by(Domain.name)
     rows = session.scalars(query if scope is None else query.where(Domain.id.in_(scope)))
     return [
-        DomainRow(row, mailboxes.get(row.id, 0), aliases.get(row.id, 0), dns.wrong(looked.get(row.id, [])))
+        DomainRow(
+            row,
+            mailboxes.get(row.id, 0),
+            aliases.get(row.id, 0),
+            given[row.id],
+            dns.wrong(looked.get(row.id, [])),
+        )
         for row in rows
     ]
+
+
+def names_of(session: Session, scope: frozenset[int] | None = None, most: int | None = None) -> list[str]:
+    """The names of all domains, or those of `scope`, or the first of them."""
+    query = select(Domain.name).order_by(Domain.name).limit(most)
+    return list(session.scalars(query if scope is None else query.where(Domain.id.in_(scope))))
 
 
 def get_domain(session: Session, domain_id: int) -> Domain:
@@ -92,28 +109,39 @@ def parse_limit(value: str, field: str) -> int | None:
     return int(text)
 
 
+def parse_size(value: str, field: str) -> int | None:
+    """A size, None for no limit; raises Refused."""
+    return parse_quota(value, field) if value.strip() else None
+
+
+#: The column of each limit, and how what was entered is read.
+LIMITS: dict[str, tuple[str, Callable[[str, str], int | None]]] = {
+    "default_quota": ("default_quota_bytes", parse_size),
+    "largest_quota": ("largest_quota_bytes", parse_size),
+    "storage": ("storage_bytes", parse_size),
+    "most_mailboxes": ("most_mailboxes", parse_limit),
+    "most_aliases": ("most_aliases", parse_limit),
+}
+
+
 def change_domain(
-    session: Session,
-    actor: Actor,
-    domain_id: int,
-    default_quota: str,
-    most_mailboxes: str,
-    most_aliases: str,
-    version: int | None = None,
+    session: Session, actor: Actor, domain_id: int, entered: Mapping[str, str], version: int | None = None
 ) -> Domain:
-    """Set what new mailboxes get and how many there may be; empty is no limit. Raises Missing or Refused."""
+    """Set the LIMITS that are entered; an empty one is no limit. Raises Missing or Refused."""
     domain = get_domain(session, domain_id)
-    wrong = Collector()
+    collected = Collector()
     after: dict[str, Any] = {}
-    with wrong:
-        after["default_quota_bytes"] = (
-            parse_quota(default_quota, "default_quota") if default_quota.strip() else None
-        )
-    with wrong:
-        after["most_mailboxes"] = parse_limit(most_mailboxes, "most_mailboxes")
-    with wrong:
-        after["most_aliases"] = parse_limit(most_aliases, "most_aliases")
-    wrong.check()
+    for field, (column, read) in LIMITS.items():
+        if field in entered:
+            with collected:
+                after[column] = read(entered[field], field)
+    collected.check()
+    usual, largest = (
+        after.get(name, getattr(domain, name)) for name in ("default_quota_bytes", "largest_quota_bytes")
+    )
+    if usual and largest and usual > largest:
+        wrong, instead = "The default is more than the largest quota.", "Raise that, or lower the default."
+        raise Refused(Problem("default_quota", format_quota(usual), wrong, instead))
     refuse_outdated("version", domain.name, domain.version, version)
     change(session, actor, "domain.change", domain.name, domain, after)
     return domain

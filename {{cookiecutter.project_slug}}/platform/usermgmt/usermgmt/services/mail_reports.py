@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Domain, Mailbox, MailReport, utc_now
 from usermgmt.problems import Missing, Problem
+from usermgmt.services import mail_counts
 from usermgmt.services.graph import Graph
 from usermgmt.services.mailboxes import PAGE, contains
 
@@ -84,11 +85,14 @@ def get_report(session: Session, report_id: int) -> MailReport:
     return report
 
 
-def take(session: Session, entry: dict[str, Any]) -> None:
-    """Keep one report; one that came before is left out. KeyError, TypeError or ValueError: it is none."""
+def take(session: Session, entry: dict[str, Any]) -> set[mail_counts.Counted]:
+    """Keep one report, and say as what it counts; one that came before is left out.
+
+    KeyError, TypeError or ValueError: it is none.
+    """
     report = str(entry["report"])[:32]
     if session.scalar(select(MailReport.id).where(MailReport.report == report).limit(1)):
-        return
+        return set()
     user = readable(entry.get("user"), 320).lower()
     outcome = OUTCOMES.get(entry["action"], "accepted")
     # What somebody here sends is never marked as spam (config/rspamd/local.d/milter_headers.conf).
@@ -108,20 +112,24 @@ def take(session: Session, entry: dict[str, Any]) -> None:
         # Without one no mail is found; a text that is too short would find others.
         "key_value": key if len(key) >= SHORTEST_KEY else "",
     }
-    recipients = [readable(each, 320).lower() for each in entry["recipients"]]
+    recipients, counted = [readable(each, 320).lower() for each in entry["recipients"]], set()
     for domain_id, mailbox_id, recipient, outbound in places(session, user, recipients):
         place = {"domain_id": domain_id, "mailbox_id": mailbox_id, "outbound": outbound}
         session.add(MailReport(recipient=recipient, **place, **common))
+        counted.add((domain_id, common["at"].date(), mail_counts.kind_of(outcome, outbound)))
+    return counted
 
 
 def take_all(session: Session, entries: list[dict[str, Any]]) -> None:
-    """Keep reports, and forget old ones. What is no report is logged and left out: the others count."""
+    """Keep and count reports, and forget old ones. What is no report is logged and left out."""
     session.execute(delete(MailReport).where(MailReport.at < utc_now() - KEEP))
+    counted: list[mail_counts.Counted] = []
     for entry in entries:
         try:
-            take(session, entry)
+            counted += take(session, entry)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             log.error("rspamd sent what is no mail report: %s: %s", type(error).__name__, error)
+    mail_counts.count(session, counted)
 
 
 def find(

@@ -14,10 +14,11 @@ from usermgmt.database import lock_directory
 from usermgmt.models import AuditEntry, Domain, Mailbox, utc_now
 from usermgmt.passwords import Hasher, check_password
 from usermgmt.problems import Collector, Missing, Problem, Refused
-from usermgmt.quota import DEFAULT, parse_quota
+from usermgmt.quota import format_quota, parse_quota
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import alias_exists, require_domain, save
 from usermgmt.services.self_service import end_app_passwords
+from usermgmt.services.storage import check_quota, usual_quota
 
 PAGE = 50
 LONGEST_NAME = 100
@@ -155,12 +156,14 @@ def add_prepared(session: Session, actor: Actor, new: NewMailbox) -> Mailbox:
             refuse_taken(session, new.address, taken)
     wrong.check()
     domain = require_domain(session, actor, new.address, "email", new.entered)
+    quota = new.quota_bytes or usual_quota(domain)
+    check_quota(session, actor, domain, quota, ("quota", format_quota(quota)))
     mailbox = Mailbox(
         domain_id=domain.id,
         email=new.address,
         password_hash=new.password_hash,
         display_name=new.display_name,
-        quota_bytes=new.quota_bytes or domain.default_quota_bytes or parse_quota(DEFAULT),
+        quota_bytes=quota,
         home=free_home(session, new.address),
     )
     save(session, mailbox, taken)
@@ -249,6 +252,8 @@ def change_details(
         after["display_name"] = parse_name(name)
     wrong.check()
     refuse_outdated("version", mailbox.email, mailbox.version, version)
+    size = after["quota_bytes"]
+    check_quota(session, actor, mailbox.domain, size, ("quota", quota), mailbox.quota_bytes)
     change(session, actor, "mailbox.change", mailbox.email, mailbox, after)
     return mailbox
 

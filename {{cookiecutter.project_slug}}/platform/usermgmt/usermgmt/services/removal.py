@@ -17,6 +17,7 @@ from usermgmt.services.audit import EXPIRY, Actor, record
 from usermgmt.services.directory import refuse_if_needed
 from usermgmt.services.mail_rules import cut_forwards
 from usermgmt.services.mailboxes import check_limit, get_mailbox, home_of
+from usermgmt.services.storage import check_quota
 
 #: How long a deleted mailbox can be restored.
 GRACE = timedelta(days=30)
@@ -48,6 +49,7 @@ def restore_mailbox(session: Session, actor: Actor, mailbox_id: int) -> Mailbox:
     purge(session)
     mailbox = get_mailbox(session, mailbox_id, deleted=True)
     check_limit(session, mailbox.domain, mailbox.email)
+    check_quota(session, actor, mailbox.domain, mailbox.quota_bytes, ("email", mailbox.email))
     deletion = (AuditEntry.subject == mailbox.email, AuditEntry.action == "mailbox.delete")
     detail = session.scalar(
         select(AuditEntry.detail).where(*deletion).order_by(AuditEntry.id.desc()).limit(1)

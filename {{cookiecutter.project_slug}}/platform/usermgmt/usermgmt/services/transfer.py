@@ -17,12 +17,13 @@ from usermgmt.database import Database, lock_directory
 from usermgmt.models import Alias, AuditEntry, Domain, Mailbox
 from usermgmt.passwords import Hasher, generate_password
 from usermgmt.problems import Collector, Problem, Refused
-from usermgmt.quota import DEFAULT, format_quota, parse_quota
+from usermgmt.quota import format_quota
 from usermgmt.services.audit import Actor, record_many
 from usermgmt.services.domains import count_by_domain
 from usermgmt.services.graph import Graph, check_destination
 from usermgmt.services.mail_rules import refresh
 from usermgmt.services.removal import purge
+from usermgmt.services.storage import given_by_domain, refuse_quota, usual_quota
 from usermgmt.services.table import COLUMNS, Line, as_csv, decode, read
 
 
@@ -66,6 +67,7 @@ class Directory:
         self.before = {*self.graph.mailboxes, *self.graph.aliases}
         self.boxes = Counter(count_by_domain(session, Mailbox))
         self.sources = Counter(count_by_domain(session, Alias))
+        self.given = given_by_domain(session)
         #: Addresses of lines, and whether they are aliases.
         self.seen: dict[str, bool] = {}
 
@@ -101,6 +103,10 @@ class Directory:
         if most is not None and counted[domain.id] > most:
             wrong, instead = "The domain would have more than it may have.", "Ask an owner for more."
             raise refuse("address", line.address, wrong, instead)
+        if not is_alias:
+            quota = line.quota_bytes or usual_quota(domain)
+            refuse_quota(self.actor, domain, quota, self.given[domain.id], ("quota", format_quota(quota)))
+            self.given[domain.id] += quota
 
     def add(self, line: Line) -> None:
         """Take a line in, and give it its problems."""
@@ -151,7 +157,7 @@ def new_mailbox(line: Line, domain: Domain, earlier: int) -> dict[str, Any]:
         "email": line.address,
         "password_hash": line.password_hash,
         "display_name": line.name,
-        "quota_bytes": line.quota_bytes or domain.default_quota_bytes or parse_quota(DEFAULT),
+        "quota_bytes": line.quota_bytes or usual_quota(domain),
         "active": line.active,
         "home": f"{domain.name}/{local_part}+{earlier + 1}" if earlier else None,
     }

@@ -7,14 +7,17 @@ from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
 from usermgmt.permit import permits
-from usermgmt.problems import Problem, Refused
 from usermgmt.services import aliases, domains
-from usermgmt.web.context import actor, page_number, permitted, tell
+from usermgmt.web.context import actor, permitted, tell
+from usermgmt.web.forms import Empty, Form, NewAlias, Switch
+from usermgmt.web.listing import asked
 from usermgmt.web.sessions import protected
 
 blueprint = protected("aliases", __name__)
 #: Aliases on a page and destinations of each there, so that it stays small whatever is in them.
 ON_PAGE, DESTINATIONS = 20, 3
+STATES = {"enabled": "Enabled", "disabled": "Disabled", "catch-all": "Catch-all"}
+ORDERS = {"address": "Address", "destinations": "Number of destinations"}
 Page = str | Response | tuple[str, int]
 
 
@@ -27,50 +30,56 @@ def back_to_list() -> Response:
 @permits("alias.list")
 def show() -> str:
     """A page of the list; with `source`, that alias alone with all its destinations."""
-    search, number = request.args.get("q", "")[:320], page_number()
-    only = request.args.get("source", "")[:320]
+    listing, only = asked("aliases.show", STATES, ORDERS), request.args.get("source", "")[:320]
     with database().transaction() as db:
-        rows, total = aliases.list_aliases(db, search, number, permitted(), ON_PAGE, only)
+        rows, total = aliases.list_aliases(
+            db,
+            listing.search,
+            listing.page,
+            permitted(),
+            ON_PAGE,
+            only,
+            domain=listing.domain,
+            state=listing.state,
+            order=listing.order,
+        )
         senders = aliases.mailboxes_among(db, rows)
     return render_template(
         "aliases.html",
         rows=rows,
         senders=senders,
-        search=search or only,
-        page=number,
+        listing=listing,
+        only=only,
         pages=max(1, -(-total // ON_PAGE)),
         shown=aliases.MOST_DESTINATIONS if only else DESTINATIONS,
     )
 
 
-def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def new_page(form: Form) -> tuple[str, int]:
     """The form for a new alias or more destinations."""
     with database().transaction() as db:
-        names = [row.domain.name for row in domains.list_domains(db, permitted())]
-    form = {"source": request.args.get("source", "")[:320], "may_send": "" if problems else "yes"}
-    form |= request.form.to_dict()
-    return render_template("alias_new.html", form=form, problems=problems, domains=names), status
+        names = domains.names_of(db, permitted())
+    return render_template("alias_new.html", form=form, domains=names), form.status
 
 
 @blueprint.get("/aliases/new")
 @permits("alias.add")
 def new() -> Page:
     """The form for a new alias."""
-    return new_page([])
+    source = request.args.get("source", "")[:320]
+    return new_page(NewAlias(formdata=None, data={"source": source, "may_send": True}))
 
 
 @blueprint.post("/aliases")
 @permits("alias.add")
 def add() -> Page:
     """Add one or more destinations to an alias."""
-    form = request.form
-    try:
-        with database().transaction() as db:
-            may_send = form.get("may_send") == "yes"
-            entered = (form.get("source", ""), form.get("destinations", ""))
-            rows = aliases.add_alias(db, actor(), *entered, may_send=may_send)
-    except Refused as refusal:
-        return new_page(refusal.problems, 422)
+    form = NewAlias()
+    with form.change() as db:
+        entered = (form.source.data, form.destinations.data)
+        rows = aliases.add_alias(db, actor(), *entered, may_send=form.may_send.data)
+    if form.problems:
+        return new_page(form)
     tell("The alias {name} was saved.", name=rows[0].source)
     return back_to_list()
 
@@ -79,7 +88,7 @@ def add() -> Page:
 @permits("alias.switch")
 def switch(alias_id: int) -> Response:
     """Enable or disable one destination."""
-    active = request.form.get("active") == "yes"
+    active = Switch().active.data
     with database().transaction() as db:
         alias = aliases.set_alias_active(db, actor(), alias_id, active)
     text = "{name} to {destination} is enabled." if active else "{name} to {destination} is disabled."
@@ -91,7 +100,7 @@ def switch(alias_id: int) -> Response:
 @permits("alias.switch")
 def switch_sending(alias_id: int) -> Response:
     """Let one destination send as the alias, or not."""
-    may_send = request.form.get("active") == "yes"
+    may_send = Switch().active.data
     with database().transaction() as db:
         alias = aliases.set_alias_may_send(db, actor(), alias_id, may_send)
     text = "{destination} may send as {name}." if may_send else "{destination} may not send as {name}."
@@ -99,28 +108,28 @@ def switch_sending(alias_id: int) -> Response:
     return back_to_list()
 
 
-def confirm(alias_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def confirm(alias_id: int, form: Form) -> tuple[str, int]:
     """The question before a destination is deleted."""
     with database().transaction() as db:
         alias = aliases.get_alias(db, alias_id)
-    return render_template("alias_delete.html", alias=alias, problems=problems), status
+    return render_template("alias_delete.html", alias=alias, form=form), form.status
 
 
 @blueprint.get("/aliases/<int:alias_id>/delete")
 @permits("alias.delete")
 def ask_delete(alias_id: int) -> Page:
     """Ask before deleting."""
-    return confirm(alias_id, [])
+    return confirm(alias_id, Empty())
 
 
 @blueprint.post("/aliases/<int:alias_id>/delete")
 @permits("alias.delete")
 def delete(alias_id: int) -> Page:
     """Delete one destination."""
-    try:
-        with database().transaction() as db:
-            alias = aliases.delete_alias(db, actor(), alias_id)
-    except Refused as refusal:
-        return confirm(alias_id, refusal.problems, 422)
+    form = Empty()
+    with form.change() as db:
+        alias = aliases.delete_alias(db, actor(), alias_id)
+    if form.problems:
+        return confirm(alias_id, form)
     tell("{name} to {destination} was deleted.", name=alias.source, destination=alias.destination)
     return back_to_list()

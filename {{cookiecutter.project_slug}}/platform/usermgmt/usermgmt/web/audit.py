@@ -8,7 +8,7 @@ from usermgmt.parts import database
 from usermgmt.permit import permits
 from usermgmt.services import audit_search
 from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.context import page_number
+from usermgmt.web.context import page_number, permitted
 from usermgmt.web.overview import ACTIONS
 from usermgmt.web.sessions import protected
 
@@ -26,7 +26,7 @@ def show() -> str:
     """A page of it, newest first."""
     (search, action), number = wanted(), page_number()
     with database().transaction() as db:
-        rows, total = audit_search.find(db, search, action, number)
+        rows, total = audit_search.find(db, search, action, number, permitted())
     return render_template(
         "audit.html",
         rows=rows,
@@ -44,7 +44,7 @@ def show() -> str:
 def export() -> Response:
     """The same as a table."""
     with database().transaction() as db:
-        table = audit_search.export(db, *wanted())
+        table = audit_search.export(db, *wanted(), permitted())
     return Response(
         table, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="audit.csv"'}
     )

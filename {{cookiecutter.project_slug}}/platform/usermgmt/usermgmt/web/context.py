@@ -6,7 +6,6 @@ from flask import flash, g, request
 
 from usermgmt.parts import client_address
 from usermgmt.permissions import scope
-from usermgmt.problems import Conflict, Refused
 from usermgmt.services.accounts import Account
 from usermgmt.services.audit import Actor
 
@@ -37,18 +36,6 @@ def seen_version(field: str = "version") -> int | None:
     """The version of what a form was filled in for; None if it does not say."""
     text = request.values.get(field, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
-def form_values(now: dict[str, str], refusal: Refused | None) -> dict[str, str]:
-    """What a form shows: what is stored, or what was entered unless somebody else changed it meanwhile."""
-    return now if refusal is None or isinstance(refusal, Conflict) else {**now, **request.form}
-
-
-def answer_to(refusal: Refused | None) -> int:
-    """The status of a page that shows why nothing was changed, or that nothing is wrong."""
-    if refusal is None:
-        return 200
-    return 409 if isinstance(refusal, Conflict) else 422
 
 
 def page_number() -> int:

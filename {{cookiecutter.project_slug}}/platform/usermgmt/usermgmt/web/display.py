@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, g, redirect, render_template, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
 from usermgmt.services.accounts import keep_choices
+from usermgmt.web.forms import Display
 from usermgmt.web.i18n import LANGUAGES, ZONES, remember
 from usermgmt.web.sessions import identify
 
@@ -33,9 +34,10 @@ def show() -> str:
 @blueprint.post("/display")
 def choose() -> Response:
     """Keep what was chosen; anything else is ignored."""
-    response = redirect(own_page(request.form.get("next", "")), 303)
+    entered = Display().entered()
+    response = redirect(own_page(entered["next"]), 303)
     known = {"language": LANGUAGES, "timezone": ZONES}
-    chosen = {name: request.form[name] for name in known if request.form.get(name) in known[name]}
+    chosen = {name: entered[name] for name in known if entered[name] in known[name]}
     for name, choice in chosen.items():
         remember(response, name, choice)
     identify()

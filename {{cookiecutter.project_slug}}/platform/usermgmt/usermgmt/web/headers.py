@@ -1,8 +1,11 @@
-"""Response headers: nothing from elsewhere, never stored or framed, and no script but that of passkeys."""
+"""Response headers: nothing from elsewhere, never stored or framed, and no script but ours where one is."""
 
 from __future__ import annotations
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, url_for
+from markupsafe import Markup
+
+from usermgmt.web.i18n import translate
 
 POLICY = "; ".join(
     (
@@ -33,13 +36,24 @@ def secure(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers[name] = value
     if g.get("script"):
-        # A passkey cannot be asked for without a script: one file of ours, on its pages alone.
+        # A file of ours, on the pages that have one alone.
         response.headers["Content-Security-Policy"] += "; script-src 'self'"
     if response.mimetype != "text/css":
         response.headers["Cache-Control"] = "no-store"
     return response
 
 
+def script(name: str) -> Markup:
+    """The element for a script of ours, with the words that it needs; this page alone may run it."""
+    g.script = True
+    tag = Markup('<script src="{}" data-copy="{}" data-copied="{}" defer></script>')
+    text = "Copy"
+    words = [translate(text)]
+    text = "Copied"
+    return tag.format(url_for("static", filename=name), *words, translate(text))
+
+
 def init_app(app: Flask) -> None:
-    """Secure every response."""
+    """Secure every response, and let templates ask for a script."""
+    app.jinja_env.globals["script"] = script
     app.after_request(secure)

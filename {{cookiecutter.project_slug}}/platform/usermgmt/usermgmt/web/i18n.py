@@ -76,6 +76,12 @@ def translate(text: str, **values: object) -> str:
     return template.format(**values) if values else template
 
 
+def translate_count(one: str, more: str, count: int) -> str:
+    """The text for this number of things, with `{count}` filled in."""
+    template: str = TEXTS.ngettext(one, more, count)
+    return template.format(count=count)
+
+
 def moment(at: datetime) -> str:
     """A stored time (UTC without a zone) as the reader writes it, in the reader's zone."""
     written: str = format_datetime(at.replace(tzinfo=UTC), "medium")
@@ -100,6 +106,8 @@ def init_app(app: Flask) -> None:
     """Make `_()`, `language()` and the filters `moment` and `ago` known to templates."""
     Babel(app, configure_jinja=False, locale_selector=language, timezone_selector=zone)
     TEXTS.cache.update({(name, "messages"): catalog(name) for name in LANGUAGES})
-    app.jinja_env.globals.update(_=translate, language=language, languages=LANGUAGES, zone=zone)
+    app.jinja_env.globals.update(
+        _=translate, _n=translate_count, language=language, languages=LANGUAGES, zone=zone
+    )
     app.jinja_env.filters.update(moment=moment, ago=ago)
     app.after_request(name_language)

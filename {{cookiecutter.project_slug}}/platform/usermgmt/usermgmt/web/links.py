@@ -12,15 +12,11 @@ from usermgmt.services.links import LASTS, check_guesses, count_guess, find_link
 from usermgmt.services.logins import Throttled
 from usermgmt.web.auth import known, throttled
 from usermgmt.web.context import tell
+from usermgmt.web.forms import ChosenPassword, Form
 from usermgmt.web.sites import kind_here, site
 
 blueprint = Blueprint("links", __name__)
 Page = str | Response | tuple[str, int]
-
-
-def wanted() -> bool:
-    """Whether a form asks for a link; a password that was typed is never ignored."""
-    return request.form.get("password_kind") == "link" and not request.form.get("password")
 
 
 def shown(account: Account, token: str) -> tuple[str, int]:
@@ -41,17 +37,16 @@ def token() -> str:
     return said if said.startswith(f"{kind_here()}-") else ""
 
 
-def page(account: Account | None, refusal: Refused | None = None) -> tuple[str, int]:
+def page(account: Account | None, form: Form) -> tuple[str, int]:
     """The form, or the same answer to every link that does not work, whatever the reason."""
-    problems = refusal.problems if refusal else []
-    status = 404 if account is None else 422 if refusal else 200
-    return render_template("password_link.html", account=account, link=token(), problems=problems), status
+    status = 404 if account is None else form.status
+    return render_template("password_link.html", account=account, link=token(), form=form), status
 
 
 def not_working() -> tuple[str, int]:
     """Count it, for somebody may be guessing."""
     count_guess(database(), client_address())
-    return page(None)
+    return page(None, ChosenPassword(formdata=None))
 
 
 @blueprint.get("/password")
@@ -63,14 +58,16 @@ def show() -> Page:
             found = find_link(db, token())
     except Throttled:
         return throttled()
-    return page(found[1]) if found else not_working()
+    return page(found[1], ChosenPassword(formdata=None)) if found else not_working()
 
 
 @blueprint.post("/password")
 def choose() -> Page:
     """Set the password; the link is used up."""
-    new, again = request.form.get("password", ""), request.form.get("again", "")
+    form = ChosenPassword()
+    new, again = form.password.data, form.again.data
     try:
+        form.check()
         with database().transaction() as db:
             check_guesses(db, client_address())
             account = use_link(db, parts().hasher, token(), new, again, client_address())
@@ -79,7 +76,7 @@ def choose() -> Page:
     except Refused as refusal:
         with database().transaction() as db:
             found = find_link(db, token())
-        return page(found[1], refusal) if found else not_working()
+        return page(found[1], form.refuse(refusal)) if found else not_working()
     if account is None:
         return not_working()
     tell("Your password was set. Log in with it now.")

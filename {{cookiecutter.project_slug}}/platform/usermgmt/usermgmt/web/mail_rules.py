@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import MailRules
 from usermgmt.parts import database
-from usermgmt.problems import Problem, Refused
+from usermgmt.permit import permits
 from usermgmt.services import mail_rules
 from usermgmt.web.account import mailbox
 from usermgmt.web.context import actor, tell
+from usermgmt.web.forms import Form, Forwarding, Reply
 from usermgmt.web.i18n import zone
-from usermgmt.web.sessions import require_login
+from usermgmt.web.sessions import protected
 
-blueprint = Blueprint("mail_rules", __name__, url_prefix="/account/mail")
-blueprint.before_request(require_login)
+blueprint = protected("mail_rules", __name__, "/account/mail")
 Page = str | Response | tuple[str, int]
 
 
@@ -29,58 +29,60 @@ def day(moment: datetime | None, earlier: timedelta = timedelta()) -> str:
     return (moment - earlier).replace(tzinfo=UTC).astimezone(ZoneInfo(zone())).date().isoformat()
 
 
-def stored(rules: MailRules) -> dict[str, str]:
+def stored(rules: MailRules) -> dict[str, str | bool]:
     """The choices as the fields of the forms."""
     return {
-        "on": "yes" if rules.reply else "",
+        "on": rules.reply,
         "subject": rules.reply_subject,
         "text": rules.reply_text,
-        "from": day(rules.starts_at),
+        "first_day": day(rules.starts_at),
         "until": day(rules.ends_at, timedelta(microseconds=1)),
         "days": str(rules.reply_days),
         "forward_to": "\n".join(rules.forward_to.split()),
-        "keep_copy": "yes" if rules.keep_copy else "",
+        "keep_copy": rules.keep_copy,
     }
 
 
-def page(problems: list[Problem], sent: dict[str, str] | None = None, status: int = 200) -> Page:
+def page(reply: Form | None = None, forwarding: Form | None = None) -> Page:
     """Both forms, with what is stored, or in place of it what was sent and could not be taken."""
     with database().transaction() as db:
-        form = {**stored(mail_rules.rules_of(db, mailbox())), **(sent or {})}
-    return render_template("mail_rules.html", form=form, problems=problems, most=mail_rules.MOST_DAYS), status
+        now = stored(mail_rules.rules_of(db, mailbox()))
+    reply, forwarding = Reply.over(now, reply)[0], Forwarding.over(now, forwarding)[0]
+    shown = render_template("mail_rules.html", reply=reply, forwarding=forwarding, most=mail_rules.MOST_DAYS)
+    return shown, max(reply.status, forwarding.status)
 
 
 @blueprint.get("")
+@permits("account.own-mail")
 def show() -> Page:
     """Both forms."""
-    return page([])
+    return page()
 
 
 @blueprint.post("/reply")
+@permits("account.own-mail")
 def set_reply() -> Page:
     """Turn the automatic reply on or off."""
-    form = {"on": "", **request.form.to_dict()}
-    try:
-        with database().transaction() as db:
-            mail_rules.set_reply(db, actor(), mailbox(), form, zone())
-    except Refused as refusal:
-        return page(refusal.problems, form, 422)
-    on = form["on"] == "yes"
-    text = "The automatic reply is on." if on else "The automatic reply is off."
+    form = Reply()
+    with form.change() as db:
+        mail_rules.set_reply(db, actor(), mailbox(), form.entered(), zone())
+    if form.problems:
+        return page(reply=form)
+    text = "The automatic reply is on." if form.on.data else "The automatic reply is off."
     tell(text)
     return redirect(url_for("mail_rules.show"), 303)
 
 
 @blueprint.post("/forwarding")
+@permits("account.own-mail")
 def set_forwards() -> Page:
     """Forward to other addresses, or stop."""
-    form = {"keep_copy": "", "forward_to": "", **request.form.to_dict()}
-    try:
-        with database().transaction() as db:
-            keep = form["keep_copy"] == "yes"
-            mail_rules.set_forwards(db, actor(), mailbox(), form["forward_to"], keep)
-    except Refused as refusal:
-        return page(refusal.problems, form, 422)
-    text = "Mail is forwarded." if form["forward_to"].strip() else "Mail is not forwarded."
+    form = Forwarding()
+    with form.change() as db:
+        entered = (form.forward_to.data, form.keep_copy.data)
+        mail_rules.set_forwards(db, actor(), mailbox(), *entered)
+    if form.problems:
+        return page(forwarding=form)
+    text = "Mail is forwarded." if form.forward_to.data.strip() else "Mail is not forwarded."
     tell(text)
     return redirect(url_for("mail_rules.show"), 303)

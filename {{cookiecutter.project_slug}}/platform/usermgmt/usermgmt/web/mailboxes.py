@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from flask import abort, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Mailbox
 from usermgmt.parts import database, parts
-from usermgmt.passwords import generate_password
-from usermgmt.permissions import may
 from usermgmt.permit import permits
-from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused
 from usermgmt.quota import format_quota
 from usermgmt.services import domains, links, mailboxes, removal, second_factor
-from usermgmt.web.context import (
-    actor,
-    answer_to,
-    current_account,
-    form_values,
-    page_number,
-    permitted,
-    seen_version,
-    tell,
-)
-from usermgmt.web.links import shown, wanted
+from usermgmt.services.mailbox_list import Part, list_part, used_by
+from usermgmt.services.mailbox_uses import uses_of
+from usermgmt.web.context import actor, page_number, permitted, seen_version, tell
+from usermgmt.web.forms import Details, Empty, Form, NewMailbox, NewPassword, Switch
+from usermgmt.web.links import shown
+from usermgmt.web.listing import Listing, asked
 from usermgmt.web.sessions import protected
 
 blueprint = protected("mailboxes", __name__)
-#: What can be done to several mailboxes at once, and the action of permissions.ACTIONS that it is.
-SELECTED = {
-    "enable": "mailbox.switch",
-    "disable": "mailbox.switch",
-    "ask-delete": "mailbox.delete",
-    "delete": "mailbox.delete",
+#: What a list can be filtered and sorted by, in words.
+STATES = {"enabled": "Enabled", "disabled": "Disabled", "never": "Never logged in", "full": "Full"}
+ORDERS = {
+    "address": "Address",
+    "name": "Name",
+    "used": "Used",
+    "login": "Last log-in",
+    "state": "State",
 }
 Page = str | Response | tuple[str, int]
 
@@ -42,110 +36,60 @@ def back_to(mailbox: Mailbox) -> Response:
     return redirect(url_for("mailboxes.show_one", mailbox_id=mailbox.id), 303)
 
 
-def chosen_password() -> tuple[str, bool]:
-    """The password of the form, and whether it was generated here. What was typed is never ignored."""
-    typed = request.form.get("password", "")
-    if typed or request.form.get("password_kind") == "chosen":
-        return typed, False
-    return generate_password(), True
+def listing() -> Listing:
+    """The list that this request is about."""
+    return asked("mailboxes.show", STATES, ORDERS)
+
+
+def part_of(wanted: Listing) -> Part:
+    """The mailboxes on all of its pages: never one that is not this person's."""
+    return Part(permitted(), wanted.search, wanted.domain, wanted.state)
 
 
 @blueprint.get("/mailboxes")
 @permits("mailbox.list")
 def show() -> str:
     """A page of the list."""
-    search, number = request.args.get("q", "")[:320], page_number()
+    wanted = listing()
     with database().transaction() as db:
-        rows, total = mailboxes.list_mailboxes(db, search, number, scope=permitted())
-    pages = max(1, -(-total // mailboxes.PAGE))
+        rows, total = list_part(db, part_of(wanted), wanted.order, wanted.page)
+        used = used_by(db, rows)
     return render_template(
         "mailboxes.html",
         rows=rows,
         total=total,
-        search=search,
-        page=number,
-        pages=pages,
-        used=parts().usage.of(row.email for row in rows),
+        listing=wanted,
+        pages=max(1, -(-total // mailboxes.PAGE)),
+        used=used | parts().usage.of(row.email for row in rows),
     )
 
 
-def back_to_list() -> Response:
-    """The part of the list that a form was on."""
-    search, number = request.form.get("q", "")[:320], request.form.get("page", "1")
-    return redirect(url_for("mailboxes.show", q=search or None, page=number if number != "1" else None), 303)
-
-
-@blueprint.post("/mailboxes/selected")
-@permits("mailbox.switch")
-def change_selected() -> Page:
-    """Enable, disable or delete several at once: all of them or none."""
-    what = request.form.get("what", "")
-    numbers = [int(each) for each in request.form.getlist("selected") if each.isascii() and each.isdigit()]
-    if not numbers or what not in SELECTED:
-        tell("No mailbox was selected.")
-        return back_to_list()
-    with database().transaction() as db:
-        chosen = [mailboxes.get_mailbox(db, number) for number in numbers[: mailboxes.PAGE]]
-    if not all(may(current_account(), SELECTED[what], mailbox) for mailbox in chosen):
-        abort(404)
-    seen = request.form.getlist("if_version")
-    if seen and seen != [str(mailbox.version) for mailbox in chosen]:
-        raise Conflict(Problem("version", "", *CHANGED_MEANWHILE))
-    if what == "ask-delete":
-        return render_template("mailboxes_delete.html", chosen=chosen, problems=[])
-    wrong = Collector()
-    try:
-        with database().transaction() as db:
-            for mailbox in chosen:
-                with wrong:
-                    if what == "delete":
-                        removal.delete_mailbox(db, actor(), mailbox.id)
-                    else:
-                        mailboxes.set_mailbox_active(db, actor(), mailbox.id, what == "enable")
-            wrong.check()
-    except Refused as refusal:
-        return render_template("mailboxes_delete.html", chosen=chosen, problems=refusal.problems), 422
-    text = "Enabled: {names}." if what == "enable" else "Disabled: {names}."
-    text = "Deleted: {names}. For 30 days they can be restored." if what == "delete" else text
-    tell(text, names=", ".join(mailbox.email for mailbox in chosen))
-    return back_to_list()
-
-
-def new_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def new_page(form: Form) -> tuple[str, int]:
     """The form for a new mailbox."""
     with database().transaction() as db:
-        names = [row.domain.name for row in domains.list_domains(db, permitted())]
-    page = render_template("mailbox_new.html", form=request.form, problems=problems, domains=names)
-    return page, status
+        names = domains.names_of(db, permitted())
+    return render_template("mailbox_new.html", form=form, domains=names), form.status
 
 
 @blueprint.get("/mailboxes/new")
 @permits("mailbox.add")
 def new() -> Page:
     """The form for a new mailbox."""
-    return new_page([])
+    return new_page(NewMailbox(formdata=None))
 
 
 @blueprint.post("/mailboxes")
 @permits("mailbox.add")
 def add() -> Page:
     """Create a mailbox; a generated password is on the answer and nowhere else."""
-    password, generated = chosen_password()
-    form = request.form
-    try:
-        with database().transaction() as db:
-            mailbox = mailboxes.add_mailbox(
-                db,
-                actor(),
-                parts().hasher,
-                form.get("email", ""),
-                password,
-                form.get("quota", ""),
-                form.get("display_name", ""),
-            )
-            link = links.create_link(db, actor(), mailbox) if wanted() else ""
-    except Refused as refusal:
-        return new_page(refusal.problems, 422)
+    form = NewMailbox()
+    password, generated = form.choose()
+    with form.change() as db:
+        entered = (form.email.data, password, form.quota.data, form.display_name.data)
+        mailbox = mailboxes.add_mailbox(db, actor(), parts().hasher, *entered)
+        link = links.create_link(db, actor(), mailbox) if form.by_link else ""
+    if form.problems:
+        return new_page(form)
     if link:
         return shown(mailbox, link)
     if generated:
@@ -154,16 +98,27 @@ def add() -> Page:
     return back_to(mailbox)
 
 
-def one_page(mailbox_id: int, refusal: Refused | None = None) -> tuple[str, int]:
-    """A mailbox with all that can be changed."""
+def one_page(
+    mailbox_id: int, details: Form | None = None, password: NewPassword | None = None
+) -> tuple[str, int]:
+    """A mailbox with all that can be changed, and all that belongs to it."""
     with database().transaction() as db:
         mailbox = mailboxes.get_mailbox(db, mailbox_id)
+        uses = uses_of(db, mailbox, permitted())
+        used = used_by(db, [mailbox])
     now = {"quota": format_quota(mailbox.quota_bytes), "display_name": mailbox.display_name}
-    problems = refusal.problems if refusal else []
-    form = form_values(now, refusal)
-    used = parts().usage.of([mailbox.email])
-    page = render_template("mailbox.html", mailbox=mailbox, form=form, problems=problems, used=used)
-    return page, answer_to(refusal)
+    form, sent = Details.over(now, details)
+    password = password or NewPassword(formdata=None)
+    page = render_template(
+        "mailbox.html",
+        mailbox=mailbox,
+        form=form,
+        sent=sent,
+        password=password,
+        used=used | parts().usage.of([mailbox.email]),
+        uses=uses,
+    )
+    return page, max(form.status, password.status)
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>")
@@ -177,19 +132,12 @@ def show_one(mailbox_id: int) -> Page:
 @permits("mailbox.change")
 def change(mailbox_id: int) -> Page:
     """Change quota and name."""
-    form = request.form
-    try:
-        with database().transaction() as db:
-            mailbox = mailboxes.change_details(
-                db,
-                actor(),
-                mailbox_id,
-                form.get("quota", ""),
-                form.get("display_name", ""),
-                seen_version(),
-            )
-    except Refused as refusal:
-        return one_page(mailbox_id, refusal)
+    form = Details()
+    with form.change() as db:
+        entered = (form.quota.data, form.display_name.data)
+        mailbox = mailboxes.change_details(db, actor(), mailbox_id, *entered, seen_version())
+    if form.problems:
+        return one_page(mailbox_id, form)
     tell("The mailbox {name} was changed.", name=mailbox.email)
     return back_to(mailbox)
 
@@ -198,17 +146,17 @@ def change(mailbox_id: int) -> Page:
 @permits("mailbox.password")
 def change_password(mailbox_id: int) -> Page:
     """Set a chosen or a generated password, or make a link; until that is used the old password works."""
-    if wanted():
+    form = NewPassword()
+    if form.by_link:
         with database().transaction() as db:
             mailbox = mailboxes.get_mailbox(db, mailbox_id)
             link = links.create_link(db, actor(), mailbox)
         return shown(mailbox, link)
-    password, generated = chosen_password()
-    try:
-        with database().transaction() as db:
-            mailbox = mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
-    except Refused as refusal:
-        return one_page(mailbox_id, refusal)
+    password, generated = form.choose()
+    with form.change() as db:
+        mailbox = mailboxes.change_password(db, actor(), parts().hasher, mailbox_id, password)
+    if form.problems:
+        return one_page(mailbox_id, password=form)
     if generated:
         return render_template("password_shown.html", mailbox=mailbox, password=password), 200
     tell("The password of {name} was changed.", name=mailbox.email)
@@ -219,7 +167,7 @@ def change_password(mailbox_id: int) -> Page:
 @permits("mailbox.switch")
 def switch(mailbox_id: int) -> Response:
     """Enable or disable a mailbox."""
-    active = request.form.get("active") == "yes"
+    active = Switch().active.data
     with database().transaction() as db:
         mailbox = mailboxes.set_mailbox_active(db, actor(), mailbox_id, active)
     text = "The mailbox {name} is enabled." if active else "The mailbox {name} is disabled."
@@ -227,34 +175,34 @@ def switch(mailbox_id: int) -> Response:
     return back_to(mailbox)
 
 
-def confirm(mailbox_id: int, problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def confirm(mailbox_id: int, form: Form) -> tuple[str, int]:
     """The question before a mailbox is deleted."""
     with database().transaction() as db:
         mailbox = mailboxes.get_mailbox(db, mailbox_id)
-    return render_template("mailbox_delete.html", mailbox=mailbox, problems=problems), status
+    return render_template("mailbox_delete.html", mailbox=mailbox, form=form), form.status
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>/delete")
 @permits("mailbox.delete")
 def ask_delete(mailbox_id: int) -> Page:
     """Ask before deleting."""
-    return confirm(mailbox_id, [])
+    return confirm(mailbox_id, Empty())
 
 
 @blueprint.post("/mailboxes/<int:mailbox_id>/delete")
 @permits("mailbox.delete")
 def delete(mailbox_id: int) -> Page:
     """Delete the account; the mail stays on disk."""
-    try:
-        with database().transaction() as db:
-            email = removal.delete_mailbox(db, actor(), mailbox_id)
-    except Refused as refusal:
-        return confirm(mailbox_id, refusal.problems, 422)
+    form = Empty()
+    with form.change() as db:
+        email = removal.delete_mailbox(db, actor(), mailbox_id)
+    if form.problems:
+        return confirm(mailbox_id, form)
     tell("The mailbox {name} was deleted; for 30 days it can be restored.", name=email)
     return redirect(url_for("mailboxes.show"), 303)
 
 
-def deleted_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def deleted_page(form: Form) -> tuple[str, int]:
     """A page of the deleted mailboxes that can be restored."""
     search, number = request.args.get("q", "")[:320], page_number()
     with database().transaction() as db:
@@ -265,29 +213,27 @@ def deleted_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
         search=search,
         page=number,
         pages=max(1, -(-total // mailboxes.PAGE)),
-        problems=problems,
+        form=form,
     )
-    return page, status
+    return page, form.status
 
 
 @blueprint.get("/mailboxes/deleted")
 @permits("mailbox.restore")
 def show_deleted() -> Page:
     """The deleted mailboxes that can be restored."""
-    return deleted_page([])
+    return deleted_page(Empty())
 
 
 @blueprint.post("/mailboxes/<int:deleted_id>/restore")
 @permits("mailbox.restore")
 def restore(deleted_id: int) -> Page:
     """Undo a deletion."""
-    try:
-        with database().transaction() as db:
-            mailbox = removal.restore_mailbox(db, actor(), deleted_id)
-    except Missing:
-        raise
-    except Refused as refusal:
-        return deleted_page(refusal.problems, 422)
+    form = Empty()
+    with form.change() as db:
+        mailbox = removal.restore_mailbox(db, actor(), deleted_id)
+    if form.problems:
+        return deleted_page(form)
     tell("The mailbox {name} is back, with its mail and its password.", name=mailbox.email)
     return back_to(mailbox)
 
@@ -298,7 +244,7 @@ def ask_erase(deleted_id: int) -> str:
     """Ask before deleting for good."""
     with database().transaction() as db:
         mailbox = mailboxes.get_mailbox(db, deleted_id, deleted=True)
-    return render_template("mailbox_erase.html", mailbox=mailbox, problems=[])
+    return render_template("mailbox_erase.html", mailbox=mailbox, form=Empty())
 
 
 @blueprint.post("/mailboxes/<int:deleted_id>/erase")

@@ -1,16 +1,21 @@
-"""The first page: what is there and recent activity."""
+"""The first page: what needs attention, pictures of the mail, what is there, and recent activity."""
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Any
+
 from flask import render_template
 
+from usermgmt.models import utc_now
 from usermgmt.parts import database
 from usermgmt.permit import permits
-from usermgmt.quota import format_quota
+from usermgmt.services import host_news, mail_counts, overview
 from usermgmt.services.audit import latest
 from usermgmt.services.directory import counts
-from usermgmt.services.domains import list_domains
+from usermgmt.web import charts
 from usermgmt.web.context import permitted
+from usermgmt.web.i18n import translate
 from usermgmt.web.sessions import protected
 
 LATEST = 12
@@ -60,19 +65,49 @@ ACTIONS = {
     "token.add": "API token made",
     "token.revoke": "API token revoked",
 }
+#: Counts of deliveries by how long they took: services/host_news.py has the limits.
+DELIVERIES = (
+    "Within 10 seconds",
+    "Within a minute",
+    "Within 10 minutes",
+    "Within an hour",
+    "Later",
+    "Had to wait",
+)
+JOBS = {"backup": "Backup", "sync": "Copy in S3", "drill": "Restore drill"}
 blueprint = protected("overview", __name__)
 
 
 @blueprint.get("/")
-@permits("overview")
+@permits("overview.list")
 def show() -> str:
-    """Counts and the newest rows of the audit log."""
+    """What needs attention, how much mail there was, how full it is, and the newest rows of the audit log."""
+    scope = permitted()
     with database().transaction() as db:
-        names = None if permitted() is None else [row.domain.name for row in list_domains(db, permitted())]
+        news, stored = host_news.latest(db), overview.storage(db, scope)
+        mail = mail_counts.history(db, scope)
         return render_template(
             "overview.html",
-            counts=counts(db, permitted()),
-            entries=latest(db, LATEST, names),
+            counts=counts(db, scope),
+            attention=overview.attention(db, news, stored, scope),
+            news=news,
+            stale=news is not None and host_news.is_old(news),
+            server=news.document if news and scope is None else None,
+            mail=[charts.of_mail(period, tallies) for period, tallies in mail.items()],
+            deliveries=picture_of_deliveries(news.document["deliveries"]) if news and scope is None else None,
+            stored=stored,
+            entries=latest(db, LATEST, scope),
             actions=ACTIONS,
-            format_quota=format_quota,
+            jobs=JOBS,
+            moment_of=overview.moment_of,
         )
+
+
+def picture_of_deliveries(rows: list[dict[str, Any]]) -> charts.Picture:
+    """How long deliveries took on each day, and how many had to wait for another attempt."""
+    known = {date.fromisoformat(row["day"]): [*row["seconds"], row["deferred"]] for row in rows}
+    days = mail_counts.periods(utc_now().date())[mail_counts.DAY]
+    nothing = [0] * len(DELIVERIES)
+    drawn = [(charts.short_day(day), charts.long_day(day), known.get(day, nothing)) for day in days]
+    text = "How long deliveries took"
+    return charts.draw(translate(text), [translate(name) for name in DELIVERIES], drawn)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import segno
-from flask import Blueprint, g, render_template, request, session
+from flask import g, render_template, session
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
-from usermgmt.problems import Problem, Refused
+from usermgmt.permit import permits
 from usermgmt.services import passkeys, second_factor
 from usermgmt.services.accounts import Account
 from usermgmt.web.account import Page, back, with_password
 from usermgmt.web.context import actor, current_account, tell
-from usermgmt.web.sessions import require_login
+from usermgmt.web.forms import Code, Form, NewPasskey
+from usermgmt.web.sessions import protected
 from usermgmt.web.sites import site
 
-blueprint = Blueprint("security", __name__, url_prefix="/account")
-blueprint.before_request(require_login)
+blueprint = protected("security", __name__, "/account")
 
 
 def merged(db: Session) -> Account:
@@ -33,7 +33,7 @@ def shown(codes: list[str]) -> str:
     return render_template("secrets_shown.html", secrets=codes, what="codes", account=current_account())
 
 
-def totp_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def totp_page(form: Form) -> tuple[str, int]:
     """The square to scan, and the same as text for who cannot."""
     with database().transaction() as db:
         account = merged(db)
@@ -41,28 +41,31 @@ def totp_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
         uri = second_factor.uri(row, account, site().name)
     # A picture as SVG inside the page: nothing is fetched, and no style of its own.
     square = Markup(segno.make(uri, error="m").svg_inline(scale=4, border=4, dark="#000", light="#fff"))  # noqa: S704
-    return render_template("totp.html", square=square, secret=row.secret, problems=problems), status
+    return render_template("totp.html", square=square, secret=row.secret, form=form), form.status
 
 
 @blueprint.get("/totp")
+@permits("account.own")
 def totp() -> Page:
     """Set up an authenticator app."""
-    return totp_page([])
+    return totp_page(Code(formdata=None))
 
 
 @blueprint.post("/totp")
+@permits("account.own")
 def confirm_totp() -> Page:
     """Turn it on with its first code."""
-    try:
-        with database().transaction() as db:
-            codes = second_factor.confirm(db, actor(), merged(db), request.form.get("code", "")[:20])
-    except Refused as refusal:
-        return totp_page(refusal.problems, 422)
+    form = Code()
+    with form.change() as db:
+        codes = second_factor.confirm(db, actor(), merged(db), form.code.data)
+    if form.problems:
+        return totp_page(form)
     tell("The authenticator app is on.")
     return shown(codes) if codes else back()
 
 
 @blueprint.post("/totp/delete")
+@permits("account.own")
 def delete_totp() -> Page:
     """Turn it off, with the password."""
 
@@ -75,42 +78,44 @@ def delete_totp() -> Page:
 
 
 @blueprint.post("/recovery-codes")
+@permits("account.own")
 def renew_codes() -> Page:
     """New recovery codes, with the password; the old ones stop working."""
     return with_password(lambda db, account: shown(second_factor.renew_codes(db, account)))
 
 
-def passkey_page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def passkey_page(form: Form) -> tuple[str, int]:
     """The form that asks the browser for a passkey, with a new challenge."""
     with database().transaction() as db:
         options, challenge = passkeys.options_to_add(db, current_account(), site())
     session["challenge"] = bytes_to_base64url(challenge)
     g.script = True
-    return render_template("passkey.html", options=options, problems=problems, form=request.form), status
+    return render_template("passkey.html", options=options, form=form), form.status
 
 
 @blueprint.get("/passkeys/new")
+@permits("account.own")
 def new_passkey() -> Page:
     """Set up a passkey."""
-    return passkey_page([])
+    return passkey_page(NewPasskey(formdata=None))
 
 
 @blueprint.post("/passkeys")
+@permits("account.own")
 def add_passkey() -> Page:
     """Keep what the browser made."""
-    challenge, form = base64url_to_bytes(session.pop("challenge", "")), request.form
-    try:
-        with database().transaction() as db:
-            codes = passkeys.add(
-                db, actor(), merged(db), site(), challenge, form.get("name", ""), form.get("credential", "")
-            )
-    except Refused as refusal:
-        return passkey_page(refusal.problems, 422)
+    challenge, form = base64url_to_bytes(session.pop("challenge", "")), NewPasskey()
+    with form.change() as db:
+        entered = (form.name.data, form.credential.data)
+        codes = passkeys.add(db, actor(), merged(db), site(), challenge, *entered)
+    if form.problems:
+        return passkey_page(form)
     tell("The passkey is on.")
     return shown(codes) if codes else back()
 
 
 @blueprint.post("/passkeys/<int:row_id>/delete")
+@permits("account.own")
 def delete_passkey(row_id: int) -> Page:
     """Forget a passkey, with the password."""
 

@@ -114,8 +114,8 @@ def require_login() -> Response | None:
     return None
 
 
-def require_admin() -> Response | None:
-    """The pages of administration: whoever only owns a mailbox is shown that, or nothing."""
+def require_permitted() -> Response | None:
+    """A page behind the log-in, for whoever may do what it says that it does."""
     answer = require_login()
     if answer is not None:
         return answer
@@ -139,8 +139,8 @@ def refuse_what_is_not_permitted() -> None:
             refuse_outdated("version", "", thing.version, seen_version("if_version"))
 
 
-def protected(name: str, import_name: str) -> Blueprint:
-    """A blueprint whose pages all need an admin."""
-    blueprint = Blueprint(name, import_name)
-    blueprint.before_request(require_admin)
+def protected(name: str, import_name: str, prefix: str | None = None) -> Blueprint:
+    """A blueprint whose pages are for whoever is logged in and may do what each says that it does."""
+    blueprint = Blueprint(name, import_name, url_prefix=prefix)
+    blueprint.before_request(require_permitted)
     return blueprint

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from flask import redirect, render_template, request, url_for
+from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Admin
 from usermgmt.parts import database
 from usermgmt.permissions import SCOPES
 from usermgmt.permit import permits
-from usermgmt.problems import Problem, Refused
 from usermgmt.services import domains, tokens
 from usermgmt.web.context import actor, current_account, tell
+from usermgmt.web.forms import Form, NewToken
 from usermgmt.web.sessions import protected
 
 blueprint = protected("tokens", __name__)
@@ -20,38 +20,32 @@ Page = str | Response | tuple[str, int]
 DAYS = "365"
 
 
-def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
+def page(form: Form) -> tuple[str, int]:
     """The list with the form to make one."""
     with database().transaction() as db:
-        rows = tokens.list_tokens(db)
-        names = [row.domain.name for row in domains.list_domains(db)]
-    form, chosen = {"days": DAYS, **request.form}, request.form.getlist("scopes")
-    return render_template(
-        "tokens.html", rows=rows, domains=names, scopes=SCOPES, chosen=chosen, problems=problems, form=form
-    ), status
+        rows, names = tokens.list_tokens(db), domains.names_of(db)
+    return render_template("tokens.html", rows=rows, domains=names, scopes=SCOPES, form=form), form.status
 
 
 @blueprint.get("/tokens")
 @permits("token.manage")
 def show() -> Page:
     """All tokens."""
-    return page([])
+    return page(NewToken(formdata=None, data={"days": DAYS}))
 
 
 @blueprint.post("/tokens")
 @permits("token.manage")
 def add() -> Page:
     """Make a token of one's own; it is on the answer and nowhere else."""
-    form = request.form
-    try:
-        with database().transaction() as db:
-            me = db.get_one(Admin, current_account().id)
-            scopes = form.getlist("scopes")
-            name, domain, days = (form.get(field, "") for field in ("name", "domain", "days"))
-            made = tokens.add_token(db, actor(), me, name, scopes, domain, days)
-    except Refused as refusal:
-        return page(refusal.problems, 422)
-    return render_template("secrets_shown.html", secrets=[made], what="token", name=name), 201
+    form = NewToken()
+    with form.change() as db:
+        me = db.get_one(Admin, current_account().id)
+        entered = (form.name.data, form.scopes.data, form.domain.data, form.days.data)
+        made = tokens.add_token(db, actor(), me, *entered)
+    if form.problems:
+        return page(form)
+    return render_template("secrets_shown.html", secrets=[made], what="token", name=form.name.data), 201
 
 
 @blueprint.post("/tokens/<int:token_id>/delete")

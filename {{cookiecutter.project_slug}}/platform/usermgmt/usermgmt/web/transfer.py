@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Response, render_template, request
+from flask import Response, render_template
 
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
-from usermgmt.problems import Problem, Refused
+from usermgmt.problems import Refused
 from usermgmt.services import table, transfer
 from usermgmt.web.context import actor, permitted
+from usermgmt.web.forms import Form, Import
 from usermgmt.web.sessions import protected
 
 blueprint = protected("transfer", __name__)
@@ -16,38 +17,39 @@ blueprint = protected("transfer", __name__)
 SHOWN = 100
 
 
-def page(problems: list[Problem], done: transfer.Imported | None = None, dry_run: bool = True) -> str:
+def page(form: Form, done: transfer.Imported | None = None) -> tuple[str, int]:
     """The form, with what came of the file."""
     passwords = table.as_csv([("address", "password"), *done.passwords]) if done and done.passwords else ""
-    return render_template(
+    shown = render_template(
         "import.html",
-        problems=problems[:SHOWN],
-        total=len(problems),
+        problems=form.problems[:SHOWN],
+        total=len(form.problems),
         done=done,
-        dry_run=dry_run,
+        dry_run=not form.apply.data,
         passwords=passwords,
         columns=", ".join(table.COLUMNS),
     )
+    return shown, form.status
 
 
 @blueprint.get("/import")
 @permits("directory.import")
-def show() -> str:
+def show() -> tuple[str, int]:
     """The form."""
-    return page([])
+    return page(Import(formdata=None))
 
 
 @blueprint.post("/import")
 @permits("directory.import")
-def send() -> str | tuple[str, int]:
+def send() -> tuple[str, int]:
     """Try a file, or import it."""
-    file, dry_run = request.files.get("file"), request.form.get("apply") != "yes"
-    data = file.read() if file else b""
+    form = Import()
+    data = form.file.data.read() if form.file.data else b""
     try:
-        done = transfer.import_table(database(), parts().hasher, actor(), data, dry_run)
+        done = transfer.import_table(database(), parts().hasher, actor(), data, not form.apply.data)
     except Refused as refusal:
-        return page(refusal.problems), 422
-    return page([], done, dry_run)
+        return page(form.refuse(refusal))
+    return page(form, done)
 
 
 @blueprint.get("/export.csv")

@@ -18,12 +18,14 @@ FIELDS = {
     "destination": "Destination",
     "display_name": "Name",
     "domain": "Domain",
+    "largest_quota_bytes": "Largest quota",
     "may_send": "May send",
     "most_aliases": "Alias limit",
     "most_mailboxes": "Mailbox limit",
     "name": "Name",
     "quota_bytes": "Quota",
     "scopes": "May do",
+    "storage_bytes": "Storage",
 }
 DOMAINS = "Domains"
 NOTHING = "\N{EN DASH}"
@@ -69,7 +71,7 @@ def value(field: str, stored: Any) -> str:
     if isinstance(stored, list):
         text = "Everything (owner)"
         return ", ".join(map(str, stored)) or translate(text)
-    if field.endswith("quota_bytes") and isinstance(stored, int):
+    if field.endswith("_bytes") and isinstance(stored, int):
         return format_quota(stored)
     return NOTHING if stored is None or stored == "" else str(stored)
 

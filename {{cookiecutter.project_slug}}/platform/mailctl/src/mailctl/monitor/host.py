@@ -117,14 +117,14 @@ def disks_full(facts: Facts) -> Iterator[Finding]:
             wrong = problem.wrong if problem else "is not there"
             yield Finding(f"{path}: {wrong}", setting.partition("_")[0].lower())
     for key, path, room in _disks(facts):
-        if _used(room) >= FULL_PERCENT or room.f_bavail * room.f_frsize < LEAST_BYTES:
+        if percent_used(room) >= FULL_PERCENT or room.f_bavail * room.f_frsize < LEAST_BYTES:
             yield Finding(_room(path, room), key)
 
 
 def disks_filling(facts: Facts) -> Iterator[Finding]:
     full = {one.key for one in disks_full(facts)}
     for key, path, room in _disks(facts):
-        if key not in full and _used(room) >= FILLING_PERCENT:
+        if key not in full and percent_used(room) >= FILLING_PERCENT:
             yield Finding(_room(path, room), key)
 
 
@@ -144,7 +144,7 @@ def _disks(facts: Facts) -> list[tuple[str, Path, os.statvfs_result]]:
     return facts.once("disks", ask)
 
 
-def _used(room: os.statvfs_result) -> float:
+def percent_used(room: os.statvfs_result) -> float:
     """Percent, of bytes or of inodes, whichever is more. (btrfs counts no inodes.)"""
     counts = ((room.f_bavail, room.f_blocks), (room.f_favail, room.f_files))
     return max(100 * (1 - free / total) if total else 0.0 for free, total in counts)
@@ -152,7 +152,7 @@ def _used(room: os.statvfs_result) -> float:
 
 def _room(path: Path, room: os.statvfs_result) -> str:
     free = size(room.f_bavail * room.f_frsize)
-    return f"{path}: {_used(room):.0f}% used, {free} and {room.f_favail} inodes free"
+    return f"{path}: {percent_used(room):.0f}% used, {free} and {room.f_favail} inodes free"
 
 
 def jobs(facts: Facts) -> Iterator[Finding]:
@@ -190,7 +190,8 @@ def _of_status(facts: Facts, name: str) -> Iterator[Finding]:
             timeout=STATUS_SECONDS,
             check=False,
         )
-        kept = facts.memory["status"] = {"at": facts.now, "lines": json.loads(done.stdout)["lines"]}
+        said = json.loads(done.stdout)
+        kept = facts.memory["status"] = {"at": facts.now, **{key: said[key] for key in ("lines", "certificates")}}
     wrong = [one["found"] for one in kept["lines"] if one["name"] == name and one["mark"] != "ok"]
     if wrong:
         yield Finding("; ".join(wrong))

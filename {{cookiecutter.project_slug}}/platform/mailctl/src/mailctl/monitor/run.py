@@ -14,7 +14,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
 from mailctl.core.monitoring import folder, leave, read, write
 from mailctl.core.stack import runtime, stack
-from mailctl.monitor import metrics
+from mailctl.monitor import handover, metrics
 from mailctl.monitor.conditions import Condition, table
 from mailctl.monitor.facts import UNANSWERED, Facts, Finding
 from mailctl.monitor.incidents import ALARM, WARNING, Event, Seen, advance, opened
@@ -52,11 +52,13 @@ def once(
         orders = read(context, ORDERS)
         events = advance(memory["records"], seen, unknown, moment, muted(context, orders, moment))
         remember(context, memory, events, moment)
+        handover.count_deliveries(facts)
         state = write_down(context, memory, orders, moment)
         write(home / "metrics.prom", metrics.text(facts, state, unknown))
         if memory["outbox"]:
             deliver(context, memory)
-            leave(context, MEMORY, memory, 0o600)
+        handover.tell(facts, state)
+        leave(context, MEMORY, memory, 0o600)
     return state
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from jinja2 import Environment
 
 import usermgmt
+from usermgmt.problem_json import KINDS
+from usermgmt.services.mail_reasons import REASONS
 from usermgmt.strength import WORDS
 from usermgmt.web.errors import TEXTS
 from usermgmt.web.mail import MEANINGS, OUTCOMES
 from usermgmt.web.overview import ACTIONS
-from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
 PACKAGE = Path(usermgmt.__file__).parent
@@ -66,4 +67,5 @@ def all_texts() -> set[str]:
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
+    texts.update(text for kind in KINDS for text in (kind.title, kind.advice))
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import URL
+from sqlalchemy import URL, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.places import REPOSITORY
-from usermgmt.models import Alias, Mailbox
+from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, domains, mailboxes
-from usermgmt.services.audit import Actor
+from usermgmt.services import aliases, domains, mailboxes, roles
+from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.settings import Settings
 
 #: Makes an application whose connections are closed when the test ends.
@@ -84,6 +84,13 @@ class Browser:
         if answer.status_code == 303:
             self.get(answer.headers["Location"])
         return answer
+
+
+def give_domains(session: Session, email: str, domains: list[str]) -> Admin:
+    """Let an admin administer these domains only; without one, everything."""
+    admin = session.scalars(select(Admin).where(Admin.email == email)).one()
+    roles.set_role(session, COMMAND_LINE, admin, DOMAIN_ADMIN if domains else OWNER, domains)
+    return admin
 
 
 def first_id(page: str, kind: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import click
 from flask import Flask
@@ -35,28 +36,25 @@ def application() -> Flask:
 @click.argument("path")
 @click.option("--body-stdin", is_flag=True, help="Read the body from standard input.")
 @click.option("--type", "mimetype", default="application/json", show_default=True, help="What the body is.")
-def api(method: str, path: str, body_stdin: bool, mimetype: str) -> None:
-    """Call the JSON API at PATH, such as /domains, and print status and body as one JSON document.
+@click.option("--all", "everything", is_flag=True, help="Go on to the end of a list, a line for each part.")
+def api(method: str, path: str, body_stdin: bool, mimetype: str, everything: bool) -> None:
+    """Call the JSON API at PATH, such as /domains, and print status and body as one line of JSON.
 
     Whoever may run this may do everything, so it takes no token. Exit status 0: there was an answer.
     """
     from usermgmt.api.access import INSIDE
 
-    data = sys.stdin.buffer.read() if body_stdin else b""
-    answer = (
-        application()
-        .test_client(use_cookies=False)
-        .open(
-            f"/api/v1{path}",
-            method=method,
-            data=data,
-            content_type=mimetype if body_stdin else None,
-            base_url="http://127.0.0.1",
-            environ_overrides={INSIDE: True},
+    client = application().test_client(use_cookies=False)
+    sent: dict[str, Any] = {"data": sys.stdin.buffer.read(), "content_type": mimetype} if body_stdin else {}
+    wanted: str | None = f"/api/v1{path}"
+    while wanted:
+        answer = client.open(
+            wanted, method=method, base_url="http://127.0.0.1", environ_overrides={INSIDE: True}, **sent
         )
-    )
-    document = answer.get_json() if answer.is_json and answer.data else answer.text
-    click.echo(json.dumps({"status": answer.status_code, "body": document}))
+        document = answer.get_json() if answer.is_json and answer.data else answer.text
+        # Whoever reads shows the first rows while the next ones are looked for.
+        click.echo(json.dumps({"status": answer.status_code, "body": document}))
+        wanted = document.get("next") if everything and isinstance(document, dict) else None
 
 
 def admin_of(session: Session, email: str) -> Admin:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, state
+from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, show_rows, state
 from mailctl.core.context import Context, JsonOption, RepoOption, group
 from mailctl.core.stack import LocalOption
 
@@ -28,10 +28,7 @@ def show_all(
 ) -> None:
     """List the domains."""
     with accounts(local, repo, as_json) as (context, api):
-        rows = api.all(PATH, q=search)
-        for row in rows:
-            context.out.row(row["name"], state(row), 40)
-        context.finish({"ok": True, "domains": rows})
+        show_rows(context, "domain", api.rows(PATH, q=search), lambda row: f"{row['name']:40} {state(row)}")
 
 
 @app.command()

@@ -209,6 +209,8 @@ def test_a_list_that_breaks_off_is_no_whole_list(cli: Cli, usermgmt: FakeDocker)
     down = {"field": "request", "value": "", "wrong": "Service Unavailable.", "fix": "Try again."}
     usermgmt.answer(asked, listed(USER) + answered({"problems": [down]}, 503))
     assert cli("user", "list").exit_code == 1
+    usermgmt.answer(asked, "")
+    assert "before the end" in cli("user", "list").stderr
 
 
 def test_an_admin_is_given_everything_or_some_domains(cli: Cli, usermgmt: FakeDocker) -> None:

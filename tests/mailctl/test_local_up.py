@@ -229,7 +229,7 @@ def test_an_up_that_fails_is_refused_with_composes_own_words(
 
 
 def test_a_seed_that_fails_shows_what_usermgmt_said(cli: Cli, docker: FakeDocker) -> None:
-    docker.answer("mailbox", stderr="the password is too short\n", code=1)
+    docker.answer("ensure", stderr="the password is too short\n", code=1)
     result = cli("local", "up")
     assert result.exit_code == 1
     assert "the password is too short" in result.stderr

@@ -60,9 +60,8 @@ class Api:
             yield from part["items"]
             following = part["next"]
         if following is not None:
-            raise Refused(
-                Problem("usermgmt", "ended before the end of the list", "make logs SERVICE=usermgmt")
-            )
+            wrong = "ended before the end of the list"
+            raise Refused(Problem("usermgmt", wrong, "make logs SERVICE=usermgmt"))
 
     def one(self, path: str, field: str, value: str, **query: Any) -> dict[str, Any]:
         """The row whose field has exactly this value. Raises Refused."""

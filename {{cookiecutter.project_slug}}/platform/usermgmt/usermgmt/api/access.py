@@ -127,7 +127,8 @@ def permitted() -> frozenset[int] | None:
 
 def expect(version: int, subject: str) -> None:
     """Raise Conflict unless the version is the one that If-Match names, if the request has that."""
-    wanted = {tag.partition(".")[0] for tag in request.if_match.as_set()}
+    # An empty tag is None there.
+    wanted = {(tag or "").partition(".")[0] for tag in request.if_match.as_set()}
     if request.if_match and not request.if_match.star_tag and str(version) not in wanted:
         raise Conflict(Problem("If-Match", subject, *CHANGED_MEANWHILE))
 

@@ -85,6 +85,8 @@ def complete(app: Flask, spec: APISpec) -> None:
 def describe(operation: dict[str, Any], found: set[str], well: str) -> None:
     """Add headers and answers to one operation."""
     responses = operation["responses"]
+    # Every status is named: another one would be a mistake.
+    responses.pop("default", None)
     for trait, status, description, headers in ANSWERS:
         if trait in found:
             body = {} if status == "304" else {"content": {TYPE: {"schema": {"$ref": ERROR}}}}

@@ -27,6 +27,7 @@ def mailctl(tmp_path, monkeypatch):
     from mailctl.core.errors import Problem, Refused
     from mailctl.core.runtime import Runtime
     from usermgmt import cli, cli_database, cli_programs
+    from usermgmt import inside as socket
     from usermgmt.app import create_app
     from usermgmt.models import Base
     from usermgmt.passwords import Hasher
@@ -39,8 +40,14 @@ def mailctl(tmp_path, monkeypatch):
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)
     monkeypatch.setattr(cli_database, "open_database", lambda: database)
-    monkeypatch.setattr(cli, "hasher", lambda: Hasher(cheap=True))
-    monkeypatch.setattr(cli_programs, "application", lambda: app)
+    monkeypatch.setattr(cli_programs, "hasher", lambda: Hasher(cheap=True))
+
+    def ask(method, path, body, media_type):
+        sent = {"data": body, "content_type": media_type, "environ_overrides": {socket.INSIDE: True}}
+        answer = app.test_client().open(path, method=method, base_url="http://127.0.0.1", **sent)
+        return socket.Answer(answer.status_code, answer.mimetype, answer.data)
+
+    monkeypatch.setattr(cli, "connection", lambda: SimpleNamespace(ask=ask, close=lambda: None))
     monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
 
     def inside(_runtime, service, words, stdin="", limit=60):

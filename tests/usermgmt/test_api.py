@@ -17,8 +17,8 @@ from support import ADMIN_EMAIL, PASSWORD, PROXY, Browser, Directory, give_domai
 from test_permissions import report_for
 from werkzeug.test import TestResponse
 
-from usermgmt.api.access import INSIDE
 from usermgmt.database import Database
+from usermgmt.inside import INSIDE
 from usermgmt.models import OWNER, Admin, Alias, ApiToken, AuditEntry, Domain, Mailbox, MailReport, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import ACTIONS, SCOPES

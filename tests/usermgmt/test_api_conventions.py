@@ -200,7 +200,7 @@ def test_a_problem_says_what_it_is_about_and_its_type_leads_to_a_page(app: Flask
 
 
 def test_admins_are_administered_inside_the_container_alone(app: Flask, filled: Database) -> None:  # noqa: F811
-    from usermgmt.api.access import INSIDE
+    from usermgmt.inside import INSIDE
 
     def inside(method: str, path: str, body: object = None) -> Any:
         environ = {INSIDE: True}

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from support import Browser, Directory
 from test_mail_reports import report
 
-from usermgmt.cli import ensure_domain
+from usermgmt.cli_programs import ensure_domain
 from usermgmt.database import Database
 from usermgmt.models import MailReport
 from usermgmt.passwords import Hasher

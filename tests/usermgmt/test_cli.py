@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from conftest import actions
 from sqlalchemy import select
 
-from usermgmt import cli, cli_database
+from usermgmt import cli, cli_database, cli_programs
 from usermgmt.database import Database
 from usermgmt.models import AuditEntry, Mailbox, utc_now
 from usermgmt.passwords import Hasher
@@ -51,7 +51,7 @@ class Terminal:
 def run(database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """The command line on a database in memory."""
     monkeypatch.setattr(cli_database, "open_database", lambda: database)
-    monkeypatch.setattr(cli, "hasher", lambda: hasher)
+    monkeypatch.setattr(cli_programs, "hasher", lambda: hasher)
     return Terminal(database)
 
 
@@ -84,7 +84,8 @@ def test_what_is_no_such_document_is_refused(run: Terminal, stdin: str) -> None:
 
 def test_people_find_no_command_here(run: Terminal) -> None:
     """They have mailctl: one command line, one set of words."""
-    assert {*cli.cli.commands} == {"api", "ensure", "purge", "token"}
+    assert [*cli.COMMANDS] == ["api", "ensure", "purge", "token"]
+    assert all(name in run("--help").output for name in cli.COMMANDS)
     for arguments in (("nonsense",), ("mailbox", "add", "a@example.org"), ("list",)):
         assert run(*arguments).exit_code == 2, arguments
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 from sqlalchemy import select
-from support import ADMIN_EMAIL, PROXY, Browser, Directory
+from support import ADMIN_EMAIL, PROXY, Browser, Directory, InProcess
 from werkzeug.datastructures import MultiDict
 
 from usermgmt import cli, cli_database, cli_programs
@@ -85,8 +85,8 @@ def run(app: Flask, web_database: Database, hasher: Hasher, monkeypatch: pytest.
     """The command line of the container."""
     Browser(app).get("/login")
     monkeypatch.setattr(cli_database, "open_database", lambda: web_database)
-    monkeypatch.setattr(cli, "hasher", lambda: hasher)
-    monkeypatch.setattr(cli_programs, "application", lambda: app)
+    monkeypatch.setattr(cli_programs, "hasher", lambda: hasher)
+    monkeypatch.setattr(cli, "connection", lambda: InProcess(app))
     return Terminal()
 
 

@@ -5,99 +5,73 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import sys
-from functools import cache
+from contextlib import closing
+from http.client import HTTPException
 from typing import Any
 
 import click
-from sqlalchemy.orm import Session
 
-from usermgmt.addresses import parse_alias_source, parse_domain, parse_own_address
-from usermgmt.cli_database import transaction
-from usermgmt.cli_programs import api, token
-from usermgmt.database import lock_directory
-from usermgmt.passwords import Hasher
-from usermgmt.services import aliases, directory, domains, mailboxes, removal
-from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.inside import SOCKET, Connection
+
+#: Where each command is; imported when it runs, for the database takes a second to import.
+COMMANDS = {"api": "cli", "ensure": "cli_programs", "purge": "cli_programs", "token": "cli_tokens"}
 
 
-@cache
-def hasher() -> Hasher:
-    """Made when it is first needed: it takes a quarter of a second."""
-    return Hasher()
+class Commands(click.Group):
+    """The commands of the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of them, if there is one of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = getattr(importlib.import_module(f"usermgmt.{COMMANDS[cmd_name]}"), cmd_name)
+        return found
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """For programs inside the container. People use mailctl on the host."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
-def ensure_domain(session: Session, wanted: dict[str, str]) -> str:
-    """Add a domain if it is missing; its name if it was."""
-    if directory.find_domain(session, parse_domain(wanted["name"])) is not None:
-        return ""
-    return domains.add_domain(session, COMMAND_LINE, wanted["name"]).name
+def connection() -> Connection:
+    """To the application that runs; a test may replace it."""
+    return Connection(SOCKET)
 
 
-def ensure_mailbox(session: Session, wanted: dict[str, str]) -> str:
-    """Add a mailbox if it is missing; its address if it was."""
-    if directory.mailbox_exists(session, parse_own_address(wanted["email"], "email")):
-        return ""
-    about = wanted["email"], wanted["password"], wanted.get("quota", ""), wanted.get("display_name", "")
-    return mailboxes.add_mailbox(session, COMMAND_LINE, hasher(), *about).email
+@click.command()
+@click.argument("method", type=click.Choice(("GET", "POST", "PUT", "PATCH", "DELETE")))
+@click.argument("path")
+@click.option("--body-stdin", is_flag=True, help="Read the body from standard input.")
+@click.option("--type", "media_type", default="application/json", show_default=True, help="What the body is.")
+@click.option("--all", "everything", is_flag=True, help="Go on to the end of a list, a line for each part.")
+def api(method: str, path: str, body_stdin: bool, media_type: str, everything: bool) -> None:
+    """Call the JSON API at PATH, such as /domains, and print status and body as one line of JSON.
 
-
-def ensure_alias(session: Session, wanted: dict[str, str]) -> str:
-    """Add a destination to an alias if it is missing; the alias if it was."""
-    source, destination = parse_alias_source(wanted["source"]), wanted["destination"]
-    if destination.strip().lower() in directory.destinations_of(session, source):
-        return ""
-    return aliases.add_alias(session, COMMAND_LINE, source, destination)[0].source
-
-
-@cli.command()
-def ensure() -> None:
-    """Add what is missing of the domains, mailboxes and aliases on standard input (JSON): all or nothing.
-
-    Canaries and the local trial are made so. What is there stays as it is; what was added is printed.
+    Whoever may run this may do everything, so it takes no token. Exit status 0: there was an answer.
     """
-    kinds = {"domains": ensure_domain, "mailboxes": ensure_mailbox, "aliases": ensure_alias}
-    try:
-        wanted: dict[str, list[dict[str, Any]]] = json.load(sys.stdin)
-        with transaction() as session:
-            added = {
-                kind: [name for each in wanted.get(kind, []) if (name := add(session, each))]
-                for kind, add in kinds.items()
-            }
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        said = f"standard input: {type(error).__name__}: {error}; send domains, mailboxes, aliases as JSON"
-        raise click.ClickException(said) from error
-    click.echo(json.dumps(added))
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def purge(as_json: bool) -> None:
-    """Remove accounts deleted over 30 days ago, and name the folders whose mail nobody has any more."""
-    with transaction() as session:
-        lock_directory(session)
-        accounts = removal.purge(session)
-        session.flush()
-        found = {"accounts": accounts, "homes": removal.homes_to_remove(session)}
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for kind, names in found.items():
-        click.echo(f"{kind}: {len(names)}")
-        for name in names:
-            click.echo("  " + name)
-
-
-cli.add_command(token)
-cli.add_command(api)
+    body = sys.stdin.buffer.read() if body_stdin else None
+    wanted: str | None = f"/api/v1{path}"
+    with closing(connection()) as asked:
+        while wanted:
+            try:
+                answer = asked.ask(method, wanted, body, media_type)
+            except (OSError, HTTPException) as error:
+                said = f"usermgmt does not answer ({error}): look at its log"
+                raise click.ClickException(said) from error
+            is_json = answer.media_type.endswith("json") and answer.body
+            document: Any = json.loads(answer.body) if is_json else answer.body.decode()
+            # Whoever reads shows the first rows while the next ones are looked for.
+            click.echo(json.dumps({"status": answer.status, "body": document}))
+            wanted = document.get("next") if everything and isinstance(document, dict) else None
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from marshmallow import Schema
 
 from usermgmt import problem_json
 from usermgmt.api import exchange
+from usermgmt.inside import INSIDE
 from usermgmt.models import OWNER, Admin, ApiToken
 from usermgmt.parts import client_address, database
 from usermgmt.permissions import scope
@@ -19,9 +20,6 @@ from usermgmt.problems import CHANGED_MEANWHILE, Conflict, Problem, Refused
 from usermgmt.services.accounts import load
 from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.services.tokens import find_token
-
-#: In the environment of a request that never came over the network: no header can set this.
-INSIDE = "usermgmt.command-line"
 
 
 class Operations(Blueprint):

@@ -4,7 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import PART, Api, SearchOption, YesOption, accounts, agree, show_rows, state
+from mailctl.accounts.api import (
+    PART,
+    Api,
+    MissingOption,
+    SearchOption,
+    YesOption,
+    accounts,
+    agree,
+    show_rows,
+    state,
+)
 from mailctl.core.context import Context, JsonOption, RepoOption, group
 from mailctl.core.stack import LocalOption
 
@@ -23,7 +33,7 @@ def find(api: Api, source: str, destination: str | None) -> list[dict[str, Any]]
     """The rows of an alias, or the one with this destination. Raises Refused."""
     from mailctl.core.errors import Problem, Refused
 
-    rows: list[dict[str, Any]] = api.call("GET", PATH, q=source, exact="true", limit=PART)["items"]
+    rows = api.known(PATH, source, limit=PART)
     if destination:
         rows = [row for row in rows if row["destination"] == destination.strip().lower()]
     if not rows:
@@ -71,14 +81,21 @@ def add(
     source: SourceArgument,
     destinations: Annotated[list[str], typer.Argument(metavar="DESTINATION…", help="Where its mail goes.")],
     may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)] = True,
+    if_missing: MissingOption = False,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add an alias, or more destinations to one."""
     with accounts(local, repo, as_json) as (context, api):
-        body = {"source": source, "destinations": destinations, "may_send": may_send}
-        finish(context, api.call("POST", PATH, body), "added")
+        there = {row["destination"] for row in api.known(PATH, source, limit=PART)} if if_missing else set()
+        missing = [each for each in destinations if each.strip().lower() not in there]
+        body = {"source": source, "destinations": missing, "may_send": may_send}
+        finish(
+            context,
+            api.call("POST", PATH, body) if missing else find(api, source, None),
+            "added" if missing else "",
+        )
 
 
 @app.command("set")

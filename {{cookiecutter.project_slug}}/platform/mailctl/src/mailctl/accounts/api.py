@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from mailctl.core.runtime import Runtime
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+MissingOption = Annotated[
+    bool, typer.Option("--if-missing", help="Succeed and change nothing if it is there already.")
+]
 SearchOption = Annotated[str, typer.Option("--search", "-s", help="Only those with this text in them.")]
+THERE = "is there already; nothing was changed"
 # An import may hash a thousand passwords on half a core.
 LIMIT_SECONDS = 600.0
 #: Rows of one answer, as many as usermgmt gives.
@@ -63,14 +67,17 @@ class Api:
             wrong = "ended before the end of the list"
             raise Refused(Problem("usermgmt", wrong, "make logs SERVICE=usermgmt"))
 
+    def known(self, path: str, value: str, **query: Any) -> list[dict[str, Any]]:
+        """What has exactly this name or address: one row, or those of an alias, or none."""
+        found: list[dict[str, Any]] = self.call("GET", path, q=value, exact="true", **query)["items"]
+        return found
+
     def one(self, path: str, field: str, value: str, **query: Any) -> dict[str, Any]:
         """The row whose field has exactly this value. Raises Refused."""
         from mailctl.core.errors import Problem, Refused
 
-        found = self.call("GET", path, q=value, exact="true", **query)["items"]
-        if found:
-            row: dict[str, Any] = found[0]
-            return row
+        if found := self.known(path, value, **query):
+            return found[0]
         kind = {"/mailboxes": "user", "/domains": "domain", "/admins": "admin"}[path]
         kind = f"deleted {kind}" if query else kind
         fix = f".venv/bin/mailctl {kind.split()[-1]} list shows what there is"

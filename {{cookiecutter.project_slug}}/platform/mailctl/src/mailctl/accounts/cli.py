@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from mailctl.accounts.api import (
+    THERE,
     Api,
+    MissingOption,
     SearchOption,
     YesOption,
     accounts,
@@ -90,12 +92,15 @@ def add(
     name: Annotated[str, typer.Option("--name", help=NAME)] = "",
     quota: Annotated[str, typer.Option("--quota", help=f"{QUOTA} Default: the domain's.")] = "",
     password_stdin: StdinOption = False,
+    if_missing: MissingOption = False,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add a user; a generated password is shown, this once."""
     with accounts(local, repo, as_json) as (context, api):
+        if if_missing and (there := api.known(PATH, email)):
+            return finish(context, there[0], THERE, password=None)
         body = {
             "email": email,
             "display_name": name,

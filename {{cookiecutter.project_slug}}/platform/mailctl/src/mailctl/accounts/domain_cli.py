@@ -4,7 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, show_rows, state
+from mailctl.accounts.api import (
+    THERE,
+    MissingOption,
+    SearchOption,
+    YesOption,
+    accounts,
+    agree,
+    show_rows,
+    state,
+)
 from mailctl.core.context import Context, JsonOption, RepoOption, group
 from mailctl.core.stack import LocalOption
 
@@ -52,10 +61,16 @@ def show(
 
 @app.command()
 def add(
-    name: NameArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    if_missing: MissingOption = False,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Accept mail for a domain."""
     with accounts(local, repo, as_json) as (context, api):
+        if if_missing and (there := api.known(PATH, name)):
+            return finish(context, there[0], THERE)
         finish(context, api.call("POST", PATH, {"name": name}), "added")
 
 

@@ -73,10 +73,15 @@ class Trial:
 
     def fill(self, mails: int) -> Mails:
         """Add people, aliases and mail with flags and a folder; return what is there then."""
-        for name in PEOPLE:
-            address = f"{name}@{self.domain}"
-            self.usermgmt("mailbox", "add", address, "--password-stdin", stdin=f"{PASSWORD}\n")
-            self.usermgmt("alias", "add", f"{name}.alias@{self.domain}", address)
+        aliases = {f"{name}@{self.domain}": f"{name}.alias@{self.domain}" for name in PEOPLE}
+        if "ensure" in self.usermgmt("--help"):
+            boxes = [{"email": address, "password": PASSWORD} for address in aliases]
+            rows = [{"source": alias, "destination": address} for address, alias in aliases.items()]
+            self.usermgmt("ensure", stdin=json.dumps({"mailboxes": boxes, "aliases": rows}))
+        else:  # version 0.11 and before
+            for address, alias in aliases.items():
+                self.usermgmt("mailbox", "add", address, "--password-stdin", stdin=f"{PASSWORD}\n")
+                self.usermgmt("alias", "add", alias, address)
         for address in self.passwords:
             for number in range(mails):
                 self.post(address, f"Mail {number}")

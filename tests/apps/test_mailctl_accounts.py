@@ -27,6 +27,7 @@ def mailctl(tmp_path, monkeypatch):
     from mailctl.core.errors import Problem, Refused
     from mailctl.core.runtime import Runtime
     from usermgmt import cli, cli_database, cli_programs
+    from usermgmt import inside as socket
     from usermgmt.app import create_app
     from usermgmt.models import Base
     from usermgmt.passwords import Hasher
@@ -39,8 +40,14 @@ def mailctl(tmp_path, monkeypatch):
     database = app.extensions["usermgmt"].database
     Base.metadata.create_all(database.engine)
     monkeypatch.setattr(cli_database, "open_database", lambda: database)
-    monkeypatch.setattr(cli, "hasher", lambda: Hasher(cheap=True))
-    monkeypatch.setattr(cli_programs, "application", lambda: app)
+    monkeypatch.setattr(cli_programs, "hasher", lambda: Hasher(cheap=True))
+
+    def ask(method, path, body, media_type):
+        sent = {"data": body, "content_type": media_type, "environ_overrides": {socket.INSIDE: True}}
+        answer = app.test_client().open(path, method=method, base_url="http://127.0.0.1", **sent)
+        return socket.Answer(answer.status_code, answer.mimetype, answer.data)
+
+    monkeypatch.setattr(cli, "connection", lambda: SimpleNamespace(ask=ask, close=lambda: None))
     monkeypatch.setattr(engine, "connected", lambda: nullcontext(SimpleNamespace()))
 
     def inside(_runtime, service, words, stdin="", limit=60):
@@ -53,6 +60,7 @@ def mailctl(tmp_path, monkeypatch):
         return done.stdout
 
     monkeypatch.setattr(Runtime, "inside", inside)
+    monkeypatch.setattr(Runtime, "stream", lambda *words: iter(inside(*words).splitlines()))
     (tmp_path / "answers.yml").touch()
     (tmp_path / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
     (tmp_path / ".env").write_text("")
@@ -72,7 +80,8 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
         assert code == 0, document
         return document
 
-    assert ok("admin", "add", "owner@elsewhere.example")["password"]
+    owner, dora = "owner@elsewhere.example", "dora@elsewhere.example"
+    assert ok("admin", "add", owner)["password"]
     assert ok("domain", "add", "example.com")["domain"]["active"]
     assert (
         ok("domain", "set", "example.com", "--default-quota", "2G", "--alias-limit", "5")["domain"][
@@ -103,6 +112,14 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
     assert ok("user", "list")["users"] == [] and len(ok("user", "list", "--deleted")["users"]) == 1
     assert ok("user", "restore", "anna@example.com")["user"]["active"]
     assert not ok("user", "disable", "anna@example.com")["user"]["active"]
+    assert ok("admin", "add", dora, "--domain", "example.com")["admin"]["domains"] == ["example.com"]
+    assert not ok("admin", "disable", dora)["admin"]["active"]
+    assert ok("admin", "reset", dora)["admin"]["active"]
+    assert ok("admin", "set", dora, "--owner")["admin"]["role"] == "owner"
+    assert [row["email"] for row in ok("admin", "list")["admins"]] == [dora, owner]
+    ok("admin", "delete", dora, "--yes")
+    code, refused = mailctl("admin", "disable", owner)
+    assert code == 1 and "the last owner" in refused["problems"][0]["wrong"]
 
 
 def test_users_are_exported_and_imported(mailctl, tmp_path):

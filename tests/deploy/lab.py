@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Iterator
@@ -39,10 +40,11 @@ install._write(place.home / "run", units.launcher(place))
 ssh.write("mailserver", ssh.key(context, ()))
 """
 USERMGMT = "docker compose exec -T usermgmt usermgmt"
-ACCOUNT = (
-    f"{USERMGMT} domain add example.com --if-missing",
-    f"printf %s a-Password-1-of-mine | {USERMGMT} mailbox add {ME} --if-missing --password-stdin --quota 2G",
-)
+ACCOUNTS = {
+    "domains": [{"name": "example.com"}],
+    "mailboxes": [{"email": ME, "password": "a-Password-1-of-mine", "quota": "2G"}],
+}
+ACCOUNT = f"printf %s '{json.dumps(ACCOUNTS)}' | {USERMGMT} ensure"
 
 
 @dataclass
@@ -71,9 +73,8 @@ class Lab:
         self.first = self.deploy(self.origin.head)
         self.seconds = time.monotonic() - began
         assert not self.first.red, self.first.said
-        for line in ACCOUNT:
-            done = self.target.repo(line)
-            assert done.code == 0, done.said
+        done = self.target.repo(ACCOUNT)
+        assert done.code == 0, done.said
         self.good = self.origin.head
 
 

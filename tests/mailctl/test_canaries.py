@@ -27,6 +27,8 @@ class FakeServer:
         self.asked: list[tuple[str, ...]] = []
         self.boxes: people.Status = {"ann@example.com": dict(BOX), "full@mailctl-canary.test": dict(BOX)}
         self.rows, self.maps, self.broken = accounts.WHOLE, dict[str, list[str]](), ""
+        self.commands = "api  ensure  purge  token"
+        self.ensured: dict[str, list[dict[str, str]]] = {}
 
     def running(self) -> dict[str, Any]:
         return dict.fromkeys(("postfix", "dovecot", "clamav"))
@@ -39,6 +41,10 @@ class FakeServer:
         return answer(words, stdin)
 
     def usermgmt(self, words: tuple[str, ...], stdin: str) -> str:
+        if words[-1] == "ensure":
+            self.ensured = json.loads(stdin)
+        if words[-1] == "--help":
+            return self.commands
         return "ACCOUNT_HOST=account.example.com\n" if words == ("env",) else ""
 
     def mariadb(self, words: tuple[str, ...], stdin: str) -> str:
@@ -207,8 +213,19 @@ def test_accounts_that_are_missing_are_made_with_the_operator_s_tool(
 ) -> None:
     server.rows = 3
     assert "missing" not in canaries.remember(context, server)
+    assert [words[2:] for words in server.asked if words[0] == "usermgmt"] == [("--help",), ("ensure",)]
+    assert {kind: len(each) for kind, each in server.ensured.items()} == {
+        "domains": 3,
+        "mailboxes": 3,
+        "aliases": 2,
+    }
+
+
+def test_an_older_version_that_runs_is_asked_in_its_own_words(context: Context, server: FakeServer) -> None:
+    server.rows, server.commands = 3, "admin  alias  api  domain  list  mailbox  purge  token"
+    assert "missing" not in canaries.remember(context, server)
     made = [words[2:5] for words in server.asked if words[0] == "usermgmt"]
-    assert [words[:2] for words in made] == [("domain", "add")] * 3 + [("mailbox", "add")] * 3 + [
+    assert [words[:2] for words in made[1:]] == [("domain", "add")] * 3 + [("mailbox", "add")] * 3 + [
         ("alias", "add")
     ] * 2
 

@@ -29,7 +29,11 @@ ARGUMENTS = {
     **{("alias", verb): ("a@example.com",) for verb in ("show", "enable", "disable", "delete")},
     ("alias", "add"): ("a@example.com", "b@example.com"),
     ("alias", "set"): ("a@example.com", "--may-send"),
-    ("admin", "add"): ("a@example.com",),
+    **{
+        ("admin", verb): ("a@example.com",)
+        for verb in ("show", "add", "enable", "disable", "reset", "delete")
+    },
+    ("admin", "set"): ("a@example.com", "--owner"),
     ("user", "import"): ("users.csv",),
     ("user", "export"): ("users.csv",),
     **{("queue", verb): ("4jb64t38NBzJmhw",) for verb in ("show", "retry", "hold", "release", "delete")},

@@ -29,8 +29,8 @@ class Usermgmt:
     def __init__(self, edge_repo: EdgeRepo) -> None:
         self.docker = edge_repo.docker
         rows = [{"id": 3, "name": "example.com", "active": True}, {"id": 4, "name": "b.net", "active": False}]
-        for path, found in (("/domains?page=1", rows), ("/domains?page=1&q=b.net&exact=true", rows[1:])):
-            self.answer(path, {"items": found, "pages": 1})
+        for path, found in (("/domains?limit=500", rows), ("/domains?q=b.net&exact=true", rows[1:])):
+            self.answer(path, {"items": found, "next": None})
         self.names(NEEDED)
 
     def answer(self, path: str, body: Any) -> None:

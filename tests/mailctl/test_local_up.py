@@ -125,11 +125,10 @@ def test_the_first_mailbox_is_made_by_usermgmt_and_its_password_is_never_an_argu
     cli: Cli, docker: FakeDocker
 ) -> None:
     info = up(cli)
-    domain, mailbox = docker.calls_with("usermgmt")[-2:]
-    assert domain["arguments"][-5:] == ["usermgmt", "domain", "add", "example.com", "--if-missing"]
-    expected = ["usermgmt", "mailbox", "add", "me@example.com", "--password-stdin", "--if-missing"]
-    assert mailbox["arguments"][-6:] == expected
-    assert mailbox["stdin"] == f"{info['mailbox_password']}\n"
+    made = docker.calls_with("ensure")[-1]
+    assert made["arguments"][-3:] == ["usermgmt", "usermgmt", "ensure"]
+    me = {"email": "me@example.com", "password": info["mailbox_password"]}
+    assert json.loads(made["stdin"]) == {"domains": [{"name": "example.com"}], "mailboxes": [me]}
     assert info["mailbox_password"] not in json.dumps([call["arguments"] for call in docker.calls])
 
 
@@ -230,7 +229,7 @@ def test_an_up_that_fails_is_refused_with_composes_own_words(
 
 
 def test_a_seed_that_fails_shows_what_usermgmt_said(cli: Cli, docker: FakeDocker) -> None:
-    docker.answer("mailbox", stderr="the password is too short\n", code=1)
+    docker.answer("ensure", stderr="the password is too short\n", code=1)
     result = cli("local", "up")
     assert result.exit_code == 1
     assert "the password is too short" in result.stderr

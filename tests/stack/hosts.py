@@ -22,9 +22,9 @@ ME = "me@example.com"
 # A time zone in which it is midday: no timer of the hosts goes off while they are tested, and no day ends.
 MIDDAY = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
 MAIL = "From: a@b.example\r\nTo: me@example.com\r\nSubject: {}\r\nMessage-ID: <{}@b.example>\r\n\r\nhello\r\n"
-ACCOUNT = """docker compose exec -T usermgmt usermgmt domain add example.com --if-missing
-printf %s 'a-Password-of-mine-1' | docker compose exec -T usermgmt usermgmt mailbox add me@example.com \
-  --password-stdin --quota 2G --name Me --if-missing"""
+ACCOUNT = """printf %s '{"domains": [{"name": "example.com"}], "mailboxes": [{"email": "me@example.com",
+  "password": "a-Password-of-mine-1", "quota": "2G", "display_name": "Me"}]}' |
+  docker compose exec -T usermgmt usermgmt ensure"""
 
 
 def gateway() -> str:

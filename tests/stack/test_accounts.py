@@ -235,6 +235,7 @@ def test_accounts_made_by_program_and_by_command_work_at_once(stack: Stack) -> N
         return json.loads(stack.mailctl(*words, "--local", "--json"))
 
     assert mailctl("domain", "add", domain)["domain"]["active"]
+    assert mailctl("domain", "add", domain, "--if-missing")["domain"]["name"] == domain
     made = ("usermgmt", "token", "add", name, "--admin", stack.info["admin"], "--domain", domain)
     token = stack.exec("usermgmt", *made, "--scope", "mailbox:write").strip()
     program = httpx.Client(
@@ -256,6 +257,7 @@ def test_accounts_made_by_program_and_by_command_work_at_once(stack: Stack) -> N
     assert verdicts(stack, f"info@{domain}") == [250] and recipients(stack, f"info@{domain}") == {
         f"bert@{domain}"
     }
+    assert {row["email"] for row in mailctl("user", "list", "--domain", domain)["users"]} == {*secrets}
     changed = mailctl("user", "password", f"anna@{domain}")["password"]
     assert Mailbox(f"anna@{domain}", stack.info, changed).imap.noop()[0] == "OK"
     with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):

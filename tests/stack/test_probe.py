@@ -198,4 +198,4 @@ def test_nobody_else_reaches_the_listener_and_it_takes_no_other_address(stack: S
 
 def test_the_probe_s_mailbox_is_among_nobody_s(stack: Stack) -> None:
     assert "mailctl-probe" not in stack.exec("dovecot", "doveadm", "user", "*")
-    assert "mailctl-probe" not in stack.exec("usermgmt", "usermgmt", "list")
+    assert "mailctl-probe" not in stack.exec("usermgmt", "usermgmt", "api", "GET", "/mailboxes", "--all")

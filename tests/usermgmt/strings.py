@@ -9,6 +9,8 @@ from pathlib import Path
 from jinja2 import Environment
 
 import usermgmt
+from usermgmt.problem_json import KINDS
+from usermgmt.services.mail_reasons import REASONS
 from usermgmt.strength import WORDS
 from usermgmt.web import aliases, domains, mailboxes
 from usermgmt.web.charts import NAMES, PERIODS
@@ -16,7 +18,6 @@ from usermgmt.web.errors import TEXTS
 from usermgmt.web.incidents import TITLES
 from usermgmt.web.mail import MEANINGS, OUTCOMES
 from usermgmt.web.overview import ACTIONS, DELIVERIES, JOBS
-from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
 PACKAGE = Path(usermgmt.__file__).parent
@@ -78,4 +79,5 @@ def all_texts() -> set[str]:
     texts.update(
         (*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values()))
     )
+    texts.update(text for kind in KINDS for text in (kind.title, kind.advice))
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

@@ -15,20 +15,23 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import URL
+from sqlalchemy import URL, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.places import REPOSITORY
-from usermgmt.models import Alias, Mailbox
+from usermgmt.inside import INSIDE, Answer
+from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import aliases, domains, mailboxes
-from usermgmt.services.audit import Actor
+from usermgmt.services import aliases, domains, mailboxes, roles
+from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.settings import Settings
 
 #: Makes an application whose connections are closed when the test ends.
 MakeApp = Callable[[Settings], Flask]
+#: What is copied into the image.
+PACKAGE_FOLDER = REPOSITORY / "platform" / "usermgmt"
 CONFIG = REPOSITORY / "config" / "mariadb"
 ADMIN_EMAIL = "admin@example.org"
 ADMIN_PASSWORD = "correct-horse-9-battery"
@@ -84,6 +87,32 @@ class Browser:
         if answer.status_code == 303:
             self.get(answer.headers["Location"])
         return answer
+
+
+def give_domains(session: Session, email: str, domains: list[str]) -> Admin:
+    """Let an admin administer these domains only; without one, everything."""
+    admin = session.scalars(select(Admin).where(Admin.email == email)).one()
+    roles.set_role(session, COMMAND_LINE, admin, DOMAIN_ADMIN if domains else OWNER, domains)
+    return admin
+
+
+class InProcess:
+    """The socket of the container, with the application itself at its end."""
+
+    def __init__(self, app: Flask) -> None:
+        self.client = app.test_client(use_cookies=False)
+
+    def ask(self, method: str, path: str, body: bytes | None, media_type: str) -> Answer:
+        """Send a request and read its answer."""
+        sent = {} if body is None else {"data": body, "content_type": media_type}
+        inside = {INSIDE: True}
+        answer = self.client.open(
+            path, method=method, base_url="http://127.0.0.1", environ_overrides=inside, **sent
+        )
+        return Answer(answer.status_code, answer.mimetype, answer.data)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def first_id(page: str, kind: str) -> int:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 from sqlalchemy import select
-from support import ADMIN_EMAIL, PROXY, Browser, Directory
+from support import ADMIN_EMAIL, PROXY, Browser, Directory, InProcess
 from werkzeug.datastructures import MultiDict
 
 from usermgmt import cli, cli_database, cli_programs
@@ -85,8 +85,8 @@ def run(app: Flask, web_database: Database, hasher: Hasher, monkeypatch: pytest.
     """The command line of the container."""
     Browser(app).get("/login")
     monkeypatch.setattr(cli_database, "open_database", lambda: web_database)
-    monkeypatch.setattr(cli, "hasher", lambda: hasher)
-    monkeypatch.setattr(cli_programs, "application", lambda: app)
+    monkeypatch.setattr(cli_programs, "hasher", lambda: hasher)
+    monkeypatch.setattr(cli, "connection", lambda: InProcess(app))
     return Terminal()
 
 
@@ -115,15 +115,21 @@ def test_the_command_line_calls_the_api_without_a_token(run: Terminal, web_datab
     assert refused["status"] == 422 and refused["body"]["problems"][0]["field"] == "name"
 
 
-def test_an_admin_may_be_given_a_generated_password_which_is_printed_once(run: Terminal) -> None:
-    result = run("admin", "add", "root@example.org", "--generate")
-    assert result.exit_code == 0 and re.fullmatch(r"(\w{5}-){3}\w{5}", result.output.splitlines()[-1])
-    assert run("admin", "add", "root2@example.org").exit_code == 2
-    assert run("admin", "add", "root@example.org", "--generate").exit_code == 1
+def test_a_list_is_printed_to_its_end_a_line_for_each_part(run: Terminal) -> None:
+    for name in "abc":
+        run("api", "POST", "/domains", "--body-stdin", stdin=json.dumps({"name": f"{name}.example"}))
+    printed = run("api", "GET", "/domains?limit=2", "--all").output.splitlines()
+    parts = [json.loads(line)["body"]["items"] for line in printed]
+    assert [[row["name"][0] for row in part] for part in parts] == [["a", "b"], ["c"]]
+    refused = run("api", "GET", "/domains?limit=0", "--all").output.splitlines()
+    assert [json.loads(line)["status"] for line in refused] == [422]
 
 
 def test_a_reset_admin_has_no_tokens_left(app: Flask, filled: Browser, run: Terminal) -> None:
     secret = TOKEN.search(send(filled, name="Left behind", scopes=["mailbox:read"], domain="", days="").text)
     assert secret and status(app, secret[0], "/mailboxes") == 200
-    run("admin", "reset", ADMIN_EMAIL, "--password-stdin", stdin="a new long pass phrase")
+    body = json.dumps({"password": "a new long pass phrase"})
+    assert (
+        json.loads(run("api", "POST", "/admins/1/reset", "--body-stdin", stdin=body).output)["status"] == 200
+    )
     assert status(app, secret[0], "/mailboxes") == 401

@@ -2,7 +2,11 @@
 
 import logging
 
-bind = "0.0.0.0:8080"
+from usermgmt.inside import SOCKET
+
+bind = ["0.0.0.0:8080", f"unix:{SOCKET}"]
+# Of the socket: for this user alone.
+umask = 0o177
 workers = 2
 worker_class = "gthread"
 threads = 4

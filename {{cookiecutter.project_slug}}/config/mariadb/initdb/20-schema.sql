@@ -478,3 +478,25 @@ DROP INDEX ix_mailboxes_search ON mailboxes;
 CREATE INDEX ix_mailboxes_search ON mailboxes (email, display_name, deleted_at, domain_id, active, quota_bytes, last_login_at);
 
 UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0010';
+-- Running upgrade 0007 -> 0013
+
+CREATE TABLE idempotency_keys (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    token_id INTEGER NOT NULL,
+    key_hash VARCHAR(64) NOT NULL,
+    request_hash VARCHAR(64) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    claimed_at DATETIME(6) NOT NULL,
+    answer MEDIUMBLOB,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_idempotency_keys_token_id UNIQUE (token_id, key_hash),
+    CONSTRAINT fk_idempotency_keys_token_id FOREIGN KEY(token_id) REFERENCES api_tokens (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
+
+GRANT SELECT, INSERT, DELETE ON idempotency_keys TO usermgmt;
+
+GRANT UPDATE (claimed_at, answer) ON idempotency_keys TO usermgmt;
+
+UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0007';

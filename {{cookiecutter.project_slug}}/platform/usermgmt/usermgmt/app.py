@@ -9,6 +9,7 @@ from flask import Flask, has_request_context, request
 from sqlalchemy.exc import DBAPIError
 
 from usermgmt.addresses import readable_domain
+from usermgmt.api import access
 from usermgmt.api import start as api
 from usermgmt.canaries import hide_canaries
 from usermgmt.database import Database
@@ -43,6 +44,7 @@ from usermgmt.web import (
     mailbox_selection,
     mailboxes,
     overview,
+    problem_types,
     security,
     sites,
     tokens,
@@ -115,11 +117,14 @@ def create_app(settings: Settings) -> Flask:
         tokens,
         transfer,
         mail,
+        problem_types,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
     for module in (api, i18n, headers, errors, words, mail):
         module.init_app(app)
+    # No cookie counts in the API, so no other site can use one: there is nothing to protect.
+    csrf.exempt(access.blueprint)
     prepare_first_admin(app, parts)
     # Flask's own way to wrap an application is to replace this method.
     app.wsgi_app = OnlyNginx(app.wsgi_app, settings.proxy_host)  # type: ignore[method-assign]

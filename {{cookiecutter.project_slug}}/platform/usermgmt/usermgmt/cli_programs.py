@@ -1,108 +1,93 @@
-"""Commands about the JSON API: tokens of programs, and calls without a token from inside the container."""
+"""What programs hand over to the database: accounts that must be there, and folders that may go."""
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import cache
+from typing import Any
 
 import click
-from flask import Flask
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import parse_address
+from usermgmt.addresses import parse_alias_source, parse_domain, parse_own_address
 from usermgmt.cli_database import transaction
-from usermgmt.models import Admin
-from usermgmt.permissions import SCOPES
-from usermgmt.problems import Missing, Problem
-from usermgmt.services import tokens
-from usermgmt.services.admins import find_admin
+from usermgmt.database import lock_directory
+from usermgmt.passwords import Hasher
+from usermgmt.services import aliases, directory, domains, mailboxes, removal
 from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.services.host_news import keep
 
 
-def application() -> Flask:
-    """The application of the environment; a test may replace it."""
-    from usermgmt.app import create_app
-    from usermgmt.settings import Settings, SettingsError
+@cache
+def hasher() -> Hasher:
+    """Made when it is first needed: it takes a quarter of a second."""
+    return Hasher()
 
-    try:
-        return create_app(Settings.from_environment())
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+
+def ensure_domain(session: Session, wanted: dict[str, str]) -> str:
+    """Add a domain if it is missing; its name if it was."""
+    if directory.find_domain(session, parse_domain(wanted["name"])) is not None:
+        return ""
+    return domains.add_domain(session, COMMAND_LINE, wanted["name"]).name
+
+
+def ensure_mailbox(session: Session, wanted: dict[str, str]) -> str:
+    """Add a mailbox if it is missing; its address if it was."""
+    if directory.mailbox_exists(session, parse_own_address(wanted["email"], "email")):
+        return ""
+    about = wanted["email"], wanted["password"], wanted.get("quota", ""), wanted.get("display_name", "")
+    return mailboxes.add_mailbox(session, COMMAND_LINE, hasher(), *about).email
+
+
+def ensure_alias(session: Session, wanted: dict[str, str]) -> str:
+    """Add a destination to an alias if it is missing; the alias if it was."""
+    source, destination = parse_alias_source(wanted["source"]), wanted["destination"]
+    if destination.strip().lower() in directory.destinations_of(session, source):
+        return ""
+    return aliases.add_alias(session, COMMAND_LINE, source, destination)[0].source
 
 
 @click.command()
-@click.argument("method", type=click.Choice(("GET", "POST", "PUT", "PATCH", "DELETE")))
-@click.argument("path")
-@click.option("--body-stdin", is_flag=True, help="Read the body from standard input.")
-@click.option("--type", "mimetype", default="application/json", show_default=True, help="What the body is.")
-def api(method: str, path: str, body_stdin: bool, mimetype: str) -> None:
-    """Call the JSON API at PATH, such as /domains, and print status and body as one JSON document.
+def ensure() -> None:
+    """Add what is missing of the domains, mailboxes and aliases on standard input (JSON): all or nothing.
 
-    Whoever may run this may do everything, so it takes no token. Exit status 0: there was an answer.
+    Canaries and the local trial are made so. What is there stays as it is; what was added is printed.
     """
-    from usermgmt.api.access import INSIDE
-
-    data = sys.stdin.buffer.read() if body_stdin else b""
-    answer = (
-        application()
-        .test_client(use_cookies=False)
-        .open(
-            f"/api/v1{path}",
-            method=method,
-            data=data,
-            content_type=mimetype if body_stdin else None,
-            base_url="http://127.0.0.1",
-            environ_overrides={INSIDE: True},
-        )
-    )
-    document = answer.get_json() if answer.is_json and answer.data else answer.text
-    click.echo(json.dumps({"status": answer.status_code, "body": document}))
+    kinds = {"domains": ensure_domain, "mailboxes": ensure_mailbox, "aliases": ensure_alias}
+    try:
+        wanted: dict[str, list[dict[str, Any]]] = json.load(sys.stdin)
+        with transaction() as session:
+            added = {
+                kind: [name for each in wanted.get(kind, []) if (name := add(session, each))]
+                for kind, add in kinds.items()
+            }
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        said = f"standard input: {type(error).__name__}: {error}; send domains, mailboxes, aliases as JSON"
+        raise click.ClickException(said) from error
+    click.echo(json.dumps(added))
 
 
-def admin_of(session: Session, email: str) -> Admin:
-    """The admin with this address; raises Missing."""
-    found = find_admin(session, parse_address(email, "admin"))
-    if found is None:
-        raise Missing(Problem("admin", email, "There is no such admin.", "Use `admin add` to create one."))
-    return found
-
-
-@click.group()
-def token() -> None:
-    """Tokens with which programs call the JSON API."""
-
-
-@token.command("add")
-@click.argument("name")
-@click.option(
-    "--admin", "email", required=True, help="Whose it is; it does no more than they may, and ends with them."
-)
-@click.option("--scope", "scopes", multiple=True, required=True, help=f"Again for each: {', '.join(SCOPES)}.")
-@click.option("--domain", default="", help="Only within this domain.")
-@click.option("--days", default="", help="How long it is valid; without this, until it is revoked.")
-def token_add(name: str, email: str, scopes: tuple[str, ...], domain: str, days: str) -> None:
-    """Make a token called NAME and print it, this once."""
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def purge(as_json: bool) -> None:
+    """Remove accounts deleted over 30 days ago, and name the folders whose mail nobody has any more."""
     with transaction() as session:
-        made = tokens.add_token(session, COMMAND_LINE, admin_of(session, email), name, scopes, domain, days)
-    click.echo(made)
+        lock_directory(session)
+        accounts = removal.purge(session)
+        session.flush()
+        found = {"accounts": accounts, "homes": removal.homes_to_remove(session)}
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for kind, names in found.items():
+        click.echo(f"{kind}: {len(names)}")
+        for name in names:
+            click.echo("  " + name)
 
 
-@token.command("list")
-def token_list() -> None:
-    """Every token with its number, and when it was last used."""
+@click.command()
+def host_news() -> None:
+    """Keep the report on standard input, a JSON document of `mailctl monitor`, for the overview."""
     with transaction() as session:
-        for row, email, domain in tokens.list_tokens(session):
-            used = f"last used {row.last_used_at:%Y-%m-%d}" if row.last_used_at else "never used"
-            end = f"until {row.expires_at:%Y-%m-%d}" if row.expires_at else "no end"
-            click.echo(
-                f"{row.id}  {row.name}  {email}  {domain or 'all domains'}  {row.scopes}  {end}  {used}"
-            )
-
-
-@token.command("revoke")
-@click.argument("number", type=int)
-def token_revoke(number: int) -> None:
-    """End the token with this NUMBER of the list."""
-    with transaction() as session:
-        name = tokens.revoke_token(session, COMMAND_LINE, number)
-    click.echo(f"token {name} revoked")
+        keep(session, sys.stdin.read())

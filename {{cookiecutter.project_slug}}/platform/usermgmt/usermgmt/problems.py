@@ -41,6 +41,14 @@ class Conflict(Refused):
     """Somebody else changed it meanwhile."""
 
 
+class Taken(Refused):
+    """What should be added is there already."""
+
+
+class InUse(Refused):
+    """Something else needs it as it is."""
+
+
 wrong, instead = "Somebody else changed this meanwhile.", "Look at it again, then make your change."
 CHANGED_MEANWHILE = (wrong, instead)
 
@@ -50,6 +58,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._kinds: set[type[Refused]] = set()
 
     def __enter__(self) -> Collector:
         return self
@@ -58,10 +67,12 @@ class Collector:
         """Swallow a refusal and remember it."""
         if isinstance(error, Refused):
             self.problems.extend(error.problems)
+            self._kinds.add(type(error))
             return True
         return False
 
     def check(self) -> None:
-        """Refuse if anything was gathered."""
+        """Refuse if anything was gathered: as what all of it is, if that is one kind."""
         if self.problems:
-            raise Refused(self.problems)
+            kind = next(iter(self._kinds)) if len(self._kinds) == 1 else Refused
+            raise kind(self.problems)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import select
 
 from usermgmt.api import schemas
-from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
+from usermgmt.api.access import actor, blueprint, created, expect, permitted, tagged
+from usermgmt.api.once import creates
 from usermgmt.models import Alias
 from usermgmt.parts import database
 from usermgmt.permit import permits
 from usermgmt.services import aliases
-from usermgmt.services.directory import exactly
+from usermgmt.services.listing import Order, named, part, within
+from usermgmt.services.mailboxes import address_holds
 
 Found = tuple[Alias, dict[str, str]]
 
@@ -19,27 +24,30 @@ Found = tuple[Alias, dict[str, str]]
 @blueprint.arguments(schemas.Page, location="query")
 @blueprint.response(200, schemas.listed(schemas.Alias))
 @permits("alias.list")
-def list_aliases(query: dict[str, Any]) -> dict[str, Any]:
-    """A page of 50 sources with all their destinations; `total` counts sources."""
+def list_aliases(query: dict[str, Any]) -> schemas.Listed:
+    """Some of the destinations, those of an alias one after another; `q` may be in either address."""
+    text, ids = query["q"], named(Alias.source, query["q"])
+    if not query["exact"]:
+        ids = select(Alias.id).where(
+            address_holds(Alias.source, text) | address_holds(Alias.destination, text)
+        )
+    ids = within(ids, Alias.domain_id, permitted())
     with database().transaction() as db:
-        if query["exact"]:
-            found = exactly(db, Alias.source, query["q"], permitted())
-            return schemas.page_of(found, min(len(found), 1), 1)
-        rows, total = aliases.list_aliases(db, query["q"], query["page"], permitted())
-    items = [alias for row in rows for alias in row.destinations]
-    return schemas.page_of(items, total, query["page"])
+        return schemas.part_of(part(db, ids, Order("source", Alias.source), schemas.window(query)), query)
 
 
 @blueprint.post("/aliases")
 @blueprint.arguments(schemas.NewAlias)
 @blueprint.response(201, schemas.Alias(many=True))
+@creates
 @permits("alias.add")
-def add_alias(body: dict[str, Any]) -> list[Alias]:
-    """Forward mail of an address, or of the rest of a domain."""
+def add_alias(body: dict[str, Any]) -> tuple[list[Alias], dict[str, str]]:
+    """Forward mail of an address, or of the rest of a domain; Location lists all its destinations."""
     with database().transaction() as db:
-        return aliases.add_alias(
+        rows = aliases.add_alias(
             db, actor(), body["source"], "\n".join(body["destinations"]), may_send=body["may_send"]
         )
+    return rows, created(f"/aliases?{urlencode({'q': rows[0].source, 'exact': 'true'})}")
 
 
 @blueprint.get("/aliases/<int:alias_id>")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from usermgmt.api import schemas
-from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
+from usermgmt.api.access import actor, blueprint, created, expect, permitted, tagged
+from usermgmt.api.once import creates
 from usermgmt.models import Domain
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
 from usermgmt.services import dns, domains
-from usermgmt.services.mailboxes import PAGE
+from usermgmt.services.listing import Order, named, part, within
 
 Found = tuple[Domain, dict[str, str]]
 
@@ -19,24 +20,23 @@ Found = tuple[Domain, dict[str, str]]
 @blueprint.arguments(schemas.Page, location="query")
 @blueprint.response(200, schemas.listed(schemas.Domain))
 @permits("domain.list")
-def list_domains(query: dict[str, Any]) -> dict[str, Any]:
-    """A page of the domains."""
-    wanted, number = query["q"].strip().lower(), query["page"]
+def list_domains(query: dict[str, Any]) -> schemas.Listed:
+    """Some of the domains."""
+    ids = within(named(Domain.name, query["q"], query["exact"]), Domain.id, permitted())
     with database().transaction() as db:
-        rows = [row.domain for row in domains.list_domains(db, permitted())]
-    rows = [row for row in rows if (row.name == wanted if query["exact"] else wanted in row.name)]
-    return schemas.page_of(rows[(number - 1) * PAGE : number * PAGE], len(rows), number)
+        return schemas.part_of(part(db, ids, Order("name", Domain.name), schemas.window(query)), query)
 
 
 @blueprint.post("/domains")
 @blueprint.arguments(schemas.NewDomain)
 @blueprint.response(201, schemas.Domain)
+@creates
 @permits("domain.add")
 def add_domain(body: dict[str, Any]) -> Found:
     """Accept mail for a domain."""
     with database().transaction() as db:
         domain = domains.add_domain(db, actor(), body["name"])
-    return domain, tagged(domain.version)
+    return domain, created(f"/domains/{domain.id}", domain.version)
 
 
 @blueprint.get("/domains/<int:domain_id>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import Response, g
@@ -15,19 +16,22 @@ from usermgmt.parts import database, parts
 from usermgmt.permissions import own_mail
 from usermgmt.permit import permits
 from usermgmt.services import mail_moves, mail_reports
-from usermgmt.web.errors import RETRY_SECONDS, log
+from usermgmt.services.listing import Order, part
+
+log = logging.getLogger("usermgmt")
 
 
 @blueprint.get("/mail")
 @blueprint.arguments(schemas.MailPage, location="query")
 @blueprint.response(200, schemas.MailList)
 @permits("mail.list")
-def list_mail(query: dict[str, Any]) -> dict[str, Any]:
-    """A page of the mail of the last 14 days, newest first; the rows are not counted."""
+def list_mail(query: dict[str, Any]) -> schemas.Listed:
+    """Some of the mail of the last 14 days, newest first; the rows are not counted."""
+    ids = mail_reports.matching(own_mail(g.account, g.token), query["q"], query["outcome"])
     with database().transaction() as db:
-        own = own_mail(g.account, g.token)
-        rows, more = mail_reports.find(db, own, query["q"], query["outcome"], query["page"])
-    return {"page": query["page"], "more": more, "items": rows}
+        found = part(db, ids, Order("newest", MailReport.at, True), schemas.window(query), count=False)
+    body, headers = schemas.part_of(found, query)
+    return body | {"more": bool(found.next)}, headers
 
 
 @blueprint.get("/mail/<int:report_id>")
@@ -66,6 +70,4 @@ def junk_mail(report_id: int) -> MailReport:
 def unreachable(error: Unreachable) -> Response:
     """Dovecot is down: nothing was moved."""
     log.error("a mail cannot be moved: %s", error)
-    answer = problem_json.answer(503)
-    answer.headers["Retry-After"] = RETRY_SECONDS
-    return answer
+    return problem_json.answer(503)

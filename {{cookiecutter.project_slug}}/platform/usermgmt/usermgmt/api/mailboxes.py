@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from usermgmt.api import schemas
-from usermgmt.api.access import actor, blueprint, expect, permitted, tagged
+from usermgmt.api.access import actor, blueprint, created, expect, permitted, tagged
+from usermgmt.api.once import creates
 from usermgmt.models import Mailbox
 from usermgmt.parts import database, parts
 from usermgmt.passwords import generate_password
 from usermgmt.permit import permits
 from usermgmt.quota import format_quota
 from usermgmt.services import mailboxes, removal
-from usermgmt.services.directory import exactly
+from usermgmt.services.listing import named, part, within
 
 Found = tuple[Mailbox, dict[str, str]]
 FoundWithPassword = tuple[dict[str, Any], dict[str, str]]
@@ -22,16 +23,15 @@ FoundWithPassword = tuple[dict[str, Any], dict[str, str]]
 @blueprint.arguments(schemas.MailboxPage, location="query")
 @blueprint.response(200, schemas.listed(schemas.Mailbox))
 @permits("mailbox.list")
-def list_mailboxes(query: dict[str, Any]) -> dict[str, Any]:
-    """A page of the mailboxes."""
-    deleted: bool = query["deleted"]
+def list_mailboxes(query: dict[str, Any]) -> schemas.Listed:
+    """Some of the mailboxes."""
+    ids = mailboxes.matching("" if query["exact"] else query["q"], query["deleted"], permitted())
+    ids = ids.where(Mailbox.id.in_(named(Mailbox.email, query["q"]))) if query["exact"] else ids
+    ids = within(ids, Mailbox.domain_id, None, query["domain"])
+    ids = ids if query["active"] is None else ids.where(Mailbox.active == query["active"])
+    order = schemas.MAILBOX_ORDERS[query["sort"]]
     with database().transaction() as db:
-        if query["exact"]:
-            found = exactly(db, Mailbox.email, query["q"], permitted())
-            rows = [row for row in found if (row.deleted_at is not None) is deleted]
-            return schemas.page_of(rows, len(rows), 1)
-        rows, total = mailboxes.list_mailboxes(db, query["q"], query["page"], deleted, permitted())
-    return schemas.page_of(rows, total, query["page"])
+        return schemas.part_of(part(db, ids, order, schemas.window(query)), query)
 
 
 def with_password(mailbox: Mailbox, password: str | None) -> FoundWithPassword:
@@ -42,6 +42,7 @@ def with_password(mailbox: Mailbox, password: str | None) -> FoundWithPassword:
 @blueprint.post("/mailboxes")
 @blueprint.arguments(schemas.NewMailbox)
 @blueprint.response(201, schemas.MailboxWithPassword)
+@creates
 @permits("mailbox.add")
 def add_mailbox(body: dict[str, Any]) -> FoundWithPassword:
     """Create a mailbox."""
@@ -51,7 +52,8 @@ def add_mailbox(body: dict[str, Any]) -> FoundWithPassword:
     )
     with database().transaction() as db:
         mailbox = mailboxes.add_prepared(db, actor(), new)
-    return with_password(mailbox, generated)
+    body, _ = with_password(mailbox, generated)
+    return body, created(f"/mailboxes/{mailbox.id}", mailbox.version)
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>")

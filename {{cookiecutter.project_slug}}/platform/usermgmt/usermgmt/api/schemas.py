@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import RAISE, Schema, fields, validate
 
+from usermgmt import models
+from usermgmt.api.exchange import next_link
 from usermgmt.quota import format_quota
 from usermgmt.services.dns import STATES
+from usermgmt.services.listing import Order, Part, Window
 from usermgmt.services.mail_moves import place_of
+from usermgmt.services.mail_reasons import in_words
 from usermgmt.services.mail_reports import HELD
-from usermgmt.services.mailboxes import PAGE
-from usermgmt.web.reasons import in_words
 
 ADDRESS = validate.Length(max=320)
 SHORT = validate.Length(max=200)
+#: By what mailboxes can be sorted.
+MAILBOX_ORDERS = {
+    sign + name: Order(sign + name, column, bool(sign))
+    for name, column in (
+        ("email", models.Mailbox.email),
+        ("display_name", models.Mailbox.display_name),
+        ("quota", models.Mailbox.quota_bytes),
+        ("created_at", models.Mailbox.created_at),
+    )
+    for sign in ("", "-")
+}
+NEXT = fields.String(
+    required=True, allow_none=True, metadata={"description": "Where the list goes on, also in Link; or null."}
+)
 
 
 class Moment(fields.DateTime):
@@ -201,9 +216,48 @@ class Mail(Schema):
 class MailList(Schema):
     """A page of mail, and whether there is another one."""
 
-    page = fields.Integer()
-    more = fields.Boolean()
-    items = fields.List(fields.Nested(Mail))
+    page = fields.Integer(required=True)
+    more = fields.Boolean(required=True)
+    next = NEXT
+    items = fields.List(fields.Nested(Mail), required=True)
+
+
+ROLES = validate.OneOf((models.OWNER, models.DOMAIN_ADMIN))
+DOMAINS = validate.Length(max=200)
+
+
+class Admin(Row):
+    """A person who administers: an owner everything, a domain-admin some domains."""
+
+    email = fields.String()
+    role = fields.String(validate=ROLES)
+    domains = fields.Function(
+        lambda row: [domain.name for domain in row.domains],
+        metadata={"type": "array", "items": {"type": "string"}},
+    )
+    created_at = Moment()
+
+
+class NewAdmin(NewPassword):
+    """An admin to add; without a password, one is generated and in the answer, this once."""
+
+    email = fields.String(required=True, validate=ADDRESS)
+    role = fields.String(load_default=models.OWNER, validate=ROLES)
+    domains = fields.List(fields.String(validate=ADDRESS), load_default=list, validate=DOMAINS)
+
+
+class AdminChange(Strict):
+    """What an admin may do, and where."""
+
+    role = fields.String(required=True, validate=ROLES)
+    domains = fields.List(fields.String(validate=ADDRESS), load_default=list, validate=DOMAINS)
+
+
+class AdminWithPassword(Schema):
+    """An admin with the password that was generated, if one was."""
+
+    admin = fields.Nested(Admin)
+    password = fields.String(allow_none=True)
 
 
 class AuditEntry(Schema):
@@ -241,9 +295,21 @@ class Imported(Schema):
 
 
 class Page(Schema):
-    """Which part of a list is wanted; a page has 50 rows."""
+    """Which part of a list is wanted."""
 
-    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
+    limit = fields.Integer(
+        load_default=50, validate=validate.Range(1, 500), metadata={"description": "The rows of a part."}
+    )
+    cursor = fields.String(
+        load_default="",
+        validate=validate.Length(max=2000),
+        metadata={"description": "The part after this one: what `next` says."},
+    )
+    page = fields.Integer(
+        load_default=1,
+        validate=validate.Range(1, 1_000_000),
+        metadata={"deprecated": True, "description": "Moves when rows are added: use cursor."},
+    )
     q = fields.String(load_default="", validate=ADDRESS, metadata={"description": "Text anywhere in it."})
     exact = fields.Boolean(load_default=False, metadata={"description": "Only the one whose address is q."})
 
@@ -252,6 +318,13 @@ class MailboxPage(Page):
     """Of mailboxes, also the deleted ones that can be restored."""
 
     deleted = fields.Boolean(load_default=False)
+    domain = fields.String(load_default="", validate=ADDRESS)
+    active = fields.Boolean(load_default=None, metadata={"description": "Only enabled or disabled ones."})
+    sort = fields.String(
+        load_default="email",
+        validate=validate.OneOf(MAILBOX_ORDERS),
+        metadata={"description": "With - in front: the other way round."},
+    )
 
 
 class MailPage(Page):
@@ -273,12 +346,23 @@ class AuditPage(Page):
 
 
 def listed(inner: type[Schema]) -> Schema:
-    """The form of a page of a list, and how many there are in all."""
-    numbers = {name: fields.Integer() for name in ("total", "page", "pages")}
-    items = fields.List(fields.Nested(inner))
-    return Schema.from_dict({**numbers, "items": items}, name=f"{inner.__name__}List")()
+    """The form of a part of a list, and how many rows there are in all."""
+    numbers = {name: fields.Integer(required=True) for name in ("total", "page", "pages")}
+    items = fields.List(fields.Nested(inner), required=True)
+    return Schema.from_dict({**numbers, "next": NEXT, "items": items}, name=f"{inner.__name__}List")()
 
 
-def page_of(rows: Sequence[object], total: int, number: int) -> dict[str, Any]:
-    """A page of a list, in that form."""
-    return {"total": total, "page": number, "pages": max(1, -(-total // PAGE)), "items": rows}
+Listed = tuple[dict[str, Any], dict[str, str]]
+
+
+def part_of(part: Part, query: dict[str, Any]) -> Listed:
+    """A part of a list, in that form, with the link to the next one."""
+    pages = max(1, -(-part.total // query["limit"]))
+    following = next_link(part.next)
+    body = {"total": part.total, "page": query["page"], "pages": pages, "next": following, "items": part.rows}
+    return body, {"Link": f'<{following}>; rel="next"'} if following else {}
+
+
+def window(query: dict[str, Any]) -> Window:
+    """Which part the query asks for."""
+    return Window(query["limit"], query["page"], query["cursor"])

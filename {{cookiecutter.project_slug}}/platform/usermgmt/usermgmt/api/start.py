@@ -5,13 +5,12 @@ from __future__ import annotations
 from flask import Flask
 from flask_smorest import Api
 
-from usermgmt.api import aliases, audit, domains, mail, mailboxes, overview, transfer
+from usermgmt.api import admins, aliases, audit, document, domains, mail, mailboxes, overview, transfer
 from usermgmt.api.access import blueprint
 from usermgmt.problem_json import TYPE, ProblemsSchema
-from usermgmt.web.sessions import csrf
 
 #: Importing them gives the blueprint its operations.
-MODULES = (domains, mailboxes, aliases, mail, audit, overview, transfer)
+MODULES = (domains, mailboxes, aliases, mail, audit, overview, transfer, admins)
 BEARER = {"type": "http", "scheme": "bearer", "description": "A token that an owner made, with its scopes."}
 SETTINGS = {
     "API_TITLE": "Mail accounts",
@@ -35,10 +34,10 @@ class JsonApi(Api):
 
 
 def init_app(app: Flask) -> None:
-    """Register the API. No cookie counts there, so no other site can use one: CSRF has nothing to protect."""
+    """Register the API."""
     app.config.update(SETTINGS)
-    csrf.exempt(blueprint)
     api = JsonApi(app)
     api.register_blueprint(blueprint)
     error = api.spec.components.responses["DEFAULT_ERROR"]["content"]
     error[TYPE] = error.pop("application/json")
+    document.complete(app, api.spec)

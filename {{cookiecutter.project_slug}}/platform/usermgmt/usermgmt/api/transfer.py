@@ -8,11 +8,12 @@ from flask import Response, request
 
 from usermgmt.api import schemas
 from usermgmt.api.access import actor, blueprint, permitted
+from usermgmt.api.exchange import CSV, takes
+from usermgmt.api.once import creates
 from usermgmt.parts import database, parts
 from usermgmt.permit import permits
 from usermgmt.services import transfer
 
-CSV = "text/csv"
 BODY = {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}
 
 
@@ -20,6 +21,8 @@ BODY = {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}
 @blueprint.arguments(schemas.Import, location="query")
 @blueprint.doc(requestBody=BODY)
 @blueprint.response(200, schemas.Imported)
+@takes(CSV)
+@creates
 @permits("directory.import")
 def import_table(query: dict[str, Any]) -> dict[str, Any]:
     """Add all lines of a table or none; without `dry_run=false` it is only tried."""

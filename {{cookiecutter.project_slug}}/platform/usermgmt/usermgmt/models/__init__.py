@@ -11,6 +11,7 @@ from usermgmt.models.credentials import (
     WebSession,
 )
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
+from usermgmt.models.idempotency import IdempotencyKey
 from usermgmt.models.mail import MailReport
 from usermgmt.models.overview import HostNews, MailboxUsage, MailCount
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
@@ -28,6 +29,7 @@ __all__ = [
     "Domain",
     "DomainDns",
     "HostNews",
+    "IdempotencyKey",
     "LoginAttempt",
     "MailCount",
     "MailReport",

@@ -11,7 +11,7 @@ from usermgmt.addresses import parse_address
 from usermgmt.database import Database
 from usermgmt.models import OWNER, Admin, ApiToken
 from usermgmt.passwords import Hasher, check_password
-from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.problems import Collector, InUse, Missing, Problem, Refused, Taken
 from usermgmt.services import second_factor
 from usermgmt.services.audit import START, Actor, record
 from usermgmt.services.directory import save
@@ -40,7 +40,7 @@ def add_admin(session: Session, actor: Actor, hasher: Hasher, email: str, passwo
     wrong.check()
     taken = Problem("email", email, "This admin is already here.", "Use `admin reset` for a new password.")
     if find_admin(session, address):
-        raise Refused(taken)
+        raise Taken(taken)
     admin = Admin(email=address, password_hash=hasher.hash(password))
     save(session, admin, taken)
     record(session, actor, "admin.add", address)
@@ -81,7 +81,7 @@ def remove_admin(session: Session, actor: Actor, admin_id: int) -> str:
     admin = get_admin(session, admin_id)
     if not others:
         wrong, instead = "This is the last owner.", "Add another owner first."
-        raise Refused(Problem("email", admin.email, wrong, instead))
+        raise InUse(Problem("email", admin.email, wrong, instead))
     session.delete(admin)
     record(session, actor, "admin.remove", admin.email)
     return admin.email

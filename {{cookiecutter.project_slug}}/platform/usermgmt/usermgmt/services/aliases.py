@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from usermgmt.addresses import parse_alias_source, parse_destinations, untagged
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias, Domain, Mailbox
-from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused
+from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused, Taken
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import (
     alias_exists,
@@ -97,7 +97,7 @@ def check_source(session: Session, actor: Actor, source: str, entered: str) -> N
     """Refuse a source outside this server's domains or one that would hide a mailbox."""
     require_domain(session, actor, source, "source", entered)
     if mailbox_exists(session, source):
-        raise Refused(
+        raise Taken(
             Problem(
                 "source",
                 entered,
@@ -161,7 +161,7 @@ def check_amount(session: Session, source: str, addresses: list[str], entered: s
     present = destinations_of(session, source)
     for address in addresses:
         if address in present:
-            raise Refused(
+            raise Taken(
                 Problem(
                     "destinations",
                     address,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Integer, cast, distinct, func, select, true
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.models import Alias, Domain, Mailbox
-from usermgmt.problems import Problem, Refused
+from usermgmt.problems import InUse, Problem, Refused, Taken
 from usermgmt.services.audit import Actor
 
 
@@ -34,15 +32,6 @@ def require_domain(session: Session, actor: Actor, address: str, field: str, val
             )
         )
     return domain
-
-
-def exactly(
-    session: Session, column: InstrumentedAttribute[str], value: str, scope: frozenset[int] | None
-) -> list[Any]:
-    """The mailbox or the rows of an alias with this address, in whatever way it is written."""
-    table: Any = column.class_
-    query = select(table).where(column == value.strip().lower()).order_by(table.id)
-    return list(session.scalars(query if scope is None else query.where(table.domain_id.in_(scope))))
 
 
 def mailbox_exists(session: Session, address: str) -> bool:
@@ -82,7 +71,7 @@ def refuse_if_needed(session: Session, address: str) -> None:
     """Refuse to remove an address that aliases lead to."""
     sources = dependents(session, address)
     if sources:
-        raise Refused(
+        raise InUse(
             Problem(
                 "email",
                 address,
@@ -99,7 +88,7 @@ def save(session: Session, row: object, taken: Problem) -> None:
     try:
         session.flush()
     except IntegrityError as error:
-        raise Refused(taken) from error
+        raise Taken(taken) from error
 
 
 def counts(session: Session, scope: frozenset[int] | None = None) -> dict[str, int]:

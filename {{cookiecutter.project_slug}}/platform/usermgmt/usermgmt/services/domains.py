@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from usermgmt.addresses import parse_domain
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias, Domain, DomainDns, Mailbox
-from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.problems import Collector, InUse, Missing, Problem, Refused, Taken
 from usermgmt.quota import format_quota, parse_quota
 from usermgmt.services import dns
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
@@ -82,7 +82,7 @@ def add_domain(session: Session, actor: Actor, name: str) -> Domain:
     stored = parse_domain(name)
     taken = Problem("name", name, "This domain is already here.", "Choose it from the list.")
     if find_domain(session, stored):
-        raise Refused(taken)
+        raise Taken(taken)
     domain = Domain(name=stored)
     save(session, domain, taken)
     record(session, actor, "domain.add", stored)
@@ -159,7 +159,7 @@ def delete_domain(session: Session, actor: Actor, domain_id: int) -> str:
     )
     mailboxes, aliases, deleted = (session.scalar(query) or 0 for query in held)
     if mailboxes or aliases:
-        raise Refused(
+        raise InUse(
             Problem(
                 "name",
                 domain.name,
@@ -169,7 +169,7 @@ def delete_domain(session: Session, actor: Actor, domain_id: int) -> str:
             )
         )
     if deleted:
-        raise Refused(
+        raise InUse(
             Problem(
                 "name",
                 domain.name,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, Select, delete, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import domain_of, untagged
@@ -132,14 +132,12 @@ def take_all(session: Session, entries: list[dict[str, Any]]) -> None:
     mail_counts.count(session, counted)
 
 
-def find(
-    session: Session, own: ColumnElement[bool], search: str, outcome: str, page: int
-) -> tuple[list[MailReport], bool]:
-    """One page (from 1) of at most PAGE reports, newest first, and whether there are more.
+def matching(own: ColumnElement[bool], search: str, outcome: str) -> Select[tuple[int]]:
+    """The numbers of the reports to or from an address with the text in it.
 
     `outcome`: one of them, `all`, or anything else for what was not delivered as usual.
     """
-    query = select(MailReport).where(own)
+    query = select(MailReport.id).where(own)
     if search.strip():
         pattern = contains(search)
         query = query.where(
@@ -148,6 +146,14 @@ def find(
     if outcome != "all":
         outcomes = (outcome,) if outcome in (*HELD, "accepted") else HELD
         query = query.where(MailReport.outcome.in_(outcomes))
+    return query
+
+
+def find(
+    session: Session, own: ColumnElement[bool], search: str, outcome: str, page: int
+) -> tuple[list[MailReport], bool]:
+    """One page (from 1) of at most PAGE reports, newest first, and whether there are more."""
+    query = matching(own, search, outcome).with_only_columns(MailReport)
     order = (MailReport.at.desc(), MailReport.id.desc())
     # One more than is shown tells whether there are more; counting all of them would take long.
     rows = list(session.scalars(query.order_by(*order).limit(PAGE + 1).offset((max(page, 1) - 1) * PAGE)))

@@ -13,7 +13,7 @@ from usermgmt.addresses import parse_own_address
 from usermgmt.database import lock_directory
 from usermgmt.models import AuditEntry, Domain, Mailbox, utc_now
 from usermgmt.passwords import Hasher, check_password
-from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.problems import Collector, Missing, Problem, Refused, Taken
 from usermgmt.quota import format_quota, parse_quota
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import alias_exists, require_domain, save
@@ -142,7 +142,9 @@ def add_mailbox(
 def add_prepared(session: Session, actor: Actor, new: NewMailbox) -> Mailbox:
     """Create a mailbox that was prepared; raises Refused with every problem."""
     wrong = Collector()
-    wrong.problems.extend(new.problems)
+    with wrong:
+        if new.problems:
+            raise Refused(new.problems)
     lock_directory(session)
     taken = Problem(
         "email", new.entered, "This mailbox is already here.", "Choose it from the list to change it."
@@ -205,7 +207,7 @@ def refuse_taken(session: Session, address: str, taken: Problem) -> None:
     """Refuse an address that a mailbox or an alias already has."""
     mailbox = session.scalar(select(Mailbox).where(Mailbox.email == address))
     if mailbox is not None and mailbox.deleted_at is not None:
-        raise Refused(
+        raise Taken(
             Problem(
                 "email",
                 taken.value,
@@ -214,9 +216,9 @@ def refuse_taken(session: Session, address: str, taken: Problem) -> None:
             )
         )
     if mailbox is not None:
-        raise Refused(taken)
+        raise Taken(taken)
     if alias_exists(session, address):
-        raise Refused(
+        raise Taken(
             Problem(
                 "email",
                 taken.value,

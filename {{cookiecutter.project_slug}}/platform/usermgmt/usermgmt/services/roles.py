@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import parse_address, parse_domain
+from usermgmt.addresses import parse_domain
 from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Domain, utc_now
-from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.problems import Collector, InUse, Problem, Refused
 from usermgmt.services.audit import Actor, record, refuse_outdated
 from usermgmt.services.directory import find_domain
 
@@ -19,7 +19,7 @@ def refuse_without_owner(session: Session, admin: Admin) -> None:
     owners = select(Admin).where(Admin.role == OWNER, Admin.active).with_for_update()
     if [row.id for row in session.scalars(owners)] == [admin.id]:
         wrong, instead = "This is the last owner.", "Make somebody else an owner first."
-        raise Refused(Problem("email", admin.email, wrong, instead))
+        raise InUse(Problem("email", admin.email, wrong, instead))
 
 
 def find_domains(session: Session, names: Iterable[str]) -> list[Domain]:
@@ -37,16 +37,6 @@ def find_domains(session: Session, names: Iterable[str]) -> list[Domain]:
     return found
 
 
-def set_domains(session: Session, actor: Actor, email: str, names: Iterable[str]) -> Admin:
-    """Let an admin administer these domains only; with no names, everything. Raises Missing or Refused."""
-    admin = session.scalar(select(Admin).where(Admin.email == parse_address(email, "email")))
-    if admin is None:
-        raise Missing(Problem("email", email, "There is no such admin.", "Use `admin add` to create one."))
-    found = find_domains(session, names)
-    give(session, actor, admin, DOMAIN_ADMIN if found else OWNER, found)
-    return admin
-
-
 def set_role(
     session: Session, actor: Actor, admin: Admin, role: str, names: Iterable[str], seen: int | None = None
 ) -> None:
@@ -60,6 +50,17 @@ def set_role(
         raise Refused(Problem("domain", "", wrong, instead))
     refuse_outdated("version", admin.email, admin.version, seen)
     give(session, actor, admin, role, found)
+
+
+def set_admin_active(session: Session, actor: Actor, admin: Admin, active: bool) -> None:
+    """Let an admin log in, or stop that, their sessions and their tokens; never the last owner's."""
+    if admin.active == active:
+        return
+    if not active:
+        refuse_without_owner(session, admin)
+        admin.sessions_ended_at = utc_now()
+    admin.active = active
+    record(session, actor, "admin.enable" if active else "admin.disable", admin.email)
 
 
 def give(session: Session, actor: Actor, admin: Admin, role: str, domains: list[Domain]) -> None:

@@ -8,14 +8,13 @@ from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from usermgmt import problem_json
 from usermgmt.problems import Conflict, Missing
 from usermgmt.web.sessions import identify
 
 log = logging.getLogger("usermgmt")
-RETRY_SECONDS = "10"
 
 # What each status says: a title and what to do.
 TEXTS = {
@@ -37,7 +36,7 @@ TEXTS = {
 def error_page(status: int) -> Response:
     """The page for a status; programs get a document of their own."""
     if request.path.startswith(problem_json.PREFIX):
-        return timed(problem_json.answer(status))
+        return problem_json.answer(status)
     title, advice = TEXTS.get(status, TEXTS[500])
     if status < 500:
         # Whoever is logged in keeps the navigation also where no page is.
@@ -48,7 +47,7 @@ def error_page(status: int) -> Response:
 def timed(response: Response) -> Response:
     """The answer, with the time to wait if that helps."""
     if response.status_code == 503:
-        response.headers["Retry-After"] = RETRY_SECONDS
+        response.headers["Retry-After"] = problem_json.RETRY_SECONDS
     return response
 
 
@@ -65,8 +64,13 @@ def on_http_error(error: HTTPException) -> Response | HTTPException:
     # What webargs says of the form of a request.
     messages = (getattr(error, "data", None) or {}).get("messages")
     if messages and status == 422:
-        return problem_json.answer(status, list(problem_json.of_form(messages)))
-    return error if status < 400 else error_page(status)
+        return problem_json.answer(problem_json.INVALID, list(problem_json.of_form(messages)))
+    if status < 400:
+        return error
+    shown = error_page(status)
+    if isinstance(error, MethodNotAllowed):
+        shown.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return shown
 
 
 def on_foreign_host(error: SecurityError) -> Response:

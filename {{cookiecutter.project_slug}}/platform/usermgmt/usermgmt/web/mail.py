@@ -7,6 +7,7 @@ import json
 from flask import Blueprint, Flask, Response, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from usermgmt import problem_json
 from usermgmt.mail.doveadm import Unreachable
 from usermgmt.models import Mailbox, MailReport
 from usermgmt.parts import EXTENSION, database, parts
@@ -14,10 +15,10 @@ from usermgmt.permissions import own_mail
 from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import mail_moves, mail_reports
+from usermgmt.services.mail_reasons import REASONS
 from usermgmt.web.context import actor, current_account, page_number, tell
-from usermgmt.web.errors import RETRY_SECONDS, log
+from usermgmt.web.errors import log
 from usermgmt.web.proxy import Addresses
-from usermgmt.web.reasons import REASONS
 from usermgmt.web.sessions import csrf, protected
 
 blueprint = protected("mail", __name__)
@@ -109,7 +110,7 @@ def move(report_id: int) -> Page:
         log.error("a mail cannot be moved: %s", error)
         wrong, instead = "The mailboxes do not answer.", "Try again in a minute. Nothing was changed."
         page, status = one_page(report, [Problem("mail", "", wrong, instead)], 503)
-        return Response(page, status, headers={"Retry-After": RETRY_SECONDS})
+        return Response(page, status, headers={"Retry-After": problem_json.RETRY_SECONDS})
     if target == "inbox":
         tell("The mail is in the inbox, and the filter has learned that it is no spam.")
     else:

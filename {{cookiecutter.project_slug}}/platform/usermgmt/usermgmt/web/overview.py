@@ -21,6 +21,8 @@ from usermgmt.web.sessions import protected
 LATEST = 12
 ACTIONS = {
     "admin.add": "Admin added",
+    "admin.disable": "Admin disabled",
+    "admin.enable": "Admin enabled",
     "admin.link": "Password link for an admin made",
     "admin.remove": "Admin removed",
     "admin.domains": "Domains of an admin changed",

@@ -4,7 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import Api, SearchOption, YesOption, accounts, agree, state
+from mailctl.accounts.api import (
+    PART,
+    Api,
+    MissingOption,
+    SearchOption,
+    YesOption,
+    accounts,
+    agree,
+    show_rows,
+    state,
+)
 from mailctl.core.context import Context, JsonOption, RepoOption, group
 from mailctl.core.stack import LocalOption
 
@@ -23,7 +33,7 @@ def find(api: Api, source: str, destination: str | None) -> list[dict[str, Any]]
     """The rows of an alias, or the one with this destination. Raises Refused."""
     from mailctl.core.errors import Problem, Refused
 
-    rows = api.all(PATH, q=source, exact="true")
+    rows = api.known(PATH, source, limit=PART)
     if destination:
         rows = [row for row in rows if row["destination"] == destination.strip().lower()]
     if not rows:
@@ -33,10 +43,15 @@ def find(api: Api, source: str, destination: str | None) -> list[dict[str, Any]]
     return rows
 
 
+def line(row: dict[str, Any], done: str = "") -> str:
+    """One destination."""
+    return f"{row['source']:40} to {row['destination']}  {done or state(row)}"
+
+
 def finish(context: Context, rows: list[dict[str, Any]], done: str = "") -> None:
     """Say what is there or was done, and print the rows as JSON."""
     for row in rows:
-        context.out.row(row["source"], f"to {row['destination']}  {done or state(row)}", 40)
+        context.out.plain(line(row, done))
     context.finish({"ok": True, "aliases": rows})
 
 
@@ -49,7 +64,7 @@ def show_all(
 ) -> None:
     """List the aliases, a line for each destination."""
     with accounts(local, repo, as_json) as (context, api):
-        finish(context, api.all(PATH, q=search))
+        show_rows(context, "alias", api.rows(PATH, q=search), line)
 
 
 @app.command()
@@ -66,14 +81,21 @@ def add(
     source: SourceArgument,
     destinations: Annotated[list[str], typer.Argument(metavar="DESTINATION…", help="Where its mail goes.")],
     may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)] = True,
+    if_missing: MissingOption = False,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add an alias, or more destinations to one."""
     with accounts(local, repo, as_json) as (context, api):
-        body = {"source": source, "destinations": destinations, "may_send": may_send}
-        finish(context, api.call("POST", PATH, body), "added")
+        there = {row["destination"] for row in api.known(PATH, source, limit=PART)} if if_missing else set()
+        missing = [each for each in destinations if each.strip().lower() not in there]
+        body = {"source": source, "destinations": missing, "may_send": may_send}
+        finish(
+            context,
+            api.call("POST", PATH, body) if missing else find(api, source, None),
+            "added" if missing else "",
+        )
 
 
 @app.command("set")

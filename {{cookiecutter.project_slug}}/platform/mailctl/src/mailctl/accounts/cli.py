@@ -6,12 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from mailctl.accounts.api import (
+    THERE,
     Api,
+    MissingOption,
     SearchOption,
     YesOption,
     accounts,
     agree,
     given_password,
+    many,
+    show_rows,
     state,
     tell_password,
 )
@@ -41,21 +45,24 @@ def finish(context: Context, row: dict[str, Any], done: str, **more: object) -> 
     context.finish({"ok": True, "user": row, **more})
 
 
+def line(row: dict[str, Any]) -> str:
+    """A user in a list."""
+    return f"{row['email']:40} {row['quota']:>7}  {state(row):8}  {row['display_name']}".rstrip()
+
+
 @app.command("list")
 def show_all(
     search: SearchOption = "",
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that can be restored.")] = False,
+    domain: Annotated[str, typer.Option("--domain", help="Only those of this domain.")] = "",
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the users."""
     with accounts(local, repo, as_json) as (context, api):
-        rows = api.all(PATH, q=search, deleted=str(deleted).lower())
-        for row in rows:
-            context.out.row(row["email"], f"{row['quota']:>7}  {state(row):8}  {row['display_name']}", 40)
-        context.out.show(f"{len(rows)} users.")
-        context.finish({"ok": True, "users": rows})
+        rows = api.rows(PATH, q=search, deleted=str(deleted).lower(), domain=domain)
+        show_rows(context, "user", rows, line)
 
 
 @app.command()
@@ -85,12 +92,15 @@ def add(
     name: Annotated[str, typer.Option("--name", help=NAME)] = "",
     quota: Annotated[str, typer.Option("--quota", help=f"{QUOTA} Default: the domain's.")] = "",
     password_stdin: StdinOption = False,
+    if_missing: MissingOption = False,
     local: LocalOption = False,
     repo: RepoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add a user; a generated password is shown, this once."""
     with accounts(local, repo, as_json) as (context, api):
+        if if_missing and (there := api.known(PATH, email)):
+            return finish(context, there[0], THERE, password=None)
         body = {
             "email": email,
             "display_name": name,
@@ -205,7 +215,7 @@ def import_file(
     with accounts(local, repo, as_json) as (context, api):
         text = read_csv(file)
         tried = api.call("POST", "/import", text=text)
-        what = f"{tried['mailboxes']} users and {tried['aliases']} aliases"
+        what = f"{many(tried['mailboxes'], 'user')} and {many(tried['aliases'], 'alias')}"
         agree(context, yes, "add", what)
         done = api.call("POST", "/import", text=text, dry_run="false")
         for row in done["passwords"]:
@@ -230,7 +240,7 @@ def export_file(
         with file.open("x", encoding="utf-8", newline="") as written:
             written.write(text)
         rows = text.count("\n") - 1
-        context.out.show(f"{rows} rows written to {file}.")
+        context.out.show(f"{many(rows, 'row')} written to {file}.")
         context.finish({"ok": True, "file": str(file), "rows": rows})
 
 

@@ -4,7 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, state
+from mailctl.accounts.api import (
+    THERE,
+    MissingOption,
+    SearchOption,
+    YesOption,
+    accounts,
+    agree,
+    show_rows,
+    state,
+)
 from mailctl.core.context import Context, JsonOption, RepoOption, group
 from mailctl.core.stack import LocalOption
 
@@ -28,10 +37,7 @@ def show_all(
 ) -> None:
     """List the domains."""
     with accounts(local, repo, as_json) as (context, api):
-        rows = api.all(PATH, q=search)
-        for row in rows:
-            context.out.row(row["name"], state(row), 40)
-        context.finish({"ok": True, "domains": rows})
+        show_rows(context, "domain", api.rows(PATH, q=search), lambda row: f"{row['name']:40} {state(row)}")
 
 
 @app.command()
@@ -55,10 +61,16 @@ def show(
 
 @app.command()
 def add(
-    name: NameArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    if_missing: MissingOption = False,
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Accept mail for a domain."""
     with accounts(local, repo, as_json) as (context, api):
+        if if_missing and (there := api.known(PATH, name)):
+            return finish(context, there[0], THERE)
         finish(context, api.call("POST", PATH, {"name": name}), "added")
 
 

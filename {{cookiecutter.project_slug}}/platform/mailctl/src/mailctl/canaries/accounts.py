@@ -81,16 +81,30 @@ def ensure(context: Context, runtime: Runtime) -> dict[str, str]:
 
 def _make(runtime: Runtime, account: dict[str, str]) -> None:
     address, password = account["address"], account["password"]
-    for domain in (address.partition("@")[2], DOMAIN, REST):
-        _tool(runtime, "domain", "add", domain)
-    for email in (address, FULL, OFF):
+    about = {"password": password, "quota": QUOTA, "display_name": NAME}
+    wanted = {
+        "domains": [{"name": name} for name in (address.partition("@")[2], DOMAIN, REST)],
+        "mailboxes": [{"email": email, **about} for email in (address, FULL, OFF)],
+        "aliases": [{"source": source, "destination": address} for source in (ALIAS, f"@{REST}")],
+    }
+    if "ensure" in runtime.inside("usermgmt", ("usermgmt", "--help")):
+        runtime.inside("usermgmt", ("usermgmt", "ensure"), stdin=json.dumps(wanted))
+    else:
+        _make_one_by_one(runtime, wanted)
+
+
+def _make_one_by_one(runtime: Runtime, wanted: dict[str, list[dict[str, str]]]) -> None:
+    """The same with the words of version 0.11 and before: what runs now may be of that version."""
+    for domain in wanted["domains"]:
+        _old_tool(runtime, "domain", "add", domain["name"])
+    for box in wanted["mailboxes"]:
         about = ("--password-stdin", "--quota", QUOTA, "--name", NAME)
-        _tool(runtime, "mailbox", "add", email, *about, stdin=password)
-    for source in (ALIAS, f"@{REST}"):
-        _tool(runtime, "alias", "add", source, address)
+        _old_tool(runtime, "mailbox", "add", box["email"], *about, stdin=box["password"])
+    for alias in wanted["aliases"]:
+        _old_tool(runtime, "alias", "add", alias["source"], alias["destination"])
 
 
-def _tool(runtime: Runtime, *words: str, stdin: str = "") -> None:
+def _old_tool(runtime: Runtime, *words: str, stdin: str = "") -> None:
     runtime.inside("usermgmt", ("usermgmt", *words, "--if-missing"), stdin=stdin)
 
 

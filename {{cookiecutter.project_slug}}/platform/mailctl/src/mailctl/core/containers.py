@@ -1,7 +1,8 @@
 """The stack's containers: which one runs a service, and a command inside it by the docker CLI."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from tempfile import TemporaryFile
 from typing import IO
 
 from mailctl.core.context import Context
@@ -42,6 +43,22 @@ def start(container: str, *command: str, stdin: int | IO[bytes] | None = None) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+def lines(container: str, *command: str) -> Iterator[str]:
+    """The lines that a command prints, as they come. Raises Refused with its own words when it failed."""
+    with TemporaryFile() as said:
+        whole = ["docker", "exec", container, *command]
+        process = subprocess.Popen(whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        try:
+            yield from (line.decode() for line in process.stdout or ())
+            if process.wait():
+                said.seek(0)
+                raise Refused(failed(command[0], said.read()))
+        finally:
+            # Whoever reads may have seen enough.
+            process.kill()
+            process.wait()
 
 
 def output(container: str, *command: str, stdin: bytes | None = None, limit: float = 120) -> bytes:

@@ -58,6 +58,11 @@ class Output:
         if not self.as_json:
             self.console.print(f"{label:{width}} {text}", markup=False, soft_wrap=True)
 
+    def plain(self, line: str) -> None:
+        """One of thousands of result lines: written as it is; silent in JSON mode."""
+        if not self.as_json:
+            sys.stdout.write(line + "\n")
+
     def lines(self, lines: "list[Text]") -> None:
         """Result lines with styles, never wrapped; silent in JSON mode."""
         if not self.as_json:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +155,10 @@ class Runtime:
         container = containers.chosen(self.running(), service, self.project)
         command = ["exec", "--interactive", container, *words]
         return _docker(command, stdin=stdin, limit=limit).stdout
+
+    def stream(self, service: str, words: Sequence[str]) -> Iterator[str]:
+        """The lines that a command in a service's running container prints, as they come."""
+        return containers.lines(containers.chosen(self.running(), service, self.project), *words)
 
     def log(self, name: str) -> str:
         """The end of a service's log."""

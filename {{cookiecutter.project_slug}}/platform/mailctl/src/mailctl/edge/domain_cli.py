@@ -33,7 +33,7 @@ def run(
     from mailctl.edge.domain_dns import look_up, show
 
     with accounts(local, repo, as_json) as (context, api):
-        rows = [api.one("/domains", "name", name)] if name else api.all("/domains")
+        rows = [api.one("/domains", "name", name)] if name else [*api.rows("/domains")]
         looks = []
         for row in rows:
             if name or row["active"]:

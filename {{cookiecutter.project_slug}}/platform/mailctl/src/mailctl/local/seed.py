@@ -57,8 +57,6 @@ def seed(stack: LocalStack) -> Seed:
         )
     kept = load(seed_path(stack)) or Seed(f"{FIRST_MAILBOX}@{domain}", readable(PASSWORD_LENGTH).decode())
     write_private(seed_path(stack), json.dumps(asdict(kept), indent=2) + "\n")
-    usermgmt = ("exec", "-T", "usermgmt", "usermgmt")
-    stack.compose.run(*usermgmt, "domain", "add", kept.email.partition("@")[2], "--if-missing")
-    mailbox = ("mailbox", "add", kept.email, "--password-stdin", "--if-missing")
-    stack.compose.run(*usermgmt, *mailbox, stdin=f"{kept.password}\n")
+    wanted = {"domains": [{"name": kept.email.partition("@")[2]}], "mailboxes": [asdict(kept)]}
+    stack.compose.run("exec", "-T", "usermgmt", "usermgmt", "ensure", stdin=json.dumps(wanted))
     return kept

@@ -26,6 +26,7 @@ KEPT = ("/delete", "/restore", "/erase")
 NOT_ADMINISTRATION = {
     "health",
     "auth",
+    "oidc",
     "links",
     "display",
     "account",

@@ -41,6 +41,8 @@ from usermgmt.web import (
     mail,
     mail_rules,
     mailboxes,
+    oidc,
+    oidc_server,
     overview,
     security,
     sites,
@@ -71,7 +73,7 @@ def create_app(settings: Settings) -> Flask:
         # Not Strict: whoever arrives from Cloudflare Access or by a link would seem logged out. Nothing is
         # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
-        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK],
+        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, sites.INSIDE, HEALTH_CHECK],
         PERMANENT_SESSION_LIFETIME=LONGEST,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,
@@ -99,6 +101,7 @@ def create_app(settings: Settings) -> Flask:
     for module in (
         health,
         auth,
+        oidc,
         links,
         account,
         security,
@@ -116,7 +119,7 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
-    for module in (api, i18n, headers, errors, words, mail):
+    for module in (api, i18n, headers, errors, words, mail, oidc_server):
         module.init_app(app)
     prepare_first_admin(app, parts)
     # Flask's own way to wrap an application is to replace this method.

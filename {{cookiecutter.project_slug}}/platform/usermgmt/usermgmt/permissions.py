@@ -46,6 +46,7 @@ ACTIONS = {
     "audit.list": OWNERS,
     "mail.list": EVERYBODY,
     "mail.move": EVERYBODY,
+    "webmail.open": frozenset({USER}),
 }
 
 #: What is about the whole server: a token of one domain may not do it.

@@ -12,6 +12,7 @@ from usermgmt.models.credentials import (
 )
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.mail import MailReport
+from usermgmt.models.oidc import OidcGrant, OidcKey
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.rules import MailRules
 
@@ -30,6 +31,8 @@ __all__ = [
     "MailReport",
     "MailRules",
     "Mailbox",
+    "OidcGrant",
+    "OidcKey",
     "Passkey",
     "PasswordLink",
     "RecoveryCode",

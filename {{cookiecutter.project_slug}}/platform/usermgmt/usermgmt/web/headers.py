@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from flask import Flask, Response, g
 
+from usermgmt.parts import parts
+from usermgmt.web import onward
+
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -32,6 +35,11 @@ def secure(response: Response) -> Response:
     """Add the headers; only the style sheet may be cached."""
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if onward.asked():
+        # The log-in ends at the webmail, and where a form may lead to holds for all redirects after it.
+        origin = parts().settings.webmail_url.rstrip("/")
+        allowed = f"form-action 'self' {origin};"
+        response.headers["Content-Security-Policy"] = POLICY.replace("form-action 'self';", allowed)
     if g.get("script"):
         # A passkey cannot be asked for without a script: one file of ours, on its pages alone.
         response.headers["Content-Security-Policy"] += "; script-src 'self'"

@@ -98,7 +98,7 @@ class Webmail:
         self.account = visitor(info["account_page"], headers)
 
     def log_in(self, address: str, password: str) -> httpx.Response:
-        """From the webmail through the log-in and back; the answer of the webmail, or of the log-in that refused."""
+        """From the webmail through the log-in and back; the answer of the last of them."""
         self.account.get(self.path(self.http.get("")))
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.account.get("login").text)
         assert token, "no form to log in"

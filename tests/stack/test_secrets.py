@@ -14,6 +14,10 @@ USERMGMT = {
     "roundcube_oauth_client_secret",
     *("doveadm_api_key", "internal_ca_crt"),
 }
+ROUNDCUBE = {
+    *("roundcube_db_password", "roundcube_des_key", "roundcube_oauth_client_secret"),
+    "internal_ca_crt",
+}
 DOVECOT = {
     *("dovecot_db", "doveadm_api", "dovecot_tls_crt", "dovecot_tls_key"),
     *("internal_ca_crt", "rspamd_controller_password"),

@@ -48,7 +48,7 @@ def authorize() -> Page:
         # Only to the webmail's own address, which was compared by then; anything else is answered here.
         if error.redirect_uri:
             return _answer(server.handle_error_response(None, error))
-        return render_template("oidc_error.html", webmail=parts().settings.webmail_url), 400
+        return render_template("oidc_error.html"), 400
     if person is None:
         session.pop("token", None)
         onward.remember(request.query_string.decode("ascii", "replace"))
@@ -64,12 +64,11 @@ def token() -> Response:
     return _answer(server.create_token_response())
 
 
-@blueprint.route("/oidc/logout", methods=["GET", "POST"])
-@csrf.exempt
+@blueprint.get("/oidc/logout")
 def logout() -> Response:
     """Whoever leaves the webmail leaves the account pages too. The token proves that the webmail asks."""
     with database().transaction() as db:
-        ended = oidc.session_of_identity(db, parts().settings.issuer, request.values.get("id_token_hint", ""))
+        ended = oidc.session_of_identity(db, parts().settings.issuer, request.args.get("id_token_hint", ""))
         if ended is not None:
             oidc.end(db, ended)
     identify()

@@ -17,7 +17,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from flask import Flask
 
 from usermgmt.models import OidcGrant
-from usermgmt.parts import database, parts
+from usermgmt.parts import EXTENSION, database, parts
 from usermgmt.services import oidc
 from usermgmt.services.oidc_keys import signing_key
 
@@ -193,6 +193,7 @@ def init_app(app: Flask) -> None:
     """Let Authlib's rules know ours."""
     server.init_app(app, lambda client_id: Webmail() if client_id == oidc.CLIENT else None, fill_in)
     server.register_token_generator("default", kind_of_token)
+    app.jinja_env.globals["webmail_url"] = app.extensions[EXTENSION].settings.webmail_url
 
 
 server.register_grant(Code, [OnlyS256()])

@@ -9,6 +9,7 @@ import json
 import smtplib
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
@@ -132,7 +133,7 @@ class Forger:
 
 
 @pytest.fixture
-def forger(stack: Stack, mailboxes) -> Forger:
+def forger(stack: Stack, mailboxes) -> Iterator[Forger]:
     """A key of our own among the real ones."""
     reader, webmail = mailboxes.new(), Webmail(stack.info)
     webmail.log_in(reader.address, reader.password)
@@ -145,7 +146,8 @@ def forger(stack: Stack, mailboxes) -> Forger:
         kid=kid,
         pem=key.as_pem(private=False).decode(),
     )
-    return Forger(key, kid, claims)
+    yield Forger(key, kid, claims)
+    stack.sql("DELETE FROM oidc_keys WHERE kid = @kid", kid=kid)
 
 
 def test_dovecot_takes_no_token_with_anything_wrong_in_it(stack, forger):

@@ -332,6 +332,7 @@ def test_a_copy_of_the_database_signs_nothing(anna: Person, filled: Database) ->
     with filled.transaction() as db:
         row = db.scalars(select(OidcKey)).one()
         assert oidc_keys.unwrap(row, "another key") is None
+        assert oidc_keys.unwrap(OidcKey(kid="k", private_key="broken"), KEY) is None
         assert not re.search(r'PRIVATE|"d"', row.private_key)
         # With another session key the server goes on, by a key of its own.
         assert oidc_keys.signing_key(db, "another key").kid != row.kid

@@ -55,7 +55,8 @@ $edits = [
 
     PHP,
 ];
-$source = file_get_contents($file);
+// Debian's Guzzle no longer has the function that 1.6 calls; PHP's own, which 1.7 calls, does the same.
+$source = str_replace('\\GuzzleHttp\\json_decode(', 'json_decode(', file_get_contents($file));
 foreach ($edits as $old => $new) {
     if (substr_count($source, $old) !== 1) {
         fwrite(STDERR, "oauth.php must follow Debian's package: it has no longer once:\n$old");

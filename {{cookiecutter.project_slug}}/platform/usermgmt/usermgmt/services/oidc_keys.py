@@ -34,10 +34,10 @@ def wrapping_key(session_key: str) -> OctKey:
 
 
 def unwrap(row: OidcKey, session_key: str) -> ECKey | None:
-    """The private key of a row; None if it was encrypted with another session key."""
+    """The private key of a row; None if it was encrypted with another session key, or is none."""
     try:
         plain = jwe.decrypt_compact(row.private_key, wrapping_key(session_key)).plaintext or b""
-    except JoseError:
+    except (JoseError, ValueError):
         return None
     return ECKey.import_key(json.loads(plain), {"kid": row.kid})
 

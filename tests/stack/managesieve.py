@@ -10,6 +10,11 @@ from tests.stack.clients import Mailbox
 from tests.stack.stack import Stack
 
 
+def xoauth2(address: str, token: str) -> str:
+    """What a program shows that has a token, and no password."""
+    return f"user={address}\x01auth=Bearer {token}\x01\x01"
+
+
 class Refused(Exception):
     """The server answered NO or BYE."""
 
@@ -17,7 +22,8 @@ class Refused(Exception):
 class ManageSieve:
     """A session of the mailbox's owner with Dovecot's own port, which the local trial does not publish."""
 
-    def __init__(self, stack: Stack, mailbox: Mailbox) -> None:
+    def __init__(self, stack: Stack, mailbox: Mailbox, token: str = "") -> None:
+        """Log in by the password, or by a token of the webmail; raises Refused."""
         host = stack.inspect("dovecot")["NetworkSettings"]["Networks"][f"{stack.project}_mail"]["IPAddress"]
         plain = socket.create_connection((host, 34190), 30)
         self.lines = plain.makefile("rb")
@@ -28,8 +34,11 @@ class ManageSieve:
         self.socket = tls.wrap_socket(plain, server_hostname="dovecot")
         self.lines = self.socket.makefile("rb")
         self.answer()
-        login = b64encode(f"\0{mailbox.address}\0{mailbox.password}".encode()).decode()
-        self.ask(f'AUTHENTICATE "PLAIN" "{login}"')
+        how = "XOAUTH2" if token else "PLAIN"
+        words = xoauth2(mailbox.address, token) if token else f"\0{mailbox.address}\0{mailbox.password}"
+        command = f'AUTHENTICATE "{how}" "{b64encode(words.encode()).decode()}"'
+        # Before it refuses a token, the server says why, and waits for an answer to that.
+        self.ask(f'{command}\r\n""' if token else command)
 
     def ask(self, command: str) -> str:
         """Send one command; what it answers before OK. Raises Refused."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, log_in_by_script, message
+from tests.stack.clients import PASSWORD, Accounts, Edge, Mailbox, Mailboxes, Webmail, message
 from tests.stack.managesieve import ManageSieve
 from tests.stack.stack import Stack
 
@@ -56,7 +56,7 @@ class Person:
         session = ManageSieve(stack, box)
         session.ask(f'PUTSCRIPT "mine" {{{len(SIEVE)}+}}\r\n{SIEVE}')
         session.ask('SETACTIVE "mine"')
-        assert log_in_by_script(stack.info, self.address, PASSWORD, client="203.0.113.50") == 302
+        assert Webmail(stack.info).log_in(self.address, PASSWORD).status_code == 302
         Edge(stack.info).post(message("for the log", to=self.address), self.address)
         box.read("for the log")
 

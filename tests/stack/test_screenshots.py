@@ -90,9 +90,9 @@ def test_the_pictures_of_the_guide(page, reader_of: Reader, stack, mailboxes, sc
     assert Edge(stack.info).post(mail, reader.address).status_code == 200
     eventually(reader.all, limit=30)
     page.goto(stack.info["webmail"])
-    page.locator("input[name=_user]").fill(reader.address)
-    page.locator("input[name=_pass]").fill(reader.password)
-    page.locator("#rcmloginsubmit").click()
+    page.locator("input[name=email]").fill(reader.address)
+    page.locator("input[name=password]").fill(reader.password)
+    page.keyboard.press("Enter")
     page.locator("#messagelist").get_by_text(subject).first.click()
     page.frame_locator("#messagecontframe").get_by_text(subject).first.wait_for()
     take(page, "inbox")

@@ -11,7 +11,12 @@ import pytest
 # Files in the folder of secrets that are public by nature.
 USERMGMT = {
     *("usermgmt_db_password", "usermgmt_session_key", "usermgmt_admin_password"),
+    "roundcube_oauth_client_secret",
     *("doveadm_api_key", "internal_ca_crt"),
+}
+ROUNDCUBE = {
+    *("roundcube_db_password", "roundcube_des_key", "roundcube_oauth_client_secret"),
+    "internal_ca_crt",
 }
 DOVECOT = {
     *("dovecot_db", "doveadm_api", "dovecot_tls_crt", "dovecot_tls_key"),
@@ -99,7 +104,7 @@ def test_the_folder_of_secrets_is_closed_to_others(stack):
         ("nginx", set()),
         ("mailserver-api", {"mailserver_api_tokens", "deploy_hook_token", "internal_ca_crt"}),
         ("usermgmt", USERMGMT),
-        ("roundcube", {"roundcube_db_password", "roundcube_des_key", "internal_ca_crt"}),
+        ("roundcube", ROUNDCUBE),
         ("rspamd", {"rspamd_controller_password", "valkey_password"}),
         ("dovecot", DOVECOT),
     ],

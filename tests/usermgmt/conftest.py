@@ -54,6 +54,9 @@ USUAL = Settings(
     admin_password=ADMIN_PASSWORD,
     cookie_secure=False,
     cheap_hashes=True,
+    webmail_url="https://mail.example.org/",
+    webmail_secret="w" * 32,
+    issuer="https://account.example.org",
 )
 
 
@@ -83,7 +86,7 @@ def schema() -> sqlite3.Connection:
     Base.metadata.create_all(database.engine)
     with database.engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0013')"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0014')"))
     return database.engine.raw_connection().dbapi_connection
 
 

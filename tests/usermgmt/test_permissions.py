@@ -23,7 +23,18 @@ DOMAIN_ADMIN_EMAIL, USER_EMAIL = "dora@elsewhere.example", "anna@own.example"
 #: What would take away what the next page needs.
 KEPT = ("/delete", "/restore", "/erase")
 #: Blueprints whose pages are for everybody, or for one's own account whoever one is.
-NOT_ADMINISTRATION = {"health", "auth", "links", "display", "api", "api-docs", "problem_types", "reports", None}
+NOT_ADMINISTRATION = {
+    "health",
+    "auth",
+    "oidc",
+    "links",
+    "display",
+    "api",
+    "api-docs",
+    "problem_types",
+    "reports",
+    None,
+}
 #: Pages of one's own account: each at the site of its kind of account.
 OWN = {"account", "security", "mail_rules"}
 

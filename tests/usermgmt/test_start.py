@@ -26,13 +26,15 @@ NOWHERE = "mariadb+pymysql://usermgmt:secret-of-the-url@127.0.0.1:9/mailserver"
 def environment(tmp_path: Path) -> dict[str, str]:
     """What compose sets."""
     secrets = {"DB_PASSWORD_FILE": "a-db-password", "SESSION_KEY_FILE": "f" * 64}
-    secrets["ADMIN_PASSWORD_FILE"] = ADMIN_PASSWORD
+    secrets |= {"ADMIN_PASSWORD_FILE": ADMIN_PASSWORD, "WEBMAIL_SECRET_FILE": "w" * 32}
     for name, value in secrets.items():
         (tmp_path / name).write_text(value)
     return {
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "ACCOUNT_HOST": "account.example.org",
         "ADMIN_HOST": "admin.example.org",
+        "ISSUER": "https://account.example.org",
+        "WEBMAIL_URL": "https://mail.example.org",
         **{name: str(tmp_path / name) for name in secrets},
     }
 
@@ -44,11 +46,13 @@ def test_settings_come_from_the_environment_and_files(environment: dict[str, str
     assert settings.cookie_secure and settings.admin_password == ADMIN_PASSWORD
     hosts = (settings.account_host, settings.admin_host, settings.proxy_host)
     assert hosts == ("account.example.org", "admin.example.org", "nginx")
+    names = (settings.issuer, settings.webmail_url, settings.webmail_secret)
+    assert names == ("https://account.example.org", "https://mail.example.org/", "w" * 32)
 
 
 def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:
     shown = repr(Settings.from_environment(environment))
-    for secret in ("a-db-password", "f" * 64, ADMIN_PASSWORD):
+    for secret in ("a-db-password", "f" * 64, "w" * 32, ADMIN_PASSWORD):
         assert secret not in shown
 
 
@@ -61,6 +65,8 @@ def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:
         ("ADMIN_HOST", "", "ADMIN_HOST='' is not a host name"),
         ("ADMIN_HOST", "https://admin.example.org/", "ADMIN_HOST='https://admin.example.org/' is not a host"),
         ("ADMIN_HOST", ".example.org", "ADMIN_HOST='.example.org' is not a host name"),
+        ("WEBMAIL_URL", "mail.example.org", "WEBMAIL_URL='mail.example.org' is not a site"),
+        ("ISSUER", "https://a.example/x", "ISSUER='https://a.example/x' is not a site"),
         ("DB_PORT", "mysql", "DB_PORT='mysql' is not a port"),
         ("DB_PORT", "70000", "DB_PORT='70000' is not a port"),
         ("SESSION_KEY_FILE", "/nonexistent", "SESSION_KEY_FILE=/nonexistent cannot be read"),

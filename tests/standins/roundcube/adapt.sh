@@ -26,6 +26,8 @@ if grep -rn "/var/lib/roundcube" "$source" --include='*.php' --include='*.sh'; t
   echo "the package still points at Debian's folder: adapt.sh must follow" >&2
   exit 1
 fi
+php /build/oauth.php "$source/program/include/rcmail_oauth.php"
+php -l "$source/program/include/rcmail_oauth.php"
 chown -R www-data:www-data "$source/logs" "$source/temp"
 
 # One folder of php settings for the web server and the command line, where the php image has it.

@@ -20,6 +20,22 @@ $config['managesieve_host'] = 'tls://dovecot:34190';
 $config['db_dsnw'] = 'mysql://roundcube:' . rawurlencode(trim(file_get_contents('/run/secrets/roundcube_db_password')))
     . '@mariadb/roundcube';
 
+// People log in on the account pages, never here: Roundcube gets a token for them, which Dovecot verifies. It asks for it
+// inside the stack, at the one address there that gives tokens (network web).
+$account = getenv('ACCOUNT_URL');
+$config['oauth_provider'] = 'usermgmt';
+$config['oauth_provider_name'] = '{{ cookiecutter.project_name }}';
+$config['oauth_client_id'] = 'roundcube';
+$config['oauth_client_secret'] = trim(file_get_contents('/run/secrets/roundcube_oauth_client_secret'));
+$config['oauth_auth_uri'] = $account . '/oidc/authorize';
+$config['oauth_logout_uri'] = $account . '/oidc/logout';
+$config['oauth_token_uri'] = 'http://usermgmt:8080/oidc/token';
+$config['oauth_scope'] = 'openid mail';
+$config['oauth_pkce'] = 'S256';
+$config['oauth_identity_fields'] = ['email'];
+$config['oauth_auth_type'] = 'XOAUTH2';
+$config['oauth_login_redirect'] = true;
+
 // Each user logs in to SMTP as to IMAP, so that Postfix knows who sends.
 $config['smtp_user'] = '%u';
 $config['smtp_pass'] = '%p';
@@ -36,7 +52,7 @@ $config['session_lifetime'] = 30;
 $config['session_samesite'] = 'Lax';
 $config['ip_check'] = false;
 $config['login_autocomplete'] = 2;
-// It would count by user, so that strangers who guess could keep a person out. nginx counts log-ins, by client.
+// It would count by user, so that strangers could keep a person out. Nobody can guess here: no password lets in.
 $config['login_rate_limit'] = 0;
 $config['x_frame_options'] = 'sameorigin';
 $config['max_message_size'] = '25M';
@@ -54,16 +70,35 @@ $config['show_images'] = 0;
 $config['prefer_html'] = true;
 $config['enable_spellcheck'] = false;
 
-// The settings lead to the account pages. Roundcube may read this file more than once; one link is enough.
+// Roundcube may read this file more than once; one of each hook is enough.
 if (!defined('ACCOUNT_PAGES')) {
-    define('ACCOUNT_PAGES', 'https://{{ cookiecutter.account_host }}/account');
+    define('ACCOUNT_PAGES', $account . '/account');
     $hooks = rcube_plugin_api::get_instance();
-    // Without a session, Roundcube takes the form of a log-in under any task; nginx counts only the two queries that its
-    // own page sends ($login_key in config/nginx/mailserver.conf). So no other query lets in.
-    $hooks->register_hook('authenticate', function ($args) {
-        $args['valid'] = $args['valid'] && in_array($_SERVER['QUERY_STRING'] ?? '', ['', '_task=login'], true);
+    // No password lets in, whoever sends the form of a log-in. Registered late: Roundcube's own hook, which comes before,
+    // says that a token does.
+    $hooks->register_hook('startup', function ($args) use ($hooks) {
+        $hooks->register_hook('authenticate', function ($login) {
+            $login['valid'] = $login['valid'] && !empty($login['sso']);
+            return $login;
+        });
         return $args;
     });
+    // A session that was ended elsewhere ends here too, instead of showing an empty webmail. Dovecot's other refusals, such
+    // as that the database is down, pass: who is in stays in.
+    $hooks->register_hook('storage_connect', function ($args) {
+        $args['retry'] = $args['attempt'] === 1 && isset($_SESSION['oauth_token']);
+        $rcmail = rcmail::get_instance();
+        if ($args['attempt'] > 1 && $rcmail->get_storage()->conn->resultcode === 'AUTHENTICATIONFAILED') {
+            $rcmail->kill_session();
+            if ($rcmail->output->ajax_call || $rcmail->output->get_env('framed')) {
+                $rcmail->output->command('session_error', $rcmail->url([]));
+                $rcmail->output->send('iframe');
+            }
+            $rcmail->output->redirect([]);
+        }
+        return $args;
+    });
+    // The settings lead to the account pages.
     $hooks->register_hook('settings_actions', function ($args) {
         $rcmail = rcmail::get_instance();
         $japanese = strpos($rcmail->get_user_language(), 'ja') === 0;

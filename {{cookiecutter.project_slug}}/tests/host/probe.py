@@ -147,7 +147,7 @@ def main(names):
                 "imap": asked(imap),
                 "old_tls_smtp": asked(old_tls, "postfix", 587, HELLO),
                 "old_tls_imap": asked(old_tls, "dovecot", 31143, (b"a STARTTLS\r\n",)),
-                "webmail": asked(page, names["webmail"], "/?_task=login"),
+                "webmail": asked(page, names["webmail"], "/"),
                 "account": asked(page, names["account"], "/login"),
                 "admin": asked(page, names["admin"], "/login"),
                 "unknown": asked(page, "unknown.example"),

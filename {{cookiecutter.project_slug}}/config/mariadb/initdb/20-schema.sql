@@ -500,3 +500,45 @@ GRANT SELECT, INSERT, DELETE ON idempotency_keys TO usermgmt;
 GRANT UPDATE (claimed_at, answer) ON idempotency_keys TO usermgmt;
 
 UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0007';
+-- Running upgrade 0007 -> 0008
+
+ALTER TABLE web_sessions ADD COLUMN webmail_at DATETIME(6);
+
+CREATE TABLE oidc_keys (
+    kid VARCHAR(43) NOT NULL,
+    public_key TEXT NOT NULL,
+    private_key TEXT NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (kid)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE oidc_grants (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    session_id INTEGER NOT NULL,
+    kind VARCHAR(8) NOT NULL,
+    token_hash VARCHAR(64) NOT NULL,
+    scope VARCHAR(64) NOT NULL,
+    expires_at DATETIME(6) NOT NULL,
+    used_at DATETIME(6),
+    challenge VARCHAR(128) NOT NULL DEFAULT '',
+    nonce VARCHAR(255) NOT NULL DEFAULT '',
+    PRIMARY KEY (id),
+    CONSTRAINT uq_oidc_grants_token_hash UNIQUE (token_hash),
+    CONSTRAINT fk_oidc_grants_session_id FOREIGN KEY(session_id) REFERENCES web_sessions (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_oidc_grants_session_id ON oidc_grants (session_id);
+
+CREATE INDEX ix_oidc_grants_expires_at ON oidc_grants (expires_at);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON oidc_keys TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON oidc_grants TO usermgmt;
+
+GRANT SELECT (kid, public_key) ON oidc_keys TO dovecot;
+
+GRANT SELECT (id, mailbox_id, created_at) ON web_sessions TO dovecot;
+
+GRANT SELECT (sessions_ended_at) ON mailboxes TO dovecot;
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';

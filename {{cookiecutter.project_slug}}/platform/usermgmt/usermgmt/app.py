@@ -43,6 +43,8 @@ from usermgmt.web import (
     mail_rules,
     mailbox_selection,
     mailboxes,
+    oidc,
+    oidc_server,
     overview,
     problem_types,
     security,
@@ -74,7 +76,7 @@ def create_app(settings: Settings) -> Flask:
         # Not Strict: whoever arrives from Cloudflare Access or by a link would seem logged out. Nothing is
         # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
-        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK],
+        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, sites.INSIDE, HEALTH_CHECK],
         PERMANENT_SESSION_LIFETIME=LONGEST,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,
@@ -102,6 +104,7 @@ def create_app(settings: Settings) -> Flask:
     for module in (
         health,
         auth,
+        oidc,
         links,
         account,
         security,
@@ -121,7 +124,7 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
-    for module in (api, i18n, headers, errors, words, mail):
+    for module in (api, i18n, headers, errors, words, mail, oidc_server):
         module.init_app(app)
     # No cookie counts in the API, so no other site can use one: there is nothing to protect.
     csrf.exempt(access.blueprint)

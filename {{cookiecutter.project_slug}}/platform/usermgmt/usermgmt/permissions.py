@@ -48,6 +48,7 @@ ACTIONS = {
     "mail.move": EVERYBODY,
     "account.own": EVERYBODY,
     "account.own-mail": frozenset({USER}),
+    "webmail.open": frozenset({USER}),
 }
 
 #: What is about the whole server: a token of one domain may not do it.

@@ -16,6 +16,7 @@ from usermgmt.mail.doveadm import Doveadm
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+URL_OF_SITE = re.compile(rf"https?://{HOST.pattern}(:[0-9]{{1,5}})?/?")
 
 
 class SettingsError(Exception):
@@ -54,6 +55,14 @@ def read_host(env: Mapping[str, str], name: str) -> str:
             f"{name}={host!r} is not a host name: use the one in the address bar, like admin.acme.com"
         )
     return host
+
+
+def read_url(env: Mapping[str, str], name: str) -> str:
+    """The address of a site's first page, which ends with a slash."""
+    url = env.get(name, "").strip()
+    if not URL_OF_SITE.fullmatch(url):
+        raise SettingsError(f"{name}={url!r} is not a site: use one like https://mail.acme.com/")
+    return url.rstrip("/") + "/"
 
 
 def database_url(env: Mapping[str, str]) -> URL:
@@ -100,6 +109,10 @@ class Settings:
     cheap_hashes: bool = False
     doveadm: Doveadm | None = None
     edge_file: Path | None = None
+    #: The webmail: where it is, what its server proves itself with, and who its tokens say issued them.
+    webmail_url: str = ""
+    webmail_secret: str = field(default="", repr=False)
+    issuer: str = ""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -125,4 +138,7 @@ class Settings:
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),
             doveadm=dovecot(env),
             edge_file=Path(env["EDGE_FILE"]) if env.get("EDGE_FILE") else None,
+            webmail_url=read_url(env, "WEBMAIL_URL"),
+            webmail_secret=read_secret(env, "WEBMAIL_SECRET_FILE"),
+            issuer=read_url(env, "ISSUER").rstrip("/"),
         )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session, sessionmaker
 
 from usermgmt.mail.doveadm import Doveadm, Unreachable
-from usermgmt.models import AppPassword, Domain, Mailbox
+from usermgmt.models import AppPassword, Domain, Mailbox, WebSession
 
 log = logging.getLogger("usermgmt")
 WATCHED = {Mailbox: ("password_hash", "active", "deleted_at", "two_factor"), Domain: ("active",)}
@@ -48,5 +49,10 @@ def _users(session: Session) -> Iterator[str]:
     for row in session.deleted:
         if isinstance(row, Mailbox):
             yield row.email
-        elif isinstance(row, AppPassword) and (owner := session.get(Mailbox, row.mailbox_id)):
+        elif _opens_mail(row) and (owner := session.get(Mailbox, row.mailbox_id)):
             yield owner.email
+
+
+def _opens_mail(row: object) -> TypeGuard[AppPassword | WebSession]:
+    """Whether Dovecot lets somebody in by this row."""
+    return isinstance(row, AppPassword) or (isinstance(row, WebSession) and row.webmail_at is not None)

@@ -13,6 +13,7 @@ from usermgmt.models.credentials import (
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.idempotency import IdempotencyKey
 from usermgmt.models.mail import MailReport
+from usermgmt.models.oidc import OidcGrant, OidcKey
 from usermgmt.models.overview import HostNews, MailboxUsage, MailCount
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.rules import MailRules
@@ -36,6 +37,8 @@ __all__ = [
     "MailRules",
     "Mailbox",
     "MailboxUsage",
+    "OidcGrant",
+    "OidcKey",
     "Passkey",
     "PasswordLink",
     "RecoveryCode",

@@ -107,7 +107,7 @@ class PasswordLink(Owned, Base):
 
 
 class WebSession(Owned, Base):
-    """A browser that is logged in to these pages."""
+    """A browser that is logged in to these pages, and perhaps to the webmail by them."""
 
     __tablename__ = "web_sessions"
 
@@ -115,6 +115,8 @@ class WebSession(Owned, Base):
     last_seen_at: Mapped[datetime] = mapped_column(MOMENT, default=utc_now)
     client_address: Mapped[str] = mapped_column(String(45), default="", server_default="")
     user_agent: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    #: When it last opened the webmail; whoever ends it then ends open IMAP sessions too.
+    webmail_at: Mapped[datetime | None] = mapped_column(MOMENT)
 
 
 class ApiToken(Owned, Base):

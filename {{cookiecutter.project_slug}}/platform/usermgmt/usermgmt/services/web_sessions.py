@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import WebSession, utc_now
@@ -35,14 +35,25 @@ def begin(session: Session, account: Account, client_address: str, user_agent: s
     return token
 
 
+def lasts(row: WebSession) -> bool:
+    """Whether its time has not run out."""
+    now = utc_now()
+    return now - row.last_seen_at <= IDLE and now - row.created_at <= LONGEST
+
+
+def seen(row: WebSession) -> None:
+    """Remember that it is in use."""
+    now = utc_now()
+    if now - row.last_seen_at > SEEN_EVERY:
+        row.last_seen_at = now
+
+
 def find(session: Session, token: str) -> WebSession | None:
     """The session with this token while it lasts; marks it as seen."""
     row = session.scalar(select(WebSession).where(WebSession.token_hash == digest(token)))
-    now = utc_now()
-    if row is None or now - row.last_seen_at > IDLE or now - row.created_at > LONGEST:
+    if row is None or not lasts(row):
         return None
-    if now - row.last_seen_at > SEEN_EVERY:
-        row.last_seen_at = now
+    seen(row)
     return row
 
 
@@ -55,9 +66,15 @@ def list_sessions(session: Session, account: Account) -> list[WebSession]:
 
 def end(session: Session, account: Account, row_id: int) -> None:
     """End one session of the account."""
-    session.execute(delete(WebSession).where(WebSession.id == row_id, belongs(WebSession, account)))
+    _end(session, WebSession.id == row_id, belongs(WebSession, account))
 
 
 def end_others(session: Session, account: Account, keep: int) -> None:
     """End all sessions of the account but one."""
-    session.execute(delete(WebSession).where(belongs(WebSession, account), WebSession.id != keep))
+    _end(session, belongs(WebSession, account), WebSession.id != keep)
+
+
+def _end(session: Session, *which: ColumnElement[bool]) -> None:
+    """One row at a time: mail/sessions.py watches them, to end what the webmail has open."""
+    for row in session.scalars(select(WebSession).where(*which)):
+        session.delete(row)

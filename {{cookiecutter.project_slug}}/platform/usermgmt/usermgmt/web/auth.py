@@ -24,6 +24,7 @@ from usermgmt.services.logins import (
     log_in,
     log_out,
 )
+from usermgmt.web import onward
 from usermgmt.web.context import actor, tell
 from usermgmt.web.errors import error_page
 from usermgmt.web.i18n import cookie_name, remember
@@ -95,8 +96,9 @@ def let_in(found: Login) -> Response:
     account = found.account
     with database().transaction() as db:
         finish(db, found.attempt, account, client_address())
+    goal = onward.asked() or home(account)
     start_session(account)
-    return known(redirect(home(account), 303), account)
+    return known(redirect(goal, 303), account)
 
 
 def known(response: Response, account: Account) -> Response:

@@ -7,6 +7,9 @@ from markupsafe import Markup
 
 from usermgmt.web.i18n import translate
 
+from usermgmt.parts import parts
+from usermgmt.web import onward
+
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -35,6 +38,11 @@ def secure(response: Response) -> Response:
     """Add the headers; only the style sheet may be cached."""
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if onward.asked():
+        # The log-in ends at the webmail, and where a form may lead to holds for all redirects after it.
+        origin = parts().settings.webmail_url.rstrip("/")
+        allowed = f"form-action 'self' {origin};"
+        response.headers["Content-Security-Policy"] = POLICY.replace("form-action 'self';", allowed)
     if g.get("script"):
         # A file of ours, on the pages that have one alone.
         response.headers["Content-Security-Policy"] += "; script-src 'self'"

@@ -18,6 +18,7 @@ from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
 from usermgmt.services.audit import refuse_outdated
 from usermgmt.services.logins import Login
+from usermgmt.web import onward
 from usermgmt.web.context import seen_version
 from usermgmt.web.sites import kind_here
 
@@ -55,8 +56,9 @@ def start_session(account: Account) -> None:
 
 def wait_for_second_factor(login: Login) -> None:
     """Remember whose password was right; that alone opens no page."""
-    account = login.account
+    account, back = login.account, session.get(onward.ASKED)
     session.clear()
+    session[onward.ASKED] = back
     session["pending"] = [kind_of(account), account.id, login.attempt, utc_now().isoformat()]
     session["stamp"] = stamp(account)
 
@@ -110,6 +112,7 @@ def require_login() -> Response | None:
     if g.account is None:
         # A log-in whose second step is due stays as it is.
         session.pop("token", None)
+        onward.forget()
         return redirect(url_for("auth.login"))
     return None
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -242,18 +243,32 @@ def known(wanted: dict[str, Any]) -> str:
     return f"the old mail is there, byte for byte, with its flags and UIDVALIDITY {found['uidvalidity']}"
 
 
-def page(host: str, path: str, mark: str) -> str:
+def get(host: str, path: str, scheme: str = "https") -> tuple[http.client.HTTPResponse, str]:
     session = http.client.HTTPConnection("nginx", 80, timeout=20)
-    session.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": "https"})
+    session.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": scheme})
     answer = session.getresponse()
-    text = answer.read(200_000).decode("utf-8", "replace")
+    return answer, answer.read(200_000).decode("utf-8", "replace")
+
+
+def page(host: str, path: str, mark: str) -> str:
+    answer, text = get(host, path)
     if answer.status != 200 or mark not in text:
         raise ValueError(f"{host}{path} answers {answer.status}, without a log-in form")
     return f"{host} shows its log-in form"
 
 
 def webmail(wanted: dict[str, Any]) -> str:
-    return page(wanted["webmail_host"], "/", "_user")
+    """The webmail sends to the log-in, which knows it and its address: nobody's password is needed for that."""
+    if not wanted["webmail_url"]:
+        return page(wanted["webmail_host"], "/", "_user")
+    site = urllib.parse.urlsplit(wanted["webmail_url"])
+    sent = urllib.parse.urlsplit(get(site.netloc, "/", site.scheme)[0].headers["Location"] or "")
+    if sent.path != "/oidc/authorize":
+        raise ValueError(f"{site.netloc} does not send to the log-in")
+    answer = get(sent.netloc, f"{sent.path}?{sent.query}", sent.scheme)[0]
+    if answer.status != 302 or answer.headers["Location"] != "/login":
+        raise ValueError(f"the log-in answers what {site.netloc} asks with {answer.status}")
+    return f"{site.netloc} sends to the log-in at {sent.netloc}, which knows it"
 
 
 def admin(wanted: dict[str, Any]) -> str:

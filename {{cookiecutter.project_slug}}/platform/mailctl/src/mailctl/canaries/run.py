@@ -134,8 +134,10 @@ def _more(context: Context, runtime: Runtime, wanted: dict[str, Any], names: lis
     if "junk" in names:
         judged = _judged(runtime, sent["junk"]["sender"], sent["junk"]["raw"])
         found["junk_action"] = judged.get("action", "")
-    if "admin" in names:
+    if {"admin", "webmail"} & {*names}:
         usermgmt = _environment(runtime, "usermgmt")
+        # An older version's webmail has a form of its own.
+        found["webmail_url"] = usermgmt.get("WEBMAIL_URL", "")
         # An older version has the second only.
         hosts = [usermgmt[name] for name in ("ACCOUNT_HOST", "ADMIN_HOST") if name in usermgmt]
         found["account_hosts"] = hosts or ["localhost"]

@@ -192,6 +192,8 @@ SOURCES: tuple[Source, ...] = (
     Source("usermgmt_session_key", ("usermgmt",), partial(rules.hexadecimal, 64)),
     Source("usermgmt_admin_password", ("usermgmt",), partial(rules.readable, 20)),
     Source("roundcube_des_key", ("roundcube",), partial(rules.alphanumeric, 24)),
+    # By it usermgmt knows the webmail's server, to which it gives people's tokens.
+    Source("roundcube_oauth_client_secret", ("usermgmt", "roundcube"), partial(rules.alphanumeric, 32)),
     Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
     Source("doveadm_api_key", ("usermgmt",), partial(rules.alphanumeric, 32)),
     Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),

@@ -10,6 +10,7 @@ from jinja2 import Environment
 
 import usermgmt
 from usermgmt.strength import WORDS
+from usermgmt.web.account import VIA
 from usermgmt.web.errors import TEXTS
 from usermgmt.web.mail import MEANINGS, OUTCOMES
 from usermgmt.web.overview import ACTIONS
@@ -64,6 +65,6 @@ def code_texts() -> Iterator[str]:
 def all_texts() -> set[str]:
     """Every text, once."""
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
-    texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
+    texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values(), *VIA.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

@@ -37,8 +37,10 @@ from usermgmt.web import (
     headers,
     health,
     i18n,
+    identity,
     links,
     mail,
+    mail_logins,
     mail_rules,
     mailboxes,
     overview,
@@ -55,6 +57,8 @@ log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
 #: The name that the container's own health check uses; nginx never passes it on to here.
 HEALTH_CHECK = "127.0.0.1"
+#: The name by which Dovecot reaches this container; nginx passes on none that is not a site's.
+INSIDE = "usermgmt"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -71,7 +75,7 @@ def create_app(settings: Settings) -> Flask:
         # Not Strict: whoever arrives from Cloudflare Access or by a link would seem logged out. Nothing is
         # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
-        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK],
+        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK, INSIDE],
         PERMANENT_SESSION_LIFETIME=LONGEST,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,
@@ -99,6 +103,7 @@ def create_app(settings: Settings) -> Flask:
     for module in (
         health,
         auth,
+        identity,
         links,
         account,
         security,
@@ -116,7 +121,8 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
-    for module in (api, i18n, headers, errors, words, mail):
+    app.register_blueprint(mail_logins.blueprint)
+    for module in (api, i18n, headers, errors, words, mail, mail_logins, identity):
         module.init_app(app)
     prepare_first_admin(app, parts)
     # Flask's own way to wrap an application is to replace this method.

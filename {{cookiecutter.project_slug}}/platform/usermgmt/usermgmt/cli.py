@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
 from usermgmt.cli_database import transaction
+from usermgmt.cli_identity import identity_keys
 from usermgmt.cli_programs import api, token
 from usermgmt.database import lock_directory
 from usermgmt.models import Admin, Alias, Domain, Mailbox
@@ -267,6 +268,7 @@ def list_all(as_json: bool) -> None:
 
 cli.add_command(token)
 cli.add_command(api)
+cli.add_command(identity_keys)
 
 
 def main() -> None:

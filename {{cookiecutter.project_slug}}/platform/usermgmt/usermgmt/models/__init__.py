@@ -11,6 +11,7 @@ from usermgmt.models.credentials import (
     WebSession,
 )
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
+from usermgmt.models.identity import IdentityKeys
 from usermgmt.models.mail import MailReport
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.rules import MailRules
@@ -26,6 +27,7 @@ __all__ = [
     "Base",
     "Domain",
     "DomainDns",
+    "IdentityKeys",
     "LoginAttempt",
     "MailReport",
     "MailRules",

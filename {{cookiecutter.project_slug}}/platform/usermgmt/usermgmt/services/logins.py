@@ -94,8 +94,8 @@ def check_throttle(
     """Raise Throttled if a limit is reached; `allowance` is the attempts already counted as one's own.
 
     A browser that logged in before, or set the password by a link, is counted by itself, and a client that
-    logged in before is not held back by what strangers do elsewhere: however many of them guess, the owner
-    gets in.
+    logged in before is held back by wrong passwords of its own for this account only: however many strangers
+    guess, at whatever accounts and from wherever, the owner gets in.
     """
     by_account, by_client = LoginAttempt.account == account, from_client(client_address)
     limits: list[tuple[int, tuple[ColumnElement[bool], ...]]]
@@ -103,11 +103,11 @@ def check_throttle(
         limits = [(MOST_FROM_DEVICE, (by_account, LoginAttempt.device == device))]
     else:
         by_client = by_client & (LoginAttempt.device == "")
-        limits = [(MOST_FOR_ACCOUNT_FROM_CLIENT, (by_account, by_client)), (MOST_FROM_CLIENT, (by_client,))]
+        limits = [(MOST_FOR_ACCOUNT_FROM_CLIENT, (by_account, by_client))]
         if not is_known_client(session, account, client_address):
             failed = failures(session, from_client(client_address, SITE_PREFIX)) - allowance > 0
             for_account = MOST_FOR_ACCOUNT if failed else MOST_FOR_ACCOUNT_AT_FIRST
-            limits += [(for_account, (by_account,)), (MOST_ALTOGETHER, ())]
+            limits += [(MOST_FROM_CLIENT, (by_client,)), (for_account, (by_account,)), (MOST_ALTOGETHER, ())]
     if any(failures(session, *which) - allowance >= most for most, which in limits):
         raise Throttled
 
@@ -190,10 +190,11 @@ def count_failure(database: Database, account: str, client_address: str, device:
 
 def recent_logins(session: Session, account: str) -> list[LoginAttempt]:
     """The newest log-ins of an account, and the newest attempts: strangers who guess push no log-in out."""
-    rows = select(LoginAttempt).where(LoginAttempt.account == account).order_by(LoginAttempt.id.desc())
+    newest = (LoginAttempt.at.desc(), LoginAttempt.id.desc())
+    rows = select(LoginAttempt).where(LoginAttempt.account == account).order_by(*newest)
     right = LoginAttempt.outcome == SUCCESS
     found = [row for half in (right, ~right) for row in session.scalars(rows.where(half).limit(RECENT))]
-    return sorted(found, key=lambda row: row.id, reverse=True)
+    return sorted(found, key=lambda row: (row.at, row.id), reverse=True)
 
 
 def log_out(session: Session, actor: Actor) -> None:

@@ -23,6 +23,14 @@ from usermgmt.web.sessions import require_login, stamp
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 blueprint.before_request(require_login)
 Page = str | Response | tuple[str, int]
+#: How somebody came, in the list of log-ins.
+VIA = {
+    "": "This site",
+    "imap": "Mail program (IMAP)",
+    "smtp": "Mail program (sending)",
+    "sieve": "Mail program (filters)",
+    "access": "Cloudflare Access",
+}
 
 
 def mailbox() -> Mailbox:
@@ -46,6 +54,7 @@ def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
             codes_left=second_factor.codes_left(db, account),
             sessions=web_sessions.list_sessions(db, account),
             logins=recent_logins(db, account.email),
+            via=VIA,
             problems=problems,
             form=request.form,
             format_quota=format_quota,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+import time
 
 from tests.stack.clients import PASSWORD, Accounts, Mailbox, Mailboxes, visitor
 from tests.stack.stack import Stack, eventually
@@ -68,3 +69,67 @@ def test_a_password_link_acts_on_imap_and_the_list_shows_what_is_stored(
 def test_the_page_of_a_domain_shows_the_records_of_the_edge(accounts: Accounts) -> None:
     number = re.search(r"domains/(\d+)\"", accounts.http.get("domains").text)
     assert number and "v=spf1 " in accounts.http.get(f"domains/{number[1]}").text
+
+
+#: Runs inside a container: passwords for IMAP, as many at once as there are lines; prints which were taken.
+GUESS = """import concurrent.futures, imaplib, smtplib, ssl, sys
+trusted = ssl.create_default_context(cafile="/run/secrets/internal_ca_crt")
+
+def imap(password):
+    session = imaplib.IMAP4("dovecot", 31143)
+    session.starttls(trusted)
+    session.login(sys.argv[1], password)
+
+def submission(password):
+    with smtplib.SMTP("postfix", 587) as session:
+        session.starttls(context=trusted)
+        session.login(sys.argv[1], password)
+
+def tried(password):
+    try:
+        {"imap": imap, "submission": submission}[sys.argv[2]](password)
+        return password
+    except (imaplib.IMAP4.error, smtplib.SMTPException):
+        return ""
+
+passwords = sys.stdin.read().splitlines()
+with concurrent.futures.ThreadPoolExecutor(len(passwords)) as pool:
+    print(*filter(None, pool.map(tried, passwords)), sep="\\n")
+"""
+
+
+def taken(stack: Stack, service: str, address: str, passwords: list[str], by: str = "imap") -> list[str]:
+    """Which passwords Dovecot takes from a container, an address of its own."""
+    words = ("python", "-c", GUESS, address, by)
+    return stack.exec(service, *words, stdin="\n".join(passwords)).strip().splitlines()
+
+
+def test_who_guesses_is_held_everywhere_and_the_owner_is_not(stack: Stack, mailboxes: Mailboxes) -> None:
+    """With the right password among the guesses, sent at once, and afterwards."""
+    reader = mailboxes.new()
+    assert reader.imap.noop()[0] == "OK"
+    attacker = "mailserver-api"
+    wrong = [f"a wrong password {number}" for number in range(8)]
+    assert taken(stack, attacker, reader.address, wrong) == []
+    assert taken(stack, attacker, reader.address, [PASSWORD]) == []
+    assert taken(stack, attacker, reader.address, [PASSWORD], "submission") == []
+    assert opens(Mailbox(reader.address, stack.info)), "from where she logged in before"
+    owner = Accounts.of_reader(stack.info, reader.address)
+    page = owner.http.get("account").text
+    # Five wrong ones of the eight were counted; the rest filled nothing.
+    assert page.count("Log-in attempt") == 5 and "Mail program (IMAP)" in page
+    shown = owner.submit("account", "account/app-passwords", name="Phone", old_password=PASSWORD).text
+    app_password = re.search(r"<code>([\w-]{23})</code>", shown)
+    assert app_password
+    assert taken(stack, attacker, reader.address, [app_password[1]]) == [app_password[1]]
+
+
+def test_people_get_in_by_imap_while_usermgmt_does_not_answer(stack: Stack, mailboxes: Mailboxes) -> None:
+    reader = mailboxes.new()
+    stack.docker("pause", "usermgmt")
+    try:
+        started = time.monotonic()
+        assert opens(reader)
+        assert time.monotonic() - started < 6, "each question waits a second"
+    finally:
+        stack.docker("unpause", "usermgmt")

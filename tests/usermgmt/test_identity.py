@@ -204,7 +204,7 @@ def test_the_host_hands_in_public_keys_and_nothing_else(
     monkeypatch.setattr(cli_database, "open_database", lambda: database)
 
     def run(text: str) -> tuple[int, str]:
-        done = CliRunner().invoke(cli.cli, ["identity-keys", ISSUER], input=text)
+        done = CliRunner().invoke(cli.cli, ["identity-keys", ISSUER, "--keys-stdin"], input=text)
         return done.exit_code, done.output
 
     public = {"keys": [KEY.as_dict(private=True)], "public_cert": {"kid": "first"}}

@@ -13,8 +13,9 @@ from usermgmt.services.identity import keep_keys
 
 @click.command("identity-keys")
 @click.argument("issuer")
-def identity_keys(issuer: str) -> None:
-    """Replace the public keys of ISSUER by the JSON document on standard input."""
+@click.option("--keys-stdin", is_flag=True, required=True, help="Read the document from standard input.")
+def identity_keys(issuer: str, keys_stdin: bool) -> None:
+    """Replace the public keys of ISSUER by those of its document (JWKS)."""
     try:
         document = json.load(sys.stdin)
     except ValueError as error:

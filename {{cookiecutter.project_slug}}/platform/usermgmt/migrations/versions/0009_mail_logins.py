@@ -19,9 +19,7 @@ COLUMNS = {"via": 16, "guess_hash": 8}
 def upgrade() -> None:
     """Add, then grant."""
     for name, length in COLUMNS.items():
-        op.add_column(
-            "login_attempts", sa.Column(name, sa.String(length), server_default="", nullable=False)
-        )
+        op.add_column("login_attempts", sa.Column(name, sa.String(length), server_default="", nullable=False))
     op.create_table(
         "identity_keys",
         sa.Column("issuer", sa.String(255), primary_key=True, nullable=False),

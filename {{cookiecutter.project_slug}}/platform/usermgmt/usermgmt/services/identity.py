@@ -28,8 +28,7 @@ from usermgmt.services.logins import Login
 VIA = "access"
 #: What Cloudflare signs with; another word in a token's header is not asked.
 ALGORITHMS = ["RS256"]
-#: Cloudflare accepts its previous key for a week after the next one; keys that nobody renewed end sooner than a
-#: withdrawn one would matter.
+#: For so long Cloudflare's previous key counts beside the next one; older keys may have been withdrawn.
 FRESH = timedelta(days=7)
 #: Clocks differ.
 LEEWAY_SECONDS = 60
@@ -70,18 +69,20 @@ def keys_of(session: Session, issuer: str) -> KeySet:
     row = session.get(IdentityKeys, issuer)
     if row is None or utc_now() - row.fetched_at > FRESH:
         raise Unproven(f"there are no fresh keys of {issuer}: run make domain-dns on the host")
-    return KeySet.import_key_set({"keys": row.keys})  # type: ignore[typeddict-item]
+    return KeySet.import_key_set({"keys": row.keys})
 
 
 def verified_address(session: Session, provider: Provider, assertion: str) -> str:
     """The address that the provider verified; raises Unproven."""
-    asked = {"iss": provider.issuer, "aud": provider.audience, "type": "app"}
+    needed: jwt.ClaimsOption = {"essential": True}
     claims = jwt.JWTClaimsRegistry(
         leeway=LEEWAY_SECONDS,
-        exp={"essential": True},
-        iat={"essential": True},
-        email={"essential": True},
-        **{name: {"essential": True, "value": value} for name, value in asked.items()},  # type: ignore[arg-type]
+        iss={"essential": True, "value": provider.issuer},
+        aud={"essential": True, "value": provider.audience},
+        type={"essential": True, "value": "app"},
+        exp=needed,
+        iat=needed,
+        email=needed,
     )
     try:
         token = jwt.decode(assertion, keys_of(session, provider.issuer), algorithms=ALGORITHMS)

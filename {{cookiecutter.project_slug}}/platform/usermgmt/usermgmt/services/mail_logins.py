@@ -28,7 +28,6 @@ from usermgmt.services.audit import normal_address
 from usermgmt.services.logins import (
     PENDING,
     SUCCESS,
-    WINDOW,
     WRONG,
     Throttled,
     check_throttle,
@@ -73,7 +72,7 @@ class MailLogin:
 
     @property
     def exempt(self) -> bool:
-        """Whether there is nothing to guess: a signed token, or a canary of mailctl with a random password."""
+        """Whether there is nothing to guess: a signed token, or a canary's random password."""
         return self.mechanism.upper() in TOKENS or is_canary(self.account)
 
     @property

@@ -28,7 +28,7 @@ def run(
 ) -> None:
     """Look up each domain's DNS records and DKIM keys, and leave the result on its page.
 
-    With all of them, usermgmt gets the keys of Cloudflare Access too, where edge/edge.yml lets people log in by it.
+    Without NAME, usermgmt gets the keys of Cloudflare Access too, if edge/edge.yml lets people log in by it.
     Exit code 1: something is not as it should be.
     """
     from mailctl.edge.dns_view import View

@@ -1,7 +1,7 @@
 """The public keys of Cloudflare Access, for the log-in by what it verified: fetched here, kept by usermgmt.
 
-usermgmt has no way out to the internet. Access signs with another key every six weeks, and with the one before
-for a week more: https://developers.cloudflare.com/cloudflare-one/access-controls/applications/http-apps/authorization-cookie/validating-json/
+usermgmt has no way out to the internet. Access signs with another key every six weeks, and the one before
+counts for a week more: https://developers.cloudflare.com/cloudflare-one/identity/users/validating-json
 """
 
 import json
@@ -21,7 +21,8 @@ def hand_in_keys(server: "Runtime", edge: dict[str, Any]) -> bool:
     if not any(application.get("audience") for application in edge["access"]["applications"]):
         return False
     issuer = f"https://{edge['access']['team']}{TEAM_DOMAIN}"
-    server.inside("usermgmt", ["usermgmt", "identity-keys", issuer], json.dumps(_fetch(issuer)))
+    words = ["usermgmt", "identity-keys", issuer, "--keys-stdin"]
+    server.inside("usermgmt", words, json.dumps(_fetch(issuer)))
     return True
 
 
@@ -33,4 +34,6 @@ def _fetch(issuer: str) -> Any:
         return httpx.get(url, timeout=SECONDS).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         fix = "is access.team of edge/edge.yml the team of this account? Else try again later"
-        raise Refused(Problem("keys of Access", f"cannot be fetched: {error}", fix, value=url)) from None
+        raise Refused(
+            Problem("keys of Access", f"cannot be fetched: {str(error).splitlines()[0]}", fix, value=url)
+        ) from None

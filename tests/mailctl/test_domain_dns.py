@@ -199,5 +199,5 @@ def test_keys_of_access_are_handed_in_where_the_edge_asks_for_them(
     assert call["arguments"][-2:] == [issuer, "--keys-stdin"] and json.loads(call["stdin"]) == keys
     status = 404
     said = cli("domain", "dns", "--changed", "--resolver", dns.address)
-    assert said.exit_code == 1 and "access.team" in said.output
+    assert said.exit_code == 1 and "is access.team of edge/edge.yml the team" in " ".join(said.output.split())
     assert len(usermgmt.docker.calls_with("identity-keys")) == 1, "what usermgmt has stays"

@@ -61,7 +61,8 @@ def _keys_of_access(context: Context, api: "Api") -> str:
         if (context.repo / FILE).is_file() and hand_in_keys(api.server, load(context.repo)):
             context.out.show("usermgmt has the keys of Cloudflare Access.")
     except Refused as refusal:
-        context.out.show(str(refusal))
+        for each in refusal.problems:
+            context.out.warn(f"{each.field}: {each.wrong}; {each.fix}")
         return str(refusal)
     return ""
 

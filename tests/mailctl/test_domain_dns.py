@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from conftest import Cli
 from edge_repo import OTHER_RECORD, RECORD, EdgeRepo
@@ -174,3 +175,29 @@ def test_without_the_file_of_the_edge_nothing_is_looked_up(
     result = cli("domain", "dns", "--resolver", dns.address)
     assert result.exit_code == 1 and "usermgmt cannot read it" in " ".join(result.stderr.split())
     assert not usermgmt.docker.calls_with("PUT")
+
+
+def test_keys_of_access_are_handed_in_where_the_edge_asks_for_them(
+    usermgmt: Usermgmt, edge_repo: EdgeRepo, dns: FakeDns, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    keys, status = {"keys": [{"kid": "first", "kty": "RSA", "n": "AQAB", "e": "AQAB"}]}, 200
+
+    def get(url: str, **_: Any) -> httpx.Response:
+        asked.append(url)
+        return httpx.Response(status, json=keys, request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(httpx, "get", get)
+    look(cli, dns)
+    assert asked == [] and not usermgmt.docker.calls_with("identity-keys")
+    edge_repo.edge["access"]["applications"][0]["audience"] = "a" * 64
+    edge_repo.save()
+    look(cli, dns)
+    issuer = f"https://{edge_repo.edge['access']['team']}.cloudflareaccess.com"
+    (call,) = usermgmt.docker.calls_with("identity-keys")
+    assert asked == [f"{issuer}/cdn-cgi/access/certs"]
+    assert call["arguments"][-2:] == [issuer, "--keys-stdin"] and json.loads(call["stdin"]) == keys
+    status = 404
+    said = cli("domain", "dns", "--changed", "--resolver", dns.address)
+    assert said.exit_code == 1 and "is access.team of edge/edge.yml the team" in " ".join(said.output.split())
+    assert len(usermgmt.docker.calls_with("identity-keys")) == 1, "what usermgmt has stays"

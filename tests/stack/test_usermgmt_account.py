@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+import time
 
 from tests.stack.clients import PASSWORD, Accounts, Mailbox, Mailboxes, visitor
 from tests.stack.stack import Stack, eventually
@@ -68,3 +69,64 @@ def test_a_password_link_acts_on_imap_and_the_list_shows_what_is_stored(
 def test_the_page_of_a_domain_shows_the_records_of_the_edge(accounts: Accounts) -> None:
     number = re.search(r"domains/(\d+)\"", accounts.http.get("domains").text)
     assert number and "v=spf1 " in accounts.http.get(f"domains/{number[1]}").text
+
+
+#: Runs in a container: tries each password by IMAP and submission, all at once; prints which were taken.
+GUESS = """import concurrent.futures, imaplib, smtplib, ssl, sys
+trusted = ssl.create_default_context(cafile="/run/secrets/internal_ca_crt")
+
+def imap(password):
+    session = imaplib.IMAP4("dovecot", 31143)
+    session.starttls(trusted)
+    session.login(sys.argv[1], password)
+
+def submission(password):
+    with smtplib.SMTP("postfix", 587) as session:
+        session.starttls(context=trusted)
+        session.login(sys.argv[1], password)
+
+def tried(way, password):
+    try:
+        way(password)
+        return way.__name__ + " " + password
+    except (imaplib.IMAP4.error, smtplib.SMTPException):
+        return ""
+
+tries = [(way, line) for line in sys.stdin.read().splitlines() for way in (imap, submission)]
+with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:
+    print(*filter(None, pool.map(tried, *zip(*tries))), sep="\\n")
+"""
+
+
+def taken(stack: Stack, address: str, *passwords: str) -> list[str]:
+    """Which passwords are taken from another container, which has an address of its own."""
+    words = ("python", "-c", GUESS, address)
+    return stack.exec("mailserver-api", *words, stdin="\n".join(passwords)).strip().splitlines()
+
+
+def test_who_guesses_is_held_everywhere_and_the_owner_is_not(stack: Stack, mailboxes: Mailboxes) -> None:
+    reader = mailboxes.new()
+    assert reader.imap.noop()[0] == "OK"
+    assert taken(stack, reader.address, *(f"a wrong password {number}" for number in range(10))) == []
+    assert taken(stack, reader.address, PASSWORD) == [], "the right one is held as well"
+    assert opens(Mailbox(reader.address, stack.info)), "from where she logged in before"
+    owner = Accounts.of_reader(stack.info, reader.address)
+    page = owner.http.get("account").text
+    # Five, and what is asked at the same moment; of the other half nothing was kept.
+    assert 5 <= page.count("Log-in attempt") <= 8 and "Mail program (" in page
+    shown = owner.submit("account", "account/app-passwords", name="Phone", old_password=PASSWORD).text
+    app_password = re.search(r"<code>([\w-]{23})</code>", shown)
+    assert app_password
+    both = [f"imap {app_password[1]}", f"submission {app_password[1]}"]
+    assert taken(stack, reader.address, app_password[1]) == both
+
+
+def test_people_get_in_while_usermgmt_does_not_answer(stack: Stack, mailboxes: Mailboxes) -> None:
+    reader = mailboxes.new()
+    stack.docker("pause", "usermgmt")
+    try:
+        started = time.monotonic()
+        assert opens(reader)
+        assert time.monotonic() - started < 6, "each question waits a second"
+    finally:
+        stack.docker("unpause", "usermgmt")

@@ -13,6 +13,7 @@ from usermgmt.problem_json import KINDS
 from usermgmt.services.mail_reasons import REASONS
 from usermgmt.strength import WORDS
 from usermgmt.web import aliases, domains, mailboxes
+from usermgmt.web.account import VIA
 from usermgmt.web.charts import NAMES, PERIODS
 from usermgmt.web.errors import TEXTS
 from usermgmt.web.incidents import TITLES
@@ -72,7 +73,7 @@ def code_texts() -> Iterator[str]:
 def all_texts() -> set[str]:
     """Every text, once."""
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
-    texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
+    texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values(), *VIA.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
     for module in (aliases, domains, mailboxes):
         texts.update((*module.STATES.values(), *module.ORDERS.values()))

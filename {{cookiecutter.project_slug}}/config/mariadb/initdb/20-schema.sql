@@ -542,3 +542,19 @@ GRANT SELECT (id, mailbox_id, created_at) ON web_sessions TO dovecot;
 GRANT SELECT (sessions_ended_at) ON mailboxes TO dovecot;
 
 UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';
+-- Running upgrade 0007 -> 0009
+
+ALTER TABLE login_attempts ADD COLUMN via VARCHAR(16) NOT NULL DEFAULT '';
+
+ALTER TABLE login_attempts ADD COLUMN guess_hash VARCHAR(8) NOT NULL DEFAULT '';
+
+CREATE TABLE identity_keys (
+    issuer VARCHAR(255) NOT NULL,
+    fetched_at DATETIME(6) NOT NULL,
+    `keys` JSON NOT NULL,
+    PRIMARY KEY (issuer)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON identity_keys TO usermgmt;
+
+UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0007';

@@ -38,8 +38,10 @@ from usermgmt.web import (
     headers,
     health,
     i18n,
+    identity,
     links,
     mail,
+    mail_logins,
     mail_rules,
     mailbox_selection,
     mailboxes,
@@ -105,6 +107,7 @@ def create_app(settings: Settings) -> Flask:
         health,
         auth,
         oidc,
+        identity,
         links,
         account,
         security,
@@ -124,7 +127,8 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
-    for module in (api, i18n, headers, errors, words, mail, oidc_server):
+    app.register_blueprint(mail_logins.blueprint)
+    for module in (api, i18n, headers, errors, words, mail, mail_logins, identity, oidc_server):
         module.init_app(app)
     # No cookie counts in the API, so no other site can use one: there is nothing to protect.
     csrf.exempt(access.blueprint)

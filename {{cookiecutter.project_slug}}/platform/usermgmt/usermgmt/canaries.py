@@ -19,6 +19,11 @@ RULE = (
 )
 
 
+def is_canary(address: str) -> bool:
+    """Whether an account is one of the canaries'."""
+    return address.endswith(OWN.removeprefix("%"))
+
+
 def hide_canaries(sessions: sessionmaker[Session]) -> None:
     """Leave the canaries' rows out of whatever sessions of this kind read."""
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "api": "cli",
     "ensure": "cli_programs",
     "host-news": "cli_programs",
+    "identity-keys": "cli_identity",
     "purge": "cli_programs",
     "token": "cli_tokens",
 }

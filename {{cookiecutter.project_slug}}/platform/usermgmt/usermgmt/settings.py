@@ -106,6 +106,7 @@ class Settings:
     cookie_secure: bool = True
     proxy_host: str = "nginx"
     filter_host: str = "rspamd"
+    dovecot_host: str = "dovecot"
     cheap_hashes: bool = False
     doveadm: Doveadm | None = None
     edge_file: Path | None = None

@@ -12,6 +12,7 @@ from usermgmt.models.credentials import (
 )
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.idempotency import IdempotencyKey
+from usermgmt.models.identity import IdentityKeys
 from usermgmt.models.mail import MailReport
 from usermgmt.models.oidc import OidcGrant, OidcKey
 from usermgmt.models.overview import HostNews, MailboxUsage, MailCount
@@ -31,6 +32,7 @@ __all__ = [
     "DomainDns",
     "HostNews",
     "IdempotencyKey",
+    "IdentityKeys",
     "LoginAttempt",
     "MailCount",
     "MailReport",

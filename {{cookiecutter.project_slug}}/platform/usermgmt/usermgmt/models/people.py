@@ -74,7 +74,9 @@ class LoginAttempt(Base):
     """One log-in, right or wrong: apart from the audit log, so that strangers cannot flood that.
 
     `outcome` is `pending` while the password is looked at, then `wrong` or `success`. `device` is the mark of
-    a browser that logged in to this account before, or empty.
+    a browser that logged in to this account before, or empty. `via` is how a mail program came (`imap`,
+    `smtp`, `sieve`), or `access`; empty for the log-in page. `guess_hash` is 24 bits by which Dovecot tells
+    a wrong password from another: services/mail_logins.py.
     """
 
     __tablename__ = "login_attempts"
@@ -91,3 +93,5 @@ class LoginAttempt(Base):
     client_address: Mapped[str] = mapped_column(String(45), default="", server_default="")
     device: Mapped[str] = mapped_column(String(64), default="", server_default="")
     outcome: Mapped[str] = mapped_column(String(16), default="pending", server_default="pending")
+    via: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    guess_hash: Mapped[str] = mapped_column(String(8), default="", server_default="")

@@ -54,15 +54,20 @@ def knows_password(hasher: Hasher, account: Account | None, password: str) -> bo
     return hasher.matches(password, None if account is None else account.password_hash)
 
 
-def authenticate(session: Session, hasher: Hasher, kind: str, address: str, password: str) -> Account | None:
-    """The account of that kind with this address and password; as much work when there is none."""
+def by_address(session: Session, kind: str, address: str) -> Account | None:
+    """The account of that kind with this address, if it may log in now."""
     found: Account | None
     if kind == "admin":
         found = session.scalar(select(Admin).where(Admin.email == address))
     else:
         mailbox = select(Mailbox).where(Mailbox.email == address)
         found = session.scalar(mailbox.options(joinedload(Mailbox.domain)))
-    account = found if usable(found) else None
+    return found if usable(found) else None
+
+
+def authenticate(session: Session, hasher: Hasher, kind: str, address: str, password: str) -> Account | None:
+    """The account of that kind with this address and password; as much work when there is none."""
+    account = by_address(session, kind, address)
     return account if knows_password(hasher, account, password) else None
 
 

@@ -37,6 +37,8 @@ MOST_FOR_ACCOUNT_FROM_CLIENT = 5
 MOST_ALTOGETHER = 5000
 KEEP_WRONG, KEEP_SUCCESS = timedelta(hours=1), timedelta(days=90)
 RECENT = 10
+#: Old rows that one attempt removes.
+MOST_AT_ONCE = 100
 #: An IPv6 network of 64 bits is one subscriber, one of 48 bits the most that comes with a rented server.
 NETWORK_PREFIX, SITE_PREFIX = len("2001:0db8:0000:0000:"), len("2001:0db8:0000:")
 PENDING, WRONG, SUCCESS = "pending", "wrong", "success"
@@ -94,8 +96,8 @@ def check_throttle(
     """Raise Throttled if a limit is reached; `allowance` is the attempts already counted as one's own.
 
     A browser that logged in before, or set the password by a link, is counted by itself, and a client that
-    logged in before is not held back by what strangers do elsewhere: however many of them guess, the owner
-    gets in.
+    logged in before is held back by wrong passwords of its own for this account only: however many strangers
+    guess, at whatever accounts and from wherever, the owner gets in.
     """
     by_account, by_client = LoginAttempt.account == account, from_client(client_address)
     limits: list[tuple[int, tuple[ColumnElement[bool], ...]]]
@@ -103,20 +105,28 @@ def check_throttle(
         limits = [(MOST_FROM_DEVICE, (by_account, LoginAttempt.device == device))]
     else:
         by_client = by_client & (LoginAttempt.device == "")
-        limits = [(MOST_FOR_ACCOUNT_FROM_CLIENT, (by_account, by_client)), (MOST_FROM_CLIENT, (by_client,))]
+        limits = [(MOST_FOR_ACCOUNT_FROM_CLIENT, (by_account, by_client))]
         if not is_known_client(session, account, client_address):
             failed = failures(session, from_client(client_address, SITE_PREFIX)) - allowance > 0
             for_account = MOST_FOR_ACCOUNT if failed else MOST_FOR_ACCOUNT_AT_FIRST
-            limits += [(for_account, (by_account,)), (MOST_ALTOGETHER, ())]
+            limits += [(MOST_FROM_CLIENT, (by_client,)), (for_account, (by_account,)), (MOST_ALTOGETHER, ())]
     if any(failures(session, *which) - allowance >= most for most, which in limits):
         raise Throttled
 
 
 def forget_old(session: Session) -> None:
-    """Remove the rows that nothing asks for any more."""
-    for outcomes, keep in (((PENDING, WRONG), KEEP_WRONG), ((SUCCESS,), KEEP_SUCCESS)):
-        old = LoginAttempt.at < utc_now() - keep
-        session.execute(delete(LoginAttempt).where(LoginAttempt.outcome.in_(outcomes), old))
+    """Remove the rows that nothing asks for any more, some at a time.
+
+    By their numbers, in order: a deletion by time locks a range, and parallel guesses would end in deadlocks.
+    """
+    old: list[int] = []
+    for outcome, keep in ((PENDING, KEEP_WRONG), (WRONG, KEEP_WRONG), (SUCCESS, KEEP_SUCCESS)):
+        rows = select(LoginAttempt.id).where(
+            LoginAttempt.outcome == outcome, LoginAttempt.at < utc_now() - keep
+        )
+        old += session.scalars(rows.limit(MOST_AT_ONCE))
+    if old:
+        session.execute(delete(LoginAttempt).where(LoginAttempt.id.in_(sorted(old))))
 
 
 def announce_attempt(database: Database, account: str, client_address: str, device: str = "") -> int:
@@ -190,10 +200,11 @@ def count_failure(database: Database, account: str, client_address: str, device:
 
 def recent_logins(session: Session, account: str) -> list[LoginAttempt]:
     """The newest log-ins of an account, and the newest attempts: strangers who guess push no log-in out."""
-    rows = select(LoginAttempt).where(LoginAttempt.account == account).order_by(LoginAttempt.id.desc())
+    newest = (LoginAttempt.at.desc(), LoginAttempt.id.desc())
+    rows = select(LoginAttempt).where(LoginAttempt.account == account).order_by(*newest)
     right = LoginAttempt.outcome == SUCCESS
     found = [row for half in (right, ~right) for row in session.scalars(rows.where(half).limit(RECENT))]
-    return sorted(found, key=lambda row: row.id, reverse=True)
+    return sorted(found, key=lambda row: (row.at, row.id), reverse=True)
 
 
 def log_out(session: Session, actor: Actor) -> None:

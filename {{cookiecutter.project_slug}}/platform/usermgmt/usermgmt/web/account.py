@@ -26,6 +26,14 @@ from usermgmt.web.sessions import protected, stamp
 
 blueprint = protected("account", __name__, "/account")
 Page = str | Response | tuple[str, int]
+#: How somebody came, in the list of log-ins.
+VIA = {
+    "": "This site",
+    "imap": "Mail program (IMAP)",
+    "smtp": "Mail program (sending)",
+    "sieve": "Mail program (filters)",
+    "access": "Cloudflare Access",
+}
 
 
 def mailbox() -> Mailbox:
@@ -49,6 +57,7 @@ def page(form: Form | None = None) -> tuple[str, int]:
             codes_left=second_factor.codes_left(db, account),
             sessions=web_sessions.list_sessions(db, account),
             logins=recent_logins(db, account.email),
+            via=VIA,
             form=form,
             plain=Confirmed(formdata=None),
             own=form if isinstance(form, OwnPassword) else OwnPassword(formdata=None),

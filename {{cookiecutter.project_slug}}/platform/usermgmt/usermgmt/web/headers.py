@@ -5,10 +5,9 @@ from __future__ import annotations
 from flask import Flask, Response, g, url_for
 from markupsafe import Markup
 
-from usermgmt.web.i18n import translate
-
 from usermgmt.parts import parts
 from usermgmt.web import onward
+from usermgmt.web.i18n import translate
 
 POLICY = "; ".join(
     (

@@ -18,7 +18,7 @@ from usermgmt.services import mail_moves, mail_reports
 from usermgmt.services.mail_reasons import REASONS
 from usermgmt.web.context import actor, current_account, page_number, tell
 from usermgmt.web.errors import log
-from usermgmt.web.proxy import Addresses
+from usermgmt.web.proxy import Addresses, only_from
 from usermgmt.web.sessions import csrf, protected
 
 blueprint = protected("mail", __name__)
@@ -121,9 +121,7 @@ def move(report_id: int) -> Page:
 @reports.post("/internal/mail-reports")
 def take() -> tuple[str, int]:
     """Reports of rspamd, from its own address and not through nginx."""
-    forwarded = "werkzeug.proxy_fix.orig" in request.environ
-    if forwarded or request.remote_addr not in current_app.extensions[FILTER]:
-        abort(404)
+    only_from(current_app.extensions[FILTER])
     request.max_content_length = LARGEST_REPORTS
     try:
         # A header may hold bytes that are no text.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from flask import abort, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ class Addresses:
                 found = frozenset()
             self._known = (now, found)
         return address in self._known[1]
+
+
+def through_nginx() -> bool:
+    """Whether this request came by nginx, not straight from a container of one of our networks."""
+    return "werkzeug.proxy_fix.orig" in request.environ
+
+
+def only_from(peer: Addresses) -> None:
+    """Abort with 404 what does not come straight from that container."""
+    if through_nginx() or request.remote_addr not in peer:
+        abort(404)
 
 
 class OnlyNginx:

@@ -13,10 +13,10 @@ from usermgmt.parts import parts
 from usermgmt.services.passkeys import Site
 
 ADMIN, MAILBOX = "admin", "mailbox"
-#: The name by which the webmail's server comes, inside the stack; nginx passes it on from nobody.
-INSIDE, TOKENS = "usermgmt", "oidc.token"
+#: The name by which other containers come, and what is for them alone; nginx passes that name on from nobody.
+INSIDE, FOR_CONTAINERS = "usermgmt", ("oidc.token", "mail_logins.decide")
 #: What people need. A blueprint that is added later is administration until it is named here.
-PEOPLE = frozenset({"oidc", "auth", "links", "account", "security", "mail_rules", "mail", "display"})
+PEOPLE = frozenset({"oidc", "auth", "identity", "links", "account", "security", "mail_rules", "mail", "display"})
 
 
 def kind_here() -> str:
@@ -33,7 +33,7 @@ def site(kind: str = "") -> Site:
 
 def refuse_pages_of_the_other_site() -> Response | None:
     """Abort with 404 what only the administration serves; its first page becomes the account's."""
-    if (request.host.partition(":")[0] == INSIDE) != (request.endpoint == TOKENS):
+    if (request.host.partition(":")[0] == INSIDE) != (request.endpoint in FOR_CONTAINERS):
         abort(404)
     if kind_here() == ADMIN or request.endpoint in (None, "static"):
         return None

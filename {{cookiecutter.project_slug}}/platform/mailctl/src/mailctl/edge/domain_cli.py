@@ -10,6 +10,7 @@ from mailctl.core.stack import LocalOption
 from mailctl.edge.dkim_cli import ResolverOption
 
 if TYPE_CHECKING:
+    from mailctl.accounts.api import Api
     from mailctl.edge.domain_dns import Look
 
 
@@ -27,6 +28,7 @@ def run(
 ) -> None:
     """Look up each domain's DNS records and DKIM keys, and leave the result on its page.
 
+    Without NAME, usermgmt gets the keys of Cloudflare Access too, if edge/edge.yml lets people log in by it.
     Exit code 1: something is not as it should be.
     """
     from mailctl.edge.dns_view import View
@@ -40,14 +42,32 @@ def run(
                 looks.append(look_up(api, row, View(resolver)))
                 show(context.out, looks[-1])
         ok = all(look.ok for look in looks)
+        trouble = "" if name else _keys_of_access(context, api)
+        ok = ok and not trouble
         if not name:
-            _leave(context, looks)
+            _leave(context, looks, trouble)
         context.out.document({"ok": ok, "domains": [look.as_dict() for look in looks]})
-        if any(look.changed for look in looks) if changed else not ok:
+        if trouble or (any(look.changed for look in looks) if changed else not ok):
             raise typer.Exit(1)
 
 
-def _leave(context: Context, looks: "list[Look]") -> None:
+def _keys_of_access(context: Context, api: "Api") -> str:
+    """Hand in the keys; what went wrong, which must not keep the look at DNS from its result."""
+    from mailctl.core.errors import Refused
+    from mailctl.edge.desired import FILE, load
+    from mailctl.edge.identity import hand_in_keys
+
+    try:
+        if (context.repo / FILE).is_file() and hand_in_keys(api.server, load(context.repo)):
+            context.out.show("usermgmt has the keys of Cloudflare Access.")
+    except Refused as refusal:
+        for each in refusal.problems:
+            context.out.warn(f"{each.field}: {each.wrong}; {each.fix}")
+        return str(refusal)
+    return ""
+
+
+def _leave(context: Context, looks: "list[Look]", trouble: str) -> None:
     """For the monitor, where it has a folder."""
     import time
     from contextlib import suppress
@@ -58,5 +78,6 @@ def _leave(context: Context, looks: "list[Look]") -> None:
     wrong = [
         f"{one.type} {one.name}: {one.state}" for look in looks for one in look.records if one.state != "ok"
     ]
+    wrong += [trouble] if trouble else []
     with suppress(Refused, OSError):
         leave(context, "dns", {"at": time.time(), "ok": not wrong, "text": "; ".join(wrong)})

@@ -1,0 +1,121 @@
+"""Logging in by what Cloudflare Access verified, where edge/edge.yml says so (`audience` of an application).
+
+Access signs who somebody is and sends that along with each request. This service has no way out to the
+internet, so mailctl fetches the public keys on the host, every night, and hands them in. Access replaces the
+password only: whoever has a second factor here is asked for it, and nobody is created.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, RSAKey
+from sqlalchemy.orm import Session
+
+from usermgmt.addresses import parse_address
+from usermgmt.models import IdentityKeys, LoginAttempt, utc_now
+from usermgmt.problems import Problem, Refused
+from usermgmt.services import dns
+from usermgmt.services.accounts import Account, by_address
+from usermgmt.services.logins import Login
+
+VIA = "access"
+#: What Cloudflare signs with; another word in a token's header is not asked.
+ALGORITHMS = ["RS256"]
+#: For so long Cloudflare's previous key counts beside the next one; older keys may have been withdrawn.
+FRESH = timedelta(days=7)
+#: Clocks differ.
+LEEWAY_SECONDS = 60
+PUBLIC = ("kty", "kid", "n", "e", "alg", "use")
+
+
+class Unproven(Exception):
+    """The assertion is none, or not meant for here; the message says why, for the log."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who signs, and the application that it signs for."""
+
+    issuer: str
+    audience: str
+
+
+@lru_cache(maxsize=4)
+def applications(file: Path, _changed: int) -> dict[str, Provider]:
+    """Each host that lets people log in by Access; read again when the file has changed."""
+    access = (dns.load(file) or {}).get("access") or {}
+    issuer = f"https://{access.get('team')}.cloudflareaccess.com"
+    rows = [row for row in access.get("applications") or [] if row.get("audience")]
+    return {str(row["host"]): Provider(issuer, str(row["audience"])) for row in rows}
+
+
+def provider_of(file: Path | None, host: str) -> Provider | None:
+    """The provider of a host; None where logging in by it is off."""
+    try:
+        return applications(file, file.stat().st_mtime_ns).get(host) if file else None
+    except OSError:
+        return None
+
+
+def keys_of(session: Session, issuer: str) -> KeySet:
+    """The keys that were handed in; raises Unproven while there are none, or only old ones."""
+    row = session.get(IdentityKeys, issuer)
+    if row is None or utc_now() - row.fetched_at > FRESH:
+        raise Unproven(f"there are no fresh keys of {issuer}: run make domain-dns on the host")
+    return KeySet.import_key_set({"keys": row.keys})
+
+
+def verified_address(session: Session, provider: Provider, assertion: str) -> str:
+    """The address that the provider verified; raises Unproven."""
+    needed: jwt.ClaimsOption = {"essential": True}
+    claims = jwt.JWTClaimsRegistry(
+        leeway=LEEWAY_SECONDS,
+        iss={"essential": True, "value": provider.issuer},
+        aud={"essential": True, "value": provider.audience},
+        type={"essential": True, "value": "app"},
+        exp=needed,
+        iat=needed,
+        email=needed,
+    )
+    try:
+        token = jwt.decode(assertion, keys_of(session, provider.issuer), algorithms=ALGORITHMS)
+        claims.validate(token.claims)
+        return parse_address(str(token.claims["email"]), "email")
+    except (JoseError, ValueError, Refused) as error:
+        raise Unproven(str(error)) from error
+
+
+def begin_login(session: Session, kind: str, address: str, client_address: str, device: str) -> Login | None:
+    """The log-in of the account with this address; None if there is none that may log in.
+
+    No throttle: there is nothing to guess before the second factor, which has its own.
+    """
+    account: Account | None = by_address(session, kind, address)
+    if account is None:
+        return None
+    row = LoginAttempt(account=account.email, client_address=client_address, device=device, via=VIA)
+    session.add(row)
+    session.flush()
+    return Login(account, row.id)
+
+
+def keep_keys(session: Session, issuer: str, document: Any) -> int:
+    """Replace a provider's keys by those of its document; returns how many. Raises Refused."""
+    keys = document.get("keys") if isinstance(document, dict) else None
+    public = [{name: key[name] for name in PUBLIC if name in key} for key in keys or [] if "kid" in key]
+    try:
+        usable = [key for key in public if RSAKey.import_key(key)]
+    except (JoseError, ValueError, TypeError):
+        usable = []
+    if not usable:
+        wrong, instead = "These are no public RSA keys.", "Fetch them again from the provider."
+        raise Refused(Problem("keys", issuer, wrong, instead))
+    session.merge(IdentityKeys(issuer=issuer, fetched_at=utc_now(), keys=usable))
+    return len(usable)

@@ -1,0 +1,58 @@
+"""Log in by what Cloudflare Access verified before it let this request through."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from usermgmt.parts import client_address, database, parts
+from usermgmt.services import identity, second_factor
+from usermgmt.web.auth import device, let_in
+from usermgmt.web.proxy import through_nginx
+from usermgmt.web.sessions import wait_for_second_factor
+from usermgmt.web.sites import kind_here
+
+log = logging.getLogger("usermgmt.logins")
+blueprint = Blueprint("identity", __name__)
+HEADER = "Cf-Access-Jwt-Assertion"
+
+
+def verified() -> str:
+    """The address that Access verified for this request, or nothing.
+
+    nginx passes the header on only from the tunnel, so it counts only in what nginx passes on.
+    """
+    assertion = request.headers.get(HEADER, "")
+    provider = identity.provider_of(parts().settings.edge_file, request.host.partition(":")[0])
+    if provider is None or not assertion or not through_nginx():
+        return ""
+    try:
+        with database().transaction() as db:
+            return identity.verified_address(db, provider, assertion)
+    except identity.Unproven as error:
+        log.warning("an assertion of Access from %s was not accepted: %s", client_address() or "-", error)
+        return ""
+
+
+@blueprint.post("/login/access")
+def log_in() -> Response | tuple[str, int]:
+    """Begin a session for the account with the verified address; ask for its second factor first."""
+    address = verified()
+    if not address:
+        return redirect(url_for("auth.login"), 303)
+    with database().transaction() as db:
+        found = identity.begin_login(db, kind_here(), address, client_address(), device(address))
+        two_steps = found is not None and second_factor.is_on(db, found.account)
+    if found is None:
+        return render_template("login.html", email="", wrong=False, nobody=address), 403
+    if two_steps:
+        wait_for_second_factor(found)
+        return redirect(url_for("auth.second"), 303)
+    return let_in(found)
+
+
+def init_app(app: Flask) -> None:
+    """Let the log-in page ask whether there is somebody to log in."""
+    app.jinja_env.globals["verified_by_access"] = verified

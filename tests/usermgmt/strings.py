@@ -68,5 +68,7 @@ def all_texts() -> set[str]:
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
-    texts.update((*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values())))
+    texts.update(
+        (*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values()))
+    )
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

@@ -429,3 +429,40 @@ CREATE TABLE domain_dns (
 GRANT SELECT, INSERT, UPDATE, DELETE ON domain_dns TO usermgmt;
 
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0010
+
+CREATE TABLE mail_counts (
+    `period` VARCHAR(5) NOT NULL,
+    starts DATE NOT NULL,
+    domain_id INTEGER NOT NULL,
+    received INTEGER NOT NULL DEFAULT '0',
+    sent INTEGER NOT NULL DEFAULT '0',
+    junk INTEGER NOT NULL DEFAULT '0',
+    refused INTEGER NOT NULL DEFAULT '0',
+    deferred INTEGER NOT NULL DEFAULT '0',
+    PRIMARY KEY (`period`, starts, domain_id),
+    CONSTRAINT fk_mail_counts_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE host_news (
+    name VARCHAR(16) NOT NULL,
+    at DATETIME(6) NOT NULL,
+    document JSON NOT NULL,
+    PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE mailbox_usage (
+    mailbox_id INTEGER NOT NULL,
+    used_bytes BIGINT NOT NULL,
+    PRIMARY KEY (mailbox_id),
+    CONSTRAINT fk_mailbox_usage_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+GRANT SELECT, INSERT, DELETE, UPDATE (received, sent, junk, refused, deferred) ON mail_counts TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE ON host_news TO usermgmt;
+
+GRANT SELECT, INSERT, DELETE ON mailbox_usage TO usermgmt;
+
+UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0007';

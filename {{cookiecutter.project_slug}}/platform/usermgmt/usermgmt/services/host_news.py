@@ -1,4 +1,4 @@
-"""What the host's monitor reports every five minutes, as `mailctl monitor` writes it: kept for the overview."""
+"""What the host's monitor reports every five minutes, kept for the overview."""
 
 from __future__ import annotations
 
@@ -109,12 +109,15 @@ def keep(session: Session, text: str) -> None:
     try:
         found: dict[str, Any] = State().load(json.loads(text))
     except (ValueError, ValidationError) as error:
-        wrong, fix = "This is not the report of a monitor: {said}", "Update mailctl and usermgmt to one version."
+        wrong, fix = (
+            "This is not the report of a monitor: {said}",
+            "Update mailctl and usermgmt to one version.",
+        )
         raise Refused(Problem("report", text[:60], wrong, fix, {"said": str(error)[:300]})) from error
     usage = found.pop("usage")
     session.merge(HostNews(name=STATE, at=utc_now(), document=json.loads(State().dumps(found))))
     if usage:
-        ids = dict(session.execute(select(Mailbox.email, Mailbox.id)).tuples())
+        ids = {email: number for email, number in session.execute(select(Mailbox.email, Mailbox.id))}
         rows = [{"mailbox_id": ids[each], "used_bytes": used} for each, used in usage.items() if each in ids]
         session.execute(delete(MailboxUsage))
         if rows:

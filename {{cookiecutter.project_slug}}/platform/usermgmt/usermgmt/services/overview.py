@@ -66,22 +66,24 @@ def storage(session: Session, scope: frozenset[int] | None) -> Storage:
     share = cast(MailboxUsage.used_bytes, Float) / Mailbox.quota_bytes
     own = [Mailbox.deleted_at.is_(None)] + ([] if scope is None else [Mailbox.domain_id.in_(scope)])
     used = func.coalesce(func.sum(MailboxUsage.used_bytes), 0)
+    measured_boxes = (MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
     by_domain = (
         select(Domain.id, Domain.name, used, func.sum(Mailbox.quota_bytes), func.count())
         .join(Mailbox, Mailbox.domain_id == Domain.id)
-        .outerjoin(MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
+        .outerjoin(*measured_boxes)
         .where(*own)
         .group_by(Domain.id, Domain.name)
         .order_by(used.desc(), Domain.name)
         .limit(MOST_DOMAINS)
     )
-    boxes = (
+    fullest = (
         select(Mailbox.id, Mailbox.email, MailboxUsage.used_bytes, Mailbox.quota_bytes)
-        .join(MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
+        .join(*measured_boxes)
         .where(*own)
+        .order_by(share.desc(), Mailbox.email)
+        .limit(MOST_MAILBOXES)
     )
-    fullest = boxes.order_by(share.desc(), Mailbox.email).limit(MOST_MAILBOXES)
-    full = select(func.count()).select_from(boxes.where(share >= 1).subquery())
+    full = select(func.count(Mailbox.id)).join(*measured_boxes).where(*own, share >= 1)
     measured = session.get(HostNews, host_news.USAGE)
     return Storage(
         [Stored(row[0], row[1], int(row[2]), int(row[3]), row[4]) for row in session.execute(by_domain)],
@@ -121,9 +123,7 @@ def attention(
 def _of_incident(incident: dict[str, Any], whole: bool) -> Attention:
     """An incident of the monitor; without its words for those whose server it is not."""
     words = {"detail": incident["text"], "command": incident["fix"]} if whole else {}
-    return Attention(
-        incident["severity"], incident["title"], since=moment_of(incident["since"]), **words
-    )
+    return Attention(incident["severity"], incident["title"], since=moment_of(incident["since"]), **words)
 
 
 def _of_dns(session: Session, scope: frozenset[int]) -> list[Attention]:

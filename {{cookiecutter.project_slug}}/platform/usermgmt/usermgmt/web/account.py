@@ -61,7 +61,10 @@ def own_mail(db: Session, account: Account) -> dict[str, Any]:
     if not isinstance(account, Mailbox):
         return {}
     used = parts().usage.of([account.email]).get(account.email, overview.usage_of(db, account))
-    return {"used": used, "mail": charts.of_mail(mail_counts.DAY, mail_counts.days_of_mailbox(db, account.id))}
+    return {
+        "used": used,
+        "mail": charts.of_mail(mail_counts.DAY, mail_counts.days_of_mailbox(db, account.id)),
+    }
 
 
 def with_password(work: Callable[[Session, Account], Response | str]) -> Page:

@@ -1,4 +1,4 @@
-"""Pictures of numbers: SVG by pygal, which the page's style sheet colours, with the same numbers as a table."""
+"""Pictures of numbers: SVG by pygal, coloured by the style sheet, with the same numbers as a table."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ PERIODS = {
 def of_mail(period: str, tallies: list[Tally]) -> Picture:
     """How much mail there was in each day or month."""
     title, short, long = PERIODS[period]
-    rows = [(short(each.starts), long(each.starts), [each.counts[kind] for kind in KINDS]) for each in tallies]
+    rows = [
+        (short(each.starts), long(each.starts), [each.counts[kind] for kind in KINDS]) for each in tallies
+    ]
     return draw(translate(title), [translate(NAMES[kind]) for kind in KINDS], rows)
 
 
@@ -95,6 +97,7 @@ def draw(title: str, names: list[str], rows: list[tuple[str, str, list[int]]]) -
         min_scale=2,
         max_scale=FEW,
         show_minor_x_labels=False,
+        truncate_label=-1,
         value_formatter=lambda number: f"{number:,.0f}",
         style=Style(label_font_size=LETTERS, major_label_font_size=LETTERS),
     )
@@ -113,7 +116,8 @@ def _plain(root: Element, title: str) -> Element:
     """Leave what is seen, with a name for those who do not see it."""
     for parent in list(root.iter()):
         for child in list(parent):
-            if not isinstance(child.tag, str) or child.tag in DROPPED_TAGS or _is_dropped(child):
+            # A comment's tag is no text.
+            if not isinstance(child.tag, str) or _is_dropped(child):
                 parent.remove(child)
     for element in root.iter():
         for name in DROPPED_ATTRIBUTES:
@@ -123,12 +127,13 @@ def _plain(root: Element, title: str) -> Element:
             element.attrib.clear()
             element.attrib.update(sizes)
     root.set("role", "img")
-    name = Element("title")
-    name.text = title
-    root.insert(0, name)
+    named = Element("title")
+    named.text = title
+    root.insert(0, named)
     return root
 
 
 def _is_dropped(element: Element) -> bool:
+    if element.tag in DROPPED_TAGS or (element.tag == "rect" and not float(element.get("height", 0))):
+        return True
     return not DROPPED_CLASSES.isdisjoint(element.get("class", "").split())
-

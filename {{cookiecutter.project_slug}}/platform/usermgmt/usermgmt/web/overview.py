@@ -88,15 +88,15 @@ def show() -> str:
         names = None if scope is None else [row.domain.name for row in list_domains(db, scope)]
         news, stored = host_news.latest(db), overview.storage(db, scope)
         mail = mail_counts.history(db, scope)
+        server = news.document if news and scope is None and not host_news.is_old(news) else None
         return render_template(
             "overview.html",
             counts=counts(db, scope),
             attention=overview.attention(db, news, stored, scope),
             news=news,
-            stale=news is not None and host_news.is_old(news),
-            server=news.document if news and scope is None else None,
+            server=server,
             mail=[charts.of_mail(period, tallies) for period, tallies in mail.items()],
-            deliveries=picture_of_deliveries(news.document["deliveries"]) if news and scope is None else None,
+            deliveries=picture_of_deliveries(server["deliveries"]) if server else None,
             stored=stored,
             entries=latest(db, LATEST, names),
             actions=ACTIONS,

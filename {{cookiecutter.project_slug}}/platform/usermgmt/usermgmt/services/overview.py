@@ -13,7 +13,9 @@ from usermgmt.models import Domain, DomainDns, HostNews, Mailbox, MailboxUsage
 from usermgmt.services import dns, host_news
 from usermgmt.services.host_news import CRITICAL, WARNING
 
-MOST_DOMAINS, MOST_MAILBOXES = 10, 8
+MOST_DOMAINS, MOST_MAILBOXES, MOST_WRONG = 10, 8, 20
+#: Of the words of an incident; the monitor's alarm has all of them.
+LONGEST_WORDS = 500
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,16 @@ def attention(
     if stored.full:
         text = "Mailboxes that are full and take no more mail: {count}"
         found.append(Attention(WARNING, text, {"count": stored.full}, page="mailboxes.show"))
-    return sorted(found, key=lambda each: each.severity != CRITICAL)
+    found.sort(key=lambda each: each.severity != CRITICAL)
+    if more := found[MOST_WRONG:]:
+        text = "More that needs attention: {count}"
+        found[MOST_WRONG:] = [Attention(WARNING, text, {"count": len(more)})]
+    return found
 
 
 def _of_incident(incident: dict[str, Any], whole: bool) -> Attention:
     """An incident of the monitor; without its words for those whose server it is not."""
-    words = {"detail": incident["text"], "command": incident["fix"]} if whole else {}
+    words = {"detail": incident["text"][:LONGEST_WORDS], "command": incident["fix"]} if whole else {}
     return Attention(incident["severity"], incident["title"], since=moment_of(incident["since"]), **words)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Float, cast, func, select
+from sqlalchemy import Float, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import Domain, DomainDns, HostNews, Mailbox, MailboxUsage
@@ -67,16 +67,20 @@ def storage(session: Session, scope: frozenset[int] | None) -> Storage:
     """The domains that hold most, the fullest mailboxes, and how many are full."""
     share = cast(MailboxUsage.used_bytes, Float) / Mailbox.quota_bytes
     own = [Mailbox.deleted_at.is_(None)] + ([] if scope is None else [Mailbox.domain_id.in_(scope)])
-    used = func.coalesce(func.sum(MailboxUsage.used_bytes), 0)
     measured_boxes = (MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
     by_domain = (
-        select(Domain.id, Domain.name, used, func.sum(Mailbox.quota_bytes), func.count())
+        select(
+            Domain.id,
+            Domain.name,
+            func.coalesce(func.sum(MailboxUsage.used_bytes), 0),
+            func.sum(Mailbox.quota_bytes),
+            func.count(),
+            func.sum(case((share >= 1, 1), else_=0)),
+        )
         .join(Mailbox, Mailbox.domain_id == Domain.id)
         .outerjoin(*measured_boxes)
         .where(*own)
         .group_by(Domain.id, Domain.name)
-        .order_by(used.desc(), Domain.name)
-        .limit(MOST_DOMAINS)
     )
     fullest = (
         select(Mailbox.id, Mailbox.email, MailboxUsage.used_bytes, Mailbox.quota_bytes)
@@ -85,12 +89,12 @@ def storage(session: Session, scope: frozenset[int] | None) -> Storage:
         .order_by(share.desc(), Mailbox.email)
         .limit(MOST_MAILBOXES)
     )
-    full = select(func.count(Mailbox.id)).join(*measured_boxes).where(*own, share >= 1)
-    measured = session.get(HostNews, host_news.USAGE)
+    measured, sums = session.get(HostNews, host_news.USAGE), session.execute(by_domain).all()
+    domains = [Stored(row[0], row[1], int(row[2]), int(row[3]), row[4]) for row in sums]
     return Storage(
-        [Stored(row[0], row[1], int(row[2]), int(row[3]), row[4]) for row in session.execute(by_domain)],
+        sorted(domains, key=lambda each: (-each.used, each.name))[:MOST_DOMAINS],
         [Stored(*row) for row in session.execute(fullest)],
-        session.scalar(full) or 0,
+        sum(int(row[5]) for row in sums),
         measured.at if measured else None,
     )
 

@@ -6,12 +6,10 @@ import json
 import re
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import select, update
@@ -27,9 +25,7 @@ from usermgmt.passwords import Hasher
 from usermgmt.services import admins, host_news, mail_counts, mail_reports, overview, roles
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.mail_counts import DAY, KINDS, MONTH
-from usermgmt.web.incidents import TITLES
 
-CONDITIONS = Path(cli.__file__).parents[2] / "mailctl/src/mailctl/monitor/conditions.yml"
 ANNA, BERT, FAR = "anna@own.example", "bert@own.example", "carl@foreign.example"
 ADMIN, PASSWORD = "dora@elsewhere.example", "correct horse battery"
 MIB = 1024**2
@@ -277,8 +273,3 @@ def test_a_later_measurement_takes_the_place_of_the_last_one(filled: Database) -
     with filled.transaction() as session:
         used = {box.email: overview.usage_of(session, box) for box in session.scalars(select(Mailbox))}
     assert used == {ANNA: 5 * MIB, BERT: None, FAR: None}
-
-
-def test_every_incident_of_the_monitor_is_said_in_the_reader_s_language() -> None:
-    titles = [row["title"] for row in yaml.safe_load(CONDITIONS.read_text(encoding="utf-8")).values()]
-    assert sorted(TITLES) == sorted([*titles, "The monitor cannot ask everything"])

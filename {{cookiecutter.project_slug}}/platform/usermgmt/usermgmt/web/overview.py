@@ -110,6 +110,6 @@ def picture_of_deliveries(rows: list[dict[str, Any]]) -> charts.Picture:
     known = {date.fromisoformat(row["day"]): [*row["seconds"], row["deferred"]] for row in rows}
     days = mail_counts.periods(utc_now().date())[mail_counts.DAY]
     nothing = [0] * len(DELIVERIES)
-    drawn = [(charts.short_day(day), charts.long_day(day), known.get(day, nothing)) for day in days]
+    drawn = [(day, known.get(day, nothing)) for day in days]
     text = "How long deliveries took"
-    return charts.draw(translate(text), [translate(name) for name in DELIVERIES], drawn)
+    return charts.draw(mail_counts.DAY, translate(text), [translate(name) for name in DELIVERIES], drawn)

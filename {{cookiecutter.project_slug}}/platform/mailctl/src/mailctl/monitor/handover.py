@@ -1,4 +1,4 @@
-"""What the monitor tells usermgmt for its overview: how the server is, and once an hour how full mailboxes are.
+"""What the monitor tells usermgmt for its overview: how the server is, and how full mailboxes are.
 
 usermgmt has no way out to the host, so it is told through its own command line.
 """

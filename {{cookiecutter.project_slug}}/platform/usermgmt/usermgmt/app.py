@@ -42,6 +42,7 @@ from usermgmt.web import (
     mail_rules,
     mailboxes,
     overview,
+    reports,
     security,
     sites,
     tokens,
@@ -113,6 +114,7 @@ def create_app(settings: Settings) -> Flask:
         tokens,
         transfer,
         mail,
+        reports,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)

@@ -46,6 +46,7 @@ ACTIONS = {
     "audit.list": OWNERS,
     "mail.list": EVERYBODY,
     "mail.move": EVERYBODY,
+    "report.list": ADMINS,
 }
 
 #: What is about the whole server: a token of one domain may not do it.
@@ -55,7 +56,7 @@ WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage", "audit.l
 SCOPES = tuple(
     f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias", "mail") for verb in ("read", "write")
 )
-SCOPES += ("audit:read",)
+SCOPES += ("audit:read", "report:read")
 #: What is more than one thing at once.
 COMBINED = {
     "directory.import": ("mailbox.add", "alias.add"),

@@ -13,6 +13,7 @@ from usermgmt.models.credentials import (
 from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.mail import MailReport
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
+from usermgmt.models.reports import DomainReport, DomainReportRow
 from usermgmt.models.rules import MailRules
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Base",
     "Domain",
     "DomainDns",
+    "DomainReport",
+    "DomainReportRow",
     "LoginAttempt",
     "MailReport",
     "MailRules",

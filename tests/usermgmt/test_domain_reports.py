@@ -1,4 +1,4 @@
-"""What other servers report about our domains: read from what anybody may send, counted, and shown in words."""
+"""What other servers report about our domains: read from what anybody may send, counted, put in words."""
 
 from __future__ import annotations
 
@@ -63,6 +63,12 @@ def counted(database: Database) -> list[tuple[str, str, str, int]]:
     columns = (DomainReportRow.source, DomainReportRow.verdict, DomainReportRow.about, DomainReportRow.count)
     with database.transaction() as session:
         return sorted(tuple(row) for row in session.execute(select(*columns)))
+
+
+def keep(database: Database, report: str, reporter: str = "reporter.example") -> None:
+    """Count a report, read in this process."""
+    with database.transaction() as session:
+        domain_reports.take(session, reporter, reader.read_here(mail(report.encode(), "r.xml")))
 
 
 def page(app: Flask, language: str = "en") -> str:
@@ -158,15 +164,13 @@ def test_a_stricter_policy_is_advised_once_what_may_be_ours_passes(
     forged = record("203.0.113.1", 5000, "fail", "fail", ("", "none"), ("y.example", "fail"))
     for day in range(days):
         begin = samples.BEGIN - day * samples.DAY
-        text = dmarc(record(count=own), other, forged, number=str(day), begin=begin, p=published)
-        with domain.transaction() as session:
-            domain_reports.take(session, "reporter.example", reader.read_here(mail(text.encode(), "r.xml")))
+        keep(domain, dmarc(record(count=own), other, forged, number=str(day), begin=begin, p=published))
     assert advice in page(app)
 
 
 def bomb() -> bytes:
-    """200 MB in an archive of 200 kB."""
-    return zipped(b"<feedback>" + b" " * (200 * 1024 * 1024))
+    """60 MB in an archive of 60 kB."""
+    return zipped(b"<feedback>" + b" " * (60 * 1024 * 1024))
 
 
 LAUGHS = '<!DOCTYPE f [<!ENTITY a "ha">' + "".join(
@@ -187,9 +191,7 @@ HOSTILE = {
         "r.xml",
     ),
     "a million records": lambda: mail(gzipped(dmarc("<record/>" * 1_000_000)), "r.xml.gz"),
-    "a million empty elements": lambda: mail(
-        gzipped(f"<feedback>{'<a/>' * 4_000_000}</feedback>"), "r.xml.gz"
-    ),
+    "too many elements": lambda: mail(gzipped(f"<feedback>{'<a/>' * 250_000}</feedback>"), "r.xml.gz"),
     "a million levels": lambda: mail(gzipped("<a>" * 1_000_000), "r.xml.gz"),
     "a million brackets": lambda: mail(gzipped('{"a":' + "[" * 1_000_000), "r.json.gz"),
     "another document": lambda: mail(b"<html><body/></html>", "r.xml"),
@@ -230,8 +232,9 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(whole)
 
 
-@given(st.one_of(damaged(), st.binary(), st.binary().map(lambda some: mail(some, "r.zip"))))
-def test_no_bytes_do_more_than_be_unreadable(content: bytes) -> None:
+@given(st.one_of(damaged(), st.binary(), st.binary()), st.booleans())
+def test_no_bytes_do_more_than_be_unreadable(content: bytes, attached: bool) -> None:
+    content = mail(content, "r.zip") if attached else content
     try:
         found = reader.read_here(content)
     except Unreadable:
@@ -251,16 +254,14 @@ def test_a_flood_of_reports_replaces_its_own_and_old_ones_go(
     app: Flask, domain: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(domain_reports, "MOST_REPORTS", 5)
-    assert send(app, mail(dmarc().encode(), "r.xml"), reporter="honest.example") == COUNTED
+    keep(domain, dmarc(), "honest.example")
     for number in range(9):
-        assert (
-            send(app, mail(dmarc(number=f"f{number}").encode(), "r.xml"), reporter="flood.example") == COUNTED
-        )
+        keep(domain, dmarc(number=str(number)), "flood.example")
     with domain.transaction() as session:
-        kept = list(session.scalars(select(DomainReport.reporter)))
-        assert sorted(kept) == ["flood.example"] * 4 + ["honest.example"]
-        session.scalars(select(DomainReport)).first().day = (utc_now() - timedelta(days=400)).date()
-    assert send(app, mail(dmarc(number="new").encode(), "r.xml"), reporter="honest.example") == COUNTED
+        kept = list(session.scalars(select(DomainReport)))
+        assert sorted(each.reporter for each in kept) == ["flood.example"] * 4 + ["honest.example"]
+        kept[0].day = (utc_now() - timedelta(days=400)).date()
+    keep(domain, dmarc(number="new"), "honest.example")
     with domain.transaction() as session:
         oldest = session.scalar(select(func.min(DomainReport.day)))
         assert oldest > (utc_now() - timedelta(days=400)).date()
@@ -289,7 +290,7 @@ def test_while_the_database_is_down_the_sender_is_to_try_again(
 def test_a_program_reads_the_reports_of_its_domains(app: Flask, domain: Database) -> None:
     assert send(app, DMARC_FORMS["zip"]) == COUNTED
     program = Program(app, token(domain, ("report:read",)))
-    found = program.get("/reports").get_json()
+    found = program("GET", "/reports").get_json()
     assert found["total"] == 1 and found["items"][0]["domain"] == "example.org"
     assert found["items"][0]["rows"][0]["source"] == "192.0.2.0/24"
-    assert program.get("/reports?q=elsewhere").get_json()["total"] == 0
+    assert program("GET", "/reports?q=elsewhere").get_json()["total"] == 0

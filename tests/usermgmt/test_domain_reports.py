@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from report_samples import dmarc, gzipped, mail, record, tls, zipped
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
-from support import PROXY, Browser, Directory
+from support import PROXY, Browser, Directory, Server
 from test_api import Program, token
 
 from usermgmt.database import Database
 from usermgmt.models import DomainReport, DomainReportRow, utc_now
 from usermgmt.reports import reader
 from usermgmt.reports.forms import Report, Unreadable
-from usermgmt.services import domain_reports
+from usermgmt.services import domain_reports, domains
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
 
@@ -265,6 +265,22 @@ def test_a_flood_of_reports_replaces_its_own_and_old_ones_go(
     with domain.transaction() as session:
         oldest = session.scalar(select(func.min(DomainReport.day)))
         assert oldest > (utc_now() - timedelta(days=400)).date()
+
+
+@pytest.mark.mariadb
+def test_on_a_real_server_reports_are_summed_up_and_go_with_their_domain(mariadb: Server) -> None:
+    real = Database(mariadb.url("usermgmt"))
+    with real.transaction() as session:
+        known = domains.add_domain(session, COMMAND_LINE, "reported.example")
+    for number in ("1", "2"):
+        keep(real, dmarc(record(), record("10.0.0.1", 5, "fail"), number=number, domain=known.name))
+    with real.transaction() as session:
+        found = domain_reports.summary(session, known)
+        assert found.totals == (16, 0) and [group.count for group in found.mail] == [10, 6]
+        assert found.reporters == [("reporter.example", 2, found.days[-2][0])] and found.policy == "none"
+        domains.delete_domain(session, COMMAND_LINE, known.id)
+    assert counted(real) == []
+    real.engine.dispose()
 
 
 def test_only_the_filter_itself_hands_over_reports(app: Flask, domain: Database) -> None:

@@ -98,6 +98,8 @@ def allowed(connection: Connection, sql: str) -> bool:
         ("usermgmt", "CREATE TABLE x (id INT)", False),
         ("usermgmt", "UPDATE alembic_version SET version_num = 'x'", False),
         ("usermgmt", "SELECT 1 FROM mysql.global_priv", False),
+        ("usermgmt", "UPDATE domain_report_rows SET count = 0", False),
+        ("usermgmt", "DELETE FROM domain_report_rows", False),
         ("roundcube", "CREATE TABLE t (id INT)", True),
         ("roundcube", "DROP TABLE t", True),
         ("roundcube", "SELECT 1 FROM mailserver.mailboxes", False),

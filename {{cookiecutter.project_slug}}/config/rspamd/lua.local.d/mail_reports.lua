@@ -136,8 +136,8 @@ rspamd_config:register_symbol({
   type = "idempotent",
   flags = "empty,explicit_disable,ignore_passthrough",
   callback = function(task)
-    -- Not what mailserver-api, an operator or a user's learning asks about.
-    if not task:has_flag("milter") or is_probe(task) then
+    -- Not what mailserver-api, an operator or a user's learning asks about, nor a report that has a page of its own.
+    if not task:has_flag("milter") or is_probe(task) or task:get_metric_action() == "discard" then
       return
     end
     if #waiting >= MOST_WAITING then

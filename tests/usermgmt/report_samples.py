@@ -88,11 +88,16 @@ def gzipped(content: str) -> bytes:
     return gzip.compress(content.encode())
 
 
-def mail(content: bytes, filename: str, kind: str = "application/octet-stream") -> bytes:
+def mail(
+    content: bytes,
+    filename: str,
+    kind: str = "application/octet-stream",
+    sender: str = "noreply@reporter.example",
+    subject: str = "Report Domain: example.org",
+) -> bytes:
     """A mail with that attached."""
     made = EmailMessage()
-    made["From"], made["To"] = "noreply@reporter.example", "postmaster@example.org"
-    made["Subject"] = "Report Domain: example.org"
+    made["From"], made["To"], made["Subject"] = sender, "postmaster@example.org", subject
     made.set_content("This is an aggregate report.\n")
     main, _, sub = kind.partition("/")
     made.add_attachment(content, main, sub, filename=filename)

@@ -19,9 +19,9 @@ from support import PROXY, Browser, Directory, Server
 from test_api import Program, token
 
 from usermgmt.database import Database
+from usermgmt.feedback import reader
+from usermgmt.feedback.forms import Report, Unreadable
 from usermgmt.models import DomainReport, DomainReportRow, utc_now
-from usermgmt.reports import reader
-from usermgmt.reports.forms import Report, Unreadable
 from usermgmt.services import domain_reports, domains
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings

@@ -9,7 +9,7 @@ local logger = require "rspamd_logger"
 local URL = "http://%s:8080/internal/domain-reports?reporter=%s"
 -- The answers: counted; no report.
 local COUNTED, NONE = 201, 200
--- As in usermgmt/reports/reader.py; and longer than that takes, shorter than task_timeout (options.inc) with a virus scan.
+-- As in usermgmt/feedback/reader.py; and longer than that takes, shorter than task_timeout (options.inc) with a virus scan.
 local LARGEST, LONGEST_TRY = 10 * 1024 * 1024, 20.0
 local REFUSED = { ["reject"] = true, ["soft reject"] = true }
 

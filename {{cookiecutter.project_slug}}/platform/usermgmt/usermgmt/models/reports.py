@@ -41,7 +41,7 @@ class DomainReport(Base):
 class DomainReportRow(Base):
     """How much mail from one network fared in one way, or how many TLS sessions with one host.
 
-    `verdict` is a name of usermgmt.reports.forms or a failure of RFC 8460. `about` is another domain that
+    `verdict` is a name of usermgmt.feedback.forms or a failure of RFC 8460. `about` is another domain that
     passed. `source` is empty for all that is not listed one by one.
     """
 

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import ColumnElement, case, delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
+from usermgmt.feedback.forms import DMARC, FORWARDED, NOTHING, OLDEST, PASSES, TLS, Report, Unreadable
 from usermgmt.models import Domain, DomainReport, DomainReportRow, utc_now
-from usermgmt.reports.forms import DMARC, FORWARDED, NOTHING, OLDEST, PASSES, TLS, Report, Unreadable
 from usermgmt.services.directory import find_domain
 from usermgmt.services.mailboxes import PAGE, contains, total
 

@@ -8,10 +8,10 @@ from threading import BoundedSemaphore
 from flask import abort, current_app, render_template, request
 from flask_babel import format_date
 
+from usermgmt.feedback.forms import Unreadable, name
+from usermgmt.feedback.reader import LARGEST_MAIL, read
 from usermgmt.parts import database
 from usermgmt.permit import permits
-from usermgmt.reports.forms import Unreadable, name
-from usermgmt.reports.reader import LARGEST_MAIL, read
 from usermgmt.services import domain_reports
 from usermgmt.services.domains import get_domain
 from usermgmt.web.mail import FILTER, reports

@@ -1,0 +1,1 @@
+"""Feedback of other servers about our domains: reading what strangers send, within bounds of time and memory."""

@@ -1,1 +1,1 @@
-"""Feedback of other servers about our domains: reading what strangers send, within bounds of time and memory."""
+"""What other servers report about our domains: reading it within bounds of time and memory."""

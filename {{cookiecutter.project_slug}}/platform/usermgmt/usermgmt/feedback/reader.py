@@ -45,7 +45,7 @@ def read(mail: bytes) -> list[Report]:
 
 
 def read_here(mail: bytes) -> list[Report]:
-    """The reports of a mail, read in this process; raises Unreadable."""
+    """The reports of a mail, read in this process. Raises Unreadable, and anything that a library does."""
     found: list[Report] = []
     for document in documents(mail):
         found += (tls if document.lstrip()[:1] == b"{" else dmarc).read(document)
@@ -63,8 +63,8 @@ def main() -> None:
         resource.setrlimit(limit, (most, most))
     try:
         found = read_here(sys.stdin.buffer.read())
-    except (Unreadable, MemoryError, RecursionError) as reason:
-        print(reason or "it takes too much memory to read", file=sys.stderr)
+    except Exception as reason:  # noqa: BLE001 - whatever it is, it is no report
+        print(f"{type(reason).__name__}: {reason}", file=sys.stderr)
         sys.exit(UNREADABLE)
     json.dump([asdict(each) for each in found], sys.stdout)
 

@@ -33,10 +33,15 @@ def record(
 
 
 def dmarc(
-    *records: str, number: str = "1", begin: object = BEGIN, domain: str = "example.org", p: str = "none"
+    *records: str,
+    number: str = "1",
+    begin: object = BEGIN,
+    days: int = 1,
+    domain: str = "example.org",
+    p: str = "none",
 ) -> str:
-    """A DMARC report of a day."""
-    end = begin + DAY - 1 if isinstance(begin, int) else begin
+    """A DMARC report, usually of a day."""
+    end = begin + days * DAY - 1 if isinstance(begin, int) else begin
     return f"""<?xml version="1.0" encoding="UTF-8" ?>
     <feedback><report_metadata><org_name>reporter.example</org_name><email>dmarc@reporter.example</email>
     <report_id>{number}</report_id><date_range><begin>{begin}</begin><end>{end}</end></date_range></report_metadata>

@@ -14,6 +14,7 @@ from usermgmt.parts import database
 from usermgmt.permit import permits
 from usermgmt.services import domain_reports
 from usermgmt.services.domains import get_domain
+from usermgmt.services.mail_reports import readable
 from usermgmt.web.mail import FILTER, reports
 from usermgmt.web.sessions import protected
 
@@ -56,7 +57,9 @@ def take_mail() -> tuple[str, int]:
         with database().transaction() as db:
             domain_reports.take(db, reporter, found)
     except Unreadable as reason:
-        log.warning("mail from %s to postmaster is no report and is delivered: %s", reporter, reason)
+        log.warning(
+            "mail from %s to postmaster is no report and is delivered: %s", reporter, readable(reason, 200)
+        )
         return "", 200
     finally:
         READING.release()

@@ -71,7 +71,7 @@ def records(data: bytes, root: list[Element]) -> Iterator[Element]:
     for count, (event, element) in enumerate(iterparse(io.BytesIO(data), ("start", "end"), forbid_dtd=True)):
         depth += 1 if event == "start" else -1
         if depth > DEEPEST or count > MOST_EVENTS:
-            raise Unreadable("it is nested too deeply, or has too many elements")
+            raise Unreadable(f"it has too many elements ({count // 2}), or too many in each other ({depth})")
         if not root:
             root.append(element)
         if event == "end" and element.tag.rpartition("}")[2] == "record":

@@ -22,7 +22,7 @@ EDGE = """
 zone: example.org
 dns:
   - {type: TXT, name: example.org, content: "v=spf1 include:relay.example ~all"}
-  - {type: TXT, name: _dmarc.example.org, content: "v=DMARC1; p=quarantine; rua=mailto:postmaster@example.org"}
+  - {type: TXT, name: _dmarc.example.org, content: "v=DMARC1; p=none; rua=mailto:postmaster@example.org"}
   - {type: TXT, name: _mta-sts.example.org, content: "v=STSv1; id=1"}
   - {type: TXT, name: elsewhere.example, content: "not of this domain"}
   - {type: CNAME, name: k1._domainkey.example.org, content: k1.relay.example}
@@ -140,7 +140,7 @@ def test_another_domain_needs_the_same_without_what_only_the_zone_serves(edge: P
     found = records_of("example.net", edge)
     assert found and not found.managed
     # Its reports go to itself: for another domain, reporters would ask that one first.
-    dmarc = "v=DMARC1; p=quarantine; rua=mailto:postmaster@example.net"
+    dmarc = "v=DMARC1; p=none; rua=mailto:postmaster@example.net"
     assert Record("TXT", "_dmarc.example.net", dmarc) in found.records
     assert not any("mta-sts" in record.name or record.type == "CNAME" for record in found.records)
 

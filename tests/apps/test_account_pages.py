@@ -16,12 +16,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.apps.pages import EMAIL, LABELS, PASSWORD, chromium, labels, usermgmt
 from tests.stack.stack import ARTIFACTS
+from tests.usermgmt import report_samples as samples
 
 PAGES = (
     "/",
     "/domains",
     "/domains/1",
     "/domains/1/delete",
+    "/domains/1/reports",
     "/mailboxes",
     "/mailboxes?state=never&sort=-used",
     "/mailboxes/new",
@@ -127,6 +129,23 @@ def fill(page: Page) -> None:
     expect(page.locator(".secret")).to_be_visible()
     for number, action in enumerate(("add header", "reject")):
         page.request.post("/internal/mail-reports", data=[mail_report(number, action)])
+    for content in domain_reports():
+        answer = page.request.post("/internal/domain-reports?reporter=reporter.example", data=content)
+        assert answer.status == 201
+
+
+def domain_reports() -> Iterator[bytes]:
+    """Mails with reports of some days: everything that the page says."""
+    relay, stranger = ("bounce.relay.example", "pass"), ("stranger.example", "fail")
+    for day in range(4):
+        records = [
+            samples.record("192.0.2.1", 90 + 20 * day, spf="fail", envelope=relay),
+            samples.record("2001:db8:1:2::3", 6 * day, dkim="fail", spf="fail", envelope=relay, signed=relay),
+            samples.record("203.0.113.1", 9, dkim="fail", spf="fail", signed=("", "none"), envelope=stranger),
+        ]
+        begin = samples.BEGIN - 2 * day * samples.DAY
+        yield samples.mail(samples.dmarc(*records, number=str(day), begin=begin).encode(), "r.xml")
+    yield samples.mail(samples.tls().encode(), "r.json")
 
 
 def mail_report(number: int, action: str) -> dict[str, object]:

@@ -20,9 +20,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.stack.clients import Edge
+from tests.stack.clients import Accounts, Edge, Mailboxes
 from tests.stack.stack import Stack, eventually
 from tests.stack.test_outbound import dkim_record
+from tests.usermgmt import report_samples as samples
 
 RELAY_IP = "203.0.113.25"
 LIMIT, LATE = "40", 25
@@ -62,18 +63,22 @@ class Outside:
         if not raw:
             return
         domain = to.partition("@")[2]
-        now = format_datetime(datetime.now(UTC) + timedelta(seconds=self.late))
-        top = (
-            f"Received: from out.relay.example ({RELAY_IP})\r\n"
-            f"        by cloudflare-email.net (cloudflare) id t3st\r\n        for <{to}>; {now}\r\n"
-            # Nobody may believe what the outside says of itself.
-            "Authentication-Results: mx.outside.example; dkim=pass header.d=elsewhere.example\r\n"
-        )
         for _ in range(self.tries):
-            answer = Edge(self.stack.info).post(top.encode() + raw, to, sender=f"bounce@{domain}")
+            answer = Edge(self.stack.info).post(received(to, self.late) + raw, to, sender=f"bounce@{domain}")
             self.answers.append(answer.status_code)
             if answer.status_code == 200:
                 return
+
+
+def received(to: str, late: int = 0) -> bytes:
+    """What Cloudflare writes above a mail from the relay."""
+    now = format_datetime(datetime.now(UTC) + timedelta(seconds=late))
+    return (
+        f"Received: from out.relay.example ({RELAY_IP})\r\n"
+        f"        by cloudflare-email.net (cloudflare) id t3st\r\n        for <{to}>; {now}\r\n"
+        # Nobody may believe what the outside says of itself.
+        "Authentication-Results: mx.outside.example; dkim=pass header.d=elsewhere.example\r\n"
+    ).encode()
 
 
 def as_ses(raw: bytes) -> bytes:
@@ -199,3 +204,31 @@ def test_nobody_else_reaches_the_listener_and_it_takes_no_other_address(stack: S
 def test_the_probe_s_mailbox_is_among_nobody_s(stack: Stack) -> None:
     assert "mailctl-probe" not in stack.exec("dovecot", "doveadm", "user", "*")
     assert "mailctl-probe" not in stack.exec("usermgmt", "usermgmt", "api", "GET", "/mailboxes", "--all")
+
+
+def test_a_report_to_postmaster_is_on_its_page_and_whatever_else_comes_there_arrives(
+    stack: Stack, known_to_dns: str, accounts: Accounts, mailboxes: Mailboxes
+) -> None:
+    box, to = mailboxes.new(), f"postmaster@{known_to_dns}"
+    accounts.add_alias(to, box.address)
+    report = samples.zipped(samples.dmarc(domain=known_to_dns, number=box.address))
+    forged = samples.zipped(samples.dmarc(samples.record("198.51.100.1"), domain=known_to_dns))
+    mails = (
+        ("A report", report, "bounce"),
+        ("Photos", samples.zipped(b"none"), "bounce"),
+        ("Forged", forged, ""),
+    )
+    for subject, content, name in mails:
+        # DMARC confirms no sender whose domain is unknown to DNS.
+        sender = f"{name}@{known_to_dns}" if name else "noreply@unknown.example"
+        raw = samples.mail(content, "report.zip", sender=sender, subject=subject).replace(b"\n", b"\r\n")
+        assert Edge(stack.info).post(received(to) + raw, to, sender=sender).status_code == 200
+    for subject in ("Photos", "Forged"):
+        eventually(lambda subject=subject: box.find(subject) or box.find(subject, "Junk"))
+    domain = re.search(
+        rf'href="/(domains/\d+)">{re.escape(known_to_dns)}<', accounts.http.get("domains").text
+    )
+    assert domain, "the list of domains leads to its page"
+    page = accounts.http.get(f"{domain[1]}/reports").text
+    assert "192.0.2.0/24" in page and "198.51.100.0/24" not in page
+    assert not box.find("A report") and not box.find("A report", "Junk")

@@ -22,7 +22,7 @@ EDGE = """
 zone: example.org
 dns:
   - {type: TXT, name: example.org, content: "v=spf1 include:relay.example ~all"}
-  - {type: TXT, name: _dmarc.example.org, content: "v=DMARC1; p=quarantine"}
+  - {type: TXT, name: _dmarc.example.org, content: "v=DMARC1; p=none; rua=mailto:postmaster@example.org"}
   - {type: TXT, name: _mta-sts.example.org, content: "v=STSv1; id=1"}
   - {type: TXT, name: elsewhere.example, content: "not of this domain"}
   - {type: CNAME, name: k1._domainkey.example.org, content: k1.relay.example}
@@ -139,7 +139,9 @@ def test_the_records_of_the_zone_are_those_of_the_file(edge: Path) -> None:
 def test_another_domain_needs_the_same_without_what_only_the_zone_serves(edge: Path) -> None:
     found = records_of("example.net", edge)
     assert found and not found.managed
-    assert Record("TXT", "_dmarc.example.net", "v=DMARC1; p=quarantine") in found.records
+    # Its reports go to itself: for another domain, reporters would ask that one first.
+    dmarc = "v=DMARC1; p=none; rua=mailto:postmaster@example.net"
+    assert Record("TXT", "_dmarc.example.net", dmarc) in found.records
     assert not any("mta-sts" in record.name or record.type == "CNAME" for record in found.records)
 
 

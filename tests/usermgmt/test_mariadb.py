@@ -101,6 +101,8 @@ def allowed(connection: Connection, sql: str) -> bool:
         ("usermgmt", "DELETE FROM host_news", False),
         ("usermgmt", "UPDATE mailbox_usage SET used_bytes = 0", False),
         ("usermgmt", "SELECT 1 FROM mysql.global_priv", False),
+        ("usermgmt", "UPDATE domain_report_rows SET count = 0", False),
+        ("usermgmt", "DELETE FROM domain_report_rows", False),
         ("roundcube", "CREATE TABLE t (id INT)", True),
         ("roundcube", "DROP TABLE t", True),
         ("roundcube", "SELECT 1 FROM mailserver.mailboxes", False),

@@ -558,3 +558,44 @@ CREATE TABLE identity_keys (
 GRANT SELECT, INSERT, UPDATE, DELETE ON identity_keys TO usermgmt;
 
 UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0007';
+-- Running upgrade 0007 -> 0011
+
+CREATE TABLE domain_reports (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    domain_id INTEGER NOT NULL,
+    kind VARCHAR(8) NOT NULL,
+    reporter VARCHAR(253) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    day DATE NOT NULL,
+    received_at DATETIME(6) NOT NULL,
+    policy VARCHAR(16) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT fk_domain_reports_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_domain_reports_domain_id ON domain_reports (domain_id, day);
+
+CREATE INDEX ix_domain_reports_day ON domain_reports (day);
+
+ALTER TABLE domain_reports ADD CONSTRAINT uq_domain_reports_digest UNIQUE (digest);
+
+CREATE TABLE domain_report_rows (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    report_id BIGINT NOT NULL,
+    source VARCHAR(253) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    header_from VARCHAR(253) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    verdict VARCHAR(32) NOT NULL,
+    about VARCHAR(253) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    disposition VARCHAR(16) NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT fk_domain_report_rows_report_id FOREIGN KEY(report_id) REFERENCES domain_reports (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_domain_report_rows_report_id ON domain_report_rows (report_id);
+
+GRANT SELECT, INSERT, DELETE ON domain_reports TO usermgmt;
+
+GRANT SELECT, INSERT ON domain_report_rows TO usermgmt;
+
+UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0007';

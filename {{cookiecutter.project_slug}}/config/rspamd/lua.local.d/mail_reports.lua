@@ -55,7 +55,20 @@ local function post(address)
   sending = sending and started
 end
 
--- The address ends the answer, if there is one: the engine sends nothing behind it.
+-- Asks for the address, and calls back with it or with nothing. It ends the answer, if there is one: the engine sends nothing
+-- behind it. domain_reports.lua asks here as well.
+local function find_usermgmt(options, found)
+  options.host, options.port, options.timeout = ENGINE, 53, 2.0
+  options.data = { string.char(math.random(0, 255), math.random(0, 255)), QUESTION }
+  options.callback = function(ok, answer)
+    answer = ok and tostring(answer) or ""
+    local known = #answer > #QUESTION + 4 and answer:byte(8) > 0
+    found(known and table.concat({ answer:byte(-4, -1) }, ".") or nil)
+  end
+  return udp.sendto(options)
+end
+rspamd_plugins.usermgmt = { find = find_usermgmt }
+
 function send()
   if sending or not loop or #waiting == 0 then
     return
@@ -65,23 +78,13 @@ function send()
     pool:destroy()
   end
   pool = mempool.create()
-  local asked = udp.sendto({
-    config = rspamd_config,
-    ev_base = loop,
-    pool = pool,
-    host = ENGINE,
-    port = 53,
-    data = { string.char(math.random(0, 255), math.random(0, 255)), QUESTION },
-    timeout = 2.0,
-    callback = function(ok, answer)
-      answer = ok and tostring(answer) or ""
-      if #answer > #QUESTION + 4 and answer:byte(8) > 0 then
-        post(table.concat({ answer:byte(-4, -1) }, "."))
-      else
-        answered(0, "no address", 0)
-      end
-    end,
-  })
+  local asked = find_usermgmt({ config = rspamd_config, ev_base = loop, pool = pool }, function(address)
+    if address then
+      post(address)
+    else
+      answered(0, "no address", 0)
+    end
+  end)
   sending = sending and asked
 end
 
@@ -133,8 +136,8 @@ rspamd_config:register_symbol({
   type = "idempotent",
   flags = "empty,explicit_disable,ignore_passthrough",
   callback = function(task)
-    -- Not what mailserver-api, an operator or a user's learning asks about.
-    if not task:has_flag("milter") or is_probe(task) then
+    -- Not what mailserver-api, an operator or a user's learning asks about, nor a report that has a page of its own.
+    if not task:has_flag("milter") or is_probe(task) or task:get_metric_action() == "discard" then
       return
     end
     if #waiting >= MOST_WAITING then

@@ -49,6 +49,7 @@ from usermgmt.web import (
     oidc_server,
     overview,
     problem_types,
+    reports,
     security,
     sites,
     tokens,
@@ -124,6 +125,7 @@ def create_app(settings: Settings) -> Flask:
         transfer,
         mail,
         problem_types,
+        reports,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)

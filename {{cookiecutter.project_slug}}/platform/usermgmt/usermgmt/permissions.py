@@ -46,6 +46,7 @@ ACTIONS = {
     "audit.list": ADMINS,
     "mail.list": EVERYBODY,
     "mail.move": EVERYBODY,
+    "report.list": ADMINS,
     "account.own": EVERYBODY,
     "account.own-mail": frozenset({USER}),
     "webmail.open": frozenset({USER}),
@@ -58,7 +59,7 @@ WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage"})
 SCOPES = tuple(
     f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias", "mail") for verb in ("read", "write")
 )
-SCOPES += ("audit:read", "overview:read")
+SCOPES += ("audit:read", "overview:read", "report:read")
 #: What is more than one thing at once.
 COMBINED = {
     "directory.import": ("mailbox.add", "alias.add"),

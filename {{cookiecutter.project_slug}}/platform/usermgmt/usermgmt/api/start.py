@@ -5,12 +5,23 @@ from __future__ import annotations
 from flask import Flask
 from flask_smorest import Api
 
-from usermgmt.api import admins, aliases, audit, document, domains, mail, mailboxes, overview, transfer
+from usermgmt.api import (
+    admins,
+    aliases,
+    audit,
+    document,
+    domains,
+    mail,
+    mailboxes,
+    overview,
+    reports,
+    transfer,
+)
 from usermgmt.api.access import blueprint
 from usermgmt.problem_json import TYPE, ProblemsSchema
 
 #: Importing them gives the blueprint its operations.
-MODULES = (domains, mailboxes, aliases, mail, audit, overview, transfer, admins)
+MODULES = (domains, mailboxes, aliases, mail, audit, overview, reports, transfer, admins)
 BEARER = {"type": "http", "scheme": "bearer", "description": "A token that an owner made, with its scopes."}
 SETTINGS = {
     "API_TITLE": "Mail accounts",

@@ -17,6 +17,7 @@ from usermgmt.models.mail import MailReport
 from usermgmt.models.oidc import OidcGrant, OidcKey
 from usermgmt.models.overview import HostNews, MailboxUsage, MailCount
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
+from usermgmt.models.reports import DomainReport, DomainReportRow
 from usermgmt.models.rules import MailRules
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "Base",
     "Domain",
     "DomainDns",
+    "DomainReport",
+    "DomainReportRow",
     "HostNews",
     "IdempotencyKey",
     "IdentityKeys",

@@ -84,7 +84,9 @@ def records_of(domain: str, file: Path | None) -> Records | None:
         name = str(row["name"])
         own = name == zone or name.endswith("." + zone)
         if own and row["type"] != "CNAME" and (managed or not name.startswith(OF_THE_ZONE)):
-            found.append(Record(str(row["type"]), name.removesuffix(zone) + domain, str(row["content"])))
+            # Whoever sends DMARC reports sends them to the domain itself (RFC 7489, 7.1).
+            content = str(row["content"]).replace("@" + zone, "@" + domain)
+            found.append(Record(str(row["type"]), name.removesuffix(zone) + domain, content))
     return Records(found, managed)
 
 

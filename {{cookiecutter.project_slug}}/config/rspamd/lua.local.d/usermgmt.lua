@@ -1,0 +1,64 @@
+-- How scripts of this filter reach usermgmt: rspamd's own resolver asks unbound, which does not know this service and shall
+-- not reach it. The engine's does: a question in the form of DNS (RFC 1035, section 4) for its address, without the id in front.
+
+local http = require "rspamd_http"
+local mempool = require "rspamd_mempool"
+local udp = require "rspamd_udp"
+
+local ENGINE, QUESTION = "127.0.0.11", "\1\0\0\1\0\0\0\0\0\0\8usermgmt\0\0\1\0\1"
+local LONGEST_TRY, LARGEST = 10.0, 32 * 1024 * 1024
+
+-- A function of one worker that sends one request at a time and calls `done(err, code, body, headers)`.
+local function caller(loop, resolver)
+  local pool = nil
+
+  local function send(address, request, done)
+    local started = http.request({
+      config = rspamd_config,
+      ev_base = loop,
+      resolver = resolver,
+      url = string.format("http://%s:8080%s", address, request.path),
+      method = request.method,
+      -- A name under which nginx passes nothing on to usermgmt.
+      headers = { Host = "127.0.0.1", ["If-None-Match"] = request.tag },
+      mime_type = "application/json",
+      body = request.body,
+      timeout = LONGEST_TRY,
+      max_size = LARGEST,
+      callback = done,
+    })
+    if not started then
+      done("no connection")
+    end
+  end
+
+  return function(request, done)
+    if pool then
+      pool:destroy()
+    end
+    pool = mempool.create()
+    local asked = udp.sendto({
+      config = rspamd_config,
+      ev_base = loop,
+      pool = pool,
+      host = ENGINE,
+      port = 53,
+      data = { string.char(math.random(0, 255), math.random(0, 255)), QUESTION },
+      timeout = 2.0,
+      callback = function(ok, answer)
+        answer = ok and tostring(answer) or ""
+        -- The address ends the answer, if there is one: the engine sends nothing behind it.
+        if #answer > #QUESTION + 4 and answer:byte(8) > 0 then
+          send(table.concat({ answer:byte(-4, -1) }, "."), request, done)
+        else
+          done("no address")
+        end
+      end,
+    })
+    if not asked then
+      done("no resolver")
+    end
+  end
+end
+
+rspamd_plugins.usermgmt = { caller = caller }

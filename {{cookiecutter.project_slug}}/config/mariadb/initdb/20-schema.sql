@@ -429,3 +429,29 @@ CREATE TABLE domain_dns (
 GRANT SELECT, INSERT, UPDATE, DELETE ON domain_dns TO usermgmt;
 
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0014
+
+CREATE TABLE sender_rules (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    scope VARCHAR(24) NOT NULL,
+    domain_id INTEGER,
+    mailbox_id INTEGER,
+    pattern VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    kind VARCHAR(8) NOT NULL,
+    note VARCHAR(200) NOT NULL DEFAULT '',
+    created_by VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_sender_rules_scope UNIQUE (scope, pattern),
+    CONSTRAINT fk_sender_rules_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE,
+    CONSTRAINT fk_sender_rules_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_sender_rules_domain_id ON sender_rules (domain_id);
+
+CREATE INDEX ix_sender_rules_mailbox_id ON sender_rules (mailbox_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON sender_rules TO usermgmt;
+
+UPDATE alembic_version SET version_num='0014' WHERE alembic_version.version_num = '0007';

@@ -43,6 +43,7 @@ from usermgmt.web import (
     mailboxes,
     overview,
     security,
+    senders,
     sites,
     tokens,
     transfer,
@@ -113,6 +114,7 @@ def create_app(settings: Settings) -> Flask:
         tokens,
         transfer,
         mail,
+        senders,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)

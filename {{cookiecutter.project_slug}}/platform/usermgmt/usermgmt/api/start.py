@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Flask
 from flask_smorest import Api
 
-from usermgmt.api import aliases, audit, domains, mail, mailboxes, transfer
+from usermgmt.api import aliases, audit, domains, mail, mailboxes, senders, transfer
 from usermgmt.api.access import blueprint
 from usermgmt.problem_json import TYPE, ProblemsSchema
 from usermgmt.web.sessions import csrf
 
 #: Importing them gives the blueprint its operations.
-MODULES = (domains, mailboxes, aliases, mail, audit, transfer)
+MODULES = (domains, mailboxes, aliases, mail, senders, audit, transfer)
 BEARER = {"type": "http", "scheme": "bearer", "description": "A token that an owner made, with its scopes."}
 SETTINGS = {
     "API_TITLE": "Mail accounts",

@@ -14,6 +14,7 @@ from usermgmt.models.directory import Alias, Domain, DomainDns, Mailbox
 from usermgmt.models.mail import MailReport
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.rules import MailRules
+from usermgmt.models.senders import SenderRule
 
 __all__ = [
     "DOMAIN_ADMIN",
@@ -33,6 +34,7 @@ __all__ = [
     "Passkey",
     "PasswordLink",
     "RecoveryCode",
+    "SenderRule",
     "TotpSecret",
     "WebSession",
     "admin_domains",

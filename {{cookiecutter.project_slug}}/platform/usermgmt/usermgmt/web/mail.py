@@ -8,13 +8,13 @@ from flask import Blueprint, Flask, Response, abort, current_app, redirect, rend
 from werkzeug.wrappers import Response as AnyResponse
 
 from usermgmt.mail.doveadm import Unreachable
-from usermgmt.models import Mailbox, MailReport
+from usermgmt.models import Domain, Mailbox, MailReport
 from usermgmt.parts import EXTENSION, database, parts
 from usermgmt.permissions import own_mail
 from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import mail_moves, mail_reports
-from usermgmt.web.context import actor, current_account, page_number, tell
+from usermgmt.web.context import actor, current_account, page_number, permitted, tell
 from usermgmt.web.errors import RETRY_SECONDS, log
 from usermgmt.web.proxy import Addresses
 from usermgmt.web.reasons import REASONS
@@ -72,6 +72,18 @@ def find_report(report_id: int) -> MailReport:
         return mail_reports.get_report(db, report_id)
 
 
+def senders_offered(report: MailReport, mailbox: Mailbox | None) -> dict[str, str]:
+    """Whose lists could allow the sender of a mail that was held back: names, by what the form sends."""
+    if report.outbound or report.outcome not in ("refused", "junk") or "@" not in report.sender:
+        return {}
+    offered = {"person": mailbox.email} if mailbox else {}
+    if isinstance(current_account(), Mailbox):
+        return offered
+    with database().transaction() as db:
+        offered["domain"] = db.get_one(Domain, report.domain_id).name
+    return offered if permitted() is not None else {**offered, "server": ""}
+
+
 def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """A mail, and why it was treated so."""
     with database().transaction() as db:
@@ -81,6 +93,7 @@ def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> 
         report=report,
         mailbox=mailbox,
         place=mail_moves.place_of(report),
+        lists=senders_offered(report, mailbox),
         reasons=REASONS,
         outcomes=OUTCOMES,
         meanings=MEANINGS,
@@ -117,12 +130,17 @@ def move(report_id: int) -> Page:
     return redirect(url_for("mail.show_one", report_id=report_id), 303)
 
 
-@reports.post("/internal/mail-reports")
-def take() -> tuple[str, int]:
-    """Reports of rspamd, from its own address and not through nginx."""
+@reports.before_request
+def only_the_filter() -> None:
+    """Answer rspamd alone, at its own address and not through nginx."""
     forwarded = "werkzeug.proxy_fix.orig" in request.environ
     if forwarded or request.remote_addr not in current_app.extensions[FILTER]:
         abort(404)
+
+
+@reports.post("/internal/mail-reports")
+def take() -> tuple[str, int]:
+    """Reports of rspamd."""
     request.max_content_length = LARGEST_REPORTS
     try:
         # A header may hold bytes that are no text.

@@ -14,7 +14,7 @@ from usermgmt.services.passkeys import Site
 
 ADMIN, MAILBOX = "admin", "mailbox"
 #: What people need. A blueprint that is added later is administration until it is named here.
-PEOPLE = frozenset({"auth", "links", "account", "security", "mail_rules", "mail", "display"})
+PEOPLE = frozenset({"auth", "links", "account", "security", "mail_rules", "mail", "senders", "display"})
 
 
 def kind_here() -> str:

@@ -24,6 +24,7 @@ FIELDS = {
     "name": "Name",
     "quota_bytes": "Quota",
     "scopes": "May do",
+    "sender": "Sender",
 }
 DOMAINS = "Domains"
 NOTHING = "\N{EN DASH}"

@@ -72,12 +72,11 @@ def owner_named(session: Session, actor: Actor, text: str) -> Owner:
 
 def parse_pattern(value: str) -> str:
     """An address, a domain, or `*.domain` for it and all below it, as it is stored; raises Refused."""
-    text = value.strip()
+    # All of a domain, as people write it: @shop.example, *@shop.example.
+    text = value.strip().removeprefix("*@").removeprefix("@")
     if text.startswith(SUBDOMAINS):
         return SUBDOMAINS + parse_domain(text.removeprefix(SUBDOMAINS), "sender")
-    if "@" in text.removeprefix("@"):
-        return parse_address(text, "sender")
-    return parse_domain(text.removeprefix("@"), "sender")
+    return parse_address(text, "sender") if "@" in text else parse_domain(text, "sender")
 
 
 def set_rule(

@@ -43,11 +43,22 @@ ALIAS = {
     "created_at": "2026-01-02T03:04:05+00:00",
     "version": 1,
 }
+SENDER = {
+    "id": 8,
+    "sender": "shop.example",
+    "kind": "allow",
+    "applies_to": "example.com",
+    "note": "the shop",
+    "created_by": "command-line",
+    "created_at": "2026-01-02T03:04:05+00:00",
+}
 MADE = {"mailbox": USER, "password": "abcde-fghij-kmnpq-rstuv"}
 FIND_USER = "/mailboxes?page=1&q=anna%40example.com&exact=true"
 FIND_DELETED = f"{FIND_USER}&deleted=true"
 FIND_DOMAIN = "/domains?page=1&q=example.com&exact=true"
 FIND_ALIAS = "/aliases?page=1&q=info%40example.com&exact=true"
+
+FIND_SENDER = "/senders?page=1&q=shop.example&exact=true"
 
 
 def answered(body: Any, status: int = 200) -> str:
@@ -78,14 +89,23 @@ def usermgmt(engine: FakeEngine, docker: FakeDocker) -> FakeDocker:
         ("/aliases/5", ALIAS),
         ("/aliases/5/enable", ALIAS),
         ("/aliases/5/disable", ALIAS),
+        ("/senders", SENDER),
+        ("/senders/8", ""),
     ):
         docker.answer(path, answered(body))
-    for path, row in ((FIND_USER, USER), (FIND_DELETED, USER), (FIND_DOMAIN, DOMAIN), (FIND_ALIAS, ALIAS)):
+    for path, row in (
+        (FIND_USER, USER),
+        (FIND_DELETED, USER),
+        (FIND_DOMAIN, DOMAIN),
+        (FIND_ALIAS, ALIAS),
+        (FIND_SENDER, SENDER),
+    ):
         docker.answer(path, listed(row))
     return docker
 
 
 ANNA, DOT_COM, INFO = "anna@example.com", "example.com", "info@example.com"
+SHOP = "shop.example"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +153,19 @@ ANNA, DOT_COM, INFO = "anna@example.com", "example.com", "info@example.com"
         (("alias", "enable", INFO), "POST", "/aliases/5/enable", None),
         (("alias", "disable", INFO, ANNA), "POST", "/aliases/5/disable", None),
         (("alias", "delete", INFO, "--yes"), "DELETE", "/aliases/5", None),
+        (
+            ("sender", "allow", SHOP, "--for", DOT_COM, "--note", "the shop"),
+            "POST",
+            "/senders",
+            {"sender": SHOP, "kind": "allow", "applies_to": DOT_COM, "note": "the shop"},
+        ),
+        (
+            ("sender", "block", SHOP),
+            "POST",
+            "/senders",
+            {"sender": SHOP, "kind": "block", "applies_to": "", "note": ""},
+        ),
+        (("sender", "remove", SHOP, "--for", DOT_COM), "DELETE", "/senders/8", None),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -163,6 +196,8 @@ def test_lists_are_read_to_their_last_page(cli: Cli, usermgmt: FakeDocker) -> No
     usermgmt.answer("/aliases?page=1&q=", listed(ALIAS))
     assert "example.com" in cli("domain", "list").stdout
     assert "to anna@example.com" in cli("alias", "list").stdout
+    usermgmt.answer("/senders?page=1&q=", listed(SENDER))
+    assert "allow  for example.com  the shop" in cli("sender", "list").stdout
 
 
 def test_a_generated_password_is_shown_and_a_given_one_is_not(cli: Cli, usermgmt: FakeDocker) -> None:
@@ -195,6 +230,7 @@ def test_what_usermgmt_refuses_is_said_in_its_words(cli: Cli, usermgmt: FakeDock
         (("user", "restore", ANNA), FIND_DELETED),
         (("domain", "show", DOT_COM), FIND_DOMAIN),
         (("alias", "show", INFO), FIND_ALIAS),
+        (("sender", "remove", SHOP), FIND_SENDER),
     ],
 )
 def test_what_is_not_there_is_named(

@@ -90,6 +90,9 @@ def test_a_sender_is_in_a_list_once_and_a_list_has_an_end(
     with pytest.raises(Refused, match="1 entries already"):
         senders.set_rule(session, actor, senders.Owner(), "other.example", "allow")
     anna = senders.owner_named(session, actor, "anna@example.org")
+    for own in ("bert@example.org", "example.org", "*.example.org"):
+        with pytest.raises(Refused, match="is on this server"):
+            senders.set_rule(session, actor, anna, own, "block")
     assert senders.set_rule(session, actor, anna, SHOP, "allow").applies_to == "anna@example.org"
 
 

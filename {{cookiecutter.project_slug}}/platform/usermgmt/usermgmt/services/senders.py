@@ -90,6 +90,9 @@ def set_rule(
     if kind not in KINDS:
         wrong, instead = "This is neither allow nor block.", "Use allow or block."
         problems.problems.append(Problem("kind", kind[:20], wrong, instead))
+    if pattern and kind == BLOCK:
+        with problems:
+            refuse_own(session, pattern, sender)
     problems.check()
     here = SenderRule.scope == owner.scope
     rule = session.scalar(select(SenderRule).where(here, SenderRule.pattern == pattern))
@@ -103,6 +106,17 @@ def set_rule(
     session.refresh(rule)
     record(session, actor, f"sender.{kind}", owner.name, sender=pattern)
     return rule
+
+
+def refuse_own(session: Session, pattern: str, entered: str) -> None:
+    """Refuse to block a domain of this server: nobody would miss it but its forwards and its test mails."""
+    name = domain_of(pattern)
+    top = name.removeprefix(SUBDOMAINS)
+    for own in session.scalars(select(Domain.name)):
+        if own == top or (name != top and own.endswith("." + top)):
+            wrong = "The domain {domain} is on this server, whose people are never blocked."
+            instead = "Against mail that is forged in its name, publish a DMARC policy."
+            raise Refused(Problem("sender", entered, wrong, instead, {"domain": own}))
 
 
 def check_amount(session: Session, owner: Owner, here: ColumnElement[bool], entered: str) -> None:

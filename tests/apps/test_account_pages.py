@@ -41,6 +41,7 @@ PAGES = (
     "/audit",
     "/mail",
     "/mail/1",
+    "/senders",
     "/account",
     "/account/totp",
     "/account/passkeys/new",
@@ -127,6 +128,11 @@ def fill(page: Page) -> None:
     page.locator("input[name=scopes]").first.check()
     page.get_by_role("button", name="Make a token").click()
     expect(page.locator(".secret")).to_be_visible()
+    page.goto("/senders")
+    page.locator("input[name=sender]").fill("*.a-rather-long-name-of-a-shop.example")
+    page.locator("input[name=note]").fill("Order confirmations")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".notice.good")).to_be_visible()
     for number, action in enumerate(("add header", "reject")):
         page.request.post("/internal/mail-reports", data=[mail_report(number, action)])
     for content in domain_reports():

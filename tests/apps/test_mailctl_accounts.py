@@ -103,6 +103,12 @@ def test_the_commands_do_on_the_real_api_what_they_say(mailctl):
         ok("alias", "add", "@example.com", "anna@example.com")["aliases"][0]["destination"]
         == "anna@example.com"
     )
+    assert ok("sender", "block", "Bücher.example")["senders"][0]["sender"] == "xn--bcher-kva.example"
+    assert (
+        ok("sender", "allow", "Bücher.example", "--for", "anna@example.com")["senders"][0]["kind"] == "allow"
+    )
+    ok("sender", "remove", "Bücher.example", "--for", "Anna@example.com")
+    assert [row["applies_to"] for row in ok("sender", "list")["senders"]] == [""]
     code, refused = mailctl("user", "delete", "anna@example.com", "--yes")
     assert code == 1 and "Aliases lead to this address" in refused["problems"][0]["wrong"]
     assert not ok("alias", "set", "@example.com", "--no-may-send")["aliases"][0]["may_send"]

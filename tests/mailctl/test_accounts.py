@@ -53,12 +53,22 @@ ADMIN = {
     "version": 1,
 }
 NEW_ADMIN = {"admin": ADMIN, "password": "abcde-fghij-kmnpq-rstuv"}
+SENDER = {
+    "id": 8,
+    "sender": "shop.example",
+    "kind": "allow",
+    "applies_to": "example.com",
+    "note": "the shop",
+    "created_by": "command-line",
+    "created_at": "2026-01-02T03:04:05+00:00",
+}
 MADE = {"mailbox": USER, "password": "abcde-fghij-kmnpq-rstuv"}
 FIND_USER = "/mailboxes?q=anna%40example.com&exact=true"
 FIND_DELETED = f"{FIND_USER}&deleted=true"
 FIND_DOMAIN = "/domains?q=example.com&exact=true"
 FIND_ALIAS = "/aliases?q=info%40example.com&exact=true&limit=500"
 FIND_ADMIN = "/admins?q=dora%40elsewhere.example&exact=true"
+FIND_SENDER = "/senders?q=shop.example&exact=true&limit=500"
 
 
 def answered(body: Any, status: int = 200) -> str:
@@ -94,14 +104,23 @@ def usermgmt(engine: FakeEngine, docker: FakeDocker) -> FakeDocker:
         ("/admins/2/enable", ADMIN),
         ("/admins/2/disable", ADMIN),
         ("/admins/2/reset", NEW_ADMIN),
+        ("/senders", SENDER),
+        ("/senders/8", ""),
     ):
         docker.answer(path, answered(body))
-    found = ((FIND_USER, USER), (FIND_DELETED, USER), (FIND_DOMAIN, DOMAIN), (FIND_ALIAS, ALIAS))
-    for path, row in (*found, (FIND_ADMIN, ADMIN)):
+    for path, row in (
+        (FIND_USER, USER),
+        (FIND_DELETED, USER),
+        (FIND_DOMAIN, DOMAIN),
+        (FIND_ALIAS, ALIAS),
+        (FIND_ADMIN, ADMIN),
+        (FIND_SENDER, SENDER),
+    ):
         docker.answer(path, listed(row))
     return docker
 
 
+SHOP = "shop.example"
 ANNA, DOT_COM, INFO, DORA = "anna@example.com", "example.com", "info@example.com", "dora@elsewhere.example"
 OF_DOT_COM = {"role": "domain-admin", "domains": [DOT_COM]}
 
@@ -164,6 +183,19 @@ OF_DOT_COM = {"role": "domain-admin", "domains": [DOT_COM]}
         (("admin", "disable", DORA), "POST", "/admins/2/disable", None),
         (("admin", "reset", DORA), "POST", "/admins/2/reset", {"password": None}),
         (("admin", "delete", DORA, "--yes"), "DELETE", "/admins/2", None),
+        (
+            ("sender", "allow", SHOP, "--for", DOT_COM, "--note", "the shop"),
+            "POST",
+            "/senders",
+            {"sender": SHOP, "kind": "allow", "applies_to": DOT_COM, "note": "the shop"},
+        ),
+        (
+            ("sender", "block", SHOP),
+            "POST",
+            "/senders",
+            {"sender": SHOP, "kind": "block", "applies_to": "", "note": ""},
+        ),
+        (("sender", "remove", SHOP, "--for", DOT_COM), "DELETE", "/senders/8", None),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -194,10 +226,11 @@ def test_a_list_is_one_process_in_the_container_whose_parts_are_shown_as_they_co
         ("/domains", ("domain", "list"), DOMAIN),
         ("/aliases", ("alias", "list"), ALIAS),
         ("/admins", ("admin", "list"), ADMIN),
+        ("/senders", ("sender", "list"), SENDER),
     ):
         usermgmt.answer(f"{path}?limit=500&q=", listed(row))
         shown = cli(*words)
-        assert str(row.get("name", row.get("source", row.get("email")))) in shown.stdout
+        assert str(row.get("name", row.get("source", row.get("email", row.get("sender"))))) in shown.stdout
         assert shown.stderr == f"1 {words[0]}.\n"
 
 
@@ -250,6 +283,7 @@ def test_what_usermgmt_refuses_is_said_in_its_words(cli: Cli, usermgmt: FakeDock
         (("domain", "show", DOT_COM), FIND_DOMAIN),
         (("alias", "show", INFO), FIND_ALIAS),
         (("admin", "show", DORA), FIND_ADMIN),
+        (("sender", "remove", SHOP), FIND_SENDER),
     ],
 )
 def test_what_is_not_there_is_named(

@@ -27,6 +27,7 @@ ARGUMENTS = {
     },
     **{("domain", verb): ("example.com",) for verb in ("show", "add", "set", "enable", "disable", "delete")},
     **{("alias", verb): ("a@example.com",) for verb in ("show", "enable", "disable", "delete")},
+    **{("sender", verb): ("a.example",) for verb in ("allow", "block", "remove")},
     ("alias", "add"): ("a@example.com", "b@example.com"),
     ("alias", "set"): ("a@example.com", "--may-send"),
     **{

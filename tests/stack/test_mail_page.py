@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from email.message import EmailMessage
 
 import pytest
 
-from tests.stack.clients import Accounts, Edge, Mailbox, Mailboxes, message
+from tests.stack.clients import RECEIVED, Accounts, Edge, Mailbox, Mailboxes, message
 from tests.stack.stack import Stack, eventually
 
 SOON = 2
@@ -34,9 +35,9 @@ def listed(pages: Accounts, subject: str, **query: str) -> str:
     return found[1] if found else ""
 
 
-def suspicious(subject: str, to: str) -> object:
+def suspicious(subject: str, to: str, sender: str = "writer@sender.example") -> EmailMessage:
     """A mail that goes to Junk for what its header lacks."""
-    mail = message(subject, to=to)
+    mail = message(subject, to=to, sender=sender)
     for header in ("Date", "Message-ID", "To", "MIME-Version"):
         del mail[header]
     return mail
@@ -94,3 +95,50 @@ def test_mail_passes_while_the_pages_are_down_and_is_listed_afterwards(
     finally:
         stack.docker("unpause", "usermgmt")
     eventually(lambda: listed(pages, "meanwhile", outcome="all"), 30)
+
+
+@pytest.fixture
+def proven(stack: Stack) -> Iterator[str]:
+    """A domain for which the server of RECEIVED may send, as rspamd's DNS says."""
+    options = stack.repository / "config/rspamd/local.d/options.inc"
+    usual = options.read_text()
+    record = '{ name = "proven.example"; type = txt; replies = ["v=spf1 ip4:203.0.113.7 ?all"]; }'
+    reload = ("rspamadm", "control", "-s", "/run/rspamd/rspamd.sock", "reload")
+    try:
+        options.write_text(usual.replace("dns {\n", f"dns {{\n  fake_records = [{record}];\n"))
+        stack.exec("rspamd", *reload)
+        yield "proven.example"
+    finally:
+        options.write_text(usual)
+        stack.exec("rspamd", *reload)
+
+
+def test_an_allowed_sender_reaches_the_inbox_and_a_forger_or_whom_somebody_blocks_does_not(
+    stack: Stack, reader: Mailbox, pages: Accounts, accounts: Accounts, mailboxes: Mailboxes, proven: str
+) -> None:
+    edge, sender, other = Edge(stack.info), f"news@{proven}", mailboxes.new()
+
+    def folder(subject: str, to: Mailbox, mail: EmailMessage) -> str:
+        """Where a mail is delivered."""
+        eventually(lambda: edge.post(mail, to.address, sender=mail["From"].addresses[0].addr_spec).is_success)
+        places = ("INBOX", "Junk")
+        return eventually(lambda: next((each for each in places if to.find(subject, each)), ""))
+
+    assert folder("before", reader, suspicious("before", reader.address, sender)) == "Junk"
+    path = eventually(lambda: listed(pages, "before"), SOON)
+    pages.submit(path, f"{path}/allow", whole="", applies_to="person")
+    Accounts.of_reader(stack.info, other.address).submit("senders", "senders", sender=proven, kind="block")
+    accounts.submit("senders", "senders", sender="*.blocked.example", kind="block", applies_to="")
+    refused = message("refused", to=reader.address, sender="x@a.blocked.example")
+    answer = eventually(lambda: (said := edge.post(refused, reader.address)).status_code == 422 and said, 30)
+    assert answer.headers["X-Mail-Reason"].endswith("*.blocked.example is blocked")
+    mails = (
+        ("allowed", reader, "INBOX", suspicious("allowed", reader.address, sender)),
+        ("forged", reader, "Junk", suspicious("forged", reader.address, sender)),
+        ("blocked", other, "Junk", message("blocked", to=other.address, sender=sender)),
+        ("not blocked", reader, "INBOX", message("not blocked", to=reader.address, sender=sender)),
+    )
+    mails[1][3].replace_header("Received", RECEIVED.replace("203.0.113.7", "203.0.113.8"))
+    assert [folder(subject, to, mail) for subject, to, _, mail in mails] == [row[2] for row in mails]
+    forged = eventually(lambda: listed(pages, "forged"), SOON)
+    assert "nothing proves that the mail is theirs" in pages.http.get(forged).text

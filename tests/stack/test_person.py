@@ -53,6 +53,7 @@ class Person:
         accounts.add_alias(self.alias, self.address)
         pages = Accounts.of_reader(stack.info, self.address)
         pages.submit("account", "account/app-passwords", name="My phone", old_password=PASSWORD)
+        pages.submit("senders", "senders", sender="writer@sender.example", kind="allow")
         session = ManageSieve(stack, box)
         session.ask(f'PUTSCRIPT "mine" {{{len(SIEVE)}+}}\r\n{SIEVE}')
         session.ask('SETACTIVE "mine"')
@@ -116,6 +117,7 @@ def test_an_export_holds_the_account_and_no_secret_of_it(person, exported):
     assert account["mailboxes"][0]["email"] == person.address
     assert account["aliases"][0]["source"] == person.alias
     assert account["app_passwords"][0]["name"] == "My phone"
+    assert account["sender_rules"][0]["pattern"] == "writer@sender.example"
     assert account["users"][0]["username"] == account["identities"][0]["email"] == person.address
     assert {"mailbox.add", "alias.add"} <= {row["action"] for row in account["audit_log"]}
     assert account["login_attempts"] and account["web_sessions"][0]["user_agent"]

@@ -14,12 +14,23 @@ from conftest import actions
 from flask import Flask
 from sqlalchemy import select
 from support import ADMIN_EMAIL, PASSWORD, PROXY, Browser, Directory, give_domains
-from test_permissions import report_for
+from test_permissions import report_for, rule_of
 from werkzeug.test import TestResponse
 
 from usermgmt.database import Database
 from usermgmt.inside import INSIDE
-from usermgmt.models import OWNER, Admin, Alias, ApiToken, AuditEntry, Domain, Mailbox, MailReport, utc_now
+from usermgmt.models import (
+    OWNER,
+    Admin,
+    Alias,
+    ApiToken,
+    AuditEntry,
+    Domain,
+    Mailbox,
+    MailReport,
+    SenderRule,
+    utc_now,
+)
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import ACTIONS, SCOPES
 from usermgmt.permit import permits
@@ -33,6 +44,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "add_domain": {"name": "new.example"},
     "change_domain": {"most_mailboxes": 100},
     "set_domain_dns": {"records": []},
+    "add_sender": {"sender": "w@else.example", "kind": "allow", "applies_to": "DOMAIN"},
     "add_mailbox": {"email": "new@DOMAIN"},
     "change_mailbox": {"quota": "2G"},
     "set_mailbox_password": {},
@@ -69,7 +81,8 @@ def filled(app: Flask, web_database: Database, hasher: Hasher) -> Iterator[Datab
         directory = Directory(session, COMMAND_LINE, hasher)
         for domain in ("own.example", FOREIGN):
             directory.domain(domain)
-            session.add(report_for(directory.mailbox(f"anna@{domain}")))
+            session.add(report_for(anna := directory.mailbox(f"anna@{domain}")))
+            session.add(rule_of(anna))
             directory.mailbox(f"gone@{domain}").deleted_at = utc_now()
             directory.alias(f"info@{domain}", f"anna@{domain}")
         admins.add_admin(session, COMMAND_LINE, hasher, DOMAIN_ADMIN_EMAIL, PASSWORD)
@@ -96,8 +109,8 @@ def number(database: Database, name: str, domain: str, deleted: bool = False) ->
         found = session.scalars(select(Domain).where(Domain.name == domain)).one()
         if name == "domain_id":
             return found.id
-        if name in ("alias_id", "report_id"):
-            table: Any = Alias if name == "alias_id" else MailReport
+        tables: dict[str, Any] = {"alias_id": Alias, "report_id": MailReport, "rule_id": SenderRule}
+        if table := tables.get(name):
             return session.scalars(select(table.id).where(table.domain_id == found.id)).first() or 0
         rows = session.scalars(select(Mailbox).where(Mailbox.domain_id == found.id))
         return next(row.id for row in rows if (row.deleted_at is not None) is deleted)

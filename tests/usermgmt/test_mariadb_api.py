@@ -17,12 +17,12 @@ from sqlalchemy import select
 from support import Browser, Directory, MakeApp, Server
 from test_api import Program, token
 from test_mariadb import real  # noqa: F401 - a fixture
-from test_permissions import report_for
+from test_permissions import report_for, rule_of
 
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.imap import Imap
-from usermgmt.models import Admin, Alias, AuditEntry, Domain, Mailbox, MailReport
+from usermgmt.models import Admin, Alias, AuditEntry, Domain, Mailbox, MailReport, SenderRule
 from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import SCOPES
@@ -45,6 +45,7 @@ THINGS: dict[str, Any] = {
     "alias_id": Alias,
     "report_id": MailReport,
     "admin_id": Admin,
+    "rule_id": SenderRule,
 }
 #: What Schemathesis would hardly find by itself: text with a meaning elsewhere, and what is right.
 TEXTS = ("", "\0", "\ud800", "'; DROP TABLE admins; --", "%", "é" * 300, "@" * 99, "=1+1", "9" * 400)
@@ -75,7 +76,8 @@ def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
         directory = Directory(session, COMMAND_LINE, hasher)
         directory.domain("example.org")
         for name in "abcdefgh":
-            session.add(report_for(directory.mailbox(f"{name}@example.org")))
+            mailbox = directory.mailbox(f"{name}@example.org")
+            session.add_all([report_for(mailbox), rule_of(mailbox)])
             directory.alias(f"to-{name}@example.org", f"{name}@example.org")
     secret = token(database, SCOPES)
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)

@@ -11,7 +11,17 @@ from sqlalchemy import select
 from support import ACCOUNT_SITE, ADMIN_EMAIL, ADMIN_SITE, Browser, Directory, give_domains
 
 from usermgmt.database import Database
-from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, Domain, Mailbox, MailReport, utc_now
+from usermgmt.models import (
+    DOMAIN_ADMIN,
+    OWNER,
+    Admin,
+    Alias,
+    Domain,
+    Mailbox,
+    MailReport,
+    SenderRule,
+    utc_now,
+)
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import ACTIONS, may
 from usermgmt.problems import Refused
@@ -52,6 +62,12 @@ def report_for(mailbox: Mailbox) -> MailReport:
     return MailReport(domain_id=mailbox.domain_id, mailbox_id=mailbox.id, **verdict, **mail, **key)
 
 
+def rule_of(mailbox: Mailbox) -> SenderRule:
+    """A sender whom somebody allows."""
+    owner = {"scope": f"mailbox:{mailbox.id}", "domain_id": mailbox.domain_id, "mailbox_id": mailbox.id}
+    return SenderRule(pattern="w@else.example", kind="allow", created_by=mailbox.email, **owner)
+
+
 @pytest.fixture
 def filled(app: Flask, web_database: Database, hasher: Hasher) -> Iterator[Database]:
     """Two domains with a mailbox and an alias each, and an admin of the first."""
@@ -65,9 +81,8 @@ def filled(app: Flask, web_database: Database, hasher: Hasher) -> Iterator[Datab
             directory.mailbox(f"anna@{domain}", password=PASSWORD)
             removal.delete_mailbox(session, COMMAND_LINE, directory.mailbox(f"gone@{domain}").id)
             directory.alias(f"info@{domain}", f"anna@{domain}")
-            session.add(
-                report_for(session.scalars(select(Mailbox).where(Mailbox.email == f"anna@{domain}")).one())
-            )
+            anna = session.scalars(select(Mailbox).where(Mailbox.email == f"anna@{domain}")).one()
+            session.add_all([report_for(anna), rule_of(anna)])
         admins.add_admin(session, COMMAND_LINE, hasher, DOMAIN_ADMIN_EMAIL, PASSWORD)
         give_domains(session, DOMAIN_ADMIN_EMAIL, ["own.example"])
     yield web_database
@@ -102,7 +117,9 @@ def number_in(database: Database, name: str, domain: str) -> int:
         if name == "admin_id":
             return session.scalars(select(Admin.id).where(Admin.email == DOMAIN_ADMIN_EMAIL)).one()
         found = session.scalars(select(Domain).where(Domain.name == domain)).one()
-        table = {"domain_id": Domain, "alias_id": Alias, "report_id": MailReport}.get(name, Mailbox)
+        table = {"domain_id": Domain, "alias_id": Alias, "report_id": MailReport, "rule_id": SenderRule}.get(
+            name, Mailbox
+        )
         key = Domain.id if table is Domain else table.domain_id
         query = select(table).where(key == found.id)
         if table is Mailbox:

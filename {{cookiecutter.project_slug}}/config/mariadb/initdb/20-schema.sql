@@ -430,76 +430,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON domain_dns TO usermgmt;
 
 UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
 
--- Running upgrade 0007 -> 0010
-
-CREATE TABLE mail_counts (
-    `period` VARCHAR(5) NOT NULL,
-    starts DATE NOT NULL,
-    domain_id INTEGER NOT NULL,
-    received INTEGER NOT NULL DEFAULT '0',
-    sent INTEGER NOT NULL DEFAULT '0',
-    junk INTEGER NOT NULL DEFAULT '0',
-    refused INTEGER NOT NULL DEFAULT '0',
-    deferred INTEGER NOT NULL DEFAULT '0',
-    PRIMARY KEY (`period`, starts, domain_id),
-    CONSTRAINT fk_mail_counts_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
-)ENGINE=InnoDB CHARSET=utf8mb4;
-
-CREATE TABLE host_news (
-    name VARCHAR(16) NOT NULL,
-    at DATETIME(6) NOT NULL,
-    document JSON NOT NULL,
-    PRIMARY KEY (name)
-)ENGINE=InnoDB CHARSET=utf8mb4;
-
-CREATE TABLE mailbox_usage (
-    mailbox_id INTEGER NOT NULL,
-    used_bytes BIGINT NOT NULL,
-    PRIMARY KEY (mailbox_id),
-    CONSTRAINT fk_mailbox_usage_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
-)ENGINE=InnoDB CHARSET=utf8mb4;
-
-GRANT SELECT, INSERT, DELETE, UPDATE (received, sent, junk, refused, deferred) ON mail_counts TO usermgmt;
-
-GRANT SELECT, INSERT, UPDATE ON host_news TO usermgmt;
-
-GRANT SELECT, INSERT, DELETE ON mailbox_usage TO usermgmt;
-
-UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0007';
-
--- Running upgrade 0010 -> 0012
-
-ALTER TABLE domains ADD COLUMN storage_bytes BIGINT;
-
-ALTER TABLE domains ADD COLUMN largest_quota_bytes BIGINT;
-
-DROP INDEX ix_mailboxes_search ON mailboxes;
-
-CREATE INDEX ix_mailboxes_search ON mailboxes (email, display_name, deleted_at, domain_id, active, quota_bytes, last_login_at);
-
-UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0010';
--- Running upgrade 0007 -> 0013
-
-CREATE TABLE idempotency_keys (
-    id INTEGER NOT NULL AUTO_INCREMENT,
-    token_id INTEGER NOT NULL,
-    key_hash VARCHAR(64) NOT NULL,
-    request_hash VARCHAR(64) NOT NULL,
-    created_at DATETIME(6) NOT NULL,
-    claimed_at DATETIME(6) NOT NULL,
-    answer MEDIUMBLOB,
-    PRIMARY KEY (id),
-    CONSTRAINT uq_idempotency_keys_token_id UNIQUE (token_id, key_hash),
-    CONSTRAINT fk_idempotency_keys_token_id FOREIGN KEY(token_id) REFERENCES api_tokens (id) ON DELETE CASCADE
-)ENGINE=InnoDB CHARSET=utf8mb4;
-
-CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
-
-GRANT SELECT, INSERT, DELETE ON idempotency_keys TO usermgmt;
-
-GRANT UPDATE (claimed_at, answer) ON idempotency_keys TO usermgmt;
-
-UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0007';
 -- Running upgrade 0007 -> 0008
 
 ALTER TABLE web_sessions ADD COLUMN webmail_at DATETIME(6);
@@ -542,7 +472,8 @@ GRANT SELECT (id, mailbox_id, created_at) ON web_sessions TO dovecot;
 GRANT SELECT (sessions_ended_at) ON mailboxes TO dovecot;
 
 UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';
--- Running upgrade 0007 -> 0009
+
+-- Running upgrade 0008 -> 0009
 
 ALTER TABLE login_attempts ADD COLUMN via VARCHAR(16) NOT NULL DEFAULT '';
 
@@ -557,8 +488,46 @@ CREATE TABLE identity_keys (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON identity_keys TO usermgmt;
 
-UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0007';
--- Running upgrade 0007 -> 0011
+UPDATE alembic_version SET version_num='0009' WHERE alembic_version.version_num = '0008';
+
+-- Running upgrade 0009 -> 0010
+
+CREATE TABLE mail_counts (
+    `period` VARCHAR(5) NOT NULL,
+    starts DATE NOT NULL,
+    domain_id INTEGER NOT NULL,
+    received INTEGER NOT NULL DEFAULT '0',
+    sent INTEGER NOT NULL DEFAULT '0',
+    junk INTEGER NOT NULL DEFAULT '0',
+    refused INTEGER NOT NULL DEFAULT '0',
+    deferred INTEGER NOT NULL DEFAULT '0',
+    PRIMARY KEY (`period`, starts, domain_id),
+    CONSTRAINT fk_mail_counts_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE host_news (
+    name VARCHAR(16) NOT NULL,
+    at DATETIME(6) NOT NULL,
+    document JSON NOT NULL,
+    PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE mailbox_usage (
+    mailbox_id INTEGER NOT NULL,
+    used_bytes BIGINT NOT NULL,
+    PRIMARY KEY (mailbox_id),
+    CONSTRAINT fk_mailbox_usage_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+GRANT SELECT, INSERT, DELETE, UPDATE (received, sent, junk, refused, deferred) ON mail_counts TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE ON host_news TO usermgmt;
+
+GRANT SELECT, INSERT, DELETE ON mailbox_usage TO usermgmt;
+
+UPDATE alembic_version SET version_num='0010' WHERE alembic_version.version_num = '0009';
+
+-- Running upgrade 0010 -> 0011
 
 CREATE TABLE domain_reports (
     id BIGINT NOT NULL AUTO_INCREMENT,
@@ -598,4 +567,65 @@ GRANT SELECT, INSERT, DELETE ON domain_reports TO usermgmt;
 
 GRANT SELECT, INSERT ON domain_report_rows TO usermgmt;
 
-UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0007';
+UPDATE alembic_version SET version_num='0011' WHERE alembic_version.version_num = '0010';
+
+-- Running upgrade 0011 -> 0012
+
+ALTER TABLE domains ADD COLUMN storage_bytes BIGINT;
+
+ALTER TABLE domains ADD COLUMN largest_quota_bytes BIGINT;
+
+DROP INDEX ix_mailboxes_search ON mailboxes;
+
+CREATE INDEX ix_mailboxes_search ON mailboxes (email, display_name, deleted_at, domain_id, active, quota_bytes, last_login_at);
+
+UPDATE alembic_version SET version_num='0012' WHERE alembic_version.version_num = '0011';
+
+-- Running upgrade 0012 -> 0013
+
+CREATE TABLE idempotency_keys (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    token_id INTEGER NOT NULL,
+    key_hash VARCHAR(64) NOT NULL,
+    request_hash VARCHAR(64) NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    claimed_at DATETIME(6) NOT NULL,
+    answer MEDIUMBLOB,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_idempotency_keys_token_id UNIQUE (token_id, key_hash),
+    CONSTRAINT fk_idempotency_keys_token_id FOREIGN KEY(token_id) REFERENCES api_tokens (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
+
+GRANT SELECT, INSERT, DELETE ON idempotency_keys TO usermgmt;
+
+GRANT UPDATE (claimed_at, answer) ON idempotency_keys TO usermgmt;
+
+UPDATE alembic_version SET version_num='0013' WHERE alembic_version.version_num = '0012';
+
+-- Running upgrade 0013 -> 0014
+
+CREATE TABLE sender_rules (
+    id INTEGER NOT NULL AUTO_INCREMENT,
+    scope VARCHAR(24) NOT NULL,
+    domain_id INTEGER,
+    mailbox_id INTEGER,
+    pattern VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    kind VARCHAR(8) NOT NULL,
+    note VARCHAR(200) NOT NULL DEFAULT '',
+    created_by VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    created_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_sender_rules_scope UNIQUE (scope, pattern),
+    CONSTRAINT fk_sender_rules_domain_id FOREIGN KEY(domain_id) REFERENCES domains (id) ON DELETE CASCADE,
+    CONSTRAINT fk_sender_rules_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE INDEX ix_sender_rules_domain_id ON sender_rules (domain_id);
+
+CREATE INDEX ix_sender_rules_mailbox_id ON sender_rules (mailbox_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON sender_rules TO usermgmt;
+
+UPDATE alembic_version SET version_num='0014' WHERE alembic_version.version_num = '0013';

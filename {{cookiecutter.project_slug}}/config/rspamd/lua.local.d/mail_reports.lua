@@ -2,19 +2,12 @@
 -- subject, score and symbols, and nothing else of the mail. It is told beside the scan: no mail waits for usermgmt. While that
 -- does not answer, reports wait here, in memory and in bounded number.
 
-local http = require "rspamd_http"
 local logger = require "rspamd_logger"
-local mempool = require "rspamd_mempool"
-local udp = require "rspamd_udp"
 local ucl = require "ucl"
 local util = require "rspamd_util"
 
-local URL = "http://%s:8080/internal/mail-reports"
--- rspamd's own resolver asks unbound, which does not know this service and shall not reach it. The engine's does: a question
--- in the form of DNS (RFC 1035, section 4) for the address of usermgmt, without the id in front.
-local ENGINE, QUESTION = "127.0.0.11", "\1\0\0\1\0\0\0\0\0\0\8usermgmt\0\0\1\0\1"
-local MOST_WAITING, AT_ONCE, LONGEST_TRY, AGAIN = 2000, 20, 10.0, 5.0
-local waiting, loop, resolver, pool, sending = {}, nil, nil, nil, false
+local MOST_WAITING, AT_ONCE, AGAIN = 2000, 20, 5.0
+local waiting, ask, sending = {}, nil, false
 local send
 
 local function answered(count, err, code)
@@ -32,65 +25,24 @@ local function answered(count, err, code)
   send()
 end
 
-local function post(address)
+function send()
+  if sending or not ask or #waiting == 0 then
+    return
+  end
+  sending = true
   local batch = {}
   for number = 1, math.min(#waiting, AT_ONCE) do
     batch[number] = waiting[number]
   end
-  local started = http.request({
-    config = rspamd_config,
-    ev_base = loop,
-    resolver = resolver,
-    url = string.format(URL, address),
-    method = "POST",
-    -- A name under which nginx passes nothing on to usermgmt.
-    headers = { Host = "127.0.0.1" },
-    mime_type = "application/json",
-    body = ucl.to_format(batch, "json-compact"),
-    timeout = LONGEST_TRY,
-    callback = function(err, code)
-      answered(#batch, err, code)
-    end,
-  })
-  sending = sending and started
-end
-
--- Asks for the address, and calls back with it or with nothing. It ends the answer, if there is one: the engine sends nothing
--- behind it. domain_reports.lua asks here as well.
-local function find_usermgmt(options, found)
-  options.host, options.port, options.timeout = ENGINE, 53, 2.0
-  options.data = { string.char(math.random(0, 255), math.random(0, 255)), QUESTION }
-  options.callback = function(ok, answer)
-    answer = ok and tostring(answer) or ""
-    local known = #answer > #QUESTION + 4 and answer:byte(8) > 0
-    found(known and table.concat({ answer:byte(-4, -1) }, ".") or nil)
-  end
-  return udp.sendto(options)
-end
-rspamd_plugins.usermgmt = { find = find_usermgmt }
-
-function send()
-  if sending or not loop or #waiting == 0 then
-    return
-  end
-  sending = true
-  if pool then
-    pool:destroy()
-  end
-  pool = mempool.create()
-  local asked = find_usermgmt({ config = rspamd_config, ev_base = loop, pool = pool }, function(address)
-    if address then
-      post(address)
-    else
-      answered(0, "no address", 0)
-    end
+  local body = ucl.to_format(batch, "json-compact")
+  ask({ method = "POST", path = "/internal/mail-reports", body = body }, function(err, code)
+    answered(#batch, err, code)
   end)
-  sending = sending and asked
 end
 
 rspamd_config:add_on_load(function(config, ev_base, worker)
   if worker:is_scanner() then
-    loop, resolver = ev_base, require("rspamd_resolver").init(ev_base, config)
+    ask = rspamd_plugins.usermgmt.caller(ev_base, require("rspamd_resolver").init(ev_base, config))
     config:add_periodic(ev_base, AGAIN, function()
       send()
       return true

@@ -51,6 +51,7 @@ from usermgmt.web import (
     problem_types,
     reports,
     security,
+    senders,
     sites,
     tokens,
     transfer,
@@ -126,6 +127,7 @@ def create_app(settings: Settings) -> Flask:
         mail,
         problem_types,
         reports,
+        senders,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)

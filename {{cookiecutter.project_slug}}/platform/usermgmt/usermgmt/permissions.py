@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, true
 
-from usermgmt.models import DOMAIN_ADMIN, OWNER, Admin, Alias, ApiToken, Domain, Mailbox, MailReport
+from usermgmt.models import (
+    DOMAIN_ADMIN,
+    OWNER,
+    Admin,
+    Alias,
+    ApiToken,
+    Domain,
+    Mailbox,
+    MailReport,
+    SenderRule,
+)
 
 Account = Admin | Mailbox
-Thing = Domain | Mailbox | Alias | MailReport
+Thing = Domain | Mailbox | Alias | MailReport | SenderRule
+
+#: What the owner of a mailbox reaches, if it is of their own mailbox.
+OF_PEOPLE = (MailReport, SenderRule)
 
 ADMINS = frozenset({OWNER, DOMAIN_ADMIN})
 OWNERS = frozenset({OWNER})
@@ -50,6 +63,9 @@ ACTIONS = {
     "account.own": EVERYBODY,
     "account.own-mail": frozenset({USER}),
     "webmail.open": frozenset({USER}),
+    "sender.list": EVERYBODY,
+    "sender.add": EVERYBODY,
+    "sender.delete": EVERYBODY,
 }
 
 #: What is about the whole server: a token of one domain may not do it.
@@ -57,7 +73,9 @@ WHOLE_SERVER = frozenset({"domain.add", "admin.manage", "token.manage"})
 #: What a token may be given: reading a kind of things, or changing it, which includes reading. Admins and
 #: tokens have none: a program that could make them could give itself everything.
 SCOPES = tuple(
-    f"{kind}:{verb}" for kind in ("domain", "mailbox", "alias", "mail") for verb in ("read", "write")
+    f"{kind}:{verb}"
+    for kind in ("domain", "mailbox", "alias", "mail", "sender")
+    for verb in ("read", "write")
 )
 SCOPES += ("audit:read", "overview:read", "report:read")
 #: What is more than one thing at once.
@@ -89,8 +107,8 @@ def scope(account: Account | None, token: ApiToken | None = None) -> frozenset[i
 
 
 def domain_of_thing(thing: Thing) -> int:
-    """The id of the domain that a thing belongs to."""
-    return thing.id if isinstance(thing, Domain) else thing.domain_id
+    """The id of the domain that a thing belongs to; 0, which none has, for the whole server's."""
+    return thing.id if isinstance(thing, Domain) else thing.domain_id or 0
 
 
 def may(
@@ -105,7 +123,7 @@ def may(
     if (account.role if isinstance(account, Admin) else USER) not in ACTIONS.get(action, frozenset()):
         return False
     if isinstance(account, Mailbox):
-        return thing is None or (isinstance(thing, MailReport) and thing.mailbox_id == account.id)
+        return thing is None or (isinstance(thing, OF_PEOPLE) and thing.mailbox_id == account.id)
     if token is not None and not covers(token, action):
         return False
     domains = scope(account, token)
@@ -118,3 +136,11 @@ def own_mail(account: Account, token: ApiToken | None = None) -> ColumnElement[b
         return MailReport.mailbox_id == account.id
     domains = scope(account, token)
     return true() if domains is None else MailReport.domain_id.in_(domains)
+
+
+def own_senders(account: Account, token: ApiToken | None = None) -> ColumnElement[bool]:
+    """Which rows of sender_rules the account, with its token, may see, as a condition."""
+    if isinstance(account, Mailbox):
+        return SenderRule.mailbox_id == account.id
+    domains = scope(account, token)
+    return true() if domains is None else SenderRule.domain_id.in_(domains)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flask import current_app, request
 
-from usermgmt.models import Admin, Alias, ApiToken, Domain, Mailbox, MailReport
+from usermgmt.models import Admin, Alias, ApiToken, Domain, Mailbox, MailReport, SenderRule
 from usermgmt.parts import database
 from usermgmt.permissions import ACTIONS, Account, Thing, may
 
@@ -23,6 +23,7 @@ THINGS: dict[str, Any] = {
     "deleted_id": Mailbox,
     "alias_id": Alias,
     "report_id": MailReport,
+    "rule_id": SenderRule,
     "admin_id": Admin,
 }
 #: Larger numbers are not in the columns.

@@ -17,6 +17,7 @@ GROUPS: dict[str, str] = {
     "user": "mailctl.accounts.cli",
     "domain": "mailctl.accounts.domain_cli",
     "alias": "mailctl.accounts.alias_cli",
+    "sender": "mailctl.accounts.sender_cli",
     "admin": "mailctl.accounts.admin_cli",
     "move": "mailctl.move.cli",
 }

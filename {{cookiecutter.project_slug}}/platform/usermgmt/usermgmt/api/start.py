@@ -15,13 +15,14 @@ from usermgmt.api import (
     mailboxes,
     overview,
     reports,
+    senders,
     transfer,
 )
 from usermgmt.api.access import blueprint
 from usermgmt.problem_json import TYPE, ProblemsSchema
 
 #: Importing them gives the blueprint its operations.
-MODULES = (domains, mailboxes, aliases, mail, audit, overview, reports, transfer, admins)
+MODULES = (domains, mailboxes, aliases, mail, senders, audit, overview, reports, transfer, admins)
 BEARER = {"type": "http", "scheme": "bearer", "description": "A token that an owner made, with its scopes."}
 SETTINGS = {
     "API_TITLE": "Mail accounts",

@@ -19,6 +19,7 @@ from usermgmt.models.overview import HostNews, MailboxUsage, MailCount
 from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, LoginAttempt, admin_domains
 from usermgmt.models.reports import DomainReport, DomainReportRow
 from usermgmt.models.rules import MailRules
+from usermgmt.models.senders import SenderRule
 
 __all__ = [
     "DOMAIN_ADMIN",
@@ -47,6 +48,7 @@ __all__ = [
     "Passkey",
     "PasswordLink",
     "RecoveryCode",
+    "SenderRule",
     "TotpSecret",
     "WebSession",
     "admin_domains",

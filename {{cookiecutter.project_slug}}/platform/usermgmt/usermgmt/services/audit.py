@@ -32,7 +32,7 @@ class Actor:
 
 
 #: Actions on what belongs to a domain, whose admins may see them.
-ABOUT_DOMAINS = {"domain", "mailbox", "alias", "mail"}
+ABOUT_DOMAINS = {"domain", "mailbox", "alias", "mail", "sender"}
 COMMAND_LINE = Actor("command-line")
 START = Actor("start")
 #: What happens by itself when a time has passed.

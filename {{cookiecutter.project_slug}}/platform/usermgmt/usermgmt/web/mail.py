@@ -9,14 +9,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from usermgmt import problem_json
 from usermgmt.mail.doveadm import Unreachable
-from usermgmt.models import Mailbox, MailReport
+from usermgmt.models import Domain, Mailbox, MailReport
 from usermgmt.parts import EXTENSION, database, parts
 from usermgmt.permissions import own_mail
 from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import mail_moves, mail_reports
 from usermgmt.services.mail_reasons import REASONS
-from usermgmt.web.context import actor, current_account, page_number, tell
+from usermgmt.web.context import actor, current_account, page_number, permitted, tell
 from usermgmt.web.errors import log
 from usermgmt.web.proxy import Addresses, only_from
 from usermgmt.web.sessions import csrf, protected
@@ -73,6 +73,18 @@ def find_report(report_id: int) -> MailReport:
         return mail_reports.get_report(db, report_id)
 
 
+def senders_offered(report: MailReport, mailbox: Mailbox | None) -> dict[str, str]:
+    """Whose lists could allow the sender of a mail that was held back: names, by what the form sends."""
+    if report.outbound or report.outcome not in ("refused", "junk") or "@" not in report.sender:
+        return {}
+    offered = {"person": mailbox.email} if mailbox else {}
+    if isinstance(current_account(), Mailbox):
+        return offered
+    with database().transaction() as db:
+        offered["domain"] = db.get_one(Domain, report.domain_id).name
+    return offered if permitted() is not None else {**offered, "server": ""}
+
+
 def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """A mail, and why it was treated so."""
     with database().transaction() as db:
@@ -82,6 +94,7 @@ def one_page(report: MailReport, problems: list[Problem], status: int = 200) -> 
         report=report,
         mailbox=mailbox,
         place=mail_moves.place_of(report),
+        lists=senders_offered(report, mailbox),
         reasons=REASONS,
         outcomes=OUTCOMES,
         meanings=MEANINGS,
@@ -118,10 +131,15 @@ def move(report_id: int) -> Page:
     return redirect(url_for("mail.show_one", report_id=report_id), 303)
 
 
+@reports.before_request
+def only_the_filter() -> None:
+    """Answer rspamd alone, at its own address and not through nginx."""
+    only_from(current_app.extensions[FILTER])
+
+
 @reports.post("/internal/mail-reports")
 def take() -> tuple[str, int]:
-    """Reports of rspamd, from its own address and not through nginx."""
-    only_from(current_app.extensions[FILTER])
+    """Reports of rspamd."""
     request.max_content_length = LARGEST_REPORTS
     try:
         # A header may hold bytes that are no text.

@@ -64,6 +64,9 @@ ACTIONS = {
     "second-factor.add": "Authenticator app added",
     "second-factor.delete": "Authenticator app removed",
     "second-factor.reset": "Second factor turned off by an admin",
+    "sender.allow": "Sender allowed",
+    "sender.block": "Sender blocked",
+    "sender.remove": "Sender removed from a list",
     "token.add": "API token made",
     "token.revoke": "API token revoked",
 }

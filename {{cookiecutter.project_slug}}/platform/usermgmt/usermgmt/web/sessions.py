@@ -11,8 +11,9 @@ from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from usermgmt.models import Admin, MailReport, utc_now
+from usermgmt.models import Admin, utc_now
 from usermgmt.parts import client_address, database
+from usermgmt.permissions import OF_PEOPLE
 from usermgmt.permit import NotPermitted, NotTheirs, check_permission
 from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
@@ -138,7 +139,7 @@ def refuse_what_is_not_permitted() -> None:
     except NotTheirs:
         abort(404)
     for thing in things:
-        if not isinstance(thing, MailReport):
+        if not isinstance(thing, OF_PEOPLE):
             refuse_outdated("version", "", thing.version, seen_version("if_version"))
 
 

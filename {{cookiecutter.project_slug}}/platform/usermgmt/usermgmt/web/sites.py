@@ -16,7 +16,20 @@ ADMIN, MAILBOX = "admin", "mailbox"
 #: The name by which other containers come, and what is for them alone; nginx passes that name on from nobody.
 INSIDE, FOR_CONTAINERS = "usermgmt", ("oidc.token", "mail_logins.decide")
 #: What people need. A blueprint that is added later is administration until it is named here.
-PEOPLE = frozenset({"oidc", "auth", "identity", "links", "account", "security", "mail_rules", "mail", "display"})
+PEOPLE = frozenset(
+    {
+        "oidc",
+        "auth",
+        "identity",
+        "links",
+        "account",
+        "security",
+        "mail_rules",
+        "mail",
+        "senders",
+        "display",
+    }
+)
 
 
 def kind_here() -> str:

@@ -26,6 +26,7 @@ FIELDS = {
     "quota_bytes": "Quota",
     "scopes": "May do",
     "storage_bytes": "Storage",
+    "sender": "Sender",
 }
 DOMAINS = "Domains"
 NOTHING = "\N{EN DASH}"

@@ -32,6 +32,7 @@ TABLES: dict[str, dict[str, str]] = {
         "admins": "email = @who",
         "aliases": f"source = @who OR {_UNTAGGED} = @who",
         **dict.fromkeys(_OF_ACCOUNT, _BOX),
+        "sender_rules": f"{_BOX} OR created_by = @who",
         "mail_reports": f"{_BOX} OR sender = @who OR recipient = @who",
         "login_attempts": "account = @who",
         "audit_log": "subject = @who OR actor = @who OR detail REGEXP @named",
@@ -60,6 +61,7 @@ DELETE FROM login_attempts WHERE {login_attempts};
 DELETE FROM mail_reports WHERE {mail_reports};
 DELETE FROM aliases WHERE {aliases};
 DELETE FROM mailboxes WHERE email = @who;
+UPDATE sender_rules SET created_by = @gone WHERE created_by = @who;
 UPDATE audit_log SET client_address = IF(actor = @who, '', client_address),
   detail = IF(subject = @who, '{{}}', REGEXP_REPLACE(detail, @named, @gone)),
   actor = IF(actor = @who, @gone, actor), subject = IF(subject = @who, @gone, subject) WHERE {audit_log};

@@ -1,0 +1,125 @@
+"""Allowed and blocked senders in a real rspamd with the operator's own rule files, while usermgmt is down.
+
+It has the lists of a run before this one, DNS of its own, and no virus scanner: so what is not refused is
+deferred.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.places import REPOSITORY
+from tests.standins.hardened import Container
+
+RULES = REPOSITORY / "config/rspamd"
+LIMITS = "reject = 8;\nadd_header = 6;\nrewrite_subject = null;\ngreylist = null;\n"
+DNS = """dns { fake_records = [
+  { name = "shop.example"; type = txt; replies = ["v=spf1 ip4:192.0.2.1 -all"]; },
+  { name = "_dmarc.shop.example"; type = txt; replies = ["v=DMARC1; p=none"]; },
+  { name = "plain.example"; type = txt; replies = ["v=spf1 ip4:192.0.2.1 -all"]; },
+] }
+"""
+LISTS = {
+    "server": {"*.bad.example": "block", "plain.example": "allow", "shop.example": "block"},
+    "domains": {"example.org": {"shop.example": "allow", "ads@shop.example": "block"}},
+    "people": {"7": {"boss@shop.example": "block", "ads@shop.example": "allow"}},
+    "addresses": {"anna@example.org": "7", "@example.org": "7", "bert@example.org": ""},
+}
+ANNA, BERT, CAUGHT, OTHER = "anna+x@example.org", "Bert@example.org", "new@example.org", "z@other.example"
+ALLOWED, BLOCKED, FORGED = "SENDER_ALLOWED", "SENDER_BLOCKED", "SENDER_NOT_PROVEN"
+THEIRS, ANOTHER = "192.0.2.1", "192.0.2.9"
+USUAL = ("Date: Sat, 28 Nov 2026 12:00:00 +0000", "Message-ID: <1@x.example>", "To: <x@y.example>")
+DANGEROUS = (
+    "MIME-Version: 1.0",
+    "Content-Type: application/octet-stream",
+    'Content-Disposition: attachment; filename="bill.pdf.exe"',
+)
+Scan = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def scan(start: Callable[..., Container], folder: Path) -> Scan:
+    """Says what rspamd makes of a mail; one that lacks the usual header fields is spam."""
+    (folder / "sender-rules.json").write_text(json.dumps(LISTS) + "\n")
+    (folder / "options.inc").write_text(DNS)
+    (folder / "actions.conf").write_text(LIMITS)
+    places = {folder / name: f"/etc/rspamd/local.d/{name}" for name in ("options.inc", "actions.conf")}
+    places[folder / "sender-rules.json"] = "/var/lib/rspamd/sender-rules.json"
+    for name in ("lua.local.d/usermgmt.lua", "lua.local.d/sender_rules.lua", "rspamd.local.lua"):
+        places[RULES / name] = f"/etc/rspamd/{name}"
+    mounts = (f"--volume={path}:{place}:ro" for path, place in places.items())
+    container = start(
+        "rspamd", "--user=11333:11333", "--tmpfs=/tmp", "--tmpfs=/var/lib/rspamd:mode=1777", *mounts
+    )
+    container.wait_healthy("rspamc", "-h", "127.0.0.1:11333", "uptime")
+
+    def scanned(
+        sender: str, *to: str, ip: str = THEIRS, envelope: str = "", fields: tuple[str, ...] = ()
+    ) -> Any:
+        words = ["rspamc", "--json", "-h", "127.0.0.1:11333", "-i", ip, "--from", envelope or sender]
+        words += [word for each in to for word in ("--rcpt", each)]
+        mail = "\n".join((f"From: <{sender}>", "Subject: hello", *fields, "", "hello", ""))
+        return json.loads(container.execute(*words, "symbols", stdin=mail).stdout)
+
+    return scanned
+
+
+@pytest.mark.parametrize(
+    ("sender", "to", "symbol", "action"),
+    [
+        pytest.param("a@shop.example", [OTHER], BLOCKED, "reject", id="the server blocks"),
+        pytest.param("a@x.bad.example", [OTHER], BLOCKED, "reject", id="a domain below one that is blocked"),
+        pytest.param("a@shop.example", [BERT], ALLOWED, "soft reject", id="the domain before the server"),
+        pytest.param("ads@shop.example", [BERT], BLOCKED, "reject", id="an address before its domain"),
+        pytest.param("ads@shop.example", [ANNA], ALLOWED, "soft reject", id="a person before the domain"),
+        pytest.param("ads@shop.example", [CAUGHT], ALLOWED, "soft reject", id="what a catch-all takes"),
+        pytest.param("boss@shop.example", [ANNA], BLOCKED, "soft reject", id="a person junks"),
+        pytest.param("boss@shop.example", [ANNA, BERT], "", "soft reject", id="not for whom it is allowed"),
+        pytest.param("boss@shop.example", [ANNA, OTHER], BLOCKED, "soft reject", id="one junks, one refuses"),
+        pytest.param("a@shop.example", [BERT, OTHER], "", "soft reject", id="one allows, one refuses"),
+        pytest.param("a@plain.example", [OTHER], ALLOWED, "soft reject", id="SPF without DMARC proves"),
+        pytest.param("a@else.example", [OTHER], "", "soft reject", id="in no list"),
+    ],
+)
+def test_the_nearest_list_and_the_narrowest_entry_decide(
+    scan: Scan, sender: str, to: list[str], symbol: str, action: str
+) -> None:
+    found = scan(sender, *to, fields=USUAL)
+    said = [name for name in found["symbols"] if name in (ALLOWED, BLOCKED, FORGED)]
+    assert (said, found["action"]) == ([symbol] if symbol else [], action)
+    if action == "reject":
+        assert found["messages"]["smtp_message"].startswith("This server takes no mail from you: ")
+    elif symbol == BLOCKED:
+        assert found["score"] == pytest.approx(6), "junk"
+    else:
+        assert found["score"] < 6
+
+
+def test_spam_of_an_allowed_sender_is_no_longer_refused_and_still_needs_a_virus_scan(scan: Scan) -> None:
+    assert scan("a@else.example", OTHER)["action"] == "reject"
+    found = scan("a@shop.example", BERT)
+    assert found["score"] == pytest.approx(5) and found["symbols"][ALLOWED]["score"] < -1
+    assert "virus scanner does not answer" in found["messages"]["smtp_message"]
+
+
+@pytest.mark.parametrize("sender", ["a@shop.example", "a@plain.example"])
+def test_spam_that_pretends_to_be_of_an_allowed_sender_is_refused(scan: Scan, sender: str) -> None:
+    to = BERT if sender == "a@shop.example" else OTHER
+    for how in ({"ip": ANOTHER}, {"envelope": "a@else.example"}):
+        found = scan(sender, to, **how)
+        assert found["action"] == "reject" and FORGED in found["symbols"], how
+
+
+def test_an_allowed_sender_may_not_send_what_is_dangerous(scan: Scan) -> None:
+    found = scan("a@shop.example", BERT, fields=DANGEROUS)
+    assert found["action"] == "reject" and ALLOWED not in found["symbols"]
+
+
+def test_an_envelope_is_blocked_and_never_allowed(scan: Scan) -> None:
+    assert scan("a@else.example", OTHER, envelope="a@x.bad.example", fields=USUAL)["action"] == "reject"
+    assert ALLOWED not in scan("a@else.example", BERT, envelope="a@shop.example", fields=USUAL)["symbols"]

@@ -1,0 +1,104 @@
+"""`mailctl sender`: whose mail is allowed or blocked, for the server, a domain or a person."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mailctl.accounts.api import PART, Api, SearchOption, accounts, show_rows
+from mailctl.core.context import Context, JsonOption, RepoOption, group
+from mailctl.core.stack import LocalOption
+
+app = group("Allowed and blocked senders, of the server, a domain or a person.")
+SenderArgument = Annotated[
+    str, typer.Argument(metavar="SENDER", help="An address, a domain, or *.domain with all below it.")
+]
+ForOption = Annotated[
+    str, typer.Option("--for", help="A domain or a mailbox of this server; default: the whole server.")
+]
+NoteOption = Annotated[str, typer.Option("--note", help="Why.")]
+PATH = "/senders"
+
+
+def line(row: dict[str, Any], done: str = "") -> str:
+    """An entry, or what was done to it."""
+    whose = row["applies_to"] or "the whole server"
+    return f"{row['sender']:40} {done or row['kind']}  for {whose}  {row['note']}".rstrip()
+
+
+def finish(context: Context, row: dict[str, Any], done: str = "") -> None:
+    """Say what is there now or was removed, and print it as JSON."""
+    context.out.plain(line(row, done))
+    context.finish({"ok": True, "senders": [row]})
+
+
+def find(api: Api, sender: str, applies_to: str) -> dict[str, Any]:
+    """The entry of one list. Raises Refused."""
+    from mailctl.core.errors import Problem, Refused
+
+    for row in api.known(PATH, sender, limit=PART):
+        if row["applies_to"] == applies_to.strip().lower():
+            return row
+    fix = ".venv/bin/mailctl sender list shows what there is; --for names a domain's or a person's list"
+    raise Refused(Problem("sender", "there is no such sender in this list", fix, value=sender))
+
+
+@app.command("list")
+def show_all(
+    search: SearchOption = "",
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the senders that are allowed or blocked."""
+    with accounts(local, repo, as_json) as (context, api):
+        show_rows(context, "sender", api.rows(PATH, q=search), line)
+
+
+def keep(
+    kind: str, sender: str, applies_to: str, note: str, local: bool, repo: RepoOption, as_json: bool
+) -> None:
+    """Put a sender into a list, or change what it says there."""
+    with accounts(local, repo, as_json) as (context, api):
+        body = {"sender": sender, "kind": kind, "applies_to": applies_to, "note": note}
+        finish(context, api.call("POST", PATH, body))
+
+
+@app.command()
+def allow(
+    sender: SenderArgument,
+    applies_to: ForOption = "",
+    note: NoteOption = "",
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Neither refuse nor junk a sender's mail as spam, if it proves its sender."""
+    keep("allow", sender, applies_to, note, local, repo, as_json)
+
+
+@app.command()
+def block(
+    sender: SenderArgument,
+    applies_to: ForOption = "",
+    note: NoteOption = "",
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Refuse a sender's mail; for a person, move it to Junk."""
+    keep("block", sender, applies_to, note, local, repo, as_json)
+
+
+@app.command()
+def remove(
+    sender: SenderArgument,
+    applies_to: ForOption = "",
+    local: LocalOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a sender from a list."""
+    with accounts(local, repo, as_json) as (context, api):
+        row = find(api, sender, applies_to)
+        api.call("DELETE", f"{PATH}/{row['id']}")
+        finish(context, row, "removed")

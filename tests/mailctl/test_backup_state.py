@@ -16,7 +16,7 @@ from mailctl.core.errors import Refused
 
 HOLDER = """
 import sys, pathlib
-from mailctl.backup.lock import exclusive
+from mailctl.core.disk_locks import exclusive
 from mailctl.core.context import Context
 from mailctl.core.output import Output
 with exclusive(Context(pathlib.Path(sys.argv[1]), Output()), "backup"):

@@ -1,5 +1,6 @@
 """`mailctl restore` on real files: what it takes, what it refuses, and what is there when it is killed."""
 
+import hashlib
 import json
 import os
 import random
@@ -169,6 +170,30 @@ def test_settings_and_certificates_come_back_and_this_hosts_own_stay(server: Ser
     assert (secrets / "backup_age_identity").is_file() and secrets.stat().st_mode & 0o777 == 0o700
     assert "ADMIN_EMAIL=old@example.com" in env and f"HDD_PATH={server.hdd}" in env
     assert (server.repo / ".env").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "asked", [False, True], ids=["and stays erased", "and comes back when it is asked for"]
+)
+def test_who_was_erased_since_the_snapshot_is_named(
+    server: Server, docker: FakeDocker, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = {hashlib.sha256(ME.encode()).hexdigest(): "2026-11-25 10:00:00.000000"}
+    (server.hdd / ".mailctl").mkdir(exist_ok=True)
+    (server.hdd / ".mailctl" / "erased.json").write_text(json.dumps(moments))
+    schema = server.repo / "config/mariadb/initdb/20-schema.sql"
+    schema.parent.mkdir(parents=True)
+    schema.write_text("-- Running upgrade 0 -> 0001\nSQL of 1;\n")
+    monkeypatch.setattr("mailctl.person.rows.accounts", lambda _ask: [(ME, "2026-11-01 10:00:00")])
+    for component in ("mail", "mysql"):
+        words = ("--erased",) if asked else ()
+        done = server.restore("--component", component, "--json", *words)
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["erased"] == [ME] and f"{ME} was erased" in done.stderr
+        assert server.cli("restore", "--confirm", "--yes").exit_code == 0
+    assert (server.hdd / "mailboxes/example.com/me").exists() == asked
+    in_the_restored_database = any("DELETE FROM mailboxes" in str(call) for call in docker.calls)
+    assert in_the_restored_database != asked
 
 
 def test_without_the_database_its_passwords_stay_as_it_knows_them(server: Server) -> None:

@@ -39,8 +39,8 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Take a snapshot of mail, databases, settings, certificates and DKIM keys."""
-    from mailctl.backup.lock import exclusive
     from mailctl.backup.take import take
+    from mailctl.core.disk_locks import exclusive
     from mailctl.core.errors import Refused
     from mailctl.core.progress import Bars
 

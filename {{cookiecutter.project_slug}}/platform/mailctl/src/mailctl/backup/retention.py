@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mailctl.backup.lock import is_held
 from mailctl.backup.publish import remove
 from mailctl.backup.snapshot import Snapshot, every
+from mailctl.core.disk_locks import is_held
 
 KEEP = {"daily": 7, "weekly": 4}
 

@@ -6,6 +6,7 @@ Every step may be repeated, and the note in the list comes first: what is interr
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from mailctl.core import homes, job_results
 from mailctl.core.context import Context
 from mailctl.core.folders import hdd, private
 from mailctl.person import rows
-from mailctl.person.rows import Known
+from mailctl.person.rows import Ask, Known
 
-# Of those addresses only a hash is kept, with the time (UTC) at which they were erased.
+# Of those addresses, and of the names of their mailboxes in snapshots, only a hash is kept, with the time (UTC)
+# at which they were erased.
 LIST = f"{job_results.FOLDER}/erased.json"
 # How many days a snapshot stays on the disk (mailctl/backup/retention.py: seven daily, four weekly ones).
 DAYS = {"daily": 7, "weekly": 28}
@@ -25,25 +27,43 @@ DAYS = {"daily": 7, "weekly": 28}
 def erase(context: Context, api: Api, address: str, known: Known) -> None:
     """All of it. Raises Refused; run again, it goes on."""
     root = hdd(context) / "mailboxes"
-    _note(context, address)
+    _note(context, {address, *("@".join(reversed(home.split("/"))) for home in known.homes)})
     for alias in known.tables.get("aliases", []):
         api.call("DELETE", f"/aliases/{alias['id']}")
     if known.account and not known.account["deleted_at"]:
         api.call("DELETE", f"/mailboxes/{known.account['id']}")
     _remove(root, known)
-    rows.erase(context, address)
+    rows.erase(rows.running_database(context), address)
     _remove(root, known)  # a delivery that had begun before the account was gone
 
 
 def again(context: Context, api: Api) -> list[str]:
     """Erase those whom a restore has brought back, or whose erasure was interrupted; their addresses."""
-    done = erased(context)
-    if not done:
-        return []
-    back = [address for address, at in rows.accounts(context) if at < done.get(_hash(address), "")]
+    ask = rows.running_database(context)
+    back = brought_back(context, ask)
     for address in back:
-        erase(context, api, address, rows.known(context, address))
+        erase(context, api, address, rows.known(ask, address))
     return back
+
+
+def brought_back(context: Context, ask: Ask) -> list[str]:
+    """The accounts in a database whose owners were erased since they were made."""
+    done = erased(context)
+    return (
+        [address for address, at in rows.accounts(ask) if at < done.get(_hash(address), "")] if done else []
+    )
+
+
+def keep_erased(context: Context, ask: Ask) -> None:
+    """Erase in a restored database whom it would bring back, before anybody uses it."""
+    for address in brought_back(context, ask):
+        rows.erase(ask, address)
+
+
+def since(context: Context, mailboxes: Iterable[str], taken: datetime) -> list[str]:
+    """Those of the mailboxes of a snapshot whose owners were erased after it was taken."""
+    done, then = erased(context), f"{taken:%Y-%m-%d %H:%M:%S}"
+    return [name for name in mailboxes if done.get(_hash(name), "") > then]
 
 
 def erased(context: Context) -> dict[str, str]:
@@ -85,13 +105,13 @@ def _remove(root: Path, known: Known) -> None:
             homes.remove(root, home)
 
 
-def _note(context: Context, address: str) -> None:
-    """Put the address into the list; a second time leaves a later moment."""
+def _note(context: Context, names: Iterable[str]) -> None:
+    """Put them into the list; a second time leaves a later moment."""
     path = private(hdd(context) / job_results.FOLDER) / Path(LIST).name
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     beside = path.with_suffix(".new")
     with beside.open("w", encoding="utf-8") as file:
-        json.dump(erased(context) | {_hash(address): now}, file, indent=1)
+        json.dump(erased(context) | dict.fromkeys(map(_hash, names), now), file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

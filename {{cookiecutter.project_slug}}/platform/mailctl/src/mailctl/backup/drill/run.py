@@ -12,7 +12,6 @@ from pathlib import Path
 from mailctl.backup import learned
 from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
-from mailctl.backup.lock import held
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
@@ -24,6 +23,7 @@ from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 from mailctl.core.context import Context
 from mailctl.core.database import load, migrate, query
+from mailctl.core.disk_locks import held
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd, private
 

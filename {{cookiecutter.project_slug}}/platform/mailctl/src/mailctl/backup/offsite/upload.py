@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from mailctl.backup import manifest, snapshot
-from mailctl.backup.lock import held
 from mailctl.backup.offsite import access, bucket, index, packs, watch
 from mailctl.backup.offsite.copies import LAST, manifests, read
 from mailctl.backup.offsite.index import Index
@@ -21,6 +20,7 @@ from mailctl.backup.offsite.working import Journal, Working, put_data, put_manif
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption, folders, signing
 from mailctl.core.context import Context
+from mailctl.core.disk_locks import held
 from mailctl.core.errors import Problem, Refused
 
 LONGEST_DAYS = 36500  # S3's own limit

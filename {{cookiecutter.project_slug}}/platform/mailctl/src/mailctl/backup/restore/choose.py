@@ -8,7 +8,6 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from mailctl.backup import snapshot as snapshots
-from mailctl.backup.lock import exclusive, held
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.journal import remove
@@ -17,6 +16,7 @@ from mailctl.core import disks
 from mailctl.core.compose import Compose
 from mailctl.core.containers import all_of
 from mailctl.core.context import Context
+from mailctl.core.disk_locks import exclusive, held
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
 from mailctl.core.lock import turn
@@ -123,6 +123,12 @@ def local(context: Context, source: str | None, at: str | None) -> Snapshot:
     have = ", ".join(f"{one.id} ({one.taken:%Y-%m-%d %H:%M} UTC)" for one in snapshots.every(disk)[-10:])
     fix = f"name a later time; there are: {have}" if have else "name a folder with snapshots: --from DIR"
     raise Refused(Problem("--at", f"no good snapshot so early in {disk}", fix, value=at))
+
+
+def folder_of(mailbox: str) -> str:
+    """Where a snapshot has a mailbox."""
+    user, _, domain = mailbox.rpartition("@")
+    return f"mail/{domain}/{user}"
 
 
 def moment(text: str, option: str = "--at") -> datetime:

@@ -16,6 +16,7 @@ from mailctl.core.database import REVISION, load, migrate, query
 from mailctl.core.engine import connected
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd, secrets
+from mailctl.person import erase
 from mailctl.secret_files.table import DATABASE_PASSWORDS
 
 RSPAMD = 11333
@@ -79,8 +80,12 @@ def prepare(
     place: dict[str, Place],
     identities: list[str],
     leave_out: Iterable[str] = (),
+    erased: bool = False,
 ) -> Iterator[str]:
-    """Prepare everything; yields what is about to be done. Raises Refused; nothing live was touched then."""
+    """Prepare everything; yields what is about to be done. Raises Refused; nothing live was touched then.
+
+    People who were erased since stay erased, unless `erased` asks for them.
+    """
     wanted = set(components)
     if "secrets" in place:
         yield "secrets and certificates"
@@ -102,9 +107,8 @@ def prepare(
     if "mysql" in place:
         yield "database, in a MariaDB of its own"
         folder = place["secrets"].staged if "secrets" in place else secrets(context)
-        _database(
-            scratch(context, scratch_home(context, place["mysql"].id), folder), snapshot, place["mysql"]
-        )
+        beside_it = scratch(context, scratch_home(context, place["mysql"].id), folder)
+        _database(beside_it, snapshot, place["mysql"], erased)
     if "mail" in place:
         yield "mailboxes"
         beside = stage.is_disposable(context, snapshot)
@@ -123,13 +127,17 @@ def _secrets(snapshot: Snapshot, components: set[str], place: Place, identities:
         stage.unpack(snapshot.path / sealed[name], identities, place.staged, leave_out=kept)
 
 
-def _database(beside: Scratch, snapshot: Snapshot, place: Place) -> None:
+def _database(beside: Scratch, snapshot: Snapshot, place: Place, erased: bool) -> None:
     """A new datadir: the image's first start makes the accounts with the passwords of the secrets folder."""
     try:
         beside.up("mariadb")
         expected = query(beside.compose, REVISION, "mailserver").strip()
         load(beside.compose, snapshot.path / "mysql")
         migrate(beside.compose, beside.context.repo)
+        if not erased:
+            erase.keep_erased(
+                beside.context, lambda database, script: query(beside.compose, script, database)
+            )
         restored = query(beside.compose, REVISION, "mailserver").strip()
     finally:
         beside.down()

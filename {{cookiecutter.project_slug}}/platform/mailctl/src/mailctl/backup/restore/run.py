@@ -34,6 +34,7 @@ def restore(
     components: Sequence[str],
     identities: list[str],
     leave_out: Iterable[str] = (),
+    erased: bool = False,
 ) -> dict[str, Any]:
     """Replace the components by the snapshot's. Raises Refused; until the exchange nothing is touched."""
     began = time.monotonic()
@@ -45,7 +46,7 @@ def restore(
         journal.leftovers.append(str(scratch_home(context, id)))
     journal.write()
     try:
-        for step in prepare(context, snapshot, components, place, identities, leave_out):
+        for step in prepare(context, snapshot, components, place, identities, leave_out, erased):
             context.out.note(f"preparing: {step}")
         os.sync()
         journal.swaps = [Swap.of(one.live, one.staged, one.former) for one in place.values()]

@@ -40,23 +40,27 @@ def stage_mail(
 
     Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a
     mail must not reach the snapshot, but for a `disposable` one on the same disk. A file's time is IMAP's
-    date. `leave_out` counts from the snapshot.
+    date. `leave_out`, files and folders, counts from the snapshot.
     """
     root, owner = str(snapshot.path / "mail"), vmail()
+    without = {str(snapshot.path / path) for path in leave_out}
+    below = tuple(f"{path}/" for path in without)
     for folder, names, _ in os.walk(root):
+        names[:] = [name for name in names if f"{folder}/{name}" not in without]
         place = Path(f"{target}{folder.removeprefix(root)}")
         make_folder(place, owner)
         if "cur" in names and "tmp" not in names:
             make_folder(place / "tmp", owner)
-    without = {str(snapshot.path / path) for path in leave_out}
 
     def staged(path: Path) -> str:
         source = str(path)
-        to = "" if source in without else f"{target}{source.removeprefix(root)}"
+        to = "" if source in without or source.startswith(below) else f"{target}{source.removeprefix(root)}"
         return copy(source, to, owner, disposable)
 
     problems = snapshots.verify(snapshot, ["mail"], digest=staged)
     for path, goal in () if problems else snapshot.manifest.links.items():
+        if str(snapshot.path / path).startswith(below):
+            continue
         link = f"{target}/{path.removeprefix('mail/')}"
         os.symlink(goal, link)
         os.lchown(link, *owner)

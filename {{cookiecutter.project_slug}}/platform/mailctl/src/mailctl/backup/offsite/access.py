@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEY_FILE = "aws_uploader_key"
 SETTINGS = ".venv/bin/mailctl secrets aws --from-terraform writes it"
 LATEST = "latest"
+MFA_SECONDS = 36 * 3600  # the longest that AWS gives
 _URI = re.compile(
     r"(?:s3://(?P<bucket>[^/]+)/(?P<prefix>(?:[^/?]+/)*?))?"
     r"(?P<id>latest|(?:daily|weekly)/\d{4}-\d\d-\d\d)/?(?:\?versionId=(?P<version>.+))?"
@@ -161,19 +162,24 @@ def _own_key(context: Context) -> tuple[str, str] | None:
     return found[0] if found else None
 
 
-def _assumed(session: "boto3.Session", access: Access) -> "boto3.Session":
-    """The role's session for an hour; the code of the MFA device is asked for on the terminal."""
-    import boto3
+def _assumed(source: "boto3.Session", access: Access) -> "boto3.Session":
+    """A session of the role, whose keys are good for an hour and are then replaced, for as long as it takes.
 
-    mfa = {}
+    The code of the MFA device, asked for once on the terminal, is good for 36 hours (GetSessionToken).
+    """
+    import boto3
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import Session
+
+    region = source.region_name
     if access.mfa:
         print(f"Code of {access.mfa}: ", end="", file=sys.stderr, flush=True)
-        mfa = {"SerialNumber": access.mfa, "TokenCode": sys.stdin.readline().strip()}
-    role = {"RoleArn": access.role, "RoleSessionName": "mailctl-restore"}
-    found = session.client("sts").assume_role(**role, **mfa)["Credentials"]
-    return boto3.Session(
-        aws_access_key_id=found["AccessKeyId"],
-        aws_secret_access_key=found["SecretAccessKey"],
-        aws_session_token=found["SessionToken"],
-        region_name=session.region_name,
-    )
+        code = {"SerialNumber": access.mfa, "TokenCode": sys.stdin.readline().strip()}
+        made = source.client("sts").get_session_token(**code, DurationSeconds=MFA_SECONDS)["Credentials"]
+        source = boto3.Session(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], region)
+    named = {"RoleSessionName": "mailctl-restore"}
+    fetcher = AssumeRoleCredentialFetcher(source.client, source.get_credentials(), access.role, named)
+    inner = Session()
+    inner._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    inner._credentials.get_frozen_credentials()  # a refusal comes now
+    return boto3.Session(botocore_session=inner, region_name=region)

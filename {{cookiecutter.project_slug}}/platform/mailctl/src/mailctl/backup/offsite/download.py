@@ -7,6 +7,7 @@ path and every link was judged, and nothing is written through a link.
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -24,7 +25,7 @@ from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
 from mailctl.backup.offsite.remote import Remote
 from mailctl.backup.snapshot import Progress, Snapshot
-from mailctl.core import disks, encryption, signing
+from mailctl.core import disks, encryption, folders, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -64,7 +65,8 @@ def fetch(
 
     `components` and `mailbox` (an address) limit what is fetched to what they need. `identity` is the owner's
     age key; without it the host's own. Raises Misuse for an address that is none, Refused when anything is
-    missing, damaged, not signed (but for `unsigned`) or has no room; then `target` is as it was.
+    missing, damaged, not signed (but for `unsigned`) or has no room; then `target` is as it was. Of a fetch
+    that was interrupted, or that S3 did not answer to its end, all that is whole is kept for the next one.
     """
     place, id, version = access.parse(context, uri)
     bucket = Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))
@@ -75,16 +77,21 @@ def fetch(
     folder, partial = target / found.id, target / f".{found.id.replace('/', '-')}.partial" / found.id
     if folder.exists():
         raise Refused(Problem("snapshot", "is there already", "choose an empty folder", value=str(folder)))
-    shutil.rmtree(partial.parents[1], ignore_errors=True)
-    partial.mkdir(mode=0o700, parents=True)
+    for other in set(target.glob(".*.partial")) - {partial.parents[1]}:
+        shutil.rmtree(other)
+    folders.private(partial)
     try:
         with Index(partial.parent) as content:
             content.load(bucket, found, keys)
             _fetch(context, _Fetch(bucket, content, found, keys, partial, which), progress)
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.private(folder.parent)
         partial.replace(folder)
-    finally:
-        shutil.rmtree(partial.parents[1], ignore_errors=True)
+    except access.Unreachable:
+        raise  # what is there is gone on with
+    except (Refused, OSError):
+        shutil.rmtree(partial.parents[1])
+        raise
+    shutil.rmtree(partial.parents[1])
     return snapshot.read(folder)
 
 
@@ -101,6 +108,7 @@ class _Fetch:
 def _fetch(context: Context, run: _Fetch, progress: Progress | None) -> None:
     """Judge all names, then write."""
     index.judge(run.index, {})
+    run.index.note_there(_kept(run))
     _write(run, frozenset({manifest.FILE}), None)
     links = dict(manifest.load(run.folder).links)
     index.judge(run.index, links)
@@ -110,9 +118,30 @@ def _fetch(context: Context, run: _Fetch, progress: Progress | None) -> None:
     _check(snapshot.read(run.folder), run.which)
 
 
+def _kept(run: _Fetch) -> Iterator[str]:
+    """What an interrupted fetch has left, file by file compared with its checksum; the rest of it goes."""
+    for above, below, names in os.walk(run.folder, topdown=False):
+        for path in (Path(above) / name for name in (*below, *names)):
+            name = str(path.relative_to(run.folder))
+            file = run.index.file(name)
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_dir():
+                with suppress(OSError):  # it is not empty
+                    path.rmdir()
+            elif file and run.which.wants(name) and manifest.file_digest(path) == file.sha:
+                packs.date(path, file)
+                yield name
+            else:
+                path.unlink()
+
+
 def _wanted(run: _Fetch, only: frozenset[str] | None) -> Iterator[tuple[str, File]]:
-    """Pack and file, by pack and content."""
-    rows = run.index.rows("SELECT pack, had.* FROM had LEFT JOIN packs USING (sha) ORDER BY pack, sha")
+    """Pack and file, by pack and content, of what is not there yet."""
+    rows = run.index.rows(
+        "SELECT pack, had.* FROM had LEFT JOIN packs USING (sha)"
+        " WHERE path NOT IN (SELECT path FROM there) ORDER BY pack, sha"
+    )
     for pack, path, *rest in rows:
         file = File(index.path_of(path), *rest)
         if file.path in only if only else run.which.wants(file.path) and file.path != manifest.FILE:
@@ -125,7 +154,7 @@ def _need_room(context: Context, run: _Fetch) -> None:
     for _, file in _wanted(run, None):
         size += disks.on_disk(file.size)
         mailbox = mailbox or file.path.startswith("mail/")
-    if run.which.mailbox and not mailbox:
+    if run.which.mailbox and not mailbox and not (run.folder / "mail").exists():
         wrong = f"{run.found.id} has none of this address"
         raise Refused(Problem("mailbox", wrong, SEE, value=run.which.mailbox))
     # A pack, and what it holds once it is decrypted, lie beside the files until these are written.

@@ -110,9 +110,14 @@ def _write(source: IO[bytes], path: Path, file: File) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("xb") as target:
         shutil.copyfileobj(source, target, 1024 * 1024)
-        os.fchmod(target.fileno(), file.mode & 0o777)
-    os.utime(path, ns=(file.mtime, file.mtime))
+    date(path, file)
     return manifest.file_digest(path)
+
+
+def date(path: Path, file: File) -> None:
+    """Give a file that is ours the time and the permissions that it had."""
+    path.chmod(file.mode & 0o777)
+    os.utime(path, ns=(file.mtime, file.mtime))
 
 
 class _Hashing:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -67,7 +67,7 @@ def found(
     """The snapshot that is meant, every file of it compared with its manifest. Raises Refused and Misuse.
 
     It stays in its place meanwhile. From S3 only the parts that are needed are fetched; they are removed
-    again at the end, unless `to` names a folder for them.
+    again at the end, unless `to` names a folder for them. An interrupted fetch goes on the next time.
     """
     source = choice.source or ""
     if not source.startswith("s3://"):
@@ -86,8 +86,8 @@ def found(
 
     before = moment(choice.before, "--before") if choice.before else None
     target = choice.to.expanduser().absolute() if choice.to else fetched(context)
-    if not choice.to:
-        remove([target])
+    gone = [] if choice.to else [target / kind for kind in snapshots.KINDS]
+    remove(gone)
     try:
         by = Access(choice.profile, choice.role, choice.mfa)
         yield fetch(
@@ -102,8 +102,9 @@ def found(
             unsigned=choice.unsigned,
         )
     finally:
-        if not choice.to:
-            remove([target])
+        remove(gone)
+        with suppress(OSError):  # what an interrupted fetch has brought stays for the next one
+            target.rmdir()
 
 
 def fetched(context: Context) -> Path:

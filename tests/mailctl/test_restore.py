@@ -7,6 +7,7 @@ import random
 import select
 import shutil
 import signal
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from restore_scene import LEARNED, OF_THE_DATABASE, WHEN, Sealed, mail, make_sna
 from typer.testing import Result
 
 from mailctl.backup.restore import run
+from mailctl.backup.restore.index import keywords
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.restore.stored import folders, mails, shown, subscriptions, utf7
 from mailctl.backup.snapshot import Snapshot
@@ -330,6 +332,20 @@ def test_a_maildir_is_read_as_imap_shows_it(server: Server) -> None:
     assert [mail.uid for mail in mails(folders(root)["INBOX"])] == [1, 2]
     assert shown(b"a\nb\r\n\0") == b"a\r\nb\r\n\x80"
     assert utf7("Entwürfe & mehr/日本語") == "Entw&APw-rfe &- mehr/&ZeVnLIqe-"
+
+
+def test_keywords_beyond_the_letters_are_read_as_dovecot_shows_them(tmp_path: Path) -> None:
+    with tarfile.open(Path(__file__).parent / "recordings" / "dovecot-index.tar.xz") as recorded:
+        recorded.extractall(tmp_path, filter="data")
+    folder = tmp_path / "dovecot-index"
+    rows = [line.split("\t") for line in (folder / "said").read_text().splitlines()[1:]]
+    shown = {int(uid): {word for word in flags.split() if word[0] != "\\"} for uid, flags in rows}
+    found = keywords(folder)
+    assert {uid: found[uid] for uid in shown} == shown
+    assert set(found) - set(shown) <= {2}, "it was expunged"
+    with (folder / "dovecot.index.log").open("ab") as log:
+        log.write(b"\0\0\0\0half")
+    assert keywords(folder) == found
 
 
 def test_subscriptions_are_read_in_both_of_dovecots_forms(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import snapshots
 from copies import DAY, mails, manifests, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import offsite as package
 from mailctl.backup import snapshot
+from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite import index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import upload

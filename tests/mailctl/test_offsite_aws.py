@@ -13,10 +13,11 @@ from copies import DAY, mails, refused, remote, tree
 from dateutil.tz import tzlocal
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import offsite as package
-from mailctl.backup.offsite import access, objects
+from mailctl.backup.offsite import download as package
+from mailctl.backup.offsite import objects
 from mailctl.backup.offsite.upload import upload
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core import aws
 from mailctl.core.context import Context
 
 
@@ -97,12 +98,12 @@ def test_by_a_role_a_fetch_of_many_hours_goes_on_with_one_code(
     (tmp_path / "config").write_text(config)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setattr("sys.stdin", io.StringIO("123456\n"))
-    by = access.Access("me", cloud.restore_role(), "arn:aws:iam::123456789012:mfa/me")
-    s3 = access.client(context, access.place(context), by)
+    by = aws.Access("me", cloud.restore_role(), "arn:aws:iam::123456789012:mfa/me")
+    s3 = aws.client(context, aws.place(context), by)
     signed_by = s3._request_signer._credentials
     first = signed_by.get_frozen_credentials().access_key
     for place, name in ((botocore.credentials, "_local_now"), (signed_by, "_time_fetcher")):
         monkeypatch.setattr(place, name, lambda: datetime.now(tzlocal()) + timedelta(minutes=55))
-    monkeypatch.setattr(access, "client", lambda *_: s3)
+    monkeypatch.setattr(aws, "client", lambda *_: s3)
     assert tree(package.fetch(context, made.id, tmp_path / "back", by=by).path) == tree(made.path)
     assert signed_by.get_frozen_credentials().access_key != first, "they end five minutes later"

@@ -17,12 +17,13 @@ from botocore.exceptions import EndpointConnectionError
 from copies import DAY, mails, manifests, refused, remote, tree
 from s3 import Cloud
 
-from mailctl.backup import offsite as package
-from mailctl.backup.offsite import access, objects, packs
+from mailctl.backup.offsite import download as package
+from mailctl.backup.offsite import objects, packs
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import Upload, upload
-from mailctl.backup.offsite.verify import verify
+from mailctl.backup.offsite.watch import verify
 from mailctl.backup.snapshot import Snapshot
+from mailctl.core import aws
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -42,14 +43,14 @@ class Faults:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[str] = []
         self.broken: Callable[[int, str], bool] = lambda number, name: False
-        original = access.client
+        original = aws.client
 
         def client(*arguments: Any) -> Any:
             made = original(*arguments)
             made.meta.events.register("before-call.s3", self._count)
             return made
 
-        monkeypatch.setattr(access, "client", client)
+        monkeypatch.setattr(aws, "client", client)
 
     def _count(self, model: Any, **_: Any) -> None:
         self.calls.append(model.name)
@@ -198,11 +199,11 @@ def test_an_interrupted_fetch_goes_on_with_what_it_has(
 
     def breaks(self: Bucket, name: str, *rest: Any) -> None:
         if len(asked) == 6:
-            raise KeyboardInterrupt if how == "killed" else access.Unreachable(Problem("S3", "is gone", ""))
+            raise KeyboardInterrupt if how == "killed" else aws.Unreachable(Problem("S3", "is gone", ""))
         asked.append(name)
         get(self, name, *rest)
 
-    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, access.Unreachable)):
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, aws.Unreachable)):
         patch.setattr(Bucket, "get_data", breaks)
         package.fetch(context, DAY, target)
     half = next(target.glob(".*.partial/daily/*/mail/*/*/mail/cur/*"))

@@ -14,9 +14,9 @@ from conftest import Cli
 from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import offsite as package
 from mailctl.backup import publish, retention
 from mailctl.backup.drill import run as drilling
+from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.restore import choose, stage

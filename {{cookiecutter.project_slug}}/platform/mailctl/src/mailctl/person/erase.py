@@ -5,20 +5,19 @@ Every step may be repeated, and the note in the list comes first: what is interr
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from mailctl.accounts.api import Api
-from mailctl.core import homes, job_results
+from mailctl.core import files, homes, job_results
 from mailctl.core.context import Context
 from mailctl.core.folders import hdd, private
 from mailctl.person import rows
 from mailctl.person.rows import Ask, Known
 
-# Of those addresses, and of the names of their mailboxes in snapshots, only a hash is kept, with the time (UTC)
-# at which they were erased.
+# Of those addresses, and of the names of their mailboxes in snapshots, only a hash is kept, with the time
+# (UTC) at which they were erased.
 LIST = f"{job_results.FOLDER}/erased.json"
 # How many days a snapshot stays on the disk (mailctl/backup/retention.py: seven daily, four weekly ones).
 DAYS = {"daily": 7, "weekly": 28}
@@ -109,12 +108,7 @@ def _note(context: Context, names: Iterable[str]) -> None:
     """Put them into the list; a second time leaves a later moment."""
     path = private(hdd(context) / job_results.FOLDER) / Path(LIST).name
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    beside = path.with_suffix(".new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(erased(context) | dict.fromkeys(map(_hash, names), now), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    files.write(path, json.dumps(erased(context) | dict.fromkeys(map(_hash, names), now), indent=1))
 
 
 def _hash(address: str) -> str:

@@ -112,7 +112,7 @@ def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
         if found is None:
             raise Refused(Problem("snapshot", "there is no good one on this disk", "make backup"))
         return found
-    from mailctl.backup.offsite import fetch
+    from mailctl.backup.offsite.download import fetch
 
     return fetch(context, "latest", home / "fetched", COMPONENTS)
 

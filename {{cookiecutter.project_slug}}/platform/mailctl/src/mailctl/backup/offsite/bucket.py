@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from mailctl.backup.offsite.access import Place, Unreachable, explained
+from mailctl.core.aws import Place, Unreachable, explained
 from mailctl.core.errors import Problem, Refused
 
 FIX = "terraform apply in terraform/s3-backup; a bucket without Object Lock must be replaced by a new one"

@@ -2,27 +2,14 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from mailctl.core.aws import Access, MfaOption, ProfileOption, RoleOption
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.progress import bar
 from mailctl.core.stack import LocalOption, stack
-
-if TYPE_CHECKING:
-    from mailctl.backup.offsite.access import Access
-
-ProfileOption = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="NAME", help="A profile of the AWS configuration (Identity Center)."),
-]
-RoleOption = Annotated[
-    str | None, typer.Option("--role", metavar="ARN", help="Assume this role: restore_role_arn of Terraform.")
-]
-MfaOption = Annotated[
-    str | None, typer.Option("--mfa", metavar="SERIAL", help="The MFA device whose code the role asks for.")
-]
 
 
 def sync(
@@ -56,8 +43,6 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Copy every good snapshot that is not there yet to S3, encrypted, under Object Lock."""
-    from mailctl.backup.offsite.access import Access
-
     with command(repo, as_json) as found:
         context, by = stack(found, local), Access(profile, role, mfa)
         if listing or versions:
@@ -135,9 +120,9 @@ def _record(context: Context, ok: bool, document: dict[str, Any], what: str = "s
         context.out.warn(f"the outcome could not be kept: {error}")
 
 
-def _verify(context: Context, by: "Access") -> None:
+def _verify(context: Context, by: Access) -> None:
     """On the host also against what it has sent; elsewhere, as with a profile, only what S3 itself shows."""
-    from mailctl.backup.offsite.verify import verify
+    from mailctl.backup.offsite.watch import verify
     from mailctl.backup.offsite.working import working
     from mailctl.core.errors import Refused
     from mailctl.core.format import size
@@ -155,7 +140,7 @@ def _verify(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "copies": found.copies, "objects": objects, "bytes": found.bytes})
 
 
-def _repair(context: Context, by: "Access") -> None:
+def _repair(context: Context, by: Access) -> None:
     from mailctl.backup.offsite.repair import repair
     from mailctl.backup.offsite.upload import upload
     from mailctl.core.errors import Refused
@@ -174,7 +159,7 @@ def _repair(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "copied": copied, "repaired": done.repaired, "known": done.known})
 
 
-def _prune(context: Context, by: "Access") -> None:
+def _prune(context: Context, by: Access) -> None:
     from mailctl.backup.offsite.prune import prune
     from mailctl.core.format import size
 
@@ -186,9 +171,9 @@ def _prune(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "removed": found.removed, "bytes": found.bytes, "locked": found.locked})
 
 
-def _list(context: Context, by: "Access", versions: bool, identity: Path | None) -> None:
-    from mailctl.backup.offsite.access import explained
+def _list(context: Context, by: Access, versions: bool, identity: Path | None) -> None:
     from mailctl.backup.offsite.copies import manifests, read
+    from mailctl.core.aws import explained
     from mailctl.core.errors import Refused
     from mailctl.core.format import size
 
@@ -216,10 +201,9 @@ def _list(context: Context, by: "Access", versions: bool, identity: Path | None)
     context.out.document({"ok": True, "place": bucket.place.uri, "copies": rows})
 
 
-def _bucket(context: Context, by: "Access", identity: Path | None = None) -> Any:
-    from mailctl.backup.offsite import access
+def _bucket(context: Context, by: Access, identity: Path | None = None) -> Any:
     from mailctl.backup.offsite.objects import Bucket
-    from mailctl.core import signing
+    from mailctl.core import aws, signing
 
-    place = access.place(context)
-    return Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))
+    place = aws.place(context)
+    return Bucket(aws.client(context, place, by), place, signers=signing.trusted(context, identity))

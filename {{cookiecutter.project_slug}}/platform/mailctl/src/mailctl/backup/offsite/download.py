@@ -18,14 +18,14 @@ from mailctl.backup import manifest, snapshot
 from mailctl.backup.copying import opened
 from mailctl.backup.maildir import open_directory
 from mailctl.backup.manifest import COMPONENTS
-from mailctl.backup.offsite import access, copies, index, packs
-from mailctl.backup.offsite.access import Access
+from mailctl.backup.offsite import copies, index, packs
+from mailctl.backup.offsite.copies import Remote
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.offsite.remote import Remote
 from mailctl.backup.snapshot import Progress, Snapshot
-from mailctl.core import disks, encryption, folders, signing
+from mailctl.core import aws, disks, encryption, folders, signing
+from mailctl.core.aws import Access
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -68,8 +68,8 @@ def fetch(
     missing, damaged, not signed (but for `unsigned`) or has no room; then `target` is as it was. Of a fetch
     that was interrupted, or that S3 did not answer to its end, all that is whole is kept for the next one.
     """
-    place, id, version = access.parse(context, uri)
-    bucket = Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))
+    place, id, version = copies.parse(context, uri)
+    bucket = Bucket(aws.client(context, place, by), place, signers=signing.trusted(context, identity))
     keys, which = encryption.identities(context, identity), Which(frozenset(components), mailbox)
     found, passed = copies.chosen(bucket, id, version, before, unsigned)
     for problem in passed:
@@ -86,7 +86,7 @@ def fetch(
             _fetch(context, _Fetch(bucket, content, found, keys, partial, which), progress)
         folders.private(folder.parent)
         partial.replace(folder)
-    except access.Unreachable:
+    except aws.Unreachable:
         raise  # what is there is gone on with
     except (Refused, OSError):
         shutil.rmtree(partial.parents[1])

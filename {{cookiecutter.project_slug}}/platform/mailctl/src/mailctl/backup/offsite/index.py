@@ -19,9 +19,9 @@ from typing import Any
 
 from mailctl.backup import manifest
 from mailctl.backup.offsite import packs
+from mailctl.backup.offsite.copies import Remote
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.offsite.remote import Remote
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 from mailctl.core.errors import Problem, Refused

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -10,11 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from mailctl.backup import manifest
-from mailctl.backup.offsite.copies import LAST
+from mailctl.backup.offsite.copies import LAST, Remote
 from mailctl.backup.offsite.objects import Bucket, Entry, now, text_sum
 from mailctl.backup.offsite.record import Put, Record
-from mailctl.backup.offsite.remote import Remote
-from mailctl.core import folders, job_results
+from mailctl.core import files, folders, job_results
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -44,12 +42,7 @@ class Working:
         return Journal(**{**document, "entry": Entry(**document["entry"])})
 
     def __setitem__(self, name: str, journal: Journal) -> None:
-        beside = self.folder / "new.partial"
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(journal), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.folder / f"{name}.json")
+        files.write(self.folder / f"{name}.json", json.dumps(asdict(journal)))
 
     def forget(self, name: str) -> None:
         for path in (self.folder / name, self.folder / f"{name}.json"):

@@ -82,7 +82,8 @@ def found(
     if choice.at:
         fix = "name the snapshot, s3://bucket/prefix/daily/DATE, or what may count: --before TIME"
         raise Misuse(Problem("--at", "does not go with s3://", fix))
-    from mailctl.backup.offsite import Access, fetch
+    from mailctl.backup.offsite.download import fetch
+    from mailctl.core.aws import Access
 
     before = moment(choice.before, "--before") if choice.before else None
     target = choice.to.expanduser().absolute() if choice.to else fetched(context)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailctl.core.aws import MfaOption, ProfileOption, RoleOption
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.stack import LocalOption, stack
@@ -43,9 +44,6 @@ QuarantineOption = Annotated[
     Path | None,
     typer.Option("--quarantine", metavar="DIR", help="Leave out infected mails, and copy them there."),
 ]
-ProfileOption = Annotated[str | None, typer.Option("--profile", help="Of the AWS configuration, for s3://.")]
-RoleOption = Annotated[str | None, typer.Option("--role", metavar="ARN", help="Take this AWS role.")]
-MfaOption = Annotated[str | None, typer.Option("--mfa", metavar="SERIAL", help="The role's MFA device.")]
 BeforeOption = Annotated[
     str | None,
     typer.Option(

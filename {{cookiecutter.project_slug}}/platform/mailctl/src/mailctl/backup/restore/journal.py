@@ -1,7 +1,6 @@
 """What a restore is about to do, on disk before it does it: the next call finishes it or takes it back."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.backup.restore.swap import Swap
+from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import private
@@ -58,13 +58,7 @@ class Journal:
         document: dict[str, Any] = {**asdict(self), "swaps": [swap.as_dict() for swap in self.swaps]}
         del document["path"]
         private(self.path.parent)
-        new = self.path.with_suffix(".new")
-        with open(new, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
-        sync_folder(self.path.parent)
+        files.write(self.path, json.dumps(document, indent=2) + "\n")
 
     def enter(self, phase: str) -> None:
         self.phase, self.started = phase, False
@@ -98,16 +92,7 @@ class Journal:
 
     def _sync(self) -> None:
         for folder in {swap.live.parent for swap in self.swaps}:
-            sync_folder(folder)
-
-
-def sync_folder(path: Path) -> None:
-    """Make renames in a folder last through a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            files.sync_folder(folder)
 
 
 def remove(paths: Iterable[Path]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeDocker, FakeEngine, container
 
-from mailctl.backup import lock
+from mailctl.core import disk_locks as lock
 from mailctl.core import job_results, notify
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused

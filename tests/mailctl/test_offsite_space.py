@@ -14,7 +14,7 @@ from conftest import Cli
 from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import publish, retention
+from mailctl.backup import publish
 from mailctl.backup.drill import run as drilling
 from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite.index import Index
@@ -118,8 +118,8 @@ def test_a_lost_host_trusts_the_line_in_the_owner_s_key_file_and_nothing_else(
 def test_a_snapshot_that_is_being_uploaded_is_not_removed(offsite: Path) -> None:
     made = [snapshots.make(offsite, f"daily/2026-11-{day}") for day in range(10, 19)]
     with disk_locks.held(made[0].path):
-        assert retention.expire(offsite, made[-1].id) == [made[1].id]
-    assert retention.expire(offsite, made[-1].id) == [made[0].id]
+        assert publish.expire(offsite, made[-1].id) == [made[1].id]
+    assert publish.expire(offsite, made[-1].id) == [made[0].id]
 
 
 def test_a_snapshot_that_is_taken_again_while_it_is_uploaded_is_uploaded_as_it_is_then(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mailctl.backup.restore import swap
-from mailctl.backup.restore.swap import Swap
+from mailctl.backup.restore import journal as swap
+from mailctl.backup.restore.journal import Swap
 
 
 class Crash(BaseException):

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mailctl import __version__
-from mailctl.backup import learned, manifest, parts, publish, retention
+from mailctl.backup import learned, manifest, parts, publish
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.core import containers, database, encryption
@@ -91,7 +91,7 @@ def take(context: Context, weekly: bool, bars: Bars) -> Outcome:
         shutil.rmtree(built, ignore_errors=True)
     if weekly and not outcome.failed:
         outcome.weekly = _weekly(root, outcome.snapshot)
-    outcome.expired = retention.expire(root, outcome.snapshot.id)
+    outcome.expired = publish.expire(root, outcome.snapshot.id)
     return outcome
 
 

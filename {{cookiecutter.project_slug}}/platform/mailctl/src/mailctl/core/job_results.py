@@ -6,6 +6,7 @@ from typing import Any
 
 from mailctl.core import files
 from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 from mailctl.core.folders import hdd
 
 FOLDER = ".mailctl"
@@ -17,7 +18,14 @@ HELP = {
 
 
 def record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> None:
-    """Keep the outcome of a run of `what` (backup, sync, drill). An OSError is left to the caller."""
+    """Keep the outcome of a run of `what` (backup, sync, drill), or warn that it could not be kept."""
+    try:
+        _record(context, what, ok, document)
+    except (OSError, Refused) as error:
+        context.out.warn(f"the outcome could not be kept for make status: {error}")
+
+
+def _record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> None:
     folder = hdd(context) / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     run: dict[str, Any] = {"at": time.time(), "document": document}

@@ -60,7 +60,7 @@ def sync(
 def _sync(context: Context) -> None:
     """Errors of the disk and of S3 alike end in the state, the metric and a mail."""
     from mailctl.backup.offsite.upload import upload
-    from mailctl.core import notify
+    from mailctl.core import job_results, notify
     from mailctl.core.errors import Problem, Refused
     from mailctl.core.format import size
 
@@ -74,7 +74,7 @@ def _sync(context: Context) -> None:
             else Refused(Problem("disk", f"failed: {error.strerror or error}", "fix that, then: make sync"))
         )
         problems = [problem.as_dict() for problem in refusal.problems]
-        _record(context, False, {"problems": problems})
+        job_results.record(context, "sync", False, {"problems": problems})
         text = "\n".join(f"{p.field}: {p.wrong}\n  {p.fix}" for p in refusal.problems)
         notify.tell(
             context, "the copy to S3 failed", f"{text}\n\nThe next run goes on where this one stopped.\n"
@@ -86,7 +86,7 @@ def _sync(context: Context) -> None:
         "renewed": report.renewed,
         "newest": report.newest,
     }
-    _record(context, True, document)
+    job_results.record(context, "sync", True, document)
     _tell(context, "copies", report.findings)
     out = context.out
     for id in report.copied:
@@ -104,20 +104,10 @@ def _tell(context: Context, what: str, problems: list[Any]) -> None:
 
     before = (job_results.last(context, what) or {}).get("document", {}).get("problems", [])
     found = [problem.as_dict() for problem in problems]
-    _record(context, not found, {"problems": found}, what)
+    job_results.record(context, what, not found, {"problems": found})
     if new := [p for p, each in zip(problems, found, strict=True) if each not in before]:
         text = "\n".join(f"{p.field}: {p.wrong}\n  {p.fix}" for p in new)
         notify.tell(context, "somebody else changed the copies in S3", text)
-
-
-def _record(context: Context, ok: bool, document: dict[str, Any], what: str = "sync") -> None:
-    from mailctl.core import job_results
-    from mailctl.core.errors import Refused
-
-    try:
-        job_results.record(context, what, ok, document)
-    except (OSError, Refused) as error:
-        context.out.warn(f"the outcome could not be kept: {error}")
 
 
 def _verify(context: Context, by: Access) -> None:
@@ -143,6 +133,7 @@ def _verify(context: Context, by: Access) -> None:
 def _repair(context: Context, by: Access) -> None:
     from mailctl.backup.offsite.repair import repair
     from mailctl.backup.offsite.upload import upload
+    from mailctl.core import job_results
     from mailctl.core.errors import Refused
 
     with bar(context.out, "looking at S3") as progress:
@@ -151,8 +142,9 @@ def _repair(context: Context, by: Access) -> None:
     for label, names in (("copied", copied), ("repaired", done.repaired), ("known from now on", done.known)):
         for name in names:
             context.out.item(label, name)
+    found = {"problems": [problem.as_dict() for problem in done.problems]}
     for what in ("copies", "copies-verify"):
-        _record(context, not done.problems, {"problems": [p.as_dict() for p in done.problems]}, what)
+        job_results.record(context, what, not done.problems, found)
     if done.problems:
         raise Refused(*done.problems)
     context.out.show("The copies are as this host sent them; what others put there is never restored.")

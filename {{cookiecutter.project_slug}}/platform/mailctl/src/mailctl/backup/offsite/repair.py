@@ -7,9 +7,8 @@ from functools import partial
 
 from mailctl.backup.offsite.copies import LAST, chosen
 from mailctl.backup.offsite.objects import Bucket, Entry, Progress, now
-from mailctl.backup.offsite.record import Put
 from mailctl.backup.offsite.watch import verify
-from mailctl.backup.offsite.working import Working, put_data, put_manifest, working
+from mailctl.backup.offsite.working import Put, Working, put_data, put_manifest, working
 from mailctl.core import aws, signing
 from mailctl.core.aws import Access
 from mailctl.core.context import Context

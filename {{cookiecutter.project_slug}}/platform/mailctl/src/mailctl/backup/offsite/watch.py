@@ -8,7 +8,7 @@ from typing import Any
 
 from mailctl.backup.offsite import copies
 from mailctl.backup.offsite.objects import Bucket, Entry, Progress, now
-from mailctl.backup.offsite.record import Put, Record
+from mailctl.backup.offsite.working import Put, Record
 from mailctl.core.aws import Unreachable
 from mailctl.core.errors import Problem, Refused
 

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailctl.backup.restore import journal as phases
-from mailctl.backup.restore.journal import Journal
+from mailctl.backup.restore.journal import Journal, Swap
 from mailctl.backup.restore.prepare import places, prepare, scratch, scratch_home
 from mailctl.backup.restore.readback import ReadBack, read_back
-from mailctl.backup.restore.swap import Swap
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core.compose import Compose
 from mailctl.core.containers import running

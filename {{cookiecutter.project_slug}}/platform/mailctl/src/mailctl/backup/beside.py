@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mailctl.backup.copying import copy_file, opened
-from mailctl.backup.maildir import MESSAGES, ROUNDS, directory
+from mailctl.backup.copying import copy_file
+from mailctl.backup.maildir import MESSAGES, ROUNDS
+from mailctl.core.descriptors import directory, opened
 
 # Dovecot's caches, which it builds again, and what is only there while something is written.
 LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log")

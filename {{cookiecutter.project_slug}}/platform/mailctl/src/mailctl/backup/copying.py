@@ -2,52 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-from mailctl.backup.maildir import open_directory
 
 CHUNK = 1 << 20
-
-
-class Folders:
-    """Open descriptors of the folders below `root`, by path; None for one that is missing."""
-
-    def __init__(self, root: int | None) -> None:
-        self.root = root
-        self._open: dict[str, int | None] = {}
-
-    def __enter__(self) -> "Folders":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Close all: a folder may have been renamed meanwhile."""
-        for fd in self._open.values():
-            if fd is not None:
-                os.close(fd)
-        self._open.clear()
-
-    def __getitem__(self, path: str) -> int | None:
-        if path not in self._open:
-            self._open[path] = None if self.root is None else open_directory(self.root, path)
-        return self._open[path]
-
-
-@contextmanager
-def opened(path: Path | None) -> Iterator[int | None]:
-    """A descriptor of a folder of ours; None for None."""
-    if path is None:
-        yield None
-        return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def copy_file(source: int | None, name: str, target: int, new_name: str) -> tuple[str, int] | None:

@@ -48,15 +48,8 @@ class ScanResult:
         return not self.findings or self.quarantine is not None
 
     def as_dict(self) -> dict[str, Any]:
-        found = [asdict(finding) for finding in self.findings]
         place = str(self.quarantine) if self.quarantine else None
-        return {
-            "ok": self.ok,
-            "snapshot": self.snapshot,
-            "scanned": self.scanned,
-            "findings": found,
-            "quarantine": place,
-        }
+        return {"ok": self.ok, **asdict(self), "quarantine": place}
 
 
 def newest_or(hdd: Path, source: str) -> Snapshot:

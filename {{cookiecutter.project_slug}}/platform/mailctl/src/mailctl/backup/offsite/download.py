@@ -15,8 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from mailctl.backup import manifest, snapshot
-from mailctl.backup.copying import opened
-from mailctl.backup.maildir import open_directory
 from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.offsite import copies, index, packs
 from mailctl.backup.offsite.copies import Remote
@@ -27,6 +25,7 @@ from mailctl.backup.snapshot import Progress, Snapshot
 from mailctl.core import aws, disks, encryption, folders, signing
 from mailctl.core.aws import Access
 from mailctl.core.context import Context
+from mailctl.core.descriptors import open_directory, opened
 from mailctl.core.errors import Problem, Refused
 
 SEE = ".venv/bin/mailctl sync --list shows what is there"

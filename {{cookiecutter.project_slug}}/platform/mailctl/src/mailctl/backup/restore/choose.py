@@ -13,6 +13,7 @@ from mailctl.backup.restore import stage
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.snapshot import Snapshot
 from mailctl.core import disks
+from mailctl.core.aws import Access
 from mailctl.core.compose import Compose
 from mailctl.core.containers import all_of
 from mailctl.core.context import Context
@@ -36,9 +37,7 @@ class Choice:
     at: str | None = None
     identity: Path | None = None
     quarantine: Path | None = None
-    profile: str | None = None
-    role: str | None = None
-    mfa: str | None = None
+    by: Access | None = None
     before: str | None = None
     to: Path | None = None
     unsigned: bool = False
@@ -83,14 +82,12 @@ def found(
         fix = "name the snapshot, s3://bucket/prefix/daily/DATE, or what may count: --before TIME"
         raise Misuse(Problem("--at", "does not go with s3://", fix))
     from mailctl.backup.offsite.download import fetch
-    from mailctl.core.aws import Access
 
     before = moment(choice.before, "--before") if choice.before else None
     target = choice.to.expanduser().absolute() if choice.to else fetched(context)
     gone = [] if choice.to else [target / kind for kind in snapshots.KINDS]
     remove(gone)
     try:
-        by = Access(choice.profile, choice.role, choice.mfa)
         yield fetch(
             context,
             source,
@@ -98,7 +95,7 @@ def found(
             wanted,
             mailbox,
             choice.identity,
-            by=by,
+            by=choice.by,
             before=before,
             unsigned=choice.unsigned,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailctl.core.aws import MfaOption, ProfileOption, RoleOption
+from mailctl.core.aws import Access, MfaOption, ProfileOption, RoleOption
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.stack import LocalOption, stack
@@ -100,7 +100,7 @@ def run(
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
-        choice = Choice(source, at, identity, quarantine, profile, role, mfa, before, to, unsigned)
+        choice = Choice(source, at, identity, quarantine, Access(profile, role, mfa), before, to, unsigned)
         _refuse_mixed(source or at, confirm, undo, mailbox, folder or into or of)
         with alone(context, "restore"):
             if confirm or undo:

@@ -83,7 +83,7 @@ def _ours(mailboxes: Path) -> Take:
     import snapshots
 
     from mailctl.backup.mailcopy import copy_tree, index_digest
-    from mailctl.backup.manifest import save
+    from mailctl.core.snapshot_manifest import save
 
     def take(target: Path, day: int) -> None:
         path = _path(target, day)
@@ -121,7 +121,7 @@ def _restic(mailboxes: Path) -> Take:
 def restore(folder: Path, mailboxes: Path) -> tuple[float, float]:
     """Median seconds of a restored mail component, every mail compared with its checksum, and of `cp -a`."""
     from mailctl.backup.restore.stage import stage_mail
-    from mailctl.backup.snapshot import read
+    from mailctl.core.snapshots import read
 
     _ours(mailboxes)(folder / "ours", 0)
     snapshot, rounds = read(_path(folder / "ours", 0)), []

@@ -19,8 +19,9 @@ from restore_scene import LEARNED, archive
 from snapshots import make
 from typer.testing import Result
 
-from mailctl.backup import publish, snapshot, take
+from mailctl.backup import publish, take
 from mailctl.core import encryption, job_results, signing
+from mailctl.core import snapshots as snapshot
 
 Cli = Callable[..., Result]
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))

@@ -16,9 +16,9 @@ from s3 import BUCKET, PREFIX, Cloud
 from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite import objects
 from mailctl.backup.offsite.upload import upload
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import aws
 from mailctl.core.context import Context
+from mailctl.core.snapshots import Snapshot
 
 
 def test_verify_names_all_that_is_hidden_where_head_answers_403(

@@ -22,10 +22,10 @@ from mailctl.backup.offsite import objects, packs
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.offsite.watch import verify
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import aws
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 KILLS = int(os.environ.get("SYNC_KILLS", "30"))
 

@@ -17,10 +17,10 @@ from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.prune import prune, remove
 from mailctl.backup.offsite.upload import upload
 from mailctl.backup.offsite.watch import verify
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import aws
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.core.snapshots import Snapshot
 
 
 def test_everything_is_locked_for_as_long_as_a_snapshot_needs_it(

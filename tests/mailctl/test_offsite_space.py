@@ -20,10 +20,10 @@ from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.restore import choose, stage
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import disk_locks, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.core.snapshots import Snapshot
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from mailctl.backup.restore import run
 from mailctl.backup.restore.index import keywords
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.restore.stored import folders, mails, shown, subscriptions, utf7
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core.snapshots import Snapshot
 
 # How often it is killed; `make soak` asks for more.
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))

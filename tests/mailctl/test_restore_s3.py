@@ -11,9 +11,9 @@ from s3 import BUCKET, PREFIX
 
 from mailctl.backup.offsite import download
 from mailctl.backup.offsite.upload import upload
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 from mailctl.core.context import Context
+from mailctl.core.snapshots import Snapshot
 
 ME, BOB, ID = "me@example.com", "bob@example.com", "daily/2026-11-20"
 THEN = {"INBOX": {"1.one:2,S": mail("one"), "2.two": mail("two")}, "Empty": {}}

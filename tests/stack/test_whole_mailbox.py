@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +123,8 @@ def test_the_drill_compares_everything_and_shows_how_much(scanned, saved):
     report, peak = measured(scanned, "drill", "--local-only")
     [one] = report["drills"]
     compared = {kind: row for kind, row in one["table"].items() if row[0]}
-    assert compared.keys() >= {*KINDS, FURTHER} and Counter(row[1] for row in compared.values()) == {0: len(compared)}
+    assert compared.keys() >= {*KINDS, FURTHER}
+    assert {kind: row for kind, row in compared.items() if row[1]} == {}
     assert one["learned"] >= 1, "what rspamd has learned was not read"
     shown = (saved.keeper.hdd / ".mailctl" / "drill-report.txt").read_text()
     assert all(f"{kind} " in shown for kind in KINDS)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.backup import beside
-from mailctl.backup.copying import copy_file, digest_of
+from mailctl.backup.beside import copy_file, digest_of
 from mailctl.backup.maildir import MAIL, ROUNDS, Mailbox, Message
-from mailctl.backup.manifest import MAIL_INDEX, file_digest, index_line, read_index
-from mailctl.backup.snapshot import Progress
 from mailctl.core.descriptors import Folders, directory, open_directory, opened
+from mailctl.core.snapshot_manifest import MAIL_INDEX, file_digest, index_line, read_index
+from mailctl.core.snapshots import Progress
 
 THREADS, BATCH = 4, 64
 # Reasons for which a file cannot be linked and is copied instead.

@@ -5,8 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from mailctl.backup.snapshot import KINDS, Snapshot, every
 from mailctl.core.disk_locks import is_held
+from mailctl.core.snapshots import KINDS, Snapshot, every
 
 # Seven daily and four weekly ones stay, and never goes the last good one.
 KEEP = {"daily": 7, "weekly": 4}

@@ -14,15 +14,16 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mailctl import __version__
-from mailctl.backup import learned, manifest, parts, publish
+from mailctl.backup import learned, parts, publish
 from mailctl.backup.mailcopy import MailCopy, index_digest
-from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.core import containers, database, encryption
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
 from mailctl.core.format import size
 from mailctl.core.progress import Bars
+from mailctl.core.snapshots import Snapshot, every, read
 
 # What must stay free besides the new mail, in bytes, and what a new file takes beside its content.
 RESERVE, FILE_OVERHEAD = 64 << 20, 4096

@@ -13,13 +13,14 @@ from mailctl.accounts.api import Api
 from mailctl.core import files, homes, job_results
 from mailctl.core.context import Context
 from mailctl.core.folders import hdd, private
+from mailctl.core.snapshots import Snapshot, every
 from mailctl.person import rows
 from mailctl.person.rows import Ask, Known
 
 # Of those addresses, and of the names of their mailboxes in snapshots, only a hash is kept, with the time
 # (UTC) at which they were erased.
 LIST = f"{job_results.FOLDER}/erased.json"
-# How many days a snapshot stays on the disk (mailctl/backup/retention.py: seven daily, four weekly ones).
+# How many days a snapshot stays on the disk (mailctl/backup/publish.py: seven daily, four weekly ones).
 DAYS = {"daily": 7, "weekly": 28}
 
 
@@ -76,7 +77,7 @@ def erased(context: Context) -> dict[str, str]:
 
 def stays(context: Context, address: str, known: Known) -> list[tuple[str, str]]:
     """What an erasure leaves, and until when."""
-    found = [(name, _expected(name)) for name in _snapshots(hdd(context), address)]
+    found = [(one.id, _expected(one)) for one in every(hdd(context)) if address in one.mailboxes]
     if context.setting("BACKUP_BUCKET"):
         sync = (job_results.last(context, "sync") or {}).get("last_good") or {}
         newest = sync.get("document", {}).get("newest") or "none yet"
@@ -115,23 +116,9 @@ def _hash(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()
 
 
-def _snapshots(disk: Path, address: str) -> list[str]:
-    """The snapshots on the disk that have the mailbox, as their manifests say; oldest first."""
-    found = []
-    for path in sorted(disk.glob("*/????-??-??/manifest.json"), key=lambda path: path.parts[-2]):
-        try:
-            mail = json.loads(path.read_bytes())["components"]["mail"]
-        except (OSError, ValueError, KeyError):
-            continue  # one that nobody can read: a backup tells
-        if address in mail.get("mailboxes", {}):
-            found.append("/".join(path.parts[-3:-1]))
-    return found
-
-
-def _expected(snapshot: str) -> str:
+def _expected(found: Snapshot) -> str:
     """When a snapshot goes, as long as one is taken every day."""
-    kind, _, day = snapshot.partition("/")
-    return f"about {date.fromisoformat(day) + timedelta(days=DAYS.get(kind, 0))}"
+    return f"about {found.day + timedelta(days=DAYS[found.manifest.kind])}"
 
 
 def _lock_days(context: Context) -> int:

@@ -14,19 +14,20 @@ from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from mailctl.backup import manifest, snapshot
-from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.offsite import copies, index, packs
 from mailctl.backup.offsite.copies import Remote
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.snapshot import Progress, Snapshot
 from mailctl.core import aws, disks, encryption, folders, signing
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core import snapshots as snapshot
 from mailctl.core.aws import Access
 from mailctl.core.context import Context
 from mailctl.core.descriptors import open_directory, opened
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshot_manifest import COMPONENTS
+from mailctl.core.snapshots import Progress, Snapshot
 
 SEE = ".venv/bin/mailctl sync --list shows what is there"
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from mailctl.backup import manifest
 from mailctl.backup.offsite import packs
 from mailctl.backup.offsite.copies import Remote
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 LONGEST_CHAIN = 50
 TOP = {"mail", "mysql", "config", "ssl", "dkim", "learned", "manifest.json", "mail.sha256"}

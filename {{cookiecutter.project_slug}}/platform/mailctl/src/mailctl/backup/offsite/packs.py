@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from mailctl.backup import manifest
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 SIZE = 64 * 1024 * 1024
 MOST_FILES = 20_000

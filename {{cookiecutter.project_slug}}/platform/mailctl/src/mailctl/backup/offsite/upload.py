@@ -10,17 +10,18 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from mailctl.backup import manifest, snapshot
 from mailctl.backup.offsite import bucket, index, packs, watch
 from mailctl.backup.offsite.copies import LAST, Remote, manifests, read
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket, Entry, Progress, checksum, now
 from mailctl.backup.offsite.working import Journal, Working, put_data, put_manifest, working
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import aws, encryption, folders, signing
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core import snapshots as snapshot
 from mailctl.core.context import Context
 from mailctl.core.disk_locks import held
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 LONGEST_DAYS = 36500  # S3's own limit
 TRIES = 3

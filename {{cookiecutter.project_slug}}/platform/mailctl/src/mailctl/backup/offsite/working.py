@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from mailctl.backup import manifest
 from mailctl.backup.offsite.copies import LAST, Remote
 from mailctl.backup.offsite.objects import Bucket, Entry, now, text_sum
 from mailctl.core import files, folders, job_results
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 
-from mailctl.backup import snapshot as snapshots
-from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.journal import remove
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import disks
+from mailctl.core import disks, snapshots
 from mailctl.core.aws import Access
 from mailctl.core.compose import Compose
 from mailctl.core.containers import all_of
@@ -21,6 +18,8 @@ from mailctl.core.disk_locks import exclusive, held
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
 from mailctl.core.lock import turn
+from mailctl.core.snapshot_manifest import COMPONENTS
+from mailctl.core.snapshots import Snapshot
 
 SHOWN_PROBLEMS = 20
 SCANNER, SCANNER_SECONDS = "clamav", "1800"

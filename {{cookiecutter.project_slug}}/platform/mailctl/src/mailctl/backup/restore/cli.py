@@ -14,7 +14,7 @@ from mailctl.core.stack import LocalOption, stack
 if TYPE_CHECKING:
     from mailctl.backup.restore.choose import Choice
     from mailctl.backup.restore.merge import Part
-    from mailctl.backup.snapshot import Snapshot
+    from mailctl.core.snapshots import Snapshot
 
 FromOption = Annotated[
     str | None,

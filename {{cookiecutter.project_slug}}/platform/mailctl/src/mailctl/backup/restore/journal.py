@@ -62,9 +62,6 @@ class Swap:
         if _inode(self.former) is not None:
             os.rename(self.former, self.undone)
 
-    def as_dict(self) -> dict[str, Any]:
-        return {name: str(v) if isinstance(v, Path) else v for name, v in asdict(self).items()}
-
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> "Swap":
         paths = {name: Path(document[name]) for name in ("live", "staged", "former")}
@@ -109,10 +106,10 @@ class Journal:
 
     def write(self) -> None:
         """On the disk before anything follows from it."""
-        document: dict[str, Any] = {**asdict(self), "swaps": [swap.as_dict() for swap in self.swaps]}
+        document = asdict(self)
         del document["path"]
         private(self.path.parent)
-        files.write(self.path, json.dumps(document, indent=2) + "\n")
+        files.write(self.path, json.dumps(document, indent=2, default=str) + "\n")
 
     def enter(self, phase: str) -> None:
         self.phase, self.started = phase, False

@@ -10,9 +10,9 @@ from typing import Any
 
 from mailctl.backup.restore import imap, stored
 from mailctl.backup.restore.imap import Mailbox, Shown
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core.containers import output
 from mailctl.core.errors import Refused
+from mailctl.core.snapshots import Snapshot
 
 SAMPLE = 5
 # Dovecot gives mails one of these by itself.

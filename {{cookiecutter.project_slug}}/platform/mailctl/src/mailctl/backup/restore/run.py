@@ -10,13 +10,13 @@ from mailctl.backup.restore import journal as phases
 from mailctl.backup.restore.journal import Journal, Swap
 from mailctl.backup.restore.prepare import places, prepare, scratch, scratch_home
 from mailctl.backup.restore.readback import ReadBack, read_back
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core.compose import Compose
 from mailctl.core.containers import running
 from mailctl.core.context import Context
 from mailctl.core.database import query
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
+from mailctl.core.snapshots import Snapshot
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
 HOLDERS = {"mail": ["dovecot"], "mysql": ["mariadb"], "dkim": ["rspamd"], "learned": ["valkey", "rspamd"]}

@@ -10,13 +10,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
-from mailctl.backup import snapshot as snapshots
 from mailctl.backup.parts import extract
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import job_results
+from mailctl.core import job_results, snapshots
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem
 from mailctl.core.folders import hdd
+from mailctl.core.snapshots import Snapshot
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
 # Numbers given after the snapshot are in no uidlist that comes back: without a gap a new mail would get one

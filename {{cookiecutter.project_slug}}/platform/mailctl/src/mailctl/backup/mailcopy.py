@@ -249,11 +249,8 @@ def _index_of(previous: Path) -> dict[str, Found]:
         folder, _, name = path.rpartition("/")
         if folder.endswith(("/cur", "/new")) and folder.count("/") >= 3:
             _, domain, user, rest = folder.split("/", 3)
-            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = (
-                sys.intern(rest),
-                name,
-                digest,
-            )
+            found = (sys.intern(rest), name, digest)
+            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = found
     return boxes
 
 

@@ -55,12 +55,8 @@ class Outcome:
         counted = {
             n: {k: c[k] for k in ("ok", "files", "bytes", "error") if k in c} for n, c in components.items()
         }
-        about = {
-            "id": self.snapshot.id,
-            "path": str(self.snapshot.path),
-            "ok": not self.failed,
-            "kept": self.kept,
-        }
+        place = {"id": self.snapshot.id, "path": str(self.snapshot.path)}
+        about = {**place, "ok": not self.failed, "kept": self.kept}
         what = {"new_messages": self.new, "new_bytes": self.new_bytes, "expired": self.expired}
         return {**about, **what, "weekly": self.weekly, "components": counted}
 

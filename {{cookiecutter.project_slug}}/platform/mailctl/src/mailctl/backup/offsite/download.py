@@ -7,7 +7,7 @@ path and every link was judged, and nothing is written through a link.
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -74,25 +74,31 @@ def fetch(
     found, passed = copies.chosen(bucket, id, version, before, unsigned)
     for problem in passed:
         context.out.warn(f"{problem.field}: {problem.wrong}; not taken")
-    folder, partial = target / found.id, target / f".{found.id.replace('/', '-')}.partial" / found.id
-    if folder.exists():
-        raise Refused(Problem("snapshot", "is there already", "choose an empty folder", value=str(folder)))
-    for other in set(target.glob(".*.partial")) - {partial.parents[1]}:
+    with _partial(target, found.id) as folder, Index(folder.parent) as content:
+        content.load(bucket, found, keys)
+        _fetch(context, _Fetch(bucket, content, found, keys, folder, which), progress)
+    return snapshot.read(target / found.id)
+
+
+@contextmanager
+def _partial(target: Path, id: str) -> Iterator[Path]:
+    """The folder in which a snapshot grows, put in its place at the end. Interrupted, it stays."""
+    partial = target / f".{id.replace('/', '-')}.partial"
+    if (target / id).exists():
+        wrong, place = "is there already", str(target / id)
+        raise Refused(Problem("snapshot", wrong, "choose an empty folder", value=place))
+    for other in set(target.glob(".*.partial")) - {partial}:
         shutil.rmtree(other)
-    folders.private(partial)
     try:
-        with Index(partial.parent) as content:
-            content.load(bucket, found, keys)
-            _fetch(context, _Fetch(bucket, content, found, keys, partial, which), progress)
-        folders.private(folder.parent)
-        partial.replace(folder)
+        yield folders.private(partial / id)
+        folders.private((target / id).parent)
+        (partial / id).replace(target / id)
     except aws.Unreachable:
         raise  # what is there is gone on with
     except (Refused, OSError):
-        shutil.rmtree(partial.parents[1])
+        shutil.rmtree(partial)
         raise
-    shutil.rmtree(partial.parents[1])
-    return snapshot.read(folder)
+    shutil.rmtree(partial)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -58,50 +58,51 @@ def changing(context: Context) -> Iterator[None]:
         yield
 
 
-@contextmanager
 def found(
     context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None = None
-) -> Iterator[Snapshot]:
+) -> AbstractContextManager[Snapshot]:
     """The snapshot that is meant, every file of it compared with its manifest. Raises Refused and Misuse.
 
     It stays in its place meanwhile. From S3 only the parts that are needed are fetched; they are removed
     again at the end, unless `to` names a folder for them. An interrupted fetch goes on the next time.
     """
-    source = choice.source or ""
-    if not source.startswith("s3://"):
-        for name in ("before", "to", "unsigned"):
-            if getattr(choice, name):
-                raise Misuse(Problem(f"--{name}", "goes with s3:// only", "from this disk: --at TIME"))
-        snapshot = local(context, choice.source, choice.at)
-        with held(snapshot.path):
-            check(context, snapshot, wanted)
-            yield snapshot
-        return
+    if (choice.source or "").startswith("s3://"):
+        return _from_s3(context, choice, wanted, mailbox)
+    return _from_disk(context, choice, wanted)
+
+
+@contextmanager
+def _from_disk(context: Context, choice: Choice, wanted: Sequence[str]) -> Iterator[Snapshot]:
+    for name in ("before", "to", "unsigned"):
+        if getattr(choice, name):
+            raise Misuse(Problem(f"--{name}", "goes with s3:// only", "from this disk: --at TIME"))
+    snapshot = local(context, choice.source, choice.at)
+    with held(snapshot.path):
+        check(context, snapshot, wanted)
+        yield snapshot
+
+
+@contextmanager
+def _from_s3(
+    context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None
+) -> Iterator[Snapshot]:
+    from mailctl.backup.offsite.download import fetch
+
     if choice.at:
         fix = "name the snapshot, s3://bucket/prefix/daily/DATE, or what may count: --before TIME"
         raise Misuse(Problem("--at", "does not go with s3://", fix))
-    from mailctl.backup.offsite.download import fetch
-
     before = moment(choice.before, "--before") if choice.before else None
     target = choice.to.expanduser().absolute() if choice.to else fetched(context)
     gone = [] if choice.to else [target / kind for kind in snapshots.KINDS]
+    words = (choice.source or "", target, wanted, mailbox, choice.identity)
     remove(gone)
     try:
-        yield fetch(
-            context,
-            source,
-            target,
-            wanted,
-            mailbox,
-            choice.identity,
-            by=choice.by,
-            before=before,
-            unsigned=choice.unsigned,
-        )
+        yield fetch(context, *words, by=choice.by, before=before, unsigned=choice.unsigned)
     finally:
         remove(gone)
-        with suppress(OSError):  # what an interrupted fetch has brought stays for the next one
-            target.rmdir()
+        if gone:
+            with suppress(OSError):  # what an interrupted fetch has brought stays for the next one
+                target.rmdir()
 
 
 def fetched(context: Context) -> Path:

@@ -57,11 +57,8 @@ def restore(
     journal.enter(phases.SWAPPING)
     finish(context, journal)
     found = _read_back(context, snapshot) if "mail" in components else ReadBack()
-    return {
-        "seconds": round(time.monotonic() - began, 1),
-        "kept": [str(p) for p in journal.kept],
-        **found.as_dict(),
-    }
+    seconds = round(time.monotonic() - began, 1)
+    return {"seconds": seconds, "kept": [str(path) for path in journal.kept], **found.as_dict()}
 
 
 def finish(context: Context, journal: Journal) -> None:

@@ -6,6 +6,7 @@ Only the component mail is measured: there is no stack here.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
@@ -19,8 +20,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-MAILCTL = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}" / "platform" / "mailctl"
-sys.path += [str(MAILCTL / "src"), str(MAILCTL / "tests")]
+ROOT = Path(__file__).resolve().parent.parent
+# Before the package that is installed, which is another tree's in a second working copy.
+sys.path.insert(0, str(ROOT / "{{cookiecutter.project_slug}}" / "platform" / "mailctl" / "src"))
+sys.path.append(str(ROOT / "tests" / "mailctl"))
 
 MAILS = int(os.environ.get("BENCHMARK_MAILS", "100000"))
 MAILBOXES, ROUNDS, SEED = 20, 3, 20261126
@@ -83,7 +86,7 @@ def _ours(mailboxes: Path) -> Take:
     import snapshots
 
     from mailctl.backup.mailcopy import copy_tree, index_digest
-    from mailctl.backup.manifest import save
+    from mailctl.core.snapshot_manifest import save
 
     def take(target: Path, day: int) -> None:
         path = _path(target, day)
@@ -121,7 +124,7 @@ def _restic(mailboxes: Path) -> Take:
 def restore(folder: Path, mailboxes: Path) -> tuple[float, float]:
     """Median seconds of a restored mail component, every mail compared with its checksum, and of `cp -a`."""
     from mailctl.backup.restore.stage import stage_mail
-    from mailctl.backup.snapshot import read
+    from mailctl.core.snapshots import read
 
     _ours(mailboxes)(folder / "ours", 0)
     snapshot, rounds = read(_path(folder / "ours", 0)), []
@@ -140,6 +143,7 @@ def uploaded(folder: Path, mailboxes: Path) -> tuple[int, int, int, int]:
     """Bytes of mails and of objects on S3: of the first upload, and of the next, with 1 % new."""
     from s3 import BUCKET, PREFIX, REGION, Cloud
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     hdd = folder / "hdd"
     (hdd / "mailboxes").mkdir(parents=True)
     cloud, sizes, take = Cloud(), list[int](), _ours(mailboxes)
@@ -158,7 +162,7 @@ def uploaded(folder: Path, mailboxes: Path) -> tuple[int, int, int, int]:
 
 
 def _context(folder: Path, hdd: Path, cloud: Any, settings: dict[str, str]) -> Any:
-    from mailctl.core import encryption
+    from mailctl.core import encryption, signing
     from mailctl.core.context import Context
     from mailctl.core.output import Output
 
@@ -166,6 +170,7 @@ def _context(folder: Path, hdd: Path, cloud: Any, settings: dict[str, str]) -> A
     secrets.mkdir()
     identity = encryption.new_identity()
     (secrets / encryption.HOST_IDENTITY).write_bytes(identity)
+    (secrets / signing.KEY_FILE).write_bytes(signing.new_key())
     (secrets / "aws_uploader_key").write_text("\n".join(cloud.uploader) + "\n")
     os.environ["AWS_ENDPOINT_URL"] = cloud.endpoint
     owner = encryption.public(identity.decode().split()[-1])

@@ -23,8 +23,7 @@ from benchmarks import backup
 if TYPE_CHECKING:
     from s3 import Cloud
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests/mailctl"))
-MAILS, BOXES, SEED = 5000, 5, 20261128
+MAILS, BOXES, SEED = int(os.environ.get("OFFSITE_MAILS", "5000")), 5, 20261128
 #: One mail in so many has an attachment of up to 5 MB, and one in so many changes for the second snapshot.
 ATTACHED, CHANGED = 40, 50
 WORDS = [

@@ -1,11 +1,12 @@
 """Measures what users wait for and what the stack uses, and writes the figures into benchmarks/README.md.
 
-python -m benchmarks.run [new] [gate] [stack] [inbound] [backup] [deploy] [accounts]        all by default
+python -m benchmarks.run [new] [gate] [stack] [inbound] [backup] [offsite] [deploy] [accounts]   (else: all)
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -182,6 +183,26 @@ def uploads(sizes: tuple[int, int, int, int]) -> list[Row]:
     return rows
 
 
+def bench_offsite() -> list[Row]:
+    """Bytes and memory of a first copy to S3 and of the next, by `mailctl sync` and by restic, in turns."""
+    from benchmarks import offsite
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    if not shutil.which("restic"):
+        raise RuntimeError("not installed: restic")
+    rows = []
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        found = offsite.measure(Path(folder), offsite.MAILS)
+    for mark, title in (("old", "all of them"), ("new", "2 % new")):
+        day = found[mark]
+        ours, other = day["packs, S3"], day["restic, S3"]
+        for what, unit, size in (("stored", "MiB", 2**20), ("memory", "MiB", 1), ("seconds", "s", 1)):
+            one, two = ours[what] / size, other[what] / size
+            about = f"copy of {offsite.MAILS:,} mails to S3, {title}: {what}"
+            rows.append(Row(about, f"{one:.1f} {unit}", f"restic {two:.1f} {unit}", f"{one / two:.2f}"))
+    return rows
+
+
 def bench_deploy() -> list[Row]:
     """Deployments by mailctl against Compose's own way to bring a project up, on one host."""
     from benchmarks import deploy
@@ -354,6 +375,7 @@ BENCHMARKS = {
     "stack": bench_stack,
     "inbound": bench_inbound,
     "backup": bench_backup,
+    "offsite": bench_offsite,
     "deploy": bench_deploy,
     "accounts": bench_accounts,
 }

@@ -10,10 +10,10 @@ import snapshots
 from copies import DAY
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import manifest
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.upload import upload
 from mailctl.core import encryption, signing
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.context import Context
 
 PLANTED = "daily/2026-12-24"

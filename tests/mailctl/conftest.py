@@ -23,7 +23,7 @@ from mailctl.core.output import Output
 if TYPE_CHECKING:
     from s3 import Cloud
 
-    from mailctl.backup.snapshot import Snapshot
+    from mailctl.core.snapshots import Snapshot
 
 # A machine that is busy with other tests is slow, and nothing is wrong with that.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from s3 import Cloud
 
-from mailctl.backup.offsite import access
 from mailctl.backup.offsite.copies import manifests as listed
 from mailctl.backup.offsite.objects import Bucket
-from mailctl.core import signing
+from mailctl.core import aws, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 
@@ -41,7 +40,7 @@ def _look(path: Path) -> object:
 
 def remote(cloud: Cloud, context: Context) -> Bucket:
     """The bucket with an administrator's key."""
-    return Bucket(cloud.client(), access.place(context), signers=signing.trusted(context))
+    return Bucket(cloud.client(), aws.place(context), signers=signing.trusted(context))
 
 
 def manifests(bucket: Bucket) -> list[str]:

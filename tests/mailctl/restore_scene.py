@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl.backup import manifest
-from mailctl.backup.snapshot import Snapshot, read
 from mailctl.core import encryption
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core.snapshots import Snapshot, read
 
 UIDLIST = "3 V1700000000 N{next} G0123456789abcdef0123456789abcdef\n1 :1.one\n2 :2.two\n"
 WHEN = datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp()

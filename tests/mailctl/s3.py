@@ -10,8 +10,10 @@ from botocore.config import Config
 from moto import settings
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.responses import ActionResult
 from moto.s3.models import S3Backend, s3_backends
 from moto.server import ThreadedMotoServer
+from moto.sts.responses import TokenResponse
 
 BUCKET, PREFIX, REGION, USER = "example-com-mail-backup", "mailserver/", "ap-northeast-1", "host-uploader"
 DAYS = 30
@@ -38,6 +40,13 @@ def _complete(self: S3Backend, bucket_name: str, *arguments: Any, **options: Any
     return key
 
 
+def _signed_in(self: TokenResponse) -> ActionResult:
+    """moto's own gives keys that its IAM does not know: these may do what AWS lets them."""
+    duration = self._get_int_param("DurationSeconds")
+    made = self.backend.assume_role(self.region, "me", f"arn:aws:iam::{ACCOUNT_ID}:role/me", "", duration, "")
+    return ActionResult({"Credentials": made})
+
+
 _moto_completes = S3Backend.complete_multipart_upload
 
 
@@ -46,6 +55,7 @@ class Cloud:
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         S3Backend.complete_multipart_upload = _complete  # type: ignore[method-assign]
+        TokenResponse.get_session_token = _signed_in  # type: ignore[method-assign]
         self._server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
@@ -83,10 +93,12 @@ class Cloud:
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
         iam = self.client("iam")
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        role = iam.create_role(RoleName="restore", AssumeRolePolicyDocument=document)["Role"]
-        rights = json.dumps({"Version": "2012-10-17", "Statement": [ADMINISTRATOR]})
-        iam.put_role_policy(RoleName="restore", PolicyName="rights", PolicyDocument=rights)
-        return role["Arn"]
+        signed_in = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
+        for name, may in (("me", signed_in), ("restore", ADMINISTRATOR)):
+            role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]
+            rights = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+            iam.put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=rights)
+        return str(role["Arn"])
 
     def make_bucket(self, name: str = BUCKET, mode: str | None = "COMPLIANCE", encrypted: bool = True) -> str:
         """A bucket with Object Lock in this mode; None: without."""

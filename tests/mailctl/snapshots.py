@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup import manifest
-from mailctl.backup.snapshot import Snapshot, read
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core.snapshots import Snapshot, read
 
 MAILS = {
     "mail/example.com/ada/mail/cur/1.a.host:2,S": b"Subject: one\n\n1\n",

@@ -19,8 +19,9 @@ from restore_scene import LEARNED, archive
 from snapshots import make
 from typer.testing import Result
 
-from mailctl.backup import publish, retention, snapshot, take
+from mailctl.backup import publish, take
 from mailctl.core import encryption, job_results, signing
+from mailctl.core import snapshots as snapshot
 
 Cli = Callable[..., Result]
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
@@ -256,7 +257,7 @@ def test_seven_daily_and_four_weekly_ones_stay(tmp_path: Path) -> None:
     for day in range(1, 12):
         make(tmp_path, f"daily/2026-11-{day:02}")
         make(tmp_path, f"weekly/2026-11-{day:02}")
-    gone = retention.expire(tmp_path, "daily/2026-11-11")
+    gone = publish.expire(tmp_path, "daily/2026-11-11")
     assert set(gone) == {f"daily/2026-11-0{n}" for n in range(1, 5)} | {
         f"weekly/2026-11-0{n}" for n in range(1, 8)
     }
@@ -269,7 +270,7 @@ def test_failed_snapshots_never_push_out_a_good_one(tmp_path: Path) -> None:
     make(tmp_path, "daily/2026-10-03")
     for day in range(1, 11):
         make(tmp_path, f"daily/2026-11-{day:02}", failed="mysql")
-    gone = retention.expire(tmp_path, "daily/2026-11-10")
+    gone = publish.expire(tmp_path, "daily/2026-11-10")
     assert set(gone) == {"daily/2026-10-02", *(f"daily/2026-11-0{n}" for n in range(1, 4))}
 
 
@@ -279,7 +280,7 @@ def test_after_the_clock_was_set_back_the_future_goes_first_and_never_the_one_ju
     for day in range(1, 9):
         make(tmp_path, f"daily/2199-01-{day:02}")
     make(tmp_path, "daily/2026-01-01")
-    assert retention.expire(tmp_path, "daily/2026-01-01") == ["daily/2199-01-01", "daily/2199-01-02"]
+    assert publish.expire(tmp_path, "daily/2026-01-01") == ["daily/2199-01-01", "daily/2199-01-02"]
     newest = snapshot.latest(tmp_path)
     assert newest is not None and newest.id == "daily/2026-01-01"
 
@@ -288,7 +289,7 @@ def test_what_cannot_be_read_is_left_to_a_person(tmp_path: Path) -> None:
     broken = make(tmp_path, "daily/2020-01-01")
     (broken.path / "manifest.json").write_text("{")
     make(tmp_path, "daily/2026-11-01")
-    assert retention.expire(tmp_path, "daily/2026-11-01") == [] and broken.path.exists()
+    assert publish.expire(tmp_path, "daily/2026-11-01") == [] and broken.path.exists()
 
 
 def test_a_removal_that_was_interrupted_is_finished_by_the_next_run(tmp_path: Path) -> None:

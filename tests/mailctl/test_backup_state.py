@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from fakes import FakeDocker, FakeEngine, container
 
-from mailctl.backup import lock
+from mailctl.core import disk_locks as lock
 from mailctl.core import job_results, notify
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 
 HOLDER = """
 import sys, pathlib
-from mailctl.backup.lock import exclusive
+from mailctl.core.disk_locks import exclusive
 from mailctl.core.context import Context
 from mailctl.core.output import Output
 with exclusive(Context(pathlib.Path(sys.argv[1]), Output()), "backup"):

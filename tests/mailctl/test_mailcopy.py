@@ -14,7 +14,7 @@ from moving_mail import MovingMail, numbers, wait_for_steps
 
 from mailctl.backup import mailcopy, maildir
 from mailctl.backup.mailcopy import copy_tree
-from mailctl.backup.manifest import file_digest, read_index
+from mailctl.core.snapshot_manifest import file_digest, read_index
 
 BOX = "example.com/ada"
 EXAMPLES = int(os.environ.get("BACKUP_EXAMPLES", "12"))

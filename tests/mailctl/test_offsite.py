@@ -8,15 +8,15 @@ import snapshots
 from copies import DAY, mails, manifests, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import offsite as package
-from mailctl.backup import snapshot
+from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite import index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import upload
 from mailctl.backup.offsite.working import working
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core import snapshots as snapshot
 from mailctl.core.context import Context
+from mailctl.core.snapshots import Snapshot
 
 
 def test_a_snapshot_comes_back_as_it_was(made: Snapshot, context: Context, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from conftest import Cli
 from copies import DAY, refused, tree
 from s3 import Cloud
 
-from mailctl.backup import offsite as package
 from mailctl.backup import publish
+from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite.upload import upload
 from mailctl.core import job_results
 from mailctl.core.context import Context

@@ -17,13 +17,15 @@ from botocore.exceptions import EndpointConnectionError
 from copies import DAY, mails, manifests, refused, remote, tree
 from s3 import Cloud
 
-from mailctl.backup import offsite as package
-from mailctl.backup.offsite import access, objects, packs
+from mailctl.backup.offsite import download as package
+from mailctl.backup.offsite import objects, packs
+from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.upload import Upload, upload
-from mailctl.backup.offsite.verify import verify
-from mailctl.backup.snapshot import Snapshot
+from mailctl.backup.offsite.watch import verify
+from mailctl.core import aws
 from mailctl.core.context import Context
-from mailctl.core.errors import Refused
+from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 KILLS = int(os.environ.get("SYNC_KILLS", "30"))
 
@@ -41,14 +43,14 @@ class Faults:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[str] = []
         self.broken: Callable[[int, str], bool] = lambda number, name: False
-        original = access.client
+        original = aws.client
 
         def client(*arguments: Any) -> Any:
             made = original(*arguments)
             made.meta.events.register("before-call.s3", self._count)
             return made
 
-        monkeypatch.setattr(access, "client", client)
+        monkeypatch.setattr(aws, "client", client)
 
     def _count(self, model: Any, **_: Any) -> None:
         self.calls.append(model.name)
@@ -184,6 +186,37 @@ def test_a_fetch_killed_at_any_moment_leaves_nothing_or_all_and_the_next_one_end
         if not there.exists():
             package.fetch(context, DAY, target)
         assert tree(there) == tree(made.path)
+
+
+@pytest.mark.parametrize("how", ["S3 does not answer", "killed"])
+def test_an_interrupted_fetch_goes_on_with_what_it_has(
+    how: str, offsite: Path, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "SIZE", 1024 * 1024)
+    made = snapshots.make(offsite, DAY, mails(40, 300_000))
+    upload(context)
+    target, asked, get = tmp_path / "back", list[str](), Bucket.get_data
+
+    def breaks(self: Bucket, name: str, *rest: Any) -> None:
+        if len(asked) == 6:
+            raise KeyboardInterrupt if how == "killed" else aws.Unreachable(Problem("S3", "is gone", ""))
+        asked.append(name)
+        get(self, name, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, aws.Unreachable)):
+        patch.setattr(Bucket, "get_data", breaks)
+        package.fetch(context, DAY, target)
+    half = next(target.glob(".*.partial/daily/*/mail/*/*/mail/cur/*"))
+    half.write_bytes(b"half of a mail")
+    (half.parent / "9.planted").symlink_to("/etc/passwd")
+    first, counted = list(asked), list[str]()
+    monkeypatch.setattr(
+        Bucket, "get_data", lambda self, name, *rest: (counted.append(name), get(self, name, *rest))
+    )
+    assert tree(package.fetch(context, DAY, target).path) == tree(made.path)
+    again = set(first) & set(counted)
+    assert len(again) <= 3, "the index, and the pack of the damaged mail"
+    assert len(counted) < len(set(first) | set(counted)) and not list(target.glob(".*"))
 
 
 def test_memory_does_not_grow_with_the_number_of_mails(

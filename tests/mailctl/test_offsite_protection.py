@@ -10,17 +10,17 @@ from botocore.exceptions import ClientError
 from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, DAYS, PREFIX, UPLOADER, Cloud
 
-from mailctl.backup import offsite as package
-from mailctl.backup.offsite import access
+from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite import upload as uploading
 from mailctl.backup.offsite.copies import read
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.prune import prune, remove
 from mailctl.backup.offsite.upload import upload
-from mailctl.backup.offsite.verify import verify
-from mailctl.backup.snapshot import Snapshot
+from mailctl.backup.offsite.watch import verify
+from mailctl.core import aws
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.core.snapshots import Snapshot
 
 
 def test_everything_is_locked_for_as_long_as_a_snapshot_needs_it(
@@ -157,7 +157,7 @@ def test_the_uploader_s_key_cannot_prune(made: Snapshot, context: Context, cloud
     name = next(iter(remote(cloud, context).objects("data/")))
     cloud.end_lock(name)
     with pytest.raises(Refused, match="does not allow"):
-        remove(Bucket(cloud.client(key=cloud.uploader), access.place(context)), name)
+        remove(Bucket(cloud.client(key=cloud.uploader), aws.place(context)), name)
 
 
 def test_what_is_hidden_in_s3_is_sent_again_with_the_next_snapshot(

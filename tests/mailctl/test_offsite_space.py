@@ -14,16 +14,16 @@ from conftest import Cli
 from copies import DAY, mails, refused, remote, tree
 from s3 import BUCKET, PREFIX, Cloud
 
-from mailctl.backup import lock, publish, retention
-from mailctl.backup import offsite as package
+from mailctl.backup import publish
 from mailctl.backup.drill import run as drilling
+from mailctl.backup.offsite import download as package
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.upload import Upload, upload
 from mailctl.backup.restore import choose, stage
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import signing
+from mailctl.core import disk_locks, signing
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.core.snapshots import Snapshot
 
 
 @pytest.fixture
@@ -117,9 +117,9 @@ def test_a_lost_host_trusts_the_line_in_the_owner_s_key_file_and_nothing_else(
 
 def test_a_snapshot_that_is_being_uploaded_is_not_removed(offsite: Path) -> None:
     made = [snapshots.make(offsite, f"daily/2026-11-{day}") for day in range(10, 19)]
-    with lock.held(made[0].path):
-        assert retention.expire(offsite, made[-1].id) == [made[1].id]
-    assert retention.expire(offsite, made[-1].id) == [made[0].id]
+    with disk_locks.held(made[0].path):
+        assert publish.expire(offsite, made[-1].id) == [made[1].id]
+    assert publish.expire(offsite, made[-1].id) == [made[0].id]
 
 
 def test_a_snapshot_that_is_taken_again_while_it_is_uploaded_is_uploaded_as_it_is_then(
@@ -144,7 +144,7 @@ def test_neither_an_upload_nor_a_drill_nor_a_fetch_delays_a_snapshot(
     free: list[str] = []
 
     def backup(*_: object, **__: object) -> None:
-        with lock.exclusive(context, "mailctl backup"):
+        with disk_locks.exclusive(context, "mailctl backup"):
             free.append("taken")
         raise Refused
 

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import snapshots
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
 
@@ -47,11 +48,12 @@ def server(repo: Path, engine: FakeEngine, docker: FakeDocker) -> Path:
 
 
 def snapshot(root: Path, name: str, *addresses: str) -> None:
-    """A manifest on the disk that has these mailboxes."""
-    folder = root.parent / name
-    folder.mkdir(parents=True)
-    boxes = {address: {"messages": 1} for address in addresses}
-    (folder / "manifest.json").write_text(json.dumps({"components": {"mail": {"mailboxes": boxes}}}))
+    """One on the disk that has these mailboxes."""
+    made = snapshots.make(root.parent, name)
+    document = json.loads((made.path / "manifest.json").read_text())
+    box = {"messages": 1, "bytes": 16, "folders": {"INBOX": 1}}
+    document["components"]["mail"]["mailboxes"] = dict.fromkeys(addresses, box)
+    (made.path / "manifest.json").write_text(json.dumps(document))
 
 
 def calls(docker: FakeDocker) -> list[str]:

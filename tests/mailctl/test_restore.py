@@ -1,11 +1,13 @@
 """`mailctl restore` on real files: what it takes, what it refuses, and what is there when it is killed."""
 
+import hashlib
 import json
 import os
 import random
 import select
 import shutil
 import signal
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +20,11 @@ from restore_scene import LEARNED, OF_THE_DATABASE, WHEN, Sealed, mail, make_sna
 from typer.testing import Result
 
 from mailctl.backup.restore import run
+from mailctl.backup.restore.index import keywords
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
 from mailctl.backup.restore.stored import folders, mails, shown, subscriptions, utf7
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core.snapshots import Snapshot
 
 # How often it is killed; `make soak` asks for more.
 KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
@@ -171,6 +174,30 @@ def test_settings_and_certificates_come_back_and_this_hosts_own_stay(server: Ser
     assert (server.repo / ".env").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    "asked", [False, True], ids=["and stays erased", "and comes back when it is asked for"]
+)
+def test_who_was_erased_since_the_snapshot_is_named(
+    server: Server, docker: FakeDocker, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = {hashlib.sha256(ME.encode()).hexdigest(): "2026-11-25 10:00:00.000000"}
+    (server.hdd / ".mailctl").mkdir(exist_ok=True)
+    (server.hdd / ".mailctl" / "erased.json").write_text(json.dumps(moments))
+    schema = server.repo / "config/mariadb/initdb/20-schema.sql"
+    schema.parent.mkdir(parents=True)
+    schema.write_text("-- Running upgrade 0 -> 0001\nSQL of 1;\n")
+    monkeypatch.setattr("mailctl.person.rows.accounts", lambda _ask: [(ME, "2026-11-01 10:00:00")])
+    for component in ("mail", "mysql"):
+        words = ("--erased",) if asked else ()
+        done = server.restore("--component", component, "--json", *words)
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["erased"] == [ME] and f"{ME} was erased" in done.stderr
+        assert server.cli("restore", "--confirm", "--yes").exit_code == 0
+    assert (server.hdd / "mailboxes/example.com/me").exists() == asked
+    in_the_restored_database = any("DELETE FROM mailboxes" in str(call) for call in docker.calls)
+    assert in_the_restored_database != asked
+
+
 def test_without_the_database_its_passwords_stay_as_it_knows_them(server: Server) -> None:
     """They may have been rotated since the snapshot; with older ones all mail would be deferred."""
     assert server.restore("--component", "config").exit_code == 0
@@ -305,6 +332,20 @@ def test_a_maildir_is_read_as_imap_shows_it(server: Server) -> None:
     assert [mail.uid for mail in mails(folders(root)["INBOX"])] == [1, 2]
     assert shown(b"a\nb\r\n\0") == b"a\r\nb\r\n\x80"
     assert utf7("Entwürfe & mehr/日本語") == "Entw&APw-rfe &- mehr/&ZeVnLIqe-"
+
+
+def test_keywords_beyond_the_letters_are_read_as_dovecot_shows_them(tmp_path: Path) -> None:
+    with tarfile.open(Path(__file__).parent / "recordings" / "dovecot-index.tar.xz") as recorded:
+        recorded.extractall(tmp_path, filter="data")
+    folder = tmp_path / "dovecot-index"
+    rows = [line.split("\t") for line in (folder / "said").read_text().splitlines()[1:]]
+    shown = {int(uid): {word for word in flags.split() if word[0] != "\\"} for uid, flags in rows}
+    found = keywords(folder)
+    assert {uid: found[uid] for uid in shown} == shown
+    assert set(found) - set(shown) <= {2}, "it was expunged"
+    with (folder / "dovecot.index.log").open("ab") as log:
+        log.write(b"\0\0\0\0half")
+    assert keywords(folder) == found
 
 
 def test_subscriptions_are_read_in_both_of_dovecots_forms(tmp_path: Path) -> None:

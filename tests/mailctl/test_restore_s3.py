@@ -9,11 +9,11 @@ from fakes import FakeDocker, FakeEngine, container
 from restore_scene import Sealed, mail, make_snapshot, tree, write_mailbox
 from s3 import BUCKET, PREFIX
 
-from mailctl.backup import offsite
+from mailctl.backup.offsite import download
 from mailctl.backup.offsite.upload import upload
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
 from mailctl.core.context import Context
+from mailctl.core.snapshots import Snapshot
 
 ME, BOB, ID = "me@example.com", "bob@example.com", "daily/2026-11-20"
 THEN = {"INBOX": {"1.one:2,S": mail("one"), "2.two": mail("two")}, "Empty": {}}
@@ -40,7 +40,7 @@ def copied(
 def test_links_empty_folders_and_the_time_of_each_mail_travel(
     copied: Snapshot, context: Context, tmp_path: Path
 ) -> None:
-    back = offsite.fetch(context, "latest", tmp_path)
+    back = download.fetch(context, "latest", tmp_path)
     assert tree(back.path) == tree(copied.path)
     for path in copied.path.rglob("cur/*"):
         assert (back.path / path.relative_to(copied.path)).stat().st_mtime_ns == path.stat().st_mtime_ns

@@ -1,13 +1,15 @@
 """The exchange of two folders: whichever step was the last before a crash, the next call ends it."""
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from mailctl.backup.restore import swap
-from mailctl.backup.restore.swap import Swap
+from mailctl.backup.restore import journal as swap
+from mailctl.backup.restore.journal import Swap
 
 
 class Crash(BaseException):
@@ -59,7 +61,7 @@ def test_a_crash_after_any_step_is_repeated_to_its_end(
                 getattr(one, move)()
             except Crash:
                 assert not exchange or (one.live / "which").read_text() in ("old", "new")
-        getattr(Swap.from_dict(one.as_dict()), move)()
+        getattr(Swap.from_dict(json.loads(json.dumps(asdict(one), default=str))), move)()
         assert (one.live / "which").read_text() == live
         assert (kept / "which").read_text() == other and not one.staged.exists()
 

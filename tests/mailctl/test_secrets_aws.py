@@ -11,8 +11,8 @@ import pytest
 from conftest import Cli
 from s3 import BUCKET, PREFIX, REGION, UPLOADER, USER, Cloud
 
-from mailctl.backup.offsite import keys
-from mailctl.backup.offsite.access import keys as held
+from mailctl.core.aws import keys as held
+from mailctl.secret_files import aws as keys
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snapshots import MAILS, OTHERS, make
 
-from mailctl.backup import manifest, snapshot
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core import snapshots as snapshot
 from mailctl.core.errors import Refused
 
 MAIL = "mail/example.com/ada/mail/cur/1.a.host:2,S"

@@ -67,6 +67,8 @@ MOVED = "Moved"
 #: Dovecot makes these at their first use (dovecot.conf).
 AUTOMATIC = ("Drafts", "Sent", "Archive", "Trash", "Junk")
 MIB = 1 << 20
+#: Of many mails so many come by IMAP. All files are this user's and group's.
+TYPED, VMAIL = 300, (1000, 1000)
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,9 @@ class OddMailbox:
                 append(imap, name, chance)
         for change in (imap.create, imap.subscribe, imap.delete):
             _ok(change(quoted(GONE)))
-        for _ in range(size.mails):
+        for _ in range(min(size.mails, TYPED)):
             append(imap, chance.choice(("Bulk", "Bulk", "INBOX")), chance)
+        self.deliver(size.mails - TYPED, chance)
         for keyword in KEYWORDS:
             append(imap, "Keywords", chance, (keyword, chance.choice(KEYWORDS), r"\Seen"))
         append(imap, "Keywords", chance, tuple(KEYWORDS))
@@ -132,6 +135,16 @@ class OddMailbox:
         for name, script in SCRIPTS.items():
             words = ("-a", name) if name == "zweites" else (name,)
             self.doveadm("sieve", "put", "-u", self.address, *words, stdin=script)
+
+    def deliver(self, count: int, chance: random.Random) -> None:
+        """Many mails as files, which Dovecot takes for its own: by IMAP a hundred thousand take an hour."""
+        for number in range(count):
+            content, when = raw(chance), chance.randrange(10**8, 10**9)
+            flags = "".join(sorted(chance.sample("FRS", chance.randrange(3))))
+            path = self.files / "mail/.Bulk/cur" / f"{when}.M{number}P1.odd,S={len(content)}:2,{flags}"
+            path.write_bytes(content)
+            os.utime(path, (when, when))
+            os.chown(path, *VMAIL)
 
     def uids(self, folder: str) -> list[str]:
         return self.doveadm("search", "-u", self.address, "mailbox", folder).split()[1::2]
@@ -197,13 +210,18 @@ def append(
     imap: imaplib.IMAP4, name: str, chance: random.Random, flags: tuple[str, ...] = (), size: int = 0
 ) -> None:
     """One mail with what few programs write: 8-bit octets, lone line ends, a date long ago."""
-    length = size or chance.choice((0, 3, 700, 5000)) + chance.randrange(200)
-    line = chance.randbytes(45).replace(b"\r", b".").replace(b"\n", b".").replace(b"\0", b".") + b"\r\n"
-    raw = b"Subject: %d\r\n\r\n" % chance.getrandbits(60) + (line * (length // 47 + 1))[:length]
+    content = raw(chance, size)
     flags = flags or tuple(chance.sample((*SYSTEM, "$Forwarded", "work"), chance.randrange(4)))
     month = chance.choice(("Jan", "Jul"))
     when = f'"{chance.randrange(1, 28):02}-{month}-{chance.randrange(1971, 2026)} 01:02:03 +0000"'
-    _ok(imap.append(quoted(name), f"({' '.join(flags)})", when, raw))
+    _ok(imap.append(quoted(name), f"({' '.join(flags)})", when, content))
+
+
+def raw(chance: random.Random, size: int = 0) -> bytes:
+    """The content of a mail."""
+    length = size or chance.choice((0, 3, 700, 5000)) + chance.randrange(200)
+    line = chance.randbytes(45).replace(b"\r", b".").replace(b"\n", b".").replace(b"\0", b".") + b"\r\n"
+    return b"Subject: %d\r\n\r\n" % chance.getrandbits(60) + (line * (length // 47 + 1))[:length]
 
 
 def quoted(name: str) -> str:

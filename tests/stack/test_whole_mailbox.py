@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.stack.stack import Stack, eventually
 MEMORY_MIB = 150
 LEARNED = "learned-before-the-snapshot"
 KINDS = {"folders", "mails", "UIDs", "UIDVALIDITY", "flags", "keywords", "dates", "subscriptions"}
+FURTHER = "keywords > 26"
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def test_the_drill_compares_everything_and_shows_how_much(scanned, saved):
     report, peak = measured(scanned, "drill", "--local-only")
     [one] = report["drills"]
     compared = {kind: row for kind, row in one["table"].items() if row[0]}
-    assert compared.keys() >= KINDS and Counter(row[1] for row in compared.values()) == {0: len(compared)}
+    assert compared.keys() >= {*KINDS, FURTHER}
+    assert {kind: row for kind, row in compared.items() if row[1]} == {}
     assert one["learned"] >= 1, "what rspamd has learned was not read"
-    assert one["in_index"] >= 30, "mails with a keyword beyond the letters"
     shown = (saved.keeper.hdd / ".mailctl" / "drill-report.txt").read_text()
     assert all(f"{kind} " in shown for kind in KINDS)
     print(f"drill: at most {peak} MiB\n{shown}")

@@ -47,5 +47,5 @@ COMMANDS: dict[str, str] = {
     "erase": "mailctl.person.cli:erase",
     "domain dns": "mailctl.edge.domain_cli:run",
     "edge spool": "mailctl.edge.spool_cli:run",
-    "secrets aws": "mailctl.backup.offsite.keys:aws",
+    "secrets aws": "mailctl.secret_files.aws:run",
 }

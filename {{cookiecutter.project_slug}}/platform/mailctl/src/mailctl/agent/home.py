@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.agent import folder
-from mailctl.core import lock
+from mailctl.core import files, lock
 from mailctl.core.context import Context
-from mailctl.core.env_file import write_private
 from mailctl.core.folders import private
 
 
@@ -65,7 +64,7 @@ class Home:
     def remember(self, **changes: Any) -> None:
         """Change what is remembered; None forgets. Only who holds the lock may call this."""
         new = {name: value for name, value in {**self.state(), **changes}.items() if value is not None}
-        write_private(self.root / "state.json", json.dumps(new, indent=1) + "\n")
+        files.write(self.root / "state.json", json.dumps(new, indent=1) + "\n")
 
 
 def git(repo: Path, *words: str, **more: Any) -> "subprocess.CompletedProcess[bytes]":

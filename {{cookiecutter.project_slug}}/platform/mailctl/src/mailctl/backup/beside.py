@@ -1,14 +1,15 @@
-"""Copies what lies beside the mails of a mailbox: lists of UIDs, keywords, subscriptions, sieve scripts."""
+"""Copies files of a mailbox: single ones, and all beside the mails (UIDs, keywords, subscriptions, sieve)."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mailctl.backup.copying import copy_file, opened
-from mailctl.backup.maildir import MESSAGES, ROUNDS, directory
+from mailctl.backup.maildir import MESSAGES, ROUNDS
+from mailctl.core.descriptors import directory, opened
 
 # Dovecot's caches, which it builds again, and what is only there while something is written.
 LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log")
@@ -16,6 +17,7 @@ PASSING = (".lock", ".tmp", ".newlog")
 # A folder has letters for 26 keywords, for the names of its files; this file says which. Further ones
 # Dovecot keeps in the folder's index and its log alone (maildir-keywords.c, maildir-sync-index.c).
 KEYWORDS, LETTERS = "dovecot-keywords", 26
+CHUNK = 1 << 20
 INDEX = ("dovecot.index", "dovecot.index.log", "dovecot.index.log.2")
 
 
@@ -114,3 +116,44 @@ def _beside_mails(home: int, place: str) -> Iterator[tuple[str, str]]:
                     yield place, name
             elif name not in (*MESSAGES, "tmp") and not name.startswith(".."):
                 yield from _beside_mails(home, f"{place}{name}/")
+
+
+def copy_file(source: int | None, name: str, target: int, new_name: str) -> tuple[str, int] | None:
+    """Copy a file with its time; its SHA-256 and size, None when it is not there."""
+    if source is None:
+        return None
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(fd)
+        into = os.open(new_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+        try:
+            digest, size = _pour(fd, into, status.st_size)
+            os.utime(into, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        finally:
+            os.close(into)
+    finally:
+        os.close(fd)
+    return digest, size
+
+
+def digest_of(folder: int | None, name: str) -> str | None:
+    """The SHA-256 of a file; None when the disk cannot read it."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        with os.fdopen(fd, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _pour(fd: int, into: int, expected: int) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := os.read(fd, min(CHUNK, max(1, expected - size))):
+        digest.update(chunk)
+        size += len(chunk)
+        while chunk:
+            chunk = chunk[os.write(into, chunk) :]
+    return digest.hexdigest(), size

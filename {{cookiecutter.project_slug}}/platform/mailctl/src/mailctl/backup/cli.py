@@ -39,9 +39,10 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Take a snapshot of mail, databases, settings, certificates and DKIM keys."""
-    from mailctl.backup.lock import exclusive
     from mailctl.backup.take import take
+    from mailctl.core.disk_locks import exclusive
     from mailctl.core.errors import Refused
+    from mailctl.core.job_results import record
     from mailctl.core.progress import Bars
 
     with command(repo, as_json) as outer:
@@ -56,7 +57,7 @@ def backup(
             if outcome.failed:
                 _failed(context, [f"{name}: {why}" for name, why in outcome.failed.items()], document)
             else:
-                _record(context, True, document)
+                record(context, "backup", True, document)
         _show(context, outcome)
         context.out.document(document)
         if outcome.failed:
@@ -127,20 +128,12 @@ def scan(
 
 def _failed(context: Context, reasons: list[str], document: dict[str, Any] | None = None) -> None:
     """Say loudly that there is no good snapshot: the state for metrics and status, a mail to the admin."""
+    from mailctl.core.job_results import record
     from mailctl.core.notify import tell
 
-    _record(context, False, {**(document or {}), "problems": reasons})
+    record(context, "backup", False, {**(document or {}), "problems": reasons})
     text = "The backup failed. What is wrong:\n\n" + "\n\n".join(reasons)
     tell(context, "backup failed", f"{text}\n\nThe snapshots from before are untouched. Next: make backup\n")
-
-
-def _record(context: Context, ok: bool, document: dict[str, Any]) -> None:
-    from mailctl.core.job_results import record
-
-    try:
-        record(context, "backup", ok, document)
-    except OSError as error:
-        context.out.warn(f"the outcome could not be kept for make status: {error}")
 
 
 def _show(context: Context, outcome: "Outcome") -> None:

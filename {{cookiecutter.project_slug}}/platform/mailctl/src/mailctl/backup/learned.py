@@ -34,12 +34,9 @@ def save(context: Context, folder: Path) -> list[str]:
 def put(saved: Path, target: Path) -> None:
     """Write the log into the new folder `target`, which a Valkey that starts then reads."""
     target.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        for folder in (
-            target,
-            target.parent,
-        ):  # the engine owns a volume that is not empty
-            os.chown(folder, *OWNER)
+    if os.geteuid() == 0:  # the engine owns a volume that is not empty
+        os.chown(target, *OWNER)
+        os.chown(target.parent, *OWNER)
     with tarfile.open(saved) as tar:
         extract(tar, saved.name, target, OWNER)
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from mailctl.backup import beside
-from mailctl.backup.copying import Folders, copy_file, digest_of, opened
-from mailctl.backup.maildir import MAIL, ROUNDS, Mailbox, Message, directory, open_directory
-from mailctl.backup.manifest import MAIL_INDEX, file_digest, index_line, read_index
-from mailctl.backup.snapshot import Progress
+from mailctl.backup.beside import copy_file, digest_of
+from mailctl.backup.maildir import MAIL, ROUNDS, Mailbox, Message
+from mailctl.core.descriptors import Folders, directory, open_directory, opened
+from mailctl.core.snapshot_manifest import MAIL_INDEX, file_digest, index_line, read_index
+from mailctl.core.snapshots import Progress
 
 THREADS, BATCH = 4, 64
 # Reasons for which a file cannot be linked and is copied instead.
@@ -248,11 +249,8 @@ def _index_of(previous: Path) -> dict[str, Found]:
         folder, _, name = path.rpartition("/")
         if folder.endswith(("/cur", "/new")) and folder.count("/") >= 3:
             _, domain, user, rest = folder.split("/", 3)
-            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = (
-                sys.intern(rest),
-                name,
-                digest,
-            )
+            found = (sys.intern(rest), name, digest)
+            boxes.setdefault(f"{domain}/{user}", {})[name.partition(":")[0]] = found
     return boxes
 
 

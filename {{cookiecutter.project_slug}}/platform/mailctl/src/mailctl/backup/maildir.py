@@ -6,14 +6,14 @@ after was not touched in between: folders are listed again until one look over a
 was listed is then what was there at one moment.
 """
 
-import errno
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Event
 from typing import NamedTuple
+
+from mailctl.core.descriptors import directory
 
 MAIL = "mail"
 MESSAGES = ("cur", "new")
@@ -24,7 +24,6 @@ TICK_NS = 25_000_000
 # Within how many seconds Dovecot removes the first name of a mail that it moves.
 MOVE_SECONDS = 5
 _MISSING = -1
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Message(NamedTuple):
@@ -187,32 +186,3 @@ class Mailbox:
         places = {(m.folder, m.name) for m in kept}
         missed = {m.inode: m for m in self._seen.values() if not counted[m.inode]}
         return kept, [m for m in missed.values() if (m.folder, m.name) not in places]
-
-
-@contextmanager
-def directory(parent: int, path: str) -> Iterator[int | None]:
-    """A descriptor of the folder `path` below `parent`, None where it is missing; no part may be a link."""
-    fd = open_directory(parent, path)
-    try:
-        yield fd
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def open_directory(parent: int, path: str) -> int | None:
-    """As `directory`, to be closed by the caller."""
-    fd = os.dup(parent)
-    for part in path.split("/"):
-        try:
-            inner = os.open(part, _DIRECTORY, dir_fd=fd)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                return None
-            raise
-        finally:
-            os.close(fd)
-        fd = inner
-    return fd

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mailctl.core import encryption, signing
 from mailctl.core.context import Context
+from mailctl.core.env_file import set_lines
 from mailctl.core.errors import Problem, Refused
 
 
@@ -31,9 +32,9 @@ def make(context: Context, out: Path | None, add: bool) -> OwnerKey:
     secret = f"{signed_by(context)}\n{secret}"
     if out:
         _write_new(out.expanduser(), secret)
-    line = f"{encryption.SETTING}={','.join([*known, public])}"
-    _set_line(context.env_path, line)
-    return OwnerKey(public, secret, line)
+    all_keys = ",".join([*known, public])
+    set_lines(context.env_path, {encryption.SETTING: all_keys})
+    return OwnerKey(public, secret, f"{encryption.SETTING}={all_keys}")
 
 
 def signed_by(context: Context) -> str:
@@ -53,16 +54,3 @@ def _write_new(path: Path, text: str) -> None:
         raise Refused(Problem("--out", f"cannot be made: {error.strerror}", fix, value=str(path))) from None
     with os.fdopen(fd, "w") as file:
         file.write(text)
-
-
-def _set_line(env: Path, line: str) -> None:
-    """Replace the setting's line in .env, or add it; the rest stays as it is. In one step, mode 0600."""
-    text = env.read_text("utf-8")
-    pattern = re.compile(rf"^{encryption.SETTING}=.*$", re.MULTILINE)
-    changed = pattern.sub(line, text) if pattern.search(text) else f"{text.rstrip()}\n{line}\n"
-    beside = env.with_name(f"{env.name}.new")
-    beside.unlink(missing_ok=True)
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(changed)
-    beside.replace(env)

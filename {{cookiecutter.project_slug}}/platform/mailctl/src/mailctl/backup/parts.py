@@ -35,9 +35,8 @@ def config(context: Context, folder: Path, recipients: list[str]) -> list[str]:
 def ssl(context: Context, folder: Path, recipients: list[str]) -> list[str]:
     """The internal authority, and the services' keys and certificates."""
     (folder / "ssl").mkdir()
-    _encrypt(
-        _secrets(context, lambda name: name.endswith(CERTIFICATES)), folder / "ssl/tls.tar.age", recipients
-    )
+    content = _secrets(context, lambda name: name.endswith(CERTIFICATES))
+    _encrypt(content, folder / "ssl/tls.tar.age", recipients)
     return ["ssl/tls.tar.age"]
 
 

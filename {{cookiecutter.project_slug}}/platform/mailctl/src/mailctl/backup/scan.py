@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from mailctl.backup.manifest import MAIL_INDEX, read_index
-from mailctl.backup.snapshot import Progress, Snapshot, latest, read
 from mailctl.core.containers import running
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshot_manifest import MAIL_INDEX, read_index
+from mailctl.core.snapshots import Progress, Snapshot, latest, read
 
 # clamd listens in its container only for the filter's network: bash there is a pipe to it.
 PIPE = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3310; cat <&3 & cat >&3; wait")
@@ -48,15 +48,8 @@ class ScanResult:
         return not self.findings or self.quarantine is not None
 
     def as_dict(self) -> dict[str, Any]:
-        found = [asdict(finding) for finding in self.findings]
         place = str(self.quarantine) if self.quarantine else None
-        return {
-            "ok": self.ok,
-            "snapshot": self.snapshot,
-            "scanned": self.scanned,
-            "findings": found,
-            "quarantine": place,
-        }
+        return {"ok": self.ok, **asdict(self), "quarantine": place}
 
 
 def newest_or(hdd: Path, source: str) -> Snapshot:

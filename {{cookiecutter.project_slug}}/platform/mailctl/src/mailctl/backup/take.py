@@ -14,15 +14,16 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mailctl import __version__
-from mailctl.backup import learned, manifest, parts, publish, retention
+from mailctl.backup import learned, parts, publish
 from mailctl.backup.mailcopy import MailCopy, index_digest
-from mailctl.backup.snapshot import Snapshot, every, read
 from mailctl.core import containers, database, encryption
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
 from mailctl.core.format import size
 from mailctl.core.progress import Bars
+from mailctl.core.snapshots import Snapshot, every, read
 
 # What must stay free besides the new mail, in bytes, and what a new file takes beside its content.
 RESERVE, FILE_OVERHEAD = 64 << 20, 4096
@@ -54,12 +55,8 @@ class Outcome:
         counted = {
             n: {k: c[k] for k in ("ok", "files", "bytes", "error") if k in c} for n, c in components.items()
         }
-        about = {
-            "id": self.snapshot.id,
-            "path": str(self.snapshot.path),
-            "ok": not self.failed,
-            "kept": self.kept,
-        }
+        place = {"id": self.snapshot.id, "path": str(self.snapshot.path)}
+        about = {**place, "ok": not self.failed, "kept": self.kept}
         what = {"new_messages": self.new, "new_bytes": self.new_bytes, "expired": self.expired}
         return {**about, **what, "weekly": self.weekly, "components": counted}
 
@@ -91,7 +88,7 @@ def take(context: Context, weekly: bool, bars: Bars) -> Outcome:
         shutil.rmtree(built, ignore_errors=True)
     if weekly and not outcome.failed:
         outcome.weekly = _weekly(root, outcome.snapshot)
-    outcome.expired = retention.expire(root, outcome.snapshot.id)
+    outcome.expired = publish.expire(root, outcome.snapshot.id)
     return outcome
 
 

@@ -5,11 +5,11 @@ What shall not meet people has domains of its own, which usermgmt shows to nobod
 
 import hashlib
 import json
-import os
 import secrets
 from typing import Any
 
 from mailctl.canaries import people
+from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.database import CLIENT
 from mailctl.core.disks import folder_of
@@ -46,10 +46,7 @@ def kept(context: Context) -> dict[str, str]:
     account["app_password"] = found.get("app_password") or secrets.token_urlsafe(24)
     if account != found:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        with open(new, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(json.dumps(account))
-        new.replace(path)
+        files.write(path, json.dumps(account))
     return account
 
 

@@ -1,6 +1,5 @@
 """Reads `.env` the way compose does, and keeps line numbers, so that a message can point without quoting."""
 
-import os
 import re
 import shutil
 import stat
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailctl.core import files
 from mailctl.core.errors import Problem, Refused
 
 _BARE_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
@@ -121,11 +121,10 @@ def _broken_line(path: Path, line: int) -> Problem:
     )
 
 
-def write_private(path: Path, text: str) -> None:
-    """Put a file with mode 0600 there in one step."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    temporary.replace(path)
+def set_lines(path: Path, settings: Mapping[str, str]) -> None:
+    """Put settings into the file, each in its line or at the end; the rest stays as it is."""
+    text = path.read_text("utf-8")
+    for name, value in settings.items():
+        text, times = re.subn(rf"(?m)^\s*{name}\s*=.*$", f"{name}={value}", text)
+        text = text if times else f"{text.rstrip()}\n{name}={value}\n"
+    files.write(path, text)

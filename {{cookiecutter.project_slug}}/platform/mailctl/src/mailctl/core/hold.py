@@ -6,14 +6,16 @@ there means that nothing is held. deploy/hold.py decides when.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.disks import folder_of
 from mailctl.core.errors import Refused
 
+# For the containers' accounts.
+READABLE = 0o644
 NAME = "hold"
 FOLDERS = tuple(f"{NAME}/{service}" for service in ("api", "postfix", "dovecot"))
 API, CHECKS, CLOSED = "api/hold.json", "postfix/header_checks", "dovecot/closed.conf"
@@ -51,14 +53,14 @@ def shut(context: Context, word: str, since: float, closed: bool) -> None:
     """mailserver-api answers `holding` to others than the canaries; with `closed`, Dovecot lets none in."""
     make_folders(folder_of(context, "SSD_PATH"))
     digest = hashlib.sha256(word.encode()).hexdigest()
-    _write(_path(context, API), json.dumps({"since": since, "pass": digest}))
+    files.write(_path(context, API), json.dumps({"since": since, "pass": digest}), READABLE)
     if closed:
-        _write(_path(context, CLOSED), CLOSE_IMAP)
+        files.write(_path(context, CLOSED), CLOSE_IMAP, READABLE)
 
 
 def freeze(context: Context) -> None:
     """What Postfix takes from its next reload on is kept back."""
-    _write(_path(context, CHECKS), HOLD_ALL)
+    files.write(_path(context, CHECKS), HOLD_ALL, READABLE)
 
 
 def thaw(context: Context) -> None:
@@ -114,13 +116,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _write(path: Path, text: str) -> None:
-    """The old one or the new one; readable for the containers' accounts, whatever the caller's umask is."""
-    beside = path.with_suffix(".new")
-    with open(beside, "w", encoding="utf-8") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -1,12 +1,12 @@
 """What came of the last backup, sync and drill: for `mailctl status`, and as metrics for a collector."""
 
 import json
-import os
 import time
-from pathlib import Path
 from typing import Any
 
+from mailctl.core import files
 from mailctl.core.context import Context
+from mailctl.core.errors import Refused
 from mailctl.core.folders import hdd
 
 FOLDER = ".mailctl"
@@ -18,13 +18,20 @@ HELP = {
 
 
 def record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> None:
-    """Keep the outcome of a run of `what` (backup, sync, drill). An OSError is left to the caller."""
+    """Keep the outcome of a run of `what` (backup, sync, drill), or warn that it could not be kept."""
+    try:
+        _record(context, what, ok, document)
+    except (OSError, Refused) as error:
+        context.out.warn(f"the outcome could not be kept for make status: {error}")
+
+
+def _record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> None:
     folder = hdd(context) / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     run: dict[str, Any] = {"at": time.time(), "document": document}
     last_good = run if ok else (last(context, what) or {}).get("last_good")
     state = {"ok": ok, **run, "last_good": last_good}
-    _write(folder / f"{what}.json", json.dumps(state, indent=1) + "\n")
+    files.write(folder / f"{what}.json", json.dumps(state, indent=1) + "\n", 0o644)
     good = (last_good or {}).get("at", 0)
     values = (run["at"], int(ok), good)
     lines = [
@@ -32,7 +39,7 @@ def record(context: Context, what: str, ok: bool, document: dict[str, Any]) -> N
         f"mailserver_{what}_{name} {value:.0f}\n"
         for (name, text), value in zip(HELP.items(), values, strict=True)
     ]
-    _write(folder / f"{what}.prom", "".join(lines))
+    files.write(folder / f"{what}.prom", "".join(lines), 0o644)
 
 
 def last(context: Context, what: str) -> dict[str, Any] | None:
@@ -42,13 +49,3 @@ def last(context: Context, what: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and {"ok", "at"} <= found.keys() else None
-
-
-def _write(path: Path, text: str) -> None:
-    """Readers see the old file or the new one."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -1,10 +1,10 @@
 """The folder of the monitor, <SSD_PATH>/monitor, where other commands leave their results for it as well."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Refused
@@ -24,7 +24,7 @@ def folder(context: Context) -> Path:
 
 def leave(context: Context, name: str, document: dict[str, Any], mode: int = 0o644) -> None:
     """Put `name`.json there in one step."""
-    write(folder(context) / f"{name}.json", json.dumps(document, indent=1) + "\n", mode)
+    files.write(folder(context) / f"{name}.json", json.dumps(document, indent=1) + "\n", mode)
 
 
 def read(context: Context, name: str) -> dict[str, Any]:
@@ -34,14 +34,3 @@ def read(context: Context, name: str) -> dict[str, Any]:
     except (OSError, ValueError, Refused):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Readers see the old file or the new one, also after a power cut."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -1,10 +1,10 @@
 """What came of the last probe, for `mailctl status` and the monitor; and how often a timer sends one."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.disks import folder_of
 from mailctl.core.errors import Problem, Refused
@@ -54,9 +54,4 @@ def read(context: Context, name: str = FILE) -> dict[str, Any] | None:
 def write(context: Context, document: dict[str, Any], name: str = FILE) -> None:
     """Keep it; readers see the old one or the new one."""
     path = folder(context) / name
-    beside = path.with_name(f".{name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(document, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    files.write(path, json.dumps(document, indent=1) + "\n", 0o644)

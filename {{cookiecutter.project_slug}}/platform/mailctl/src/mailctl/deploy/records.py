@@ -1,7 +1,6 @@
 """Deployments on disk: the journal of the one under way, and a document for each that ended."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mailctl.core import lock
+from mailctl.core import files, lock
 from mailctl.core.context import Context
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
@@ -181,20 +180,5 @@ def new_id() -> str:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    """The old one or the new one, also after a power cut."""
     private(path.parent)
-    beside = path.with_suffix(".new")
-    with open(beside, "w", encoding="utf-8", opener=_private) as file:
-        file.write(json.dumps(document, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    files.write(path, json.dumps(document, indent=1) + "\n")

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from mailctl.backup.lock import NAME as BACKUP_LOCK
 from mailctl.canaries import Canary
+from mailctl.core.disk_locks import NAME as BACKUP_LOCK
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
 from mailctl.core.runtime import Broken, Service

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mailctl.core import files
 from mailctl.core.context import Context
-from mailctl.core.env_file import read_env_file, write_private
+from mailctl.core.env_file import read_env_file
 from mailctl.core.local_stack import LocalStack, fixed
 from mailctl.secret_files.table import VARIABLES
 
@@ -31,7 +32,7 @@ def prepare_env(example: Path, target: Path, leave_out: Iterable[str] = ()) -> N
     lines = [target.read_text("utf-8").rstrip("\n")] if target.exists() else [_HEAD]
     lines += [_line(name, known.entries[name].value, known.entries[name].literal) for name in missing]
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    write_private(target, "\n".join(lines) + "\n")
+    files.write(target, "\n".join(lines) + "\n")
 
 
 _HEAD = "# Made by make local from .env.example. Change it freely; mailctl only adds what is missing."

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mailctl.core.env_file import write_private
+from mailctl.core import files
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.local_stack import LocalStack
 from mailctl.secret_files.rules import readable
@@ -56,7 +56,7 @@ def seed(stack: LocalStack) -> Seed:
             )
         )
     kept = load(seed_path(stack)) or Seed(f"{FIRST_MAILBOX}@{domain}", readable(PASSWORD_LENGTH).decode())
-    write_private(seed_path(stack), json.dumps(asdict(kept), indent=2) + "\n")
+    files.write(seed_path(stack), json.dumps(asdict(kept), indent=2) + "\n")
     wanted = {"domains": [{"name": kept.email.partition("@")[2]}], "mailboxes": [asdict(kept)]}
     stack.compose.run("exec", "-T", "usermgmt", "usermgmt", "ensure", stdin=json.dumps(wanted))
     return kept

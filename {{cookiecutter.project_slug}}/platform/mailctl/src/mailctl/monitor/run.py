@@ -8,11 +8,11 @@ from contextlib import ExitStack, suppress
 from hashlib import sha256
 from typing import Any
 
-from mailctl.core import alarms
+from mailctl.core import alarms, files
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
-from mailctl.core.monitoring import folder, leave, read, write
+from mailctl.core.monitoring import folder, leave, read
 from mailctl.core.stack import runtime, stack
 from mailctl.monitor import handover, metrics
 from mailctl.monitor.conditions import Condition, table
@@ -54,7 +54,7 @@ def once(
         remember(context, memory, events, moment)
         handover.count_deliveries(facts)
         state = write_down(context, memory, orders, moment)
-        write(home / "metrics.prom", metrics.text(facts, state, unknown))
+        files.write(home / "metrics.prom", metrics.text(facts, state, unknown), 0o644)
         if memory["outbox"]:
             deliver(context, memory)
         handover.tell(facts, state)

@@ -1,7 +1,6 @@
 """The steps of a move, each done once: a run that was interrupted goes on where it stopped."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mailctl.core import job_results
+from mailctl.core import files, job_results
 from mailctl.core.containers import failed
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
@@ -49,11 +48,7 @@ class Move:
 
     def keep(self, **news: Any) -> None:
         self.state |= news
-        beside = self.folder / f"{JOURNAL}.new"
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(self.state, file, indent=1)
-            os.fsync(file.fileno())
-        beside.replace(self.folder / JOURNAL)
+        files.write(self.folder / JOURNAL, json.dumps(self.state, indent=1))
 
     def mailctl(self, *words: str, **environ: str) -> None:
         """Another command, whose words are seen. Raises Refused."""

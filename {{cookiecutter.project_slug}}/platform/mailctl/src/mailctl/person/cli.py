@@ -62,7 +62,7 @@ def erase(
     as_json: JsonOption = False,
 ) -> None:
     """Remove account, mail and traces of one person for good, and say what stays until when (article 17)."""
-    from mailctl.backup.lock import exclusive
+    from mailctl.core.disk_locks import exclusive
     from mailctl.core.format import size
     from mailctl.person import erase as erasing
 
@@ -101,7 +101,7 @@ def _known(context: Context, person: str) -> "tuple[str, Known]":
     from mailctl.person import rows
 
     address = person.strip().lower()
-    known = rows.known(context, address)
+    known = rows.known(rows.running_database(context), address)
     if not known.homes and not known.tables:
         fix = ".venv/bin/mailctl user list shows who there is"
         raise Refused(Problem("PERSON", "nothing is known about this address", fix, value=person))

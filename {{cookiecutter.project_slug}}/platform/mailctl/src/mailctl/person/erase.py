@@ -5,45 +5,65 @@ Every step may be repeated, and the note in the list comes first: what is interr
 
 import hashlib
 import json
-import os
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from mailctl.accounts.api import Api
-from mailctl.core import homes, job_results
+from mailctl.core import files, homes, job_results
 from mailctl.core.context import Context
 from mailctl.core.folders import hdd, private
+from mailctl.core.snapshots import Snapshot, every
 from mailctl.person import rows
-from mailctl.person.rows import Known
+from mailctl.person.rows import Ask, Known
 
-# Of those addresses only a hash is kept, with the time (UTC) at which they were erased.
+# Of those addresses, and of the names of their mailboxes in snapshots, only a hash is kept, with the time
+# (UTC) at which they were erased.
 LIST = f"{job_results.FOLDER}/erased.json"
-# How many days a snapshot stays on the disk (mailctl/backup/retention.py: seven daily, four weekly ones).
+# How many days a snapshot stays on the disk (mailctl/backup/publish.py: seven daily, four weekly ones).
 DAYS = {"daily": 7, "weekly": 28}
 
 
 def erase(context: Context, api: Api, address: str, known: Known) -> None:
     """All of it. Raises Refused; run again, it goes on."""
     root = hdd(context) / "mailboxes"
-    _note(context, address)
+    _note(context, {address, *("@".join(reversed(home.split("/"))) for home in known.homes)})
     for alias in known.tables.get("aliases", []):
         api.call("DELETE", f"/aliases/{alias['id']}")
     if known.account and not known.account["deleted_at"]:
         api.call("DELETE", f"/mailboxes/{known.account['id']}")
     _remove(root, known)
-    rows.erase(context, address)
+    rows.erase(rows.running_database(context), address)
     _remove(root, known)  # a delivery that had begun before the account was gone
 
 
 def again(context: Context, api: Api) -> list[str]:
     """Erase those whom a restore has brought back, or whose erasure was interrupted; their addresses."""
-    done = erased(context)
-    if not done:
-        return []
-    back = [address for address, at in rows.accounts(context) if at < done.get(_hash(address), "")]
+    ask = rows.running_database(context)
+    back = brought_back(context, ask)
     for address in back:
-        erase(context, api, address, rows.known(context, address))
+        erase(context, api, address, rows.known(ask, address))
     return back
+
+
+def brought_back(context: Context, ask: Ask) -> list[str]:
+    """The accounts in a database whose owners were erased since they were made."""
+    done = erased(context)
+    return (
+        [address for address, at in rows.accounts(ask) if at < done.get(_hash(address), "")] if done else []
+    )
+
+
+def keep_erased(context: Context, ask: Ask) -> None:
+    """Erase in a restored database whom it would bring back, before anybody uses it."""
+    for address in brought_back(context, ask):
+        rows.erase(ask, address)
+
+
+def since(context: Context, mailboxes: Iterable[str], taken: datetime) -> list[str]:
+    """Those of the mailboxes of a snapshot whose owners were erased after it was taken."""
+    done, then = erased(context), f"{taken:%Y-%m-%d %H:%M:%S}"
+    return [name for name in mailboxes if done.get(_hash(name), "") > then]
 
 
 def erased(context: Context) -> dict[str, str]:
@@ -57,7 +77,7 @@ def erased(context: Context) -> dict[str, str]:
 
 def stays(context: Context, address: str, known: Known) -> list[tuple[str, str]]:
     """What an erasure leaves, and until when."""
-    found = [(name, _expected(name)) for name in _snapshots(hdd(context), address)]
+    found = [(one.id, _expected(one)) for one in every(hdd(context)) if address in one.mailboxes]
     if context.setting("BACKUP_BUCKET"):
         sync = (job_results.last(context, "sync") or {}).get("last_good") or {}
         newest = sync.get("document", {}).get("newest") or "none yet"
@@ -85,39 +105,20 @@ def _remove(root: Path, known: Known) -> None:
             homes.remove(root, home)
 
 
-def _note(context: Context, address: str) -> None:
-    """Put the address into the list; a second time leaves a later moment."""
+def _note(context: Context, names: Iterable[str]) -> None:
+    """Put them into the list; a second time leaves a later moment."""
     path = private(hdd(context) / job_results.FOLDER) / Path(LIST).name
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    beside = path.with_suffix(".new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(erased(context) | {_hash(address): now}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    files.write(path, json.dumps(erased(context) | dict.fromkeys(map(_hash, names), now), indent=1))
 
 
 def _hash(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()
 
 
-def _snapshots(disk: Path, address: str) -> list[str]:
-    """The snapshots on the disk that have the mailbox, as their manifests say; oldest first."""
-    found = []
-    for path in sorted(disk.glob("*/????-??-??/manifest.json"), key=lambda path: path.parts[-2]):
-        try:
-            mail = json.loads(path.read_bytes())["components"]["mail"]
-        except (OSError, ValueError, KeyError):
-            continue  # one that nobody can read: a backup tells
-        if address in mail.get("mailboxes", {}):
-            found.append("/".join(path.parts[-3:-1]))
-    return found
-
-
-def _expected(snapshot: str) -> str:
+def _expected(found: Snapshot) -> str:
     """When a snapshot goes, as long as one is taken every day."""
-    kind, _, day = snapshot.partition("/")
-    return f"about {date.fromisoformat(day) + timedelta(days=DAYS.get(kind, 0))}"
+    return f"about {found.day + timedelta(days=DAYS[found.manifest.kind])}"
 
 
 def _lock_days(context: Context) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,9 @@ _SINCE = """SELECT JSON_ARRAY(email, MIN(at)) FROM (SELECT email, created_at AS 
   GROUP BY email;
 """
 
+#: What a database answers to a script of root: (its name, the script).
+Ask = Callable[[str, str], str]
+
 
 @dataclass
 class Known:
@@ -97,7 +101,17 @@ def mark(address: str) -> str:
     return f"erased:{hashlib.sha256(address.encode()).hexdigest()}"
 
 
-def known(context: Context, address: str) -> Known:
+def running_database(context: Context) -> Ask:
+    """The server's own. Raises Refused when it does not answer."""
+
+    def ask(database: str, script: str) -> str:
+        client = ("sh", "-c", CLIENT, "sh", "--batch", "--raw", "--skip-column-names", database)
+        return output(running(context, "mariadb"), *client, stdin=script.encode()).decode()
+
+    return ask
+
+
+def known(ask: Ask, address: str) -> Known:
     """Everything about an address. Raises Refused: the database does not answer."""
     found = Known()
     for database, tables in TABLES.items():
@@ -106,7 +120,7 @@ def known(context: Context, address: str) -> Known:
             for table, where in tables.items()
         )
         script += _HOMES if database == "mailserver" else ""
-        for table, row in _rows(_ask(context, database, address, script)):
+        for table, row in _rows(ask(database, _about(address) + script)):
             if table == "homes":
                 found.homes.append(row)
             else:
@@ -114,28 +128,26 @@ def known(context: Context, address: str) -> Known:
     return found
 
 
-def erase(context: Context, address: str) -> None:
+def erase(ask: Ask, address: str) -> None:
     """Remove all rows, those of the account in one transaction. Raises Refused."""
     for database, script in _ERASE.items():
-        _ask(context, database, address, script.format(**TABLES["mailserver"]))
+        ask(database, _about(address) + script.format(**TABLES["mailserver"]))
 
 
-def accounts(context: Context) -> list[tuple[str, str]]:
+def accounts(ask: Ask) -> list[tuple[str, str]]:
     """Each address that has or had a mailbox, and since when (UTC, 2026-01-02 03:04:05)."""
-    return [(email, at) for email, at in _rows(_ask(context, "mailserver", "", _SINCE))]
+    return [(email, at) for email, at in _rows(ask("mailserver", _SINCE))]
 
 
 def _rows(text: str) -> list[list[Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def _ask(context: Context, database: str, address: str, script: str) -> str:
-    """What a script answers to root: an address goes in as hexadecimal digits, so none ends a string."""
+def _about(address: str) -> str:
+    """An address as variables of a script, in hexadecimal digits, so that none ends a string."""
     named = rf"(?<![\w.+-]){re.escape(address)}(?![\w.-])"
     values = {"who": address, "named": named, "gone": mark(address)}
-    given = "".join(
+    return "".join(
         f"SET @{name} = CONVERT(X'{value.encode().hex()}' USING utf8mb4) COLLATE utf8mb4_bin;\n"
         for name, value in values.items()
     )
-    client = ("sh", "-c", CLIENT, "sh", "--batch", "--raw", "--skip-column-names", database)
-    return output(running(context, "mariadb"), *client, stdin=(given + script).encode()).decode()

@@ -11,7 +11,7 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
     Snapshots still have it.
     """
     from mailctl.accounts.api import Api
-    from mailctl.backup.lock import exclusive
+    from mailctl.core.disk_locks import exclusive
     from mailctl.core.homes import remove
     from mailctl.core.stack import runtime
     from mailctl.person.erase import again

@@ -21,7 +21,7 @@ def run(
     """Restore the latest snapshots into a stack beside the running one, and compare every mail over IMAP."""
     from mailctl.backup.drill.report import save, text
     from mailctl.backup.drill.run import drill, sources
-    from mailctl.backup.lock import alone
+    from mailctl.core.disk_locks import alone
     from mailctl.core.errors import Misuse, Problem
     from mailctl.core.job_results import record
 

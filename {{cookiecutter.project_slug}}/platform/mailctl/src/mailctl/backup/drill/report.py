@@ -77,7 +77,7 @@ def _lines(one: Drill) -> list[str]:
         lines.append(f"{read.compared} mails in {read.mailboxes} mailboxes were read over IMAP and compared")
         lines += ["", f"{'':16}{'compared':>10}{'differ':>8}"]
         lines += [f"{kind:16}{counted:>10}{wrong:>8}" for kind, (counted, wrong) in read.table.items()]
-        lines += [f"{read.in_index} mails have keywords beyond the 26 of a folder, from Dovecot's index", ""]
+        lines.append("")
     if one.learned is not None:
         lines.append(f"what rspamd has learned was read: {one.learned} keys")
     if one.unsealed:

@@ -10,22 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mailctl.backup import learned
-from mailctl.backup import snapshot as snapshots
 from mailctl.backup.drill.report import Drill
-from mailctl.backup.lock import held
-from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import encryption
+from mailctl.core import encryption, snapshots
 from mailctl.core.context import Context
 from mailctl.core.database import load, migrate, query
+from mailctl.core.disk_locks import held
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd, private
+from mailctl.core.snapshot_manifest import COMPONENTS
+from mailctl.core.snapshots import Snapshot
 
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
@@ -112,7 +111,7 @@ def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
         if found is None:
             raise Refused(Problem("snapshot", "there is no good one on this disk", "make backup"))
         return found
-    from mailctl.backup.offsite import fetch
+    from mailctl.backup.offsite.download import fetch
 
     return fetch(context, "latest", home / "fetched", COMPONENTS)
 

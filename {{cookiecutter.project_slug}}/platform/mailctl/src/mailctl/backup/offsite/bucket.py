@@ -1,9 +1,10 @@
 """Whether a bucket may be trusted with backups: locked, versioned, encrypted; and the key cannot delete."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from mailctl.backup.offsite.access import Place, Unreachable, explained
+from mailctl.core.aws import Place, Unreachable, explained
 from mailctl.core.errors import Problem, Refused
 
 FIX = "terraform apply in terraform/s3-backup; a bucket without Object Lock must be replaced by a new one"
@@ -28,14 +29,8 @@ def lock_days(s3: Any, place: Place) -> int:
 
 
 def _lock(s3: Any, place: Place) -> int:
-    from botocore.exceptions import ClientError
-
-    try:
-        answer = s3.get_object_lock_configuration(Bucket=place.bucket)["ObjectLockConfiguration"]
-    except ClientError as error:
-        if _code(error) != "ObjectLockConfigurationNotFoundError":
-            raise
-        answer = {}
+    none = "ObjectLockConfigurationNotFoundError"
+    answer = _or_nothing(none, s3.get_object_lock_configuration, place).get("ObjectLockConfiguration", {})
     kept = answer.get("Rule", {}).get("DefaultRetention", {})
     days = int(kept.get("Days") or 0) + 365 * int(kept.get("Years") or 0)
     if answer.get("ObjectLockEnabled") != "Enabled":
@@ -53,14 +48,9 @@ def _versions(s3: Any, place: Place) -> None:
 
 
 def _encryption(s3: Any, place: Place) -> None:
-    from botocore.exceptions import ClientError
-
-    try:
-        rules = s3.get_bucket_encryption(Bucket=place.bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    except ClientError as error:
-        if _code(error) != "ServerSideEncryptionConfigurationNotFoundError":
-            raise
-        rules = []
+    none = "ServerSideEncryptionConfigurationNotFoundError"
+    answer = _or_nothing(none, s3.get_bucket_encryption, place)
+    rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
     if not any(rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules):
         raise _bad(place, "default encryption is off")
 
@@ -89,6 +79,18 @@ def _deletes(s3: Any, place: Place) -> None:
         raise Refused(
             Problem("access key", wrong, "use the uploader's own key: .venv/bin/mailctl secrets aws")
         )
+
+
+def _or_nothing(code: str, ask: Callable[..., Any], place: Place) -> dict[str, Any]:
+    """What S3 answers about the bucket; nothing where it says by this code that there is nothing."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return dict(ask(Bucket=place.bucket))
+    except ClientError as error:
+        if _code(error) != code:
+            raise
+        return {}
 
 
 def _code(error: Any) -> str:

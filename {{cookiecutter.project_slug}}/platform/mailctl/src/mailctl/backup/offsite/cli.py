@@ -2,27 +2,14 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from mailctl.core.aws import Access, MfaOption, ProfileOption, RoleOption
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.progress import bar
 from mailctl.core.stack import LocalOption, stack
-
-if TYPE_CHECKING:
-    from mailctl.backup.offsite.access import Access
-
-ProfileOption = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="NAME", help="A profile of the AWS configuration (Identity Center)."),
-]
-RoleOption = Annotated[
-    str | None, typer.Option("--role", metavar="ARN", help="Assume this role: restore_role_arn of Terraform.")
-]
-MfaOption = Annotated[
-    str | None, typer.Option("--mfa", metavar="SERIAL", help="The MFA device whose code the role asks for.")
-]
 
 
 def sync(
@@ -56,8 +43,6 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Copy every good snapshot that is not there yet to S3, encrypted, under Object Lock."""
-    from mailctl.backup.offsite.access import Access
-
     with command(repo, as_json) as found:
         context, by = stack(found, local), Access(profile, role, mfa)
         if listing or versions:
@@ -75,7 +60,7 @@ def sync(
 def _sync(context: Context) -> None:
     """Errors of the disk and of S3 alike end in the state, the metric and a mail."""
     from mailctl.backup.offsite.upload import upload
-    from mailctl.core import notify
+    from mailctl.core import job_results, notify
     from mailctl.core.errors import Problem, Refused
     from mailctl.core.format import size
 
@@ -89,7 +74,7 @@ def _sync(context: Context) -> None:
             else Refused(Problem("disk", f"failed: {error.strerror or error}", "fix that, then: make sync"))
         )
         problems = [problem.as_dict() for problem in refusal.problems]
-        _record(context, False, {"problems": problems})
+        job_results.record(context, "sync", False, {"problems": problems})
         text = "\n".join(f"{p.field}: {p.wrong}\n  {p.fix}" for p in refusal.problems)
         notify.tell(
             context, "the copy to S3 failed", f"{text}\n\nThe next run goes on where this one stopped.\n"
@@ -101,7 +86,7 @@ def _sync(context: Context) -> None:
         "renewed": report.renewed,
         "newest": report.newest,
     }
-    _record(context, True, document)
+    job_results.record(context, "sync", True, document)
     _tell(context, "copies", report.findings)
     out = context.out
     for id in report.copied:
@@ -119,25 +104,15 @@ def _tell(context: Context, what: str, problems: list[Any]) -> None:
 
     before = (job_results.last(context, what) or {}).get("document", {}).get("problems", [])
     found = [problem.as_dict() for problem in problems]
-    _record(context, not found, {"problems": found}, what)
+    job_results.record(context, what, not found, {"problems": found})
     if new := [p for p, each in zip(problems, found, strict=True) if each not in before]:
         text = "\n".join(f"{p.field}: {p.wrong}\n  {p.fix}" for p in new)
         notify.tell(context, "somebody else changed the copies in S3", text)
 
 
-def _record(context: Context, ok: bool, document: dict[str, Any], what: str = "sync") -> None:
-    from mailctl.core import job_results
-    from mailctl.core.errors import Refused
-
-    try:
-        job_results.record(context, what, ok, document)
-    except (OSError, Refused) as error:
-        context.out.warn(f"the outcome could not be kept: {error}")
-
-
-def _verify(context: Context, by: "Access") -> None:
+def _verify(context: Context, by: Access) -> None:
     """On the host also against what it has sent; elsewhere, as with a profile, only what S3 itself shows."""
-    from mailctl.backup.offsite.verify import verify
+    from mailctl.backup.offsite.watch import verify
     from mailctl.backup.offsite.working import working
     from mailctl.core.errors import Refused
     from mailctl.core.format import size
@@ -155,9 +130,10 @@ def _verify(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "copies": found.copies, "objects": objects, "bytes": found.bytes})
 
 
-def _repair(context: Context, by: "Access") -> None:
+def _repair(context: Context, by: Access) -> None:
     from mailctl.backup.offsite.repair import repair
     from mailctl.backup.offsite.upload import upload
+    from mailctl.core import job_results
     from mailctl.core.errors import Refused
 
     with bar(context.out, "looking at S3") as progress:
@@ -166,15 +142,16 @@ def _repair(context: Context, by: "Access") -> None:
     for label, names in (("copied", copied), ("repaired", done.repaired), ("known from now on", done.known)):
         for name in names:
             context.out.item(label, name)
+    found = {"problems": [problem.as_dict() for problem in done.problems]}
     for what in ("copies", "copies-verify"):
-        _record(context, not done.problems, {"problems": [p.as_dict() for p in done.problems]}, what)
+        job_results.record(context, what, not done.problems, found)
     if done.problems:
         raise Refused(*done.problems)
     context.out.show("The copies are as this host sent them; what others put there is never restored.")
     context.out.document({"ok": True, "copied": copied, "repaired": done.repaired, "known": done.known})
 
 
-def _prune(context: Context, by: "Access") -> None:
+def _prune(context: Context, by: Access) -> None:
     from mailctl.backup.offsite.prune import prune
     from mailctl.core.format import size
 
@@ -186,9 +163,9 @@ def _prune(context: Context, by: "Access") -> None:
     context.out.document({"ok": True, "removed": found.removed, "bytes": found.bytes, "locked": found.locked})
 
 
-def _list(context: Context, by: "Access", versions: bool, identity: Path | None) -> None:
-    from mailctl.backup.offsite.access import explained
+def _list(context: Context, by: Access, versions: bool, identity: Path | None) -> None:
     from mailctl.backup.offsite.copies import manifests, read
+    from mailctl.core.aws import explained
     from mailctl.core.errors import Refused
     from mailctl.core.format import size
 
@@ -216,10 +193,9 @@ def _list(context: Context, by: "Access", versions: bool, identity: Path | None)
     context.out.document({"ok": True, "place": bucket.place.uri, "copies": rows})
 
 
-def _bucket(context: Context, by: "Access", identity: Path | None = None) -> Any:
-    from mailctl.backup.offsite import access
+def _bucket(context: Context, by: Access, identity: Path | None = None) -> Any:
     from mailctl.backup.offsite.objects import Bucket
-    from mailctl.core import signing
+    from mailctl.core import aws, signing
 
-    place = access.place(context)
-    return Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))
+    place = aws.place(context)
+    return Bucket(aws.client(context, place, by), place, signers=signing.trusted(context, identity))

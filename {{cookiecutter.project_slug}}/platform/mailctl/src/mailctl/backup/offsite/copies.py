@@ -1,23 +1,90 @@
-"""The copies in S3: which there are, and which one is meant, whatever somebody else has put over it."""
+"""The copies in S3: their manifests, which there are, and which is meant, whatever lies over it."""
 
+import builtins
+import json
+import os
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime
 from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from mailctl.backup.offsite.access import LATEST
-from mailctl.backup.offsite.objects import Bucket
-from mailctl.backup.offsite.remote import Remote, remote
-from mailctl.core.errors import Problem, Refused
+from mailctl.backup.offsite.objects import Bucket, Entry
+from mailctl.core import aws, signing
+from mailctl.core.context import Context
+from mailctl.core.errors import Misuse, Problem, Refused
 
-LAST = "/manifest.json"
+LAST, LATEST = "/manifest.json", "latest"
+_URI = re.compile(
+    r"(?:s3://(?P<bucket>[^/]+)/(?P<prefix>(?:[^/?]+/)*?))?"
+    r"(?P<id>latest|(?:daily|weekly)/\d{4}-\d\d-\d\d)/?(?:\?versionId=(?P<version>.+))?"
+)
 UNSIGNED = (
     "use another one; or add the line `# signed by: …` to the owner's key file (make backup-key ARGS=--signer"
     " on the host shows it); --unsigned takes what anybody may have put there"
 )
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The manifest in S3. `objects` is everything that the snapshot needs, packs and indexes, by name.
+
+    `snapshot` is the SHA-256 of the manifest.json inside; times are ISO 8601 in UTC. Each of
+    `recipients` opens all of it. `signed`: by a key that counts here. `body`: as it was read.
+    """
+
+    id: str
+    snapshot: str
+    taken: str
+    uploaded: str
+    lock_days: int
+    bytes: int
+    chain: list[str]
+    objects: dict[str, Entry]
+    recipients: list[str] = field(default_factory=list)
+    signed: bool = False
+    body: builtins.bytes = b""
+
+    def text(self) -> builtins.bytes:
+        document = {"version": 2, **asdict(self)}
+        del document["signed"], document["body"]
+        document["objects"] = {name: astuple(entry) for name, entry in self.objects.items()}
+        return (json.dumps(document) + "\n").encode()
+
+
+def remote(body: bytes, key: str, signers: list[str]) -> Remote:
+    """Parse a manifest. Raises Refused when it is none, or that of another snapshot."""
+    text, signed = signing.split(body, signers)
+    try:
+        document = json.loads(text)
+        if document.pop("version") not in (1, 2):
+            raise ValueError("its version is neither 1 nor 2")
+        objects = {name: Entry(*entry) for name, entry in document.pop("objects").items()}
+        found = Remote(objects=objects, **{**document, "signed": signed, "body": body})
+        if f"{found.id}{LAST}" != key:
+            raise ValueError(f"it is that of {found.id}")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        fix = "use another snapshot or version: .venv/bin/mailctl sync --list --versions"
+        raise Refused(Problem(key, f"is no manifest of a copy: {error}", fix)) from None
+    return found
+
+
+def parse(context: Context, uri: str) -> tuple[aws.Place, str, str | None]:
+    """Bucket, snapshot id (or "latest") and version of s3://bucket/prefix/daily/2026-11-26[?versionId=…].
+
+    Without bucket, as in daily/2026-11-26, the settings say where. Raises Misuse.
+    """
+    found = _URI.fullmatch(uri)
+    if not found:
+        fix = "write s3://BUCKET/PREFIX/daily/2026-11-26, s3://BUCKET/PREFIX/latest, or just latest"
+        raise Misuse(Problem("snapshot", "is not the address of one", fix, value=uri))
+    if not found["bucket"]:
+        return aws.place(context), found["id"], found["version"]
+    region = context.setting("BACKUP_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
+    return aws.Place(found["bucket"], found["prefix"], region), found["id"], found["version"]
 
 
 def manifests(there: dict[str, dict[str, Any]]) -> list[str]:

@@ -7,26 +7,27 @@ path and every link was judged, and nothing is written through a link.
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from mailctl.backup import manifest, snapshot
-from mailctl.backup.copying import opened
-from mailctl.backup.maildir import open_directory
-from mailctl.backup.manifest import COMPONENTS
-from mailctl.backup.offsite import access, copies, index, packs
-from mailctl.backup.offsite.access import Access
+from mailctl.backup.offsite import copies, index, packs
+from mailctl.backup.offsite.copies import Remote
 from mailctl.backup.offsite.index import Index
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.offsite.remote import Remote
-from mailctl.backup.snapshot import Progress, Snapshot
-from mailctl.core import disks, encryption, signing
+from mailctl.core import aws, disks, encryption, folders, signing
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core import snapshots as snapshot
+from mailctl.core.aws import Access
 from mailctl.core.context import Context
+from mailctl.core.descriptors import open_directory, opened
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshot_manifest import COMPONENTS
+from mailctl.core.snapshots import Progress, Snapshot
 
 SEE = ".venv/bin/mailctl sync --list shows what is there"
 
@@ -64,28 +65,40 @@ def fetch(
 
     `components` and `mailbox` (an address) limit what is fetched to what they need. `identity` is the owner's
     age key; without it the host's own. Raises Misuse for an address that is none, Refused when anything is
-    missing, damaged, not signed (but for `unsigned`) or has no room; then `target` is as it was.
+    missing, damaged, not signed (but for `unsigned`) or has no room; then `target` is as it was. Of a fetch
+    that was interrupted, or that S3 did not answer to its end, all that is whole is kept for the next one.
     """
-    place, id, version = access.parse(context, uri)
-    bucket = Bucket(access.client(context, place, by), place, signers=signing.trusted(context, identity))
+    place, id, version = copies.parse(context, uri)
+    bucket = Bucket(aws.client(context, place, by), place, signers=signing.trusted(context, identity))
     keys, which = encryption.identities(context, identity), Which(frozenset(components), mailbox)
     found, passed = copies.chosen(bucket, id, version, before, unsigned)
     for problem in passed:
         context.out.warn(f"{problem.field}: {problem.wrong}; not taken")
-    folder, partial = target / found.id, target / f".{found.id.replace('/', '-')}.partial" / found.id
-    if folder.exists():
-        raise Refused(Problem("snapshot", "is there already", "choose an empty folder", value=str(folder)))
-    shutil.rmtree(partial.parents[1], ignore_errors=True)
-    partial.mkdir(mode=0o700, parents=True)
+    with _partial(target, found.id) as folder, Index(folder.parent) as content:
+        content.load(bucket, found, keys)
+        _fetch(context, _Fetch(bucket, content, found, keys, folder, which), progress)
+    return snapshot.read(target / found.id)
+
+
+@contextmanager
+def _partial(target: Path, id: str) -> Iterator[Path]:
+    """The folder in which a snapshot grows, put in its place at the end. Interrupted, it stays."""
+    partial = target / f".{id.replace('/', '-')}.partial"
+    if (target / id).exists():
+        wrong, place = "is there already", str(target / id)
+        raise Refused(Problem("snapshot", wrong, "choose an empty folder", value=place))
+    for other in set(target.glob(".*.partial")) - {partial}:
+        shutil.rmtree(other)
     try:
-        with Index(partial.parent) as content:
-            content.load(bucket, found, keys)
-            _fetch(context, _Fetch(bucket, content, found, keys, partial, which), progress)
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial.parents[1], ignore_errors=True)
-    return snapshot.read(folder)
+        yield folders.private(partial / id)
+        folders.private((target / id).parent)
+        (partial / id).replace(target / id)
+    except aws.Unreachable:
+        raise  # what is there is gone on with
+    except (Refused, OSError):
+        shutil.rmtree(partial)
+        raise
+    shutil.rmtree(partial)
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ class _Fetch:
 def _fetch(context: Context, run: _Fetch, progress: Progress | None) -> None:
     """Judge all names, then write."""
     index.judge(run.index, {})
+    run.index.note_there(_kept(run))
     _write(run, frozenset({manifest.FILE}), None)
     links = dict(manifest.load(run.folder).links)
     index.judge(run.index, links)
@@ -110,9 +124,30 @@ def _fetch(context: Context, run: _Fetch, progress: Progress | None) -> None:
     _check(snapshot.read(run.folder), run.which)
 
 
+def _kept(run: _Fetch) -> Iterator[str]:
+    """What an interrupted fetch has left, file by file compared with its checksum; the rest of it goes."""
+    for above, below, names in os.walk(run.folder, topdown=False):
+        for path in (Path(above) / name for name in (*below, *names)):
+            name = str(path.relative_to(run.folder))
+            file = run.index.file(name)
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_dir():
+                with suppress(OSError):  # it is not empty
+                    path.rmdir()
+            elif file and run.which.wants(name) and manifest.file_digest(path) == file.sha:
+                packs.date(path, file)
+                yield name
+            else:
+                path.unlink()
+
+
 def _wanted(run: _Fetch, only: frozenset[str] | None) -> Iterator[tuple[str, File]]:
-    """Pack and file, by pack and content."""
-    rows = run.index.rows("SELECT pack, had.* FROM had LEFT JOIN packs USING (sha) ORDER BY pack, sha")
+    """Pack and file, by pack and content, of what is not there yet."""
+    rows = run.index.rows(
+        "SELECT pack, had.* FROM had LEFT JOIN packs USING (sha)"
+        " WHERE path NOT IN (SELECT path FROM there) ORDER BY pack, sha"
+    )
     for pack, path, *rest in rows:
         file = File(index.path_of(path), *rest)
         if file.path in only if only else run.which.wants(file.path) and file.path != manifest.FILE:
@@ -125,7 +160,7 @@ def _need_room(context: Context, run: _Fetch) -> None:
     for _, file in _wanted(run, None):
         size += disks.on_disk(file.size)
         mailbox = mailbox or file.path.startswith("mail/")
-    if run.which.mailbox and not mailbox:
+    if run.which.mailbox and not mailbox and not (run.folder / "mail").exists():
         wrong = f"{run.found.id} has none of this address"
         raise Refused(Problem("mailbox", wrong, SEE, value=run.which.mailbox))
     # A pack, and what it holds once it is decrypted, lie beside the files until these are written.

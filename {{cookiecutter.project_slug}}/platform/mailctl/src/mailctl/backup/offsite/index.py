@@ -17,14 +17,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from mailctl.backup import manifest
 from mailctl.backup.offsite import packs
+from mailctl.backup.offsite.copies import Remote
 from mailctl.backup.offsite.objects import Bucket
 from mailctl.backup.offsite.packs import File
-from mailctl.backup.offsite.remote import Remote
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 LONGEST_CHAIN = 50
 TOP = {"mail", "mysql", "config", "ssl", "dkim", "learned", "manifest.json", "mail.sha256"}
@@ -38,6 +38,7 @@ CREATE INDEX now_sha ON now (sha);
 CREATE TABLE todo (path BLOB PRIMARY KEY, sha, size, mtime, mode) WITHOUT ROWID;
 CREATE TABLE packs (sha PRIMARY KEY, pack, new) WITHOUT ROWID;
 CREATE TABLE folders (path PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE there (path BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _MAIL_OF_HAD = "SELECT path, sha FROM had WHERE path >= ? AND path < ? ORDER BY path"
 _MAIL_OF_NOW = "SELECT path, sha FROM now WHERE path >= ? AND path < ? ORDER BY path"
@@ -73,6 +74,14 @@ class Index:
 
     def files(self, query: str, *values: object) -> Iterator[File]:
         return (File(path_of(row[0]), *row[1:]) for row in self.db.execute(query, values))
+
+    def file(self, path: str) -> File | None:
+        """A file of `had`."""
+        return next(self.files("SELECT * FROM had WHERE path = ?", raw(path)), None)
+
+    def note_there(self, paths: Iterable[str]) -> None:
+        """Files of `had` that need not be fetched."""
+        self.db.executemany("INSERT INTO there VALUES (?)", ((raw(path),) for path in paths))
 
     def add(self, files: Iterable[File]) -> None:
         """Files of `now`."""
@@ -232,12 +241,11 @@ def judge(index: Index, links: dict[str, str]) -> None:
     Before anything is created: then nothing is ever written through a link.
     """
 
-    def file(path: str) -> bool:
-        return bool(index.rows("SELECT 1 FROM had WHERE path = ?", raw(path)).fetchone())
-
     for path, target in links.items():
         goal = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        if not (stays_inside(path) and path.startswith("mail/") and goal.startswith("mail/")) or file(path):
+        if not (stays_inside(path) and path.startswith("mail/") and goal.startswith("mail/")) or index.file(
+            path
+        ):
             raise _damaged(path, f"the link to {target!r} leads out of the mail")
     above = {"/".join(each.split("/")[:n]) for each in links for n in range(1, each.count("/") + 1)}
     for (found,) in index.rows("SELECT path FROM had UNION ALL SELECT path FROM folders"):
@@ -248,7 +256,7 @@ def judge(index: Index, links: dict[str, str]) -> None:
     for (found,) in index.rows("SELECT path FROM folders"):
         above.add(path_of(found))
     for path in sorted(above):
-        if path in links or file(path):
+        if path in links or index.file(path):
             raise _damaged(path, "is a folder and something else at once")
 
 

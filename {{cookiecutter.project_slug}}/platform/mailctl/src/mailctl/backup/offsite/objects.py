@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mailctl.backup.offsite.access import Place, explained
+from mailctl.core.aws import Place, explained
 from mailctl.core.errors import Problem, Refused
 
 PART = 8 * 1024 * 1024
 MOST_PARTS = 10_000
 MOST_TEXT = 64 * 1024 * 1024  # of a manifest: a terabyte has about 3 MB
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how many bytes of how many are done."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from mailctl.backup import manifest
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core import encryption
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 SIZE = 64 * 1024 * 1024
 MOST_FILES = 20_000
@@ -110,9 +110,14 @@ def _write(source: IO[bytes], path: Path, file: File) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("xb") as target:
         shutil.copyfileobj(source, target, 1024 * 1024)
-        os.fchmod(target.fileno(), file.mode & 0o777)
-    os.utime(path, ns=(file.mtime, file.mtime))
+    date(path, file)
     return manifest.file_digest(path)
+
+
+def date(path: Path, file: File) -> None:
+    """Give a file that is ours the time and the permissions that it had."""
+    path.chmod(file.mode & 0o777)
+    os.utime(path, ns=(file.mtime, file.mtime))
 
 
 class _Hashing:

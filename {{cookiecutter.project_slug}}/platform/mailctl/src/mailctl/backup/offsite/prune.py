@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from mailctl.backup.offsite.access import explained
 from mailctl.backup.offsite.copies import manifests, read
-from mailctl.backup.offsite.objects import Bucket, now
-from mailctl.backup.offsite.upload import Progress
+from mailctl.backup.offsite.objects import Bucket, Progress, now
+from mailctl.core.aws import explained
 from mailctl.core.errors import Problem, Refused
 
 WHO = "sign in as an administrator of the bucket: .venv/bin/mailctl sync --prune --profile NAME"

@@ -5,15 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from mailctl.backup.offsite import access
-from mailctl.backup.offsite.access import Access
 from mailctl.backup.offsite.copies import LAST, chosen
-from mailctl.backup.offsite.objects import Bucket, Entry, now
-from mailctl.backup.offsite.record import Put
-from mailctl.backup.offsite.upload import Progress
-from mailctl.backup.offsite.verify import verify
-from mailctl.backup.offsite.working import Working, put_data, put_manifest, working
-from mailctl.core import signing
+from mailctl.backup.offsite.objects import Bucket, Entry, Progress, now
+from mailctl.backup.offsite.watch import verify
+from mailctl.backup.offsite.working import Put, Working, put_data, put_manifest, working
+from mailctl.core import aws, signing
+from mailctl.core.aws import Access
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -37,10 +34,10 @@ def repair(context: Context, by: Access, progress: Progress = lambda *_: None) -
 
     What only others have put there stays, as the host may delete nothing: it is noted, and never restored.
     """
-    place = access.place(context)
+    place = aws.place(context)
     signers = signing.trusted(context)
-    writer = Bucket(access.client(context, place), place, signers=signers)
-    reader = Bucket(access.client(context, place, by), place, signers=signers)
+    writer = Bucket(aws.client(context, place), place, signers=signers)
+    reader = Bucket(aws.client(context, place, by), place, signers=signers)
     result = Repaired()
     with working(context) as folder:
         for name in verify(writer, folder.record, progress).wrong:
@@ -63,7 +60,7 @@ def _try(result: Repaired, name: str, work: Callable[[], bool]) -> None:
     try:
         if work():
             result.repaired.append(name)
-    except access.Unreachable:
+    except aws.Unreachable:
         raise
     except Refused as refusal:
         result.problems.append(Problem(name, f"cannot be repaired: {refusal.problems[0].wrong}", ROLE))
@@ -86,7 +83,7 @@ def _manifest_again(reader: Bucket, writer: Bucket, folder: Working, key: str) -
     """The newest signed version of a manifest once more on top; False: there is none, it was never ours."""
     try:
         found, _ = chosen(reader, key.removesuffix(LAST), None, None, unsigned=False)
-    except access.Unreachable:
+    except aws.Unreachable:
         raise
     except Refused:
         if folder.record[key] is None:

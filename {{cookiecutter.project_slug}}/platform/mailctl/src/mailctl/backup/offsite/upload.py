@@ -10,23 +10,21 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from mailctl.backup import manifest, snapshot
-from mailctl.backup.lock import held
-from mailctl.backup.offsite import access, bucket, index, packs, watch
-from mailctl.backup.offsite.copies import LAST, manifests, read
+from mailctl.backup.offsite import bucket, index, packs, watch
+from mailctl.backup.offsite.copies import LAST, Remote, manifests, read
 from mailctl.backup.offsite.index import Index
-from mailctl.backup.offsite.objects import Bucket, Entry, checksum, now
-from mailctl.backup.offsite.remote import Remote
+from mailctl.backup.offsite.objects import Bucket, Entry, Progress, checksum, now
 from mailctl.backup.offsite.working import Journal, Working, put_data, put_manifest, working
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import encryption, folders, signing
+from mailctl.core import aws, encryption, folders, signing
+from mailctl.core import snapshot_manifest as manifest
+from mailctl.core import snapshots as snapshot
 from mailctl.core.context import Context
+from mailctl.core.disk_locks import held
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshots import Snapshot
 
 LONGEST_DAYS = 36500  # S3's own limit
 TRIES = 3
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how many bytes of how many are done."""
 
 
 class Replaced(Refused):
@@ -62,10 +60,10 @@ def upload(context: Context, progress: Progress = lambda *_: None) -> Report:
 
     What somebody else has changed in S3 is sent again, as far as this disk has it.
     """
-    place = access.place(context)
+    place = aws.place(context)
     rate, recipients = limit(context), encryption.recipients(context)
     signing.sign(context, b"")  # without its key nothing is sent
-    s3 = access.client(context, place)
+    s3 = aws.client(context, place)
     days = bucket.lock_days(s3, place)
     with working(context) as folder, Index(folder.folder) as content:
         to = Bucket(s3, place, rate, signing.trusted(context))
@@ -111,8 +109,8 @@ class Upload:
         """Those not in S3 with the same content; and load what the newest copy there consists of."""
         there = self.bucket.objects("")
         wrong = watch.look(self.bucket, self.working.record, there)
-        self.report.findings = list(wrong.values())
-        whole = {name: each["Size"] for name, each in there.items() if name not in wrong}
+        self.report.findings = wrong.problems
+        whole = {name: each["Size"] for name, each in there.items() if name not in wrong.wrong}
         if keys := [key for key in manifests(there) if key in whole]:
             self._load(keys[-1], whole)
         found = []
@@ -140,7 +138,7 @@ class Upload:
             put = self.working.record[key]
             if last.signed or (put and put.was_there):  # of a version that did not sign
                 self.index.load(self.bucket, last, self.identities)
-        except access.Unreachable:
+        except aws.Unreachable:
             raise
         except Refused:
             self.index.forget()  # another host's, or damaged: this run begins with a whole copy of its own

@@ -1,22 +1,74 @@
-"""The folder of packs on their way to S3, with a note beside each: a run that was broken off goes on."""
+"""What this host has put into S3, and the packs on their way, with a note beside each: a run goes on."""
 
 import fcntl
 import json
-import os
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from mailctl.backup import manifest
-from mailctl.backup.offsite.copies import LAST
+from mailctl.backup.offsite.copies import LAST, Remote
 from mailctl.backup.offsite.objects import Bucket, Entry, now, text_sum
-from mailctl.backup.offsite.record import Put, Record
-from mailctl.backup.offsite.remote import Remote
-from mailctl.core import folders, job_results
+from mailctl.core import files, folders, job_results
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+
+
+@dataclass(frozen=True)
+class Put:
+    """An object: S3's checksum, its version ("": not known yet), locked until (ISO 8601). "": not ours."""
+
+    sum: str
+    version: str
+    until: str
+
+    @property
+    def was_there(self) -> bool:
+        """Whether it was in S3 before this host began to note what it sends."""
+        return bool(self.sum) and not self.until
+
+
+class Record:
+    """What was sent, by names below the prefix: by this, somebody else's work in S3 stands out.
+
+    Noted before an object is sent, so that a killed run leaves nothing unknown.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("CREATE TABLE IF NOT EXISTS put (name TEXT PRIMARY KEY, sum, version, until)")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> Put | None:
+        row = self._db.execute("SELECT sum, version, until FROM put WHERE name = ?", (name,)).fetchone()
+        return Put(*row) if row else None
+
+    def __setitem__(self, name: str, put: Put) -> None:
+        row = (name, put.sum, put.version, put.until)
+        self._db.execute("INSERT OR REPLACE INTO put VALUES (?, ?, ?, ?)", row)
+
+    def adopt(self, names: Iterable[str]) -> None:
+        """Note what is there, all of it or nothing."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO put VALUES (?, '', '', '')", ((name,) for name in names))
+
+    def names(self) -> list[str]:
+        return [name for (name,) in self._db.execute("SELECT name FROM put ORDER BY name")]
+
+    def forget(self, name: str) -> None:
+        self._db.execute("DELETE FROM put WHERE name = ?", (name,))
 
 
 @dataclass
@@ -44,12 +96,7 @@ class Working:
         return Journal(**{**document, "entry": Entry(**document["entry"])})
 
     def __setitem__(self, name: str, journal: Journal) -> None:
-        beside = self.folder / "new.partial"
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(journal), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.folder / f"{name}.json")
+        files.write(self.folder / f"{name}.json", json.dumps(asdict(journal)))
 
     def forget(self, name: str) -> None:
         for path in (self.folder / name, self.folder / f"{name}.json"):

@@ -2,24 +2,24 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 
-from mailctl.backup import snapshot as snapshots
-from mailctl.backup.lock import exclusive, held
-from mailctl.backup.manifest import COMPONENTS
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.journal import remove
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import disks
+from mailctl.core import disks, snapshots
+from mailctl.core.aws import Access
 from mailctl.core.compose import Compose
 from mailctl.core.containers import all_of
 from mailctl.core.context import Context
+from mailctl.core.disk_locks import exclusive, held
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
 from mailctl.core.lock import turn
+from mailctl.core.snapshot_manifest import COMPONENTS
+from mailctl.core.snapshots import Snapshot
 
 SHOWN_PROBLEMS = 20
 SCANNER, SCANNER_SECONDS = "clamav", "1800"
@@ -36,9 +36,7 @@ class Choice:
     at: str | None = None
     identity: Path | None = None
     quarantine: Path | None = None
-    profile: str | None = None
-    role: str | None = None
-    mfa: str | None = None
+    by: Access | None = None
     before: str | None = None
     to: Path | None = None
     unsigned: bool = False
@@ -60,50 +58,51 @@ def changing(context: Context) -> Iterator[None]:
         yield
 
 
-@contextmanager
 def found(
     context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None = None
-) -> Iterator[Snapshot]:
+) -> AbstractContextManager[Snapshot]:
     """The snapshot that is meant, every file of it compared with its manifest. Raises Refused and Misuse.
 
     It stays in its place meanwhile. From S3 only the parts that are needed are fetched; they are removed
-    again at the end, unless `to` names a folder for them.
+    again at the end, unless `to` names a folder for them. An interrupted fetch goes on the next time.
     """
-    source = choice.source or ""
-    if not source.startswith("s3://"):
-        for name in ("before", "to", "unsigned"):
-            if getattr(choice, name):
-                raise Misuse(Problem(f"--{name}", "goes with s3:// only", "from this disk: --at TIME"))
-        snapshot = local(context, choice.source, choice.at)
-        with held(snapshot.path):
-            check(context, snapshot, wanted)
-            yield snapshot
-        return
+    if (choice.source or "").startswith("s3://"):
+        return _from_s3(context, choice, wanted, mailbox)
+    return _from_disk(context, choice, wanted)
+
+
+@contextmanager
+def _from_disk(context: Context, choice: Choice, wanted: Sequence[str]) -> Iterator[Snapshot]:
+    for name in ("before", "to", "unsigned"):
+        if getattr(choice, name):
+            raise Misuse(Problem(f"--{name}", "goes with s3:// only", "from this disk: --at TIME"))
+    snapshot = local(context, choice.source, choice.at)
+    with held(snapshot.path):
+        check(context, snapshot, wanted)
+        yield snapshot
+
+
+@contextmanager
+def _from_s3(
+    context: Context, choice: Choice, wanted: Sequence[str], mailbox: str | None
+) -> Iterator[Snapshot]:
+    from mailctl.backup.offsite.download import fetch
+
     if choice.at:
         fix = "name the snapshot, s3://bucket/prefix/daily/DATE, or what may count: --before TIME"
         raise Misuse(Problem("--at", "does not go with s3://", fix))
-    from mailctl.backup.offsite import Access, fetch
-
     before = moment(choice.before, "--before") if choice.before else None
     target = choice.to.expanduser().absolute() if choice.to else fetched(context)
-    if not choice.to:
-        remove([target])
+    gone = [] if choice.to else [target / kind for kind in snapshots.KINDS]
+    words = (choice.source or "", target, wanted, mailbox, choice.identity)
+    remove(gone)
     try:
-        by = Access(choice.profile, choice.role, choice.mfa)
-        yield fetch(
-            context,
-            source,
-            target,
-            wanted,
-            mailbox,
-            choice.identity,
-            by=by,
-            before=before,
-            unsigned=choice.unsigned,
-        )
+        yield fetch(context, *words, by=choice.by, before=before, unsigned=choice.unsigned)
     finally:
-        if not choice.to:
-            remove([target])
+        remove(gone)
+        if gone:
+            with suppress(OSError):  # what an interrupted fetch has brought stays for the next one
+                target.rmdir()
 
 
 def fetched(context: Context) -> Path:
@@ -123,6 +122,12 @@ def local(context: Context, source: str | None, at: str | None) -> Snapshot:
     have = ", ".join(f"{one.id} ({one.taken:%Y-%m-%d %H:%M} UTC)" for one in snapshots.every(disk)[-10:])
     fix = f"name a later time; there are: {have}" if have else "name a folder with snapshots: --from DIR"
     raise Refused(Problem("--at", f"no good snapshot so early in {disk}", fix, value=at))
+
+
+def folder_of(mailbox: str) -> str:
+    """Where a snapshot has a mailbox."""
+    user, _, domain = mailbox.rpartition("@")
+    return f"mail/{domain}/{user}"
 
 
 def moment(text: str, option: str = "--at") -> datetime:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailctl.core.aws import Access, MfaOption, ProfileOption, RoleOption
 from mailctl.core.context import Context, JsonOption, RepoOption, command
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.stack import LocalOption, stack
@@ -13,7 +14,7 @@ from mailctl.core.stack import LocalOption, stack
 if TYPE_CHECKING:
     from mailctl.backup.restore.choose import Choice
     from mailctl.backup.restore.merge import Part
-    from mailctl.backup.snapshot import Snapshot
+    from mailctl.core.snapshots import Snapshot
 
 FromOption = Annotated[
     str | None,
@@ -43,9 +44,6 @@ QuarantineOption = Annotated[
     Path | None,
     typer.Option("--quarantine", metavar="DIR", help="Leave out infected mails, and copy them there."),
 ]
-ProfileOption = Annotated[str | None, typer.Option("--profile", help="Of the AWS configuration, for s3://.")]
-RoleOption = Annotated[str | None, typer.Option("--role", metavar="ARN", help="Take this AWS role.")]
-MfaOption = Annotated[str | None, typer.Option("--mfa", metavar="SERIAL", help="The role's MFA device.")]
 BeforeOption = Annotated[
     str | None,
     typer.Option(
@@ -61,6 +59,9 @@ ToOption = Annotated[
 UnsignedOption = Annotated[
     bool,
     typer.Option("--unsigned", help="Take a copy without this server's signature: anybody may have made it."),
+]
+ErasedOption = Annotated[
+    bool, typer.Option("--erased", help="Bring back people who were erased since the snapshot, too.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check, and say what would be done.")]
 ConfirmOption = Annotated[bool, typer.Option("--confirm", help="All is well: delete the kept former state.")]
@@ -84,6 +85,7 @@ def run(
     before: BeforeOption = None,
     to: ToOption = None,
     unsigned: UnsignedOption = False,
+    erased: ErasedOption = False,
     dry_run: DryRunOption = False,
     confirm: ConfirmOption = False,
     undo: UndoOption = False,
@@ -93,12 +95,12 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Bring mail, accounts, settings or keys back; the former state is kept until --confirm."""
-    from mailctl.backup.lock import alone
     from mailctl.backup.restore.choose import Choice
+    from mailctl.core.disk_locks import alone
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
-        choice = Choice(source, at, identity, quarantine, profile, role, mfa, before, to, unsigned)
+        choice = Choice(source, at, identity, quarantine, Access(profile, role, mfa), before, to, unsigned)
         _refuse_mixed(source or at, confirm, undo, mailbox, folder or into or of)
         with alone(context, "restore"):
             if confirm or undo:
@@ -106,7 +108,7 @@ def run(
             elif mailbox:
                 document = _part(context, choice, _wanted(context, mailbox, of, folder, into), dry_run)
             else:
-                document = _components(context, choice, component, dry_run, yes)
+                document = _components(context, choice, component, dry_run, yes, erased)
         context.out.document({"ok": not document.get("differences"), **document})
         if document.get("differences"):
             raise typer.Exit(1)
@@ -169,7 +171,7 @@ def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> di
 
 
 def _components(
-    context: Context, choice: "Choice", component: str, dry_run: bool, yes: bool
+    context: Context, choice: "Choice", component: str, dry_run: bool, yes: bool, erased: bool
 ) -> dict[str, Any]:
     from mailctl.backup.restore import choose
     from mailctl.backup.restore import run as work
@@ -184,15 +186,28 @@ def _components(
         wanted = snapshot.manifest.expected(wanted) if component == "all" else wanted
         choose.refuse_without_room(context, snapshot, wanted)
         left_out = choose.scan(context, snapshot, choice.quarantine) if "mail" in wanted else []
-        head = {"snapshot": snapshot.id, "components": list(wanted), "left_out": left_out}
+        gone = _erased(context, snapshot, erased) if {"mail", "mysql"} & set(wanted) else []
+        head = {"snapshot": snapshot.id, "components": list(wanted), "left_out": left_out, "erased": gone}
         if dry_run:
             context.out.row("would", f"restore {', '.join(wanted)} of {snapshot.id}; nothing was changed")
             return {**head, "dry_run": True}
         _agree(context, yes, f"Replace {', '.join(wanted)} by {snapshot.id}?")
         with choose.changing(context):
-            document = head | work.restore(context, snapshot, wanted, identities, left_out)
+            without = left_out if erased else [*left_out, *map(choose.folder_of, gone)]
+            document = head | work.restore(context, snapshot, wanted, identities, without, erased)
     _show(context, document, snapshot)
     return document
+
+
+def _erased(context: Context, snapshot: "Snapshot", wanted: bool) -> list[str]:
+    """The mailboxes of people who were erased after the snapshot was taken: it would bring them back."""
+    from mailctl.person import erase
+
+    found = erase.since(context, snapshot.mailboxes, snapshot.taken)
+    for name in found:
+        fate = "comes back, until the nightly purge erases it again" if wanted else "is left out (--erased)"
+        context.out.warn(f"{name} was erased after {snapshot.id} was taken: it {fate}")
+    return found
 
 
 def _show(context: Context, document: dict[str, Any], snapshot: "Snapshot") -> None:

@@ -14,11 +14,11 @@ from mailctl.backup.restore import imap, stage, stored
 from mailctl.backup.restore.imap import Mailbox
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.stored import Mail
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
+from mailctl.core.snapshots import Snapshot
 
 # Below the folder of the mailboxes, where Dovecot finds it; no backup looks into a folder with a dot.
 STAGING, SEEN_AS = ".mailctl/restore", "/srv/vmail/.mailctl/restore/mail"

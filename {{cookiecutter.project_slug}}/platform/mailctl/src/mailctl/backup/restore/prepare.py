@@ -10,12 +10,14 @@ from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import refuse
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
-from mailctl.backup.snapshot import Snapshot
+from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.database import REVISION, load, migrate, query
 from mailctl.core.engine import connected
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd, secrets
+from mailctl.core.snapshots import Snapshot
+from mailctl.person import erase
 from mailctl.secret_files.table import DATABASE_PASSWORDS
 
 RSPAMD = 11333
@@ -79,15 +81,19 @@ def prepare(
     place: dict[str, Place],
     identities: list[str],
     leave_out: Iterable[str] = (),
+    erased: bool = False,
 ) -> Iterator[str]:
-    """Prepare everything; yields what is about to be done. Raises Refused; nothing live was touched then."""
+    """Prepare everything; yields what is about to be done. Raises Refused; nothing live was touched then.
+
+    People who were erased since stay erased, unless `erased` asks for them.
+    """
     wanted = set(components)
     if "secrets" in place:
         yield "secrets and certificates"
         _secrets(snapshot, wanted, place["secrets"], identities)
     if "env" in place:
         content = stage.unseal(snapshot.path / "config" / "env.age", identities)
-        _write_private(place["env"].staged, with_own_settings(content, place["env"].live))
+        files.write(place["env"].staged, with_own_settings(content.decode(), place["env"].live))
     if "dkim" in place:
         yield "DKIM keys"
         target = place["dkim"].staged
@@ -102,9 +108,8 @@ def prepare(
     if "mysql" in place:
         yield "database, in a MariaDB of its own"
         folder = place["secrets"].staged if "secrets" in place else secrets(context)
-        _database(
-            scratch(context, scratch_home(context, place["mysql"].id), folder), snapshot, place["mysql"]
-        )
+        beside_it = scratch(context, scratch_home(context, place["mysql"].id), folder)
+        _database(beside_it, snapshot, place["mysql"], erased)
     if "mail" in place:
         yield "mailboxes"
         beside = stage.is_disposable(context, snapshot)
@@ -123,13 +128,17 @@ def _secrets(snapshot: Snapshot, components: set[str], place: Place, identities:
         stage.unpack(snapshot.path / sealed[name], identities, place.staged, leave_out=kept)
 
 
-def _database(beside: Scratch, snapshot: Snapshot, place: Place) -> None:
+def _database(beside: Scratch, snapshot: Snapshot, place: Place, erased: bool) -> None:
     """A new datadir: the image's first start makes the accounts with the passwords of the secrets folder."""
     try:
         beside.up("mariadb")
         expected = query(beside.compose, REVISION, "mailserver").strip()
         load(beside.compose, snapshot.path / "mysql")
         migrate(beside.compose, beside.context.repo)
+        if not erased:
+            erase.keep_erased(
+                beside.context, lambda database, script: query(beside.compose, script, database)
+            )
         restored = query(beside.compose, REVISION, "mailserver").strip()
     finally:
         beside.down()
@@ -142,21 +151,15 @@ def _database(beside: Scratch, snapshot: Snapshot, place: Place) -> None:
         )
 
 
-def with_own_settings(content: bytes, current: Path) -> bytes:
+def with_own_settings(content: str, current: Path) -> str:
     """The restored `.env`, with the lines about this host's folders as they are now."""
     own = {name: line for line in _lines(current) if (name := line.partition("=")[0].strip()) in OWN_SETTINGS}
-    lines = content.decode("utf-8").splitlines()
-    restored = [own.pop(line.partition("=")[0].strip(), line) for line in lines]
-    return ("\n".join([*restored, *own.values()]) + "\n").encode()
+    restored = [own.pop(line.partition("=")[0].strip(), line) for line in content.splitlines()]
+    return "\n".join([*restored, *own.values()]) + "\n"
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text("utf-8").splitlines() if path.is_file() else []
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
 
 
 def volume(project: str, name: str, owner: tuple[int, int]) -> Path:

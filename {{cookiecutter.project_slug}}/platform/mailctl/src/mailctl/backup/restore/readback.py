@@ -4,32 +4,33 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mailctl.backup.restore import imap, stored
 from mailctl.backup.restore.imap import Mailbox, Shown
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core.containers import output
 from mailctl.core.errors import Refused
+from mailctl.core.snapshots import Snapshot
 
 SAMPLE = 5
 # Dovecot gives mails one of these by itself.
-OWN_KEYWORDS = {"$HasAttachment", "$HasNoAttachment"}
+OWN_KEYWORDS = frozenset({"$HasAttachment", "$HasNoAttachment"})
+# Those of folders with more keywords than file names have letters for.
+FURTHER = "keywords > 26"
 
 
 @dataclass
 class ReadBack:
     """What was read: mails and folders counted, mails compared byte by byte, and everything that differs.
 
-    `table` says of each kind of thing how many were compared and how many differ; `in_index` are the mails
-    with keywords for which Dovecot's file names have no letter, so that nothing else tells them.
+    `table` says of each kind of thing how many were compared and how many differ.
     """
 
     mailboxes: int = 0
     messages: int = 0
     compared: int = 0
-    in_index: int = 0
     table: dict[str, list[int]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
     without_account: list[str] = field(default_factory=list)
@@ -73,8 +74,8 @@ def read_back(snapshot: Snapshot, container: str, accounts: dict[str, str], whol
                     result.told(address, _beside_mails(result, box, root, counted["folders"]))
             if whole:
                 result.told(address, _scripts(result, container, address, root))
-        except Refused as refusal:
-            result.differences.append(str(refusal))
+        except (Refused, ValueError) as error:
+            result.differences.append(str(error))
             continue
         result.mailboxes += 1
         if total != counted["messages"]:
@@ -93,47 +94,53 @@ def _folder(result: ReadBack, box: Mailbox, folder: str, maildir: Path, whole: b
         result.differences.append(f"{place}: {count} mails, and {len(mails)} in the snapshot")
         result.judge("mails", False)
         return len(mails)
-    if whole:
-        result.told(place, _compare(result, box, folder, mails, stored.folder(maildir)))
-    else:
-        result.told(place, Counter(mails=_unlike(mails, box, folder)))
-    result.compared += len(mails) if whole else min(SAMPLE, len(mails))
+    chosen = None if whole else sorted(mail.uid for mail in box.mails(folder))[: len(mails)]
+    if chosen:
+        chosen = sorted(random.sample(chosen, min(SAMPLE, len(chosen))))
+    result.told(place, _compare(result, box, folder, mails, stored.folder(maildir), chosen))
+    result.compared += len(mails) if chosen is None else len(chosen)
     return len(mails)
 
 
 def _compare(
-    result: ReadBack, box: Mailbox, folder: str, mails: list[stored.Mail], known: stored.Folder
+    result: ReadBack,
+    box: Mailbox,
+    folder: str,
+    mails: list[stored.Mail],
+    known: stored.Folder,
+    chosen: list[int] | None,
 ) -> Counter[str]:
-    """Every mail of a folder, found by its UID; one that had none yet by its content. How many differ."""
+    """Every mail of a folder, or the content of those that are `chosen`. How many differ, by kind.
+
+    A mail is found by its UID; one that had none yet by its content.
+    """
     numbered = {mail.uid: mail for mail in mails if mail.uid is not None and known.validity is not None}
     unnumbered = {mail.digest: mail for mail in mails if mail.uid not in numbered}
     wrong: Counter[str] = Counter()
-    for shown in box.mails(folder, read=True):
+    for shown in box.mails(folder, chosen, read=True):
         mail = numbered.get(shown.uid) or unnumbered.get(shown.digest)
-        for kind, same in _alike(shown, mail, known) if mail else [("UIDs", False)]:
+        found = _alike(shown, mail, known) if mail else [("UIDs", False)]
+        for kind, same in islice(found, None if chosen is None else 1):
             wrong[kind] += result.judge(kind, same)
-        result.in_index += known.full and bool(_further(shown, known))
-    if known.validity is not None:
+    if known.validity is not None and chosen is None:
         wrong["UIDVALIDITY"] += result.judge("UIDVALIDITY", box.validity == known.validity)
     return wrong
 
 
 def _alike(shown: Shown, mail: stored.Mail, known: stored.Folder) -> Iterator[tuple[str, bool]]:
-    yield "UIDs", mail.uid in (None, shown.uid) or known.validity is None
     yield "mails", shown.digest == mail.digest
+    yield "UIDs", mail.uid in (None, shown.uid) or known.validity is None
     yield "dates", shown.received == mail.received
     yield "flags", _system(shown.flags) == _system(mail.flags)
-    there, then = (flags & known.keywords - OWN_KEYWORDS for flags in (shown.flags, mail.flags))
-    yield "keywords", there == then and (known.full or not _further(shown, known))
+    there, then = (flags - _system(flags) - OWN_KEYWORDS for flags in (shown.flags, mail.flags))
+    yield "keywords", there & known.keywords == then
+    if known.full or there - known.keywords:
+        further = known.in_index.get(mail.uid or 0, frozenset()) - known.keywords - OWN_KEYWORDS
+        yield FURTHER, there - known.keywords == further
 
 
 def _system(flags: frozenset[str]) -> frozenset[str]:
     return frozenset(flag for flag in flags if flag.startswith("\\"))
-
-
-def _further(shown: Shown, known: stored.Folder) -> frozenset[str]:
-    """The keywords of a mail that its folder has no letters for."""
-    return shown.flags - _system(shown.flags) - known.keywords - OWN_KEYWORDS
 
 
 def _beside_mails(result: ReadBack, box: Mailbox, root: Path, counted: dict[str, int]) -> Counter[str]:
@@ -156,17 +163,4 @@ def _scripts(result: ReadBack, container: str, address: str, root: Path) -> Coun
     if active:
         same = imap.scripts(container, address).get(active, False)
         wrong["active scripts"] += result.judge("active scripts", same)
-    return wrong
-
-
-def _unlike(mails: list[stored.Mail], box: Mailbox, folder: str) -> int:
-    """How many of a few mails are not in the snapshot; only files of their size are read for that."""
-    uids = sorted(mail.uid for mail in box.mails(folder))[: len(mails)]
-    sample = sorted(random.sample(uids, min(SAMPLE, len(uids))))
-    by_size: dict[int, list[stored.Mail]] = {}
-    for mail in mails:
-        by_size.setdefault(mail.size, []).append(mail)
-    wrong = 0
-    for shown in box.mails(folder, sample, read=True):
-        wrong += all(mail.digest != shown.digest for mail in by_size.get(shown.size, []))
     return wrong

@@ -7,17 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailctl.backup.restore import journal as phases
-from mailctl.backup.restore.journal import Journal
+from mailctl.backup.restore.journal import Journal, Swap
 from mailctl.backup.restore.prepare import places, prepare, scratch, scratch_home
 from mailctl.backup.restore.readback import ReadBack, read_back
-from mailctl.backup.restore.swap import Swap
-from mailctl.backup.snapshot import Snapshot
 from mailctl.core.compose import Compose
 from mailctl.core.containers import running
 from mailctl.core.context import Context
 from mailctl.core.database import query
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
+from mailctl.core.snapshots import Snapshot
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
 HOLDERS = {"mail": ["dovecot"], "mysql": ["mariadb"], "dkim": ["rspamd"], "learned": ["valkey", "rspamd"]}
@@ -34,6 +33,7 @@ def restore(
     components: Sequence[str],
     identities: list[str],
     leave_out: Iterable[str] = (),
+    erased: bool = False,
 ) -> dict[str, Any]:
     """Replace the components by the snapshot's. Raises Refused; until the exchange nothing is touched."""
     began = time.monotonic()
@@ -45,7 +45,7 @@ def restore(
         journal.leftovers.append(str(scratch_home(context, id)))
     journal.write()
     try:
-        for step in prepare(context, snapshot, components, place, identities, leave_out):
+        for step in prepare(context, snapshot, components, place, identities, leave_out, erased):
             context.out.note(f"preparing: {step}")
         os.sync()
         journal.swaps = [Swap.of(one.live, one.staged, one.former) for one in place.values()]
@@ -57,11 +57,8 @@ def restore(
     journal.enter(phases.SWAPPING)
     finish(context, journal)
     found = _read_back(context, snapshot) if "mail" in components else ReadBack()
-    return {
-        "seconds": round(time.monotonic() - began, 1),
-        "kept": [str(p) for p in journal.kept],
-        **found.as_dict(),
-    }
+    seconds = round(time.monotonic() - began, 1)
+    return {"seconds": seconds, "kept": [str(path) for path in journal.kept], **found.as_dict()}
 
 
 def finish(context: Context, journal: Journal) -> None:

@@ -10,13 +10,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
-from mailctl.backup import snapshot as snapshots
 from mailctl.backup.parts import extract
-from mailctl.backup.snapshot import Snapshot
-from mailctl.core import job_results
+from mailctl.core import job_results, snapshots
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem
 from mailctl.core.folders import hdd
+from mailctl.core.snapshots import Snapshot
 
 # A mail gets a number (UID) from its folder, and a mail program keeps what it has read under that number.
 # Numbers given after the snapshot are in no uidlist that comes back: without a gap a new mail would get one
@@ -40,23 +39,27 @@ def stage_mail(
 
     Compared on the way, so that every mail is read once. Copied, not linked: a container that writes to a
     mail must not reach the snapshot, but for a `disposable` one on the same disk. A file's time is IMAP's
-    date. `leave_out` counts from the snapshot.
+    date. `leave_out`, files and folders, counts from the snapshot.
     """
     root, owner = str(snapshot.path / "mail"), vmail()
+    without = {str(snapshot.path / path) for path in leave_out}
+    below = tuple(f"{path}/" for path in without)
     for folder, names, _ in os.walk(root):
+        names[:] = [name for name in names if f"{folder}/{name}" not in without]
         place = Path(f"{target}{folder.removeprefix(root)}")
         make_folder(place, owner)
         if "cur" in names and "tmp" not in names:
             make_folder(place / "tmp", owner)
-    without = {str(snapshot.path / path) for path in leave_out}
 
     def staged(path: Path) -> str:
         source = str(path)
-        to = "" if source in without else f"{target}{source.removeprefix(root)}"
+        to = "" if source in without or source.startswith(below) else f"{target}{source.removeprefix(root)}"
         return copy(source, to, owner, disposable)
 
     problems = snapshots.verify(snapshot, ["mail"], digest=staged)
     for path, goal in () if problems else snapshot.manifest.links.items():
+        if str(snapshot.path / path).startswith(below):
+            continue
         link = f"{target}/{path.removeprefix('mail/')}"
         os.symlink(goal, link)
         os.lchown(link, *owner)

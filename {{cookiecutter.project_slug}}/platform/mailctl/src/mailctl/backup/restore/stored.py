@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from mailctl.backup.beside import KEYWORDS, LETTERS
+from mailctl.backup.restore import index
 from mailctl.backup.restore.stage import CHUNK, UIDLIST, with_gap
 
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
@@ -53,11 +54,15 @@ class Mail:
 
 @dataclass(frozen=True)
 class Folder:
-    """A Maildir: UIDVALIDITY, None if a restore changes it; the keywords that file names have letters for."""
+    """A Maildir: UIDVALIDITY, None if a restore changes it; the keywords that file names have letters for.
+
+    `in_index`: of a folder with more than these, the keywords of each mail by its UID.
+    """
 
     maildir: Path
     validity: int | None
     keywords: frozenset[str]
+    in_index: dict[int, frozenset[str]]
 
     @property
     def full(self) -> bool:
@@ -76,7 +81,9 @@ def folders(mailbox: Path) -> dict[str, Path]:
 def folder(maildir: Path) -> Folder:
     content = _content(maildir / UIDLIST)
     found = _VALIDITY.match(content) if with_gap(content) else None
-    return Folder(maildir, int(found[1]) if found else None, frozenset(_letters(maildir).values()))
+    letters = frozenset(_letters(maildir).values())
+    in_index = index.keywords(maildir) if len(letters) >= LETTERS else {}
+    return Folder(maildir, int(found[1]) if found else None, letters, in_index)
 
 
 def mails(maildir: Path) -> Iterator[Mail]:

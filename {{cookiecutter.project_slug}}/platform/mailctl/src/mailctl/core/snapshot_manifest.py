@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,13 +133,8 @@ def file_digest(path: Path) -> str:
 
 
 def _unescaped(raw: bytes) -> bytes:
-    names = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
-    parts, rest = b"", raw
-    while b"\\" in rest:
-        before, _, rest = rest.partition(b"\\")
-        parts += before + names.get(rest[:1], rest[:1])
-        rest = rest[1:]
-    return parts + rest
+    names = {b"n": b"\n", b"r": b"\r"}
+    return re.sub(rb"(?s)\\(.)", lambda found: names.get(found[1], found[1]), raw)
 
 
 @cache

@@ -5,13 +5,13 @@ its own folder. `held`: a snapshot that is being read; it is not removed meanwhi
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from mailctl.core import job_results, lock
 from mailctl.core.context import Context
+from mailctl.core.descriptors import opened
 from mailctl.core.folders import hdd, private
 
 NAME = ".mailctl-backup.lock"
@@ -31,20 +31,16 @@ def alone(context: Context, kind: str) -> AbstractContextManager[None]:
 @contextmanager
 def held(snapshot: Path) -> Iterator[None]:
     """Keep a snapshot in its place while it is read. Raises OSError when it is gone."""
-    fd = os.open(snapshot, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
+    with opened(snapshot) as fd:
+        fcntl.flock(fd or 0, fcntl.LOCK_SH)
         yield
-    finally:
-        os.close(fd)
 
 
 def is_held(snapshot: Path) -> bool:
-    fd = os.open(snapshot, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
+    """Whether somebody reads it at this moment."""
+    with opened(snapshot) as fd:
+        try:
+            fcntl.flock(fd or 0, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
     return False

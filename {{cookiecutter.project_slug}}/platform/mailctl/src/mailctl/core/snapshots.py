@@ -3,14 +3,15 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mailctl.backup import manifest
-from mailctl.backup.manifest import AGAIN, COMPONENTS, FILE, MAIL_INDEX, Manifest
+from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.snapshot_manifest import AGAIN, COMPONENTS, FILE, MAIL_INDEX, Manifest
 
 KINDS = ("daily", "weekly")
 THREADS, BATCH = 4, 1000
@@ -48,14 +49,6 @@ class Snapshot:
         return date.fromisoformat(self.id.partition("/")[2])
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The snapshots of a disk, oldest first, and what is wrong with those that cannot be read."""
-
-    snapshots: list[Snapshot]
-    problems: list[Problem]
-
-
 def read(path: Path) -> Snapshot:
     """The snapshot at `path`. Raises Refused: missing, not JSON, not the schema, or another's id."""
     path = path.expanduser().absolute()
@@ -68,21 +61,13 @@ def read(path: Path) -> Snapshot:
     return found
 
 
-def look(hdd: Path) -> Listing:
-    """All snapshots below HDD_PATH, in the order in which they were taken."""
-    found: list[Snapshot] = []
-    problems: list[Problem] = []
-    for path in (path for kind in KINDS for path in _dated(hdd / kind)):
-        try:
-            found.append(read(path))
-        except Refused as refusal:
-            problems += refusal.problems
-    return Listing(sorted(found, key=order), problems)
-
-
 def every(hdd: Path) -> list[Snapshot]:
-    """All readable snapshots, oldest first; `look` also tells about unreadable ones."""
-    return look(hdd).snapshots
+    """All readable snapshots below HDD_PATH, in the order in which they were taken."""
+    found = []
+    for path in (path for kind in KINDS for path in _dated(hdd / kind)):
+        with suppress(Refused):  # whoever restores it is told
+            found.append(read(path))
+    return sorted(found, key=order)
 
 
 def latest(hdd: Path) -> Snapshot | None:
@@ -187,18 +172,12 @@ def _walk(root: Path, below: str) -> Iterator[str]:
             yield path
 
 
-def _dated(folder: Path) -> list[Path]:
+def _dated(folder: Path) -> Iterator[Path]:
     """The folders named by a date; hidden ones are unfinished or being removed."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if _is_date(path.name) and not path.is_symlink())
-
-
-def _is_date(name: str) -> bool:
-    try:
-        return date.fromisoformat(name).isoformat() == name
-    except ValueError:
-        return False
+    for path in sorted(folder.glob("????-??-??")):
+        with suppress(ValueError):
+            if date.fromisoformat(path.name) and not path.is_symlink():
+                yield path
 
 
 def _problem(snapshot: Snapshot, path: str, wrong: str) -> Problem:

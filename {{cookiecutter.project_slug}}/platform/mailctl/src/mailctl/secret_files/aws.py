@@ -5,7 +5,6 @@ screen. Each step may be repeated: a run that was killed is finished by the next
 """
 
 import json
-import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -14,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.backup.offsite import access
-from mailctl.backup.offsite.access import KEY_FILE, Place, explained
-from mailctl.backup.offsite.cli import ProfileOption
+from mailctl.core import aws
+from mailctl.core.aws import KEY_FILE, Place, ProfileOption, explained
 from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.env_file import set_lines
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.secret_files.store import Store, opened
 
@@ -42,7 +41,7 @@ class Change:
     settings: list[str] = field(default_factory=list)
 
 
-def aws(
+def run(
     outputs: Annotated[
         typer.FileText | None,
         typer.Option(
@@ -74,12 +73,12 @@ def renew(context: Context, profile: str | None, change: Change) -> None:
     """Make a key, see that it works, then remove all others. Raises Refused; until then the old key works."""
     import boto3
 
-    place = access.place(context)
+    place = aws.place(context)
     with explained("signing in as an administrator"):
         iam = boto3.Session(profile_name=profile, region_name=place.region).client("iam")
     folder = context.folder("SECRETS_DIR", "secrets")
     with opened(folder, create=False) as store, store.locked():
-        held = access.keys(store.read(KEY_FILE) or b"")
+        held = aws.keys(store.read(KEY_FILE) or b"")
         there = _there(iam, change.user)
         _remove_unknown(iam, change, held, there)
         held = [pair for pair in held if pair[0] in there]
@@ -133,7 +132,7 @@ def _wait_until_it_works(context: Context, place: Place) -> None:
     while True:
         try:
             with explained("trying the new key"):
-                access.client(context, place).get_bucket_versioning(Bucket=place.bucket)
+                aws.client(context, place).get_bucket_versioning(Bucket=place.bucket)
             return
         except Refused:
             if time.monotonic() > deadline:
@@ -157,13 +156,13 @@ def _user_of_current_key(context: Context) -> str:
     """Whose key the file holds: every key may ask that about itself."""
     import boto3
 
-    held = access.keys(_file(context).read_bytes() if _file(context).exists() else b"")
+    held = aws.keys(_file(context).read_bytes() if _file(context).exists() else b"")
     if not held:
         raise Misuse(Problem("access key", "it is not known whose key to make", HOW))
     id, secret = held[0]
     with explained("asking whose key this is"):
         session = boto3.Session(aws_access_key_id=id, aws_secret_access_key=secret)
-        arn = session.client("sts", region_name=access.place(context).region).get_caller_identity()["Arn"]
+        arn = session.client("sts", region_name=aws.place(context).region).get_caller_identity()["Arn"]
     return str(arn).rpartition("/")[2]
 
 
@@ -185,17 +184,9 @@ def _outputs(text: str) -> dict[str, str]:
 
 def _write_settings(context: Context, found: dict[str, str]) -> list[str]:
     """Put bucket, region and prefix into `.env`, each in its line or at the end; the names of the changed."""
-    from mailctl.core.env_file import write_private
-
     wanted = {name: found[output] for name, output in OUTPUTS.items() if found}
     changed = {name: value for name, value in wanted.items() if context.setting(name) != value}
-    text = context.env_path.read_text("utf-8") if changed else ""
-    for name, value in changed.items():
-        line = f"{name}={value}"
-        text, times = re.subn(rf"^\s*{name}\s*=.*$", line, text, flags=re.MULTILINE)
-        if not times:
-            text = f"{text.rstrip()}\n{line}\n"
     if changed:
-        write_private(context.env_path.resolve(), text)
+        set_lines(context.env_path.resolve(), changed)
         context.__dict__.pop("env_file", None)  # read again
     return list(changed)

@@ -1,26 +1,22 @@
 """Who asks S3, and where: the host's own key, or a person's profile or role; and what S3's refusals mean."""
 
-import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mailctl.core.context import Context
-from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
     import boto3
 
 KEY_FILE = "aws_uploader_key"
 SETTINGS = ".venv/bin/mailctl secrets aws --from-terraform writes it"
-LATEST = "latest"
-_URI = re.compile(
-    r"(?:s3://(?P<bucket>[^/]+)/(?P<prefix>(?:[^/?]+/)*?))?"
-    r"(?P<id>latest|(?:daily|weekly)/\d{4}-\d\d-\d\d)/?(?:\?versionId=(?P<version>.+))?"
-)
+MFA_SECONDS = 36 * 3600  # the longest that AWS gives
 _HINTS = {
     "AccessDenied": ("S3 does not allow it", "with another key: --profile or --role; else: terraform apply"),
     "NoSuchKey": (
@@ -41,6 +37,16 @@ _HINTS = {
     "ExpiredToken": ("the sign-in has expired", "aws sso login, or run the command again"),
     "RequestTimeTooSkewed": ("this host's clock is wrong", "timedatectl set-ntp true"),
 }
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="A profile of the AWS configuration (Identity Center)."),
+]
+RoleOption = Annotated[
+    str | None, typer.Option("--role", metavar="ARN", help="Assume this role: restore_role_arn of Terraform.")
+]
+MfaOption = Annotated[
+    str | None, typer.Option("--mfa", metavar="SERIAL", help="The MFA device whose code the role asks for.")
+]
 
 
 class Unreachable(Refused):
@@ -82,21 +88,6 @@ def place(context: Context) -> Place:
             *(Problem(name, "is not set: nothing is copied off site", SETTINGS) for name in missing)
         )
     return Place(bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "", region)
-
-
-def parse(context: Context, uri: str) -> tuple[Place, str, str | None]:
-    """Bucket, snapshot id (or "latest") and version of s3://bucket/prefix/daily/2026-11-26[?versionId=…].
-
-    Without bucket, as in daily/2026-11-26, the settings say where. Raises Misuse.
-    """
-    found = _URI.fullmatch(uri)
-    if not found:
-        fix = "write s3://BUCKET/PREFIX/daily/2026-11-26, s3://BUCKET/PREFIX/latest, or just latest"
-        raise Misuse(Problem("snapshot", "is not the address of one", fix, value=uri))
-    if not found["bucket"]:
-        return place(context), found["id"], found["version"]
-    region = context.setting("BACKUP_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
-    return Place(found["bucket"], found["prefix"], region), found["id"], found["version"]
 
 
 def client(context: Context, where: Place, access: Access | None = None) -> Any:
@@ -161,19 +152,24 @@ def _own_key(context: Context) -> tuple[str, str] | None:
     return found[0] if found else None
 
 
-def _assumed(session: "boto3.Session", access: Access) -> "boto3.Session":
-    """The role's session for an hour; the code of the MFA device is asked for on the terminal."""
-    import boto3
+def _assumed(source: "boto3.Session", access: Access) -> "boto3.Session":
+    """A session of the role, whose keys are good for an hour and are then replaced, for as long as it takes.
 
-    mfa = {}
+    The code of the MFA device, asked for once on the terminal, is good for 36 hours (GetSessionToken).
+    """
+    import boto3
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import Session
+
+    region = source.region_name
     if access.mfa:
         print(f"Code of {access.mfa}: ", end="", file=sys.stderr, flush=True)
-        mfa = {"SerialNumber": access.mfa, "TokenCode": sys.stdin.readline().strip()}
-    role = {"RoleArn": access.role, "RoleSessionName": "mailctl-restore"}
-    found = session.client("sts").assume_role(**role, **mfa)["Credentials"]
-    return boto3.Session(
-        aws_access_key_id=found["AccessKeyId"],
-        aws_secret_access_key=found["SecretAccessKey"],
-        aws_session_token=found["SessionToken"],
-        region_name=session.region_name,
-    )
+        code = {"SerialNumber": access.mfa, "TokenCode": sys.stdin.readline().strip()}
+        made = source.client("sts").get_session_token(**code, DurationSeconds=MFA_SECONDS)["Credentials"]
+        source = boto3.Session(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], region)
+    named = {"RoleSessionName": "mailctl-restore"}
+    fetcher = AssumeRoleCredentialFetcher(source.client, source.get_credentials(), access.role, named)
+    inner = Session()
+    inner._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    inner._credentials.get_frozen_credentials()  # a refusal comes now
+    return boto3.Session(botocore_session=inner, region_name=region)

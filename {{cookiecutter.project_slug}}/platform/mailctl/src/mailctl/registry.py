@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "alias": "mailctl.accounts.alias_cli",
     "admin": "mailctl.accounts.admin_cli",
     "move": "mailctl.move.cli",
+    "search": "mailctl.search.cli",
 }
 
 COMMANDS: dict[str, str] = {

@@ -34,7 +34,9 @@ def test_an_address_without_a_mailbox_is_refused_before_anything_is_removed(
     cli: Cli, dovecot: FakeDocker
 ) -> None:
     shown = cli("search", "rebuild", "anna@example.org", "nobody@example.org")
-    assert shown.exit_code == 1 and "nobody@example.org wrong has no mailbox here" in " ".join(shown.output.split())
+    assert shown.exit_code == 1 and "nobody@example.org wrong has no mailbox here" in " ".join(
+        shown.output.split()
+    )
     assert indexed(dovecot) == []
 
 

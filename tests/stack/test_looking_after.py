@@ -165,7 +165,10 @@ def found(box, words: str) -> list[bytes]:
 
 def test_words_of_any_language_are_found_also_after_the_index_was_built_again(stack, mailboxes):
     box = mailboxes.new()
-    body = "The Quarterly invoice für Zürich.\n今日は東京都の天気がとても良いので、公園で昼ご飯を食べました。\n请把会议资料发给我。\n"
+    body = (
+        "The Quarterly invoice für Zürich.\n今日は東京都の天気がとても良いので、公園で昼ご飯を食べました。\n"
+        "请把会议资料发给我。\n"
+    )
     post = Edge(stack.info).post
     assert post(message("words", to=box.address, text=body), box.address).status_code == 200
     box.read("words")

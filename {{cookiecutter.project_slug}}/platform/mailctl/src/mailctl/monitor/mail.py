@@ -35,8 +35,8 @@ MANY, LONG_SECONDS = 3, 660
 MANY_OTHERS = 10
 OLD_SECONDS, LARGE = 3600, 200
 BATCH_SECONDS, LISTED = 600, 20
-# rspamd's answer to who reached config/rspamd/local.d/ratelimit.conf, as Postfix notes it. The envelope's sender is who
-# logged in, or an alias of theirs: Postfix checks that.
+# rspamd's answer to who reached config/rspamd/local.d/ratelimit.conf, as Postfix notes it. The envelope's sender
+# is who logged in, or an alias of theirs: Postfix checks that.
 OVER_LIMIT = re.compile(r'milter-reject: .*Ratelimit "per_user" exceeded.* from=<([^>]*)>')
 OVER_SECONDS = 3600
 NO_VERDICT = "no verdict of the virus scanner"
@@ -133,7 +133,7 @@ def scanner(facts: Facts) -> Iterator[Finding]:
 
 
 def sending_limit(facts: Facts) -> Iterator[Finding]:
-    """Whoever met the limit within the last hour: each an alarm of its own, a minute after the first refusal."""
+    """Whoever met the limit within the last hour: each an alarm of its own."""
     kept: dict[str, float] = facts.memory.setdefault("over_limit", {})
     for line in facts.lines:
         if line.service == "postfix" and (found := OVER_LIMIT.search(line.text)):

@@ -35,8 +35,8 @@ MANY, LONG_SECONDS = 3, 660
 MANY_OTHERS = 10
 OLD_SECONDS, LARGE = 3600, 200
 BATCH_SECONDS, LISTED = 600, 20
-# rspamd's answer to who reached config/rspamd/local.d/ratelimit.conf, as Postfix notes it. The envelope's sender
-# is who logged in, or an alias of theirs: Postfix checks that.
+# rspamd's answer to who reached config/rspamd/local.d/ratelimit.conf, as Postfix notes it. The envelope's
+# sender is who logged in, or an alias of theirs: Postfix checks that.
 OVER_LIMIT = re.compile(r'milter-reject: .*Ratelimit "per_user" exceeded.* from=<([^>]*)>')
 OVER_SECONDS = 3600
 NO_VERDICT = "no verdict of the virus scanner"

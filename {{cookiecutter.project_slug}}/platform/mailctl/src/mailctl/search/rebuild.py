@@ -15,7 +15,7 @@ def everybody(runtime: Runtime) -> list[str]:
 
 
 def known(runtime: Runtime, people: Sequence[str]) -> list[str]:
-    """The given addresses in lower case. Raises Refused, before anything is done, for one without a mailbox."""
+    """The given addresses in lower case. Raises Refused for one without a mailbox."""
     there = set(everybody(runtime))
     asked = [person.strip().lower() for person in people]
     wrong = [person for person in asked if person not in there]

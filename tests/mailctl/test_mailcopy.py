@@ -56,6 +56,8 @@ def box(tmp_path: Path) -> Path:
     (home / ".dovecot.sieve").symlink_to("sieve/rules.sieve")
     (home / "mail/tmp/unfinished").write_text("half a mail")
     (home / "mail/dovecot.index.cache").write_text("a cache")
+    (home / "mail/.Sent/fts-flatcurve/index.1").mkdir(parents=True)
+    (home / "mail/.Sent/fts-flatcurve/index.1/postlist.glass").write_text("words to search by")
     (home / "mail/.Sent/dovecot-uidlist.lock").write_text("")
     (home / "mail/..DOVECOT-TRASHED/cur").mkdir(parents=True)
     (home / "mail/..DOVECOT-TRASHED/cur/1").write_text("deleted with its folder")

@@ -66,6 +66,10 @@ DEFERRED = BOUNCED.replace("status=bounced (host said: 550 no such person)", f"s
 EXPIRED = f"qmgr[2]: {ID}: from=<ada@example.com>, status=expired, returned to sender"
 SENT = BOUNCED.replace("status=bounced (host said: 550 no such person)", "status=sent (250 ok)")
 NO_VERDICT = "#9(rspamd_proxy) <a>; lua; rspamd.local.lua:44: no verdict of the virus scanner: deferred"
+OVER_LIMIT = (
+    f"cleanup[4]: {ID}: milter-reject: END-OF-MESSAGE from unknown[192.0.2.7]: 4.7.1 Ratelimit "
+    '"per_user" exceeded; from=<ada@example.com> to=<bob@far.example> proto=ESMTP helo=<phone>'
+)
 REFUSED_LIST = (
     "#7(controller) <3nxzfe>; monitored; rspamd_monitored_dns_cb: DNS query blocked on multi.uribl.com"
     " (127.0.0.1 returned), possibly due to high volume"
@@ -188,6 +192,10 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
             (lines(*postfix_said(FROM, DEFERRED, EXPIRED)), {f"undeliverable-{NOW:.0f}"}),
         ],
         [lines(*postfix_said(FROM, DEFERRED)), lines(*postfix_said(FROM, SENT)), lines()],
+    ),
+    "sending-limit": (
+        [(lines(*postfix_said(OVER_LIMIT)), {"sending-limit-ada@example.com"})],
+        [lines(*postfix_said(FROM, SENT), *said("rspamd", OVER_LIMIT))],
     ),
     "scanner": (
         [(lines(*said("rspamd", NO_VERDICT, NO_VERDICT)), {"scanner"})],

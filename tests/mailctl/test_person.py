@@ -38,6 +38,10 @@ def server(repo: Path, engine: FakeEngine, docker: FakeDocker) -> Path:
         for folder in ("cur", "new", "tmp"):
             (root / "example.org" / name / "mail" / folder).mkdir(parents=True)
         (root / "example.org" / name / "mail" / "cur" / "1.host:2,S").write_bytes(MAIL)
+        (root / "example.org" / name / "mail" / "fts-flatcurve").mkdir()
+        (root / "example.org" / name / "mail" / "fts-flatcurve" / "words").write_text(
+            "no data of a person's own"
+        )
     with (repo / ".env").open("a") as env:
         env.write(f"HDD_PATH={root.parent}\n")
     docker.answer("mailserver", lines(("mailboxes", BOX), ("aliases", ALIAS), ("homes", "example.org/anna")))

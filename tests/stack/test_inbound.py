@@ -116,6 +116,18 @@ def test_a_forged_spam_mark_is_removed(edge, mailboxes):
     assert delivered(reader.read("not spam at all"))["X-Spam"] is None
 
 
+def test_a_person_is_told_before_the_mailbox_is_full(edge, mailboxes):
+    reader = mailboxes.new("filling", quota="1M")
+    for subject, kilobytes, percent in (("first", 600, None), ("second", 300, 80), ("third", 70, 95)):
+        mail = message(subject, to=reader.address, text=("x" * 75 + "\n") * (kilobytes * 1000 // 76))
+        assert edge.post(mail, reader.address).status_code == 200
+        reader.read(subject)
+        if percent:
+            said = reader.read(f"{percent} % full").decode()
+            assert reader.address in said and "使用率" in said and "/account" in said
+    assert len(reader.find("% full")) == 2
+
+
 def test_a_full_mailbox_is_told_to_the_sender(edge, mailboxes):
     # Ten MiB, and ten more that dovecot grants the last mail.
     reader = mailboxes.new("full", quota="10M")

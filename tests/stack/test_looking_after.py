@@ -154,3 +154,27 @@ def test_an_edit_that_does_not_run_yet_is_drift(stack, file, old, new, service, 
         path.write_text(text)
     assert reason in after.get(service, "") and reason not in before.get(service, ""), (before, after)
     assert {*after} - {*before} <= {service}, (before, after)
+
+
+def found(box, words: str) -> list[bytes]:
+    """The mails of INBOX whose text has the words, as a mail program asks."""
+    box.imap.select("INBOX")
+    box.imap.literal = words.encode()
+    return box.imap.search("UTF-8", "BODY")[1][0].split()
+
+
+def test_words_of_any_language_are_found_also_after_the_index_was_built_again(stack, mailboxes):
+    box = mailboxes.new()
+    body = (
+        "The Quarterly invoice für Zürich.\n今日は東京都の天気がとても良いので、公園で昼ご飯を食べました。\n"
+        "请把会议资料发给我。\n"
+    )
+    post = Edge(stack.info).post
+    assert post(message("words", to=box.address, text=body), box.address).status_code == 200
+    box.read("words")
+    for again in (False, True):
+        if again:
+            assert asked(stack, "search", "rebuild", box.address)["rebuilt"] == [box.address]
+        for words in ("quarter", "voice", "zurich", "京都", "食べました", "会议资料"):
+            assert found(box, words) == [b"1"], words
+        assert found(box, "大阪") == []

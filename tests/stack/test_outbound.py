@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import re
 import smtplib
 
 import dkim
@@ -129,8 +130,11 @@ def test_only_those_who_may_send_as_an_alias_of_several_do(mailboxes, accounts, 
 
 
 @pytest.mark.parametrize("also", ["", "postmaster@far.example"], ids=["", "with postmaster among them"])
-def test_one_user_cannot_flood_the_world(mailboxes, also):
-    """What a stolen password can do is limited; no recipient lifts the limit for the whole mail."""
+def test_one_user_cannot_flood_the_world(stack, mailboxes, also):
+    """What a stolen password can do is limited; no recipient lifts the limit for the whole mail.
+
+    The monitor knows the line of the log (tests/mailctl/test_monitor_conditions.py).
+    """
     writer = mailboxes.new()
     recipients = [f"victim{n}@far.example" for n in range(150)] + ([also] if also else [])
     # The first one fills the measure, the second finds it full.
@@ -138,6 +142,8 @@ def test_one_user_cannot_flood_the_world(mailboxes, also):
     with pytest.raises(smtplib.SMTPDataError) as refusal:
         writer.send(message("more of it", sender=writer.address, received=False), recipients)
     assert refusal.value.smtp_code == 451
+    line = rf'milter-reject: .*Ratelimit "per_user" exceeded.* from=<{re.escape(writer.address)}>'
+    assert re.search(line, stack.logs("postfix"))
 
 
 def test_mail_between_own_users_stays_inside(mailboxes, sink):

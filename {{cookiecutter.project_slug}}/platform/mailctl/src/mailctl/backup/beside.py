@@ -13,6 +13,8 @@ from mailctl.core.descriptors import directory, opened
 
 # Dovecot's caches, which it builds again, and what is only there while something is written.
 LEFT_OUT = ("dovecot.index", "dovecot.list.index", "dovecot.mailbox.log")
+# Folders that are no part of a mailbox: what Dovecot searches with, built from the mails.
+SEARCH_INDEX = "fts-flatcurve"
 PASSING = (".lock", ".tmp", ".newlog")
 # A folder has letters for 26 keywords, for the names of its files; this file says which. Further ones
 # Dovecot keeps in the folder's index and its log alone (maildir-keywords.c, maildir-sync-index.c).
@@ -114,7 +116,7 @@ def _beside_mails(home: int, place: str) -> Iterator[tuple[str, str]]:
             if not is_folder:
                 if not name.startswith(LEFT_OUT) and not name.endswith(PASSING):
                     yield place, name
-            elif name not in (*MESSAGES, "tmp") and not name.startswith(".."):
+            elif name not in (*MESSAGES, "tmp", SEARCH_INDEX) and not name.startswith(".."):
                 yield from _beside_mails(home, f"{place}{name}/")
 
 

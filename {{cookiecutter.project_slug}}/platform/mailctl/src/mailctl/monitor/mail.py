@@ -35,6 +35,10 @@ MANY, LONG_SECONDS = 3, 660
 MANY_OTHERS = 10
 OLD_SECONDS, LARGE = 3600, 200
 BATCH_SECONDS, LISTED = 600, 20
+# rspamd's answer to who reached config/rspamd/local.d/ratelimit.conf, as Postfix notes it. The envelope's
+# sender is who logged in, or an alias of theirs: Postfix checks that.
+OVER_LIMIT = re.compile(r'milter-reject: .*Ratelimit "per_user" exceeded.* from=<([^>]*)>')
+OVER_SECONDS = 3600
 NO_VERDICT = "no verdict of the virus scanner"
 # A list that refuses: as rspamd's own check of it says, https://github.com/Mailu/Mailu/issues/554, and as the
 # symbol of a mail, https://github.com/rspamd/rspamd/blob/master/conf/scores.d/rbl_group.conf
@@ -126,6 +130,18 @@ def scanner(facts: Facts) -> Iterator[Finding]:
     new = sum(NO_VERDICT in line.text for line in facts.lines if line.service == "rspamd")
     if (count := facts.counted("scanner", new, 600)) >= 2:
         yield Finding(f"rspamd got no verdict for {count} mails within ten minutes: they are deferred")
+
+
+def sending_limit(facts: Facts) -> Iterator[Finding]:
+    """Whoever met the limit within the last hour: each an alarm of its own."""
+    kept: dict[str, float] = facts.memory.setdefault("over_limit", {})
+    for line in facts.lines:
+        if line.service == "postfix" and (found := OVER_LIMIT.search(line.text)):
+            kept[plain(found[1])[:254]] = facts.now
+    for sender in [one for one, at in kept.items() if at <= facts.now - OVER_SECONDS]:
+        del kept[sender]
+    for sender in list(kept)[:LISTED]:
+        yield Finding(f"{sender} reached the limit of what a mailbox may send; more is deferred", sender)
 
 
 def lists(facts: Facts) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ PASSES = 20
 RESERVE = 0.05
 README = Path(__file__).with_name("read_me_first.txt")
 # What Dovecot makes again from the rest.
-CACHE, MAIL = "dovecot.index.cache", ("cur", "new")
+CACHE, SEARCH_INDEX, MAIL = "dovecot.index.cache", "fts-flatcurve", ("cur", "new")
 
 
 class Archive:
@@ -159,7 +159,7 @@ def _folders(home: Path) -> Iterator[tuple[str, list[str], int]]:
     """Each folder of a mailbox as a path from its top, its files, and a descriptor; no link is followed."""
     for folder, below, names, fd in os.fwalk(home, onerror=_unless_gone):
         links = [name for name in below if os.path.islink(os.path.join(folder, name))]
-        below[:] = [name for name in below if name not in ("tmp", *links)]
+        below[:] = [name for name in below if name not in ("tmp", SEARCH_INDEX, *links)]
         kept = [name for name in names + links if name != CACHE and not name.endswith(".lock")]
         path = os.path.relpath(folder, home)
         yield "" if path == "." else path, kept, fd

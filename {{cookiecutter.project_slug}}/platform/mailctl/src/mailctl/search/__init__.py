@@ -1,0 +1,1 @@
+"""The indexes that Dovecot searches mail with."""

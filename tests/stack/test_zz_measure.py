@@ -1,6 +1,10 @@
-import re, statistics, time, concurrent.futures
-from tests.stack.clients import PASSWORD, Accounts, Mailbox, Mailboxes
-from tests.stack.stack import eventually
+import concurrent.futures
+import re
+import statistics
+import time
+
+from tests.stack.clients import PASSWORD, Accounts, Mailbox
+
 
 def times(stack, box, password, n=40):
     found = []
@@ -10,7 +14,8 @@ def times(stack, box, password, n=40):
         one.imap
         found.append((time.perf_counter() - started) * 1000)
         one.imap.logout()
-    return f"median {statistics.median(found):.1f} ms, mean {statistics.mean(found):.1f}, p90 {sorted(found)[int(n*.9)]:.1f}"
+    return f"median {statistics.median(found):.1f} ms, mean {statistics.mean(found):.1f}, p90 {sorted(found)[int(n * 0.9)]:.1f}"
+
 
 def test_measure(stack, mailboxes, capsys):
     reader = mailboxes.new()
@@ -21,18 +26,28 @@ def test_measure(stack, mailboxes, capsys):
     for name, pw in (("app", app), ("own", PASSWORD)):
         times(stack, reader, pw, 3)
         lines.append(f"on {name} {times(stack, reader, pw)}")
+
     def burst(n):
         started = time.perf_counter()
+
         def one(_):
-            b = Mailbox(reader.address, stack.info, app); b.imap.logout()
+            b = Mailbox(reader.address, stack.info, app)
+            b.imap.logout()
+
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(one, range(n)))
         return n / (time.perf_counter() - started)
+
     lines.append(f"on burst {burst(200):.1f}/s")
     conf = stack.repository / "config/dovecot/dovecot.conf"
     text = conf.read_text()
-    conf.write_text(text.replace("auth_policy_server_url = http://usermgmt:8080/internal/log-ins", "auth_policy_server_url ="))
-    stack.docker("restart", "dovecot"); stack.healthy("dovecot")
+    conf.write_text(
+        text.replace(
+            "auth_policy_server_url = http://usermgmt:8080/internal/log-ins", "auth_policy_server_url ="
+        )
+    )
+    stack.docker("restart", "dovecot")
+    stack.healthy("dovecot")
     for name, pw in (("app", app), ("own", PASSWORD)):
         times(stack, reader, pw, 3)
         lines.append(f"off {name} {times(stack, reader, pw)}")

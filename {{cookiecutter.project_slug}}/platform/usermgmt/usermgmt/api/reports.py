@@ -44,8 +44,8 @@ class DomainReport(Schema):
 @blueprint.arguments(ReportPage, location="query")
 @blueprint.response(200, schemas.listed(DomainReport))
 @permits("report.list")
-def list_reports(query: dict[str, Any]) -> dict[str, Any]:
-    """A page of the reports of the last 13 months, newest first."""
+def list_reports(query: dict[str, Any]) -> schemas.Listed:
+    """Some of the reports of the last 13 months, newest first."""
     with database().transaction() as db:
-        rows, total = domain_reports.find(db, permitted(), query["q"], query["page"])
-    return schemas.page_of(rows, total, query["page"])
+        found = domain_reports.find(db, permitted(), query["q"], schemas.window(query))
+        return schemas.part_of(found, query)

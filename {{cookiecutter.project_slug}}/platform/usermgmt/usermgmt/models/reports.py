@@ -35,7 +35,7 @@ class DomainReport(Base):
     policy: Mapped[str] = mapped_column(String(16))
 
     domain: Mapped[Domain] = relationship(lazy="joined")
-    rows: Mapped[list[DomainReportRow]] = relationship(passive_deletes=True)
+    rows: Mapped[list[DomainReportRow]] = relationship(passive_deletes=True, lazy="selectin")
 
 
 class DomainReportRow(Base):

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, delete, func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from usermgmt.feedback.forms import DMARC, FORWARDED, NOTHING, OLDEST, PASSES, TLS, Report, Unreadable
 from usermgmt.models import Domain, DomainReport, DomainReportRow, utc_now
 from usermgmt.services.directory import find_domain
-from usermgmt.services.mailboxes import PAGE, contains, total
+from usermgmt.services.listing import Order, Part, Window, part, within
+from usermgmt.services.mailboxes import PAGE, contains
 
 #: Of one domain; some twenty reporters send one a day.
 MOST_REPORTS = 10_000
@@ -143,15 +144,9 @@ def summary(session: Session, domain: Domain) -> Summary:
     )
 
 
-def find(
-    session: Session, scope: frozenset[int] | None, search: str, page: int
-) -> tuple[list[DomainReport], int]:
-    """One page (from 1) of the reports, newest first, and how many there are."""
-    query = select(DomainReport)
-    if scope is not None:
-        query = query.where(DomainReport.domain_id.in_(scope))
+def find(session: Session, scope: frozenset[int] | None, search: str, window: Window) -> Part:
+    """Some of the reports, newest first; `search` is text in the domain's name."""
+    ids = within(select(DomainReport.id), DomainReport.domain_id, scope)
     if search.strip():
-        query = query.where(DomainReport.domain.has(Domain.name.like(contains(search), escape="\\")))
-    newest = query.order_by(DomainReport.id.desc()).limit(PAGE).offset((page - 1) * PAGE)
-    rows = list(session.scalars(newest.options(selectinload(DomainReport.rows))))
-    return rows, total(session, query, len(rows), page)
+        ids = ids.where(DomainReport.domain.has(Domain.name.like(contains(search), escape="\\")))
+    return part(session, ids, Order("newest", DomainReport.id, True), window)

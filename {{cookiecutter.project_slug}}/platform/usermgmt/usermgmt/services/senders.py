@@ -19,8 +19,8 @@ from usermgmt.problems import Collector, Missing, Problem, Refused
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import require_domain, save
 from usermgmt.services.graph import Graph, sources_towards
-from usermgmt.services.mail_reports import readable
 from usermgmt.services.listing import Order, Part, Window, part
+from usermgmt.services.mail_reports import readable
 from usermgmt.services.mailboxes import contains
 
 KINDS = (ALLOW, BLOCK)
@@ -160,7 +160,9 @@ def matching(own: ColumnElement[bool], search: str, exact: bool = False) -> Sele
     return ids.where(SenderRule.pattern.like(contains(search), escape="\\")) if search.strip() else ids
 
 
-def find(session: Session, own: ColumnElement[bool], search: str, window: Window, exact: bool = False) -> Part:
+def find(
+    session: Session, own: ColumnElement[bool], search: str, window: Window, exact: bool = False
+) -> Part:
     """Some of the entries, by sender."""
     return part(session, matching(own, search, exact), Order("sender", SenderRule.pattern), window)
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address, parse_alias_source, parse_destinations, parse_domain
 from usermgmt.cli_database import transaction
-from usermgmt.cli_programs import api, token
+from usermgmt.cli_programs import api, canary_token, token
 from usermgmt.database import lock_directory
 from usermgmt.models import Admin, Alias, Domain, Mailbox
 from usermgmt.passwords import Hasher, generate_password
@@ -267,6 +267,7 @@ def list_all(as_json: bool) -> None:
 
 cli.add_command(token)
 cli.add_command(api)
+cli.add_command(canary_token)
 
 
 def main() -> None:

@@ -7,27 +7,35 @@ import sys
 
 import click
 from flask import Flask
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
+from usermgmt.canaries import OWN
 from usermgmt.cli_database import transaction
-from usermgmt.models import Admin
+from usermgmt.models import Admin, Mailbox, WebSession
 from usermgmt.permissions import SCOPES
 from usermgmt.problems import Missing, Problem
-from usermgmt.services import tokens
+from usermgmt.services import tokens, web_sessions
+from usermgmt.services.accounts import belongs
 from usermgmt.services.admins import find_admin
 from usermgmt.services.audit import COMMAND_LINE
+from usermgmt.settings import Settings, SettingsError
+
+
+def environment() -> Settings:
+    """The settings of the environment; a test may replace it."""
+    try:
+        return Settings.from_environment()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def application() -> Flask:
     """The application of the environment; a test may replace it."""
     from usermgmt.app import create_app
-    from usermgmt.settings import Settings, SettingsError
 
-    try:
-        return create_app(Settings.from_environment())
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+    return create_app(environment())
 
 
 @click.command()
@@ -57,6 +65,26 @@ def api(method: str, path: str, body_stdin: bool, mimetype: str) -> None:
     )
     document = answer.get_json() if answer.is_json and answer.data else answer.text
     click.echo(json.dumps({"status": answer.status_code, "body": document}))
+
+
+@click.command("canary-token", hidden=True)
+@click.argument("email")
+def canary_token(email: str) -> None:
+    """Print a token such as the webmail gets, for a canary of `mailctl deploy`, whose mailbox is nobody's."""
+    from usermgmt.services import oidc
+    from usermgmt.services.oidc_keys import signing_key
+
+    settings = environment()
+    with transaction() as session:
+        canaries = select(Mailbox).where(Mailbox.email.like(OWN))
+        mailbox = session.scalar(canaries.where(Mailbox.email == parse_address(email, "email")))
+        if mailbox is None:
+            raise click.ClickException(f"{email} is no canary: people get their tokens by logging in")
+        session.execute(delete(WebSession).where(belongs(WebSession, mailbox)))
+        row = web_sessions.find(session, web_sessions.begin(session, mailbox, "", "canary"))
+        assert row is not None  # noqa: S101 - for the type checker; it has just begun
+        key = signing_key(session, settings.session_key)
+        click.echo(oidc.access_token(key, settings.issuer, oidc.Opened(row.id, mailbox)))
 
 
 def admin_of(session: Session, email: str) -> Admin:

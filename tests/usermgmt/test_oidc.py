@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from click.testing import CliRunner
+from conftest import USUAL
 from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -17,6 +20,7 @@ from sqlalchemy import select, update
 from support import ACCOUNT_SITE, ADMIN_SITE, PASSWORD, Browser, Directory
 from werkzeug.test import TestResponse
 
+from usermgmt import cli, cli_database, cli_canary
 from usermgmt.database import Database
 from usermgmt.mail.sessions import USERS
 from usermgmt.models import Mailbox, OidcGrant, OidcKey, WebSession, utc_now
@@ -304,6 +308,24 @@ def test_tokens_are_given_inside_the_stack_only_and_nothing_else_is(anna: Person
     assert anna.post_without_token("/oidc/token", grant_type="refresh_token").status_code == 404
     for path in ("/login", "/oidc/keys", "/account", "/"):
         assert anna.client.get(path, base_url="http://usermgmt:8080").status_code == 404, path
+
+
+def test_a_token_on_the_command_line_is_for_a_canary_alone(
+    filled: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Database("sqlite://")
+    plain.sessions.configure(bind=filled.engine)
+    with plain.transaction() as session:
+        made = Directory(session, COMMAND_LINE, hasher)
+        made.domain("mailctl-canary.test")
+        made.mailbox("canary@mailctl-canary.test")
+    monkeypatch.setattr(cli_database, "open_database", lambda: plain)
+    monkeypatch.setattr(cli_canary, "environment", lambda: USUAL)
+    run = CliRunner().invoke
+    token = run(cli.cli, ["canary-token", "canary@mailctl-canary.test"]).output
+    assert json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))["email"] == "canary@mailctl-canary.test"
+    refused = run(cli.cli, ["canary-token", ANNA])
+    assert refused.exit_code == 1 and "is no canary" in refused.output
 
 
 def test_discovery_names_what_is_there(anna: Person) -> None:

@@ -20,6 +20,7 @@ from usermgmt.inside import SOCKET, Connection
 #: Where each command is; imported when it runs, for the database takes a second to import.
 COMMANDS = {
     "api": "cli",
+    "canary-token": "cli_canary",
     "ensure": "cli_programs",
     "host-news": "cli_programs",
     "identity-keys": "cli_identity",

@@ -58,7 +58,7 @@ def post(wanted: dict[str, Any], mail: dict[str, str]) -> tuple[int, str]:
         return error.code, error.read(200).decode("utf-8", "replace").strip()
 
 
-def mailbox(wanted: dict[str, Any], which: str = "password") -> imaplib.IMAP4:
+def imap(wanted: dict[str, Any]) -> imaplib.IMAP4:
     try:
         session = imaplib.IMAP4("dovecot", 31143, timeout=20)
     except ConnectionRefusedError:
@@ -67,6 +67,11 @@ def mailbox(wanted: dict[str, Any], which: str = "password") -> imaplib.IMAP4:
             raise
         session = imaplib.IMAP4("dovecot", 31144, timeout=20)
     session.starttls(trusted())
+    return session
+
+
+def mailbox(wanted: dict[str, Any], which: str = "password") -> imaplib.IMAP4:
+    session = imap(wanted)
     session.login(wanted["address"], wanted[which])
     return session
 
@@ -258,7 +263,10 @@ def page(host: str, path: str, mark: str) -> str:
 
 
 def webmail(wanted: dict[str, Any]) -> str:
-    """The webmail sends to the log-in, which knows it and its address: nobody's password is needed for that."""
+    """The webmail sends to the log-in, which knows it and its address; and a token of it opens a mailbox.
+
+    Nobody's password is needed: usermgmt gives a token for a canary on its command line, and for nobody else.
+    """
     if not wanted["webmail_url"]:
         return page(wanted["webmail_host"], "/", "_user")
     site = urllib.parse.urlsplit(wanted["webmail_url"])
@@ -268,7 +276,11 @@ def webmail(wanted: dict[str, Any]) -> str:
     answer = get(sent.netloc, f"{sent.path}?{sent.query}", sent.scheme)[0]
     if answer.status != 302 or answer.headers["Location"] != "/login":
         raise ValueError(f"the log-in answers what {site.netloc} asks with {answer.status}")
-    return f"{site.netloc} sends to the log-in at {sent.netloc}, which knows it"
+    words = [f"user={wanted['address']}\x01auth=Bearer {wanted['token']}\x01\x01".encode()]
+    with imap(wanted) as session:
+        # Why a token is refused is said before that; the answer is empty.
+        session.authenticate("XOAUTH2", lambda _: words.pop() if words else b"")
+    return f"{site.netloc} sends to the log-in at {sent.netloc}, which knows it, and whose token opens IMAP"
 
 
 def admin(wanted: dict[str, Any]) -> str:

@@ -138,6 +138,9 @@ def _more(context: Context, runtime: Runtime, wanted: dict[str, Any], names: lis
         usermgmt = _environment(runtime, "usermgmt")
         # An older version's webmail has a form of its own.
         found["webmail_url"] = usermgmt.get("WEBMAIL_URL", "")
+        if "webmail" in names and found["webmail_url"]:
+            command = ("usermgmt", "canary-token", wanted["address"])
+            found["token"] = runtime.inside("usermgmt", command).strip()
         # An older version has the second only.
         hosts = [usermgmt[name] for name in ("ACCOUNT_HOST", "ADMIN_HOST") if name in usermgmt]
         found["account_hosts"] = hosts or ["localhost"]

@@ -25,7 +25,7 @@ CANARIES: dict[str, tuple[str, ...]] = {
     "signed": ("rspamd", "postfix", "dovecot", "mariadb"),
     "known": ("dovecot", "mariadb"),
     "people": ("dovecot", "mariadb"),
-    "webmail": ("roundcube", "usermgmt", "nginx", "mariadb"),
+    "webmail": ("roundcube", "usermgmt", "nginx", "dovecot", "mariadb"),
     "admin": ("usermgmt", "nginx", "mariadb"),
 }
 NAMES = tuple(CANARIES)

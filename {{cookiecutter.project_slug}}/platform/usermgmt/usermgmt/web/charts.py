@@ -30,8 +30,8 @@ FORMS = {DAY: ("MMMd", "MMMEd"), MONTH: ("MMM", "yMMMM")}
 #: Also what fits on the narrowest phone, where it is drawn at two thirds of this.
 WIDTH, HEIGHT, LETTERS = 480, 220, 15
 EVERY, FEW = 3, 5
-# Styles and scripts, which the page's policy forbids; what only pygal's own script uses; what is not seen.
-DROPPED_TAGS = {"style", "script", "defs", "desc", "title"}
+# Styles and scripts (defs), which pages forbid; what only the script of pygal uses; what is not seen.
+DROPPED_TAGS = {"defs", "desc", "title"}
 DROPPED_CLASSES = {"overlay", "text-overlay", "tooltip-overlay", "titles", "background"}
 DROPPED_ATTRIBUTES = ("style", "id")
 

@@ -195,7 +195,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: xml('<!DOCTYPE f [<!ENTITY x SYSTEM "file:///etc/passwd">]><feedback>&x;</feedback>'),
         "DTDForbidden",
     ),
-    "too many records": (lambda: mail(gzipped(dmarc(record() * 12_000)), "r.xml.gz"), "too many elements"),
+    "too many elements": (
+        lambda: mail(gzipped(f"<feedback>{'<a/>' * 210_000}</feedback>"), "r.xml.gz"),
+        r"too many elements \(200000\)|takes longer",
+    ),
     "a million levels": (lambda: mail(gzipped("<a>" * 1_000_000), "r.xml.gz"), r"in each other \(21\)"),
     "a million brackets": (lambda: mail(gzipped('{"a":' + "[" * 1_000_000), "r.json.gz"), "RecursionError"),
     "millions of lists": (
@@ -253,7 +256,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(whole)
 
 
-@example_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.one_of(damaged(), st.binary()), attached=st.booleans())
 def test_no_bytes_do_more_than_be_unreadable(
     app: Flask, domain: Database, content: bytes, attached: bool

@@ -246,6 +246,12 @@ def test_what_takes_too_long_to_read_is_left_to_the_mailbox(
 SAMPLES = [*DMARC_FORMS.values(), mail(tls().encode(), "r.json"), mail(gzipped(tls()), "r.json.gz")]
 
 
+def test_what_the_other_process_reads_arrives_unchanged() -> None:
+    for sample in SAMPLES:
+        found = reader.read_here(sample)
+        assert found and reader.read(sample) == found
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """A report with some bytes that are others, or a part of it."""

@@ -8,7 +8,16 @@ from support import Browser
 
 from usermgmt.database import Database
 from usermgmt.mail.usage import Usage
-from usermgmt.models import Alias, AuditEntry, Domain, Mailbox, MailReport, utc_now
+from usermgmt.models import (
+    Alias,
+    AuditEntry,
+    Domain,
+    DomainReport,
+    DomainReportRow,
+    Mailbox,
+    MailReport,
+    utc_now,
+)
 from usermgmt.services.aliases import MOST_DESTINATIONS
 
 MOST_BYTES = 100_000
@@ -56,6 +65,29 @@ def fill(database: Database) -> None:
             {**report, "report": f"{each}", "sender": address(each), "recipient": address(each, "r")}
             for each in every
         ],
+        DomainReport: [
+            {
+                "domain_id": 1,
+                "kind": "tls" if each % 2 else "dmarc",
+                "reporter": domain(each),
+                "digest": str(each),
+                "day": utc_now().date(),
+                "policy": "none",
+            }
+            for each in every
+        ],
+        DomainReportRow: [
+            {
+                "report_id": each + 1,
+                "source": domain(each),
+                "header_from": domain(each),
+                "verdict": "certificate-not-trusted" if each % 2 else "other",
+                "about": domain(each),
+                "disposition": "",
+                "count": 1,
+            }
+            for each in every
+        ],
     }
     with database.transaction() as session:
         for model, values in rows.items():
@@ -71,7 +103,16 @@ def full(browser: Browser, web_database: Database, monkeypatch: pytest.MonkeyPat
 
 def test_every_full_list_is_small(full: Browser) -> None:
     one = f"/aliases?source={address(1, 'a')}"
-    paths = ("/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
+    paths = (
+        "/mailboxes",
+        "/mailboxes/deleted",
+        "/aliases",
+        one,
+        "/domains",
+        "/audit",
+        "/mail",
+        "/domains/1/reports",
+    )
     for language in ("en", "ja"):
         pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}
         sizes = {path: len(page.data) for path, page in pages.items()}

@@ -195,11 +195,14 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: xml('<!DOCTYPE f [<!ENTITY x SYSTEM "file:///etc/passwd">]><feedback>&x;</feedback>'),
         "DTDForbidden",
     ),
-    "too many records": (lambda: mail(gzipped(dmarc(record() * 12_000)), "r.xml.gz"), "too many elements"),
+    "too many elements": (
+        lambda: mail(gzipped(f"<feedback>{'<a/>' * 210_000}</feedback>"), "r.xml.gz"),
+        r"too many elements \(200000\)|takes longer",
+    ),
     "a million levels": (lambda: mail(gzipped("<a>" * 1_000_000), "r.xml.gz"), r"in each other \(21\)"),
     "a million brackets": (lambda: mail(gzipped('{"a":' + "[" * 1_000_000), "r.json.gz"), "RecursionError"),
     "millions of lists": (
-        lambda: mail(gzipped('{"a":[' + "[]," * 6_000_000 + "0]}"), "r.json.gz"),
+        lambda: mail(gzipped('{"a":[' + "[]," * 2_500_000 + "0]}"), "r.json.gz"),
         "MemoryError|ended with|takes longer",
     ),
     "another document": (lambda: xml("<html><body/></html>"), "is no number"),
@@ -243,6 +246,12 @@ def test_what_takes_too_long_to_read_is_left_to_the_mailbox(
 SAMPLES = [*DMARC_FORMS.values(), mail(tls().encode(), "r.json"), mail(gzipped(tls()), "r.json.gz")]
 
 
+def test_what_the_other_process_reads_arrives_unchanged() -> None:
+    for sample in SAMPLES:
+        found = reader.read_here(sample)
+        assert found and reader.read(sample) == found
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """A report with some bytes that are others, or a part of it."""
@@ -253,7 +262,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(whole)
 
 
-@example_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.one_of(damaged(), st.binary()), attached=st.booleans())
 def test_no_bytes_do_more_than_be_unreadable(
     app: Flask, domain: Database, content: bytes, attached: bool

@@ -14,6 +14,8 @@ from usermgmt.models import (
     Alias,
     AuditEntry,
     Domain,
+    DomainReport,
+    DomainReportRow,
     HostNews,
     Mailbox,
     MailboxUsage,
@@ -93,6 +95,29 @@ def fill(database: Database) -> None:
             {**report, "report": f"{each}", "sender": address(each), "recipient": address(each, "r")}
             for each in every
         ],
+        DomainReport: [
+            {
+                "domain_id": 1,
+                "kind": "tls" if each % 2 else "dmarc",
+                "reporter": domain(each),
+                "digest": str(each),
+                "day": utc_now().date(),
+                "policy": "none",
+            }
+            for each in every
+        ],
+        DomainReportRow: [
+            {
+                "report_id": each + 1,
+                "source": domain(each),
+                "header_from": domain(each),
+                "verdict": "certificate-not-trusted" if each % 2 else "other",
+                "about": domain(each),
+                "disposition": "",
+                "count": 1,
+            }
+            for each in every
+        ],
     }
     with database.transaction() as session:
         for model, values in rows.items():
@@ -110,6 +135,7 @@ def test_every_full_list_is_small(full: Browser) -> None:
     one = f"/aliases?source={address(1, 'a')}"
     paths = ("/", "/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
     paths += (f"/mailboxes?domain={domain(0)}&sort=-used", "/aliases?sort=-destinations", "/mailboxes/1")
+    paths += ("/domains/1/reports",)
     for language in ("en", "ja"):
         pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}
         sizes = {path: len(page.data) for path, page in pages.items()}

@@ -18,7 +18,8 @@ from usermgmt.feedback.forms import Report, Unreadable
 from usermgmt.feedback.unpack import documents
 
 LARGEST_MAIL = 10 * 1024 * 1024
-MEMORY, CPU_SECONDS, SECONDS = 256 * 1024 * 1024, 10, 15
+#: Two at once, one of each process of gunicorn, fit the container; a report of 9,000 networks needs 50 MiB.
+MEMORY, CPU_SECONDS, SECONDS = 160 * 1024 * 1024, 10, 15
 LONGEST_REASON = 200
 UNREADABLE = 3
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from usermgmt.feedback.forms import Unreadable
 
-LARGEST = 20 * 1024 * 1024
+LARGEST = 8 * 1024 * 1024
 MOST_FILES = 10
 ENDINGS = (".zip", ".gz", ".xml", ".json")
 GZIP, ZIP = b"\x1f\x8b", b"PK"

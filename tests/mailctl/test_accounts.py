@@ -246,6 +246,18 @@ def test_a_list_that_breaks_off_is_no_whole_list(cli: Cli, usermgmt: FakeDocker)
     assert "before the end" in cli("user", "list").stderr
 
 
+@pytest.mark.parametrize("words", [("user", ANNA), ("domain", DOT_COM), ("alias", INFO, ANNA)])
+def test_what_is_there_is_added_again_without_an_error_where_a_script_asks_for_that(
+    cli: Cli, usermgmt: FakeDocker, words: tuple[str, ...]
+) -> None:
+    kind, *names = words
+    assert cli(kind, "add", *names, "--if-missing").exit_code == 0 and not usermgmt.calls_with("POST")
+    if kind == "alias":
+        cli(kind, "add", *names, "bert@example.com", "--if-missing")
+        sent = json.loads(usermgmt.calls_with("POST")[-1]["stdin"])
+        assert sent["destinations"] == ["bert@example.com"], "the one that is missing"
+
+
 def test_an_admin_is_given_everything_or_some_domains(cli: Cli, usermgmt: FakeDocker) -> None:
     for words in ((), ("--owner", "--domain", DOT_COM)):
         assert cli("admin", "set", DORA, *words).exit_code == 2

@@ -106,7 +106,9 @@ class Form(FlaskForm):
         except Missing:
             raise
         except Refused as refusal:
-            self.refuse(refusal)
+            own = [] if self.validate() else self.problems
+            more = [problem for problem in refusal.problems if problem not in own]
+            self.refuse(type(refusal)([*own, *more]))
 
     def refuse(self, refusal: Refused) -> Self:
         """Say why nothing was changed: at the fields, the rest above them."""

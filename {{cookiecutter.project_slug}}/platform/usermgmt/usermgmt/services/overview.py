@@ -114,16 +114,15 @@ def attention(
         found = [each for each in found if each.severity == CRITICAL] + _of_dns(session, scope)
     if stored.full:
         text = "Mailboxes that are full and take no more mail: {count}"
-        found.append(Attention(WARNING, text, {"count": stored.full}, page="mailboxes.show", arguments={"state": "full"}))
+        page, state = "mailboxes.show", {"state": "full"}
+        found.append(Attention(WARNING, text, {"count": stored.full}, page=page, arguments=state))
     return sorted(found, key=lambda each: each.severity != CRITICAL)
 
 
 def _of_incident(incident: dict[str, Any], whole: bool) -> Attention:
     """An incident of the monitor; without its words for those whose server it is not."""
     words = {"detail": incident["text"], "command": incident["fix"]} if whole else {}
-    return Attention(
-        incident["severity"], incident["title"], since=moment_of(incident["since"]), **words
-    )
+    return Attention(incident["severity"], incident["title"], since=moment_of(incident["since"]), **words)
 
 
 def _of_dns(session: Session, scope: frozenset[int]) -> list[Attention]:

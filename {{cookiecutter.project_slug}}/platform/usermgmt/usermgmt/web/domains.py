@@ -110,9 +110,7 @@ def limits_of(domain: Domain) -> dict[str, str]:
     }
 
 
-def one_page(
-    domain_id: int, limits: Form | None = None, catch_all: Form | None = None
-) -> tuple[str, int]:
+def one_page(domain_id: int, limits: Form | None = None, catch_all: Form | None = None) -> tuple[str, int]:
     """A domain with all that can be changed, and its DNS records."""
     with database().transaction() as db:
         domain = domains.get_domain(db, domain_id)

@@ -141,7 +141,8 @@ class Form(FlaskForm):
 
 def form(about: str, *bases: type[Form], **fields: Any) -> type[Form]:
     """A kind of form with these fields beside those of `bases`; `about` is its docstring."""
-    return type(Form)("Form", bases or (Form,), {"__doc__": about, **fields})
+    made: type[Form] = type("Form", bases or (Form,), {"__doc__": about, **fields})
+    return made
 
 
 class NewPassword(Form):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,27 @@ LOOK = [
         "found": [],
     },
 ]
+
+
+def host_report() -> dict[str, Any]:
+    """What the monitor left: all that it can say, good and bad."""
+    now = time.time()
+    wrong = {"id": "deferred", "title": "Mail is not delivered", "text": "3 mails wait", "fix": "make queue"}
+    return {
+        "incidents": [{**wrong, "severity": each, "since": now - 600} for each in ("critical", "warning")],
+        "services": 11,
+        "healthy": 10,
+        "queue": {"waiting": 4, "deferred": 3, "held": 1, "oldest_at": now - 600},
+        "jobs": [{"what": "backup", "at": now - 9000, "late": False, "failed": True}],
+        "probe": {"at": now - 60, "ok": True, "seconds": 12.4},
+        "certificate_days": 700,
+        "disks": [{"name": "ssd", "percent": 88, "free_bytes": 5 * 1024**3}],
+        "deliveries": [
+            {"day": f"{date.today()}", "seconds": [90, 7, 2, 1, 1], "deferred": 3},
+        ],
+    }
+
+
 #: What a reader of the guide's picture of the administration can read there, by language.
 LABELS = Path(__file__).resolve().parents[2] / "docs" / "labels.yml"
 EMAIL, PASSWORD = "admin@example.com", "correct-horse-9-battery"
@@ -52,7 +75,7 @@ def usermgmt(folder: Path, account_host: str, admin_host: str, *, tls: bool) -> 
     """The application with its schema and first admin on a free port, served as both hosts."""
     sys.path.insert(0, str(USERMGMT))
     from usermgmt.app import create_app
-    from usermgmt.models import Base, DomainDns, utc_now
+    from usermgmt.models import Base, DomainDns, HostNews, MailboxUsage, utc_now
     from usermgmt.parts import EXTENSION
     from usermgmt.settings import Settings
 
@@ -68,6 +91,14 @@ def usermgmt(folder: Path, account_host: str, admin_host: str, *, tls: bool) -> 
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
         connection.execute(text("INSERT INTO alembic_version VALUES ('0007')"))
         connection.execute(insert(DomainDns).values(domain_id=1, checked_at=utc_now(), records=LOOK))
+        connection.execute(
+            insert(HostNews),
+            [
+                {"name": name, "at": utc_now(), "document": document}
+                for name, document in (("state", host_report()), ("usage", {}))
+            ],
+        )
+        connection.execute(insert(MailboxUsage).values(mailbox_id=1, used_bytes=2**40))
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context="adhoc" if tls else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -90,6 +121,6 @@ def chromium(*flags: str) -> Iterator[Browser]:
 
 
 def labels(page: Page) -> list[str]:
-    """The menu and the headings of the first page of the administration."""
-    found = page.locator("header nav a, header button, main h1, main h2, main th")
+    """The menu and what one sees of the headings of the first page, but for what is wrong on that day."""
+    found = page.locator("header nav a, header button, main h1, main h2:not(#attention), main th:visible")
     return [" ".join(text.split()) for text in found.all_text_contents()]

@@ -17,7 +17,8 @@ from mailctl.monitor.handover import MEASURE, count_deliveries
 from usermgmt.services.host_news import State
 
 HEAD = "Username\tQuota name\tType\tValue\tLimit\t%\n"
-MEASURED = f"{HEAD}ada@example.com\tUser quota\tSTORAGE\t12\t1024\t1\nada@example.com\tUser quota\tMESSAGE\t3\t-\t0\n"
+ADA = "ada@example.com\tUser quota\t"
+MEASURED = f"{HEAD}{ADA}STORAGE\t12\t1024\t1\n{ADA}MESSAGE\t3\t-\t0\n"
 
 
 @pytest.fixture
@@ -33,12 +34,20 @@ def test_usermgmt_hears_of_the_server_every_five_minutes_and_of_mailboxes_every_
 ) -> None:
     for minute in range(66):
         stack(60 * minute)
-    assert [each["usage"] for each in told()] == [{"ada@example.com": 12288}, *[{}] * 11, {"ada@example.com": 12288}, {}]
+    assert [each["usage"] for each in told()] == [
+        {"ada@example.com": 12288},
+        *[{}] * 11,
+        {"ada@example.com": 12288},
+        {},
+    ]
     assert (told()[0]["healthy"], told()[0]["services"]) == (6, 6)
 
 
 def test_what_is_wrong_is_told_with_the_queue(
-    stack: Callable[[float], dict[str, Any]], told: Callable[[], list[dict[str, Any]]], docker: FakeDocker, engine: FakeEngine
+    stack: Callable[[float], dict[str, Any]],
+    told: Callable[[], list[dict[str, Any]]],
+    docker: FakeDocker,
+    engine: FakeEngine,
 ) -> None:
     docker.answer(ASK_POSTFIX, QUEUED_LOGIN + QUEUE)
     stack(0)

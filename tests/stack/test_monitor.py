@@ -17,9 +17,9 @@ import pytest
 
 from tests.receiver import Receiver
 from tests.stack.breaker import Breaker
-from tests.stack.clients import Mailboxes
+from tests.stack.clients import Edge, Mailboxes, message
 from tests.stack.outages import OUTAGES, Outage
-from tests.stack.stack import Stack, run, speaker
+from tests.stack.stack import Stack, eventually, run, speaker
 
 ALL = os.environ.get("OUTAGES") == "all"
 # One run of `mailctl monitor` at another time, on disks that are said to be as full as is given.
@@ -27,12 +27,16 @@ LOOK = """import json, os, sys
 from pathlib import Path
 from mailctl.core.context import Context
 from mailctl.core.output import Output
+from mailctl.monitor import handover
 from mailctl.monitor.run import once
 given = json.loads(sys.argv[1])
 def statvfs(path):
     found = list(os.statvfs(path))
     found[4] = int(found[2] * (1 - given.get("used", 0.5)))
     return os.statvfs_result(found)
+# Telling usermgmt takes a second or two of each look.
+if not given.get("tells"):
+    handover.EVERY_SECONDS = float("inf")
 print(json.dumps(once(Context(Path.cwd(), Output(True)), True, given["now"], statvfs)))"""
 # An alarm must come within five minutes, but for what is to be wrong for longer.
 MINUTE, IN_TIME = 60, 300
@@ -137,3 +141,38 @@ def test_a_quiet_day_has_no_alarm(watch: Watch):
     for number in range(looks):
         assert watch.look(86400 / 144)["incidents"] == [], number
     assert watch.receiver.got == []
+
+
+def test_the_overview_shows_what_the_host_reports_and_the_mail_that_came(watch: Watch):
+    reader = watch.mailboxes.new()
+    before = overview(watch)
+    assert (
+        Edge(watch.stack.info).post(message("Counted", to=reader.address), reader.address).status_code == 200
+    )
+    eventually(reader.all, limit=30)
+    eventually(lambda: overview(watch)["days"][-1]["counts"] != before["days"][-1]["counts"], limit=30)
+    watch.given = {"tells": True}
+    watch.look()
+    watch.given = {}
+    found = overview(watch)
+    counts, last = found["days"][-1]["counts"], before["days"][-1]["counts"]
+    assert counts == {**last, "received": last["received"] + 1}
+    assert found["server"]["healthy"] == found["server"]["services"] == len(watch.stack.services())
+    assert found["server"]["deliveries"][-1]["seconds"][0] >= 1 and found["server"]["queue"]["held"] == 0
+    assert {job["what"] for job in found["server"]["jobs"]} == {"backup", "drill"}
+    listed = json.loads(
+        watch.stack.exec("usermgmt", "usermgmt", "api", "GET", f"/mailboxes?q={reader.address}")
+    )
+    [mailbox] = listed["body"]["items"]
+    used = json.loads(
+        watch.stack.exec("usermgmt", "usermgmt", "api", "GET", f"/mailboxes/{mailbox['id']}/usage")
+    )
+    assert 0 < used["body"]["used_bytes"] < 10_000
+    assert sum(row["used_bytes"] for row in found["domains"]) > 0
+
+
+def overview(watch: Watch) -> dict[str, Any]:
+    """As a program sees it."""
+    answer = json.loads(watch.stack.exec("usermgmt", "usermgmt", "api", "GET", "/overview"))
+    assert answer["status"] == 200
+    return answer["body"]

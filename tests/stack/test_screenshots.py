@@ -77,6 +77,7 @@ def test_the_pictures_of_the_guide(page, reader_of: Reader, stack, mailboxes, sc
         folder(reader_of.language).mkdir(parents=True, exist_ok=True)
         (folder(reader_of.language) / f"{name}.jpg").write_bytes(picture)
 
+    stack.mailctl("monitor", "--local")
     page.goto(stack.info["admin_page"])
     page.locator("input[name=email]").fill(stack.info["admin"])
     page.locator("input[name=password]").fill(stack.info["admin_password"])

@@ -6,20 +6,21 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment
 
 import usermgmt
 from usermgmt.strength import WORDS
 from usermgmt.web import aliases, domains, mailboxes
-from usermgmt.web.charts import NAMES, PERIODS
+from usermgmt.web.charts import NAMES, TITLES
 from usermgmt.web.errors import TEXTS
-from usermgmt.web.incidents import TITLES
 from usermgmt.web.mail import MEANINGS, OUTCOMES
 from usermgmt.web.overview import ACTIONS, DELIVERIES, JOBS
 from usermgmt.web.reasons import REASONS
 from usermgmt.web.words import DOMAINS, FIELDS
 
 PACKAGE = Path(usermgmt.__file__).parent
+CONDITIONS = PACKAGE.parents[1] / "mailctl/src/mailctl/monitor/conditions.yml"
 # Where a Problem keeps its two texts, after field and value.
 PROBLEM_TEXTS = slice(2, 4)
 #: What marks a text in a template, the second one with its plural.
@@ -68,6 +69,12 @@ def code_texts() -> Iterator[str]:
                 yield from literals(node.args[0])
 
 
+def incident_titles() -> Iterator[str]:
+    """What the host's monitor calls what is wrong: handed over, and said in the reader's language."""
+    yield "The monitor cannot ask everything"
+    yield from (row["title"] for row in yaml.safe_load(CONDITIONS.read_text(encoding="utf-8")).values())
+
+
 def all_texts() -> set[str]:
     """Every text, once."""
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
@@ -75,7 +82,5 @@ def all_texts() -> set[str]:
     texts.update(text for pair in TEXTS.values() for text in pair)
     for module in (aliases, domains, mailboxes):
         texts.update((*module.STATES.values(), *module.ORDERS.values()))
-    texts.update(
-        (*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES, *(each[0] for each in PERIODS.values()))
-    )
+    texts.update((*DELIVERIES, *JOBS.values(), *NAMES.values(), *TITLES.values(), *incident_titles()))
     return {text for text in texts if " " in text or text[:1].isupper() or text in ("catch-all", "never")}

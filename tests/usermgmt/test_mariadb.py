@@ -15,10 +15,10 @@ from support import ACCOUNT_SITE, ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_SITE, Brows
 
 from usermgmt import migrate
 from usermgmt.database import Database
-from usermgmt.models import Admin, AuditEntry, Base, Mailbox
+from usermgmt.models import Admin, AuditEntry, Base, Domain, Mailbox, MailCount, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Conflict, Refused
-from usermgmt.services import aliases, directory, domains, mailboxes
+from usermgmt.services import aliases, directory, domains, mail_counts, mailboxes
 from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.logins import MOST_FROM_DEVICE
@@ -97,6 +97,9 @@ def allowed(connection: Connection, sql: str) -> bool:
         ("usermgmt", "DROP TABLE admins", False),
         ("usermgmt", "CREATE TABLE x (id INT)", False),
         ("usermgmt", "UPDATE alembic_version SET version_num = 'x'", False),
+        ("usermgmt", "UPDATE mail_counts SET starts = '2000-01-01'", False),
+        ("usermgmt", "DELETE FROM host_news", False),
+        ("usermgmt", "UPDATE mailbox_usage SET used_bytes = 0", False),
         ("usermgmt", "SELECT 1 FROM mysql.global_priv", False),
         ("roundcube", "CREATE TABLE t (id INT)", True),
         ("roundcube", "DROP TABLE t", True),
@@ -291,3 +294,19 @@ def test_of_two_admins_who_change_a_mailbox_at_once_one_is_refused(filled: Datab
 
     results = at_once(lambda: change("2G"), lambda: change("3G"))
     assert sum(isinstance(result, Conflict) for result in results) == 1
+
+
+def test_mail_that_several_workers_report_at_once_is_all_counted(filled: Database) -> None:
+    today = utc_now().date()
+    with filled.transaction() as session:
+        own = session.scalars(select(Domain.id)).first() or 0
+
+    def report() -> None:
+        for _ in range(10):
+            with filled.transaction() as session:
+                mail_counts.count(session, [(own, today, "received"), (own, today, "junk")])
+
+    assert at_once(*[report] * WORKERS) == [None] * WORKERS
+    with filled.transaction() as session:
+        [day] = session.scalars(select(MailCount).where(MailCount.period == mail_counts.DAY))
+    assert (day.received, day.junk) == (10 * WORKERS, 10 * WORKERS)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import insert
 from support import Browser
 
 from usermgmt.database import Database
 from usermgmt.mail.usage import Usage
-from usermgmt.models import Alias, AuditEntry, Domain, Mailbox, MailReport, utc_now
+from usermgmt.models import (
+    Alias,
+    AuditEntry,
+    Domain,
+    HostNews,
+    Mailbox,
+    MailboxUsage,
+    MailCount,
+    MailReport,
+    utc_now,
+)
 from usermgmt.services.aliases import MOST_DESTINATIONS
+from usermgmt.services.mail_counts import KINDS, periods
 
 MOST_BYTES = 100_000
 ROWS = 120
@@ -25,6 +38,23 @@ def address(number: int, kind: str = "m") -> str:
 def domain(number: int) -> str:
     """As long as the domain of such an address can be."""
     return f"{number:03}.{ZONE}".ljust(189, "e")
+
+
+def host_report() -> dict[str, Any]:
+    """With more that is wrong than there are conditions."""
+    wrong = {"id": "x", "severity": "critical", "title": "Mail is not delivered", "text": "長" * 1000}
+    days = [f"{day}" for day in periods(utc_now().date())["day"]]
+    return {
+        "incidents": [{**wrong, "fix": "make queue; " * 20, "since": 1} for _ in range(ROWS)],
+        "services": 11,
+        "healthy": 1,
+        "queue": {"waiting": 10**6, "deferred": 10**6, "held": 10**6, "oldest_at": 1},
+        "jobs": [{"what": "backup", "at": 1, "late": True, "failed": True} for _ in range(3)],
+        "probe": {"at": 1, "ok": False, "seconds": None},
+        "certificate_days": 10**3,
+        "disks": [{"name": "docker", "percent": 100, "free_bytes": 10**15} for _ in range(3)],
+        "deliveries": [{"day": day, "seconds": [10**8] * 5, "deferred": 10**8} for day in days],
+    }
 
 
 def fill(database: Database) -> None:
@@ -52,6 +82,13 @@ def fill(database: Database) -> None:
             for each in every
             for detail in (added, changed)
         ],
+        HostNews: [{"name": name, "at": utc_now(), "document": host_report()} for name in ("state", "usage")],
+        MailboxUsage: [{"mailbox_id": each + 1, "used_bytes": 2**40 + each} for each in every],
+        MailCount: [
+            {"period": period, "starts": day, "domain_id": 1, **dict.fromkeys(KINDS, 10**8 + day.day)}
+            for period, days in periods(utc_now().date()).items()
+            for day in days
+        ],
         MailReport: [
             {**report, "report": f"{each}", "sender": address(each), "recipient": address(each, "r")}
             for each in every
@@ -71,7 +108,7 @@ def full(browser: Browser, web_database: Database, monkeypatch: pytest.MonkeyPat
 
 def test_every_full_list_is_small(full: Browser) -> None:
     one = f"/aliases?source={address(1, 'a')}"
-    paths = ("/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
+    paths = ("/", "/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
     paths += (f"/mailboxes?domain={domain(0)}&sort=-used", "/aliases?sort=-destinations", "/mailboxes/1")
     for language in ("en", "ja"):
         pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}

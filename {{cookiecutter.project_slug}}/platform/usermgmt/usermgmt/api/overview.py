@@ -32,7 +32,7 @@ class Stored(Schema):
 
 
 class Figures(Schema):
-    """The same as the overview; `server` only for who may see all domains, and None before its first report."""
+    """As the overview; `server` is for who may see all domains, and None before its first report."""
 
     days = fields.List(fields.Nested(Counted))
     months = fields.List(fields.Nested(Counted))

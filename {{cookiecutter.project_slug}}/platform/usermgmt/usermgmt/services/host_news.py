@@ -1,4 +1,4 @@
-"""What the host's monitor reports every five minutes, as `mailctl monitor` writes it: kept for the overview."""
+"""What the host's monitor reports every five minutes, kept for the overview."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ FRESH = timedelta(minutes=15)
 CRITICAL, WARNING = "critical", "warning"
 #: Deliveries are counted by how long they took: up to so many seconds each, and longer.
 DELIVERY_SECONDS = (10, 60, 600, 3600)
+Fields = dict[str, Any]
 WHOLE = validate.Range(min=0)
+NUMBER = fields.Integer(required=True, validate=WHOLE)
+TEXT = fields.String(required=True)
+TIME = fields.Float(required=True)
+TIME_OR_NONE = fields.Float(load_default=None, allow_none=True)
+NUMBER_OR_NONE = fields.Integer(load_default=None, allow_none=True)
 
 
 class Lenient(Schema):
-    """mailctl may be newer than this service: what is not known is left out."""
+    """mailctl may be newer than this service: what is not known is left out. Times are epoch seconds."""
 
     class Meta:
         """How unknown fields are treated."""
@@ -31,77 +37,50 @@ class Lenient(Schema):
         unknown = EXCLUDE
 
 
-class Incident(Lenient):
-    """Something that is wrong, in the monitor's words; `since` in epoch seconds, as all its times."""
-
-    id = fields.String(required=True)
-    severity = fields.String(required=True, validate=validate.OneOf((CRITICAL, WARNING)))
-    title = fields.String(required=True)
-    text = fields.String(load_default="")
-    fix = fields.String(load_default="")
-    since = fields.Float(required=True)
-
-
-class Queue(Lenient):
-    """What waits in Postfix's queue."""
-
-    waiting = fields.Integer(required=True, validate=WHOLE)
-    deferred = fields.Integer(required=True, validate=WHOLE)
-    held = fields.Integer(required=True, validate=WHOLE)
-    oldest_at = fields.Float(load_default=None, allow_none=True)
-
-
-class Job(Lenient):
-    """A backup, an upload or a drill: when it last ended well (None: never)."""
-
-    what = fields.String(required=True)
-    at = fields.Float(required=True, allow_none=True)
-    late = fields.Boolean(required=True)
-    failed = fields.Boolean(required=True)
+#: The counts of a day are one for each of DELIVERY_SECONDS, and one for what took longer.
+COUNTS = fields.List(NUMBER, required=True, validate=validate.Length(equal=len(DELIVERY_SECONDS) + 1))
+WORDS = fields.String(load_default="")
+SEVERITY = fields.String(required=True, validate=validate.OneOf((CRITICAL, WARNING)))
+INCIDENT: Fields = {
+    "id": TEXT,
+    "severity": SEVERITY,
+    "title": TEXT,
+    "text": WORDS,
+    "fix": WORDS,
+    "since": TIME,
+}
+QUEUE: Fields = {"waiting": NUMBER, "deferred": NUMBER, "held": NUMBER, "oldest_at": TIME_OR_NONE}
+FLAG = fields.Boolean(required=True)
+JOB: Fields = {"what": TEXT, "at": TIME_OR_NONE, "late": FLAG, "failed": FLAG}
+PROBE: Fields = {"at": TIME, "ok": FLAG, "seconds": TIME_OR_NONE}
+DISK: Fields = {"name": TEXT, "percent": NUMBER, "free_bytes": NUMBER}
+DELIVERIES: Fields = {"day": fields.Date(required=True), "seconds": COUNTS, "deferred": NUMBER}
 
 
-class Probe(Lenient):
-    """The last test mail out and back in."""
-
-    at = fields.Float(required=True)
-    ok = fields.Boolean(required=True)
-    seconds = fields.Float(load_default=None, allow_none=True)
+def part(name: str, each: Fields) -> Any:
+    """A part of the report; None is what the host could not find out."""
+    return fields.Nested(Lenient.from_dict(each, name=name), load_default=None, allow_none=True)
 
 
-class Disk(Lenient):
-    """A file system; `percent` of its bytes or inodes are used, whichever is more."""
-
-    name = fields.String(required=True)
-    percent = fields.Integer(required=True, validate=WHOLE)
-    free_bytes = fields.Integer(required=True, validate=WHOLE)
-
-
-class Deliveries(Lenient):
-    """How many deliveries of a day (UTC) took how long, by DELIVERY_SECONDS, and how many had to wait."""
-
-    day = fields.Date(required=True)
-    seconds = fields.List(
-        fields.Integer(validate=WHOLE),
-        required=True,
-        validate=validate.Length(equal=len(DELIVERY_SECONDS) + 1),
-    )
-    deferred = fields.Integer(required=True, validate=WHOLE)
+def parts(name: str, each: Fields, **more: Any) -> Any:
+    """A list of such parts."""
+    return fields.List(fields.Nested(Lenient.from_dict(each, name=name)), **(more or {"load_default": list}))
 
 
 class State(Lenient):
-    """All of it; None is what the host could not find out."""
+    """All of a report."""
 
-    incidents = fields.List(fields.Nested(Incident), required=True)
-    services = fields.Integer(load_default=None, allow_none=True)
-    healthy = fields.Integer(load_default=None, allow_none=True)
-    queue = fields.Nested(Queue, load_default=None, allow_none=True)
-    jobs = fields.List(fields.Nested(Job), load_default=list)
-    probe = fields.Nested(Probe, load_default=None, allow_none=True)
-    certificate_days = fields.Integer(load_default=None, allow_none=True)
-    disks = fields.List(fields.Nested(Disk), load_default=list)
-    deliveries = fields.List(fields.Nested(Deliveries), load_default=list)
+    incidents = parts("HostIncident", INCIDENT, required=True)
+    services = NUMBER_OR_NONE
+    healthy = NUMBER_OR_NONE
+    queue = part("HostQueue", QUEUE)
+    jobs = parts("HostJob", JOB)
+    probe = part("HostProbe", PROBE)
+    certificate_days = NUMBER_OR_NONE
+    disks = parts("HostDisk", DISK)
+    deliveries = parts("HostDeliveries", DELIVERIES)
     #: Bytes by address, once an hour; empty in between.
-    usage = fields.Dict(fields.String(), fields.Integer(validate=WHOLE), load_default=dict, load_only=True)
+    usage = fields.Dict(fields.String(), NUMBER, load_default=dict, load_only=True)
 
 
 def keep(session: Session, text: str) -> None:
@@ -109,12 +88,15 @@ def keep(session: Session, text: str) -> None:
     try:
         found: dict[str, Any] = State().load(json.loads(text))
     except (ValueError, ValidationError) as error:
-        wrong, fix = "This is not the report of a monitor: {said}", "Update mailctl and usermgmt to one version."
+        wrong, fix = (
+            "This is not the report of a monitor: {said}",
+            "Update mailctl and usermgmt to one version.",
+        )
         raise Refused(Problem("report", text[:60], wrong, fix, {"said": str(error)[:300]})) from error
     usage = found.pop("usage")
     session.merge(HostNews(name=STATE, at=utc_now(), document=json.loads(State().dumps(found))))
     if usage:
-        ids = dict(session.execute(select(Mailbox.email, Mailbox.id)).tuples())
+        ids = {email: number for email, number in session.execute(select(Mailbox.email, Mailbox.id))}
         rows = [{"mailbox_id": ids[each], "used_bytes": used} for each, used in usage.items() if each in ids]
         session.execute(delete(MailboxUsage))
         if rows:

@@ -1,4 +1,4 @@
-"""How much mail there was, by day and by month: counted as rspamd's reports arrive, and added up for pages."""
+"""How much mail there was, by day and by month: counted as rspamd's reports arrive."""
 
 from __future__ import annotations
 

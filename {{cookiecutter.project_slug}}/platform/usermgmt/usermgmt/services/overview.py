@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Float, cast, func, select
+from sqlalchemy import Float, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from usermgmt.models import Domain, DomainDns, HostNews, Mailbox, MailboxUsage
 from usermgmt.services import dns, host_news
 from usermgmt.services.host_news import CRITICAL, WARNING
 
-MOST_DOMAINS, MOST_MAILBOXES = 10, 8
+MOST_DOMAINS, MOST_MAILBOXES, MOST_WRONG = 10, 8, 20
+#: Of the words of an incident; the monitor's alarm has all of them.
+LONGEST_WORDS = 500
 
 
 @dataclass(frozen=True)
@@ -65,28 +67,34 @@ def storage(session: Session, scope: frozenset[int] | None) -> Storage:
     """The domains that hold most, the fullest mailboxes, and how many are full."""
     share = cast(MailboxUsage.used_bytes, Float) / Mailbox.quota_bytes
     own = [Mailbox.deleted_at.is_(None)] + ([] if scope is None else [Mailbox.domain_id.in_(scope)])
-    used = func.coalesce(func.sum(MailboxUsage.used_bytes), 0)
+    measured_boxes = (MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
     by_domain = (
-        select(Domain.id, Domain.name, used, func.sum(Mailbox.quota_bytes), func.count())
+        select(
+            Domain.id,
+            Domain.name,
+            func.coalesce(func.sum(MailboxUsage.used_bytes), 0),
+            func.sum(Mailbox.quota_bytes),
+            func.count(),
+            func.sum(case((share >= 1, 1), else_=0)),
+        )
         .join(Mailbox, Mailbox.domain_id == Domain.id)
-        .outerjoin(MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
+        .outerjoin(*measured_boxes)
         .where(*own)
         .group_by(Domain.id, Domain.name)
-        .order_by(used.desc(), Domain.name)
-        .limit(MOST_DOMAINS)
     )
-    boxes = (
+    fullest = (
         select(Mailbox.id, Mailbox.email, MailboxUsage.used_bytes, Mailbox.quota_bytes)
-        .join(MailboxUsage, MailboxUsage.mailbox_id == Mailbox.id)
+        .join(*measured_boxes)
         .where(*own)
+        .order_by(share.desc(), Mailbox.email)
+        .limit(MOST_MAILBOXES)
     )
-    fullest = boxes.order_by(share.desc(), Mailbox.email).limit(MOST_MAILBOXES)
-    full = select(func.count()).select_from(boxes.where(share >= 1).subquery())
-    measured = session.get(HostNews, host_news.USAGE)
+    measured, sums = session.get(HostNews, host_news.USAGE), session.execute(by_domain).all()
+    domains = [Stored(row[0], row[1], int(row[2]), int(row[3]), row[4]) for row in sums]
     return Storage(
-        [Stored(row[0], row[1], int(row[2]), int(row[3]), row[4]) for row in session.execute(by_domain)],
+        sorted(domains, key=lambda each: (-each.used, each.name))[:MOST_DOMAINS],
         [Stored(*row) for row in session.execute(fullest)],
-        session.scalar(full) or 0,
+        sum(int(row[5]) for row in sums),
         measured.at if measured else None,
     )
 
@@ -116,12 +124,16 @@ def attention(
         text = "Mailboxes that are full and take no more mail: {count}"
         page, state = "mailboxes.show", {"state": "full"}
         found.append(Attention(WARNING, text, {"count": stored.full}, page=page, arguments=state))
-    return sorted(found, key=lambda each: each.severity != CRITICAL)
+    found.sort(key=lambda each: each.severity != CRITICAL)
+    if more := found[MOST_WRONG:]:
+        text = "More that needs attention: {count}"
+        found[MOST_WRONG:] = [Attention(WARNING, text, {"count": len(more)})]
+    return found
 
 
 def _of_incident(incident: dict[str, Any], whole: bool) -> Attention:
     """An incident of the monitor; without its words for those whose server it is not."""
-    words = {"detail": incident["text"], "command": incident["fix"]} if whole else {}
+    words = {"detail": incident["text"][:LONGEST_WORDS], "command": incident["fix"]} if whole else {}
     return Attention(incident["severity"], incident["title"], since=moment_of(incident["since"]), **words)
 
 

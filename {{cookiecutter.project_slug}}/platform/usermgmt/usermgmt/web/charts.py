@@ -1,4 +1,4 @@
-"""Pictures of numbers: SVG by pygal, which the page's style sheet colours, with the same numbers as a table."""
+"""Pictures of numbers: SVG by pygal, coloured by the style sheet, with the same numbers as a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date
 from xml.etree.ElementTree import Element
 
 from babel.dates import format_skeleton
-from flask_babel import format_date, get_locale
+from flask_babel import get_locale
 from markupsafe import Markup
 from pygal import StackedBar
 from pygal.style import Style
@@ -23,6 +23,10 @@ NAMES = {
     "refused": "Refused",
     "deferred": "Deferred",
 }
+#: What the pictures of mail are called.
+TITLES = {DAY: "Mail of the last 14 days", MONTH: "Mail of the last 13 months"}
+#: How a day or month is written below its bar, and in the table.
+FORMS = {DAY: ("MMMd", "MMMEd"), MONTH: ("MMM", "yMMMM")}
 #: Also what fits on the narrowest phone, where it is drawn at two thirds of this.
 WIDTH, HEIGHT, LETTERS = 480, 220, 15
 EVERY, FEW = 3, 5
@@ -47,43 +51,15 @@ class Picture:
         return [sum(numbers) for numbers in zip(*(row for _, row in self.rows), strict=True)]
 
 
-def short_day(day: date) -> str:
-    """`Nov 28`, below a bar."""
-    return str(format_skeleton("MMMd", day, locale=get_locale()))
-
-
-def short_month(day: date) -> str:
-    """`Nov`, below a bar."""
-    return str(format_date(day, "MMM"))
-
-
-def long_day(day: date) -> str:
-    """`Sat, Nov 28`, in a table."""
-    return str(format_skeleton("MMMEd", day, locale=get_locale()))
-
-
-def long_month(day: date) -> str:
-    """`November 2026`, in a table."""
-    return str(format_skeleton("yMMMM", day, locale=get_locale()))
-
-
-#: What a picture of mail is called, and how its bars are, for each period.
-PERIODS = {
-    DAY: ("Mail of the last 14 days", short_day, long_day),
-    MONTH: ("Mail of the last 13 months", short_month, long_month),
-}
-
-
 def of_mail(period: str, tallies: list[Tally]) -> Picture:
     """How much mail there was in each day or month."""
-    title, short, long = PERIODS[period]
-    rows = [(short(each.starts), long(each.starts), [each.counts[kind] for kind in KINDS]) for each in tallies]
-    return draw(translate(title), [translate(NAMES[kind]) for kind in KINDS], rows)
+    rows = [(each.starts, [each.counts[kind] for kind in KINDS]) for each in tallies]
+    return draw(period, translate(TITLES[period]), [translate(NAMES[kind]) for kind in KINDS], rows)
 
 
-def draw(title: str, names: list[str], rows: list[tuple[str, str, list[int]]]) -> Picture:
-    """Stacked bars. Each row has a short label, a long one, and a number for each name."""
-    peak = max((sum(numbers) for _, _, numbers in rows), default=0)
+def draw(period: str, title: str, names: list[str], rows: list[tuple[date, list[int]]]) -> Picture:
+    """Stacked bars. Each row is a day or a month with a number for each name."""
+    peak = max((sum(numbers) for _, numbers in rows), default=0)
     chart = StackedBar(
         width=WIDTH,
         height=HEIGHT,
@@ -95,25 +71,33 @@ def draw(title: str, names: list[str], rows: list[tuple[str, str, list[int]]]) -
         min_scale=2,
         max_scale=FEW,
         show_minor_x_labels=False,
+        truncate_label=-1,
         value_formatter=lambda number: f"{number:,.0f}",
         style=Style(label_font_size=LETTERS, major_label_font_size=LETTERS),
     )
-    chart.x_labels = [label for label, _, _ in rows]
-    chart.x_labels_major = chart.x_labels[::-EVERY]
+    short, long = ([written(day, form) for day, _ in rows] for form in FORMS[period])
+    chart.x_labels = short
+    chart.x_labels_major = short[::-EVERY]
     if peak < FEW:
         chart.y_labels = range(peak + 1)
     for place, name in enumerate(names):
-        chart.add(name, [numbers[place] or None for _, _, numbers in rows])
+        chart.add(name, [numbers[place] or None for _, numbers in rows])
     chart.add_xml_filter(lambda root: _plain(root, title))
     svg = Markup(chart.render()) if peak else Markup()  # noqa: S704 - pygal escapes what it is given
-    return Picture(title, names, [(long, numbers) for _, long, numbers in rows], svg)
+    return Picture(title, names, [(label, row[1]) for label, row in zip(long, rows, strict=True)], svg)
+
+
+def written(day: date, form: str) -> str:
+    """A day in a form of Unicode's, as the reader's language has it."""
+    return str(format_skeleton(form, day, locale=get_locale()))
 
 
 def _plain(root: Element, title: str) -> Element:
     """Leave what is seen, with a name for those who do not see it."""
     for parent in list(root.iter()):
         for child in list(parent):
-            if not isinstance(child.tag, str) or child.tag in DROPPED_TAGS or _is_dropped(child):
+            # A comment's tag is no text.
+            if not isinstance(child.tag, str) or _is_dropped(child):
                 parent.remove(child)
     for element in root.iter():
         for name in DROPPED_ATTRIBUTES:
@@ -123,12 +107,13 @@ def _plain(root: Element, title: str) -> Element:
             element.attrib.clear()
             element.attrib.update(sizes)
     root.set("role", "img")
-    name = Element("title")
-    name.text = title
-    root.insert(0, name)
+    named = Element("title")
+    named.text = title
+    root.insert(0, named)
     return root
 
 
 def _is_dropped(element: Element) -> bool:
+    if element.tag in DROPPED_TAGS or (element.tag == "rect" and not float(element.get("height", 0))):
+        return True
     return not DROPPED_CLASSES.isdisjoint(element.get("class", "").split())
-

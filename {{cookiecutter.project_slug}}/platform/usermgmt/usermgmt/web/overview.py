@@ -86,15 +86,15 @@ def show() -> str:
     with database().transaction() as db:
         news, stored = host_news.latest(db), overview.storage(db, scope)
         mail = mail_counts.history(db, scope)
+        server = news.document if news and scope is None and not host_news.is_old(news) else None
         return render_template(
             "overview.html",
             counts=counts(db, scope),
             attention=overview.attention(db, news, stored, scope),
             news=news,
-            stale=news is not None and host_news.is_old(news),
-            server=news.document if news and scope is None else None,
+            server=server,
             mail=[charts.of_mail(period, tallies) for period, tallies in mail.items()],
-            deliveries=picture_of_deliveries(news.document["deliveries"]) if news and scope is None else None,
+            deliveries=picture_of_deliveries(server["deliveries"]) if server else None,
             stored=stored,
             entries=latest(db, LATEST, scope),
             actions=ACTIONS,
@@ -108,6 +108,6 @@ def picture_of_deliveries(rows: list[dict[str, Any]]) -> charts.Picture:
     known = {date.fromisoformat(row["day"]): [*row["seconds"], row["deferred"]] for row in rows}
     days = mail_counts.periods(utc_now().date())[mail_counts.DAY]
     nothing = [0] * len(DELIVERIES)
-    drawn = [(charts.short_day(day), charts.long_day(day), known.get(day, nothing)) for day in days]
+    drawn = [(day, known.get(day, nothing)) for day in days]
     text = "How long deliveries took"
-    return charts.draw(translate(text), [translate(name) for name in DELIVERIES], drawn)
+    return charts.draw(mail_counts.DAY, translate(text), [translate(name) for name in DELIVERIES], drawn)

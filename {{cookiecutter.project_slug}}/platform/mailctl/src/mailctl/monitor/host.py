@@ -191,7 +191,10 @@ def _of_status(facts: Facts, name: str) -> Iterator[Finding]:
             check=False,
         )
         said = json.loads(done.stdout)
-        kept = facts.memory["status"] = {"at": facts.now, **{key: said[key] for key in ("lines", "certificates")}}
+        kept = facts.memory["status"] = {
+            "at": facts.now,
+            **{key: said[key] for key in ("lines", "certificates")},
+        }
     wrong = [one["found"] for one in kept["lines"] if one["name"] == name and one["mark"] != "ok"]
     if wrong:
         yield Finding("; ".join(wrong))

@@ -14,7 +14,7 @@ from usermgmt.problems import Collector, Problem
 from usermgmt.services.mailbox_list import Part
 
 #: Mailboxes of a transaction, and transactions of a request.
-BATCH, BATCHES = 200, 10
+BATCH, BATCHES = 100, 10
 
 
 @dataclass

@@ -122,10 +122,8 @@ def attention(
         found = [each for each in found if each.severity == CRITICAL] + _of_dns(session, scope)
     if stored.full:
         text = "Mailboxes that are full and take no more mail: {count}"
-        wanted = {"state": "full"}
-        found.append(
-            Attention(WARNING, text, {"count": stored.full}, page="mailboxes.show", arguments=wanted)
-        )
+        page, state = "mailboxes.show", {"state": "full"}
+        found.append(Attention(WARNING, text, {"count": stored.full}, page=page, arguments=state))
     found.sort(key=lambda each: each.severity != CRITICAL)
     if more := found[MOST_WRONG:]:
         text = "More that needs attention: {count}"

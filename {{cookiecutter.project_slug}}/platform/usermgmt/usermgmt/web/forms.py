@@ -106,7 +106,9 @@ class Form(FlaskForm):
         except Missing:
             raise
         except Refused as refusal:
-            self.refuse(refusal)
+            own = [] if self.validate() else self.problems
+            more = [problem for problem in refusal.problems if problem not in own]
+            self.refuse(type(refusal)([*own, *more]))
 
     def refuse(self, refusal: Refused) -> Self:
         """Say why nothing was changed: at the fields, the rest above them."""
@@ -139,7 +141,7 @@ class Form(FlaskForm):
 
 def form(about: str, *bases: type[Form], **fields: Any) -> type[Form]:
     """A kind of form with these fields beside those of `bases`; `about` is its docstring."""
-    made: type[Form] = type(Form)("Form", bases or (Form,), {"__doc__": about, **fields})
+    made: type[Form] = type("Form", bases or (Form,), {"__doc__": about, **fields})
     return made
 
 

@@ -71,7 +71,7 @@ def test_the_page_of_a_domain_shows_the_records_of_the_edge(accounts: Accounts) 
     assert number and "v=spf1 " in accounts.http.get(f"domains/{number[1]}").text
 
 
-#: Runs inside a container: tries each password by IMAP and by submission, all at once; prints which were taken.
+#: Runs in a container: tries each password by IMAP and submission, all at once; prints which were taken.
 GUESS = """import concurrent.futures, imaplib, smtplib, ssl, sys
 trusted = ssl.create_default_context(cafile="/run/secrets/internal_ca_crt")
 

@@ -57,8 +57,6 @@ log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
 #: The name that the container's own health check uses; nginx never passes it on to here.
 HEALTH_CHECK = "127.0.0.1"
-#: The name by which Dovecot reaches this container; nginx passes on none that is not a site's.
-INSIDE = "usermgmt"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -75,7 +73,7 @@ def create_app(settings: Settings) -> Flask:
         # Not Strict: whoever arrives from Cloudflare Access or by a link would seem logged out. Nothing is
         # changed by a GET, and every form has a CSRF token.
         SESSION_COOKIE_SAMESITE="Lax",
-        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK, INSIDE],
+        TRUSTED_HOSTS=[settings.account_host, settings.admin_host, HEALTH_CHECK, mail_logins.HERE],
         PERMANENT_SESSION_LIFETIME=LONGEST,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         WTF_CSRF_TIME_LIMIT=None,

@@ -37,6 +37,8 @@ MOST_FOR_ACCOUNT_FROM_CLIENT = 5
 MOST_ALTOGETHER = 5000
 KEEP_WRONG, KEEP_SUCCESS = timedelta(hours=1), timedelta(days=90)
 RECENT = 10
+#: Old rows that one attempt removes.
+MOST_AT_ONCE = 100
 #: An IPv6 network of 64 bits is one subscriber, one of 48 bits the most that comes with a rented server.
 NETWORK_PREFIX, SITE_PREFIX = len("2001:0db8:0000:0000:"), len("2001:0db8:0000:")
 PENDING, WRONG, SUCCESS = "pending", "wrong", "success"
@@ -113,10 +115,18 @@ def check_throttle(
 
 
 def forget_old(session: Session) -> None:
-    """Remove the rows that nothing asks for any more."""
-    for outcomes, keep in (((PENDING, WRONG), KEEP_WRONG), ((SUCCESS,), KEEP_SUCCESS)):
-        old = LoginAttempt.at < utc_now() - keep
-        session.execute(delete(LoginAttempt).where(LoginAttempt.outcome.in_(outcomes), old))
+    """Remove the rows that nothing asks for any more, some at a time.
+
+    By their numbers, in order: a deletion by time locks a range, and parallel guesses would end in deadlocks.
+    """
+    old: list[int] = []
+    for outcome, keep in ((PENDING, KEEP_WRONG), (WRONG, KEEP_WRONG), (SUCCESS, KEEP_SUCCESS)):
+        rows = select(LoginAttempt.id).where(
+            LoginAttempt.outcome == outcome, LoginAttempt.at < utc_now() - keep
+        )
+        old += session.scalars(rows.limit(MOST_AT_ONCE))
+    if old:
+        session.execute(delete(LoginAttempt).where(LoginAttempt.id.in_(sorted(old))))
 
 
 def announce_attempt(database: Database, account: str, client_address: str, device: str = "") -> int:

@@ -13,8 +13,10 @@ and to a wrong one are alike.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import timedelta
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
@@ -45,6 +47,9 @@ APP, OWN = "app", "own"
 TOKENS = frozenset({"OAUTHBEARER", "XOAUTH2"})
 #: A client that is known stays so for months; thousands of log-ins a minute shall not write as often.
 REFRESH = timedelta(hours=1)
+#: Of so many clients this process remembers that it noted them: what they do right asks the database nothing.
+MOST_NOTED = 20_000
+NOTED: WeakKeyDictionary[Database, dict[MailLogin, float]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class MailLogin:
         return self.mechanism.upper() in TOKENS or is_canary(self.account)
 
     @property
+    def client(self) -> MailLogin:
+        """Who logs in from where and by what, whatever the password."""
+        return MailLogin(self.account, self.client_address, self.via)
+
+    @property
     def same(self) -> tuple[ColumnElement[bool], ...]:
         """The rows of this very guess: the same password for the same account from the same client."""
         return (
@@ -96,6 +106,20 @@ class MailLogin:
         )
 
 
+def noted_lately(database: Database, login: MailLogin) -> bool:
+    """Whether this process has seen the client log in within REFRESH."""
+    seen = NOTED.get(database, {}).get(login.client)
+    return seen is not None and time.monotonic() - seen < REFRESH.total_seconds()
+
+
+def note(database: Database, login: MailLogin) -> None:
+    """Remember that the client's log-in is in the table."""
+    clients = NOTED.setdefault(database, {})
+    if len(clients) >= MOST_NOTED:
+        clients.clear()
+    clients[login.client] = time.monotonic()
+
+
 def held(session: Session, login: MailLogin) -> bool:
     """Whether a limit is reached, this very guess not counted."""
     try:
@@ -112,8 +136,10 @@ def announce(database: Database, login: MailLogin) -> None:
     A client that logged in to the account before writes nothing until it was wrong; what is held back and
     what was guessed before adds no row, so floods fill nothing.
     """
+    if login.exempt or noted_lately(database, login):
+        return
     with database.transaction() as session:
-        if login.exempt or is_known_client(session, login.account, login.client_address):
+        if is_known_client(session, login.account, login.client_address):
             return
         if failures(session, *login.same) or held(session, login):
             return
@@ -134,7 +160,7 @@ def admits(database: Database, login: MailLogin) -> bool:
 
 def report(database: Database, login: MailLogin, success: bool, why: str) -> None:
     """Note how a log-in ended; `why` is Dovecot's word for a failure."""
-    if login.exempt:
+    if login.exempt or (success and noted_lately(database, login)):
         return
     with database.transaction() as session:
         rows = select(LoginAttempt.id).where(*login.same, LoginAttempt.outcome == PENDING)
@@ -148,6 +174,8 @@ def report(database: Database, login: MailLogin, success: bool, why: str) -> Non
             session.execute(update(LoginAttempt).where(LoginAttempt.id.in_(pending)).values(outcome=WRONG))
         elif why != "policy" and not failures(session, *login.same) and not held(session, login):
             session.add(login.row(WRONG))
+    if success:
+        note(database, login)
 
 
 def forget(session: Session, rows: list[int]) -> None:

@@ -8,7 +8,7 @@ from support import Browser
 
 from usermgmt.database import Database
 from usermgmt.mail.usage import Usage
-from usermgmt.models import Alias, AuditEntry, Domain, Mailbox, MailReport, utc_now
+from usermgmt.models import Alias, AuditEntry, Domain, Mailbox, MailReport, SenderRule, utc_now
 from usermgmt.services.aliases import MOST_DESTINATIONS
 
 MOST_BYTES = 100_000
@@ -57,6 +57,11 @@ def fill(database: Database) -> None:
             for each in every
         ],
     }
+    rule = {"kind": "allow", "note": "長" * 100, "created_by": address(1)}
+    rows[SenderRule] = [
+        {**rule, "scope": f"mailbox:{each}", "domain_id": 1, "mailbox_id": each, "pattern": address(each)}
+        for each in range(1, ROWS)
+    ]
     with database.transaction() as session:
         for model, values in rows.items():
             session.execute(insert(model), values)
@@ -71,7 +76,7 @@ def full(browser: Browser, web_database: Database, monkeypatch: pytest.MonkeyPat
 
 def test_every_full_list_is_small(full: Browser) -> None:
     one = f"/aliases?source={address(1, 'a')}"
-    paths = ("/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
+    paths = ("/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail", "/senders")
     for language in ("en", "ja"):
         pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}
         sizes = {path: len(page.data) for path, page in pages.items()}

@@ -21,6 +21,7 @@ from usermgmt.models import (
     MailboxUsage,
     MailCount,
     MailReport,
+    SenderRule,
     utc_now,
 )
 from usermgmt.services.aliases import MOST_DESTINATIONS
@@ -119,6 +120,11 @@ def fill(database: Database) -> None:
             for each in every
         ],
     }
+    rule = {"kind": "allow", "note": "長" * 100, "created_by": address(1)}
+    rows[SenderRule] = [
+        {**rule, "scope": f"mailbox:{each}", "domain_id": 1, "mailbox_id": each, "pattern": address(each)}
+        for each in range(1, ROWS)
+    ]
     with database.transaction() as session:
         for model, values in rows.items():
             session.execute(insert(model), values)
@@ -135,7 +141,7 @@ def test_every_full_list_is_small(full: Browser) -> None:
     one = f"/aliases?source={address(1, 'a')}"
     paths = ("/", "/mailboxes", "/mailboxes/deleted", "/aliases", one, "/domains", "/audit", "/mail")
     paths += (f"/mailboxes?domain={domain(0)}&sort=-used", "/aliases?sort=-destinations", "/mailboxes/1")
-    paths += ("/domains/1/reports",)
+    paths += ("/domains/1/reports", "/senders")
     for language in ("en", "ja"):
         pages = {path: full.get(path, **{"Accept-Language": language}) for path in paths}
         sizes = {path: len(page.data) for path, page in pages.items()}

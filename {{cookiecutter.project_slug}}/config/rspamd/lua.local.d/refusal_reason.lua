@@ -6,7 +6,7 @@ local LONGEST = 90
 rspamd_config:register_symbol({
   name = "REFUSAL_REASON",
   type = "postfilter",
-  priority = require("lua_util").symbols_priorities.low,
+  priority = require("lua_util").symbols_priorities.medium,
   flags = "explicit_disable",
   callback = function(task)
     if task:get_metric_action("default") ~= "reject" then

@@ -163,12 +163,13 @@ rspamd_config:register_symbol({
   end,
 })
 
--- A score at the limit of Junk, or just below it: what refuses by itself (a virus, a long header) still does. It comes before
--- what asks for the verdict of the virus scanner (rspamd.local.lua), which a mail needs that is not refused any more.
+-- A score at the limit of Junk, or just below it: what refuses by itself (a virus, a long header) still does. Postfilters of a
+-- low priority come first: after this one refusal_reason.lua looks at the score, and last rspamd.local.lua at the verdict of
+-- the virus scanner, which a mail needs that is not refused any more.
 rspamd_config:register_symbol({
   name = "SENDER_RULES_APPLIED",
   type = "postfilter",
-  priority = priorities.top + 1,
+  priority = priorities.low,
   flags = "explicit_disable",
   callback = function(task)
     local wanted, pattern = unpack(task:cache_get("sender_rules") or {})

@@ -38,7 +38,7 @@ class NewSender(schemas.Strict):
     sender = fields.String(required=True, validate=schemas.ADDRESS, metadata={"description": PATTERN})
     kind = fields.String(required=True, validate=validate.OneOf(senders.KINDS))
     applies_to = fields.String(load_default="", validate=schemas.ADDRESS, metadata={"description": WHOSE})
-    note = fields.String(load_default="", validate=schemas.SHORT)
+    note = fields.String(load_default="", validate=validate.Length(max=senders.LONGEST_NOTE))
 
 
 @blueprint.get("/senders")

@@ -26,7 +26,7 @@ from usermgmt.services.mailboxes import contains
 KINDS = (ALLOW, BLOCK)
 #: Entries in a list; and in all lists, which the filter reads as one document of some megabytes.
 MOST_OF_PERSON, MOST, MOST_IN_ALL = 1_000, 10_000, 100_000
-LONGEST_NOTE = 200
+LONGEST_NOTE = 100
 SUBDOMAINS = "*."
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 from support import ACCOUNT_SITE, ADMIN_SITE, PASSWORD, Browser, Directory
 from werkzeug.test import TestResponse
 
-from usermgmt import cli, cli_database, cli_canary
+from usermgmt import cli, cli_canary, cli_database
 from usermgmt.database import Database
 from usermgmt.mail.sessions import USERS
 from usermgmt.models import Mailbox, OidcGrant, OidcKey, WebSession, utc_now

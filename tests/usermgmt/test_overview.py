@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import select, update
-from support import ACCOUNT_SITE, Browser, Directory
+from support import ACCOUNT_SITE, Browser, Directory, give_domains
 from test_api import Program, token
 from test_mail_reports import report
 
@@ -22,7 +22,7 @@ from usermgmt.database import Database
 from usermgmt.mail.usage import Usage
 from usermgmt.models import HostNews, Mailbox, MailCount, utc_now
 from usermgmt.passwords import Hasher
-from usermgmt.services import admins, host_news, mail_counts, mail_reports, overview, roles
+from usermgmt.services import admins, host_news, mail_counts, mail_reports, overview
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.mail_counts import DAY, KINDS, MONTH
 
@@ -71,7 +71,7 @@ def filled(app: Flask, web_database: Database, hasher: Hasher) -> Database:
         for address in (ANNA, BERT, FAR):
             directory.mailbox(address, "10M", PASSWORD)
         admins.add_admin(session, COMMAND_LINE, hasher, ADMIN, PASSWORD)
-        roles.set_domains(session, COMMAND_LINE, ADMIN, ["own.example"])
+        give_domains(session, ADMIN, ["own.example"])
     return web_database
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from support import Browser, Directory, texts
+from support import Browser, Directory, give_domains, texts
 from test_api import Program, token
 from test_mail_reports import ANNA, BERT, FILTER, reader, report, rows, send
 from werkzeug.test import TestResponse
@@ -17,7 +17,7 @@ from usermgmt.database import Database
 from usermgmt.models import SenderRule
 from usermgmt.passwords import Hasher
 from usermgmt.problems import Refused
-from usermgmt.services import admins, aliases, domains, roles, senders
+from usermgmt.services import admins, aliases, domains, senders
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
 
@@ -44,7 +44,7 @@ def mailboxes(app: Flask, web_database: Database, hasher: Hasher) -> Database:
                 directory.mailbox(f"{name}@{domain}", password=PASSWORD)
         directory.alias("team@example.org", f"{ANNA} {BERT}")
         admins.add_admin(session, COMMAND_LINE, hasher, DORA, PASSWORD)
-        roles.set_domains(session, COMMAND_LINE, DORA, ["example.org"])
+        give_domains(session, DORA, ["example.org"])
     return web_database
 
 

@@ -276,7 +276,9 @@ def webmail(wanted: dict[str, Any]) -> str:
     answer = get(sent.netloc, f"{sent.path}?{sent.query}", sent.scheme)[0]
     if answer.status != 302 or answer.headers["Location"] != "/login":
         raise ValueError(f"the log-in answers what {site.netloc} asks with {answer.status}")
-    words = [f"user={wanted['address']}\x01auth=Bearer {wanted['token']}\x01\x01".encode()]
+    if wanted["token"].startswith("none: "):
+        raise ValueError(f"usermgmt gives no token ({wanted['token'][6:]})")
+    words = [f"user={wanted['token_user']}\x01auth=Bearer {wanted['token']}\x01\x01".encode()]
     with imap(wanted) as session:
         # Why a token is refused is said before that; the answer is empty.
         session.authenticate("XOAUTH2", lambda _: words.pop() if words else b"")

@@ -20,7 +20,7 @@ def known(runtime: Runtime, people: Sequence[str]) -> list[str]:
     asked = [person.strip().lower() for person in people]
     wrong = [person for person in asked if person not in there]
     if wrong:
-        fix = "one of `mailctl user list`, enabled and not deleted"
+        fix = ".venv/bin/mailctl user list shows who has one; a disabled one is not indexed"
         raise Refused(*(Problem("person", "has no mailbox here", fix, value=person) for person in wrong))
     return asked
 

@@ -117,8 +117,8 @@ def test_a_forged_spam_mark_is_removed(edge, mailboxes):
 
 
 def test_a_person_is_told_before_the_mailbox_is_full(edge, mailboxes):
-    reader = mailboxes.new("filling", quota="1M")
-    for subject, kilobytes, percent in (("first", 600, None), ("second", 300, 80), ("third", 70, 95)):
+    reader = mailboxes.new("filling", quota="10M")
+    for subject, kilobytes, percent in (("first", 6_000, None), ("second", 2_600, 80), ("third", 1_300, 95)):
         mail = message(subject, to=reader.address, text=("x" * 75 + "\n") * (kilobytes * 1000 // 76))
         assert edge.post(mail, reader.address).status_code == 200
         reader.read(subject)

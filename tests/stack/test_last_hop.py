@@ -29,8 +29,9 @@ def edge(stack) -> Edge:
 
 
 def everything(stack: Stack, mailbox: Mailbox) -> int:
-    """How many mails the mailbox has in all its folders."""
-    found = stack.exec("dovecot", "doveadm", "search", "-u", mailbox.address, "mailbox", "*", "all")
+    """How many mails the mailbox has in all its folders, but for those that say how full it is."""
+    query = ("mailbox", "*", "not", "header", "auto-submitted", "auto-generated")
+    found = stack.exec("dovecot", "doveadm", "search", "-u", mailbox.address, *query)
     return len(found.split("\n")) - 1
 
 

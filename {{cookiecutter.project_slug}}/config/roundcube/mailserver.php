@@ -44,6 +44,9 @@ $config['smtp_pass'] = '%p';
 $config['trusted_host_patterns'] = ['^{{ cookiecutter.webmail_host | replace(".", "\\.") }}$', '^localhost$', '^127\.0\.0\.1$'];
 $config['proxy_whitelist'] = gethostbynamel('nginx') ?: [];
 $config['use_https'] = ($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? '') === 'https';
+// The port that a browser sees is the one of the host name, not Apache's: Roundcube puts it into the address that it asks
+// the log-in to come back to, and that address must be the one that usermgmt knows.
+$_SERVER['SERVER_PORT'] = parse_url('//' . ($_SERVER['HTTP_HOST'] ?? ''), PHP_URL_PORT) ?: ($config['use_https'] ? 443 : 80);
 
 $config['product_name'] = '{{ cookiecutter.project_name }}';
 $config['support_url'] = '';

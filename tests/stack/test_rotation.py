@@ -1,7 +1,7 @@
 """Every secret is rotated while people log in and mail flows: no mail is lost, no password is refused twice.
 
-While Dovecot reads its configuration again, the log-ins of that moment end as refused: its old process no longer
-fits its new workers. Since it asks usermgmt about each log-in, such a moment is as long as that takes.
+While Dovecot reads its configuration again, the log-ins of that moment end as refused: its old process no
+longer fits its new workers. Since it asks usermgmt about each log-in, such a moment is as long as that takes.
 """
 
 from __future__ import annotations

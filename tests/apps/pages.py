@@ -122,5 +122,5 @@ def chromium(*flags: str) -> Iterator[Browser]:
 
 def labels(page: Page) -> list[str]:
     """The menu and what one sees of the headings of the first page, but for what is wrong on that day."""
-    found = page.locator("header nav a, header button, main h1, main h2:not(#attention), main th:visible")
+    found = page.locator("header nav a, header button, main h1, main h2:not(#attention)")
     return [" ".join(text.split()) for text in found.all_text_contents()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -101,17 +102,18 @@ def test_mail_passes_while_the_pages_are_down_and_is_listed_afterwards(
 @pytest.fixture
 def proven(stack: Stack) -> Iterator[str]:
     """A domain for which the server of RECEIVED may send, as rspamd's DNS says."""
-    options = stack.repository / "config/rspamd/local.d/options.inc"
-    usual = options.read_text()
-    record = '{ name = "proven.example"; type = txt; replies = ["v=spf1 ip4:203.0.113.7 ?all"]; }'
-    reload = ("rspamadm", "control", "-s", "/run/rspamd/rspamd.sock", "reload")
+    record = {"name": "proven.example", "type": "txt", "replies": ["v=spf1 ip4:203.0.113.7 ?all"]}
+    file = stack.repository / "config/rspamd/override.d/options.inc"
+    file.write_text(f"dns {{ fake_records = {json.dumps([record])}; }}\n")
+    file.chmod(0o644)
+    stack.docker("restart", "rspamd")
     try:
-        options.write_text(usual.replace("dns {\n", f"dns {{\n  fake_records = [{record}];\n"))
-        stack.exec("rspamd", *reload)
+        stack.healthy("rspamd")
         yield "proven.example"
     finally:
-        options.write_text(usual)
-        stack.exec("rspamd", *reload)
+        file.unlink()
+        stack.docker("restart", "rspamd")
+        stack.healthy("rspamd")
 
 
 def test_an_allowed_sender_reaches_the_inbox_and_a_forger_or_whom_somebody_blocks_does_not(

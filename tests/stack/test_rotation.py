@@ -1,4 +1,4 @@
-"""Every secret is rotated while people log in and mail flows: no mail is lost, no password is refused twice.
+"""Every secret is rotated while people log in and mail flows: no mail is lost, no password refused for long.
 
 While Dovecot reads its configuration again, the log-ins of that moment end as refused: its old process no
 longer fits its new workers. Since it asks usermgmt about each log-in, such a moment is as long as that takes.
@@ -60,14 +60,14 @@ class Load(threading.Thread):
             self.rounds += 1
 
     def _as_programs_do(self, act: Callable[[], None]) -> None:
-        """A connection that ends, or "try again later", is tried once more, and so is a refused password."""
+        """A connection that ends, or "try again later", is tried once more, and a refused password for ten seconds."""
         try:
             act()
         except (imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected):
             act()
         except smtplib.SMTPAuthenticationError:
             self.refused += 1
-            act()
+            eventually(lambda: act() is None, limit=10, every=1)
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
                 raise

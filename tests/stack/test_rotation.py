@@ -60,7 +60,7 @@ class Load(threading.Thread):
             self.rounds += 1
 
     def _as_programs_do(self, act: Callable[[], None]) -> None:
-        """A connection that ends, or "try again later", is tried once more; a refused password for ten seconds."""
+        """What ends, or hears "try again later", is tried once more; a refused password for ten seconds."""
         try:
             act()
         except (imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected):

@@ -65,13 +65,20 @@ class Load(threading.Thread):
             act()
         except (imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected):
             act()
-        except smtplib.SMTPAuthenticationError:
+        except (smtplib.SMTPAuthenticationError, imaplib.IMAP4.error):
             self.refused += 1
-            eventually(lambda: act() is None, limit=10, every=1)
+            eventually(lambda: self._works(act), limit=10, every=1)
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
                 raise
             act()
+
+    def _works(self, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except (smtplib.SMTPException, imaplib.IMAP4.error):
+            return False
+        return True
 
     def _imap(self) -> None:
         Mailbox(self.reader.address, self.info).imap.logout()

@@ -36,8 +36,8 @@ _GUNICORN = "kill -HUP 1"
 _SHOW = 'while IFS= read -r line || [ "$line" ]; do printf "%s\\n" "$line"; done <"/run/secrets/$1"'
 _LIMIT = 60.0
 
-# Whoever logs in at that moment is asked to try again. Without the second command, an old process that waits for
-# an answer of usermgmt goes on, and refuses what Postfix asks it: it no longer fits its new workers.
+# Whoever logs in at that moment is asked to try again. Without the second command, an old process that waits
+# for an answer of usermgmt goes on, and refuses what Postfix asks: it no longer fits its new workers.
 _DOVECOT_RELOAD = "doveadm reload && doveadm service stop auth auth-worker"
 
 READERS: dict[str, Reader] = {

@@ -1,7 +1,7 @@
 """Every secret is rotated while people log in and mail flows: no mail is lost, no password refused for long.
 
-While Dovecot reads its configuration again, the log-ins of that moment end as refused: its old process no
-longer fits its new workers. Since it asks usermgmt about each log-in, such a moment is as long as that takes.
+After Dovecot has read its configuration again, its old log-in process refuses what Postfix asks until it
+ends: it no longer fits its new workers. Since it asks usermgmt about each log-in, it ends late.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Load(threading.Thread):
             self.rounds += 1
 
     def _as_programs_do(self, act: Callable[[], None]) -> None:
-        """What ends, or hears "try again later", is tried once more; a refused password for ten seconds."""
+        """What ends, or hears "try again later", is tried once more; a refused password for a minute."""
         try:
             act()
         except (imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected):
             act()
         except (smtplib.SMTPAuthenticationError, imaplib.IMAP4.error):
             self.refused += 1
-            eventually(lambda: self._works(act), limit=10, every=1)
+            eventually(lambda: self._works(act), limit=60, every=1)
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
                 raise

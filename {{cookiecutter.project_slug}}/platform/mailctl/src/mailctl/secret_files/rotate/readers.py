@@ -36,13 +36,9 @@ _GUNICORN = "kill -HUP 1"
 _SHOW = 'while IFS= read -r line || [ "$line" ]; do printf "%s\\n" "$line"; done <"/run/secrets/$1"'
 _LIMIT = 60.0
 
-# Whoever logs in at that moment is asked to try again. Without the second command, an old process that waits
-# for an answer of usermgmt goes on, and refuses what Postfix asks: it no longer fits its new workers.
-_DOVECOT_RELOAD = "doveadm reload && doveadm service stop auth auth-worker"
-
 READERS: dict[str, Reader] = {
     "postfix": Reader("/usr/local/bin/entrypoint.sh postfix reload", _POSTFIX),
-    "dovecot": Reader(_DOVECOT_RELOAD, _DOVECOT, file="dovecot_db"),
+    "dovecot": Reader("doveadm reload", _DOVECOT, file="dovecot_db"),
     "roundcube": Reader("", _PHP),
     "usermgmt": Reader(_GUNICORN, _READY),
 }

@@ -1,8 +1,4 @@
-"""Every secret is rotated while people log in and mail flows: no mail is lost, no password refused for long.
-
-After Dovecot has read its configuration again, its old log-in process refuses what Postfix asks until it
-ends: it no longer fits its new workers. Since it asks usermgmt about each log-in, it ends late.
-"""
+"""Every secret is rotated while people log in and mail flows: no password is refused, and no mail is lost."""
 
 from __future__ import annotations
 
@@ -29,8 +25,6 @@ ACCOUNTS = {
     "backup_db_password": "backup",
 }
 TOKENS = "mailserver_api_tokens"
-#: Of one reload; the load logs in one after another.
-MOST_REFUSED = 3
 
 
 class Load(threading.Thread):
@@ -41,7 +35,6 @@ class Load(threading.Thread):
         self.info, self.edge = stack.info, Edge(stack.info)
         self.reader = mailboxes.new()
         self.ended, self.rounds, self.failed = threading.Event(), 0, list[str]()
-        self.refused = 0
         self.accepted: list[str] = []
 
     def run(self) -> None:
@@ -60,25 +53,23 @@ class Load(threading.Thread):
             self.rounds += 1
 
     def _as_programs_do(self, act: Callable[[], None]) -> None:
-        """What ends, or hears "try again later", is tried once more; a refused password for a minute."""
+        """A connection that ends, or "try again later", is tried once more; a refused password is a failure.
+
+        A reload of Dovecot closes the log-ins of that very moment: about 12 ms, whatever is rotated.
+        """
         try:
             act()
         except (imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected):
             act()
-        except (smtplib.SMTPAuthenticationError, imaplib.IMAP4.error):
-            self.refused += 1
-            eventually(lambda: self._works(act), limit=60, every=1)
+        except imaplib.IMAP4.error as error:
+            # "Try again later" (RFC 5530), or the end of a connection in the place of its greeting.
+            if "[UNAVAILABLE]" not in str(error) and "BYE" not in str(error):
+                raise
+            act()
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
                 raise
             act()
-
-    def _works(self, act: Callable[[], None]) -> bool:
-        try:
-            act()
-        except (smtplib.SMTPException, imaplib.IMAP4.error):
-            return False
-        return True
 
     def _imap(self) -> None:
         Mailbox(self.reader.address, self.info).imap.logout()
@@ -92,9 +83,10 @@ class Load(threading.Thread):
     def _sites(self) -> None:
         for page in (self.info["webmail"], self.info["account_page"], self.info["admin_page"]):
             with visitor(page) as somebody:
-                # The webmail sends to the log-in on another site.
-                answer = somebody.get("", follow_redirects=False)
-            assert answer.status_code < 400, f"{page}: {answer.status_code}"
+                # The webmail sends to the log-in, which is on another site.
+                answer = somebody.get("", follow_redirects=page != self.info["webmail"])
+            to_log_in = "/oidc/authorize?" in answer.headers.get("Location", "")
+            assert answer.is_success or to_log_in, f"{page}: {answer.status_code}"
 
     def _mail(self) -> None:
         """As a sender does: what is temporarily refused is sent again, and that is no failure."""
@@ -148,7 +140,7 @@ def test_every_secret_is_rotated_under_load(stack, load):
     eventually(lambda: load.rounds > rounds + 1, limit=90)
     load.ended.set()
     load.join(120)
-    assert load.failed == [] and load.refused <= MOST_REFUSED
+    assert load.failed == []
     assert load.rounds > len(ACCOUNTS)
     for subject in load.accepted:
         load.reader.read(subject, limit=90)

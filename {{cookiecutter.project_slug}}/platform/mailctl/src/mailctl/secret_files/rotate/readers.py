@@ -36,9 +36,25 @@ _GUNICORN = "kill -HUP 1"
 _SHOW = 'while IFS= read -r line || [ "$line" ]; do printf "%s\\n" "$line"; done <"/run/secrets/$1"'
 _LIMIT = 60.0
 
+# A log-in process that waits for an answer of usermgmt would outlive a reload, and refuse right passwords: it no
+# longer fits its new workers. Once Dovecot has forgotten it, it is ended; whoever asked it is told to try again.
+_DOVECOT_RELOAD = """\
+processes="doveadm -f flow process status auth"
+old=$($processes)
+doveadm reload
+for word in $old; do
+  case $word in pid=*) ;; *) continue ;; esac
+  tries=0
+  while [ "$tries" -lt 100 ]; do
+    tries=$((tries + 1))
+    case " $($processes) " in *" $word "*) ;; *) break ;; esac
+  done
+  kill "${word#pid=}" 2>/dev/null || true
+done"""
+
 READERS: dict[str, Reader] = {
     "postfix": Reader("/usr/local/bin/entrypoint.sh postfix reload", _POSTFIX),
-    "dovecot": Reader("doveadm reload", _DOVECOT, file="dovecot_db"),
+    "dovecot": Reader(_DOVECOT_RELOAD, _DOVECOT, file="dovecot_db"),
     "roundcube": Reader("", _PHP),
     "usermgmt": Reader(_GUNICORN, _READY),
 }

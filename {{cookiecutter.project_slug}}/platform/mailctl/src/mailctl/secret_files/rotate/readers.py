@@ -37,7 +37,7 @@ _SHOW = 'while IFS= read -r line || [ "$line" ]; do printf "%s\\n" "$line"; done
 _LIMIT = 60.0
 
 # A log-in process that waits for an answer of usermgmt would outlive a reload, and refuse right passwords: it
-# no longer fits its new workers. Once Dovecot has forgotten it, it is ended; whoever asked it shall try again.
+# no longer fits its new workers. Once Dovecot has forgotten it, it is ended; who asked it shall try again.
 _DOVECOT_RELOAD = """\
 processes="doveadm -f flow process status auth"
 old=$($processes)

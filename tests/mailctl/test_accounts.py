@@ -145,6 +145,12 @@ OF_DOT_COM = {"role": "domain-admin", "domains": [DOT_COM]}
         (("domain", "show", DOT_COM), "GET", FIND_DOMAIN, None),
         (("domain", "add", DOT_COM), "POST", "/domains", {"name": DOT_COM}),
         (
+            ("domain", "set", DOT_COM, "--storage", "500G", "--largest-quota", ""),
+            "PATCH",
+            "/domains/3",
+            {"storage": "500G", "largest_quota": None},
+        ),
+        (
             ("domain", "set", DOT_COM, "--mailbox-limit", "-1", "--default-quota", "2G"),
             "PATCH",
             "/domains/3",

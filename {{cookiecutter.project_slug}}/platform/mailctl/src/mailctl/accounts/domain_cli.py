@@ -51,6 +51,8 @@ def show(
             ("name", row["name"]),
             ("state", state(row)),
             ("default quota, bytes", row["default_quota_bytes"]),
+            ("largest quota, bytes", row.get("largest_quota_bytes")),
+            ("storage limit, bytes", row.get("storage_bytes")),
             ("mailbox limit", row["most_mailboxes"]),
             ("alias limit", row["most_aliases"]),
         )
@@ -80,6 +82,13 @@ def change(
     default_quota: Annotated[
         str | None, typer.Option("--default-quota", help="Of new mailboxes: 500M, 2G; empty: the server's.")
     ] = None,
+    largest_quota: Annotated[
+        str | None,
+        typer.Option("--largest-quota", help="That the domain's admins may give: 10G; empty: any."),
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="Of all quotas together: 500G; empty: no limit.")
+    ] = None,
     most_mailboxes: Annotated[
         int | None, typer.Option("--mailbox-limit", help="-1: no limit.", min=-1)
     ] = None,
@@ -92,6 +101,8 @@ def change(
     with accounts(local, repo, as_json) as (context, api):
         wanted = {
             "default_quota": default_quota,
+            "largest_quota": largest_quota,
+            "storage": storage,
             "most_mailboxes": most_mailboxes,
             "most_aliases": most_aliases,
         }

@@ -65,12 +65,6 @@ def inspect(folder: Path) -> Inspection:
     return Inspection(folder, mode == FOLDER_MODE, findings)
 
 
-def ending_soon(folder: Path) -> list[Finding]:
-    """The certificates in `folder` that have expired or are in their last days. Raises Refused."""
-    found = inspect(folder).findings
-    return [each for each in found if each.expires_days is not None and _ending(each.expires_days)]
-
-
 def _finding(store: Store, entry: Source | Derived) -> Finding:
     found = store.stat(entry.file)
     content = store.read(entry.file) if found else None

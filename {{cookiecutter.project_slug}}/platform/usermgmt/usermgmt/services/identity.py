@@ -19,11 +19,11 @@ from joserfc.jwk import KeySet, RSAKey
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_address
-from usermgmt.models import IdentityKeys, LoginAttempt, utc_now
+from usermgmt.models import IdentityKeys, utc_now
 from usermgmt.problems import Problem, Refused
 from usermgmt.services import dns
 from usermgmt.services.accounts import Account, by_address
-from usermgmt.services.logins import Login
+from usermgmt.services.logins import Login, begin
 
 VIA = "access"
 #: What Cloudflare signs with; another word in a token's header is not asked.
@@ -98,12 +98,7 @@ def begin_login(session: Session, kind: str, address: str, client_address: str, 
     No throttle: there is nothing to guess before the second factor, which has its own.
     """
     account: Account | None = by_address(session, kind, address)
-    if account is None:
-        return None
-    row = LoginAttempt(account=account.email, client_address=client_address, device=device, via=VIA)
-    session.add(row)
-    session.flush()
-    return Login(account, row.id)
+    return begin(session, account, client_address, device, VIA) if account else None
 
 
 def keep_keys(session: Session, issuer: str, document: Any) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.parts import client_address, database, parts
 from usermgmt.services import identity, second_factor
-from usermgmt.web.auth import device, let_in
+from usermgmt.web.auth import device, let_in, login_page
 from usermgmt.web.proxy import through_nginx
 from usermgmt.web.sessions import wait_for_second_factor
 from usermgmt.web.sites import kind_here
@@ -46,7 +46,7 @@ def log_in() -> Response | tuple[str, int]:
         found = identity.begin_login(db, kind_here(), address, client_address(), device(address))
         two_steps = found is not None and second_factor.is_on(db, found.account)
     if found is None:
-        return render_template("login.html", email="", wrong=False, nobody=address), 403
+        return login_page(403, nobody=address)
     if two_steps:
         wait_for_second_factor(found)
         return redirect(url_for("auth.second"), 303)

@@ -1,7 +1,7 @@
-"""Fifty people at once at the pages of 10,000 mailboxes, and the whole list as `mailctl user list` asks for it.
+"""Fifty people at once at the pages of 10,000 mailboxes, and the whole list as mailctl asks for it.
 
-The service runs as its container runs it (gunicorn.conf.py), without the container's limit of processor time: what
-a page takes of that is printed beside the seconds. Run it on an idle machine: python -m benchmarks.parallel
+The service runs as its container runs it (gunicorn.conf.py), without the container's limit of processor time:
+what a page takes of that is printed beside the seconds. On an idle machine: python -m benchmarks.parallel
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def application(socket: str) -> object:
 
     url = Server(Path(socket)).url("usermgmt")
     people = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
-    app = create_app(
-        Settings(url, "k" * 64, "account.localhost", "localhost", cookie_secure=False, **people)
-    )
+    app = create_app(Settings(url, "k" * 64, "account.localhost", "localhost", cookie_secure=False, **people))
     return MarkInside(app.wsgi_app)
 
 

@@ -1,4 +1,4 @@
-"""What the web entrance passes on of who Cloudflare Access let in: a real nginx with the generated configuration.
+"""What the web entrance passes on of who Cloudflare Access let in: a real nginx, as it is configured.
 
 usermgmt believes the header of nginx alone, so what nginx lets through decides whose word is looked at.
 """

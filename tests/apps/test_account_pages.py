@@ -294,7 +294,9 @@ def test_somebody_new_chooses_a_password_with_a_link(browser: Browser, filled: s
     page.context.close()
 
 
-def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code_then_the_passkey_alone(browser: Browser, filled: str):
+def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code_then_the_passkey_alone(
+    browser: Browser, filled: str
+):
     admin = open_view(browser, filled, VIEWS[0])
     log_in(admin)
     password = new_mailbox(admin, "chihiro")

@@ -1,4 +1,4 @@
-"""Tokens of programs, for the command line alone: a program that could make one could give itself everything."""
+"""Tokens, for the command line alone: a program that could make one could give itself everything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from usermgmt.api.access import actor, blueprint, created
 from usermgmt.api.once import creates
 from usermgmt.models import ApiToken
 from usermgmt.parts import database
-from usermgmt.permissions import SCOPES
 from usermgmt.permit import permits
 from usermgmt.services import tokens
 from usermgmt.services.listing import Order, part
@@ -39,7 +38,9 @@ class NewToken(schemas.Strict):
 
     name = fields.String(required=True, validate=schemas.SHORT)
     admin = fields.String(required=True, validate=schemas.ADDRESS)
-    scopes = fields.List(fields.String(validate=schemas.SHORT), required=True, validate=validate.Length(max=50))
+    scopes = fields.List(
+        fields.String(validate=schemas.SHORT), required=True, validate=validate.Length(max=50)
+    )
     domain = fields.String(
         load_default="", validate=schemas.ADDRESS, metadata={"description": "Empty: all of the admin's."}
     )

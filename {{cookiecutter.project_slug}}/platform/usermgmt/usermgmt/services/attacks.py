@@ -1,7 +1,7 @@
 """Mailboxes whose password is being guessed from many networks, from the memory of failed log-ins.
 
-Limits hold such guessing back (logins.py, mail_logins.py) and let the owner in; this is so that the owner of the
-server hears of it. mailctl asks when it hands over its report.
+Limits hold such guessing back (logins.py, mail_logins.py) and let the owner in; this is so that the owner of
+the server hears of it. mailctl asks when it hands over its report.
 """
 
 from __future__ import annotations

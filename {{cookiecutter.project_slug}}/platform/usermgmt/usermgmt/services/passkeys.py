@@ -1,7 +1,7 @@
 """Passkeys: the browser signs a challenge with a key that never leaves the device (WebAuthn).
 
-After a password, a passkey is the second step. Alone it is both: the device has to recognise the person first, by
-a PIN, a finger or a face, and says who that is.
+After a password, a passkey is the second step. Alone it is both: the device has to recognise the person
+first, by a PIN, a finger or a face, and says who that is.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def options_to_add(session: Session, account: Account, site: Site) -> tuple[str,
         user_name=account.email,
         user_id=handle(account),
         # So that the device finds it without a name, where it can keep it; old security keys cannot.
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.PREFERRED
-        ),
+        authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.PREFERRED),
         exclude_credentials=known(session, account),
     )
     return webauthn.options_to_json(options), options.challenge
@@ -149,7 +147,7 @@ def signed(
     answer: str,
     recognised: bool = False,
 ) -> Passkey | None:
-    """The passkey, one of `which`, that signed the challenge; `recognised`: its device has to know the person.
+    """The passkey, one of `which`, that signed the challenge; `recognised`: its device knew the person.
 
     An answer counts once: the challenge has to be younger than the passkey's last use, also where the device
     counts nothing.
@@ -185,7 +183,7 @@ def verify(session: Session, account: Account, site: Site, challenge: Challenge 
 def find_account(
     session: Session, kind: str, site: Site, challenge: Challenge | None, answer: str
 ) -> Account | None:
-    """The account of that kind whose passkey signed the challenge, if it may log in now; no password is asked."""
+    """The account of that kind whose passkey signed the challenge, if it may log in now."""
     number = Passkey.admin_id if kind == "admin" else Passkey.mailbox_id
     row = signed(session, [number.is_not(None)], site, challenge, answer, recognised=True)
     account = load(session, kind, row.admin_id or row.mailbox_id or 0) if row else None

@@ -1,4 +1,4 @@
-"""Log in and out: by password, with a second step where the account has a second factor, or by passkey alone."""
+"""Log in and out: by password and second step, where an account has a second factor, or by passkey alone."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from usermgmt.parts import client_address, database, parts
 from usermgmt.services import identity, second_factor
+from usermgmt.services.accounts import by_address
 from usermgmt.web.auth import device, let_in, login_page
 from usermgmt.web.proxy import through_nginx
 from usermgmt.web.sessions import wait_for_second_factor
@@ -49,7 +50,7 @@ def log_in() -> Response | tuple[str, int]:
         return redirect(url_for("auth.login"), 303)
     kind, provider = kind_here(), provider_here()
     with database().transaction() as db:
-        if kind == MAILBOX and provider and provider.creates and not identity.by_address(db, kind, address):
+        if kind == MAILBOX and provider and provider.creates and not by_address(db, kind, address):
             identity.create_mailbox(db, parts().hasher, address, client_address())
         found = identity.begin_login(db, kind, address, client_address(), device(address))
         two_steps = found is not None and second_factor.is_on(db, found.account)

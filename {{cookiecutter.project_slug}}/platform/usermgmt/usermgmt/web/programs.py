@@ -1,7 +1,7 @@
 """What mail programs fetch by themselves, and what a phone opens by a link: all without a log-in.
 
-Nothing here says whether an address exists. Outlook and Thunderbird get the servers; the app password is the person's
-to type, unless the link has it.
+Nothing here says whether an address exists. Outlook and Thunderbird get the servers; the app password is the
+person's to type, unless the link has it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
@@ -29,7 +29,7 @@ class Challenge:
 
     @contextmanager
     def answered(self, host: str, values: Iterable[str]) -> Iterator[None]:
-        """DNS has the values while this lasts. What a killed run of ours left there goes first, and all at the end."""
+        """DNS has the values while this lasts; what a killed run of ours left is removed, too."""
         name, values = f"{LABEL}.{host}", list(values)
         try:
             self._remove(name)
@@ -58,14 +58,15 @@ class Challenge:
                 if (each.type, each.name, each.comment) == ("TXT", name, MARK):
                     records.delete(each.id, zone_id=zone)
 
-    def _explained(self, what: str):  # type: ignore[no-untyped-def]
+    def _explained(self, what: str) -> AbstractContextManager[None]:
         return explained(what, DNS, (TOKEN_VARIABLE, TOKEN_FILE))
 
     def _see(self, name: str, values: list[str]) -> None:
-        """Each name server of the zone that can be asked must have them: authorities ask once, and remember."""
+        """Each name server of the zone must have them: an authority asks once, and remembers."""
         end, nap = time.monotonic() + self.wait, threading.Event()
         views = [self.view] if self.alone else self.view.authorities(self.zone)
-        while missing := [each.name for each in views if not set(values) <= set(each.look(name, "TXT"))]:
+        wanted = set(values)
+        while missing := [each.name for each in views if not wanted <= {*each.look(name, "TXT")}]:
             if time.monotonic() > end:
                 wrong = f"is not seen by {', '.join(missing)} after {self.wait:.0f} seconds"
                 raise Refused(Problem("DNS", wrong, "run the same command again later", value=name))

@@ -11,7 +11,9 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Also when the one there is good.")] = False,
     resolver: Annotated[
         str | None,
-        typer.Option("--resolver", metavar="ADDRESS", help="Ask only this DNS server whether the proof is there."),
+        typer.Option(
+            "--resolver", metavar="ADDRESS", help="Ask only this DNS server whether the proof is there."
+        ),
     ] = None,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for DNS.")] = 120.0,
     repo: RepoOption = None,
@@ -19,7 +21,8 @@ def run(
 ) -> None:
     """Obtain or renew the certificate for mail programs, when it is due; no connection ends by that.
 
-    Of Let's Encrypt (or ACME_DIRECTORY), by a DNS record that ACME_CLOUDFLARE_TOKEN may make. A timer does it daily.
+    Of Let's Encrypt (or ACME_DIRECTORY), by a DNS record that ACME_CLOUDFLARE_TOKEN may make. A timer runs it
+    every day.
     """
     from mailctl.certificate.renew import NO_TOKEN, OFF, renew
 

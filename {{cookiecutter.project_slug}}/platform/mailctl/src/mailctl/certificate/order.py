@@ -9,8 +9,9 @@ from mailctl.certificate.challenge import Challenge
 from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
+    from acme.challenges import ChallengeResponse
     from acme.client import ClientV2
-    from acme.messages import OrderResource
+    from acme.messages import ChallengeBody, OrderResource
 
 DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
 CALL_SECONDS, ORDER_SECONDS = 30, 180
@@ -28,19 +29,20 @@ def obtain(directory: str, account_key: bytes, key: bytes, host: str, challenge:
             for challb, response, _ in answers:
                 client.answer_challenge(challb, response)
             # The library's clock is local time.
-            end = datetime.now() + timedelta(seconds=ORDER_SECONDS)  # noqa: DTZ005
+            end = datetime.now() + timedelta(seconds=ORDER_SECONDS)
             done = client.poll_and_finalize(order, end)
     return str(done.fullchain_pem).encode()
 
 
 def _account(directory: str, account_key: bytes) -> "ClientV2":
     """Our account, made at the first time, without an address: nothing is mailed to it."""
-    import josepy
     from acme import client, errors, messages
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from josepy.jwa import ES256
+    from josepy.jwk import JWKEC
 
-    key = josepy.JWKEC(key=load_pem_private_key(account_key, None))
-    net = client.ClientNetwork(key, alg=josepy.ES256, user_agent="mailctl", timeout=CALL_SECONDS)
+    key = JWKEC(key=load_pem_private_key(account_key, None))
+    net = client.ClientNetwork(key, alg=ES256, user_agent="mailctl", timeout=CALL_SECONDS)
     acme = client.ClientV2(client.ClientV2.get_directory(directory, net), net)
     try:
         acme.new_account(messages.NewRegistration.from_data(terms_of_service_agreed=True))
@@ -50,7 +52,9 @@ def _account(directory: str, account_key: bytes) -> "ClientV2":
     return acme
 
 
-def _answers(client: "ClientV2", order: "OrderResource") -> Iterator[tuple[object, object, str]]:
+def _answers(
+    client: "ClientV2", order: "OrderResource"
+) -> Iterator["tuple[ChallengeBody, ChallengeResponse, str]"]:
     """What is asked of us by DNS, for names that the authority does not know as ours from last time."""
     from acme import challenges, messages
 

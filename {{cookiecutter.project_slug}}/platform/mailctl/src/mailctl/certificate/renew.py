@@ -1,4 +1,4 @@
-"""Obtains the certificate for mail programs when it is due, and has the services take it up without a stop."""
+"""Obtains the certificate for mail programs when it is due; the services take it up without a stop."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,7 +55,8 @@ def _renew(
 ) -> Outcome:
     content, ca = store.read(FILE) or b"", store.read(AUTHORITY) or b""
     found, token = read(content, ca), _token(context, store)
-    due = force or found is None or found.own or not covers(found, [host]) or found.below(RENEW_BELOW)
+    fits = found is not None and not found.own and covers(found, [host]) and not found.below(RENEW_BELOW)
+    due = force or not fits
     if due and not token:
         if found is None:
             raise Refused(Problem(FILE, "is not there, or not whole", "make setup"))
@@ -69,7 +70,7 @@ def _renew(
         found = _whole(content, ca, host)
         _leave(context, "", False)
         with store.locked():
-            # The very file, which containers keep open. A crash in between is found by `read`, and is due then.
+            # The very file, which containers keep open. What a crash leaves of it is due at the next run.
             store.overwrite(FILE, content, MODE)
     if due or not monitoring.read(context, LEFT).get("taken_up", True):
         _take_up(context, content)

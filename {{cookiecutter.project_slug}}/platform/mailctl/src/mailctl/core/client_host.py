@@ -6,7 +6,7 @@ SERVICE, VARIABLE = "usermgmt", "CLIENT_HOST"
 
 
 def client_host(context: Context) -> str:
-    """The host name that usermgmt tells mail programs, as docker-compose.yml has it; "" where none may come."""
+    """The host name that usermgmt tells mail programs, by docker-compose.yml; "" where none may come."""
     import yaml
 
     try:

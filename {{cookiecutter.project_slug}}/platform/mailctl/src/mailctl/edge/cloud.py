@@ -90,9 +90,7 @@ def connect(context: Context, secrets: Any, zone: str, http: "httpx.Client | Non
     return reach(token(context, secrets), zone, http=http)
 
 
-def reach(
-    value: str, zone: str, named: tuple[str, str] = NAMED, http: "httpx.Client | None" = None
-) -> Cloud:
+def reach(value: str, zone: str, named: tuple[str, str] = NAMED, http: "httpx.Client | None" = None) -> Cloud:
     """As `connect`, with this token; `named` are its variable and its file, for messages."""
     from cloudflare import Cloudflare
 

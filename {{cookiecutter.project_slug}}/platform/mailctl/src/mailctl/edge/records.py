@@ -240,7 +240,7 @@ def body(session: Session, want: Record) -> dict[str, Any]:
 
 
 def _service(content: str) -> list[int | str]:
-    """Priority, weight, port and host of a SRV record: what DNS has as one line, Cloudflare has one by one."""
+    """Priority, weight, port and host of a SRV record: one line in DNS, at Cloudflare one by one."""
     *numbers, host = content.split(" ")
     return [*map(int, numbers), host]
 

@@ -48,6 +48,7 @@ JOBS = (
         "*-*-* 03:40:00",
         "4h",
         turn=False,
+        begun=HISTORY,
         secrets=True,
     ),
     # PROBE_EVERY says how often.

@@ -16,7 +16,6 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, plain, size
 from mailctl.core.monitoring import read
 from mailctl.monitor.facts import Facts, Finding
-from mailctl.secret_files import client_certificate as client
 
 if TYPE_CHECKING:
     from mailctl.core.engine import ContainerState
@@ -258,6 +257,8 @@ def client_certificate(facts: Facts) -> Iterator[Finding]:
     host, folder = client_host(facts.context), folders.secrets(facts.context)
     if not host:
         return
+    from mailctl.secret_files import client_certificate as client
+
     found = client.read((folder / client.FILE).read_bytes(), (folder / "internal_ca.crt").read_bytes())
     problem = str(read(facts.context, "certificate").get("problem") or "")
     why = f"; the last try: {plain(problem)[:300]}" if problem else ""

@@ -268,8 +268,8 @@ DERIVED: tuple[Derived, ...] = (
     ),
     _certificate("dovecot"),
     _certificate("postfix"),
-    # Key and certificates in one file, so that no reader has one without the other: of our own authority until
-    # `mailctl certificate` has one of a public authority.
+    # Key and certificates in one file, so that no reader has one without the other: of our own authority,
+    # until `mailctl certificate` has them of a public one.
     Derived(
         "client_tls.pem",
         ("dovecot", "postfix", "usermgmt"),

@@ -176,7 +176,7 @@ SOURCES: tuple[Source, ...] = (
         "ACME_CLOUDFLARE_TOKEN",
         rules.PROVIDER_KEY,
         PROVIDER_KEY_DAYS,
-        empty_means="phones do not trust the certificate that mail programs see",
+        empty_means="where mail programs are on, phones do not trust the certificate that they see",
         replace=_EMPTY_AND_AGAIN,
         mode=OWNER_ONLY,
     ),

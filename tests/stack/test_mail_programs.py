@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from xml.etree import ElementTree
 
 import httpx
 import pytest
+from defusedxml import ElementTree
 
 from tests.pebble import Pebble
 from tests.stack.clients import PASSWORD, Mailbox, Mailboxes, message
@@ -60,7 +60,11 @@ def renew(stack: Stack, settings: dict[str, str], *options: str) -> dict[str, An
     """`mailctl certificate`, told where this trial keeps its things."""
     home = stack.repository / ".local"
     places = {"SECRETS_DIR": home / "secrets", "SSD_PATH": home / "ssd", "HDD_PATH": home / "hdd"}
-    env = {**settings, **{name: str(path) for name, path in places.items()}, "COMPOSE_PROJECT_NAME": stack.project}
+    env = {
+        **settings,
+        **{name: str(path) for name, path in places.items()},
+        "COMPOSE_PROJECT_NAME": stack.project,
+    }
     words = ("certificate", "--json", "--resolver", settings["RESOLVER"], *options)
     return json.loads(run(".venv/bin/mailctl", *words, cwd=stack.repository, env=env))
 

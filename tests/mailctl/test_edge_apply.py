@@ -9,6 +9,9 @@ import pytest
 from conftest import Cli
 from edge_repo import OTHER_RECORD, RECORD, EdgeRepo, apply, assert_in_line, document, record, set_up
 from fake_cloudflare import FakeCloudflare
+from fake_dns import FakeDns
+
+from mailctl.edge.dns_view import View
 
 # So that the test of failing calls is known to try them.
 KINDS_AT_LEAST = 12
@@ -309,3 +312,22 @@ def test_a_program_passes_the_guard_by_its_service_token(
     assert people["decision"] == "allow" and programs["decision"] == "non_identity"
     assert programs["include"] == [{"service_token": {"token_id": token}}]
     assert_in_line(cli)
+
+
+def test_records_of_services_are_made_and_changed_in_place(
+    edge_repo: EdgeRepo, cloudflare: FakeCloudflare, cli: Cli
+) -> None:
+    name = "_imaps._tcp.example.com"
+    for port in (993, 1993):
+        edge_repo.edge["dns"] = [r for r in edge_repo.edge["dns"] if r["type"] != "SRV"]
+        edge_repo.edge["dns"].append({"type": "SRV", "name": name, "content": f"0 1 {port} imap.example.com"})
+        edge_repo.save()
+        apply(cli)
+        parts = {"priority": 0, "weight": 1, "port": port, "target": "imap.example.com"}
+        assert record(cloudflare, "SRV", name)["data"] == parts
+        with FakeDns(cloudflare.state) as dns:
+            assert View(dns.address).ask(name, "SRV") == [f"0 1 {port} imap.example.com"]
+        assert_in_line(cli)
+    edge_repo.edge["dns"][-1]["content"] = "993 imap.example.com"
+    edge_repo.save()
+    assert "0 1 993 imap.example.com" in " ".join(cli("edge", "plan").stderr.split())

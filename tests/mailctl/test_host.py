@@ -18,6 +18,8 @@ def host(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(install, "UNIT_FOLDER", folder)
     monkeypatch.setattr(install, "COMMAND", tmp_path / "mailctl")
     monkeypatch.setattr(files, "ETC", tmp_path / "etc")
+    programs_on = "services: {usermgmt: {environment: {CLIENT_HOST: imap.example.com}}}\n"
+    (repo / "docker-compose.yml").write_text(f"name: shop-mail\n{programs_on}")
     monkeypatch.setattr(parts, "PARTS", ())
     monkeypatch.setattr(parts, "PACKAGES", parts.Part("packages", lambda _: [], lambda _: None))
     monkeypatch.setattr(parts, "cut_off", lambda _: {})
@@ -93,6 +95,23 @@ def test_without_a_bucket_there_is_no_upload_and_an_old_timer_goes(cli: Cli, hos
     }
     assert {name: change["action"] for name, change in plan.items()} == dict.fromkeys(units_of_sync, "remove")
     assert "BACKUP_BUCKET" in cli("host", "setup", "--dry-run").stderr
+
+
+def test_the_certificate_has_a_timer_where_mail_programs_are_on_and_may_write_secrets_only_there(
+    cli: Cli, host: Path, repo: Path
+) -> None:
+    install_all(cli, host, repo)
+    (repo / "docker-compose.yml").write_text("name: shop-mail\nservices: {}\n")
+    units_of_it = {f"shop-mail-certificate.{kind}" for kind in ("service", "timer")}
+    assert planned(cli, "setup").keys() == units_of_it
+    secrets = f'"{repo}/secrets"'
+    writes = {
+        path.name: line
+        for path in host.glob("*.service")
+        for line in path.read_text().splitlines()
+        if line.startswith("ReadWritePaths=")
+    }
+    assert {name for name, line in writes.items() if secrets in line} == {"shop-mail-certificate.service"}
 
 
 def test_remove_takes_every_file_of_ours_and_no_other(cli: Cli, host: Path, repo: Path) -> None:

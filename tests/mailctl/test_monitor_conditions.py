@@ -21,6 +21,8 @@ from mailctl.core.monitoring import leave
 from mailctl.deploy.records import Records
 from mailctl.monitor import conditions
 from mailctl.monitor.facts import Facts, Postfix
+from mailctl.secret_files.certificates import new_key, self_signed_ca
+from mailctl.secret_files.client_certificate import kept_or_own
 
 GONE = "connect to smtp.relay.example[192.0.2.1]:587: Connection timed out"
 LOCAL = "connect to dovecot[10.0.0.3]:31024: Connection refused"
@@ -246,6 +248,13 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
         [(line_of_status("certificates", "warning"), {"certificate"})],
         [line_of_status("certificates", "ok"), line_of_status("drift", "warning")],
     ),
+    "client-certificate": (
+        [
+            ({"client": "imap.example.net"}, {"client-certificate"}),
+            ({"client": "imap.example.com", **left("certificate", problem="why")}, {"client-certificate"}),
+        ],
+        [{"client": "imap.example.com"}, left("certificate", problem="why")],
+    ),
     "drift": (
         [(line_of_status("drift", "warning"), {"drift"})],
         [line_of_status("drift", "ok"), line_of_status("certificates", "failed")],
@@ -375,6 +384,14 @@ def _arrange(context: Context, case: dict[str, Any], docker: FakeDocker) -> None
         for number, (ok, result) in enumerate(case["deployed"]):
             document = {"ok": ok, "result": result, "ref": "abc", "reason": "why", "at": NOW - HOUR}
             store.add(f"{number}", document)
+    if "client" in case:
+        key = new_key()
+        ca = self_signed_ca(b"", key, "shop-mail")
+        (repo / "docker-compose.yml").write_text(
+            "services: {usermgmt: {environment: {CLIENT_HOST: imap.example.com}}}\n"
+        )
+        (repo / "secrets/internal_ca.crt").write_bytes(ca)
+        (repo / "secrets/client_tls.pem").write_bytes(kept_or_own(b"", ca, key, (case["client"],)))
     if "clock" in case:
         (docker.folder / "timedatectl").write_text(f"#!/bin/sh\necho {case['clock']}\n")
         (docker.folder / "timedatectl").chmod(0o755)

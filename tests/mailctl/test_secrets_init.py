@@ -24,6 +24,7 @@ CHOSEN = {
     "SENDGRID_API_KEY": "SG.abc/def+ghi=",
     "CLOUDFLARED_TOKEN": "eyJhIjoiMTIzNDU2In0=",
     "CLOUDFLARE_API_TOKEN": "cfut_abcdefghijklmnop",
+    "ACME_CLOUDFLARE_TOKEN": "cfut_qrstuvwxyzabcdef",
     "ALARM_URL": "ntfys://ntfy.sh/a-long-name-of-mine",
     "DEPLOY_HOOK_TOKEN": "h" * 32,
     "MAILSERVER_API_TOKEN": "t" * 43,
@@ -270,6 +271,7 @@ def test_two_inits_at_once_do_not_mix(repo: Path) -> None:
     assert sorted(made) == sorted(
         set(NAMES)
         - {"relay_password", "cloudflared_token", "cloudflare_api_token", "aws_uploader_key", "alarm_urls"}
+        - {"acme_cloudflare_token"}
         - {"deploy_hook_token"}
     )
 

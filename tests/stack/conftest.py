@@ -38,17 +38,23 @@ COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
 DEFAULT, DESTROYED = "default answers", "default answers, destroyed"
 FLAVOURS = {
     DEFAULT: {"project_slug": f"{PREFIX}-default"},
-    "antivirus off": {"project_slug": f"{PREFIX}-no-antivirus", "antivirus": False, "relay": "ses"},
+    "antivirus off": {
+        "project_slug": f"{PREFIX}-no-antivirus",
+        "antivirus": False,
+        "relay": "ses",
+        "client_access": "lan",
+    },
     DESTROYED: {"project_slug": f"{PREFIX}-destroyed"},
 }
 # These destroy the data of a whole stack and bring it back, so they have one of their own.
 DESTRUCTIVE = {"test_drill", "test_restore", "test_whole_mailbox"}
-# The flavours differ in the scanner and what names it (Compose file, rspamd's start, rules and verdicts), and
-# in the relay, by which rspamd knows what to sign.
+# The flavours differ in the scanner and what names it (Compose file, rspamd's start, rules and verdicts), in
+# the relay, by which rspamd knows what to sign, and in whether mail programs may come.
 # These files and tests would show a mistake there; all others look at parts that are the same file for file.
 WITHOUT_SCANNER = {
     "test_boot",
     "test_gate",
+    "test_mail_programs",
     "test_a_mail_reaches_the_mailbox_just_made_in_usermgmt",
     "test_plain_spam_is_refused",
     "test_suspicious_mail_goes_to_junk",

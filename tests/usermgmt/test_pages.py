@@ -159,6 +159,10 @@ def test_a_domain_and_an_alias_are_disabled_and_deleted(filled: Browser, web_dat
     assert filled.post("/domains/1/delete").status_code == 422
 
 
+#: What other programs send.
+NO_FORMS = ("oidc.token", "mail_logins.decide", "programs.autodiscover")
+
+
 def test_every_form_is_refused_without_its_token(filled: Browser, app: Flask, web_database: Database) -> None:
     before = last_action(web_database)
     posts = [rule for rule in app.url_map.iter_rules() if rule.methods and "POST" in rule.methods]
@@ -167,7 +171,7 @@ def test_every_form_is_refused_without_its_token(filled: Browser, app: Flask, we
     assert len(posts) > 30
     for rule in posts:
         # No forms: tests of their own say who may.
-        if rule.endpoint.startswith("reports.") or rule.endpoint in ("oidc.token", "mail_logins.decide"):
+        if rule.endpoint.startswith("reports.") or rule.endpoint in NO_FORMS:
             continue
         path = re.sub(r"<int:\w+>", "1", rule.rule)
         assert filled.post_without_token(path, name="example.net").status_code == 400, path

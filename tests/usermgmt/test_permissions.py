@@ -40,6 +40,7 @@ EVERYBODYS = frozenset(
         "oidc",
         "identity",
         "links",
+        "programs",
         "display",
         "api",
         "api-docs",

@@ -2,7 +2,8 @@
 
 from fake_cloudflare.state import ACCOUNT, WHEN, ZONE_ID, Json, Refusal, State
 
-FIELDS = frozenset({"type", "name", "content", "ttl", "proxied", "comment", "priority"})
+SERVICE = ("priority", "weight", "port", "target")
+FIELDS = frozenset({"data", "type", "name", "content", "ttl", "proxied", "comment", "priority"})
 ADDRESSES = ("A", "AAAA", "CNAME")
 COMMENT_LIMIT = 100
 SAME_NAME = (
@@ -37,13 +38,14 @@ def listed(state: State) -> list[Json]:
 
 
 def create(state: State, body: Json) -> Json:
+    body = _completed(body)
     _judge(state, body)
     _judge_place(state, body, None)
     return state.add_record(**body)
 
 
 def edit(state: State, record_id: str, body: Json) -> Json:
-    record = find(state, record_id)
+    record, body = find(state, record_id), _completed(body)
     _judge(state, body)
     if state.locked and record["meta"].get("email_routing"):
         raise _managed()
@@ -53,6 +55,17 @@ def edit(state: State, record_id: str, body: Json) -> Json:
     record.update(body)
     state.saw_mx()
     return record
+
+
+def _completed(body: Json) -> Json:
+    """A SRV record has its parts, from which the server writes its priority and its content."""
+    if body["type"] != "SRV":
+        return body
+    if "content" in body or set(body.get("data") or {}) != set(SERVICE):
+        raise Refusal(400, 9101, "DNS Validation Error: a SRV record needs data, and nothing else")
+    data = body["data"]
+    content = f"{data['weight']}\t{data['port']}\t{data['target']}"
+    return {**body, "priority": data["priority"], "content": content}
 
 
 def delete(state: State, record_id: str) -> Json:

@@ -48,7 +48,9 @@ from usermgmt.web import (
     oidc,
     oidc_server,
     overview,
+    phone,
     problem_types,
+    programs,
     reports,
     security,
     senders,
@@ -113,6 +115,8 @@ def create_app(settings: Settings) -> Flask:
         links,
         account,
         security,
+        phone,
+        programs,
         mail_rules,
         display,
         overview,
@@ -132,7 +136,7 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
     app.register_blueprint(mail_logins.blueprint)
-    for module in (api, i18n, headers, errors, words, mail, mail_logins, identity, oidc_server):
+    for module in (api, i18n, headers, errors, words, mail, mail_logins, identity, oidc_server, programs):
         module.init_app(app)
     # No cookie counts in the API, so no other site can use one: there is nothing to protect.
     csrf.exempt(access.blueprint)

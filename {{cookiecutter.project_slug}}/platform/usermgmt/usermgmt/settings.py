@@ -114,6 +114,9 @@ class Settings:
     webmail_url: str = ""
     webmail_secret: str = field(default="", repr=False)
     issuer: str = ""
+    #: Where mail programs connect to, and the file with key and certificates that they see.
+    client_host: str = ""
+    client_tls: Path | None = None
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -142,4 +145,6 @@ class Settings:
             webmail_url=read_url(env, "WEBMAIL_URL"),
             webmail_secret=read_secret(env, "WEBMAIL_SECRET_FILE"),
             issuer=read_url(env, "ISSUER").rstrip("/"),
+            client_host=read_host(env, "CLIENT_HOST") if env.get("CLIENT_HOST") else "",
+            client_tls=Path(env["CLIENT_TLS_FILE"]) if env.get("CLIENT_TLS_FILE") else None,
         )

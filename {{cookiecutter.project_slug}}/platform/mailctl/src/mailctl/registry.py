@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "agent carry-out": "mailctl.deploy.cli:carry_out",
     "rollback": "mailctl.deploy.cli:rollback",
     "history": "mailctl.deploy.cli:history",
+    "certificate": "mailctl.certificate.cli:run",
     "verify": "mailctl.verify.cli:run",
     "monitor": "mailctl.monitor.cli:monitor",
     "canaries": "mailctl.canaries.cli:run",

@@ -22,6 +22,7 @@ from usermgmt.web import charts
 from usermgmt.web.auth import device, throttled
 from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.forms import AppPassword, Confirmed, Form, OwnPassword
+from usermgmt.web.programs import ready
 from usermgmt.web.sessions import protected, stamp
 
 blueprint = protected("account", __name__, "/account")
@@ -140,6 +141,8 @@ def add_app_password() -> Page:
     def add(db: Session, account: Account) -> str:
         assert isinstance(account, Mailbox)  # noqa: S101 - for the type checker; `mailbox` has looked
         made = self_service.add_app_password(db, actor(), account, form.name.data)
+        if parts().settings.client_host:
+            return ready(account, made)
         return render_template("secrets_shown.html", secrets=[made], what="app-password", account=account)
 
     return with_password(add, form)

@@ -22,6 +22,8 @@ PEOPLE = frozenset(
         "auth",
         "identity",
         "links",
+        "phone",
+        "programs",
         "account",
         "security",
         "mail_rules",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cloudflare import APIError, Cloudflare
 
 TOKEN_FILE, TOKEN_VARIABLE = "cloudflare_api_token", "CLOUDFLARE_API_TOKEN"
+NAMED = (TOKEN_VARIABLE, TOKEN_FILE)
 RETRIES = 4
 TIMEOUT_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 60.0
@@ -86,11 +87,15 @@ def token(context: Context, secrets: Any) -> str:
 
 def connect(context: Context, secrets: Any, zone: str, http: "httpx.Client | None" = None) -> Cloud:
     """Find the zone. Raises Refused: no token, a bad token, no such zone, Cloudflare unreachable."""
+    return reach(token(context, secrets), zone, http=http)
+
+
+def reach(value: str, zone: str, named: tuple[str, str] = NAMED, http: "httpx.Client | None" = None) -> Cloud:
+    """As `connect`, with this token; `named` are its variable and its file, for messages."""
     from cloudflare import Cloudflare
 
-    value = token(context, secrets)
     client = Cloudflare(api_token=value, max_retries=RETRIES, timeout=TIMEOUT_SECONDS, http_client=http)
-    with explained("reading the zone", ZONE):
+    with explained("reading the zone", ZONE, named):
         found = list(client.zones.list(name=zone))
     if not found:
         wrong = "this token sees no zone of that name"
@@ -110,14 +115,14 @@ def codes(error: "APIError") -> set[int]:
 
 
 @contextmanager
-def explained(what: str, scope: str) -> Iterator[None]:
+def explained(what: str, scope: str, named: tuple[str, str] = NAMED) -> Iterator[None]:
     """Turn whatever goes wrong at Cloudflare into a Refused that says what was tried and what to do."""
     from cloudflare import APIError
 
     try:
         yield
     except APIError as error:
-        raise Refused(_problem(error, what, scope)) from None
+        raise Refused(_problem(error, what, scope, named)) from None
 
 
 def absent(call: Callable[[], T]) -> T | None:
@@ -154,12 +159,12 @@ def _wait(header: str | None, attempt: int) -> float:
         return min(0.5 * 2.0**attempt, LONGEST_WAIT_SECONDS)
 
 
-def _problem(error: "APIError", what: str, scope: str) -> Problem:
+def _problem(error: "APIError", what: str, scope: str, named: tuple[str, str]) -> Problem:
     status, numbers = getattr(error, "status_code", None), codes(error)
     said = _said(error)
     if status == 401 or numbers & INVALID_TOKEN:
-        fix = f"make a new one and put it into secrets/{TOKEN_FILE} or {TOKEN_VARIABLE}"
-        return Problem(TOKEN_VARIABLE, f"Cloudflare does not accept the token ({said})", fix)
+        fix = f"make a new one and put it into secrets/{named[1]} or {named[0]}"
+        return Problem(named[0], f"Cloudflare does not accept the token ({said})", fix)
     for lacking in ACCOUNT_LACKS.keys() & {(status, number) for number in numbers}:
         wrong, fix = ACCOUNT_LACKS[lacking]
         return Problem(what, f"{wrong} ({said})", fix)

@@ -20,6 +20,8 @@ UNKNOWN_TUNNEL = f"(the new tunnel).{TUNNEL_DOMAIN}"
 # TXT records of which a name may have one: replaced, never put beside another one.
 SINGLE_TXT = ("v=spf1", "v=DMARC1", "v=DKIM1", "v=STSv1", "v=TLSRPTv1")
 ADDRESSES = ("A", "AAAA", "CNAME")
+# https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/create/
+SERVICE = ("priority", "weight", "port", "target")
 KIND = "DNS record"
 ALONE = "DNS allows nothing beside a CNAME"
 # A key can have any name, so nobody has to give one up for it.
@@ -44,6 +46,8 @@ class Record:
         """The place that only one record can have."""
         if self.type in ADDRESSES:
             return ("address", self.name)
+        if self.type == "SRV":  # one server a service
+            return (self.type, self.name)
         single = next((word for word in SINGLE_TXT if self.content.startswith(word)), None)
         return (self.type, self.name, single if self.type == "TXT" and single else self.content)
 
@@ -230,7 +234,15 @@ def body(session: Session, want: Record) -> dict[str, Any]:
     fields: dict[str, Any] = {"type": want.type, "name": want.name, "ttl": want.ttl, "comment": session.mark}
     if want.type in ADDRESSES:
         fields["proxied"] = want.proxied
+    if want.type == "SRV":
+        return {**fields, "data": dict(zip(SERVICE, _service(content), strict=True))}
     return {**fields, "content": content}
+
+
+def _service(content: str) -> list[int | str]:
+    """Priority, weight, port and host of a SRV record: one line in DNS, at Cloudflare one by one."""
+    *numbers, host = content.split(" ")
+    return [*map(int, numbers), host]
 
 
 def quoted(text: str) -> str:
@@ -248,6 +260,9 @@ def joined(content: str) -> str:
 
 def _read(record: Any) -> Record:
     content = str(record.content or "")
+    if record.type == "SRV" and record.data:
+        numbers = [str(int(getattr(record.data, each) or 0)) for each in SERVICE[:-1]]
+        content = " ".join([*numbers, str(record.data.target).rstrip(".")])
     return Record(
         type=record.type,
         name=record.name,

@@ -141,6 +141,7 @@ def _settings(context: Context, look: bool) -> None:
 def _place(context: Context) -> "Place":
     """Raises Refused: a disk's setting is missing, or its disk is not mounted."""
     from mailctl import agent
+    from mailctl.core import folders
     from mailctl.core.disks import folder_of, unmounted
     from mailctl.core.errors import Problem, Refused
     from mailctl.host.units import METRICS_PORT, Place
@@ -152,7 +153,7 @@ def _place(context: Context) -> "Place":
     if not port.isdecimal() or int(port) > 65535:
         fix = "a port of this host such as 9640; 0: no figures"
         raise Refused(Problem("MONITOR_PORT", "is no port", fix, value=port))
-    ends = (zone, int(port), agent.folder(context))
+    ends = (zone, int(port), agent.folder(context), folders.secrets(context))
     return Place(context.project_name, context.repo, disks["HDD_PATH"], disks["SSD_PATH"], *ends)
 
 
@@ -160,13 +161,14 @@ def _jobs(context: Context) -> "tuple[Job, ...]":
     """Without a bucket there is nothing to upload to, and a timer would only fail every night."""
     from dataclasses import replace
 
+    from mailctl.core.client_host import client_host
     from mailctl.core.probe_record import every
     from mailctl.host.units import JOBS, PULL
 
     jobs: tuple[Job, ...] = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
     _, calendar = every(context)
     jobs = tuple(replace(job, calendar=calendar) if job.name == "probe" else job for job in jobs)
-    jobs = tuple(job for job in jobs if job.calendar)
+    jobs = tuple(job for job in jobs if job.calendar and (job.name != "certificate" or client_host(context)))
     if context.setting("BACKUP_BUCKET"):
         return jobs
     context.out.warn('BACKUP_BUCKET is not set: no snapshot leaves this host (docs/backups.md, "Off-site")')

@@ -28,6 +28,8 @@ class Job:
     begun: str = ""
     #: One of each minute would fill the journal with its beginnings and ends, and must not hang.
     often: bool = False
+    #: Whether it writes secrets.
+    secrets: bool = False
 
 
 HISTORY, PROBED = ".mailctl/deploy/history", "monitor/probe.json"
@@ -39,6 +41,16 @@ JOBS = (
     Job("purge", "removal of mail deleted over 30 days ago", "purge", "*-*-* 05:30:00", "15min"),
     Job("dns", "look-up of the domains' DNS records", "domain dns --changed", "*-*-* 05:50:00", "5min"),
     Job("drill", "restore drill", "drill", "*-*-01 06:00:00", "2h", holds=False),
+    Job(
+        "certificate",
+        "certificate for mail programs",
+        "certificate",
+        "*-*-* 03:40:00",
+        "4h",
+        turn=False,
+        begun=HISTORY,
+        secrets=True,
+    ),
     # PROBE_EVERY says how often.
     Job(
         "probe",
@@ -104,6 +116,8 @@ class Place:
     zone: str
     metrics_port: int = METRICS_PORT
     agent: Path | None = None
+    #: SECRETS_DIR, absolute; None: the repository's own.
+    secrets: Path | None = None
 
     @property
     def home(self) -> Path:
@@ -195,6 +209,7 @@ def _call(place: Place, job: Job) -> str:
 def _service(place: Place, job: Job) -> str:
     disks = f"{quoted(place.hdd)} {quoted(place.ssd)}"
     writes = f"{disks} {quoted(place.repo)} {quoted(place.home)}" if job.agent else disks
+    writes += f" {quoted(place.secrets or place.repo / 'secrets')}" if job.secrets else ""
     told = "" if job.watched else f"OnFailure={place.project}-failed@%N.service\n"
     waits = f"ExecStartPre=/usr/bin/flock --wait {TURN_SECONDS} {_word(place.hdd)} /usr/bin/true\n"
     before = waits if job.turn and not job.holds else ""

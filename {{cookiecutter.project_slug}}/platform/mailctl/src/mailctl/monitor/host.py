@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailctl import agent
-from mailctl.core import hold
+from mailctl.core import folders, hold
+from mailctl.core.client_host import client_host
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, plain, size
@@ -249,6 +250,25 @@ def _history(facts: Facts) -> list[dict[str, Any]]:
 
 def certificates(facts: Facts) -> Iterator[Finding]:
     yield from _of_status(facts, "certificates")
+
+
+def client_certificate(facts: Facts) -> Iterator[Finding]:
+    """A renewal begins with a third of its life left, so with a fifth left several have failed."""
+    host, folder = client_host(facts.context), folders.secrets(facts.context)
+    if not host:
+        return
+    from mailctl.secret_files import client_certificate as client
+
+    found = client.read((folder / client.FILE).read_bytes(), (folder / "internal_ca.crt").read_bytes())
+    problem = str(read(facts.context, "certificate").get("problem") or "")
+    why = f"; the last try: {plain(problem)[:300]}" if problem else ""
+    if found is None or not client.covers(found, [host]):
+        yield Finding(f"{client.FILE} holds no certificate of {host}{why}")
+    elif found.own and problem:
+        yield Finding(f"{host} has none that phones trust{why}")
+    elif (left := found.ends.timestamp() - facts.now) < found.life * client.ALARM_BELOW:
+        ends = f"ends in {duration(left)}" if left > 0 else "has ended"
+        yield Finding(f"that of {host} {ends}{why}")
 
 
 def dns(facts: Facts) -> Iterator[Finding]:

@@ -2,9 +2,10 @@
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mailctl.core.client_host import client_host
 from mailctl.core.context import Context
 from mailctl.core.env_file import open_to_others
 from mailctl.core.errors import Problem, Refused
@@ -55,7 +56,8 @@ def initialise(context: Context, folder: Path, extra: Mapping[str, bytes] | None
         report.existed = {name for name, content in existing.items() if content is not None}
         values = {**(extra or {}), **given.values}
         secrets = _write_sources(store, existing, values, report)
-        _write_derived(store, existing, Inputs(secrets, context.slug, given.host_names), report)
+        inputs = Inputs(secrets, context.slug, given.host_names, client_host(context))
+        _write_derived(store, existing, inputs, report)
         _fix_modes(store, report)
     _judge_env_file(context, given, report)
     _judge_database(context, report)
@@ -132,7 +134,7 @@ def _write_derived(
     secrets = dict(inputs.secrets)
     for entry in DERIVED:
         now = existing[entry.file] or b""
-        content = entry.build(now, Inputs(secrets, inputs.slug, inputs.host_names))
+        content = entry.build(now, replace(inputs, secrets=secrets))
         if content != now:
             store.write(entry.file, content, entry.mode)
         secrets[entry.file] = content

@@ -25,6 +25,8 @@ class Inputs:
     secrets: Mapping[str, bytes]
     slug: str
     host_names: tuple[str, ...]
+    #: Where mail programs connect to; "" where they may not.
+    client_host: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,13 @@ def _certificate_of(service: str) -> Callable[[bytes, Inputs], bytes]:
         )
 
     return build
+
+
+def _client_certificate(existing: bytes, inputs: Inputs) -> bytes:
+    from mailctl.secret_files.client_certificate import kept_or_own
+
+    found, names = inputs.secrets, (inputs.client_host or inputs.host_names[0],)
+    return kept_or_own(existing, found["internal_ca.crt"], found["internal_ca.key"], names)
 
 
 def _new_key() -> bytes:
@@ -159,6 +168,18 @@ SOURCES: tuple[Source, ...] = (
         replace=_EMPTY_AND_AGAIN,
         mode=OWNER_ONLY,
     ),
+    # Less than the one above may: with it alone `mailctl certificate` proves by DNS that the name is ours.
+    Source(
+        "acme_cloudflare_token",
+        (),
+        None,
+        "ACME_CLOUDFLARE_TOKEN",
+        rules.PROVIDER_KEY,
+        PROVIDER_KEY_DAYS,
+        empty_means="where mail programs are on, phones do not trust the certificate that they see",
+        replace=_EMPTY_AND_AGAIN,
+        mode=OWNER_ONLY,
+    ),
     # One URL a line, of any service that apprise knows. Whoever has one can write to whom it leads.
     Source(
         "alarm_urls",
@@ -213,6 +234,8 @@ SOURCES: tuple[Source, ...] = (
     # Signs copies off site. A snapshot has it, encrypted: the next host goes on with it.
     Source("backup_signing_key", (), _signing_key, mode=OWNER_ONLY),
     _key("internal_ca.key", None, OWNER_ONLY),
+    # Our account at the public authority.
+    _key("acme_account.key", None, OWNER_ONLY),
     _key("dovecot_tls.key", "dovecot"),
     _key("postfix_tls.key", "postfix"),
 )
@@ -245,6 +268,14 @@ DERIVED: tuple[Derived, ...] = (
     ),
     _certificate("dovecot"),
     _certificate("postfix"),
+    # Key and certificates in one file, so that no reader has one without the other: of our own authority,
+    # until `mailctl certificate` has them of a public one.
+    Derived(
+        "client_tls.pem",
+        ("dovecot", "postfix", "usermgmt"),
+        ("internal_ca.crt", "internal_ca.key"),
+        _client_certificate,
+    ),
 )
 
 ENTRIES: tuple[Source | Derived, ...] = (*SOURCES, *DERIVED)

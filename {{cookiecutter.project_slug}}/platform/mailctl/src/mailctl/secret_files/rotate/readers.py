@@ -66,7 +66,7 @@ def take_up(context: Context, services: Sequence[str], name: str, contents: dict
         reader = READERS[service]
         container = running(context, service)
         target = reader.file or name
-        _see(container, service, target, contents[target])
+        see(container, service, target, contents[target])
         if reader.reload:
             output(container, "sh", "-c", reader.reload, limit=_LIMIT)
         check(context, service)
@@ -78,8 +78,10 @@ def check(context: Context, service: str) -> None:
     until(lambda: output(container, "sh", "-c", words, limit=_LIMIT), seconds=_LIMIT)
 
 
-def _see(container: str, service: str, name: str, content: bytes) -> None:
-    """A container keeps the very file that it was started with: another one of that name it does not see."""
+def see(container: str, service: str, name: str, content: bytes) -> None:
+    """Raise Refused unless the container has this content under /run/secrets.
+
+    A container keeps the very file that it was started with: another one of that name it does not see."""
     if output(container, "sh", "-c", _SHOW, "sh", name).strip() != content.strip():
         wrong = f"{service} still has another file {name}, from before it was replaced"
         fix = f"docker compose up -d --force-recreate {service}, then run this again"

@@ -13,6 +13,12 @@ export default {
       rawSize: Number(searchParams.get("size")),
       headers: new Headers(JSON.parse(searchParams.get("headers") ?? "[]")),
       setReject: (reason) => (rejected ??= reason),
+      // The servers of the addresses outside: FORWARD_URL takes what Cloudflare would pass on, or says why not.
+      forward: async (to, headers) => {
+        const passed = JSON.stringify({ to, mark: searchParams.get("mark"), headers: [...(headers ?? [])] });
+        const answer = await fetch(bindings.FORWARD_URL ?? env.FORWARD_URL, { method: "POST", body: passed });
+        if (!answer.ok) throw new Error(await answer.text());
+      },
     };
     try {
       await worker.email(message, { ...env, ...bindings }, ctx);

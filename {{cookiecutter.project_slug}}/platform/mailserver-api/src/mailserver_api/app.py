@@ -89,7 +89,7 @@ def _parts(settings: Settings) -> routes.Parts:
     reports = SpoolReports(settings.state_dir / "edge-spool.json")
     hasten = Hasten(settings.deploy_token_file, settings.hasten_dir)
     hold = Hold(settings.hold_file)
-    forwards = Forwards(ledger, metrics, settings.filter_host)
+    forwards = Forwards(ledger, metrics, settings.filter_host, settings.forward_lease_seconds)
     outside = (monitor, reports, hasten, hold, forwards)
     return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, *outside)
 

@@ -2,7 +2,7 @@
 
 The filter names the addresses while it judges a mail (config/rspamd/lua.local.d/forwards.lua); they are on disk
 with the mail's acceptance, in one transaction. The Worker forwards to each and reports each by itself. What
-was not reported is handed out again when the mail comes again, LEASE_SECONDS later at the earliest. So a mail
+was not reported is handed out again when the mail comes again, a lease later at the earliest. So a mail
 is forwarded twice in one case only: the Worker or this service dies, or they lose each other, after Cloudflare
 took the forwarded mail and before the report of that is on disk here. The original is in the mailbox anyway.
 """
@@ -24,8 +24,6 @@ from mailserver_api.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 64 * 1024
-#: A Worker has ended by then: Cloudflare cancels it after about 30 s.
-LEASE_SECONDS = 60
 #: What was not reported by then was perhaps not forwarded: nobody may come again.
 UNCONFIRMED_SECONDS = 600
 SHOWN_SECONDS, MOST_SHOWN = 14 * 24 * 3600, 200
@@ -58,12 +56,13 @@ class Report(BaseModel):
 
 
 class Forwards:
-    """What was named for mails that run, and the rows of what was accepted, in the ledger's file."""
+    """The rows of what was accepted, in the ledger's file. A hand-out counts for `lease` seconds."""
 
-    def __init__(self, ledger: Ledger, metrics: Metrics, filter_host: str) -> None:
+    def __init__(self, ledger: Ledger, metrics: Metrics, filter_host: str, lease: int) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._filter_host = filter_host
+        self._lease = lease
 
     async def require_filter(self, address: str | None) -> None:
         """Raises Problem unless the caller is the filter, at its own address."""
@@ -85,7 +84,7 @@ class Forwards:
         For a caller that cannot forward there are none, and they are remembered as such. Raises Problem:
         temporary, while another one may be at work.
         """
-        busy, found = await self._ledger.use(lambda db: _hand_out(db, key, can_forward)) or (False, [*named])
+        busy, found = await self._ledger.use(lambda db: _hand_out(db, key, can_forward, self._lease)) or (False, [*named])
         if busy and can_forward:
             raise Problem(Verdict.TEMPORARY, "Another call forwards this mail; send it again in a minute.")
         for each in [] if can_forward else found:
@@ -117,13 +116,13 @@ def _insert(db: sqlite3.Connection, key: str, rows: Sequence[Forward]) -> bool:
     return True
 
 
-def _hand_out(db: sqlite3.Connection, key: str, can_forward: bool) -> tuple[bool, list[str]]:
+def _hand_out(db: sqlite3.Connection, key: str, can_forward: bool, lease: int) -> tuple[bool, list[str]]:
     """Whether somebody else is at work, and what is handed out."""
     now = int(time.time())
     again = "key = ? AND (state = 'due' OR (state = 'failed' AND reason = 'spool'))"
     with db:
         rows = db.execute(f"SELECT destination, handed FROM forwards WHERE {again}", (key,)).fetchall()  # noqa: S608 (constant)
-        busy = any(handed > now - LEASE_SECONDS for _, handed in rows)
+        busy = any(handed > now - lease for _, handed in rows)
         if busy:
             return True, []
         change = "handed = ?, state = 'due', reason = ''" if can_forward else "state = 'failed', reason = ?"

@@ -1,0 +1,213 @@
+"""Mail for addresses outside, forwarded where it came in: the Worker in Cloudflare's runtime, the real API.
+
+The mail server behind the API plays the filter: it names where to forward. FORWARD_MAILS says how many mails
+there are, FORWARD_KILLS how often the Worker and the API are killed meanwhile (`make soak`: 500 and 20).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
+
+import httpx
+import pytest
+
+from tests.apps.edge import LEASE, Api, Edge, until
+
+MAILS = int(os.environ.get("FORWARD_MAILS", "60"))
+KILLS = int(os.environ.get("FORWARD_KILLS", "4"))
+ME, GOOD, OTHER, BAD = (
+    "me@here.example",
+    "old@elsewhere.example",
+    "two@elsewhere.example",
+    "bad@elsewhere.example",
+)
+REFUSAL = "destination address is not verified"
+KINDS = ("plain", "plain", "plain", "spam", "loop")
+
+
+class Outside:
+    """The servers of the addresses outside: what came, and one address that Cloudflare refuses."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[str, str]] = []
+        self.headers: set[tuple[str, str]] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def take(self, passed: dict) -> str:
+        if passed["to"] == BAD:
+            return REFUSAL
+        self.came.append((passed["mark"], passed["to"]))
+        self.headers |= {tuple(pair) for pair in passed["headers"]}
+        self.gate.wait(30)
+        return ""
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    world = Outside()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            reason = world.take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(500 if reason else 200)
+            self.end_headers()
+            self.wfile.write(reason.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    world.url = f"http://127.0.0.1:{server.server_port}/"
+    yield world
+    world.gate.set()
+    server.shutdown()
+
+
+@pytest.fixture
+def edge(program, tmp_path, api, server, outside) -> Iterator[Edge]:
+    """A Worker before an API whose filter names three addresses for what is no spam."""
+
+    async def judge(mail) -> None:
+        kind = mail.content.partition(b"Subject: ")[2].partition(b" ")[0].decode()
+        if kind == "spam":
+            return
+        named = {"key": mail.key.decode(), "recipient": ME, "destinations": [GOOD, OTHER, BAD]}
+        named["reason"] = "loop" if kind == "loop" else ""
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                answer = await client.post(f"{api.url}/internal/forwards", json=named)
+        except httpx.HTTPError as error:
+            raise ConnectionError from error
+        assert answer.status_code in (200, 404), answer.text
+
+    server.smtp.judge = judge
+    api.start()
+    worker = Edge(program, tmp_path / "edge", api.url, variables={"FORWARD_URL": outside.url})
+    worker.start()
+    yield worker
+    worker.kill()
+
+
+def mail(mark: str) -> bytes:
+    head = (
+        f"From: a@sender.example\r\nTo: {ME}\r\nSubject: {mark}\r\nMessage-ID: <{mark.replace(' ', '-')}@x>"
+    )
+    return f"{head}\r\nDate: Sat, 28 Nov 2026 09:00:00 +0000\r\n\r\ntext\r\n".encode()
+
+
+def send(edge: Edge, mark: str) -> str:
+    """One attempt of the sender's server; what is no answer is one to try again."""
+    try:
+        return edge.send(mail(mark), to=ME, mark=mark)
+    except (httpx.HTTPError, AssertionError, RuntimeError) as error:
+        return f"thrown: {error}"
+
+
+def deliver(edge: Edge, mark: str, limit: float = 180) -> str:
+    """As the sender's server does: again and again until it is done with it."""
+    end, pause = monotonic() + limit, threading.Event()
+    while (said := send(edge, mark)).startswith("thrown"):
+        assert monotonic() < end, said
+        pause.wait(0.3)
+    return said
+
+
+def failed(api: Api) -> dict[tuple[str, str], int]:
+    """How many mails were not forwarded, by address and reason."""
+    return {
+        (each["destination"], each["reason"]): each["count"]
+        for each in api.get("/v1/forwards").json()["failed"]
+    }
+
+
+@contextmanager
+def killing(edge: Edge, api: Api, outside: Outside) -> Iterator[None]:
+    """Kill the Worker and the API in turn, each time while mail goes out, and start it again."""
+    over, rest = threading.Event(), random.Random(22)  # noqa: S311 (an order to repeat)
+
+    def work() -> None:
+        for number in range(KILLS):
+            moment = len(outside.came) + rest.randint(1, 8)
+            until(lambda moment=moment: len(outside.came) >= moment or over.is_set(), 180)
+            victim = edge if number % 2 else api
+            victim.kill()
+            victim.start()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        yield
+        over.set()
+        done.result()
+
+
+@pytest.mark.parametrize("spool", [False, True], ids=["no bucket", "a bucket"])
+def test_each_mail_goes_where_it_must_however_often_worker_and_api_are_killed(
+    edge, api, server, outside, spool
+):
+    edge.kill()
+    edge.spool = spool
+    edge.start()
+    marks = [f"{KINDS[number % len(KINDS)]} {number}" for number in range(MAILS)]
+    with killing(edge, api, outside), ThreadPoolExecutor(6) as pool:
+        said = list(pool.map(lambda mark: deliver(edge, mark), marks))
+    if spool:
+        until(lambda: edge.cron() or not edge.objects(), 120)
+    assert said == ["accepted"] * MAILS
+    plain = {mark for mark in marks if mark.startswith("plain")}
+    came, told = Counter(outside.came), failed(api)
+    assert {mark for mark, _ in came} <= plain
+    # What the sender's server was told yes to while the API was down waited in the bucket: that is told instead.
+    for to in (GOOD, OTHER):
+        assert len(plain) - sum(way == to for _, way in came) == told.get((to, "spool"), 0)
+    assert spool or set(came) == {(mark, to) for mark in plain for to in (GOOD, OTHER)}
+    # Twice only where somebody died between Cloudflare's yes and its report: up to six mails at a kill.
+    assert sum(came.values()) - len(came) <= KILLS * 6
+    assert told[BAD, REFUSAL] + told.get((BAD, "spool"), 0) == len(plain)
+    loops = sum(mark.startswith("loop") for mark in marks)
+    assert [told[to, "loop"] for to in (GOOD, OTHER, BAD)] == [loops] * 3
+    # The originals are in the mail server, where one that comes twice is known by its key.
+    assert {*server.marks()} == {*marks}
+    assert outside.headers == {("x-mailserver-forwarded", ME)}
+
+
+def test_a_mail_that_comes_again_is_not_forwarded_again(edge, api, outside):
+    assert [deliver(edge, "plain 1"), deliver(edge, "plain 1")] == ["accepted"] * 2
+    assert sorted(outside.came) == [("plain 1", GOOD), ("plain 1", OTHER)]
+
+
+def test_while_somebody_forwards_a_second_call_is_to_come_later_and_finds_the_rest(edge, api, outside):
+    outside.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, edge, "plain 1")
+        until(lambda: outside.came)
+        edge.kill()
+        first.result()
+        edge.start()
+        assert send(edge, "plain 1").startswith("thrown: HTTP 503")
+        outside.gate.set()
+    began = monotonic()
+    assert deliver(edge, "plain 1") == "accepted"
+    assert monotonic() - began < LEASE + 15
+    # Killed between Cloudflare's yes and the report: the one case of a second copy.
+    assert Counter(outside.came) == {("plain 1", GOOD): 2, ("plain 1", OTHER): 1}
+
+
+def test_what_waited_in_the_spool_is_told_as_not_forwarded_and_is_in_the_mailbox(edge, api, server, outside):
+    api.stop()
+    assert send(edge, "plain 1") == "accepted"
+    api.start()
+    edge.cron()
+    assert (server.marks(), outside.came, edge.objects("")) == (["plain 1"], [], [])
+    assert failed(api) == {(to, "spool"): 1 for to in (GOOD, OTHER, BAD)}

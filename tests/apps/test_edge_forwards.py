@@ -20,7 +20,7 @@ from time import monotonic
 import httpx
 import pytest
 
-from tests.apps.edge import LEASE, Api, Edge, until
+from tests.apps.edge import Api, Edge, until
 
 MAILS = int(os.environ.get("FORWARD_MAILS", "60"))
 KILLS = int(os.environ.get("FORWARD_KILLS", "4"))
@@ -94,7 +94,8 @@ def edge(program, tmp_path, api, server, outside) -> Iterator[Edge]:
 
     server.smtp.judge = judge
     api.start()
-    worker = Edge(program, tmp_path / "edge", api.url, variables={"FORWARD_URL": outside.url})
+    variables = {"FORWARD_URL": outside.url, "TIMEOUT_SECONDS": "4"}
+    worker = Edge(program, tmp_path / "edge", api.url, variables=variables)
     worker.start()
     yield worker
     worker.kill()
@@ -168,13 +169,15 @@ def test_each_mail_goes_where_it_must_however_often_worker_and_api_are_killed(
     plain = {mark for mark in marks if mark.startswith("plain")}
     came, told = Counter(outside.came), failed(api)
     assert {mark for mark, _ in came} <= plain
-    # What the sender's server was told yes to while the API was down waited in the bucket: that is told instead.
+    # What the sender's server heard yes to while the API was down waited in the bucket: that is told instead,
+    # and so is what was forwarded and not reported, at most six mails at a kill.
     for to in (GOOD, OTHER):
-        assert len(plain) - sum(way == to for _, way in came) == told.get((to, "spool"), 0)
+        missing = len(plain) - sum(way == to for _, way in came)
+        assert missing <= told.get((to, "spool"), 0) <= missing + KILLS * 6
     assert spool or set(came) == {(mark, to) for mark in plain for to in (GOOD, OTHER)}
     # Twice only where somebody died between Cloudflare's yes and its report: up to six mails at a kill.
     assert sum(came.values()) - len(came) <= KILLS * 6
-    assert told[BAD, REFUSAL] + told.get((BAD, "spool"), 0) == len(plain)
+    assert told.get((BAD, REFUSAL), 0) + told.get((BAD, "spool"), 0) == len(plain)
     loops = sum(mark.startswith("loop") for mark in marks)
     assert [told[to, "loop"] for to in (GOOD, OTHER, BAD)] == [loops] * 3
     # The originals are in the mail server, where one that comes twice is known by its key.
@@ -187,21 +190,16 @@ def test_a_mail_that_comes_again_is_not_forwarded_again(edge, api, outside):
     assert sorted(outside.came) == [("plain 1", GOOD), ("plain 1", OTHER)]
 
 
-def test_while_somebody_forwards_a_second_call_is_to_come_later_and_finds_the_rest(edge, api, outside):
+def test_while_somebody_forwards_a_second_call_is_to_come_later_and_forwards_nothing_twice(edge, outside):
     outside.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(send, edge, "plain 1")
         until(lambda: outside.came)
-        edge.kill()
-        first.result()
-        edge.start()
         assert send(edge, "plain 1").startswith("thrown: HTTP 503")
         outside.gate.set()
-    began = monotonic()
+        assert first.result() == "accepted"
     assert deliver(edge, "plain 1") == "accepted"
-    assert monotonic() - began < LEASE + 15
-    # Killed between Cloudflare's yes and the report: the one case of a second copy.
-    assert Counter(outside.came) == {("plain 1", GOOD): 2, ("plain 1", OTHER): 1}
+    assert sorted(outside.came) == [("plain 1", GOOD), ("plain 1", OTHER)]
 
 
 def test_what_waited_in_the_spool_is_told_as_not_forwarded_and_is_in_the_mailbox(edge, api, server, outside):

@@ -172,6 +172,7 @@ def test_each_mail_goes_where_it_must_however_often_worker_and_api_are_killed(
     # What the sender's server heard yes to while the API was down waited in the bucket: that is told instead,
     # and so is what was forwarded and not reported, at most six mails at a kill.
     for to in (GOOD, OTHER):
+        print(told)
         missing = len(plain) - sum(way == to for _, way in came)
         assert missing <= told.get((to, "spool"), 0) <= missing + KILLS * 6
     assert spool or set(came) == {(mark, to) for mark in plain for to in (GOOD, OTHER)}

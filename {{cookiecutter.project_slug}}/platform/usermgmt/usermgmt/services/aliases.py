@@ -154,7 +154,9 @@ def refuse_only_outside(graph: Graph, source: str, destinations: list[str], fiel
     graph.load(map(untagged, destinations))
     outside = [each for each in destinations if domain_of(each) not in graph.domains]
     if outside and len(outside) == len(destinations):
-        wrong = "The alias {source} would lead outside this server alone: what cannot be forwarded would be lost."
+        wrong = (
+            "The alias {source} would lead outside this server alone: what cannot be forwarded would be lost."
+        )
         instead = "Add a mailbox of this server to its destinations; each mail stays there as well."
         raise Refused(Problem(field, entered[:80], wrong, instead, {"source": source}))
 

@@ -1,4 +1,4 @@
-"""`mailctl edge forwards`: Cloudflare asks the addresses outside that people chose, and usermgmt hears the state."""
+"""`mailctl edge forwards`: Cloudflare asks the addresses outside that people chose, and tells usermgmt."""
 
 import json
 from typing import Any
@@ -8,7 +8,6 @@ from conftest import Cli
 from edge_repo import EdgeRepo
 from fake_cloudflare import FakeCloudflare
 from fakes import FakeDocker, FakeEngine, container
-
 
 OLD, ADMIN = "old@elsewhere.example", "admin@elsewhere.example"
 

@@ -1,10 +1,11 @@
 """To whom outside the Worker forwards a mail that was taken, and what became of it.
 
-The filter names the addresses while it judges a mail (config/rspamd/lua.local.d/forwards.lua); they are on disk
-with the mail's acceptance, in one transaction. The Worker forwards to each and reports each by itself. What
-was not reported is handed out again when the mail comes again, a lease later at the earliest. So a mail
-is forwarded twice in one case only: the Worker or this service dies, or they lose each other, after Cloudflare
-took the forwarded mail and before the report of that is on disk here. The original is in the mailbox anyway.
+The filter names the addresses while it judges a mail (config/rspamd/lua.local.d/forwards.lua); they are on
+disk with the mail's acceptance, in one transaction. The Worker forwards to each and reports each by itself.
+What was not reported is handed out again when the mail comes again, a lease later at the earliest. So a mail
+is forwarded twice in one case only: the Worker or this service dies, or they lose each other, after
+Cloudflare took the forwarded mail and before the report of that is on disk here. The original is in the
+mailbox anyway.
 """
 
 import asyncio
@@ -84,7 +85,8 @@ class Forwards:
         For a caller that cannot forward there are none, and they are remembered as such. Raises Problem:
         temporary, while another one may be at work.
         """
-        busy, found = await self._ledger.use(lambda db: _hand_out(db, key, can_forward, self._lease)) or (False, [*named])
+        handed = await self._ledger.use(lambda db: _hand_out(db, key, can_forward, self._lease))
+        busy, found = handed or (False, [*named])
         if busy and can_forward:
             raise Problem(Verdict.TEMPORARY, "Another call forwards this mail; send it again in a minute.")
         for each in [] if can_forward else found:
@@ -119,16 +121,21 @@ def _insert(db: sqlite3.Connection, key: str, rows: Sequence[Forward]) -> bool:
 def _hand_out(db: sqlite3.Connection, key: str, can_forward: bool, lease: int) -> tuple[bool, list[str]]:
     """Whether somebody else is at work, and what is handed out."""
     now = int(time.time())
-    again = "key = ? AND (state = 'due' OR (state = 'failed' AND reason = 'spool'))"
+    query = (
+        "SELECT destination, handed FROM forwards"
+        " WHERE key = ? AND (state = 'due' OR (state = 'failed' AND reason = 'spool'))"
+    )
     with db:
-        rows = db.execute(f"SELECT destination, handed FROM forwards WHERE {again}", (key,)).fetchall()  # noqa: S608 (constant)
-        busy = any(handed > now - lease for _, handed in rows)
-        if busy:
+        rows = db.execute(query, (key,)).fetchall()
+        if any(handed > now - lease for _, handed in rows):
             return True, []
-        change = "handed = ?, state = 'due', reason = ''" if can_forward else "state = 'failed', reason = ?"
-        value = now if can_forward else SPOOL
-        db.execute(f"UPDATE forwards SET {change} WHERE {again}", (value, key))  # noqa: S608 (constant)
-    return False, [destination for destination, _ in rows]
+        found = [destination for destination, _ in rows]
+        state = ("due", "", now) if can_forward else ("failed", SPOOL, 0)
+        db.executemany(
+            "UPDATE forwards SET state = ?, reason = ?, handed = ? WHERE key = ? AND destination = ?",
+            [(*state, key, each) for each in found],
+        )
+    return False, found
 
 
 def _settle(db: sqlite3.Connection, key: str, destination: str, reason: str) -> bool:
@@ -145,8 +152,8 @@ def _settle(db: sqlite3.Connection, key: str, destination: str, reason: str) -> 
 def _failed(db: sqlite3.Connection) -> list[dict[str, Any]]:
     now = int(time.time())
     rows = db.execute(
-        "SELECT recipient, destination, iif(state = 'due', ?1, reason) AS why, count(*), max(at) FROM forwards"
-        " WHERE at >= ?2 AND (state = 'failed' OR (state = 'due' AND max(at, handed) < ?3))"
+        "SELECT recipient, destination, iif(state = 'due', ?1, reason) AS why, count(*), max(at)"
+        " FROM forwards WHERE at >= ?2 AND (state = 'failed' OR (state = 'due' AND max(at, handed) < ?3))"
         " GROUP BY recipient, destination, why ORDER BY max(at) DESC LIMIT ?4",
         (UNCONFIRMED, now - SHOWN_SECONDS, now - UNCONFIRMED_SECONDS, MOST_SHOWN),
     )

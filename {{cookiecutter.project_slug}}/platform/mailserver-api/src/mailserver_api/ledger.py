@@ -31,11 +31,12 @@ CREATE TABLE IF NOT EXISTS outcomes(
     key TEXT PRIMARY KEY, verdict TEXT NOT NULL, queue_id TEXT, code INTEGER, text TEXT, at INTEGER NOT NULL
 ) WITHOUT ROWID
 """,
-    # Of accepted mails (forwards.py): `state` is due, done or failed, `handed` when a Worker last got it.
+    # Of accepted mails (forwards.py): `state` is due, done or failed, `handed` when a Worker got it last.
     """
 CREATE TABLE IF NOT EXISTS forwards(
     key TEXT NOT NULL, destination TEXT NOT NULL, recipient TEXT NOT NULL, state TEXT NOT NULL,
-    reason TEXT NOT NULL, at INTEGER NOT NULL, handed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(key, destination)
+    reason TEXT NOT NULL, at INTEGER NOT NULL, handed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(key, destination)
 ) WITHOUT ROWID
 """,
 )
@@ -45,7 +46,7 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def add_forwards(db: sqlite3.Connection, rows: list[tuple[str, str, str, str, int]]) -> None:
-    """Add what was named for mails (key, recipient, destination, reason, when); what is there stays as it is."""
+    """Add what was named for mails (key, recipient, destination, reason, when); what is there stays."""
     db.executemany(
         "INSERT OR IGNORE INTO forwards(key, recipient, destination, reason, at, state)"
         " VALUES (?1, ?2, ?3, ?4, ?5, iif(?4 = '', 'due', 'failed'))",
@@ -81,7 +82,7 @@ class Ledger:
         return Outcome(Verdict.named(verdict), Reply(Stage.MESSAGE, code, text), queue_id, duplicate=True)
 
     async def record(self, key: str, outcome: Outcome, forwards: Sequence[Forward] = ()) -> None:
-        """Write an outcome and where to forward: on disk afterwards, or the failure was logged and counted."""
+        """Write an outcome and where to forward: on disk afterwards, or a failure was logged and counted."""
         code, text = (outcome.reply.code, outcome.reply.text) if outcome.reply else (0, "")
         row = (key, outcome.verdict.label, outcome.queue_id, code, text, int(self._clock()))
         self._waiting.append((row, forwards))
@@ -116,8 +117,9 @@ class Ledger:
         now = self._clock()
         with db:
             if now - self._pruned_at >= PRUNE_EVERY_SECONDS:
-                for table in ("outcomes", "forwards"):
-                    db.execute(f"DELETE FROM {table} WHERE at < ?", (int(now) - self._remember,))  # noqa: S608 (constant)
+                before = (int(now) - self._remember,)
+                db.execute("DELETE FROM outcomes WHERE at < ?", before)
+                db.execute("DELETE FROM forwards WHERE at < ?", before)
                 self._pruned_at = now
             db.executemany("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", [row for row, _ in rows])
             add_forwards(db, [(str(row[0]), *each, int(now)) for row, named in rows for each in named])

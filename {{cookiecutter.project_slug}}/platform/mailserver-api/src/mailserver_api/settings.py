@@ -21,8 +21,8 @@ class Settings:
     smtpd_client_connection_count_limit in config/postfix/master.cf. /ready has `filter_host`
     (rspamd) scan a message of its own; empty: it does not. An outcome is known for `remember_seconds`: longer
     than the edge's spool keeps a mail (14 days), which it may hand in again when it did not hear the answer.
-    A Worker that was given addresses to forward to has ended after `forward_lease_seconds`: Cloudflare cancels
-    it after about 30 s.
+    A Worker that was given addresses to forward to has ended after `forward_lease_seconds`: Cloudflare
+    cancels it after about 30 s.
     """
 
     tokens_file: Path

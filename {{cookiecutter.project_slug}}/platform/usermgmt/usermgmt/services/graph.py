@@ -141,7 +141,7 @@ class Graph:
         return found if domain in self.domains else set()
 
     def outside(self, address: str) -> set[str]:
-        """The addresses elsewhere that mail for `address` is forwarded to beside that, by aliases or people."""
+        """The addresses elsewhere that mail for `address` is forwarded to as well, by aliases or people."""
         found: set[str] = set()
         seen: set[str] = set()
         waiting = {address}

@@ -75,7 +75,7 @@ def states_among(session: Session, rows: list[AliasRow]) -> dict[str, str]:
 
 
 def failures(session: Session, recipients: set[str]) -> list[dict[str, Any]]:
-    """What could lately not be forwarded of the mail to these addresses: one entry a destination and reason."""
+    """What could lately not be forwarded of the mail to these addresses, by destination and reason."""
     news = latest(session)
     kept = (news.document.get("forwards") or []) if news else []
     found: dict[tuple[str, str], dict[str, Any]] = {}

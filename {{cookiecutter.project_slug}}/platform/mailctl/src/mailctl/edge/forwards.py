@@ -1,9 +1,9 @@
-"""Addresses outside that people and aliases forward to: Cloudflare asks their owners, usermgmt hears the state.
+"""Addresses outside that mail is forwarded to: Cloudflare asks their owners, usermgmt hears the state.
 
 Cloudflare lets an account have 200 destination addresses, and a Worker forwards to confirmed ones only.
 https://developers.cloudflare.com/email-service/platform/limits/
-Those that were brought there for this, and that nobody forwards to any more, are deleted again; usermgmt keeps
-which these are, for the addresses carry no mark. All others are somebody's: edge/edge.yml, or another server.
+Those that were brought there for this, and that nobody forwards to any more, are deleted again; usermgmt
+keeps which these are, for the addresses carry no mark. All others are somebody's.
 """
 
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ def _document(result: Result) -> str:
 
 
 def _compare(cloud: Cloud, wanted: list[str], ours: set[str], kept: set[str]) -> Result:
-    """Ask for what is missing and delete what is ours and unused: what fails is a problem, the rest goes on."""
+    """Ask for what is missing, delete what is ours and unused; what fails is a problem, the rest goes on."""
     addresses = cloud.client.email_routing.addresses
     with explained("reading the destination addresses", ADDRESSES):
         listed = list(addresses.list(account_id=cloud.account_id, per_page=ROUTING_PAGE))

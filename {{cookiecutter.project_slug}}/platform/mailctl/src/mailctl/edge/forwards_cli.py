@@ -1,4 +1,4 @@
-"""`mailctl edge forwards`: the addresses outside that mail is forwarded to. The work is imported when it runs."""
+"""`mailctl edge forwards`: the addresses outside that mail goes to. The work is imported when it runs."""
 
 import typer
 

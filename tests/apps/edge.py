@@ -70,6 +70,8 @@ class Edge:
     spool: bool = True
     alarms: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    #: Seconds that a sender's server waits for an answer.
+    patience: float = 120
 
     def start(self) -> None:
         port = free_port()
@@ -93,7 +95,7 @@ class Edge:
         )
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
-            timeout=120,
+            timeout=self.patience,
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
         )

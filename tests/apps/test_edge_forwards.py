@@ -6,7 +6,6 @@ there are, FORWARD_KILLS how often the Worker and the API are killed meanwhile (
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sqlite3
@@ -15,65 +14,24 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 
 import httpx
 import pytest
 
 from tests.apps.edge import Api, Edge, Postfix, until
+from tests.forwarded import BAD, GOOD, OTHER, REFUSAL, Outside, servers
 
 MAILS = int(os.environ.get("FORWARD_MAILS", "60"))
 KILLS = int(os.environ.get("FORWARD_KILLS", "4"))
-ME, GOOD, OTHER, BAD = (
-    "me@here.example",
-    "old@elsewhere.example",
-    "two@elsewhere.example",
-    "bad@elsewhere.example",
-)
-REFUSAL = "destination address is not verified"
+ME = "me@here.example"
 KINDS = ("plain", "plain", "plain", "spam", "loop")
-
-
-class Outside:
-    """The servers of the addresses outside: what came, and one address that Cloudflare refuses."""
-
-    def __init__(self) -> None:
-        self.came: list[tuple[str, str]] = []
-        self.headers: set[tuple[str, str]] = set()
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def take(self, passed: dict) -> str:
-        if passed["to"] == BAD:
-            return REFUSAL
-        self.came.append((passed["mark"], passed["to"]))
-        self.headers |= {tuple(pair) for pair in passed["headers"]}
-        self.gate.wait(30)
-        return ""
 
 
 @pytest.fixture
 def outside() -> Iterator[Outside]:
-    world = Outside()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            reason = world.take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(500 if reason else 200)
-            self.end_headers()
-            self.wfile.write(reason.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    world.url = f"http://127.0.0.1:{server.server_port}/"
-    yield world
-    world.gate.set()
-    server.shutdown()
+    with servers() as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The servers of addresses outside: they take what the Email Worker's forward() would have Cloudflare send."""
+"""The servers of addresses outside: they take what the Email Worker forwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail for addresses outside on the running stack: chosen on the pages, named by rspamd, forwarded by the Worker.
+"""Forwarding outside on the running stack: chosen on the pages, named by rspamd, done by the Worker.
 
 FORWARD_MAILS says how many mails there are (`make soak`: 500); the API is killed while they come in.
 """

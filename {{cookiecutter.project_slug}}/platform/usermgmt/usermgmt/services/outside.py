@@ -97,9 +97,13 @@ def document(session: Session) -> str:
     found: dict[str, list[str]] = {}
     if set(wanted(session)) - waiting:
         graph = Graph(session).load_all()
+        people = {each for each, to in graph.forwards.items() if to or graph.outside_forwards[each]}
         duties = {f"{duty}@{name}" for duty in DUTIES for name in graph.domains}
+        for address in people | graph.aliases.keys() | duties:
+            if to := graph.outside(address) - waiting:
+                found[address] = sorted(to)
+        caught = {domain_of(each) for each in found if each.startswith("@")}
         for address in {*graph.mailboxes, *graph.aliases, *duties}:
-            found[address] = sorted(graph.outside(address) - waiting)
-        caught = {domain_of(each) for each, to in found.items() if each.startswith("@") and to}
-        found = {each: to for each, to in found.items() if to or domain_of(each) in caught}
+            if domain_of(address) in caught:
+                found.setdefault(address, [])
     return json.dumps(found, sort_keys=True, separators=(",", ":"))

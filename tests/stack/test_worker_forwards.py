@@ -91,8 +91,8 @@ def test_each_mail_goes_where_it_must_and_its_original_is_in_the_mailbox(
     assert told[GOOD, "loop"] == told[OTHER, "loop"] == told[BAD, "loop"] == loops
     assert len(aliased) - KILLS * 4 <= told[BAD, REFUSAL] <= len(aliased)
     kept = Counter(subject(raw) for raw in eventually(lambda: all_of(person, marks), limit=120))
-    assert kept == Counter(mark for mark in marks if not mark.startswith("junk"))
-    assert person.find("junk 3", "Junk")
+    assert kept == Counter(marks)
+    assert person.find("junk 3", "Junk") and not person.find("junk 3")
 
 
 def known(worker: Worker, outside: Outside, to: str) -> None:
@@ -112,9 +112,9 @@ def subject(raw: bytes) -> str:
 
 
 def all_of(person: Mailbox, marks: list[str]) -> list[bytes]:
-    """What is in the inbox of these, once all are that belong there."""
+    """What is in the mailbox of these, once all are."""
     found = [raw for raw in person.all() if subject(raw) in marks]
-    return found if len(found) >= sum(not mark.startswith("junk") for mark in marks) else []
+    return found if len(found) >= len(marks) else []
 
 
 def test_mail_of_our_own_people_is_told_as_not_forwarded(

@@ -115,6 +115,8 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@WHOLE=1 $(POLICIES)/bin/python -m pytest -c tests/policies/pytest.ini tests/policies
 	@MAILS=$(or $(MAILS),5000) $(RUN) -m pytest tests/stack/test_worker_faults.py -m docker
 	@SPOOL_MAILS=2000 SPOOL_KILLS=20 $(RUN) -m pytest tests/apps/test_edge_spool.py -k killed
+	@FORWARD_MAILS=500 FORWARD_KILLS=20 $(RUN) -m pytest tests/apps/test_edge_forwards.py -k killed
+	@FORWARD_MAILS=500 $(RUN) -m pytest tests/stack/test_worker_forwards.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 AGENT_EXAMPLES=40 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -30,6 +31,8 @@ class SmtpServer:
 
     extensions: tuple[str, ...] = EXTENSIONS
     answers: dict[str, str] = field(default_factory=dict)
+    #: What the filter does while a message waits for its answer.
+    judge: Callable[[Delivered], Awaitable[None]] | None = None
     tls: ssl.SSLContext | None = None
     delivered: list[Delivered] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -127,6 +130,8 @@ class SmtpServer:
         self.waiting.set()
         self.held += 1
         await self.hold.wait()
+        if self.judge:
+            await self.judge(message)
         queue_id = f"4XyZ{len(self.delivered) + 1:04d}"
         if self.answers.get("message", "2").startswith("2"):
             self.delivered.append(message)

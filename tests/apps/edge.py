@@ -32,6 +32,8 @@ TOKEN = "token-of-the-tests-of-the-edge-00001"  # noqa: S105
 ADMIN, ALARM = "admin@elsewhere.example", "alarm@here.example"
 #: A mail is first handed in so long after it came, in seconds.
 FIRST = 60
+#: So long, in seconds, nobody else is given the addresses that a Worker forwards a mail to.
+LEASE = 5
 
 
 def free_port() -> int:
@@ -68,6 +70,8 @@ class Edge:
     spool: bool = True
     alarms: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    #: Seconds that a sender's server waits for an answer.
+    patience: float = 120
 
     def start(self) -> None:
         port = free_port()
@@ -91,7 +95,7 @@ class Edge:
         )
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
-            timeout=120,
+            timeout=self.patience,
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
         )
@@ -196,6 +200,8 @@ class Api:
             **{"TOKENS_FILE": str(tokens), "STATE_DIR": str(self.state), "PORT": str(self.port)},
             **{"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.smtp.port)},
             "MONITOR_FILE": str(self.state / "monitor.json"),
+            # The mail server of the tests plays the filter, too.
+            **{"FILTER_HOST": "127.0.0.1", "FORWARD_LEASE_SECONDS": str(LEASE)},
         }
         command = [sys.executable, "-m", "mailserver_api"]
         with (self.state / "log").open("ab") as log:
@@ -205,6 +211,12 @@ class Api:
     def _is_up(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """At once, as a power cut does."""
+        assert self._process
+        self._process.kill()
+        self._process.wait(30)
 
     def stop(self) -> None:
         if self._process:

@@ -18,7 +18,8 @@ SCRIPT = """#!{python} -ES
 import json, os, pathlib, sys
 folder = pathlib.Path({folder!r})
 command = sys.argv[1:]
-reads = any(word.endswith("-stdin") or word in ("--batch", "host-news", "ensure") for word in command)
+READERS = ("--batch", "destinations", "host-news", "ensure")
+reads = any(word.endswith("-stdin") or word in READERS for word in command)
 call = {{"arguments": command, "stdin": sys.stdin.read() if reads else None, "environ": dict(os.environ)}}
 with open(folder / "calls.jsonl", "a") as log:
     log.write(json.dumps(call) + "\\n")

@@ -14,6 +14,7 @@ from mailctl.core.context import Context
 from mailctl.core.monitoring import leave
 from mailctl.monitor import run
 from mailctl.monitor.facts import ASK_POSTFIX
+from mailctl.monitor.forwards import ASK as ASK_FORWARDS
 from mailctl.monitor.host import ASK_SIGNATURES, ASK_SPOOL
 from tests.receiver import Receiver
 
@@ -88,6 +89,9 @@ def stack(
     engine.containers = [container(name) for name in (*NAMES, "mailserver-api")]
     docker.answer(ASK_POSTFIX, QUEUE)
     docker.answer(ASK_SIGNATURES, f"{NOW:.0f}\n")
+    docker.answer(ASK_FORWARDS, json.dumps({"failed": []}))
+    # Cloudflare is another test's.
+    monkeypatch.setattr("mailctl.monitor.forwards._addresses", lambda _: [])
     docker.answer(ASK_SPOOL, json.dumps({"waiting": 0, "oldest": None}))
     (docker.folder / "timedatectl").write_text("#!/bin/sh\necho yes\n")
     (docker.folder / "timedatectl").chmod(0o755)

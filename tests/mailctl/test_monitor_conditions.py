@@ -129,6 +129,14 @@ def pulls(**state: Any) -> dict[str, Any]:
 
 
 UNHEALTHY = {"health": "unhealthy", "health_output": "no answer"}
+
+
+def not_forwarded(reason: str, age: float = 60) -> dict[str, Any]:
+    """A mail that did not reach an address outside."""
+    way = {"recipient": "ada@example.com", "destination": "old@far.example"}
+    return {**way, "reason": reason, "count": 1, "at": NOW - age}
+
+
 # By condition: what is wrong with the incidents that it makes, and what is quiet although it looks alike.
 CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any]]]] = {
     "engine": ([({"containers": Refused()}, {"engine"})], [containers()]),
@@ -286,6 +294,13 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
             {"edge": "worker: {}\n"},
         ],
     ),
+    "forward": (
+        [(says(json.dumps({"failed": [not_forwarded("no such address")]})), {"forward-old@far.example"})],
+        [
+            says(json.dumps({"failed": [not_forwarded("spool"), not_forwarded("late", HOUR + 1)]})),
+            says(json.dumps({"failed": []})),
+        ],
+    ),
     "agent-silent": (
         [
             (pulls(ran=NOW - 16 * 60), {"agent-silent"}),
@@ -352,6 +367,7 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
 @pytest.fixture
 def facts(context: Context, monkeypatch: pytest.MonkeyPatch, docker: FakeDocker) -> Callable[..., Facts]:
     """The facts of a case."""
+    monkeypatch.setattr("mailctl.monitor.forwards._addresses", lambda _: [])
 
     def make(case: dict[str, Any]) -> Facts:
         _arrange(context, case, docker)

@@ -13,6 +13,7 @@ from mailctl.core.context import Context
 from mailctl.core.log_lines import LogLine
 from mailctl.core.monitoring import read
 from mailctl.monitor.facts import ASK_POSTFIX, Facts
+from mailctl.monitor.forwards import ASK as ASK_FORWARDS
 from mailctl.monitor.handover import MEASURE, count_deliveries
 from usermgmt.services.host_news import State
 
@@ -106,3 +107,17 @@ def test_deliveries_are_counted_by_day_and_by_how_long_they_took(context: Contex
     count_deliveries(facts)
     today, yesterday = (f"{datetime.fromtimestamp(NOW - days * DAY, UTC):%Y-%m-%d}" for days in (0, 1))
     assert facts.memory["deliveries"] == {today: [2, 1, 1, 1, 1, 1], yesterday: [1, 0, 0, 0, 0, 0]}
+
+
+def test_a_failed_forward_is_an_alarm_and_all_of_them_reach_the_account_page(
+    stack: Callable[[float], dict[str, Any]],
+    told: Callable[[], list[dict[str, Any]]],
+    docker: FakeDocker,
+) -> None:
+    entry = {"recipient": "ada@example.com", "destination": "old@far.example", "count": 2, "at": NOW - 60}
+    reasons = ["destination address is not verified", "spool"]
+    docker.answer(ASK_FORWARDS, json.dumps({"failed": [{**entry, "reason": each} for each in reasons]}))
+    [incident] = stack(0)["incidents"]
+    assert incident["title"] == "Mail is not forwarded outside"
+    assert f"mail to ada@example.com was not forwarded to old@far.example: {reasons[0]}" in incident["text"]
+    assert [each["reason"] for each in told()[-1]["forwards"]] == reasons

@@ -18,6 +18,8 @@ from usermgmt.web.account import VIA
 from usermgmt.web.charts import NAMES, TITLES
 from usermgmt.web.errors import TEXTS
 from usermgmt.web.mail import MEANINGS, OUTCOMES
+from usermgmt.web.mail_rules import REASONS as NOT_FORWARDED
+from usermgmt.web.mail_rules import STATE_WORDS
 from usermgmt.web.overview import ACTIONS, DELIVERIES, JOBS
 from usermgmt.web.words import DOMAINS, FIELDS
 
@@ -81,6 +83,7 @@ def all_texts() -> set[str]:
     """Every text, once."""
     texts = {*template_texts(), *code_texts(), *ACTIONS.values(), *FIELDS.values(), DOMAINS, *WORDS.values()}
     texts.update((*MEANINGS.values(), *OUTCOMES.values(), *REASONS.values(), *VIA.values()))
+    texts.update((*STATE_WORDS.values(), *NOT_FORWARDED.values()))
     texts.update(text for pair in TEXTS.values() for text in pair)
     for module in (aliases, domains, mailboxes):
         texts.update((*module.STATES.values(), *module.ORDERS.values()))

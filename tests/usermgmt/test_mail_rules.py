@@ -107,7 +107,6 @@ def test_forwards_are_redirects_with_or_without_a_copy(directory: Directory) -> 
 @pytest.mark.parametrize(
     ("to", "reason"),
     [
-        ("friend@elsewhere.example.net", "outside this server"),
         ("nobody@example.org", "neither a mailbox nor an alias"),
         (ANNA, "go round forever"),
         ("anna+tag@example.org", "go round forever"),
@@ -212,9 +211,9 @@ def test_the_page_shows_what_was_saved_and_what_was_refused(owner: Browser) -> N
     page = owner.get("/account/mail").text
     for shown in ("&lt;b&gt;\n“Back soon”", 'value="2026-12-24"', 'value="2026-12-26"', 'value="3"'):
         assert shown in page, shown
-    answer = owner.post("/account/mail/forwarding", forward_to="a@elsewhere.example.net")
-    assert answer.status_code == 422 and "a@elsewhere.example.net" in answer.text
-    assert "the relay only sends mail from your own domains" in answer.text
+    answer = owner.post("/account/mail/forwarding", forward_to="no-such@example.org")
+    assert answer.status_code == 422 and "no-such@example.org" in answer.text
+    assert "neither a mailbox nor an alias" in answer.text
 
 
 def test_an_admin_has_no_mail_to_forward(browser: Browser) -> None:

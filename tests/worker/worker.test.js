@@ -206,3 +206,63 @@ test("the log has the outcome, Cloudflare's ray and times, but no address and no
   assert.deepEqual([outcome, status, verdict, ray, size], ["deferred", 503, "temporary", "8f00-NRT", RAW.length]);
   assert.ok(!lines[0].includes("@") && !lines[0].includes(TOKEN));
 });
+
+// ---- Forwarding outside
+
+const FORWARD = { key: "a".repeat(64), to: ["old@elsewhere.example", "two@elsewhere.example"] };
+
+/** An API that names addresses; `reports` gets what the Worker tells it, and `refuse` so many reports fail first. */
+function names(forward, reports, refuse = 0) {
+  return (response) => {
+    if (call.path !== "/v1/forwards") {
+      response.writeHead(200, { "X-Mail-Verdict": "accepted" }).end(JSON.stringify({ verdict: "accepted", forward }));
+      return;
+    }
+    if (refuse-- > 0) return void response.writeHead(503).end();
+    reports.push(JSON.parse(call.body));
+    response.writeHead(200).end();
+  };
+}
+
+test("an accepted mail is forwarded to each address that is named, with a mark, and each is reported", async () => {
+  const reports = [];
+  const sent = [];
+  answer = names(FORWARD, reports);
+  const forward = async (to, headers) => void sent.push([to, headers.get("X-Mailserver-Forwarded")]);
+  assert.deepEqual(await deliver({ forward }), { did: "accepted" });
+  assert.deepEqual(sent, FORWARD.to.map((to) => [to, "reader@example.com"]));
+  assert.deepEqual(reports, FORWARD.to.map((destination) => ({ key: FORWARD.key, destination, reason: "" })));
+});
+
+test("an address that fails is reported with the reason, the next one is tried, and the mail is accepted", async () => {
+  const reports = [];
+  answer = names(FORWARD, reports);
+  const forward = async (to) => {
+    if (to === FORWARD.to[0]) throw new Error("destination address is not verified");
+  };
+  assert.deepEqual(await deliver({ forward }), { did: "accepted" });
+  assert.deepEqual(reports.map(({ reason }) => reason), ["destination address is not verified", ""]);
+});
+
+test("a report that is not taken is repeated, and the forward is not", async () => {
+  const reports = [];
+  const sent = [];
+  answer = names({ ...FORWARD, to: ["old@elsewhere.example"] }, reports, 1);
+  assert.deepEqual(await deliver({ forward: async (to) => void sent.push(to) }), { did: "accepted" });
+  assert.equal(sent.length, 1);
+  assert.equal(reports.length, 1);
+});
+
+test("when the time ends before all was forwarded, the sender comes again", async () => {
+  answer = names(FORWARD, []);
+  const forward = () => new Promise(() => {});
+  const { did, text } = await deliver({ forward }, { TIMEOUT_SECONDS: "1" });
+  assert.equal(did, "deferred");
+  assert.match(text, /not all was forwarded in time/);
+});
+
+test("the API hears that the mail can be forwarded", async () => {
+  answer = says(200, "accepted");
+  await deliver();
+  assert.equal(call.headers["x-can-forward"], "yes");
+});

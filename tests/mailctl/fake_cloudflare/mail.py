@@ -138,3 +138,12 @@ def create_destination(state: State, body: Json) -> Json:
         # What it answers to these is unknown.
         raise Refusal(409, 2032, "the destination address is there, or there are too many")
     return state.add_destination(email)
+
+
+def delete_destination(state: State, destination_id: str) -> Json:
+    """https://developers.cloudflare.com/api/resources/email_routing/subresources/addresses/methods/delete/"""
+    for email, destination in state.destinations.items():
+        if destination["id"] == destination_id:
+            return state.destinations.pop(email)
+    # What it answers to an unknown one is not documented.
+    raise Refusal(404, 2032, "no such destination address")

@@ -91,6 +91,7 @@ ROUTES = (
         "GET", ADDRESSES, "addresses", lambda c: mail.destinations(c.state), query=PAGES, most=ROUTING_PAGE
     ),
     _route("POST", ADDRESSES, "addresses", lambda c: mail.create_destination(c.state, c.body), {"email"}),
+    _route("DELETE", f"{ADDRESSES}/{{id}}", "addresses", lambda c: mail.delete_destination(c.state, *c.ids)),
     _route("POST", BUCKETS, "storage", lambda c: stores.create_bucket(c.state, c.body), {"name"}),
     _route("GET", f"{BUCKETS}/{{name}}/lifecycle", "storage", lambda c: stores.lifecycle(c.state, *c.ids)),
     _route(

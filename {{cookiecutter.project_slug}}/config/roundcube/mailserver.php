@@ -101,6 +101,37 @@ if (!defined('ACCOUNT_PAGES')) {
         }
         return $args;
     });
+    // A filter's redirect to another domain is refused when it is saved, in words: Postfix would not do one to the outside, and
+    // the account pages forward wherever it is possible. The form says what is missing; what was written by hand is shown again.
+    $hooks->register_hook('startup', function ($args) {
+        if ($args['task'] !== 'settings' || !in_array($args['action'], ['plugin.managesieve-save', 'plugin.managesieve-saveraw'], true)) {
+            return $args;
+        }
+        $rcmail = rcmail::get_instance();
+        $own = '@' . strtolower((string) $rcmail->user->get_username('domain'));
+        $outside = fn ($target) => is_string($target) && substr(strtolower(trim($target)), -strlen($own)) !== $own;
+        $refused = false;
+        foreach ((array) ($_POST['_action_type'] ?? []) as $number => $type) {
+            $target = $_POST['_action_target'][$number] ?? '';
+            if (is_string($type) && strpos($type, 'redirect') === 0 && trim((string) $target) !== '' && $outside($target)) {
+                $_POST['_action_target'][$number] = '';
+                $refused = true;
+            }
+        }
+        $script = is_string($_POST['rawsetcontent'] ?? null) ? preg_replace('/^\s*#.*$/m', '', $_POST['rawsetcontent']) : '';
+        preg_match_all('/\bredirect\b[^;"]*"([^"]*)"/i', $script, $found);
+        if (array_filter($found[1], $outside)) {
+            $args['action'] = 'plugin.managesieve-action';
+            $refused = true;
+        }
+        if ($refused) {
+            $japanese = strpos($rcmail->get_user_language(), 'ja') === 0;
+            $rcmail->output->show_message($japanese
+                ? '保存されていません。ほかのドメインへの転送は「アカウントとパスワード」の「転送」で設定してください: ' . ACCOUNT_PAGES . '/mail'
+                : 'Not saved. To forward to another domain, use Forwarding under Account and password: ' . ACCOUNT_PAGES . '/mail', 'error');
+        }
+        return $args;
+    });
     // The settings lead to the account pages.
     $hooks->register_hook('settings_actions', function ($args) {
         $rcmail = rcmail::get_instance();

@@ -7,6 +7,8 @@
 // Only mailserver-api's own verdict may bounce mail. Whatever else happens (no answer, a page of a proxy, a wrong
 // token) is nothing the sender can fix, so it must never do more than delay the mail.
 //
+// mailserver-api also names the addresses outside that a mail is forwarded to: that is done here, once the mail is in the queue.
+//
 // With a bucket, the mail waits there while mailserver-api is unreachable or holding, and `scheduled`, once a minute,
 // hands it in. With the bindings for alarms, `scheduled` mails what the monitor found, and when it has fallen silent.
 //
@@ -63,6 +65,14 @@ const DAY_MS = 86_400_000;
 // So long before the bucket's lifecycle rule would delete a waiting mail, people are told: by the host's monitor, or
 // from here while the host is silent.
 const WARN_MS = 3 * DAY_MS;
+
+// ---- Forwarding outside
+const FORWARDS = "/v1/forwards";
+// Says to mailserver-api that this call has the mail in its hands: what comes out of the spool cannot be forwarded.
+const CAN_FORWARD = "X-Can-Forward";
+// By this the filter knows a mail that comes back (config/rspamd/lua.local.d/forwards.lua).
+const FORWARDED = "X-Mailserver-Forwarded";
+const PAUSE_MS = 500;
 
 // ---- Alarms
 const MONITOR = "/v1/monitor";
@@ -135,18 +145,22 @@ async function take(message, env, started, report) {
   const headers = envelope(api, message.from, message.to); // an impossible address is refused before it is kept
   const { key, body } = env.SPOOL ? await keep(message, env.SPOOL, left) : { body: () => message.raw };
   if (key) mark(headers, key);
-  let answer;
+  headers.set(CAN_FORWARD, "yes");
+  let answer, forward;
   try {
     answer = await post(api, headers, await body(), left());
     Object.assign(report, { status: answer.status, verdict: answer.verdict, ray: answer.ray });
-    await drop(answer);
+    if (answer.status === 200 && answer.verdict === ACCEPTED) forward = await named(answer);
+    else await drop(answer);
   } catch (error) {
     if (!key) throw error;
     report.reason = error.message;
   }
   if (key && (!answer?.verdict || answer.verdict === HOLDING)) return "spooled";
   try {
-    return decide(message, answer.status, answer.verdict, answer.reason);
+    const outcome = decide(message, answer.status, answer.verdict, answer.reason);
+    if (forward) await forwardAll(message, api, forward, left, report);
+    return outcome;
   } finally {
     // If this fails, the mail is handed in once more, and mailserver-api recognises it.
     if (key) await within(LAST_SECONDS, env.SPOOL.delete(key)).catch(() => {});
@@ -186,9 +200,46 @@ async function post({ url }, headers, body, seconds, path = PATH) {
 /** What the body says is in mailserver-api's log as well; leaving it unread would keep the connection. */
 async function drop({ response }) {
   try {
-    await response.body?.cancel();
+    await response?.body?.cancel();
   } catch {
     // The verdict is known; how the answer ends does not change it.
+  }
+}
+
+/** Where to forward an accepted mail: its key and the addresses, or nothing. */
+async function named({ response }) {
+  const { forward } = await response.json().catch(() => ({}));
+  return Array.isArray(forward?.to) ? forward : undefined;
+}
+
+/**
+ * Forward to one address after the other, and report each by itself: what was reported is never handed out again. A
+ * failure is reported, too; the original is in the mailbox. Throws when the time ends first: mailserver-api names what
+ * is left when the sender's server comes again.
+ */
+async function forwardAll(message, api, { key, to }, left, report) {
+  const mark = new Headers({ [FORWARDED]: message.to });
+  Object.assign(report, { forwarded: 0, failed: 0 });
+  for (const destination of to) {
+    if (left() <= 0) throw new Error("not all was forwarded in time");
+    const reason = await within(Math.max(left(), LAST_SECONDS), message.forward(destination, mark)).then(
+      () => "",
+      (error) => String(error?.message || error || "no reason").slice(0, 300),
+    );
+    report[reason ? "failed" : "forwarded"] += 1;
+    await settle(api, { key, destination, reason }, left);
+  }
+}
+
+/** Tell mailserver-api what became of a forward, until it hears or the time is over: then it is told as unconfirmed. */
+async function settle(api, result, left) {
+  const headers = { Authorization: `Bearer ${api.token}`, "Content-Type": "application/json" };
+  for (;;) {
+    const seconds = Math.min(CALL_SECONDS, Math.max(left(), LAST_SECONDS));
+    const answer = await post(api, headers, JSON.stringify(result), seconds, FORWARDS).catch(() => ({}));
+    await drop(answer);
+    if (answer.status === 200 || left() * 1000 < PAUSE_MS) return;
+    await new Promise((again) => setTimeout(again, PAUSE_MS));
   }
 }
 

@@ -1,5 +1,5 @@
 # What lives at Cloudflare, and the keys that sign mail.
-.PHONY: edge-plan edge-apply edge-check edge-report dkim-status dkim-rotate
+.PHONY: edge-plan edge-apply edge-check edge-forwards edge-report dkim-status dkim-rotate
 
 edge-plan: $(VENV)/.mailctl ## What apply would change at Cloudflare (exit 2: something; options in ARGS)
 	@$(MAILCTL) edge plan $(ARGS)
@@ -9,6 +9,9 @@ edge-apply: $(VENV)/.mailctl ## Bring Cloudflare in line with edge/edge.yml: sho
 
 edge-check: $(VENV)/.mailctl ## Live DNS against edge/edge.yml and the DKIM key, and a test mail through the whole path
 	@$(MAILCTL) edge check $(ARGS)
+
+edge-forwards: $(VENV)/.mailctl ## The addresses outside that mail is forwarded to: asks Cloudflare about new ones, shows their state
+	@$(MAILCTL) edge forwards $(ARGS)
 
 # Exit code 2 of the plan says that there is something to do, which is no failure here.
 edge-report: $(VENV)/.mailctl ## The plan of edge-plan for people, in reports/edge.md

@@ -1,62 +1,17 @@
--- Allowed and blocked senders of the server, its domains and its people, as usermgmt lists them. One worker asks usermgmt and
--- writes the lists into a file that all read: no mail waits, and while usermgmt is down the last lists go on, also after a
--- restart. A person's list counts before the domain's before the server's; in a list the whole address before its domain
+-- Allowed and blocked senders of the server, its domains and its people, as usermgmt lists them. A person's list counts before the domain's before the server's; in a list the whole address before its domain
 -- before "*." and a domain above. A mail to several is allowed or blocked only if all of them want it.
 
-local logger = require "rspamd_logger"
 local priorities = require("lua_util").symbols_priorities
-local ucl = require "ucl"
 local util = require "rspamd_util"
 
-local FILE, ASK_EVERY, LOOK_EVERY = "/var/lib/rspamd/sender-rules.json", 10.0, 5.0
+local FILE = "/var/lib/rspamd/sender-rules.json"
 -- An allowed sender's account may be stolen: what carries these is judged like anybody's mail.
 local DANGEROUS = { "DBL_MALWARE", "DBL_PHISH", "MIME_BAD_ATTACHMENT", "MIME_BAD_EXTENSION", "MIME_DOUBLE_BAD_EXTENSION" }
 local DISOWNED = { "DMARC_POLICY_REJECT", "DMARC_POLICY_QUARANTINE", "DMARC_POLICY_SOFTFAIL" }
-local rules, seen = nil, nil
-
-local function look()
-  local err, found = util.stat(FILE)
-  local file = not err and found.mtime ~= seen and io.open(FILE)
-  if file then
-    local text, parser = file:read("*a"), ucl.parser()
-    file:close()
-    -- Half a file is still being written.
-    if text:sub(-1) == "\n" and parser:parse_text(text) then
-      rules, seen = parser:get_object(), found.mtime
-    end
-  end
-  return true
-end
-
--- `known` remembers the tag of the lists that are in the file, and that an answer is due.
-local function fetch(ask, known)
-  if known.asking then
-    return
-  end
-  known.asking = true
-  ask({ method = "GET", path = "/internal/sender-rules", tag = known.tag }, function(err, code, body, headers)
-    known.asking = false
-    local file = code == 200 and io.open(FILE, "w")
-    if file and file:write(tostring(body), "\n") and file:close() then
-      known.tag = headers["etag"]
-    elseif code ~= 304 then
-      logger.warnx(rspamd_config, "sender rules: no new ones (%s), the last ones go on", err or code)
-    end
-  end)
-end
+local lists, rules = nil, nil
 
 rspamd_config:add_on_load(function(config, loop, worker)
-  if worker:is_primary_controller() then
-    local known, ask = {}, rspamd_plugins.usermgmt.caller(loop, require("rspamd_resolver").init(loop, config))
-    config:add_periodic(loop, ASK_EVERY, function()
-      fetch(ask, known)
-      return true
-    end)
-  end
-  if worker:is_scanner() then
-    look()
-    config:add_periodic(loop, LOOK_EVERY, look)
-  end
+  lists = rspamd_plugins.usermgmt.list(config, loop, worker, "/internal/sender-rules", FILE, "sender rules")
 end)
 
 -- What a list says of these senders, and by which entry. Anybody can write any envelope, so only From allows.
@@ -142,6 +97,7 @@ rspamd_config:register_symbol({
   priority = priorities.medium,
   flags = "explicit_disable",
   callback = function(task)
+    rules = lists and lists()
     if not rules or task:get_user() then
       return
     end

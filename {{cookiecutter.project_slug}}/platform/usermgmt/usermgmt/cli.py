@@ -21,6 +21,7 @@ from usermgmt.inside import SOCKET, Connection
 COMMANDS = {
     "api": "cli",
     "canary-token": "cli_canary",
+    "destinations": "cli_programs",
     "ensure": "cli_programs",
     "host-news": "cli_programs",
     "identity-keys": "cli_identity",

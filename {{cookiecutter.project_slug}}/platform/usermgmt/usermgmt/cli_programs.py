@@ -14,7 +14,7 @@ from usermgmt.addresses import parse_alias_source, parse_domain, parse_own_addre
 from usermgmt.cli_database import transaction
 from usermgmt.database import lock_directory
 from usermgmt.passwords import Hasher
-from usermgmt.services import aliases, directory, domains, mailboxes, removal
+from usermgmt.services import aliases, directory, domains, mailboxes, outside, removal
 from usermgmt.services.attacks import attacked
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.host_news import keep
@@ -96,3 +96,18 @@ def host_news() -> None:
     with transaction() as session:
         keep(session, sys.stdin.read())
         click.echo(json.dumps([attack._asdict() for attack in attacked(session)]))
+
+
+@click.command()
+def destinations() -> None:
+    """Keep what mailctl says of addresses outside (JSON on standard input, or nothing), and print them.
+
+    `wanted` are those that mail is forwarded to, `ours` those that mailctl has brought to Cloudflare.
+    """
+    said = sys.stdin.read()
+    with transaction() as session:
+        if said.strip():
+            outside.keep(session, said)
+            session.flush()
+        found = {"wanted": outside.wanted(session), "ours": outside.told(session)["ours"]}
+    click.echo(json.dumps(found))

@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "export": "mailctl.person.cli:export",
     "erase": "mailctl.person.cli:erase",
     "domain dns": "mailctl.edge.domain_cli:run",
+    "edge forwards": "mailctl.edge.forwards_cli:run",
     "edge spool": "mailctl.edge.spool_cli:run",
     "secrets aws": "mailctl.secret_files.aws:run",
 }

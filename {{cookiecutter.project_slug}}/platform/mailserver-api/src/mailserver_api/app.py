@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mailserver_api import openapi, routes
+from mailserver_api import forward_routes, openapi, routes
 from mailserver_api.delivery import Delivery
+from mailserver_api.forwards import Forwards
 from mailserver_api.hasten import Hasten
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
 LAST_SECONDS = 20.0
 #: What there is for callers outside: the Email Worker, for /alive whoever watches from there, and a workflow.
-OUTSIDE = ("/v1/messages", "/v1/monitor", "/v1/spool", "/alive", "/v1/deploy")
+OUTSIDE = ("/v1/messages", "/v1/monitor", "/v1/spool", "/v1/forwards", "/alive", "/v1/deploy")
 
 
 class LittleFromOutside:
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.parts = parts
     app.include_router(routes.router)
+    app.include_router(forward_routes.router)
     app.openapi()["components"] = {"securitySchemes": openapi.SECURITY}
     app.add_middleware(LittleFromOutside)
     app.add_exception_handler(Problem, _answer_problem)
@@ -87,7 +89,8 @@ def _parts(settings: Settings) -> routes.Parts:
     reports = SpoolReports(settings.state_dir / "edge-spool.json")
     hasten = Hasten(settings.deploy_token_file, settings.hasten_dir)
     hold = Hold(settings.hold_file)
-    outside = (monitor, reports, hasten, hold)
+    forwards = Forwards(ledger, metrics, settings.filter_host, settings.forward_lease_seconds)
+    outside = (monitor, reports, hasten, hold, forwards)
     return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, *outside)
 
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 from mailserver_api.addresses import Envelope
+from mailserver_api.forwards import Named
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.smtp import Pool, Server
@@ -41,6 +42,7 @@ class Delivery:
         self._slots = asyncio.Semaphore(slots)  # first come, first served
         self._seconds = submit_seconds
         self._running: dict[str, asyncio.Task[Outcome]] = {}
+        self._named: dict[str, Named] = {}
         self._trouble: tuple[float, str] | None = None
         #: The recipient of the newest message that postfix took; empty if there is none.
         self.known_recipient = ""
@@ -55,7 +57,7 @@ class Delivery:
         if running is None:
             running = asyncio.create_task(self._run(envelope, message, deadline))
             self._running[message.key] = running
-            running.add_done_callback(lambda _: self._running.pop(message.key))
+            running.add_done_callback(lambda _: self._forget(message.key))
         else:
             message.file.close()
         await asyncio.wait({running}, timeout=_until(deadline) + GRACE_SECONDS)
@@ -64,6 +66,12 @@ class Delivery:
             return replace(outcome, duplicate=True) if is_repeat else outcome
         log.warning("no outcome in time", extra={"fields": {"key": message.key}})
         return Outcome(Verdict.TEMPORARY, Reply(Stage.MESSAGE, 0, "no outcome yet; a retry will be told it"))
+
+    def name(self, named: Named) -> bool:
+        """Take what the filter says of a mail while it judges it; False: no such mail runs."""
+        if named.key in self._running:
+            self._named[named.key] = named
+        return named.key in self._running
 
     async def refusal(self, envelope: Envelope, size: int | None) -> Outcome | None:
         """Why postfix will never take a message with this envelope; None if it may."""
@@ -82,6 +90,10 @@ class Delivery:
             await asyncio.wait(self._running.values(), timeout=seconds)
         await self._pool.close()
 
+    def _forget(self, key: str) -> None:
+        self._running.pop(key)
+        self._named.pop(key, None)
+
     async def _run(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
         with message.file:
             if known := await self._ledger.find(message.key):
@@ -97,7 +109,10 @@ class Delivery:
                 self._slots.release()
         is_late_refusal = outcome.verdict in PERMANENT and time.monotonic() > deadline
         if outcome.verdict is Verdict.ACCEPTED or (is_late_refusal and outcome.stage is Stage.MESSAGE):
-            await self._ledger.record(message.key, outcome)
+            named = self._named.get(message.key) if outcome.verdict is Verdict.ACCEPTED else None
+            await self._ledger.record(message.key, outcome, named.rows() if named else ())
+            due = named.destinations if named and not named.reason else ()
+            return replace(outcome, forwards=tuple(due))
         return outcome
 
     async def _submit(self, envelope: Envelope, message: Message) -> Outcome:

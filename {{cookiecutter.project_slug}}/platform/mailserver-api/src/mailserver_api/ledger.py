@@ -13,7 +13,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -25,12 +25,33 @@ from mailserver_api.verdicts import Outcome, Reply, Stage, Verdict
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 PRUNE_EVERY_SECONDS = 3600
-_SCHEMA = """
+_SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS outcomes(
     key TEXT PRIMARY KEY, verdict TEXT NOT NULL, queue_id TEXT, code INTEGER, text TEXT, at INTEGER NOT NULL
 ) WITHOUT ROWID
-"""
+""",
+    # Of accepted mails (forwards.py): `state` is due, done or failed, `handed` when a Worker got it last.
+    """
+CREATE TABLE IF NOT EXISTS forwards(
+    key TEXT NOT NULL, destination TEXT NOT NULL, recipient TEXT NOT NULL, state TEXT NOT NULL,
+    reason TEXT NOT NULL, at INTEGER NOT NULL, handed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(key, destination)
+) WITHOUT ROWID
+""",
+)
+#: Recipient, destination, and why not to forward there (empty: forward).
+Forward = tuple[str, str, str]
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def add_forwards(db: sqlite3.Connection, rows: list[tuple[str, str, str, str, int]]) -> None:
+    """Add what was named for mails (key, recipient, destination, reason, when); what is there stays."""
+    db.executemany(
+        "INSERT OR IGNORE INTO forwards(key, recipient, destination, reason, at, state)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, iif(?4 = '', 'due', 'failed'))",
+        rows,
+    )
 
 
 class Ledger:
@@ -48,7 +69,7 @@ class Ledger:
         self._errors = errors
         self._clock = clock
         self._db: sqlite3.Connection | None = None
-        self._waiting: deque[tuple[str | int | None, ...]] = deque()
+        self._waiting: deque[tuple[tuple[str | int | None, ...], Sequence[Forward]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._pruned_at = float("-inf")
 
@@ -60,11 +81,16 @@ class Ledger:
         verdict, queue_id, code, text = row
         return Outcome(Verdict.named(verdict), Reply(Stage.MESSAGE, code, text), queue_id, duplicate=True)
 
-    async def record(self, key: str, outcome: Outcome) -> None:
-        """Write an outcome: it is on disk afterwards, or the failure was logged and counted."""
+    async def record(self, key: str, outcome: Outcome, forwards: Sequence[Forward] = ()) -> None:
+        """Write an outcome and where to forward: on disk afterwards, or a failure was logged and counted."""
         code, text = (outcome.reply.code, outcome.reply.text) if outcome.reply else (0, "")
-        self._waiting.append((key, outcome.verdict.label, outcome.queue_id, code, text, int(self._clock())))
+        row = (key, outcome.verdict.label, outcome.queue_id, code, text, int(self._clock()))
+        self._waiting.append((row, forwards))
         await self._in_thread(self._flush)
+
+    async def use(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What work on the file returns; None if it failed, which was logged and counted."""
+        return await self._in_thread(lambda: self._try(work))
 
     async def close(self) -> None:
         """Close the file, for good."""
@@ -85,13 +111,18 @@ class Ledger:
         if rows:
             self._try(lambda db: self._insert(db, rows))
 
-    def _insert(self, db: sqlite3.Connection, rows: list[tuple[str | int | None, ...]]) -> None:
+    def _insert(
+        self, db: sqlite3.Connection, rows: list[tuple[tuple[str | int | None, ...], Sequence[Forward]]]
+    ) -> None:
         now = self._clock()
         with db:
             if now - self._pruned_at >= PRUNE_EVERY_SECONDS:
-                db.execute("DELETE FROM outcomes WHERE at < ?", (int(now) - self._remember,))
+                before = (int(now) - self._remember,)
+                db.execute("DELETE FROM outcomes WHERE at < ?", before)
+                db.execute("DELETE FROM forwards WHERE at < ?", before)
                 self._pruned_at = now
-            db.executemany("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", [row for row, _ in rows])
+            add_forwards(db, [(str(row[0]), *each, int(now)) for row, named in rows for each in named])
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """What the work returns, None if it failed; a damaged file is replaced by a new one first."""
@@ -127,7 +158,8 @@ class Ledger:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA trusted_schema = OFF")
-            db.execute(_SCHEMA)
+            for table in _SCHEMA:
+                db.execute(table)
         except BaseException:
             db.close()
             raise

@@ -29,6 +29,11 @@ class Metrics:
             buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300),
             registry=self.registry,
         )
+        self.forwards = Counter(
+            "mailserver_api_forwards", "Mails to addresses outside", ["result"], registry=self.registry
+        )
+        for result in ("done", "failed"):
+            self.forwards.labels(result)
         self.ledger_errors = Counter(
             "mailserver_api_ledger_errors", "Failures of the ledger's file", ["kind"], registry=self.registry
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi.responses import PlainTextResponse
 
+from mailserver_api.forwards import Report as ForwardReport
 from mailserver_api.problems import REASON_HEADER, RETRY_AFTER_SECONDS, VERDICT_HEADER
 from mailserver_api.verdicts import Verdict
 from mailserver_api.watch import Report
@@ -47,7 +48,11 @@ MESSAGES: Part = {
     "responses": {
         **{verdict.status: _problem(verdict) for verdict in Verdict},
         200: _answer(
-            Verdict.ACCEPTED.title, verdict=_TEXT, queue_id={"type": ["string", "null"]}, duplicate=_WHETHER
+            Verdict.ACCEPTED.title,
+            verdict=_TEXT,
+            queue_id={"type": ["string", "null"]},
+            duplicate=_WHETHER,
+            forward={"type": "object", "default": {}},
         ),
     },
     "openapi_extra": {
@@ -59,6 +64,12 @@ MESSAGES: Part = {
                 "name": "X-Canary-Pass",
                 "in": "header",
                 "description": "The canaries' word, by which their mail is taken while others' waits",
+                "schema": _TEXT,
+            },
+            {
+                "name": "X-Can-Forward",
+                "in": "header",
+                "description": "The caller can forward the mail; the answer's `forward` says where to",
                 "schema": _TEXT,
             },
         ],
@@ -98,6 +109,25 @@ SPOOL_REPORT: Part = {
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _REPORT}},
+        },
+    },
+}
+FORWARDS: Part = {
+    "responses": {200: _answer("What was not forwarded", failed=_LIST), **_CLOSED},
+    "openapi_extra": _TOKEN,
+}
+FORWARD_REPORT: Part = {
+    "responses": {
+        200: _answer("Kept", **_STATUS),
+        400: _problem(Verdict.MALFORMED),
+        413: _problem(Verdict.TOO_LARGE),
+        **_CLOSED,
+    },
+    "openapi_extra": {
+        **_TOKEN,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ForwardReport.model_json_schema()}},
         },
     },
 }

@@ -14,7 +14,9 @@ from starlette.requests import ClientDisconnect
 
 from mailserver_api import openapi
 from mailserver_api.addresses import Envelope, parse_envelope
+from mailserver_api.bodies import read_body
 from mailserver_api.delivery import Delivery
+from mailserver_api.forwards import Forwards
 from mailserver_api.hasten import Hasten
 from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
@@ -29,6 +31,8 @@ from mailserver_api.watch import MAX_REPORT_BYTES, Hold, Monitor, SpoolReports
 
 log = logging.getLogger(__name__)
 router = APIRouter()
+#: A caller that has the mail in its hands, and not out of the edge's spool, can forward it.
+CAN_FORWARD = "x-can-forward"
 # A body that is not complete by then is large or its line slow: the recipient is asked about meanwhile.
 AT_ONCE_SECONDS = 0.1
 # In bytes, on a busy host. The Worker waits eight times longer for a large message.
@@ -51,6 +55,7 @@ class Parts:
     reports: SpoolReports
     hasten: Hasten
     hold: Hold
+    forwards: Forwards
 
 
 @dataclass
@@ -97,7 +102,12 @@ async def post_message(request: Request) -> Response:
     with parts.metrics.in_flight.track_inprogress():
         try:
             outcome = await _take(request, parts, record)
-            response, ended = _accepted(outcome), (Verdict.ACCEPTED, 200, str(outcome.reply))
+            key = record.message.key if record.message else ""
+            forward: list[str] = []
+            if outcome.forwards or outcome.duplicate:
+                forward = await parts.forwards.hand_out(key, CAN_FORWARD in headers, outcome.forwards)
+            response = _accepted(outcome, key, forward)
+            ended = (Verdict.ACCEPTED, 200, str(outcome.reply))
         except Exception as error:  # noqa: BLE001 (every failure becomes an answer)
             problem = _problem_of(error)
             response, ended = problem.response(), (problem.verdict, problem.status, problem.detail)
@@ -180,12 +190,14 @@ async def _receive(request: Request, parts: Parts, envelope: Envelope) -> Messag
                 await asyncio.wait({task})
 
 
-def _accepted(outcome: Outcome) -> JSONResponse:
-    body = {
+def _accepted(outcome: Outcome, key: str, forward: list[str]) -> JSONResponse:
+    body: dict[str, object] = {
         "verdict": Verdict.ACCEPTED.label,
         "queue_id": outcome.queue_id,
         "duplicate": outcome.duplicate,
     }
+    if forward:
+        body["forward"] = {"key": key, "to": forward}
     return JSONResponse(body, headers={VERDICT_HEADER: Verdict.ACCEPTED.label})
 
 
@@ -242,13 +254,7 @@ async def post_spool(request: Request) -> dict[str, str]:
     """Keep the Email Worker's report on its spool."""
     parts: Parts = request.app.state.parts
     parts.tokens.require(request.headers.get("authorization"))
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_REPORT_BYTES:
-            detail = f"A report may have at most {MAX_REPORT_BYTES} bytes."
-            raise Problem(Verdict.TOO_LARGE, detail, headers=CLOSE)
-    await parts.reports.keep(bytes(body))
+    await parts.reports.keep(await read_body(request, MAX_REPORT_BYTES))
     return {"status": "kept"}
 
 

@@ -21,6 +21,8 @@ class Settings:
     smtpd_client_connection_count_limit in config/postfix/master.cf. /ready has `filter_host`
     (rspamd) scan a message of its own; empty: it does not. An outcome is known for `remember_seconds`: longer
     than the edge's spool keeps a mail (14 days), which it may hand in again when it did not hear the answer.
+    A Worker that was given addresses to forward to has ended after `forward_lease_seconds`: Cloudflare
+    cancels it after about 30 s.
     """
 
     tokens_file: Path
@@ -39,6 +41,7 @@ class Settings:
     filter_host: str = ""
     filter_port: int = 11333
     remember_seconds: int = 21 * 24 * 3600
+    forward_lease_seconds: int = 60
     ready_cache_seconds: float = 2.0
     monitor_file: Path = Path("/run/monitor/state.json")
     deploy_token_file: Path = Path("/run/secrets/deploy_hook_token")
@@ -78,6 +81,7 @@ _NUMBERS = (
     ("RECEIVE_SECONDS", 1, 3600),
     ("ANSWER_SECONDS", 1, 600),
     ("SUBMIT_SECONDS", 1, 3600),
+    ("FORWARD_LEASE_SECONDS", 1, 3600),
 )
 
 

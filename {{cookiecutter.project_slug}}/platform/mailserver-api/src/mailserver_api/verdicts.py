@@ -99,12 +99,16 @@ class Reply:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to a message: the verdict, the reply behind it, and the queue id if it was accepted."""
+    """What happened to a message: the verdict, the reply behind it, and the queue id if it was accepted.
+
+    `forwards`: the addresses outside that the filter named, to forward it to.
+    """
 
     verdict: Verdict
     reply: Reply | None = None
     queue_id: str | None = None
     duplicate: bool = False
+    forwards: tuple[str, ...] = ()
 
     @property
     def stage(self) -> Stage | None:

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from mailserver_api.problems import Problem, malformed
+from mailserver_api.bodies import parsed
+from mailserver_api.problems import Problem
 from mailserver_api.verdicts import Verdict
 
 #: A monitor that last ran so many seconds ago is silent; it runs each minute.
@@ -101,13 +102,7 @@ class SpoolReports:
 
     async def keep(self, body: bytes) -> None:
         """Replace the report; raises Problem: malformed, or temporary if it cannot be written."""
-        try:
-            report = Report.model_validate_json(body)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "body"
-            fix = "send the report that the Email Worker of this version sends"
-            raise malformed(where, "", first["msg"], fix) from None
+        report = parsed(Report, body, "send the report that the Email Worker of this version sends")
         document = json.dumps({"at": int(time.time()), **report.model_dump(by_alias=True)})
         try:
             await asyncio.to_thread(self._write, document)

@@ -32,7 +32,10 @@ class MailCount(Base):
 
 
 class HostNews(Base):
-    """The last report of the host's monitor, `state`, and when it last measured the mailboxes, `usage`."""
+    """The last report of the host's monitor, `state`, and when it last measured the mailboxes, `usage`.
+
+    `destinations` is what mailctl last heard of the outside addresses: services/outside.py.
+    """
 
     __tablename__ = "host_news"
     __table_args__ = TABLE_OPTIONS

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, ForeignKey, Integer, String, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from usermgmt.models.base import MOMENT, TABLE_OPTIONS, Base
+from usermgmt.models.base import MOMENT, TABLE_OPTIONS, Base, address_column
 
 
 class MailRules(Base):
@@ -30,6 +30,8 @@ class MailRules(Base):
     reply_days: Mapped[int] = mapped_column(Integer, default=7, server_default="7")
     #: Addresses with spaces between them; empty: nothing is forwarded.
     forward_to: Mapped[str] = mapped_column(Text, default="")
+    #: The same for addresses outside this server: the edge forwards to them, and the mail stays here.
+    forward_outside: Mapped[str] = mapped_column(address_column(1300), default="", server_default="")
     keep_copy: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     script_id: Mapped[str | None] = mapped_column(String(64))
     script: Mapped[str | None] = mapped_column(Text)

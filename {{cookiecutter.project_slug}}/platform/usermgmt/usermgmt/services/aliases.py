@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Integer, cast, distinct, func, select
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import parse_alias_source, parse_destinations, untagged
+from usermgmt.addresses import domain_of, parse_alias_source, parse_destinations, untagged
 from usermgmt.database import lock_directory
 from usermgmt.models import Alias, Domain, Mailbox
 from usermgmt.problems import CHANGED_MEANWHILE, Collector, Conflict, Missing, Problem, Refused, Taken
@@ -117,6 +117,7 @@ def add_alias(
 ) -> list[Alias]:
     """Forward mail for `source` to each destination; raises Refused with every problem.
 
+    Destinations outside are the edge's to forward to, beside one of this server, where each mail stays.
     With `may_send` destinations that are mailboxes may send as the source, too. Whoever adds many passes a
     complete `graph`, which is kept up to date.
     """
@@ -137,12 +138,34 @@ def add_alias(
                 check_destination(graph, stored, address)
         with wrong:
             check_amount(session, stored, addresses, destinations)
+        present = [*destinations_of(session, stored, only_active=True), *addresses]
+        with wrong:
+            refuse_only_outside(graph, stored, present, "destinations", destinations)
     wrong.check()
     domain = require_domain(session, actor, stored, "source", source)
     check_limit(session, domain, stored, source)
     if graph:
         graph.aliases.setdefault(stored, {}).update(dict.fromkeys(addresses, True))
     return [add_destination(session, actor, domain.id, stored, address, may_send) for address in addresses]
+
+
+def refuse_only_outside(graph: Graph, source: str, destinations: list[str], field: str, entered: str) -> None:
+    """Refuse an alias whose mail would stay nowhere: what cannot be forwarded outside would be lost."""
+    graph.load(map(untagged, destinations))
+    outside = [each for each in destinations if domain_of(each) not in graph.domains]
+    if outside and len(outside) == len(destinations):
+        wrong = (
+            "The alias {source} would lead outside this server alone: what cannot be forwarded would be lost."
+        )
+        instead = "Add a mailbox of this server to its destinations; each mail stays there as well."
+        raise Refused(Problem(field, entered[:80], wrong, instead, {"source": source}))
+
+
+def keep_one_here(session: Session, source: str) -> None:
+    """Refuse a change after which an alias would lead outside alone."""
+    session.flush()
+    left = destinations_of(session, source, only_active=True)
+    refuse_only_outside(Graph(session), source, left, "source", source)
 
 
 def check_limit(session: Session, domain: Domain, source: str, entered: str) -> None:
@@ -221,6 +244,7 @@ def set_alias_active(session: Session, actor: Actor, alias_id: int, active: bool
         alias.active = active
         action = "alias.enable" if active else "alias.disable"
         record(session, actor, action, alias.source, destination=alias.destination)
+        keep_one_here(session, alias.source)
     return alias
 
 
@@ -243,4 +267,5 @@ def delete_alias(session: Session, actor: Actor, alias_id: int) -> Alias:
         cut_forwards(session, actor, alias.source)
     session.delete(alias)
     record(session, actor, "alias.delete", alias.source, destination=alias.destination)
+    keep_one_here(session, alias.source)
     return alias

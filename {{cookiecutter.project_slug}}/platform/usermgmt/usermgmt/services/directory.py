@@ -44,9 +44,10 @@ def alias_exists(session: Session, source: str) -> bool:
     return session.scalar(select(Alias.id).where(Alias.source == source).limit(1)) is not None
 
 
-def destinations_of(session: Session, source: str) -> list[str]:
+def destinations_of(session: Session, source: str, only_active: bool = False) -> list[str]:
     """Where an alias leads; disabled rows count, for they can be enabled at any time."""
-    return list(session.scalars(select(Alias.destination).where(Alias.source == source)))
+    query = select(Alias.destination).where(Alias.source == source)
+    return list(session.scalars(query.where(Alias.active) if only_active else query))
 
 
 def dependents(session: Session, address: str) -> list[str]:

@@ -46,6 +46,8 @@ class Graph:
         self.deleted: set[str] = set()
         #: Mailbox to the addresses that its owner has its mail forwarded to.
         self.forwards: dict[str, list[str]] = {}
+        #: The same for addresses outside this server, which the edge forwards to.
+        self.outside_forwards: dict[str, list[str]] = {}
         #: Source to destination to whether that is enabled.
         self.aliases: dict[str, dict[str, bool]] = {}
         self._asked: set[str] = set()
@@ -72,15 +74,17 @@ class Graph:
 
     def _read(self, wanted: set[str] | None) -> None:
         boxes = select(Mailbox.email, Mailbox.active, Mailbox.deleted_at, MailRules.forward_to)
+        boxes = boxes.add_columns(MailRules.forward_outside)
         boxes = boxes.outerjoin(MailRules, MailRules.mailbox_id == Mailbox.id)
         rows = select(Alias.source, Alias.destination, Alias.active)
         names = select(Domain.name, Domain.active)
         if wanted is not None:
             boxes, rows = boxes.where(Mailbox.email.in_(wanted)), rows.where(Alias.source.in_(wanted))
             names = names.where(Domain.name.in_({domain_of(name) for name in wanted}))
-        for email, active, deleted_at, forward_to in self.session.execute(boxes):
+        for email, active, deleted_at, forward_to, outside in self.session.execute(boxes):
             self.mailboxes[email] = active and deleted_at is None
             self.forwards[email] = (forward_to or "").split()
+            self.outside_forwards[email] = (outside or "").split()
             self.deleted |= {email} if deleted_at else set()
         for source, destination, active in self.session.execute(rows):
             self.aliases.setdefault(source, {})[destination] = active
@@ -124,18 +128,35 @@ class Graph:
         return False
 
     def ends(self, address: str) -> set[str]:
-        """Where mail for `address` is delivered now: mailboxes here, addresses elsewhere. Empty: refused."""
+        """The mailboxes here in which mail for `address` is delivered now. Empty: it is refused."""
         found = set()
         start = untagged(address)
         for place in self._reach([start], only_active=True):
             bare = untagged(place)
-            here = self.domains.get(domain_of(bare))
-            if here is None or (here and self.mailboxes.get(bare)):
+            if self.domains.get(domain_of(bare)) and self.mailboxes.get(bare):
                 found.add(place)
         domain = domain_of(start)
         if not found and self.domains.get(domain) and is_duty(start):
             found = {one for one in (on_duty(self.session, domain),) if one}
         return found if domain in self.domains else set()
+
+    def outside(self, address: str) -> set[str]:
+        """The addresses elsewhere that mail for `address` is forwarded to as well, by aliases or people."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        waiting = {address}
+        while waiting:
+            seen |= waiting
+            boxes = {untagged(end) for each in waiting for end in self.ends(each)}
+            self.load(boxes)
+            if boxes:
+                found |= set(self._reach(map(untagged, waiting), only_active=True))
+            following: set[str] = set()
+            for box in boxes:
+                found |= set(self.outside_forwards[box])
+                following |= set(self.forwards[box])
+            waiting = following - seen
+        return {each for each in found if domain_of(each) not in self.domains}
 
 
 def sources_towards(session: Session, addresses: Iterable[str]) -> set[str]:
@@ -161,7 +182,10 @@ def sources_towards(session: Session, addresses: Iterable[str]) -> set[str]:
 
 
 def check_destination(graph: Graph, source: str, destination: str, field: str = "destinations") -> None:
-    """Refuse a destination that comes back to the source, is outside, or leads nowhere on this server."""
+    """Refuse a destination that comes back to the source, or leads nowhere on this server.
+
+    One that is outside is the edge's to forward to (services/outside.py), but not for a catch-all.
+    """
     bare = untagged(destination)
     graph.load([bare])
     if graph.loops_back(source, [destination]):
@@ -175,15 +199,17 @@ def check_destination(graph: Graph, source: str, destination: str, field: str = 
             )
         )
     if domain_of(destination) not in graph.domains:
-        raise Refused(
-            Problem(
-                field,
-                destination,
-                "The address is outside this server, and mail cannot be forwarded there: its sender stays a "
-                "stranger, and the relay only sends mail from your own domains.",
-                "Use an address of this server, or have the person read this mailbox too.",
+        if source.startswith("@"):
+            raise Refused(
+                Problem(
+                    field,
+                    destination,
+                    "The address is outside this server, and a catch-all cannot lead there: it would pass on "
+                    "whatever strangers send to addresses that they guess.",
+                    "Use an address of this server, or make an alias for the addresses that matter.",
+                )
             )
-        )
+        return
     if bare in graph.deleted or not (bare in graph.mailboxes or graph.hops(bare)):
         raise Refused(
             Problem(

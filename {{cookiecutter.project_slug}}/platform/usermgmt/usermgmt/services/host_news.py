@@ -56,6 +56,8 @@ PROBE: Fields = {"at": TIME, "ok": FLAG, "seconds": TIME_OR_NONE}
 DISK: Fields = {"name": TEXT, "percent": NUMBER, "free_bytes": NUMBER}
 DELIVERIES: Fields = {"day": fields.Date(required=True), "seconds": COUNTS, "deferred": NUMBER}
 
+FORWARDS: Fields = {"recipient": TEXT, "destination": TEXT, "reason": TEXT, "count": NUMBER, "at": TIME}
+
 
 def part(name: str, each: Fields) -> Any:
     """A part of the report; None is what the host could not find out."""
@@ -79,6 +81,8 @@ class State(Lenient):
     certificate_days = NUMBER_OR_NONE
     disks = parts("HostDisk", DISK)
     deliveries = parts("HostDeliveries", DELIVERIES)
+    #: What could not be forwarded outside in the last days.
+    forwards = parts("HostForwards", FORWARDS)
     #: Bytes by address, once an hour; empty in between.
     usage = fields.Dict(fields.String(), NUMBER, load_default=dict, load_only=True)
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from usermgmt.addresses import parse_destinations, untagged
+from usermgmt.addresses import domain_of, parse_destinations, untagged
 from usermgmt.database import lock_directory
 from usermgmt.mail import sieve
 from usermgmt.models import Alias, Domain, Mailbox, MailRules
@@ -36,7 +36,7 @@ def rules_of(session: Session, mailbox: Mailbox) -> MailRules:
     found = session.get(MailRules, mailbox.id)
     if found is None:
         found = MailRules(mailbox_id=mailbox.id, reply=False, reply_subject="", reply_text="")
-        found.reply_days, found.forward_to, found.keep_copy = 7, "", True
+        found.reply_days, found.forward_to, found.forward_outside, found.keep_copy = 7, "", "", True
     return found
 
 
@@ -121,14 +121,18 @@ def refuse_duty(target: str) -> None:
 
 
 def set_forwards(session: Session, actor: Actor, mailbox: Mailbox, addresses: str, keep_copy: bool) -> None:
-    """Forward what arrives to addresses of this server, or with none of them stop. Raises Refused."""
+    """Forward what arrives to these addresses, or with none of them stop. Raises Refused.
+
+    The edge forwards to those outside this server, and that mail stays here whatever `keep_copy` says.
+    """
     targets = parse_destinations(addresses, "forward_to") if addresses.strip() else []
     lock_directory(session)
     graph, wrong = Graph(session), Collector()
     for target in targets:
         with wrong:
-            refuse_duty(target)
             check_destination(graph, mailbox.email, target, "forward_to")
+            if domain_of(target) in graph.domains:
+                refuse_duty(target)
     if len(targets) > MOST_FORWARDS:
         wrong.problems.append(
             Problem(
@@ -140,7 +144,9 @@ def set_forwards(session: Session, actor: Actor, mailbox: Mailbox, addresses: st
         )
     wrong.check()
     rules = session.merge(rules_of(session, mailbox))
-    after = {"forward_to": " ".join(targets), "keep_copy": keep_copy}
+    here = [target for target in targets if domain_of(target) in graph.domains]
+    outside = [target for target in targets if target not in here]
+    after = {"forward_to": " ".join(here), "forward_outside": " ".join(outside), "keep_copy": keep_copy}
     change(session, actor, "mailbox.forward", mailbox.email, rules, after)
     write(rules, mailbox.email, aliases_of(session, [mailbox.email])[mailbox.email])
 
@@ -160,6 +166,11 @@ def aliases_of(session: Session, addresses: Collection[str]) -> dict[str, list[s
         for end in {untagged(each) for each in graph.ends(source)} & found.keys():
             found[end].append(source)
     return found
+
+
+def own_addresses(session: Session, mailbox: Mailbox) -> set[str]:
+    """The addresses whose mail comes to a mailbox, catch-alls left out."""
+    return {mailbox.email, *aliases_of(session, [mailbox.email])[mailbox.email]}
 
 
 def cut_forwards(session: Session, actor: Actor, address: str) -> None:

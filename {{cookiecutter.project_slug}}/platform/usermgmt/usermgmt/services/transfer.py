@@ -18,6 +18,7 @@ from usermgmt.models import Alias, AuditEntry, Domain, Mailbox
 from usermgmt.passwords import Hasher, generate_password
 from usermgmt.problems import Collector, Problem, Refused
 from usermgmt.quota import format_quota
+from usermgmt.services.aliases import refuse_only_outside
 from usermgmt.services.audit import Actor, record_many
 from usermgmt.services.domains import count_by_domain
 from usermgmt.services.graph import Graph, check_destination
@@ -128,6 +129,10 @@ class Directory:
         for address in line.destinations:
             with wrong:
                 check_destination(self.graph, line.address, address)
+        with wrong:
+            refuse_only_outside(
+                self.graph, line.address, line.destinations, "destinations", " ".join(line.destinations)
+            )
         line.problems += wrong.problems
 
 

@@ -7,10 +7,11 @@ from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
 from usermgmt.permit import permits
-from usermgmt.services import aliases, domains
+from usermgmt.services import aliases, domains, outside
 from usermgmt.web.context import actor, permitted, tell
 from usermgmt.web.forms import Empty, Form, NewAlias, Switch
 from usermgmt.web.listing import asked
+from usermgmt.web.mail_rules import STATE_WORDS
 from usermgmt.web.sessions import protected
 
 blueprint = protected("aliases", __name__)
@@ -44,10 +45,13 @@ def show() -> str:
             order=listing.order,
         )
         senders = aliases.mailboxes_among(db, rows)
+        states = outside.states_among(db, rows)
     return render_template(
         "aliases.html",
         rows=rows,
         senders=senders,
+        states=states,
+        words=STATE_WORDS,
         listing=listing,
         only=only,
         pages=max(1, -(-total // ON_PAGE)),

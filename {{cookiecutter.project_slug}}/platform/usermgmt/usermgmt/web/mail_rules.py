@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from usermgmt.models import MailRules
 from usermgmt.parts import database
 from usermgmt.permit import permits
-from usermgmt.services import mail_rules
+from usermgmt.services import mail_rules, outside
 from usermgmt.web.account import mailbox
 from usermgmt.web.context import actor, tell
 from usermgmt.web.forms import Form, Forwarding, Reply
@@ -20,6 +20,19 @@ from usermgmt.web.sessions import protected
 
 blueprint = protected("mail_rules", __name__, "/account/mail")
 Page = str | Response | tuple[str, int]
+#: How it stands with an address outside, as the page says it.
+STATE_WORDS = {
+    outside.VERIFIED: "Confirmed",
+    outside.WAITING: "Waits: confirm the mail that Cloudflare sent there.",
+    outside.UNKNOWN: "Unknown: Cloudflare will be asked to send a mail there, which must be confirmed.",
+}
+#: Why mail was not forwarded: reasons of mailserver-api. Whatever else it says are Cloudflare's own words.
+REASONS = {
+    "spool": "It waited at Cloudflare while this server was off.",
+    "own": "It was written by somebody of this server.",
+    "loop": "It had been forwarded from here before.",
+    "unconfirmed": "Nobody knows whether it was forwarded.",
+}
 
 
 def day(moment: datetime | None, earlier: timedelta = timedelta()) -> str:
@@ -38,7 +51,7 @@ def stored(rules: MailRules) -> dict[str, str | bool]:
         "first_day": day(rules.starts_at),
         "until": day(rules.ends_at, timedelta(microseconds=1)),
         "days": str(rules.reply_days),
-        "forward_to": "\n".join(rules.forward_to.split()),
+        "forward_to": "\n".join([*rules.forward_to.split(), *rules.forward_outside.split()]),
         "keep_copy": rules.keep_copy,
     }
 
@@ -46,9 +59,21 @@ def stored(rules: MailRules) -> dict[str, str | bool]:
 def page(reply: Form | None = None, forwarding: Form | None = None) -> Page:
     """Both forms, with what is stored, or in place of it what was sent and could not be taken."""
     with database().transaction() as db:
-        now = stored(mail_rules.rules_of(db, mailbox()))
+        rules = mail_rules.rules_of(db, mailbox())
+        now = stored(rules)
+        states = outside.state_of(db, rules.forward_outside.split())
+        failed = outside.failures(db, mail_rules.own_addresses(db, mailbox())) if states else []
     reply, forwarding = Reply.over(now, reply)[0], Forwarding.over(now, forwarding)[0]
-    shown = render_template("mail_rules.html", reply=reply, forwarding=forwarding, most=mail_rules.MOST_DAYS)
+    shown = render_template(
+        "mail_rules.html",
+        reply=reply,
+        forwarding=forwarding,
+        most=mail_rules.MOST_DAYS,
+        states=states,
+        failed=[{**each, "at": datetime.fromtimestamp(each["at"], UTC)} for each in failed],
+        words=STATE_WORDS,
+        reasons=REASONS,
+    )
     return shown, max(reply.status, forwarding.status)
 
 

@@ -12,7 +12,7 @@ from usermgmt.parts import database
 from usermgmt.permissions import own_senders
 from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
-from usermgmt.services import senders
+from usermgmt.services import outside, senders
 from usermgmt.services.listing import Window
 from usermgmt.services.mailboxes import PAGE
 from usermgmt.web import mail
@@ -103,10 +103,22 @@ def allow(report_id: int) -> Page:
     return redirect(url_for("mail.show_one", report_id=report_id), 303)
 
 
-@mail.reports.get("/internal/sender-rules")
-def tell_filter() -> AnyResponse:
-    """All lists; nothing but 304 while they are as the filter knows them."""
-    with database().transaction() as db:
-        answer = Response(senders.document(db), mimetype="application/json")
+def conditional(document: str) -> AnyResponse:
+    """A document for the filter; nothing but 304 while it is as the filter knows it."""
+    answer = Response(document, mimetype="application/json")
     answer.add_etag()
     return answer.make_conditional(request)
+
+
+@mail.reports.get("/internal/sender-rules")
+def tell_filter() -> AnyResponse:
+    """All lists."""
+    with database().transaction() as db:
+        return conditional(senders.document(db))
+
+
+@mail.reports.get("/internal/forwards")
+def tell_forwards() -> AnyResponse:
+    """Whose mail is forwarded outside, and where to."""
+    with database().transaction() as db:
+        return conditional(outside.document(db))

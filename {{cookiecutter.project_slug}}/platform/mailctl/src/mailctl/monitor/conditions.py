@@ -30,9 +30,9 @@ class Condition:
 def table() -> tuple[Condition, ...]:
     import yaml
 
-    from mailctl.monitor import host, mail
+    from mailctl.monitor import forwards, host, mail
 
-    places = {"host": host, "mail": mail}
+    places = {"forwards": forwards, "host": host, "mail": mail}
     found = []
     for id, row in yaml.safe_load(TABLE.read_text("utf-8")).items():
         place, _, function = row.pop("ask").partition(".")

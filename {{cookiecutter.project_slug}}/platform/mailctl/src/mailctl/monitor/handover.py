@@ -106,6 +106,7 @@ def report(facts: Facts, state: dict[str, Any]) -> dict[str, Any]:
             {"name": key, "percent": round(percent_used(room)), "free_bytes": room.f_bavail * room.f_frsize}
             for key, _, room in facts.answered("disks", [])
         ],
+        "forwards": facts.memory.get("forwards", []),
         "deliveries": [{"day": day, "seconds": counts[:-1], "deferred": counts[-1]} for day, counts in days],
     }
 

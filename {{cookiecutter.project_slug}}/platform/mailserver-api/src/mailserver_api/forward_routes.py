@@ -1,0 +1,42 @@
+"""The addresses of the service for forwards outside: the filter names them, the Worker reports them."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from mailserver_api import openapi
+from mailserver_api.bodies import parsed, read_body
+from mailserver_api.forwards import MAX_BYTES, OWN, Named, Report
+from mailserver_api.routes import Parts
+
+router = APIRouter()
+FIX = "send what the Email Worker and the filter of this version send"
+
+
+@router.get("/v1/forwards", **openapi.FORWARDS)
+async def forwards(request: Request) -> JSONResponse:
+    """What was lately not forwarded outside, and why."""
+    parts: Parts = request.app.state.parts
+    parts.tokens.require(request.headers.get("authorization"))
+    return JSONResponse({"failed": await parts.forwards.failed()})
+
+
+@router.post("/v1/forwards", **openapi.FORWARD_REPORT)
+async def post_forward(request: Request) -> dict[str, str]:
+    """Keep what became of one forward of the Email Worker."""
+    parts: Parts = request.app.state.parts
+    parts.tokens.require(request.headers.get("authorization"))
+    await parts.forwards.report(parsed(Report, await read_body(request, MAX_BYTES), FIX))
+    return {"status": "kept"}
+
+
+@router.post("/internal/forwards", include_in_schema=False)
+async def name_forwards(request: Request) -> JSONResponse:
+    """Where to forward a mail that the filter lets pass; 404: no such mail runs."""
+    parts: Parts = request.app.state.parts
+    await parts.forwards.require_filter(request.client.host if request.client else None)
+    named = parsed(Named, await read_body(request, MAX_BYTES), FIX)
+    if named.reason == OWN:
+        await parts.forwards.keep_own(named)
+        return JSONResponse({"status": "kept"})
+    is_running = parts.delivery.name(named)
+    return JSONResponse({"status": "named" if is_running else "unknown"}, 200 if is_running else 404)

@@ -629,3 +629,9 @@ CREATE INDEX ix_sender_rules_mailbox_id ON sender_rules (mailbox_id);
 GRANT SELECT, INSERT, UPDATE, DELETE ON sender_rules TO usermgmt;
 
 UPDATE alembic_version SET version_num='0014' WHERE alembic_version.version_num = '0013';
+
+-- Running upgrade 0014 -> 0017
+
+ALTER TABLE mail_rules ADD COLUMN junk_from INTEGER;
+
+UPDATE alembic_version SET version_num='0017' WHERE alembic_version.version_num = '0014';

@@ -30,6 +30,8 @@ class MailRules(Base):
     reply_days: Mapped[int] = mapped_column(Integer, default=7, server_default="7")
     #: Addresses with spaces between them; empty: nothing is forwarded.
     forward_to: Mapped[str] = mapped_column(Text, default="")
+    #: The score from which mail goes to Junk; NULL: the server's.
+    junk_from: Mapped[int | None] = mapped_column(Integer)
     keep_copy: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     script_id: Mapped[str | None] = mapped_column(String(64))
     script: Mapped[str | None] = mapped_column(Text)

@@ -50,6 +50,7 @@ ACTIONS = {
     "mailbox.delete": "Mailbox deleted",
     "mailbox.disable": "Mailbox disabled",
     "mailbox.forward": "Forwarding changed",
+    "mailbox.junk": "Limit for Junk changed",
     "mailbox.reply": "Automatic reply changed",
     "mailbox.erase": "Mailbox deleted for good",
     "mailbox.purge": "Deleted mailbox removed after 30 days",

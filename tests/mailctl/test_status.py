@@ -230,7 +230,7 @@ def test_it_says_what_the_filter_has_learned(
     engine.containers = [*healthy(), container("valkey")]
     docker.answer(LEARNED, counts)
     lines = json.loads(cli("status", "--json").stdout)["lines"]
-    assert [line["text"] for line in lines if line["name"] == "learned"] == [said]
+    assert [line["found"] for line in lines if line["name"] == "learned"] == [said]
 
 
 @pytest.mark.parametrize(

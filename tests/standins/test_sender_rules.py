@@ -24,7 +24,9 @@ SPAMMY = """rspamd_config.SPAMMY = {
   score = 100, callback = function(task) return task:has_header("X-Spammy") end
 }
 rspamd_config.POINTS = {
-  score = 1, callback = function(task) return task:has_header("X-Points"), tonumber(task:get_header("X-Points")) end
+  score = 1, callback = function(task)
+    return task:has_header("X-Points"), tonumber(task:get_header("X-Points"))
+  end
 }
 """
 # Nobody else is asked for long.
@@ -38,7 +40,12 @@ LISTS = {
     "server": {"*.bad.example": "block", "plain.example": "allow", "shop.example": "block"},
     "domains": {"example.org": {"shop.example": "allow", "ads@shop.example": "block"}},
     "people": {"7": {"boss@shop.example": "block", "ads@shop.example": "allow"}},
-    "addresses": {"anna@example.org": "7", "@example.org": "7", "bert@example.org": "", "dora@example.org": "8"},
+    "addresses": {
+        "anna@example.org": "7",
+        "@example.org": "7",
+        "bert@example.org": "",
+        "dora@example.org": "8",
+    },
     "junk": {"7": 45, "8": 15},
 }
 ANNA, BERT, CAUGHT, OTHER = "anna+x@example.org", "Bert@example.org", "new@example.org", "z@other.example"

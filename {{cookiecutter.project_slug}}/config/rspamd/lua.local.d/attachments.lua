@@ -25,8 +25,7 @@ local function unpacks_to_too_much(task)
   end
 end
 
--- After sender_rules.lua: no allow list takes these in. What people here send in an archive of their own is not judged twice:
--- only macros and bombs are refused on their way out.
+-- After sender_rules.lua: no allow list takes these in. Mail of our own people is refused as well, and never marked as junk.
 rspamd_config:register_symbol({
   name = "ATTACHMENTS",
   type = "postfilter",

@@ -13,7 +13,7 @@ from usermgmt.problems import Problem, Refused
 from usermgmt.services.audit import Actor, change
 from usermgmt.services.mail_rules import rules_of
 
-#: Points of rspamd. The server's limit, and from which score mail is refused: config/rspamd/local.d/actions.conf.
+#: Points of rspamd; the server's limit, and that of refusing, are in config/rspamd/local.d/actions.conf.
 LOWEST, USUAL, HIGHEST = 2, 6, 12
 
 

@@ -41,6 +41,8 @@ EVERYBODYS = frozenset(
         "identity",
         "links",
         "display",
+        # What nginx asks for phones, with an app password (test_calendars.py).
+        "phones",
         "api",
         "api-docs",
         "problem_types",
@@ -50,7 +52,7 @@ EVERYBODYS = frozenset(
     }
 )
 #: Pages of one's own account, whose rows are nobody else's: test_account.py.
-OWN = frozenset({"account", "security", "mail_rules"})
+OWN = frozenset({"account", "security", "mail_rules", "calendars"})
 
 
 def report_for(mailbox: Mailbox) -> MailReport:

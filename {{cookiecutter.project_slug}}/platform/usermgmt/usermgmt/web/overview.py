@@ -45,6 +45,8 @@ ACTIONS = {
     "logout": "Logged out",
     "mail.junk": "Mail moved to Junk",
     "mail.release": "Mail moved to the inbox",
+    "calendar.add": "Calendar or address book added",
+    "calendar.delete": "Calendar or address book deleted",
     "mailbox.add": "Mailbox added",
     "mailbox.change": "Mailbox changed",
     "mailbox.delete": "Mailbox deleted",

@@ -28,6 +28,8 @@ PEOPLE = frozenset(
         "mail",
         "senders",
         "display",
+        "calendars",
+        "phones",
     }
 )
 

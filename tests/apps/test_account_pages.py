@@ -294,7 +294,9 @@ def test_somebody_new_chooses_a_password_with_a_link(browser: Browser, filled: s
     page.context.close()
 
 
-def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Browser, filled: str):
+def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code_then_the_passkey_alone(
+    browser: Browser, filled: str
+):
     admin = open_view(browser, filled, VIEWS[0])
     log_in(admin)
     password = new_mailbox(admin, "chihiro")
@@ -305,7 +307,7 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Bro
     device.send("WebAuthn.enable")
     kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
     options = {**kind, "isUserVerified": True, "automaticPresenceSimulation": True}
-    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    known = device.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
 
     def first_step() -> None:
         page.goto("/login")
@@ -338,4 +340,14 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code(browser: Bro
     page.get_by_label("Code").fill(code)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("Unused recovery codes: 9")).to_be_visible()
+
+    page.get_by_role("button", name="Log out").first.click()
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.get_by_text("Unused recovery codes: 9")).to_be_visible()
+
+    page.get_by_role("button", name="Log out").first.click()
+    device.send("WebAuthn.setUserVerified", {"authenticatorId": known, "isUserVerified": False})
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.get_by_text("No passkey was accepted.")).to_be_visible()
+    look(page, "/login/passkey", VIEWS[2])
     page.context.close()

@@ -1,4 +1,4 @@
-"""The administration's session cookie in a real browser over TLS, which alone gives its name a meaning."""
+"""The session cookie and passkeys in a real browser over TLS: what each name of a site may have."""
 
 from __future__ import annotations
 
@@ -39,3 +39,29 @@ def test_no_other_host_of_the_domain_can_plant_a_session(context):
     mine = cookies["__Host-usermgmt"]
     assert (mine["domain"], mine["path"]) == (ADMIN, "/") and mine["value"] != "planted"
     assert mine["secure"] and mine["httpOnly"] and mine["sameSite"] == "Lax"
+
+
+def test_a_passkey_alone_logs_in_at_the_site_where_it_was_made_and_nowhere_else(context):
+    page = context.new_page()
+    device = context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    options = {**kind, "isUserVerified": True, "automaticPresenceSimulation": True}
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    page.goto(f"https://{ADMIN}/login")
+    page.get_by_label("Address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Mailboxes").first).to_be_attached()
+    page.goto(f"https://{ADMIN}/account/passkeys/new")
+    page.get_by_label("Name").fill("Key")
+    page.get_by_role("button", name="Create passkey").click()
+    expect(page.locator(".secret code")).to_have_count(10)
+
+    context.clear_cookies()
+    page.goto(f"https://{ACCOUNT}/login")
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.get_by_text("No passkey was accepted.")).to_be_visible()
+    page.goto(f"https://{ADMIN}/login")
+    page.get_by_role("button", name="Log in with a passkey").click()
+    expect(page.get_by_role("link", name="Mailboxes").first).to_be_attached()

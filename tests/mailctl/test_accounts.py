@@ -62,6 +62,17 @@ SENDER = {
     "created_by": "command-line",
     "created_at": "2026-01-02T03:04:05+00:00",
 }
+TOKEN = {
+    "id": 4,
+    "name": "Onboarding",
+    "admin": "dora@elsewhere.example",
+    "domain": None,
+    "scopes": ["mailbox:write"],
+    "created_at": "2026-01-02T03:04:05+00:00",
+    "expires_at": "2027-01-02T03:04:05+00:00",
+    "last_used_at": None,
+}
+MADE_TOKEN = {"token": TOKEN, "secret": "usermgmt_abcdefgh"}
 MADE = {"mailbox": USER, "password": "abcde-fghij-kmnpq-rstuv"}
 FIND_USER = "/mailboxes?q=anna%40example.com&exact=true"
 FIND_DELETED = f"{FIND_USER}&deleted=true"
@@ -106,6 +117,8 @@ def usermgmt(engine: FakeEngine, docker: FakeDocker) -> FakeDocker:
         ("/admins/2/reset", NEW_ADMIN),
         ("/senders", SENDER),
         ("/senders/8", ""),
+        ("/tokens", MADE_TOKEN),
+        ("/tokens/4", TOKEN),
     ):
         docker.answer(path, answered(body))
     for path, row in (
@@ -202,6 +215,12 @@ OF_DOT_COM = {"role": "domain-admin", "domains": [DOT_COM]}
             {"sender": SHOP, "kind": "block", "applies_to": "", "note": ""},
         ),
         (("sender", "remove", SHOP, "--for", DOT_COM), "DELETE", "/senders/8", None),
+        (
+            ("token", "create", "Onboarding", "--admin", DORA, "--scope", "mailbox:write", "--days", "365"),
+            "POST",
+            "/tokens",
+            {"name": "Onboarding", "admin": DORA, "scopes": ["mailbox:write"], "domain": "", "days": "365"},
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -233,6 +252,7 @@ def test_a_list_is_one_process_in_the_container_whose_parts_are_shown_as_they_co
         ("/aliases", ("alias", "list"), ALIAS),
         ("/admins", ("admin", "list"), ADMIN),
         ("/senders", ("sender", "list"), SENDER),
+        ("/tokens", ("token", "list"), TOKEN),
     ):
         usermgmt.answer(f"{path}?limit=500&q=", listed(row))
         shown = cli(*words)
@@ -322,12 +342,22 @@ def test_what_is_not_there_is_named(
         ("domain", "delete", DOT_COM),
         ("alias", "delete", INFO),
         ("admin", "delete", DORA),
+        ("token", "revoke", "4"),
     ],
 )
 def test_nothing_is_deleted_without_a_yes(cli: Cli, usermgmt: FakeDocker, words: tuple[str, ...]) -> None:
     result = cli(*words)
     assert result.exit_code == 2 and "add --yes" in " ".join(result.stderr.split())
     assert not usermgmt.calls_with("DELETE")
+
+
+def test_a_token_is_shown_once_and_revoked_by_its_number(cli: Cli, usermgmt: FakeDocker) -> None:
+    arguments = ("token", "create", "Onboarding", "--admin", DORA, "--scope", "mailbox:write")
+    assert MADE_TOKEN["secret"] in cli(*arguments).stdout
+    revoked = cli("token", "revoke", "4", "--yes", "--json")
+    assert json.loads(revoked.stdout)["token"]["name"] == "Onboarding"
+    assert usermgmt.calls_with("DELETE")[-1]["arguments"][-2:] == ["DELETE", "/tokens/4"]
+    assert cli("token", "revoke", "0", "--yes").exit_code == 2
 
 
 def test_the_first_owner_gets_a_generated_password_shown_once(cli: Cli, usermgmt: FakeDocker) -> None:

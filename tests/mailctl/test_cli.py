@@ -35,6 +35,8 @@ ARGUMENTS = {
         for verb in ("show", "add", "enable", "disable", "reset", "delete")
     },
     ("admin", "set"): ("a@example.com", "--owner"),
+    ("token", "create"): ("cron", "--admin", "a@example.com", "--scope", "mailbox:read"),
+    ("token", "revoke"): ("4",),
     ("user", "import"): ("users.csv",),
     ("user", "export"): ("users.csv",),
     **{("queue", verb): ("4jb64t38NBzJmhw",) for verb in ("show", "retry", "hold", "release", "delete")},

@@ -66,6 +66,7 @@ DEFERRED = BOUNCED.replace("status=bounced (host said: 550 no such person)", f"s
 EXPIRED = f"qmgr[2]: {ID}: from=<ada@example.com>, status=expired, returned to sender"
 SENT = BOUNCED.replace("status=bounced (host said: 550 no such person)", "status=sent (250 ok)")
 NO_VERDICT = "#9(rspamd_proxy) <a>; lua; rspamd.local.lua:44: no verdict of the virus scanner: deferred"
+GUESSED = {"address": "ada@example.com", "attempts": 312, "networks": 48}
 OVER_LIMIT = (
     f"cleanup[4]: {ID}: milter-reject: END-OF-MESSAGE from unknown[192.0.2.7]: 4.7.1 Ratelimit "
     '"per_user" exceeded; from=<ada@example.com> to=<bob@far.example> proto=ESMTP helo=<phone>'
@@ -192,6 +193,10 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
             (lines(*postfix_said(FROM, DEFERRED, EXPIRED)), {f"undeliverable-{NOW:.0f}"}),
         ],
         [lines(*postfix_said(FROM, DEFERRED)), lines(*postfix_said(FROM, SENT)), lines()],
+    ),
+    "guessing": (
+        [({"memory": {"attacks": {"at": NOW - 300, "found": [GUESSED]}}}, {"guessing-ada@example.com"})],
+        [{"memory": {"attacks": {"at": NOW - 1000, "found": [GUESSED]}}}, {}],
     ),
     "sending-limit": (
         [(lines(*postfix_said(OVER_LIMIT)), {"sending-limit-ada@example.com"})],

@@ -17,7 +17,8 @@ from mailctl.monitor.handover import MEASURE, count_deliveries
 from usermgmt.services.host_news import State
 
 HEAD = "Username\tQuota name\tType\tValue\tLimit\t%\n"
-ADA = "ada@example.com\tUser quota\t"
+ADDRESS = "ada@example.com"
+ADA = f"{ADDRESS}\tUser quota\t"
 MEASURED = f"{HEAD}{ADA}STORAGE\t12\t1024\t1\n{ADA}MESSAGE\t3\t-\t0\n"
 
 
@@ -73,8 +74,10 @@ def test_what_cannot_be_told_is_tried_again_a_minute_later_and_mailboxes_not(
     docker.answer(word, **answers)
     stack(0)
     assert read(context, "memory")["told"]["problem"]
-    docker.answer("host-news")
+    docker.answer("host-news", stdout=json.dumps([{"address": ADDRESS, "attempts": 40, "networks": 12}]))
     stack(60)
+    opened = {one["id"] for one in stack(120)["incidents"]}
+    assert f"guessing-{ADDRESS}" in opened
     assert not told()[-1]["usage"] and not read(context, "memory")["told"]["problem"]
     assert len(docker.calls_with(MEASURE)) == 1
 

@@ -236,8 +236,8 @@ def test_accounts_made_by_program_and_by_command_work_at_once(stack: Stack) -> N
 
     assert mailctl("domain", "add", domain)["domain"]["active"]
     assert mailctl("domain", "add", domain, "--if-missing")["domain"]["name"] == domain
-    made = ("usermgmt", "token", "add", name, "--admin", stack.info["admin"], "--domain", domain)
-    token = stack.exec("usermgmt", *made, "--scope", "mailbox:write").strip()
+    made = ("token", "create", name, "--admin", stack.info["admin"], "--domain", domain)
+    token = mailctl(*made, "--scope", "mailbox:write")["secret"]
     program = httpx.Client(
         base_url=f"{stack.info['admin_page'].rstrip('/')}/api/v1",
         headers={"Authorization": f"Bearer {token}"},

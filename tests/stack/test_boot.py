@@ -17,7 +17,7 @@ LIMITS = {
     "clamav": (1.0, 2 * GIB),
     "roundcube": (0.5, 512 * MIB),
     "mailserver-api": (0.5, 256 * MIB),
-    "usermgmt": (0.5, 512 * MIB),
+    "usermgmt": (1.0, 512 * MIB),
     "nginx": (0.5, 256 * MIB),
     "valkey": (0.5, 256 * MIB),
     "unbound": (0.5, 128 * MIB),

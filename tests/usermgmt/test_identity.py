@@ -18,13 +18,13 @@ from click.testing import CliRunner
 from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from sqlalchemy import update
+from sqlalchemy import select, update
 from support import ACCOUNT_SITE, ADMIN_EMAIL, ADMIN_SITE, PASSWORD, Browser, Directory
 from test_account import turn_on
 
 from usermgmt import cli, cli_database
 from usermgmt.database import Database
-from usermgmt.models import IdentityKeys, LoginAttempt, Mailbox, utc_now
+from usermgmt.models import AuditEntry, IdentityKeys, LoginAttempt, Mailbox, utc_now
 from usermgmt.passwords import Hasher
 from usermgmt.services import identity, logins
 from usermgmt.services.audit import COMMAND_LINE
@@ -153,6 +153,45 @@ def test_nobody_is_created_and_a_closed_account_stays_closed(app: Flask, provide
         answer = browser.post("/login/access")
         assert answer.status_code == 403 and f"No account here belongs to {ANNA}" in answer.text
         assert browser.get("/account").status_code == 302
+
+
+def creating(settings: Settings) -> None:
+    """An edge that lets the first log-in make a mailbox."""
+    assert settings.edge_file
+    settings.edge_file.write_text(EDGE.replace(AUDIENCE, f"{AUDIENCE}, create_mailboxes: true"))
+
+
+def test_where_the_edge_says_so_the_first_log_in_makes_a_mailbox(
+    app: Flask, provider: Database, settings: Settings
+) -> None:
+    creating(settings)
+    newcomer = visit(app, signed("carol@example.org"))
+    assert logs_in(newcomer) == "/account" and "carol@example.org" in newcomer.get("/account").text
+    assert logs_in(visit(app, signed("carol@example.org"))) == "/account", "once"
+    with provider.transaction() as session:
+        assert len(list(session.scalars(select(Mailbox)))) == 2
+        entry = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry and (entry.actor, entry.action) == (identity.ACTOR, "mailbox.add")
+
+
+def test_no_mailbox_is_made_where_there_may_be_none(
+    app: Flask, provider: Database, settings: Settings, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creating(settings)
+    with provider.transaction() as session:
+        made = Directory(session, COMMAND_LINE, hasher)
+        made.alias("info@example.org", ANNA)
+        made.domain("closed.example").active = False
+        session.execute(update(Mailbox).values(active=False))
+    monkeypatch.setattr(identity, "MOST_CREATED", 1)
+    others = ("carol@elsewhere.example", "carol@closed.example", "info@example.org", ANNA)
+    for address in (*others, "postmaster@elsewhere.example"):
+        assert logs_in(visit(app, signed(address))) == "403", address
+    assert logs_in(visit(app, signed("dora@example.org"), ADMIN_SITE)) == "403", "never an admin"
+    assert logs_in(visit(app, signed("dora@example.org"))) == "/account"
+    assert logs_in(visit(app, signed("emi@example.org"))) == "403", "so many today"
+    with provider.transaction() as session:
+        assert len(list(session.scalars(select(Mailbox)))) == 2
 
 
 def test_a_second_factor_is_still_asked_for(app: Flask, provider: Database) -> None:

@@ -22,7 +22,7 @@ from test_permissions import report_for, rule_of
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.imap import Imap
-from usermgmt.models import Admin, Alias, AuditEntry, Domain, Mailbox, MailReport, SenderRule
+from usermgmt.models import Admin, Alias, ApiToken, AuditEntry, Domain, Mailbox, MailReport, SenderRule
 from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.permissions import SCOPES
@@ -46,6 +46,7 @@ THINGS: dict[str, Any] = {
     "report_id": MailReport,
     "admin_id": Admin,
     "rule_id": SenderRule,
+    "token_id": ApiToken,
 }
 #: What Schemathesis would hardly find by itself: text with a meaning elsewhere, and what is right.
 TEXTS = ("", "\0", "\ud800", "'; DROP TABLE admins; --", "%", "é" * 300, "@" * 99, "=1+1", "9" * 400)

@@ -91,15 +91,24 @@ def run(app: Flask, web_database: Database, hasher: Hasher, monkeypatch: pytest.
 
 
 def test_the_command_line_makes_lists_and_revokes_tokens(app: Flask, run: Terminal) -> None:
-    made = run("token", "add", "cron", "--admin", ADMIN_EMAIL, "--scope", "audit:read", "--days", "9")
-    assert made.exit_code == 0 and TOKEN.fullmatch(made.output.strip())
-    assert status(app, made.output.strip(), "/audit") == 200
-    listed = run("token", "list").output
-    assert "cron" in listed and ADMIN_EMAIL in listed and "last used" in listed
-    assert run("token", "revoke", listed.split()[0]).exit_code == 0
-    assert status(app, made.output.strip(), "/audit") == 401
-    refused = run("token", "add", "x", "--admin", "nobody@example.org", "--scope", "audit:read")
-    assert refused.exit_code == 1 and "no such admin" in refused.output
+    def ask(method: str, path: str, **body: Any) -> Any:
+        words = ("--body-stdin",) if body else ()
+        return json.loads(run("api", method, path, *words, stdin=json.dumps(body)).output)["body"]
+
+    wanted = {"name": "Cron", "admin": ADMIN_EMAIL, "scopes": ["audit:read"], "days": "9"}
+    made = ask("POST", "/tokens", **wanted)
+    assert TOKEN.fullmatch(made["secret"]) and status(app, made["secret"], "/audit") == 200
+    (row,) = ask("GET", "/tokens?q=cro")["items"]
+    assert (row["name"], row["admin"], row["domain"]) == ("Cron", ADMIN_EMAIL, None)
+    assert row["scopes"] == ["audit:read"] and row["last_used_at"] and "hash" not in json.dumps(row)
+    assert ask("GET", f"/tokens/{row['id']}") == row and not ask("GET", "/tokens?q=zzz")["items"]
+    assert status(app, made["secret"], "/tokens") == 403, "no token manages tokens"
+    ask("DELETE", f"/tokens/{row['id']}")
+    assert status(app, made["secret"], "/audit") == 401
+    for number in (row["id"], 2**40):
+        assert ask("DELETE", f"/tokens/{number}")["status"] == 404
+    refused = ask("POST", "/tokens", **{**wanted, "admin": "nobody@example.org"})
+    assert refused["problems"][0]["wrong"] == "There is no such admin."
 
 
 def test_the_command_line_calls_the_api_without_a_token(run: Terminal, web_database: Database) -> None:

@@ -25,7 +25,6 @@ COMMANDS = {
     "host-news": "cli_programs",
     "identity-keys": "cli_identity",
     "purge": "cli_programs",
-    "token": "cli_tokens",
 }
 
 

@@ -15,6 +15,7 @@ from usermgmt.cli_database import transaction
 from usermgmt.database import lock_directory
 from usermgmt.passwords import Hasher
 from usermgmt.services import aliases, directory, domains, mailboxes, removal
+from usermgmt.services.attacks import attacked
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.host_news import keep
 
@@ -88,6 +89,10 @@ def purge(as_json: bool) -> None:
 
 @click.command()
 def host_news() -> None:
-    """Keep the report on standard input, a JSON document of `mailctl monitor`, for the overview."""
+    """Keep the report on standard input, a JSON document of `mailctl monitor`, for the overview.
+
+    Prints the mailboxes under attack as JSON, which the monitor makes known.
+    """
     with transaction() as session:
         keep(session, sys.stdin.read())
+        click.echo(json.dumps([attack._asdict() for attack in attacked(session)]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SOCKET = "/dev/shm/usermgmt.sock"  # noqa: S108 - the container's own
 #: In the environment of a request that never came over the network: no header can set this.
 INSIDE = "usermgmt.command-line"
-#: A large import hashes a thousand passwords on half a core.
+#: A large import hashes a thousand passwords on one core.
 SECONDS = 600
 
 

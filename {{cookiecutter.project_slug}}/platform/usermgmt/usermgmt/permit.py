@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 
 from flask import current_app, request
 
-from usermgmt.models import Admin, Alias, ApiToken, Domain, Mailbox, MailReport, SenderRule
+from usermgmt.models import (
+    LARGEST_ID,
+    Admin,
+    Alias,
+    ApiToken,
+    Domain,
+    Mailbox,
+    MailReport,
+    SenderRule,
+)
 from usermgmt.parts import database
 from usermgmt.permissions import ACTIONS, Account, Thing, may
 
@@ -26,8 +35,6 @@ THINGS: dict[str, Any] = {
     "rule_id": SenderRule,
     "admin_id": Admin,
 }
-#: Larger numbers are not in the columns.
-LARGEST_ID = 2**31 - 1
 
 
 class NotPermitted(Exception):

@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "alias": "mailctl.accounts.alias_cli",
     "sender": "mailctl.accounts.sender_cli",
     "admin": "mailctl.accounts.admin_cli",
+    "token": "mailctl.accounts.token_cli",
     "move": "mailctl.move.cli",
     "search": "mailctl.search.cli",
 }

@@ -16,13 +16,14 @@ from usermgmt.api import (
     overview,
     reports,
     senders,
+    tokens,
     transfer,
 )
 from usermgmt.api.access import blueprint
 from usermgmt.problem_json import TYPE, ProblemsSchema
 
 #: Importing them gives the blueprint its operations.
-MODULES = (domains, mailboxes, aliases, mail, senders, audit, overview, reports, transfer, admins)
+MODULES = (domains, mailboxes, aliases, mail, senders, audit, overview, reports, transfer, admins, tokens)
 BEARER = {"type": "http", "scheme": "bearer", "description": "A token that an owner made, with its scopes."}
 SETTINGS = {
     "API_TITLE": "Mail accounts",

@@ -1,6 +1,6 @@
 """The tables of database `mailserver`. Times are UTC, addresses and names are stored lower-case."""
 
-from usermgmt.models.base import Base, utc_now
+from usermgmt.models.base import LARGEST_ID, Base, utc_now
 from usermgmt.models.credentials import (
     ApiToken,
     AppPassword,
@@ -23,6 +23,7 @@ from usermgmt.models.senders import SenderRule
 
 __all__ = [
     "DOMAIN_ADMIN",
+    "LARGEST_ID",
     "OWNER",
     "Admin",
     "Alias",

@@ -35,6 +35,8 @@ def utc_now() -> datetime:
 
 
 MOMENT = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
+#: Larger numbers are not in the columns.
+LARGEST_ID = 2**31 - 1
 ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 

@@ -6,9 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, LargeBinary, String
 from sqlalchemy.dialects.mysql import VARBINARY
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from usermgmt.models.base import MOMENT, TABLE_OPTIONS, Base, utc_now
+from usermgmt.models.directory import Domain
+from usermgmt.models.people import Admin
 
 #: SHA-256 in hexadecimal digits.
 DIGEST = String(64)
@@ -131,5 +133,7 @@ class ApiToken(Owned, Base):
     token_hash: Mapped[str] = mapped_column(DIGEST, unique=True)
     scopes: Mapped[str] = mapped_column(String(255))
     domain_id: Mapped[int | None] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"), index=True)
+    admin: Mapped[Admin] = relationship(lazy="joined")
+    domain: Mapped[Domain | None] = relationship(lazy="joined")
     expires_at: Mapped[datetime | None] = mapped_column(MOMENT)
     last_used_at: Mapped[datetime | None] = mapped_column(MOMENT)

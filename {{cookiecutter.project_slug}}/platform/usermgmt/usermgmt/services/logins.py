@@ -142,6 +142,14 @@ def announce_attempt(database: Database, account: str, client_address: str, devi
     return attempt.id
 
 
+def begin(session: Session, account: Account, client_address: str, device: str, via: str) -> Login:
+    """The log-in of somebody who was proven otherwise than by a password; `finish` makes it a success."""
+    row = LoginAttempt(account=account.email, client_address=client_address, device=device, via=via)
+    session.add(row)
+    session.flush()
+    return Login(account, row.id)
+
+
 def note_outcome(session: Session, attempt: int, outcome: str) -> None:
     """Say how an announced attempt ended."""
     session.execute(update(LoginAttempt).where(LoginAttempt.id == attempt).values(outcome=outcome))

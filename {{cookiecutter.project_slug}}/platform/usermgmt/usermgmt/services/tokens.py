@@ -9,10 +9,11 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from usermgmt.addresses import parse_domain
-from usermgmt.models import Admin, ApiToken, Domain, utc_now
+from usermgmt.addresses import parse_address, parse_domain
+from usermgmt.models import LARGEST_ID, Admin, ApiToken, utc_now
 from usermgmt.permissions import SCOPES
 from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.services.admins import find_admin
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import find_domain
 from usermgmt.services.self_service import LONGEST_LABEL, parse_label
@@ -46,10 +47,25 @@ def parse_days(value: str) -> int | None:
     return int(text)
 
 
+def admin_named(session: Session, email: str) -> Admin:
+    """The admin whose token it shall be; raises Missing."""
+    found = find_admin(session, parse_address(email, "admin"))
+    if found is None:
+        raise Missing(Problem("admin", email, "There is no such admin.", "Use `admin add` to create one."))
+    return found
+
+
 def add_token(
     session: Session, actor: Actor, admin: Admin, name: str, scopes: Iterable[str], domain: str, days: str
 ) -> str:
-    """A token of the admin, for one domain or all of theirs; what is returned is kept nowhere.
+    """The secret of a new token, as make_token makes it."""
+    return make_token(session, actor, admin, name, scopes, domain, days)[0]
+
+
+def make_token(
+    session: Session, actor: Actor, admin: Admin, name: str, scopes: Iterable[str], domain: str, days: str
+) -> tuple[str, ApiToken]:
+    """A token of the admin, for one domain or all of theirs: its secret, which is kept nowhere, and its row.
 
     Raises Refused with every problem.
     """
@@ -67,13 +83,13 @@ def add_token(
         valid = parse_days(days)
     wrong.check()
     token = PREFIX + secrets.token_urlsafe(32)
-    row = ApiToken(admin_id=admin.id, name=label, token_hash=digest(token), scopes=words)
-    row.domain_id = within.id if within else None
+    row = ApiToken(admin=admin, domain=within, name=label, token_hash=digest(token), scopes=words)
     row.expires_at = utc_now() + timedelta(days=valid) if valid else None
     session.add(row)
     domains = within.name if within else "all"
     record(session, actor, "token.add", admin.email, name=label, scopes=words, domain=domains)
-    return token
+    session.flush()
+    return token, row
 
 
 def find_token(session: Session, token: str) -> ApiToken | None:
@@ -87,19 +103,22 @@ def find_token(session: Session, token: str) -> ApiToken | None:
     return row
 
 
-def list_tokens(session: Session) -> list[tuple[ApiToken, str, str | None]]:
-    """Every token with the address of its admin and the name of its domain, newest first."""
-    query = select(ApiToken, Admin.email, Domain.name).join(Admin, Admin.id == ApiToken.admin_id)
-    query = query.outerjoin(Domain, Domain.id == ApiToken.domain_id).order_by(ApiToken.id.desc())
-    return [(row, email, domain) for row, email, domain in session.execute(query)]
+def list_tokens(session: Session) -> list[ApiToken]:
+    """Every token, newest first."""
+    return list(session.scalars(select(ApiToken).order_by(ApiToken.id.desc())))
+
+
+def get_token(session: Session, token_id: int) -> ApiToken:
+    """The token with this number; raises Missing."""
+    row = session.get(ApiToken, token_id) if token_id <= LARGEST_ID else None
+    if row is None:
+        raise Missing(Problem("token", str(token_id), "There is no such token.", "Choose one from the list."))
+    return row
 
 
 def revoke_token(session: Session, actor: Actor, token_id: int) -> str:
     """End a token at once; returns its name. Raises Missing."""
-    row = session.get(ApiToken, token_id)
-    if row is None:
-        raise Missing(Problem("token", str(token_id), "There is no such token.", "Choose one from the list."))
+    row = get_token(session, token_id)
     session.delete(row)
-    admin = session.get(Admin, row.admin_id)
-    record(session, actor, "token.revoke", admin.email if admin else "", name=row.name)
+    record(session, actor, "token.revoke", row.admin.email, name=row.name)
     return row.name

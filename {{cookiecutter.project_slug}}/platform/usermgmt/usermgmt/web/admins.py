@@ -10,7 +10,7 @@ from usermgmt.parts import database, parts
 from usermgmt.permit import permits
 from usermgmt.services import admins, domains, links, roles
 from usermgmt.web.context import actor, seen_version, tell
-from usermgmt.web.forms import Empty, Form, NewAdmin, NewPassword, Role
+from usermgmt.web.forms import Empty, Form, NewAdmin, NewPassword, Role, Switch
 from usermgmt.web.links import shown
 from usermgmt.web.sessions import protected
 
@@ -58,18 +58,25 @@ def add() -> Page:
 
 
 def one_page(
-    admin_id: int, role: Form | None = None, password: NewPassword | None = None, removal: Form | None = None
+    admin_id: int,
+    role: Form | None = None,
+    password: NewPassword | None = None,
+    removal: Form | None = None,
+    switch: Form | None = None,
 ) -> tuple[str, int]:
     """An admin with what can be done."""
     with database().transaction() as db:
         admin = admins.get_admin(db, admin_id)
         names = domains.names_of(db)
     form, sent = Role.over({"role": admin.role, "domain": [each.name for each in admin.domains]}, role)
-    password, removal = password or NewPassword(formdata=None), removal or Empty()
-    page = render_template(
-        "admin.html", admin=admin, domains=names, form=form, sent=sent, password=password, removal=removal
-    )
-    return page, max(form.status, password.status, removal.status)
+    forms = {
+        "form": form,
+        "password": password or NewPassword(formdata=None),
+        "removal": removal or Empty(),
+        "switch": switch or Empty(),
+    }
+    page = render_template("admin.html", admin=admin, domains=names, sent=sent, **forms)
+    return page, max(each.status for each in forms.values())
 
 
 @blueprint.get("/admins/<int:admin_id>")
@@ -90,6 +97,21 @@ def change_role(admin_id: int) -> Page:
     if form.problems:
         return one_page(admin_id, form)
     tell("What {name} may do was changed.", name=admin.email)
+    return redirect(url_for("admins.show_one", admin_id=admin_id), 303)
+
+
+@blueprint.post("/admins/<int:admin_id>/active")
+@permits("admin.manage")
+def switch(admin_id: int) -> Page:
+    """Let an admin log in again, or stop that at once; the last owner stays."""
+    form = Switch()
+    with form.change() as db:
+        admin = admins.get_admin(db, admin_id)
+        roles.set_admin_active(db, actor(), admin, form.active.data)
+    if form.problems:
+        return one_page(admin_id, switch=form)
+    text = "{name} is enabled." if form.active.data else "{name} is disabled."
+    tell(text, name=admin.email)
     return redirect(url_for("admins.show_one", admin_id=admin_id), 303)
 
 

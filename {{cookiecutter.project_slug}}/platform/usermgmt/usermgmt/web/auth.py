@@ -1,11 +1,11 @@
-"""Log in and out, with a second step where the account has a second factor."""
+"""Log in and out: by password and second step, where an account has a second factor, or by passkey alone."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, request, session, url_for
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Admin
@@ -16,6 +16,7 @@ from usermgmt.services.logins import (
     WINDOW,
     Login,
     Throttled,
+    begin,
     check_throttle,
     count_failure,
     device_mark,
@@ -31,8 +32,10 @@ from usermgmt.web.i18n import cookie_name, remember
 from usermgmt.web.sessions import (
     end_session,
     identify,
+    keep_challenge,
     pending_login,
     start_session,
+    take_challenge,
     wait_for_second_factor,
 )
 from usermgmt.web.sites import kind_here, site
@@ -54,19 +57,27 @@ def throttled() -> Response:
     return response
 
 
+def login_page(status: int = 200, **said: Any) -> tuple[str, int]:
+    """The log-in form with what is `said` above it, and a new challenge for a passkey."""
+    options, challenge = passkeys.options_alone(site())
+    keep_challenge(challenge)
+    g.script = True
+    return render_template("login.html", options=options, **said), status
+
+
 @blueprint.get("/login")
-def login() -> str | Response:
+def login() -> Response | tuple[str, int]:
     """The log-in form, unless nobody could log in now."""
     if not database().is_ready():
         return error_page(503)
     identify()
     if g.account:
         return redirect(home(g.account))
-    return render_template("login.html", email="", wrong=False)
+    return login_page()
 
 
 @blueprint.post("/login")
-def submit_login() -> str | Response | tuple[str, int]:
+def submit_login() -> Response | tuple[str, int]:
     """Check the password; the answer to a wrong one does not tell whether the address exists."""
     email = request.form.get("email", "").strip()
     password = request.form.get("password", "")
@@ -77,12 +88,25 @@ def submit_login() -> str | Response | tuple[str, int]:
     except Throttled:
         return throttled()
     if found is None:
-        return render_template("login.html", email=email[:320], wrong=True), 401
+        return login_page(401, email=email[:320], wrong=True)
     with database().transaction() as db:
         two_steps = second_factor.is_on(db, found.account)
     if two_steps:
         wait_for_second_factor(found)
         return redirect(url_for("auth.second"), 303)
+    return let_in(found)
+
+
+@blueprint.post("/login/passkey")
+def submit_passkey() -> Response | tuple[str, int]:
+    """Log in by a passkey alone. No throttle: nobody guesses a signature, and a wrong one leaves no trace."""
+    challenge, answer = take_challenge(), request.form.get("credential", "")
+    with database().transaction() as db:
+        account = passkeys.find_account(db, kind_here(), site(), challenge, answer)
+        found = begin(db, account, client_address(), device(account.email), "passkey") if account else None
+    if found is None:
+        log.info("a passkey from %s was not accepted", client_address() or "-")
+        return login_page(401, no_passkey=True)
     return let_in(found)
 
 
@@ -112,7 +136,7 @@ def second_page(account: Account, wrong: bool, status: int = 200) -> tuple[str, 
     with database().transaction() as db:
         options, challenge = passkeys.options_to_use(db, account, site())
         has_passkey = bool(second_factor.passkeys_of(db, account))
-    session["challenge"] = bytes_to_base64url(challenge)
+    keep_challenge(challenge)
     g.script = has_passkey
     page = render_template("second.html", options=options, has_passkey=has_passkey, wrong=wrong)
     return page, status
@@ -132,14 +156,14 @@ def submit_second() -> Response | tuple[str, int]:
     if found is None:
         return redirect(url_for("auth.login"), 303)
     account = found.account
-    challenge = base64url_to_bytes(session.pop("challenge", ""))
+    challenge = take_challenge()
     try:
         with database().transaction() as db:
             # The right password, whose attempt waits for this, is no failure.
             check_throttle(db, account.email, client_address(), device(account.email), allowance=1)
             credential = request.form.get("credential", "")
             if credential:
-                right = bool(challenge) and passkeys.verify(db, account, site(), challenge, credential)
+                right = passkeys.verify(db, account, site(), challenge, credential)
             else:
                 right = second_factor.verify(db, account, request.form.get("code", "")[:100])
     except Throttled:

@@ -107,7 +107,8 @@ def _plain(root: Element, title: str) -> Element:
             element.attrib.clear()
             element.attrib.update(sizes)
     root.set("role", "img")
-    named = Element("title")
+    # Of the same library as the rest: pygal takes lxml where that is installed.
+    named = root.makeelement("title", {})
     named.text = title
     root.insert(0, named)
     return root

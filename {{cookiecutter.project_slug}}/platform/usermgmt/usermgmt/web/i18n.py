@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Flask, current_app, g, request
-from flask_babel import Babel, Domain, format_datetime, format_timedelta, get_locale
+from flask_babel import Babel, format_datetime, format_timedelta, get_locale
 from werkzeug.wrappers import Response
 
 FOLDER = Path(__file__).parent / "translations"
@@ -25,7 +25,6 @@ LANGUAGES = {"en": "English", "ja": "日本語"}
 SOURCE = "en"
 ZONES = tuple(pytz.common_timezones)
 YEAR_SECONDS = 365 * 24 * 3600
-TEXTS = Domain(translation_directories=[])
 
 
 @cache
@@ -70,15 +69,23 @@ def remember(response: Response, name: str, value: str) -> None:
     )
 
 
+def texts() -> Translations:
+    """The catalog of this request: a list asks for hundreds of texts, so it is chosen once."""
+    if "texts" not in g:
+        g.texts = catalog(str(get_locale()))
+    found: Translations = g.texts
+    return found
+
+
 def translate(text: str, **values: object) -> str:
     """`text` in the language of this request, with `{name}` filled in from `values`."""
-    template: str = TEXTS.gettext(text)
+    template: str = texts().gettext(text)
     return template.format(**values) if values else template
 
 
 def translate_count(one: str, more: str, count: int) -> str:
     """The text for this number of things, with `{count}` filled in."""
-    template: str = TEXTS.ngettext(one, more, count)
+    template: str = texts().ngettext(one, more, count)
     return template.format(count=count)
 
 
@@ -105,7 +112,8 @@ def name_language(response: flask.Response) -> flask.Response:
 def init_app(app: Flask) -> None:
     """Make `_()`, `language()` and the filters `moment` and `ago` known to templates."""
     Babel(app, configure_jinja=False, locale_selector=language, timezone_selector=zone)
-    TEXTS.cache.update({(name, "messages"): catalog(name) for name in LANGUAGES})
+    for name in LANGUAGES:
+        catalog(name)
     app.jinja_env.globals.update(
         _=translate, _n=translate_count, language=language, languages=LANGUAGES, zone=zone
     )

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.parts import client_address, database, parts
 from usermgmt.services import identity, second_factor
-from usermgmt.web.auth import device, let_in
+from usermgmt.services.accounts import by_address
+from usermgmt.web.auth import device, let_in, login_page
 from usermgmt.web.proxy import through_nginx
 from usermgmt.web.sessions import wait_for_second_factor
-from usermgmt.web.sites import kind_here
+from usermgmt.web.sites import MAILBOX, kind_here
 
 log = logging.getLogger("usermgmt.logins")
 blueprint = Blueprint("identity", __name__)
 HEADER = "Cf-Access-Jwt-Assertion"
+
+
+def provider_here() -> identity.Provider | None:
+    """Whose word counts on this site."""
+    return identity.provider_of(parts().settings.edge_file, request.host.partition(":")[0])
 
 
 def verified() -> str:
@@ -25,7 +31,7 @@ def verified() -> str:
     nginx passes the header on only from the tunnel, so it counts only in what nginx passes on.
     """
     assertion = request.headers.get(HEADER, "")
-    provider = identity.provider_of(parts().settings.edge_file, request.host.partition(":")[0])
+    provider = provider_here()
     if provider is None or not assertion or not through_nginx():
         return ""
     try:
@@ -42,11 +48,14 @@ def log_in() -> Response | tuple[str, int]:
     address = verified()
     if not address:
         return redirect(url_for("auth.login"), 303)
+    kind, provider = kind_here(), provider_here()
     with database().transaction() as db:
-        found = identity.begin_login(db, kind_here(), address, client_address(), device(address))
+        if kind == MAILBOX and provider and provider.creates and not by_address(db, kind, address):
+            identity.create_mailbox(db, parts().hasher, address, client_address())
+        found = identity.begin_login(db, kind, address, client_address(), device(address))
         two_steps = found is not None and second_factor.is_on(db, found.account)
     if found is None:
-        return render_template("login.html", email="", wrong=False, nobody=address), 403
+        return login_page(403, nobody=address)
     if two_steps:
         wait_for_second_factor(found)
         return redirect(url_for("auth.second"), 303)

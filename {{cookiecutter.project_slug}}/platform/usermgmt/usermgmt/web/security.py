@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import segno
-from flask import g, render_template, session
+from flask import g, render_template
 from markupsafe import Markup
 from sqlalchemy.orm import Session
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from werkzeug.wrappers import Response
 
 from usermgmt.parts import database
@@ -16,7 +15,7 @@ from usermgmt.services.accounts import Account
 from usermgmt.web.account import Page, back, with_password
 from usermgmt.web.context import actor, current_account, tell
 from usermgmt.web.forms import Code, Form, NewPasskey
-from usermgmt.web.sessions import protected
+from usermgmt.web.sessions import keep_challenge, protected, take_challenge
 from usermgmt.web.sites import site
 
 blueprint = protected("security", __name__, "/account")
@@ -88,7 +87,7 @@ def passkey_page(form: Form) -> tuple[str, int]:
     """The form that asks the browser for a passkey, with a new challenge."""
     with database().transaction() as db:
         options, challenge = passkeys.options_to_add(db, current_account(), site())
-    session["challenge"] = bytes_to_base64url(challenge)
+    keep_challenge(challenge)
     g.script = True
     return render_template("passkey.html", options=options, form=form), form.status
 
@@ -104,7 +103,7 @@ def new_passkey() -> Page:
 @permits("account.own")
 def add_passkey() -> Page:
     """Keep what the browser made."""
-    challenge, form = base64url_to_bytes(session.pop("challenge", "")), NewPasskey()
+    challenge, form = take_challenge(), NewPasskey()
     with form.change() as db:
         entered = (form.name.data, form.credential.data)
         codes = passkeys.add(db, actor(), merged(db), site(), challenge, *entered)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from flask import Blueprint, abort, current_app, g, redirect, request, session, url_for
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from werkzeug.wrappers import Response
 
 from usermgmt.models import Admin, utc_now
@@ -19,6 +20,7 @@ from usermgmt.services import web_sessions
 from usermgmt.services.accounts import Account, kind_of, load
 from usermgmt.services.audit import refuse_outdated
 from usermgmt.services.logins import Login
+from usermgmt.services.passkeys import CHALLENGE_LASTS, Challenge
 from usermgmt.web import onward
 from usermgmt.web.context import seen_version
 from usermgmt.web.sites import kind_here
@@ -72,6 +74,19 @@ def pending_login() -> Login | None:
     with database().transaction() as db:
         account = load(db, kind, number) if kind == kind_here() else None
     return Login(account, attempt) if account is not None and fits(account) else None
+
+
+def keep_challenge(challenge: bytes) -> None:
+    """Remember what the page asks a passkey to sign."""
+    session["challenge"] = [bytes_to_base64url(challenge), utc_now().isoformat()]
+
+
+def take_challenge() -> Challenge | None:
+    """What the page that sent this form had asked for; nothing if that was long ago."""
+    value, since = session.pop("challenge", None) or ("", "")
+    if not since or utc_now() - datetime.fromisoformat(since) > CHALLENGE_LASTS:
+        return None
+    return Challenge(base64url_to_bytes(value), datetime.fromisoformat(since))
 
 
 def account_of_session() -> Account | None:

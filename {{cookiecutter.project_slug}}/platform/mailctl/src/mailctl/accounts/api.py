@@ -20,7 +20,7 @@ MissingOption = Annotated[
 ]
 SearchOption = Annotated[str, typer.Option("--search", "-s", help="Only those with this text in them.")]
 THERE = "is there already; nothing was changed"
-# An import may hash a thousand passwords on half a core.
+# An import may hash a thousand passwords on one core.
 LIMIT_SECONDS = 600.0
 #: Rows of one answer, as many as usermgmt gives.
 PART = 500

@@ -1,5 +1,7 @@
 """What the monitor tells usermgmt for its overview: how the server is, and how full mailboxes are.
 
+In return usermgmt names the mailboxes whose passwords are being guessed, a condition of mail.py.
+
 usermgmt has no way out to the host, so it is told through its own command line.
 """
 
@@ -70,7 +72,9 @@ def tell(facts: Facts, state: dict[str, Any]) -> None:
             kept["usage_at"] = facts.now
             document["usage"] = usage(facts)
         container = chosen(facts.containers, "usermgmt", facts.engine.project)
-        output(container, "usermgmt", "host-news", stdin=json.dumps(document).encode(), limit=TELL_SECONDS)
+        said = json.dumps(document).encode()
+        attacks = output(container, "usermgmt", "host-news", stdin=said, limit=TELL_SECONDS)
+        facts.memory["attacks"] = {"at": facts.now, "found": json.loads(attacks or b"[]")}
         kept.update(at=facts.now, problem="")
     except facts.unanswered as error:
         kept["problem"] = f"{type(error).__name__} {error}"[:300]

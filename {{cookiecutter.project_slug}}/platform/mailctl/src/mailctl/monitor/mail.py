@@ -39,6 +39,8 @@ BATCH_SECONDS, LISTED = 600, 20
 # sender is who logged in, or an alias of theirs: Postfix checks that.
 OVER_LIMIT = re.compile(r'milter-reject: .*Ratelimit "per_user" exceeded.* from=<([^>]*)>')
 OVER_SECONDS = 3600
+# usermgmt is told every five minutes; what it said before says nothing about now.
+SAID_SECONDS = 900
 NO_VERDICT = "no verdict of the virus scanner"
 # A list that refuses: as rspamd's own check of it says, https://github.com/Mailu/Mailu/issues/554, and as the
 # symbol of a mail, https://github.com/rspamd/rspamd/blob/master/conf/scores.d/rbl_group.conf
@@ -142,6 +144,17 @@ def sending_limit(facts: Facts) -> Iterator[Finding]:
         del kept[sender]
     for sender in list(kept)[:LISTED]:
         yield Finding(f"{sender} reached the limit of what a mailbox may send; more is deferred", sender)
+
+
+def guessing(facts: Facts) -> Iterator[Finding]:
+    """What usermgmt said of failed log-ins when it was last told of this server (handover.py)."""
+    said = facts.memory.get("attacks") or {"at": 0, "found": []}
+    if facts.now - said["at"] > SAID_SECONDS:
+        return
+    for one in said["found"][:LISTED]:
+        address, attempts, networks = plain(one["address"])[:254], int(one["attempts"]), int(one["networks"])
+        text = f"{address}: {attempts} wrong passwords from {networks} networks within an hour"
+        yield Finding(f"{text}; they are held back, and the owner still gets in", address)
 
 
 def lists(facts: Facts) -> Iterator[Finding]:

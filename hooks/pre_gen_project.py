@@ -51,6 +51,7 @@ FIELDS: dict = json.loads(
   "client_access": {"enum": ["webmail", "lan"], "x-why": "it is not one of the choices", "x-fix": "one of 'webmail', 'lan'"},
   "antivirus": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "edge_spool": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
+  "groupware": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "deploy_method": {"enum": ["pull", "ssh"], "x-why": "it is not one of the choices", "x-fix": "one of 'pull', 'ssh'"},
   "github_environments": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "secrets": {"enum": ["files", "age"], "x-why": "it is not one of the choices", "x-fix": "one of 'files', 'age'"},

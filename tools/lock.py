@@ -34,6 +34,7 @@ LOCKS = (
     Lock(f"{PLATFORM}/mailctl/requirements", "3.11"),
     Lock(f"{PLATFORM}/mailserver-api/requirements", "3.13"),
     Lock(f"{PLATFORM}/usermgmt/requirements", "3.13"),
+    Lock(f"{PLATFORM}/radicale/requirements", "3.13"),
     Lock(f"{GENERATED}/tests/host/requirements", "3.11"),
     Lock(f"{PLATFORM}/requirements/update", "3.11"),
     Lock(f"{PLATFORM}/requirements/audit", "3.11"),

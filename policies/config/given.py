@@ -175,9 +175,22 @@ def clamav(subject: Configuration) -> Iterator[Given]:
                 yield Given(name.lower(), value, Place(file, number), file.rpartition("/")[2])
 
 
+def radicale(subject: Configuration) -> Iterator[Given]:
+    """Yield every setting; `inside` is its section, as several have a setting of the same name."""
+    for file in subject.files("ini", "config/radicale/"):
+        section = ""
+        for number, line in enumerate((subject.text(file) or "").splitlines(), 1):
+            name, sign, value = line.strip().partition("=")
+            if line.strip().startswith("["):
+                section = line.strip().strip("[] ")
+            elif sign and name[0] not in "#;":
+                yield Given(name.strip(), value.strip(), Place(file, number), f"/{section}")
+
+
 #: What yields the settings of each service that has a table.
 GIVEN: dict[str, Callable[[Configuration], Iterator[Given]]] = {
-    each.__name__: each for each in (postfix, dovecot, rspamd, nginx, roundcube, mariadb, valkey, clamav)
+    each.__name__: each
+    for each in (postfix, dovecot, rspamd, nginx, roundcube, mariadb, valkey, clamav, radicale)
 }
 #: Where a setting is missing that nobody wrote.
 WHOLE = {
@@ -189,4 +202,5 @@ WHOLE = {
     "mariadb": "config/mariadb/*.cnf",
     "valkey": "config/valkey/valkey.conf",
     "clamav": "config/clamav/clamd.conf",
+    "radicale": "config/radicale/config",
 }

@@ -75,7 +75,8 @@ EXAMPLE = re.compile(
 )
 #: Lines of a lock file, of pip, Terraform or npm: they are most of all lines, and cannot hold anything else.
 LOCKED = re.compile(
-    r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?|"
+    r"^\s*(?:--hash=sha256:[0-9a-f]{64}(?: \\)?|[a-z0-9][a-z0-9.-]{0,60}==\d{1,4}(?:\.\d{1,4}){1,3} \\|"
+    r"\"(?:h1:[A-Za-z0-9+/]{43}=|zh:[0-9a-f]{64})\",?|"
     r"\"(?!\w*(?:password|passwd|secret|token|key)\")[@\w./-]+\": "
     r"\"(?:(?:\^|~|[<>]=?)? ?\d{1,4}(?:\.(?:\d{1,4}|x)){1,2}(?: \|\| |$|(?=\"))){1,4}\",?)$"
 )

@@ -17,6 +17,14 @@ from mailctl.secret_files.initialise import initialise
 DUMP = "CREATE TABLE mailboxes (email VARCHAR(320));\n-- Dump completed on 2026-11-26\n"
 KEYS_AT = f"{container('rspamd')['Id']}:/var/lib/rspamd/dkim"
 LEARNED_AT = f"{container('valkey')['Id']}:/data/appendonlydir"
+CALENDARS_AT = f"{container('radicale')['Id']}:/var/lib/radicale/collections"
+PERSON = "7-20261128120000"
+CALENDARS = {
+    f"collections/collection-root/{PERSON}/calendar/e1.ics": b"BEGIN:VCALENDAR\nEND:VCALENDAR\n",
+    f"collections/collection-root/{PERSON}/calendar/.Radicale.props": b'{"tag": "VCALENDAR"}',
+    f"collections/collection-root/{PERSON}/contacts/c1.vcf": b"BEGIN:VCARD\nEND:VCARD\n",
+    "collections/.Radicale.lock": b"",
+}
 BOX = "example.com/ada"
 
 
@@ -36,10 +44,14 @@ class BackupHost:
         git = ["git", "-C", str(repo), "-c", "user.name=x", "-c", "user.email=x@example.com"]
         for words in (["init", "-q"], ["add", "docker-compose.yml"], ["commit", "-qm", "first"]):
             subprocess.run([*git, *words], check=True)
-        engine.containers = [container(name) for name in ("mariadb", "rspamd", "postfix", "valkey")]
+        engine.containers = [
+            container(name) for name in ("mariadb", "rspamd", "postfix", "valkey", "radicale")
+        ]
         docker.answer("sh", DUMP)
         docker.answer(KEYS_AT, _archive({"dkim/example.com.s1.key": b"key\n"}))
         docker.answer(LEARNED_AT, _archive(LEARNED))
+        (repo / "config/radicale").mkdir(parents=True)
+        docker.answer(CALENDARS_AT, _archive(CALENDARS))
 
     @property
     def context(self) -> Context:

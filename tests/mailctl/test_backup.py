@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backup_host import BOX, KEYS_AT, LEARNED_AT, BackupHost
+from backup_host import BOX, CALENDARS_AT, KEYS_AT, LEARNED_AT, BackupHost
 from fakes import FakeDocker, FakeEngine
 from moving_mail import numbers
 from restore_scene import LEARNED, archive
@@ -110,6 +110,7 @@ FAILURES = {
     "mysql": lambda host: host.docker.answer("sh", stderr="Access denied for user 'backup'", code=2),
     "dkim": lambda host: host.docker.answer(KEYS_AT, stderr="no such container", code=1),
     "learned": lambda host: host.docker.answer(LEARNED_AT, "no archive"),
+    "groupware": lambda host: host.docker.answer(CALENDARS_AT, stderr="no such container", code=1),
     "config": lambda host: (host.repo / ".git").rename(host.repo / ".git.away"),
     "ssl": lambda host: (host.repo / "secrets/dovecot_tls.key").unlink(),
 }

@@ -20,6 +20,7 @@ from mailctl.core.encryption import new_identity
 from mailctl.core.format import duration, image, size
 from mailctl.deploy.records import Records
 from mailctl.secret_files.certificates import SERVICE_DAYS
+from mailctl.status.report import LEARNED
 
 SERVICES = {"nginx": {"depends_on": {"mariadb": {}}}, "mariadb": {}}
 
@@ -213,6 +214,23 @@ def test_where_secrets_are_in_git_as_well_it_is_told_when_they_differ(
     (repo / "secrets/relay_password").write_text("by hand")
     said = " ".join(cli("status").stdout.split())
     assert "newer on this host: relay_password" in said and "secrets seal, then commit" in said
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ("312\n1204\n", "312 mails as spam, 1204 as wanted"),
+        ("\n7\n", "0 mails as spam, 7 as wanted; it counts from 200 of each on"),
+    ],
+)
+def test_it_says_what_the_filter_has_learned(
+    cli: Cli, engine: FakeEngine, docker: FakeDocker, counts: str, said: str
+) -> None:
+    docker.configure(**SERVICES, valkey={})
+    engine.containers = [*healthy(), container("valkey")]
+    docker.answer(LEARNED, counts)
+    lines = json.loads(cli("status", "--json").stdout)["lines"]
+    assert [line["found"] for line in lines if line["name"] == "learned"] == [said]
 
 
 @pytest.mark.parametrize(

@@ -35,19 +35,22 @@ DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 # A busy machine takes longer for a page than the five seconds that playwright waits.
 expect.set_options(timeout=60_000)
 COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
-DEFAULT, DESTROYED = "default answers", "default answers, destroyed"
+DEFAULT, WITHOUT, DESTROYED = "default answers", "antivirus off", "default answers, destroyed"
 FLAVOURS = {
     DEFAULT: {"project_slug": f"{PREFIX}-default"},
-    "antivirus off": {
+    WITHOUT: {
         "project_slug": f"{PREFIX}-no-antivirus",
         "antivirus": False,
         "relay": "ses",
         "client_access": "lan",
+        "groupware": True,
     },
-    DESTROYED: {"project_slug": f"{PREFIX}-destroyed"},
+    DESTROYED: {"project_slug": f"{PREFIX}-destroyed", "groupware": True},
 }
 # These destroy the data of a whole stack and bring it back, so they have one of their own.
 DESTRUCTIVE = {"test_drill", "test_restore", "test_whole_mailbox"}
+# These need what is an option, and that flavour has it.
+WITH_CALENDARS = {"test_calendars"}
 # The flavours differ in the scanner and what names it (Compose file, rspamd's start, rules and verdicts), in
 # the relay, by which rspamd knows what to sign, and in whether mail programs may come.
 # These files and tests would show a mistake there; all others look at parts that are the same file for file.
@@ -56,6 +59,7 @@ WITHOUT_SCANNER = {
     "test_gate",
     "test_mail_programs",
     "test_a_mail_reaches_the_mailbox_just_made_in_usermgmt",
+    "test_an_archive_with_a_password_goes_to_junk",
     "test_plain_spam_is_refused",
     "test_suspicious_mail_goes_to_junk",
     "test_ready_says_whether_mail_can_be_delivered",
@@ -118,6 +122,8 @@ def is_for_its_flavour(item: pytest.Item) -> bool:
         return True
     if flavour == DESTROYED or item.path.stem in DESTRUCTIVE:
         return flavour == DESTROYED and item.path.stem in DESTRUCTIVE
+    if item.path.stem in WITH_CALENDARS:
+        return flavour == WITHOUT
     name = item.originalname if isinstance(item, pytest.Function) else item.name
     listed = item.path.stem in WITHOUT_SCANNER or name in WITHOUT_SCANNER
     return flavour == DEFAULT or (listed and "scanned" not in item.fixturenames)

@@ -21,6 +21,7 @@ LIMITS = {
     "nginx": (0.5, 256 * MIB),
     "valkey": (0.5, 256 * MIB),
     "unbound": (0.5, 128 * MIB),
+    "radicale": (0.5, 256 * MIB),
 }
 ORDER = (
     "mariadb",
@@ -40,6 +41,7 @@ NETWORKS = {
     "scan": {"rspamd", "clamav", "valkey", "unbound"},
     "data": {"mariadb", "postfix", "dovecot", "roundcube", "usermgmt"},
     "reports": {"rspamd", "usermgmt"},
+    "dav": {"nginx", "usermgmt", "radicale"},
     "egress": {"postfix", "rspamd", "clamav", "unbound"},
 }
 # Postfix's master starts as root and gives its processes accounts of their own.
@@ -58,6 +60,8 @@ def test_every_service_of_the_flavour_runs_and_nothing_else(stack):
     expected = set(LIMITS) | {"mailpit"}
     if "no-antivirus" in stack.project:
         expected -= {"clamav"}
+    else:
+        expected -= {"radicale"}
     assert set(stack.services()) == expected
 
 

@@ -14,6 +14,10 @@ from tests.stack.clients import message
 from tests.stack.keeper import Keeper, end
 from tests.stack.stack import eventually
 
+EVENT = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:test\r\nBEGIN:VEVENT\r\nUID:e1\r\nDTSTAMP:20261128T120000Z\r\n"
+    "DTSTART:20261224T180000Z\r\nSUMMARY:Dinner\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+)
 DRILL = ("drill", "--local", "--local-only", "--json")
 
 
@@ -28,6 +32,11 @@ def snapshot(keeper, mailboxes):
     box = mailboxes.new("drilled")
     for number in range(3):
         box.imap.append("INBOX", "", "", message(f"drill {number}", to=box.address).as_bytes())
+    inside = "/var/lib/radicale/collections/collection-root/7-20261128120000/calendar"
+    words = (
+        f'mkdir -p {inside} && cd {inside} && cat >e1.ics && echo \'{{"tag": "VCALENDAR"}}\' >.Radicale.props'
+    )
+    keeper.stack.exec("radicale", "sh", "-c", words, stdin=EVENT)
     return keeper.backup()
 
 
@@ -39,6 +48,7 @@ def test_a_drill_compares_every_mail_and_leaves_the_running_stack_alone(keeper, 
     [one] = report["drills"]
     wanted = json.loads((snapshot / "manifest.json").read_text())["components"]["mail"]["mailboxes"]
     assert one["compared"] == sum(box["messages"] for box in wanted.values()) >= 3
+    assert one["groupware"] == 1
     assert one["rto_seconds"] > 0 and one["rpo_seconds"] > 0 and not one["without_account"]
     assert json.loads((keeper.hdd / ".mailctl" / "drill-report.json").read_text()) == report
     assert "passed" in (keeper.hdd / ".mailctl" / "drill-report.txt").read_text()

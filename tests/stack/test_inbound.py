@@ -8,7 +8,8 @@ import email.policy
 import httpx
 import pytest
 
-from tests.stack.clients import Edge, Mailbox, message
+from tests.stack.attachments import with_a_bomb, with_a_password, with_macros
+from tests.stack.clients import Accounts, Edge, Mailbox, message
 from tests.stack.stack import eventually
 
 # Put together here, so that no scanner takes this file itself for a virus.
@@ -92,6 +93,37 @@ def test_a_virus_is_refused_while_the_sender_waits(scanned, edge, mailboxes):
     assert answer.headers["X-Mail-Reason"].startswith('virus found: "')
 
 
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(with_macros, "has macros"), (with_a_bomb, "unpacks to more than can be scanned")],
+)
+def test_what_is_no_virus_and_still_does_not_come_in_is_refused(scanned, edge, mailboxes, make, reason):
+    reader = mailboxes.new()
+    answer = edge.post(make("an attachment", reader.address), reader.address)
+    assert answer.status_code == 422, answer.text
+    assert reason in answer.headers["X-Mail-Reason"]
+
+
+def test_an_archive_with_a_password_goes_to_junk(edge, mailboxes):
+    reader = mailboxes.new()
+    assert edge.post(with_a_password("a locked one", reader.address), reader.address).status_code == 200
+    assert delivered(reader.read("a locked one", "Junk"))["X-Spam"] == "Yes"
+
+
+def test_a_forwarders_seal_is_kept(edge, mailboxes):
+    reader = mailboxes.new()
+    mail = message("sealed elsewhere", to=reader.address)
+    seal = {
+        name: f"i=1; d=fwd.example; s=arc; about={name}"
+        for name in ("ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results")
+    }
+    for name, value in seal.items():
+        mail[name] = value
+    assert edge.post(mail, reader.address).status_code == 200
+    kept = delivered(reader.read("sealed elsewhere"))
+    assert {name: kept[name].strip() for name in seal} == seal
+
+
 def test_plain_spam_is_refused(edge, mailboxes):
     reader = mailboxes.new()
     answer = edge.post(message("plain spam", to=reader.address, text=GTUBE + "\n"), reader.address)
@@ -106,6 +138,25 @@ def test_suspicious_mail_goes_to_junk(edge, mailboxes):
         del mail[header]
     assert edge.post(mail, reader.address).status_code == 200
     assert delivered(reader.read("cheap watches", "Junk"))["X-Spam"] == "Yes"
+
+
+def test_a_person_takes_in_what_is_junk_for_others(edge, mailboxes, stack):
+    """Of mails with more and more missing, at least one has more than 6 and less than 12 points."""
+    reader, other = mailboxes.new(), mailboxes.new()
+    Accounts.of_reader(stack.info, reader.address).submit("senders", "senders/junk-limit", junk_from="12")
+    missing = ("Message-ID", "Date", "MIME-Version", "To")
+
+    def taken_in() -> bool:
+        for count in range(1, len(missing) + 1):
+            for who in (reader, other):
+                mail = message(f"watches {count}", to=who.address)
+                for header in missing[:count]:
+                    del mail[header]
+                assert edge.post(mail, who.address).status_code in (200, 422)
+        found = range(1, len(missing) + 1)
+        return any(reader.find(f"watches {n}") and other.find(f"watches {n}", "Junk") for n in found)
+
+    eventually(taken_in, every=3)
 
 
 def test_a_forged_spam_mark_is_removed(edge, mailboxes):

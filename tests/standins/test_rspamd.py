@@ -12,6 +12,14 @@ import pytest
 from tests.places import REPOSITORY
 from tests.standins.hardened import Container
 
+SEAL_KEY = (
+    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA3f44n254XcMrBBWj07lMcu4hyxWD++5FAGTDpXmYh+ZWVS"
+    "xcdfKBUF0ld/xkENyAHtFTlH6g2VBcYKMCqgqFe5u3xpqpLreZkas8eVVfU3+sPNZXS71uOfmLK2JfonKgt+4MYz9A"
+    "PeXyB7w6oQl+OBrdWOkgIo+SuVBcCti0iAcWFyzeLMkSqBmMfXy8X3xJcLpumhEF3x9Ot81KHv+7iLhwaqffAuXMX3"
+    "eFS/KYDfhVIiVZSmeGCGu9h3fTEQ9pYdG0Fl1l3QD61mRVhKa4tHySlAOtMwHitschAGaUdZJJFbHOUgpOys2Qtj+5"
+    "vkv8hHd4XHyR4y4nY1PMZP4p/wIDAQAB"
+)
+
 
 @pytest.fixture(scope="module")
 def rspamd(start: Callable[..., Container]) -> Container:
@@ -77,6 +85,21 @@ def test_spam_is_refused_with_its_points_and_the_strongest_reason(
     said = r"it looks like spam: \d+\.\d points, 0\.1 are too many; above all: [ -~]{1,90}"
     assert found["action"] == "reject"
     assert re.fullmatch(said, found["messages"]["smtp_message"])
+
+
+def test_a_forwarders_seal_is_verified(start: Callable[..., Container], folder: Path) -> None:
+    """ARC (RFC 8617), which nothing here turns on or off: the seal was made with dkimpy and the key below."""
+    (folder / "options.inc").write_text(
+        'dns { timeout = 0.1s; retransmits = 1; fake_records = [ { name = "arc._domainkey.fwd.example"; '
+        f'type = txt; replies = ["v=DKIM1; k=rsa; p={SEAL_KEY}"]; }} ] }}\n'
+    )
+    mount = f"--volume={folder}/options.inc:/etc/rspamd/local.d/options.inc:ro"
+    container = start("rspamd", "--user=11333:11333", "--tmpfs=/tmp", "--volume=/var/lib/rspamd", mount)
+    container.wait_healthy("sh", "-c", own_probe(container))
+    sealed = Path(__file__).with_name("sealed.eml").read_text(encoding="utf-8")
+    for mail, verdict in ((sealed, "ARC_ALLOW"), (sealed + "changed\n", "ARC_REJECT")):
+        scan = container.execute("rspamc", "--json", "-h", "127.0.0.1:11333", "symbols", stdin=mail)
+        assert verdict in json.loads(scan.stdout)["symbols"]
 
 
 @pytest.mark.parametrize("tool", ["curl", "wget", "nc", "perl", "python3"])

@@ -23,6 +23,11 @@ LIMITS = "reject = 60;\nadd_header = 30;\nrewrite_subject = null;\ngreylist = nu
 SPAMMY = """rspamd_config.SPAMMY = {
   score = 100, callback = function(task) return task:has_header("X-Spammy") end
 }
+rspamd_config.POINTS = {
+  score = 1, callback = function(task)
+    return task:has_header("X-Points"), tonumber(task:get_header("X-Points"))
+  end
+}
 """
 # Nobody else is asked for long.
 DNS = """dns { timeout = 0.1s; retransmits = 1; fake_records = [
@@ -35,12 +40,19 @@ LISTS = {
     "server": {"*.bad.example": "block", "plain.example": "allow", "shop.example": "block"},
     "domains": {"example.org": {"shop.example": "allow", "ads@shop.example": "block"}},
     "people": {"7": {"boss@shop.example": "block", "ads@shop.example": "allow"}},
-    "addresses": {"anna@example.org": "7", "@example.org": "7", "bert@example.org": ""},
+    "addresses": {
+        "anna@example.org": "7",
+        "@example.org": "7",
+        "bert@example.org": "",
+        "dora@example.org": "8",
+    },
+    "junk": {"7": 45, "8": 15},
 }
 ANNA, BERT, CAUGHT, OTHER = "anna+x@example.org", "Bert@example.org", "new@example.org", "z@other.example"
 ALLOWED, BLOCKED, FORGED = "SENDER_ALLOWED", "SENDER_BLOCKED", "SENDER_NOT_PROVEN"
 THEIRS, ANOTHER = "192.0.2.1", "192.0.2.9"
 SPAM = ("X-Spammy: yes",)
+DORA = "dora@example.org"
 DANGEROUS = (
     *SPAM,
     "MIME-Version: 1.0",
@@ -134,3 +146,27 @@ def test_an_allowed_sender_may_not_send_what_is_dangerous(scan: Scan) -> None:
 def test_an_envelope_is_blocked_and_never_allowed(scan: Scan) -> None:
     assert scan("a@else.example", OTHER, envelope="a@x.bad.example")["action"] == "reject"
     assert ALLOWED not in scan("a@else.example", BERT, envelope="a@shop.example")["symbols"]
+
+
+@pytest.mark.parametrize(
+    ("to", "points", "junk"),
+    [
+        pytest.param([BERT], 20, False, id="the server's limit"),
+        pytest.param([DORA], 20, True, id="a lower one of her own"),
+        pytest.param([DORA, BERT], 20, False, id="the highest of all recipients"),
+        pytest.param([ANNA], 35, False, id="a higher one of her own"),
+        pytest.param([ANNA, DORA], 35, False, id="the highest, whoever has it"),
+        pytest.param([BERT], 35, True, id="above the server's"),
+    ],
+)
+def test_a_person_has_a_limit_of_their_own_for_junk(
+    scan: Scan, to: list[str], points: int, junk: bool
+) -> None:
+    others = scan("a@else.example", OTHER)["score"]
+    found = scan("a@else.example", *to, fields=(f"X-Points: {points - others:.1f}",))
+    assert (found["score"] >= 30) is junk, found["symbols"]
+    assert ("PERSONAL_LIMIT" in found["symbols"]) is (to in ([DORA], [ANNA], [ANNA, DORA]))
+
+
+def test_no_limit_of_a_person_takes_in_what_the_server_refuses(scan: Scan) -> None:
+    assert scan("a@else.example", ANNA, fields=SPAM)["action"] == "reject"

@@ -42,6 +42,8 @@ EVERYBODYS = frozenset(
         "links",
         "programs",
         "display",
+        # What nginx asks for phones, with an app password (test_calendars.py).
+        "phones",
         "api",
         "api-docs",
         "problem_types",
@@ -51,7 +53,7 @@ EVERYBODYS = frozenset(
     }
 )
 #: Pages of one's own account, whose rows are nobody else's: test_account.py.
-OWN = frozenset({"account", "security", "mail_rules"})
+OWN = frozenset({"account", "security", "mail_rules", "calendars"})
 
 
 def report_for(mailbox: Mailbox) -> MailReport:

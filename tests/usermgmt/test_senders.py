@@ -121,6 +121,7 @@ def test_the_filter_is_told_to_whom_each_list_applies(directory: Directory) -> N
             "@caught.example": anna,
             "sales@caught.example": "",
         },
+        "junk": {},
     }
     [alias] = aliases.list_aliases(session, only="info@example.org")[0][0].destinations
     aliases.set_alias_active(session, actor, alias.id, False)
@@ -150,7 +151,7 @@ def test_the_filter_alone_gets_the_lists_and_only_when_they_changed(
 ) -> None:
     assert ask(app, peer="192.0.2.99").status_code == 404
     first = ask(app)
-    assert first.json == {"server": {}, "domains": {}, "people": {}, "addresses": {}}
+    assert first.json == {"server": {}, "domains": {}, "people": {}, "addresses": {}, "junk": {}}
     tag = first.headers["ETag"]
     unchanged = ask(app, **{"If-None-Match": tag})
     assert unchanged.status_code == 304 and not unchanged.data
@@ -246,3 +247,22 @@ def test_a_program_lists_adds_and_removes_senders(app: Flask, mailboxes: Databas
     one = f"/senders/{made.json['id']}"
     assert program("GET", one).json == made.json
     assert program("DELETE", one).status_code == 204 and lists(mailboxes) == []
+
+
+def test_a_person_sets_from_which_score_their_own_mail_goes_to_junk(app: Flask, mailboxes: Database) -> None:
+    browser = reader(app, ANNA)
+    for entered in ("1", "13", "five", "6.5"):
+        refused = browser.post("/senders/junk-limit", junk_from=entered)
+        assert refused.status_code == 422 and "Use a number from 2 to 12." in refused.text
+    assert browser.post("/senders/junk-limit", junk_from=" 4 ").status_code == 303
+    told = ask(app).json
+    anna = told["addresses"][ANNA]
+    assert told["junk"] == {anna: 4} and BERT not in told["addresses"]
+    assert 'value="4"' in browser.get("/senders").text
+    browser.post("/senders/junk-limit", junk_from="")
+    assert ask(app).json["junk"] == {}
+
+
+def test_an_admin_has_no_limit_of_their_own(app: Flask, dora: Browser) -> None:
+    assert "junk_from" not in dora.get("/senders").text
+    assert dora.post("/senders/junk-limit", junk_from="4").status_code in (403, 404)

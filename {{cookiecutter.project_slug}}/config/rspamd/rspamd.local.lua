@@ -10,6 +10,13 @@ local clamav = require "lua_scanners/clamav"
 local common = require "lua_scanners/common"
 
 local VERDICT = "virus_scan_verdict"
+-- What clamd alerts of (clamd.conf), and its symbol for attachments.lua. Of the limits only that of time is none: a busy scanner
+-- has no verdict yet.
+local ALERTS = {
+  { "Heuristics%.OLE2%.ContainsMacros", "MACRO_DOCUMENT" },
+  { "Heuristics%.Limits%.Exceeded%.Max[^S]", "ARCHIVE_TOO_LARGE" },
+  { "Heuristics%.Limits%.Exceeded%.MaxScanSize", "ARCHIVE_TOO_LARGE" },
+}
 -- What is not delivered anyhow needs no verdict.
 local REFUSED = { ["reject"] = true, ["soft reject"] = true }
 
@@ -26,6 +33,12 @@ end
 
 local yield_result = common.yield_result
 common.yield_result = function(task, rule, found, weight, failed, part)
+  for _, alert in ipairs(ALERTS) do
+    if type(found) == "string" and found:match(alert[1]) then
+      has_verdict(task)
+      return task:insert_result(alert[2], 0.0)
+    end
+  end
   if not failed then
     has_verdict(task)
   end

@@ -10,7 +10,7 @@ GATE ?= .venv-gate
 UPDATER ?= .venv-update
 # The environment of `make audit`, and what it looks into.
 AUDITOR ?= .venv-audit
-LOCKED := $(foreach part,mailctl mailserver-api usermgmt policies,$(PLATFORM)/$(part)/requirements.txt)
+LOCKED := $(foreach part,mailctl mailserver-api usermgmt policies,$(PLATFORM)/$(part)/requirements.txt) $(wildcard $(PLATFORM)/radicale/requirements.txt)
 # The environment of `make verify`.
 VERIFIER := .venv-verify
 # Where the gate's reports go: SARIF, JUnit, and Markdown for people.

@@ -635,3 +635,9 @@ UPDATE alembic_version SET version_num='0014' WHERE alembic_version.version_num 
 ALTER TABLE mail_rules ADD COLUMN forward_outside VARCHAR(1300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT '';
 
 UPDATE alembic_version SET version_num='0015' WHERE alembic_version.version_num = '0014';
+
+-- Running upgrade 0015 -> 0016
+
+ALTER TABLE mail_rules ADD COLUMN junk_from INTEGER;
+
+UPDATE alembic_version SET version_num='0016' WHERE alembic_version.version_num = '0015';

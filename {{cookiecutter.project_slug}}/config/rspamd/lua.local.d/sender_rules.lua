@@ -1,5 +1,6 @@
 -- Allowed and blocked senders of the server, its domains and its people, as usermgmt lists them. A person's list counts before the domain's before the server's; in a list the whole address before its domain
--- before "*." and a domain above. A mail to several is allowed or blocked only if all of them want it.
+-- before "*." and a domain above. A mail to several is allowed or blocked only if all of them want it. People may also have a
+-- limit of their own from which a mail goes to Junk: of a mail to several the highest counts.
 
 local priorities = require("lua_util").symbols_priorities
 local util = require "rspamd_util"
@@ -30,10 +31,15 @@ local function judge(list, senders)
   end
 end
 
-local function wanted_by(address, senders)
+-- Whose address it is, as usermgmt numbers people, and its domain.
+local function person_of(address)
   local bare = address:lower():gsub("^([^+@]+)%+[^@]*", "%1")
   local domain = bare:match("@([^@]+)$") or ""
-  local person = rules.addresses[bare] or rules.addresses["@" .. domain] or ""
+  return rules.addresses[bare] or rules.addresses["@" .. domain] or "", domain
+end
+
+local function wanted_by(address, senders)
+  local person, domain = person_of(address)
   for _, list in ipairs({ rules.people[person] or {}, rules.domains[domain] or {}, rules.server }) do
     local kind, pattern = judge(list, senders)
     if kind then
@@ -54,6 +60,15 @@ local function wanted_by_all(recipients, senders)
     end
   end
   return all, pattern
+end
+
+local function highest_limit(recipients, usual)
+  local highest = nil
+  for _, recipient in ipairs(recipients) do
+    local limit = (rules.junk or {})[person_of(recipient.addr or "")] or usual
+    highest = math.max(highest or limit, limit)
+  end
+  return highest or usual
 end
 
 local function has_any(task, names)
@@ -136,6 +151,13 @@ rspamd_config:register_symbol({
       task:insert_result("SENDER_NOT_PROVEN", 0.0, pattern)
     elseif wanted and not has_any(task, DANGEROUS) then
       task:insert_result("SENDER_ALLOWED", math.min(junk - 1 - score, 0), pattern)
+    elseif not wanted and rules and not task:get_user() then
+      local limit = highest_limit(task:get_recipients("smtp") or {}, junk)
+      if score >= limit and score < junk then
+        task:insert_result("PERSONAL_LIMIT", junk - score, tostring(limit))
+      elseif score >= junk and score < limit then
+        task:insert_result("PERSONAL_LIMIT", junk - 1 - score, tostring(limit))
+      end
     end
   end,
 })
@@ -144,6 +166,7 @@ for name, description in pairs({
   SENDER_ALLOWED = "The sender is on an allow list",
   SENDER_BLOCKED = "The sender is on a block list",
   SENDER_NOT_PROVEN = "The sender is on an allow list, and the mail may be forged",
+  PERSONAL_LIMIT = "The recipients have a limit of their own for Junk",
 }) do
   rspamd_config:set_metric_symbol({ name = name, score = 1.0, description = description, group = "sender_rules" })
 end

@@ -32,6 +32,7 @@ from usermgmt.web import (
     aliases,
     audit,
     auth,
+    calendars,
     display,
     domains,
     errors,
@@ -105,7 +106,7 @@ def create_app(settings: Settings) -> Flask:
     csrf.init_app(app)
     app.jinja_env.globals["csrf"] = csrf_field
     app.jinja_env.filters.update(size=format_size, quota=format_quota)
-    app.jinja_env.globals.update(may=may, action_of=action_of)
+    app.jinja_env.globals.update(may=may, action_of=action_of, with_calendars=bool(settings.dav_host))
     app.jinja_env.filters["readable"] = readable_domain
     for module in (
         health,
@@ -132,9 +133,11 @@ def create_app(settings: Settings) -> Flask:
         problem_types,
         reports,
         senders,
+        calendars,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
+    app.register_blueprint(calendars.phones)
     app.register_blueprint(mail_logins.blueprint)
     for module in (api, i18n, headers, errors, words, mail, mail_logins, identity, oidc_server, programs):
         module.init_app(app)

@@ -110,6 +110,8 @@ class Settings:
     cheap_hashes: bool = False
     doveadm: Doveadm | None = None
     edge_file: Path | None = None
+    #: Radicale, where the answer `groupware` is on.
+    dav_host: str = ""
     #: The webmail: where it is, what its server proves itself with, and who its tokens say issued them.
     webmail_url: str = ""
     webmail_secret: str = field(default="", repr=False)
@@ -142,6 +144,7 @@ class Settings:
             cookie_secure=read_switch(env, "COOKIE_SECURE", True),
             doveadm=dovecot(env),
             edge_file=Path(env["EDGE_FILE"]) if env.get("EDGE_FILE") else None,
+            dav_host=env.get("DAV_HOST", ""),
             webmail_url=read_url(env, "WEBMAIL_URL"),
             webmail_secret=read_secret(env, "WEBMAIL_SECRET_FILE"),
             issuer=read_url(env, "ISSUER").rstrip("/"),

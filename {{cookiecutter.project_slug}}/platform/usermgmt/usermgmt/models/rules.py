@@ -32,6 +32,8 @@ class MailRules(Base):
     forward_to: Mapped[str] = mapped_column(Text, default="")
     #: The same for addresses outside this server: the edge forwards to them, and the mail stays here.
     forward_outside: Mapped[str] = mapped_column(address_column(1300), default="", server_default="")
+    #: The score from which mail goes to Junk; NULL: the server's.
+    junk_from: Mapped[int | None] = mapped_column(Integer)
     keep_copy: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     script_id: Mapped[str | None] = mapped_column(String(64))
     script: Mapped[str | None] = mapped_column(Text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 REASONS = {
     "ABUSE_SURBL": "An address in the text is on a list of abused sites.",
+    "ARCHIVE_TOO_LARGE": "An archive in it unpacks to more than can be scanned.",
     "ARC_ALLOW": "A forwarding server confirms that the mail is genuine.",
     "ARC_REJECT": "The forwarding server's seal is broken.",
     "BAYES_HAM": "It looks like mail that was learned as wanted.",
@@ -34,6 +35,7 @@ REASONS = {
     "HFILTER_HELO_BAREIP": "The sending server gives a number as its name.",
     "HFILTER_HOSTNAME_UNKNOWN": "The sending server has no name.",
     "HTML_SHORT_LINK_IMG_1": "It is little more than a picture with a link.",
+    "MACRO_DOCUMENT": "A document in it has macros.",
     "MANY_INVISIBLE_PARTS": "Much of its text is hidden.",
     "MID_RHS_NOT_FQDN": "Its number was not made by a proper mail server.",
     "MIME_BAD_ATTACHMENT": "It has an attachment of a dangerous kind.",
@@ -49,6 +51,7 @@ REASONS = {
     "MISSING_SUBJECT": "It has no subject.",
     "MISSING_TO": "It does not say whom it is for.",
     "ONCE_RECEIVED": "It came straight from the sender, past no mail server.",
+    "PERSONAL_LIMIT": "The recipient has a limit of their own for Junk.",
     "PHISHING": "A link shows another address than it opens.",
     "RATELIMITED": "The sender has sent too much in a short time.",
     "RBL_SPAMHAUS_SBL": "The sending server is on a list of spammers.",
@@ -69,6 +72,7 @@ REASONS = {
     "SENDER_NOT_PROVEN": "The sender is on an allow list, but nothing proves that the mail is theirs.",
     "SUBJ_ALL_CAPS": "Its subject is in capital letters.",
     "SUSPICIOUS_RECIPS": "Its many recipients look like a list.",
+    "UNWANTED_ATTACHMENT": "An attachment of it cannot be scanned.",
     "URIBL_BLACK": "An address in the text is on a list of spam.",
     "VIRUS_SCAN_MISSING": "The virus scanner did not answer.",
     "ZERO_FONT": "It hides text in letters of no size.",

@@ -16,6 +16,7 @@ from usermgmt.addresses import domain_of, parse_address, parse_domain, untagged
 from usermgmt.models import Alias, Domain, Mailbox, SenderRule
 from usermgmt.models.senders import ALLOW, BLOCK
 from usermgmt.problems import Collector, Missing, Problem, Refused
+from usermgmt.services import junk_limit
 from usermgmt.services.audit import Actor, record
 from usermgmt.services.directory import require_domain, save
 from usermgmt.services.graph import Graph, sources_towards
@@ -179,6 +180,10 @@ def document(session: Session) -> str:
             found["people"].setdefault(str(number), {})[pattern] = kind
         else:
             (found["domains"].setdefault(domain, {}) if domain else found["server"])[pattern] = kind
+    found["junk"] = {}
+    for number, email, limit in junk_limit.limits(session):
+        people[email] = str(number)
+        found["junk"][str(number)] = limit
     found["addresses"] = addresses_of(session, people)
     return json.dumps(found, sort_keys=True, separators=(",", ":"))
 

@@ -34,6 +34,7 @@ VIA = {
     "smtp": "Mail program (sending)",
     "sieve": "Mail program (filters)",
     "access": "Cloudflare Access",
+    "dav": "Calendars and contacts",
     "passkey": "Passkey",
 }
 

@@ -12,10 +12,12 @@ from usermgmt.parts import database
 from usermgmt.permissions import own_senders
 from usermgmt.permit import permits
 from usermgmt.problems import Problem, Refused
-from usermgmt.services import outside, senders
+from usermgmt.services import junk_limit, outside, senders
 from usermgmt.services.listing import Window
+from usermgmt.services.mail_rules import rules_of
 from usermgmt.services.mailboxes import PAGE
 from usermgmt.web import mail
+from usermgmt.web.account import mailbox
 from usermgmt.web.context import actor, current_account, page_number, tell
 from usermgmt.web.sessions import protected
 
@@ -34,8 +36,11 @@ def owner(session: Session, applies_to: str) -> senders.Owner:
 def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
     """The entries, and the form for another one."""
     search, number = request.args.get("q", "")[:320], page_number()
+    account = current_account()
+    own = isinstance(account, Mailbox)
     with database().transaction() as db:
-        found = senders.find(db, own_senders(current_account()), search, Window(PAGE, number))
+        found = senders.find(db, own_senders(account), search, Window(PAGE, number))
+        limit = rules_of(db, account).junk_from if isinstance(account, Mailbox) else None
     shown = render_template(
         "senders.html",
         rows=found.rows,
@@ -44,7 +49,9 @@ def page(problems: list[Problem], status: int = 200) -> tuple[str, int]:
         pages=max(1, -(-found.total // PAGE)),
         problems=problems,
         form=request.form,
-        own=isinstance(current_account(), Mailbox),
+        own=own,
+        junk_from=request.form.get("junk_from", "" if limit is None else str(limit)),
+        limits=junk_limit,
     )
     return shown, status
 
@@ -80,6 +87,19 @@ def delete(rule_id: int) -> AnyResponse:
     with database().transaction() as db:
         rule = senders.remove_rule(db, actor(), rule_id)
     tell("{sender} was removed from the list.", sender=rule.pattern)
+    return redirect(url_for("senders.show"), 303)
+
+
+@blueprint.post("/senders/junk-limit")
+@permits("account.own-mail")
+def set_limit() -> Page:
+    """Have more or less of one's own mail go to Junk."""
+    try:
+        with database().transaction() as db:
+            junk_limit.set_limit(db, actor(), mailbox(), request.form.get("junk_from", ""))
+    except Refused as refusal:
+        return page(refusal.problems, 422)
+    tell("The limit for Junk is saved.")
     return redirect(url_for("senders.show"), 303)
 
 

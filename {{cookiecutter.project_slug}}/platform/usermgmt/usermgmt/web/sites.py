@@ -30,6 +30,8 @@ PEOPLE = frozenset(
         "mail",
         "senders",
         "display",
+        "calendars",
+        "phones",
     }
 )
 

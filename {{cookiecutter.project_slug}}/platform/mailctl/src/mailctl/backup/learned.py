@@ -5,7 +5,8 @@ import tarfile
 from pathlib import Path
 from typing import IO
 
-from mailctl.backup.parts import copy_out, extract
+from mailctl.backup.parts import extract
+from mailctl.core.containers import copy_out
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from mailctl.core import encryption
-from mailctl.core.containers import all_of, failed
+from mailctl.core.containers import copy_out
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
@@ -51,21 +51,6 @@ def dkim(context: Context, folder: Path, recipients: list[str]) -> list[str]:
         (folder / "dkim").mkdir()
         _encrypt(copied.read(), folder / "dkim/keys.tar.age", recipients)
     return ["dkim/keys.tar.age"]
-
-
-def copy_out(context: Context, service: str, path: str, into: IO[bytes]) -> None:
-    """Write a tar of what a service has at `path`; its container need not run. Raises Refused."""
-    found = all_of(context).get(service)
-    if found is None:
-        wrong = f"has no container: its volume with {path} cannot be read"
-        raise Refused(Problem(f"service {service}", wrong, f"docker compose up -d {service}"))
-    command = ["docker", "cp", f"{found.id}:{path}", "-"]
-    done = subprocess.run(
-        command, stdout=into, stderr=subprocess.PIPE, timeout=TIME_LIMIT_SECONDS, check=False
-    )
-    if done.returncode:
-        raise Refused(failed("docker cp", done.stderr))
-    into.seek(0)
 
 
 def extract(

@@ -14,9 +14,10 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mailctl import __version__
-from mailctl.backup import learned, parts, publish
+from mailctl.backup import groupware, learned, parts, publish
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.core import containers, database, encryption
+from mailctl.core import groupware as calendars
 from mailctl.core import snapshot_manifest as manifest
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
@@ -124,6 +125,8 @@ class Run:
             "dkim": lambda: parts.dkim(context, folder, self.recipients),
             "learned": lambda: learned.save(context, folder),
         }
+        if calendars.here(context):
+            takers["groupware"] = lambda: groupware.save(context, folder)
         found = {"mail": self._attempt("mail", self._mail)}
         for name, taker in takers.items():
             with self.bars.task(name):

@@ -9,6 +9,8 @@ from mailctl.core.context import Context
 from mailctl.core.engine import ContainerState, connected
 from mailctl.core.errors import Problem, Refused
 
+COPY_SECONDS = 300
+
 
 def all_of(context: Context) -> dict[str, ContainerState]:
     """The container of each service of the project, stopped ones too."""
@@ -78,3 +80,16 @@ def output(container: str, *command: str, stdin: bytes | None = None, limit: flo
 def failed(program: str, said: bytes) -> Problem:
     text = " ".join(said.decode("utf-8", "replace").split())[-300:]
     return Problem(program, f"failed in its container: {text}", "fix what it names and run the command again")
+
+
+def copy_out(context: Context, service: str, path: str, into: IO[bytes]) -> None:
+    """Write a tar of what a service has at `path`; its container need not run. Raises Refused."""
+    found = all_of(context).get(service)
+    if found is None:
+        wrong = f"has no container: its volume with {path} cannot be read"
+        raise Refused(Problem(f"service {service}", wrong, f"docker compose up -d {service}"))
+    command = ["docker", "cp", f"{found.id}:{path}", "-"]
+    done = subprocess.run(command, stdout=into, stderr=subprocess.PIPE, timeout=COPY_SECONDS, check=False)
+    if done.returncode:
+        raise Refused(failed("docker cp", done.stderr))
+    into.seek(0)

@@ -16,9 +16,9 @@ from mailctl.core.errors import Problem, Refused
 FILE, MAIL_INDEX = "manifest.json", "mail.sha256"
 # mailctl is installed from the repository (pip --editable), so the schema lies where git put it.
 SCHEMA = Path(__file__).resolve().parents[4] / "schemas" / "snapshot.schema.json"
-COMPONENTS = ("mail", "mysql", "config", "ssl", "dkim", "learned")
-# Not in the snapshots of 0.10 and before, which are good without it.
-LATER = ("learned",)
+COMPONENTS = ("mail", "mysql", "config", "ssl", "dkim", "learned", "groupware")
+# Not in the snapshots of 0.10 and before, or where there are no calendars: they are good without it.
+LATER = ("learned", "groupware")
 AGAIN = "use another snapshot (make backup ARGS=--weekly takes a new one)"
 
 

@@ -7,7 +7,7 @@ import shutil
 import stat
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -143,13 +143,17 @@ def log_lines(server: Runtime, address: str) -> Iterator[str]:
                     yield f"{name} {plain(line.decode('utf-8', 'replace'))}\n"
 
 
-def write(archive: Archive, known: Known, root: Path, server: Runtime) -> None:
-    """All of it, the mail first."""
+def write(
+    archive: Archive, known: Known, root: Path, server: Runtime, calendars: Iterable[tuple[str, str]] = ()
+) -> None:
+    """All of it, the mail first; `calendars`: the path and the text of each event and contact."""
     if known.homes and is_there(root, known.homes[0]):
         archive.home(root, known.homes[0])
     account = {name: rows for name, rows in known.tables.items() if rows}
     archive.text("account.json", json.dumps(account, indent=1, ensure_ascii=False) + "\n")
     archive.text("account.txt", tables(known))
+    for path, text in calendars:
+        archive.text(f"calendars/{path}", text)
     archive.text("log-lines.txt", "".join(log_lines(server, archive.top)))
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     archive.text("README.txt", README.read_text("utf-8").format(address=archive.top, now=now))

@@ -11,6 +11,8 @@ from mailctl.core.folders import hdd
 from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mailctl.person.rows import Known
 
 PersonArgument = Annotated[str, typer.Argument(metavar="PERSON", help="The person's address.")]
@@ -40,7 +42,7 @@ def export(
         root = hdd(context) / "mailboxes"
         archive.room(path, _bytes(root, known))
         with archive.Archive(path, address) as made:
-            archive.write(made, known, root, api.server)
+            archive.write(made, known, root, api.server, _calendars(context, address))
         context.out.row("archive", str(path))
         context.out.row("mail", f"{made.mails} mails, {size(made.bytes)}")
         for table, rows in known.tables.items():
@@ -113,3 +115,12 @@ def _bytes(root: Path, known: "Known") -> int:
     from mailctl.person.archive import size_of
 
     return sum(size_of(root / home) for home in known.homes if is_there(root, home))
+
+
+def _calendars(context: Context, address: str) -> "Iterator[tuple[str, str]]":
+    """The path and the text of each event and contact of a person."""
+    from mailctl.core import groupware
+    from mailctl.person import rows
+
+    for person in rows.people(rows.running_database(context), address) if groupware.here(context) else ():
+        yield from groupware.entries(context, person)

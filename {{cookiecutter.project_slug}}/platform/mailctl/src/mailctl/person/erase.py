@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from mailctl.accounts.api import Api
-from mailctl.core import files, homes, job_results
+from mailctl.core import files, groupware, homes, job_results
 from mailctl.core.context import Context
 from mailctl.core.folders import hdd, private
 from mailctl.core.snapshots import Snapshot, every
@@ -34,6 +34,7 @@ def erase(context: Context, api: Api, address: str, known: Known) -> None:
         api.call("DELETE", f"/mailboxes/{known.account['id']}")
     _remove(root, known)
     rows.erase(rows.running_database(context), address)
+    remove_ownerless(context, rows.running_database(context))
     _remove(root, known)  # a delivery that had begun before the account was gone
 
 
@@ -43,7 +44,16 @@ def again(context: Context, api: Api) -> list[str]:
     back = brought_back(context, ask)
     for address in back:
         erase(context, api, address, rows.known(ask, address))
+    remove_ownerless(context, ask)
     return back
+
+
+def remove_ownerless(context: Context, ask: Ask) -> None:
+    """Remove the calendars and address books of mailboxes that are no more. Raises Refused."""
+    if groupware.here(context):
+        # In this order: whoever comes meanwhile is in the second list only.
+        there, owners = groupware.people(context), rows.people(ask)
+        groupware.remove(context, [name for name in there if name not in owners])
 
 
 def brought_back(context: Context, ask: Ask) -> list[str]:

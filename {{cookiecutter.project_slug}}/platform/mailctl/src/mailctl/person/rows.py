@@ -10,6 +10,7 @@ from typing import Any
 from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.database import CLIENT
+from mailctl.core.groupware import PERSON
 
 _BOX = "mailbox_id IN (SELECT id FROM mailboxes WHERE email = @who)"
 _USER = "user_id IN (SELECT user_id FROM users WHERE username = @who)"
@@ -132,6 +133,13 @@ def erase(ask: Ask, address: str) -> None:
     """Remove all rows, those of the account in one transaction. Raises Refused."""
     for database, script in _ERASE.items():
         ask(database, _about(address) + script.format(**TABLES["mailserver"]))
+
+
+def people(ask: Ask, address: str = "") -> set[str]:
+    """What Radicale calls the people who have a mailbox, or the one with this address."""
+    where = " WHERE email = @who" if address else ""
+    script = f"SELECT JSON_ARRAY({PERSON}) FROM mailboxes{where};\n"  # noqa: S608 (constants)
+    return {name for (name,) in _rows(ask("mailserver", _about(address) + script))}
 
 
 def accounts(ask: Ask) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ from mailctl.status.git import Position
 
 DISK_WARNING_PERCENT, DISK_FAILED_PERCENT = 85, 97
 NAMED = 5
+# Before that rspamd's Bayes filter says nothing (min_learns of its statistic.conf).
+LEARNED_LEAST = 200
 # A probe may take its time or be left out once.
 PROBES_MISSED = 3
 # The timer looks every minute; the Worker alarms from here on as well.
@@ -84,6 +86,15 @@ def of_queue(mails: list[Waiting] | None) -> list[Line]:
 def of_mails(times: dict[str, float | None]) -> list[Line]:
     said = [f"last {word} {duration(time.time() - at)} ago" for word, at in times.items() if at]
     return [Line("mail", OK, ", ".join(said) or "none since Postfix was recreated")]
+
+
+def of_learned(learned: tuple[int, int] | None) -> list[Line]:
+    """What people and very clear verdicts have taught the filter; nothing where Valkey does not answer."""
+    if learned is None:
+        return []
+    few = min(learned) < LEARNED_LEAST
+    waits = f"; it counts from {LEARNED_LEAST} of each on" if few else ""
+    return [Line("learned", OK, f"{learned[0]} mails as spam, {learned[1]} as wanted{waits}")]
 
 
 def of_monitor(state: dict[str, Any], memory: dict[str, Any]) -> list[Line]:

@@ -23,6 +23,11 @@ from mailctl.status.git import Position, drift, position
 
 # Of Postfix's log so many lines are looked through for the last mails.
 LOG_LINES = 3000
+# What rspamd counts beside its words (classifier-bayes.conf): mails learned as spam, and as wanted.
+LEARNED = (
+    'REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /run/secrets/valkey_auth)"'
+    " valkey-cli --raw hmget RS learns_spam learns_ham"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
         described = pool.submit(runtime.services, context.repo)
         measuring = pool.submit(lambda: measured(engine, services(engine, project, ())))
         queue, seen = pool.submit(_waiting, runtime), pool.submit(_mails, runtime)
+        learned = pool.submit(_learned, runtime)
         where, secrets = pool.submit(position, context), pool.submit(_secrets, context)
         wanted = described.result()
         differing = pool.submit(drift, context, runtime, wanted)
@@ -88,6 +94,7 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
             *findings.of_drift(differing.result()),
             *findings.of_queue(queue.result()),
             *findings.of_mails(seen.result()),
+            *findings.of_learned(learned.result()),
             *([] if local else findings.of_monitor(read(context, "state"), read(context, "memory"))),
             *findings.of_disks(disks),
             *findings.of_ages(jobs),
@@ -111,6 +118,15 @@ def _waiting(runtime: Runtime) -> list[Waiting] | None:
     try:
         return waiting(runtime)
     except (Refused, OSError):
+        return None
+
+
+def _learned(runtime: Runtime) -> tuple[int, int] | None:
+    """How many mails the filter has learned as spam, and as wanted."""
+    try:
+        spam, wanted = runtime.inside("valkey", ["sh", "-c", LEARNED]).splitlines()[:2]
+        return int(spam or 0), int(wanted or 0)
+    except (Refused, OSError, ValueError):
         return None
 
 

@@ -17,7 +17,7 @@ NAME = "drill-report"
 class Drill:
     """One drill. In seconds: the snapshot's `age` (RPO), until mail was `readable` (RTO), and in all.
 
-    `learned`: the keys that a Valkey has of what rspamd has learned.
+    `learned`: the keys that a Valkey has of what rspamd has learned. `groupware`: events, tasks and contacts.
     """
 
     source: str
@@ -27,6 +27,7 @@ class Drill:
     total: float = 0.0
     read: ReadBack = field(default_factory=ReadBack)
     learned: int | None = None
+    groupware: int | None = None
     unsealed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -44,6 +45,7 @@ class Drill:
             "total_seconds": round(self.total, 1),
             "decrypted": self.unsealed,
             "learned": self.learned,
+            "groupware": self.groupware,
             "failures": self.failures,
             **self.read.as_dict(),
         }
@@ -80,6 +82,8 @@ def _lines(one: Drill) -> list[str]:
         lines.append("")
     if one.learned is not None:
         lines.append(f"what rspamd has learned was read: {one.learned} keys")
+    if one.groupware is not None:
+        lines.append(f"calendars and address books were read: {one.groupware} entries")
     if one.unsealed:
         lines.append(f"decrypted: {', '.join(one.unsealed)}")
     if read.without_account:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailctl.backup import learned
+from mailctl.backup import groupware, learned
 from mailctl.backup.drill.report import Drill
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import check, refuse, refuse_without_room
@@ -100,6 +100,11 @@ def _read(context: Context, beside: Scratch, snapshot: Snapshot, result: Drill, 
     result.readable = time.monotonic() - began
     if "learned" in snapshot.manifest.components:
         _relearn(beside, snapshot, result)
+    if "groupware" in snapshot.manifest.components:
+        data = private(beside.home / "groupware")
+        data.chmod(0o755)
+        result.groupware = groupware.put(snapshot.path / groupware.FILE, data / "collections")
+        groupware.verify(context, data)
     context.out.note("reading every mail over IMAP")
     container = beside.compose.run("ps", "--quiet", "dovecot").strip()
     result.read = read_back(snapshot, container, accounts(beside.compose), whole=True)

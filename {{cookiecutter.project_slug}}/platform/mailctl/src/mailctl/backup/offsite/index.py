@@ -27,7 +27,7 @@ from mailctl.core.errors import Problem, Refused
 from mailctl.core.snapshots import Snapshot
 
 LONGEST_CHAIN = 50
-TOP = {"mail", "mysql", "config", "ssl", "dkim", "learned", "manifest.json", "mail.sha256"}
+TOP = {"mail", "mysql", "config", "ssl", "dkim", "learned", "groupware", "manifest.json", "mail.sha256"}
 _NAME = re.compile(r"[0-9a-f]{64}")
 # `had` is the snapshot that was copied last, `now` the one that is being copied or fetched.
 _TABLES = """

@@ -24,7 +24,7 @@ FromOption = Annotated[
 ]
 AtOption = Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest good one not later.")]
 ComponentOption = Annotated[
-    str, typer.Option("--component", help="all, mail, mysql, config, ssl, dkim or learned.")
+    str, typer.Option("--component", help="all, mail, mysql, config, ssl, dkim, learned or groupware.")
 ]
 MailboxOption = Annotated[
     str | None, typer.Option("--mailbox", metavar="A@B", help="Only this one; the server goes on running.")

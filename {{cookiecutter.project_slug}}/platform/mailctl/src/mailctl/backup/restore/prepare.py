@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailctl.backup import learned
+from mailctl.backup import groupware, learned
 from mailctl.backup.restore import stage
 from mailctl.backup.restore.choose import refuse
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.scratch import Scratch
 from mailctl.core import files
+from mailctl.core import groupware as calendars
 from mailctl.core.context import Context
 from mailctl.core.database import REVISION, load, migrate, query
 from mailctl.core.engine import connected
@@ -57,6 +58,9 @@ def places(context: Context, components: Iterable[str], id: str) -> dict[str, Pl
         found["dkim"] = volume(context.project_name, "rspamd_data", (RSPAMD, RSPAMD)) / "dkim"
     if "learned" in wanted:
         found["learned"] = volume(context.project_name, learned.VOLUME, learned.OWNER) / learned.LOG
+    if "groupware" in wanted:
+        data = volume(context.project_name, calendars.VOLUME, calendars.OWNER)
+        found["groupware"] = data / Path(calendars.FOLDER).name
     for live in found.values():
         if os.path.ismount(live):
             fix = "mount the disk at the folder above, so that its content can change places"
@@ -105,6 +109,9 @@ def prepare(
     if "learned" in place:
         yield "what rspamd has learned"
         learned.put(snapshot.path / learned.FILE, place["learned"].staged)
+    if "groupware" in place:
+        yield "calendars and address books"
+        groupware.put(snapshot.path / groupware.FILE, place["groupware"].staged)
     if "mysql" in place:
         yield "database, in a MariaDB of its own"
         folder = place["secrets"].staged if "secrets" in place else secrets(context)

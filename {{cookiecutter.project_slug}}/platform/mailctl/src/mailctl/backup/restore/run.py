@@ -19,7 +19,13 @@ from mailctl.core.folders import secrets
 from mailctl.core.snapshots import Snapshot
 
 # Which services hold what is replaced; none named: all of them, as every service reads settings or secrets.
-HOLDERS = {"mail": ["dovecot"], "mysql": ["mariadb"], "dkim": ["rspamd"], "learned": ["valkey", "rspamd"]}
+HOLDERS = {
+    "mail": ["dovecot"],
+    "mysql": ["mariadb"],
+    "dkim": ["rspamd"],
+    "learned": ["valkey", "rspamd"],
+    "groupware": ["radicale"],
+}
 # A virus scanner that starts for the first time downloads its signatures.
 WAIT_SECONDS = "1800"
 ACTIVE = """SELECT m.email, COALESCE(m.home, CONCAT(d.name, '/', SUBSTRING_INDEX(m.email, '@', 1)))

@@ -20,6 +20,7 @@ GROUPS: dict[str, str] = {
     "sender": "mailctl.accounts.sender_cli",
     "admin": "mailctl.accounts.admin_cli",
     "move": "mailctl.move.cli",
+    "import": "mailctl.importing.cli",
     "search": "mailctl.search.cli",
 }
 

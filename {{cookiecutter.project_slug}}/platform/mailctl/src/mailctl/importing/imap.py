@@ -113,7 +113,7 @@ class Listed:
 
 
 def look(server: Server) -> list[Listed]:
-    """The folders that hold mail, but for Gmail's views. Raises Refused: no connection, no TLS, no log-in."""
+    """The folders that hold mail. Raises Refused: no connection, no TLS, no log-in."""
     with _logged_in(server) as imap:
         rows = list(_rows(imap.list('""', "*")[1]))
         if "SPECIAL-USE" in imap.capabilities and not any(_role(flags) for flags, _, _ in rows):
@@ -121,7 +121,7 @@ def look(server: Server) -> list[Listed]:
             rows = [(special.get(name, flags), sep, name) for flags, sep, name in rows]
         found = []
         for flags, sep, name in rows:
-            if flags & {"noselect", "nonexistent"} or _role(flags) in VIEWS:
+            if flags & {"noselect", "nonexistent"}:
                 continue
             status, data = imap.status(_quoted(name, "\\"), "(MESSAGES)")
             counted = _COUNT.search(data[0] or b"") if status == "OK" else None
@@ -138,14 +138,17 @@ def fetch(
 ) -> list[Part]:
     """Have `into` hold exactly what the mailbox there holds: of a second time, only what changed is fetched.
 
-    `tell` is told how many mails are here, of how many. Raises Refused.
+    Gmail's views are left out. `tell` is told how many mails are here, of how many. Raises Refused.
     """
     (into / "ca.crt").unlink(missing_ok=True)
     (into / "ca.crt").write_bytes(server.ca.read_bytes())
     (into / "ca.crt").chmod(0o644)
+    views = [each for each in folders if each.role in VIEWS]
+    folders = [each for each in folders if each not in views]
+    without = [word for view in views for word in ("-x", from_utf7(view.name))]
     total = sum(each.total for each in folders)
     for _ in range(ROUNDS):
-        code, said = _run(context, server, into, lambda: tell(_count(into), total))
+        code, said = _run(context, server, into, without, lambda: tell(_count(into), total))
         if code != AGAIN:
             break
     if code:
@@ -173,8 +176,10 @@ def _name_of(maildir: Path) -> str:
     return "/".join(re.sub(r"%([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), each) for each in levels)
 
 
-def _run(context: Context, server: Server, into: Path, tell: Callable[[], None]) -> tuple[int, bytes]:
-    """Let the container fetch; its exit code and the end of what it said."""
+def _run(
+    context: Context, server: Server, into: Path, without: Sequence[str], tell: Callable[[], None]
+) -> tuple[int, bytes]:
+    """Let the container fetch; its exit code and what it said."""
     project = context.project_name
     there = all_of(context)
     chosen(there, "dovecot", project)
@@ -188,7 +193,7 @@ def _run(context: Context, server: Server, into: Path, tell: Callable[[], None])
         *("--tmpfs", f"{TMP}:mode=1777", "--tmpfs", "/run/dovecot:uid=1000,gid=1000,mode=755"),
         *("--mount", f"type=bind,source={into},target={SEEN_AS}", "--entrypoint", "/bin/sh"),
     )
-    words = ["docker", "run", *confined, there["dovecot"].image, "-c", _SCRIPT, "sh"]
+    words = ["docker", "run", *confined, there["dovecot"].image, "-c", _SCRIPT, "sh", *without]
     with TemporaryFile() as said:
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said)
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mailctl.backup.restore import stored
 from mailctl.backup.restore.stored import Mail
+from mailctl.importing.names import from_utf7
 
 # What Dovecot and Courier write into file names: sizes, wrong ones after a mail was edited by hand.
 _SIZES = re.compile(r",[SW]=\d+")
@@ -49,4 +50,4 @@ class Part:
     def report(self) -> dict[str, object]:
         """For --json."""
         flags = {"renamed": self.renamed, "left_out": self.left_out}
-        return {"folder": self.name, "to": self.to, "there": self.total, **self.counts, **flags}
+        return {"folder": self.name, "to": from_utf7(self.to), "there": self.total, **self.counts, **flags}

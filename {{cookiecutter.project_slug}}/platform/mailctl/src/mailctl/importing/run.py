@@ -201,8 +201,8 @@ def _staged(context: Context, part: Part, mails: list[Mail]) -> Iterator[None]:
         for each in dict.fromkeys((place.parent, place, root, folder)):
             if not each.exists():
                 stage.make_folder(each, owner)
-        for each in ("cur", "new", "tmp"):
-            stage.make_folder(folder / each, owner)
+        for name in ("cur", "new", "tmp"):
+            stage.make_folder(folder / name, owner)
         for beside in (KEYWORDS, *((stage.UIDLIST, *INDEX) if part.ours else ())):
             if (part.maildir / beside).is_file():
                 stage.copy(str(part.maildir / beside), str(folder / beside), owner)

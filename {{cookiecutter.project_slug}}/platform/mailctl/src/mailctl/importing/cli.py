@@ -194,7 +194,7 @@ def _show(context: Context, row: dict[str, Any]) -> None:
         counts = (each.get(name, 0) for name in ("there", "added", "before", "present"))
         here = each["to"] + (" (renamed)" if each["renamed"] else "")
         table.add_row(plain(each["folder"]), *map(str, counts), here, str(each.get("here", "-")))
-    context.out.show(row["address"], table)
+    context.out.show(row["address"], *([table] if row["folders"] else []))
     for problem in row.get("problems", ()):
         what = f"{problem['field']} {problem.get('value', '')}".strip()
         context.out.warn(f"{row['address']}: {what}: {problem['wrong']}; {problem['fix']}")

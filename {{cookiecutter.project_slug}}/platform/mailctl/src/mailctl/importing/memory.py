@@ -15,7 +15,7 @@ from mailctl.core.folders import hdd, private
 
 def home(context: Context, address: str) -> Path:
     """Where the import of a mailbox keeps what it fetched and did; only root looks into it."""
-    return hdd(context) / job_results.FOLDER / "import" / address
+    return hdd(context) / job_results.IMPORTS / address
 
 
 def fetched(context: Context, address: str) -> Path:
@@ -37,7 +37,7 @@ def forget(context: Context, address: str) -> bool:
 
 def everybody(context: Context) -> list[str]:
     """Whose imports are kept."""
-    folder = hdd(context) / job_results.FOLDER / "import"
+    folder = hdd(context) / job_results.IMPORTS
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 

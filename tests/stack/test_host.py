@@ -254,7 +254,8 @@ OLD_MAIL = "From: a@b.example\\nSubject: an old mail\\n\\nhello\\n"
 def done_tasks(kept, timers) -> dict[str, subprocess.CompletedProcess[str]]:
     """How the commands of the tasks ended, one task after the other."""
     timers.shell(
-        f"mkdir -p /root/old-mail/.Old/cur /root/old-mail/.Old/new && printf '{OLD_MAIL}' >/root/old-mail/.Old/cur/1.eml"
+        "mkdir -p /root/old-mail/.Old/cur /root/old-mail/.Old/new"
+        f" && printf '{OLD_MAIL}' >/root/old-mail/.Old/cur/1.eml"
     )
     timers.shell(hosts.ACCOUNT.replace("me@", "former@"))
     page = tasks(hosts.text_of(timers, HOW))

@@ -65,7 +65,7 @@ def test_a_dump_of_mailcow(tmp_path: Path) -> None:
     found = dumps.mailcow([file(tmp_path, "mailcow.sql", MAILCOW)])
     assert dumps.table(found)[1:] == [
         ("anna@example.org", 'O\'Anna, ("A")', "3072M", "yes", "", "{BLF-CRYPT}" + BCRYPT),
-        ("bob@example.org", "", "", "no", "", ""),
+        ("bob@example.org", "", "", "yes", "", ""),
         ("info@example.org", "", "", "yes", "anna@example.org bob@example.org", ""),
         ("@example.org", "", "", "no", "anna@example.org", ""),
     ]

@@ -284,7 +284,7 @@ def test_mail_is_fetched_in_a_container_of_its_own_that_is_told_the_password_in_
     server: imap.Server, engine: FakeEngine, docker: FakeDocker, context: Context, hdd: Path
 ) -> None:
     engine.containers = [container("dovecot")]
-    into = memory.fetched(context, ANNA)
+    into = memory.fetched(context, ANNA, "x")
     put(into / "mail", "one")
     put(into / "mail" / ".ex%2eample", "two")
     folders = [
@@ -310,7 +310,7 @@ def test_what_the_container_says_is_told(
     engine.containers = [container("dovecot")]
     docker.answer("run", stderr="Error: no route", code=imap.AGAIN)
     with pytest.raises(Refused, match="no route"):
-        imap.fetch(context, server, memory.fetched(context, ANNA), [], lambda *_: None)
+        imap.fetch(context, server, memory.fetched(context, ANNA, "x"), [], lambda *_: None)
     assert len(docker.calls_with("run")) == imap.ROUNDS
 
 

@@ -106,9 +106,10 @@ def _mailcow_box(found: Directory, row: dict[str, str | None]) -> None:
         found.skipped.append((address, f"is a resource ({row['kind']}), no person"))
         return
     quota = int(row.get("quota") or 0)
-    active = row.get("active") == "1"
-    password = hash_of(row.get("password") or "")
-    found.accounts.append(Account(address, row.get("name") or "", quota or None, active, password))
+    # 2: receives, and may not log in.
+    active = row.get("active") or "0"
+    password = hash_of(row.get("password") or "") if active == "1" else ""
+    found.accounts.append(Account(address, row.get("name") or "", quota or None, active != "0", password))
 
 
 def mailu(files: Sequence[Path]) -> Directory:

@@ -19,7 +19,7 @@ from mailctl.importing.names import ALL, VIEWS, from_utf7, place
 from mailctl.importing.part import Part
 
 CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
-SECONDS, POLL_SECONDS = 60, 2
+SECONDS, POLL_SECONDS = 60, 5
 # Where the container sees what it fetches into; its memory in bytes as Docker writes it.
 SEEN_AS, TMP, MEMORY = "/import", "/tmp", "512m"  # noqa: S108 (in the container)
 # Of doveadm: mail arrived or left meanwhile, so some of it is not in order yet.

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 
 from mailctl.backup.restore import stage
@@ -18,9 +19,9 @@ def home(context: Context, address: str) -> Path:
     return hdd(context) / job_results.IMPORTS / address
 
 
-def fetched(context: Context, address: str) -> Path:
-    """The folder that mail is fetched into, for the user that Dovecot runs as."""
-    folder = private(home(context, address)) / "fetched"
+def fetched(context: Context, address: str, source: str) -> Path:
+    """The folder that mail of one source is fetched into, for the user that Dovecot runs as."""
+    folder = private(home(context, address)) / f"from-{sha256(source.encode()).hexdigest()[:16]}"
     if not folder.exists():
         stage.make_folder(folder, stage.vmail())
     return folder

@@ -17,7 +17,7 @@ from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.disk_locks import alone
 from mailctl.core.errors import Misuse, Problem, Refused
-from mailctl.core.folders import hdd
+from mailctl.core.folders import hdd, private
 from mailctl.core.format import plain, size
 from mailctl.importing import imap, maildir, mbox, memory
 from mailctl.importing.part import Part
@@ -53,7 +53,7 @@ def bring(context: Context, wanted: Wanted, tell: Tell) -> dict[str, Any]:
     """Import it; a second time only what is new there. Returns a row for each folder. Raises Refused."""
     dovecot = running(context, "dovecot")
     here.stored_as(dovecot, wanted.address)  # refuses who has no account
-    done = memory.Memory(memory.fetched(context, wanted.address).parent / "done")
+    done = memory.Memory(private(memory.home(context, wanted.address)) / "done")
     parts = _fetch(context, wanted, tell)
     impossible = [part for part in parts if not part.to]
     try:
@@ -79,7 +79,7 @@ def _fetch(context: Context, wanted: Wanted, tell: Tell) -> list[Part]:
     source = wanted.source
     if isinstance(source, imap.Server):
         folders = imap.look(source)
-        into = memory.fetched(context, wanted.address)
+        into = memory.fetched(context, wanted.address, f"{source.login} {source.host}")
         return imap.fetch(context, source, into, folders, lambda n, total: tell("fetching", n, total))
     if source.is_dir() and (found := maildir.parts(source)):
         return found

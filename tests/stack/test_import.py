@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from mailctl.secret_files.certificates import new_key, service_certificate
 from tests.stack.clients import Mailbox
 from tests.stack.keeper import Keeper, end
 from tests.stack.stack import Stack, clear, eventually, run
@@ -71,6 +70,13 @@ service imap-login {
   }
 }
 """
+CERTIFICATE = """import sys
+from pathlib import Path
+from mailctl.secret_files.certificates import new_key, service_certificate
+folder, key = Path(sys.argv[1]), new_key()
+authority = [Path(".local/secrets", f"internal_ca.{part}").read_bytes() for part in ("crt", "key")]
+(folder / "tls.key").write_bytes(key)
+(folder / "tls.new").write_bytes(service_certificate(b"", key, *authority, [sys.argv[2]]))"""
 PASSWORD = 'the 50% "old" password'  # noqa: S105 (of the server above)
 #: There, and here.
 FOLDERS = {
@@ -159,10 +165,7 @@ def old(stack: Stack, tmp_path: Path) -> Iterator[Old]:
     try:
         shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         address = run("docker", "inspect", "--format", shown, name, cwd=tmp_path).strip()
-        authority = [stack.secret(f"internal_ca.{part}").encode() for part in ("crt", "key")]
-        key = new_key()
-        (folder / "tls.key").write_bytes(key)
-        (folder / "tls.new").write_bytes(service_certificate(b"", key, *authority, [address]))
+        run(".venv/bin/python", "-c", CERTIFICATE, str(folder), address, cwd=stack.repository)
         (folder / "tls.new").rename(folder / "tls.crt")
         found = Old(address, Path(stack.info["ca_file"]))
         eventually(lambda: found.imap("nobody"), limit=30)

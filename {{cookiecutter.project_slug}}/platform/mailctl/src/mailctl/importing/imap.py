@@ -188,7 +188,17 @@ def _run(
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     confined = (
         *("--rm", "--interactive", "--pull", "never", "--name", name, "--network", f"{project}_egress"),
-        *("--user", "1000:1000", "--read-only", "--cap-drop", "ALL", "--cap-add", "SYS_CHROOT"),
+        *(
+            "--user",
+            "1000:1000",
+            "--env",
+            "USER=vmail",
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--cap-add",
+            "SYS_CHROOT",
+        ),
         *("--security-opt", "no-new-privileges:true", "--memory", MEMORY, "--pids-limit", "100"),
         *("--tmpfs", f"{TMP}:mode=1777", "--tmpfs", "/run/dovecot:uid=1000,gid=1000,mode=755"),
         *("--mount", f"type=bind,source={into},target={SEEN_AS}", "--entrypoint", "/bin/sh"),

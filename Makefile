@@ -122,6 +122,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s
+	@STACK_IMPORT_MAILS=20000 STACK_KILL_MOMENTS=5 $(RUN) -m pytest tests/stack/test_import.py -m docker
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
 	@$(MAKE) --no-print-directory upgrades

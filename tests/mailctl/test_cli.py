@@ -39,6 +39,9 @@ ARGUMENTS = {
     ("token", "revoke"): ("4",),
     ("user", "import"): ("users.csv",),
     ("user", "export"): ("users.csv",),
+    ("import", "mail"): ("a@example.com", "old.mbox"),
+    ("import", "people"): ("people.csv",),
+    ("import", "accounts"): ("mailcow", "dump.sql"),
     **{("queue", verb): ("4jb64t38NBzJmhw",) for verb in ("show", "retry", "hold", "release", "delete")},
 }
 HEAVY = (

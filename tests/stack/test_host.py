@@ -253,7 +253,10 @@ OLD_MAIL = "From: a@b.example\\nSubject: an old mail\\n\\nhello\\n"
 @pytest.fixture(scope="module")
 def done_tasks(kept, timers) -> dict[str, subprocess.CompletedProcess[str]]:
     """How the commands of the tasks ended, one task after the other."""
-    timers.shell(f"mkdir -p /root/old-mail && printf '{OLD_MAIL}' >/root/old-mail/1.eml")
+    timers.shell(
+        "mkdir -p /root/old-mail/.Old/cur /root/old-mail/.Old/new"
+        f" && printf '{OLD_MAIL}' >/root/old-mail/.Old/cur/1.eml"
+    )
     timers.shell(hosts.ACCOUNT.replace("me@", "former@"))
     page = tasks(hosts.text_of(timers, HOW))
     return {task: timers.call("\n".join(blocks(page[task]))) for task in TASKS}

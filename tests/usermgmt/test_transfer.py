@@ -29,6 +29,9 @@ info@example.org,,,,team@example.org bert@example.org,,
 team@example.org,,,yes,anna@example.org,no,
 info@example.org,,,no,anna@example.org,yes,
 """
+#: Of "violet otter ladder 7", as another server keeps it; and one that would take a day to check.
+KEPT = "{BLF-CRYPT}$2b$04$ZXu/tJaMKsoclYkYFdjHeOEdjLIKZsGuT9GYdz3/SXWUtPM6q.WLa"
+COSTLY = KEPT.replace("$04$", "$31$")
 
 
 @pytest.fixture
@@ -85,6 +88,18 @@ def test_a_file_is_tried_and_then_added_as_a_whole(
     assert not hasher.matches(password + "x", hashes["bert@example.org"])
 
 
+@pytest.mark.parametrize("scheme", ["bcrypt", "argon2id"])
+def test_a_hash_of_another_server_opens_the_mailbox_with_the_same_password(
+    server: Database, load: Callable[..., transfer.Imported], hasher: Hasher, scheme: str
+) -> None:
+    given = KEPT if scheme == "bcrypt" else hasher.hash_for_mailbox("violet otter ladder 7")
+    done = load(f'address,password_hash\nanna@example.org,"{given}"\n')
+    assert done.passwords == []
+    with server.transaction() as session:
+        (stored,) = session.scalars(select(Mailbox.password_hash))
+    assert hasher.matches("violet otter ladder 7", stored) and not hasher.matches("violet otter", stored)
+
+
 @pytest.mark.parametrize(
     ("rows", "line", "field", "wrong"),
     [
@@ -93,6 +108,9 @@ def test_a_file_is_tried_and_then_added_as_a_whole(
         ("anna@example.org,,,,,", 3, "address", "taken already"),
         ("x@example.org,,,maybe,,", 3, "active", "neither yes nor no"),
         ("x@example.org,,,,,short", 3, "password", "too short"),
+        ("x@example.org,,,,,,{SHA512-CRYPT}$6$a$b", 3, "password_hash", "cannot be checked"),
+        (f"x@example.org,,,,,,{COSTLY}", 3, "password_hash", "cannot be checked"),
+        (f"x@example.org,,,,,violet otter ladder 7,{KEPT}", 3, "password_hash", "cannot be checked"),
         ("x@example.org,,,,nobody@example.org,", 3, "destinations", "neither a mailbox nor an alias"),
         ("x@example.org,,,,y@example.org,\ny@example.org,,,,x@example.org,", 3, "destinations", "go round"),
         (
@@ -106,7 +124,7 @@ def test_a_file_is_tried_and_then_added_as_a_whole(
 def test_a_wrong_line_is_named_and_nothing_is_added(
     server: Database, load: Callable[..., transfer.Imported], rows: str, line: int, field: str, wrong: str
 ) -> None:
-    head = "address,name,quota,active,destinations,password\nanna@example.org,,,,,\n"
+    head = "address,name,quota,active,destinations,password,password_hash\nanna@example.org,,,,,\n"
     with pytest.raises(Refused) as refusal:
         load(head + rows + "\n")
     first = refusal.value.problems[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 import bcrypt
@@ -16,6 +17,12 @@ SHORTEST = 12
 LONGEST_BYTES = 72
 #: The scheme name that dovecot reads, and the one of hashes that older versions wrote.
 MAILBOX_SCHEME, OLDER_SCHEME = "{ARGON2ID}", "{BLF-CRYPT}"
+#: Hashes of other servers that are taken over. What they cost is bounded: anybody's log-in pays it.
+TAKEN_HASH = re.compile(
+    r"\{BLF-CRYPT\}\$2[aby]\$(?:0[4-9]|1[0-3])\$[./A-Za-z0-9]{53}"
+    r"|\{ARGON2ID\}\$argon2id\$v=19\$m=(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-6]),t=\d,p=1"
+    r"\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,86}"
+)
 # OWASP's advice. Eight threads at once take 152 of usermgmt's 512 MiB; dovecot can check one lane only.
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
 BCRYPT_ROUNDS = 12

@@ -21,6 +21,7 @@ GROUPS: dict[str, str] = {
     "admin": "mailctl.accounts.admin_cli",
     "token": "mailctl.accounts.token_cli",
     "move": "mailctl.move.cli",
+    "import": "mailctl.importing.cli",
     "search": "mailctl.search.cli",
 }
 

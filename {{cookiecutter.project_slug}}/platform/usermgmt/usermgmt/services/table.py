@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from usermgmt.addresses import parse_alias_source, parse_destinations, parse_own_address
-from usermgmt.passwords import check_password
+from usermgmt.passwords import TAKEN_HASH, check_password
 from usermgmt.problems import Collector, Problem, Refused
 from usermgmt.quota import parse_quota
 from usermgmt.services.aliases import MOST_DESTINATIONS
@@ -19,6 +19,8 @@ from usermgmt.services.audit_search import FORMULA, inert
 from usermgmt.services.mailboxes import parse_name
 
 COLUMNS = ("address", "name", "quota", "active", "destinations", "may_send", "password")
+#: Accepted besides: a hash that another mail server kept. It is in no table that is exported.
+HASH = "password_hash"
 MOST_ROWS = 10_000
 #: Each takes a fiftieth of a second to hash, on purpose; a generated one takes none.
 MOST_PASSWORDS = 1_000
@@ -69,9 +71,11 @@ def read(text: str) -> list[Line]:
     table = csv.reader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
     try:
         names = [name.strip().lower() for name in next(table, [])]
-        for name in sorted({*names} - {*COLUMNS} - {""}):
+        for name in sorted({*names} - {*COLUMNS, HASH} - {""}):
             wrong = "There is no such column."
-            instead = "Use some of: address, name, quota, active, destinations, may_send, password."
+            instead = (
+                "Use some of: address, name, quota, active, destinations, may_send, password, password_hash."
+            )
             raise refuse_line(1, "header", name, wrong, instead)
         if "address" not in names:
             wrong, instead = "The column “address” is missing.", "Put the names of the columns on line 1."
@@ -98,6 +102,15 @@ def switch(name: str, cell: str) -> bool:
     if word not in SWITCHES:
         raise Refused(Problem(name, cell, "This is neither yes nor no.", "Use yes or no."))
     return SWITCHES[word]
+
+
+def kept_hash(given: str, password: str) -> str:
+    """A hash that log-ins here and Dovecot can check, or nothing. Raises Refused, never repeating it."""
+    if given and (password or not TAKEN_HASH.fullmatch(given)):
+        wrong = "This hash cannot be checked here."
+        instead = "Use bcrypt or argon2id, and no password beside it, or leave it empty."
+        raise Refused(Problem(HASH, "", wrong, instead))
+    return given
 
 
 def check(line: Line) -> Line:
@@ -129,6 +142,8 @@ def check(line: Line) -> Line:
         line.password = line.entered.get("password", "")
         if line.password:
             check_password(line.password, line.address)
+    with wrong:
+        line.password_hash = kept_hash(line.entered.get(HASH, ""), line.password)
     line.problems = wrong.problems
     return line
 

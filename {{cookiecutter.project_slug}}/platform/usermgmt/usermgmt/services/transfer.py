@@ -41,7 +41,7 @@ def hashed(hasher: Hasher, lines: list[Line]) -> list[tuple[str, str]]:
     """Give every mailbox a hash; returns the passwords that were generated. No lock may be held meanwhile."""
     generated = []
     for line in lines:
-        if line.destinations:
+        if line.destinations or line.password_hash:
             continue
         if line.password:
             line.password_hash = hasher.hash_for_mailbox(line.password)

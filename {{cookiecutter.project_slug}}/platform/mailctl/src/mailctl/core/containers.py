@@ -77,6 +77,15 @@ def output(container: str, *command: str, stdin: bytes | None = None, limit: flo
     return printed
 
 
+def processes(container: str) -> list[str]:
+    """The command lines of what runs in a container. Raises Refused."""
+    command = ["docker", "top", container, "-eo", "pid,args"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        raise Refused(failed("docker top", done.stderr))
+    return done.stdout.decode("utf-8", "replace").splitlines()
+
+
 def failed(program: str, said: bytes) -> Problem:
     text = " ".join(said.decode("utf-8", "replace").split())[-300:]
     return Problem(program, f"failed in its container: {text}", "fix what it names and run the command again")

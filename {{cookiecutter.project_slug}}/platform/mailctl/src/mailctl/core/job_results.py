@@ -10,6 +10,8 @@ from mailctl.core.errors import Refused
 from mailctl.core.folders import hdd
 
 FOLDER = ".mailctl"
+# What imports have fetched, and what they have done: a folder for each mailbox.
+IMPORTS = f"{FOLDER}/import"
 HELP = {
     "last_run_timestamp_seconds": "When it last ended, well or not.",
     "last_run_success": "1 when the last run ended well.",

@@ -5,6 +5,7 @@ Every step may be repeated, and the note in the list comes first: what is interr
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ def erase(context: Context, api: Api, address: str, known: Known) -> None:
     if known.account and not known.account["deleted_at"]:
         api.call("DELETE", f"/mailboxes/{known.account['id']}")
     _remove(root, known)
+    shutil.rmtree(hdd(context) / job_results.IMPORTS / address, ignore_errors=True)
     rows.erase(rows.running_database(context), address)
     remove_ownerless(context, rows.running_database(context))
     _remove(root, known)  # a delivery that had begun before the account was gone

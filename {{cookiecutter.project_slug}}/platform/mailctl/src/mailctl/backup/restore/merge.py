@@ -1,11 +1,13 @@
 """Brings one mailbox or folder back while the server runs: what is missing is imported, nothing doubled."""
 
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from mailctl.backup.beside import INDEX, KEYWORDS
@@ -14,7 +16,7 @@ from mailctl.backup.restore import imap, stage, stored
 from mailctl.backup.restore.imap import Mailbox
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.stored import Mail
-from mailctl.core.containers import output, running
+from mailctl.core.containers import output, processes, running
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
@@ -92,8 +94,9 @@ def merge(
     sizes = {mail.size for found in mails.values() for mail in found}
     added, lacking, expected = {}, {}, Counter[str]()
     dovecot, root = running(context, "dovecot"), part.below(snapshot.path / "mail")
+    settle(dovecot)
     with imap.opened(dovecot, part.address) as box:
-        there = _present(box, sizes, part.front)
+        there = present(box, sizes, part.front)
         for name, found in mails.items():
             lacking[name] = list(_lacking(found, there, expected))
             added[name] = len(lacking[name])
@@ -102,12 +105,12 @@ def merge(
             box.subscribe(stored.subscriptions(root) if part.whole else made)
     if any(added.values()) and not dry_run:
         with _staged(context, {wanted[name]: found for name, found in lacking.items()}):
-            _import(dovecot, part)
+            bring_in(dovecot, part)
         with imap.opened(dovecot, part.address) as box:
-            _read_back(part.address, expected, _present(box, sizes, part.front))
+            read_back(part.address, expected, present(box, sizes, part.front))
     scripts = _missing_scripts(dovecot, part.address, root) if part.whole and not dry_run else []
-    present = {name: len(found) - added[name] for name, found in mails.items()}
-    return {"mailbox": part.address, "added": added, "present": present, "sieve": scripts}
+    had = {name: len(found) - added[name] for name, found in mails.items()}
+    return {"mailbox": part.address, "added": added, "present": had, "sieve": scripts}
 
 
 @contextmanager
@@ -132,7 +135,17 @@ def _staged(context: Context, lacking: dict[Path, list[Mail]]) -> Iterator[None]
         remove([home])
 
 
-def _import(dovecot: str, part: Part) -> None:
+def settle(dovecot: str) -> None:
+    """Wait for an import that outlived its mailctl, which was killed: it goes on in the container."""
+    end, pause = time.monotonic() + IMPORT_SECONDS, Event()
+    while any(SEEN_AS in line for line in processes(dovecot)):
+        if time.monotonic() > end:
+            fix = "docker compose restart dovecot; then run the same command again"
+            raise Refused(Problem("doveadm import", "an earlier one does not come to its end", fix))
+        pause.wait(1)
+
+
+def bring_in(dovecot: str, part: Part) -> None:
     """Flags, keywords and dates come along; on the same disk the files too, as further names of them."""
     words = ("import", "-u", part.address, "--", f"maildir:{SEEN_AS}", part.into or "", "ALL")
     try:
@@ -158,7 +171,7 @@ def _missing_scripts(dovecot: str, address: str, root: Path) -> list[str]:
     return put
 
 
-def _present(box: Mailbox, sizes: set[int], front: str) -> Counter[str]:
+def present(box: Mailbox, sizes: set[int], front: str) -> Counter[str]:
     """The digests of what is there; only mails of a size that is looked for are read."""
     found: Counter[str] = Counter()
     for folder in box.folders():
@@ -179,7 +192,8 @@ def _lacking(mails: list[Mail], there: Counter[str], expected: Counter[str]) -> 
             yield mail
 
 
-def _read_back(address: str, expected: Counter[str], there: Counter[str]) -> None:
+def read_back(address: str, expected: Counter[str], there: Counter[str]) -> None:
+    """Refuse when mails that were imported are not there."""
     if lost := expected - there:
         wrong = f"{lost.total()} mails were imported and cannot be read back"
         raise Refused(Problem(address, wrong, "run the same command again; it adds only what is missing"))

@@ -36,13 +36,13 @@ class Mail:
     def size(self) -> int:
         """Bytes as IMAP counts them; Dovecot writes that number into the names of its files (`,W=`)."""
         found = _SIZE.search(self.name)
-        return int(found[1]) if found else sum(map(len, _shown(self.path)))
+        return int(found[1]) if found else sum(map(len, pieces(self.path)))
 
     @property
     def digest(self) -> str:
         """The SHA-256 of what IMAP sends; read anew each time, in pieces."""
         digest = hashlib.sha256()
-        for piece in _shown(self.path):
+        for piece in pieces(self.path):
             digest.update(piece)
         return digest.hexdigest()
 
@@ -134,7 +134,7 @@ def utf7(name: str) -> str:
     return re.sub(r"[^\x20-\x7e]+", encode, name.replace("&", "&-"))
 
 
-def _shown(path: Path) -> Iterator[bytes]:
+def pieces(path: Path) -> Iterator[bytes]:
     last = b""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

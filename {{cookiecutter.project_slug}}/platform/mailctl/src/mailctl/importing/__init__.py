@@ -1,0 +1,1 @@
+"""Brings old mail, and the accounts of another mail server, here."""

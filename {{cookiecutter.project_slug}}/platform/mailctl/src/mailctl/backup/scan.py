@@ -18,8 +18,9 @@ from mailctl.core.snapshots import Progress, Snapshot, latest, read
 # clamd listens in its container only for the filter's network: bash there is a pipe to it.
 PIPE = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3310; cat <&3 & cat >&3; wait")
 CHUNK = 1 << 18
-# Files sent before their answers are read: clamd answers while it goes on reading.
-AHEAD = 16
+# Files and bytes sent before their answers are read: clamd answers while it goes on reading, and keeps each file in its
+# /tmp (256 MiB, of which mail that arrives needs a part).
+AHEAD, BYTES_AHEAD = 16, 64 << 20
 # Below clamd's StreamMaxLength, beyond which it hangs up: of a larger file the beginning is scanned.
 LARGEST = 29 << 20
 LIST = "findings.json"
@@ -101,16 +102,21 @@ def _findings(
     if process.stdin is None or process.stdout is None:
         raise ValueError("the scanner was started without pipes")
     process.stdin.write(b"zIDSESSION\0")
-    waiting: dict[int, str] = {}
+    waiting: dict[int, tuple[str, int]] = {}
     for number, path in enumerate(paths, start=1):
-        waiting[number] = path
-        _send(process.stdin, root / path)
-        if len(waiting) >= AHEAD:
+        size = min((root / path).stat().st_size, LARGEST)
+        while waiting and (len(waiting) >= AHEAD or _sizes(waiting) + size > BYTES_AHEAD):
             yield from _answer(process.stdout, waiting, progress)
+        waiting[number] = path, size
+        _send(process.stdin, root / path)
     while waiting:
         yield from _answer(process.stdout, waiting, progress)
     process.stdin.write(b"zEND\0")
     process.stdin.close()
+
+
+def _sizes(waiting: dict[int, tuple[str, int]]) -> int:
+    return sum(size for _, size in waiting.values())
 
 
 def _send(clamd: IO[bytes], path: Path) -> None:
@@ -124,13 +130,15 @@ def _send(clamd: IO[bytes], path: Path) -> None:
     clamd.flush()
 
 
-def _answer(clamd: IO[bytes], waiting: dict[int, str], progress: Progress | None) -> Iterator[Finding]:
+def _answer(
+    clamd: IO[bytes], waiting: dict[int, tuple[str, int]], progress: Progress | None
+) -> Iterator[Finding]:
     """One answer: `7: stream: OK`, `7: stream: Eicar-Test FOUND`, or an error, which is no verdict."""
     text = _until_zero(clamd)
     number, _, verdict = text.partition(": ")
     if not number.isdigit() or int(number) not in waiting:
         raise Refused(_no_verdict(text or "clamd ended the connection"))
-    path = waiting.pop(int(number))
+    path, _ = waiting.pop(int(number))
     if progress:
         progress(1, 0)
     verdict = verdict.removeprefix("stream: ")

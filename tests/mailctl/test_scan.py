@@ -7,6 +7,7 @@ from collections import deque
 from types import SimpleNamespace
 
 import pytest
+
 from mailctl.backup import scan
 
 MIB = 1 << 20

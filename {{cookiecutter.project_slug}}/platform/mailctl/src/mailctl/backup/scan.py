@@ -18,7 +18,7 @@ from mailctl.core.snapshots import Progress, Snapshot, latest, read
 # clamd listens in its container only for the filter's network: bash there is a pipe to it.
 PIPE = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/3310; cat <&3 & cat >&3; wait")
 CHUNK = 1 << 18
-# Files and bytes sent before their answers are read: clamd answers while it goes on reading, and keeps each file
+# Files and bytes sent before their answers are read: clamd answers while it goes on reading, and keeps each
 # in its /tmp (256 MiB, of which mail that arrives needs a part).
 AHEAD, BYTES_AHEAD = 16, 64 << 20
 # Below clamd's StreamMaxLength, beyond which it hangs up: of a larger file the beginning is scanned.

@@ -53,7 +53,12 @@ class Directory:
             inside = [each for each in targets if each.partition("@")[2] in own]
             for each in targets:
                 if each not in inside:
-                    self.skipped.append((source, f"leads to {each}, which is not on this server"))
+                    self.skipped.append(
+                        (
+                            source,
+                            f"leads outside, to {each}: add it on the alias's page, and its owner confirms",
+                        )
+                    )
             if inside:
                 kept.append((source, inside, active))
         self.aliases = kept

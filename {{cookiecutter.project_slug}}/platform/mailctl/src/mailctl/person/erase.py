@@ -106,6 +106,7 @@ def stays(context: Context, address: str, known: Known) -> list[tuple[str, str]]
         *found,
         ("logs of the containers, the filter's last 200 mails", "newer ones replace them (50 MB a service)"),
         ("mail to or from them in the queue", "it is delivered, or returned after five days"),
+        ("which mail came in when, and where it was forwarded (mailserver-api)", "21 days"),
         ("mail, contacts and filters of others", "they delete them: these are theirs"),
         ("lines of the audit log", "kept, with a mark in place of the address"),
     ]

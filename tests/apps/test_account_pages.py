@@ -338,7 +338,7 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code_then_the_pas
     page.get_by_role("button", name="Log out").first.click()
     first_step()
     page.get_by_label("Code").fill(code)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_text("Unused recovery codes: 9")).to_be_visible()
 
     page.get_by_role("button", name="Log out").first.click()

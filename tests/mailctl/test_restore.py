@@ -397,7 +397,8 @@ def test_killed_at_any_moment_the_old_or_the_new_state_is_there_and_the_next_cal
         state = server.live()
         assert state in (server.before, new), f"mixed after the next call {number}"
         if state == new:
-            assert server.cli("restore", "--undo", "--yes").exit_code == 0
+            undone = server.cli("restore", "--undo", "--yes")
+            assert undone.exit_code == 0, undone.output
         assert server.live() == server.before
         server.cli("restore", "--confirm", "--yes")
         assert server.leftovers() == []

@@ -86,7 +86,7 @@ def log_in_to_webmail(page: Page, webmail: str, address: str, password: str) -> 
     page.goto(webmail)
     page.get_by_label("Address").fill(address)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
 
 class Webmail:

@@ -181,7 +181,7 @@ def test_with_a_second_factor_a_reader_reads_and_sends_by_an_app_password_only(
     page.context.clear_cookies()
     log_in(page, stack, reader.address, PASSWORD, "account_page")
     page.get_by_role("textbox", name="Code").fill(recovery)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.get_by_role("button", name="Revoke Phone").click()
     expect(page.get_by_role("button", name="Revoke Phone")).to_have_count(0)
     eventually(lambda: not opens(again(program)), SOON)

@@ -121,8 +121,6 @@ def test_forwarded_mail_arrives_with_and_without_a_copy_and_nothing_goes_round(
     forward(stack, second, third.address)
     with pytest.raises(AssertionError, match="go round forever"):
         forward(stack, third, first.address)
-    with pytest.raises(AssertionError, match="the relay only sends mail from your own domains"):
-        forward(stack, third, "friend@far.example")
     send(edge, first.address, "along the chain")
     assert third.read("along the chain") and first.read("along the chain")
     assert not second.find("along the chain")

@@ -29,7 +29,7 @@ def test_a_reader_with_a_second_factor_gives_it_once_for_webmail_and_account(pag
     codes = pages.submit("account/totp", "account/totp", code=pyotp.TOTP(secret).now()).text
     log_in_to_webmail(page, stack.info["webmail"], reader.address, reader.password)
     page.get_by_role("textbox", name="Code").fill(re.search(r"(\w{4}-\w{4}-\w{4})", codes)[1])
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url(re.compile(r"_task=mail"))
     page.goto(f"{stack.info['account_page']}account")
     expect(page.get_by_role("heading", name="App passwords")).to_be_visible()

@@ -42,6 +42,7 @@ FILES = {
     "valkey": "config/valkey/valkey.conf",
     "clamav": "config/clamav/clamd.conf",
     "rspamd": "config/rspamd/local.d/actions.conf",
+    "radicale": "config/radicale/config",
     "MAIL_CFG_011": "config/rspamd/local.d/antivirus.conf",
     "MAIL_CFG_012": "config/rspamd/override.d/worker-controller.inc",
     "MAIL_CFG_013": "config/rspamd/local.d/worker-proxy.inc",

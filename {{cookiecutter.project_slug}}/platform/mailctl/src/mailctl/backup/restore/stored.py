@@ -97,7 +97,8 @@ def mails(maildir: Path) -> Iterator[Mail]:
     for part in ("cur", "new"):
         for name in sorted(os.listdir(maildir / part)) if (maildir / part).is_dir() else ():
             base, _, letters = name.partition(":2,")
-            yield Mail(maildir, f"{part}/{name}", flags(letters), uids.get(base))
+            # Taken out, so that memory holds each name once.
+            yield Mail(maildir, f"{part}/{name}", flags(letters), uids.pop(base, None))
 
 
 def subscriptions(mailbox: Path) -> list[str]:
@@ -151,7 +152,7 @@ def _letters(maildir: Path) -> dict[str, str]:
 
 def _uids(maildir: Path) -> dict[str, int]:
     """dovecot-uidlist has a line for each mail: `17 :1700000000.M1P1.host`."""
-    rows = [line.partition(b" :") for line in _content(maildir / UIDLIST).split(b"\n")[1:]]
+    rows = (line.partition(b" :") for line in _content(maildir / UIDLIST).split(b"\n")[1:])
     return {
         os.fsdecode(name.partition(b":")[0]): int(number.split(b" ")[0])
         for number, colon, name in rows

@@ -134,13 +134,16 @@ def test_the_same_key_sent_eight_times_at_once_adds_one_mailbox(
     call = Program(app, token(database, SCOPES))
 
     def add(_: int) -> int:
-        return call(
-            "POST", "/mailboxes", {"email": "new@example.org"}, **{"Idempotency-Key": "k"}
-        ).status_code
+        # While the database is too busy to answer in time it is 503: try again, as the document says.
+        answers = (
+            call("POST", "/mailboxes", {"email": "new@example.org"}, **{"Idempotency-Key": "k"}).status_code
+            for _ in range(10)
+        )
+        return next(code for code in answers if code != 503)
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(add, range(8)))
-    # What comes later waits, or is answered as the first one was; on a busy machine it is told to come again.
-    assert 201 in found and {*found} <= {201, 409, 503} and add(0) == 201
+    # What comes later waits, or is answered as the first one was.
+    assert 201 in found and {*found} <= {201, 409} and add(0) == 201
     with database.transaction() as session:
         assert session.scalars(select(AuditEntry.action)).all().count("mailbox.add") == 1

@@ -1,4 +1,4 @@
-"""The web entrance as it is configured: a real nginx on this machine, and a server that tells what reached it."""
+"""The web entrance as it is configured: a real nginx, and servers behind it that tell what reached them."""
 
 from __future__ import annotations
 

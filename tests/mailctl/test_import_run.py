@@ -220,7 +220,9 @@ def test_an_import_that_has_ended_keeps_nothing(cli: Cli, box: Box, hdd: Path, t
 class Remote:
     """The server elsewhere, as imaplib shows it."""
 
-    capabilities: tuple[str, ...] = ("IMAP4REV1", "SPECIAL-USE", "AUTH=PLAIN")
+    capabilities: tuple[str, ...] = ("IMAP4REV1", "AUTH=PLAIN")
+    # What it says only to whoever has logged in.
+    inside: tuple[str, ...] = ("SPECIAL-USE",)
     listed = (
         rb'(\HasNoChildren) "." INBOX',
         rb'(\NoSelect) "." "x"',
@@ -240,6 +242,9 @@ class Remote:
     def authenticate(self, _mechanism: str, answer: Callable[[bytes], bytes]) -> None:
         if answer(b"") != b"\0anna\0p\xc3\xa4ss":
             raise imaplib.IMAP4.error(b"[AUTHENTICATIONFAILED] no")
+
+    def capability(self) -> tuple[str, list[bytes]]:
+        return "OK", [" ".join((*self.capabilities, *self.inside)).encode()]
 
     def list(self, what: str, _pattern: str) -> tuple[str, list[Any]]:
         return "OK", [rb'(\Sent) "." Sent'] if "SPECIAL" in what else list(self.listed)
@@ -268,7 +273,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> imap.Server:
 def test_folders_there_are_listed_with_their_use_counted_and_measured(
     server: imap.Server, monkeypatch: pytest.MonkeyPatch, extension: str
 ) -> None:
-    monkeypatch.setattr(Remote, "capabilities", (*Remote.capabilities, extension))
+    monkeypatch.setattr(Remote, "inside", (*Remote.inside, extension))
     assert imap.look(server) == [
         imap.Listed("INBOX", "", 7, 7 * MB),
         imap.Listed("Sent", "sent", 6, 6 * MB),

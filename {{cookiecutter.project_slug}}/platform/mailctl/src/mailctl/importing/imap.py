@@ -105,7 +105,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Listed:
-    """A folder there: its name as IMAP writes it with slashes between levels, what it is for, mails, bytes."""
+    """A folder there: its name as IMAP writes it with slashes between levels, its use, mails and bytes."""
 
     name: str
     role: str
@@ -257,6 +257,8 @@ def _log_in(imap: imaplib.IMAP4, server: Server) -> None:
             imap.authenticate("PLAIN", lambda _: f"\0{server.login}\0{server.password}".encode())
         else:
             imap.login(_quoted(server.login, "\\"), server.password)
+        # Servers say more of what they can do to whoever is in.
+        imap.capabilities = tuple(imap.capability()[1][-1].decode("ascii", "replace").upper().split())
     except (imaplib.IMAP4.error, UnicodeEncodeError) as error:
         said = str(error.args[0] if error.args else error).strip("b'\"")
         fix = "check login and password; Gmail and others want an app password, made in the account there"

@@ -2,18 +2,13 @@
 
 import imaplib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mailctl.backup.restore import stored
 from mailctl.core import disks
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.importing.names import VIEWS
-
-if TYPE_CHECKING:
-    from mailctl.importing.imap import Listed
 
 # In the answer to STATUS the name, which may hold anything, comes before them.
 _COUNT, _SIZE = (re.compile(rb".*\b%s (\d+)" % word, re.DOTALL) for word in (b"MESSAGES", b"SIZE"))
@@ -66,10 +61,8 @@ def _number(pattern: re.Pattern[bytes], text: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-def to_fetch(into: Path, folders: Sequence["Listed"]) -> int:
-    """The bytes on the disk that mail takes which is not in `into` yet; of Gmail's views there is none."""
-    wanted = [each for each in folders if each.role not in VIEWS]
+def to_fetch(into: Path, mails: int, bytes: int) -> int:
+    """The bytes on the disk that so many mails take, of so many bytes, without what is in `into` already."""
     here = [mail for maildir in stored.folders(into).values() for mail in stored.mails(maildir)]
-    files = max(0, sum(each.total for each in wanted) - len(here))
-    bytes = max(0, sum(each.size for each in wanted) - sum(mail.size for mail in here))
-    return bytes + files * disks.on_disk(1)
+    lacking = max(0, bytes - sum(mail.size for mail in here))
+    return lacking + max(0, mails - len(here)) * disks.on_disk(1)

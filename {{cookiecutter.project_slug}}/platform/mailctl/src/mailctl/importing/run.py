@@ -21,6 +21,7 @@ from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd, private
 from mailctl.core.format import plain, size
 from mailctl.importing import imap, maildir, mbox, memory, room
+from mailctl.importing.names import VIEWS
 from mailctl.importing.part import Part
 
 # Mails of one folder that are added in one go.
@@ -81,7 +82,9 @@ def _fetch(context: Context, wanted: Wanted, tell: Tell) -> list[Part]:
     if isinstance(source, imap.Server):
         folders = imap.look(source)
         into = memory.fetched(context, wanted.address, f"{source.login} {source.host}")
-        room.need(context, wanted.address, {into: room.to_fetch(into, folders)})
+        all_of_it = [each for each in folders if each.role not in VIEWS]
+        mails, bytes = sum(each.total for each in all_of_it), sum(each.size for each in all_of_it)
+        room.need(context, wanted.address, {into: room.to_fetch(into, mails, bytes)})
         return imap.fetch(context, source, into, folders, room.watched(context, into, "fetching", tell))
     if source.is_dir() and (found := maildir.parts(source)):
         return found

@@ -43,7 +43,10 @@ def left(context: Context, path: Path) -> int:
 
 
 def need(
-    context: Context, what: str, wanted: Mapping[Path, int], instead: str = "fetch to another disk (--to DIR)"
+    context: Context,
+    what: str,
+    wanted: Mapping[Path, int],
+    instead: str = "fetch to another disk (--to DIR), ",
 ) -> None:
     """Say what will be written where, in bytes by folder. Raises Refused where it would eat the reserve.
 
@@ -58,7 +61,7 @@ def need(
         free, kept = shutil.disk_usage(path).free, reserve(context, path)
         room = f"{what} needs {size(bytes)} in {path}; {size(free)} are free, of which {size(kept)} stay free"
         if bytes > max(0, free - kept):
-            fix = f"make room there, {instead}, or set RESERVE_GIB in .env"
+            fix = f"make room there, {instead}or set RESERVE_GIB in .env"
             raise Refused(Problem("disk", room, fix, value=str(path)))
         if bytes:
             context.out.note(room)

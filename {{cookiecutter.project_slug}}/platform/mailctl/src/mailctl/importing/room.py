@@ -14,12 +14,9 @@ from mailctl.core.errors import Problem, Refused
 _COUNT, _SIZE = (re.compile(rb".*\b%s (\d+)" % word, re.DOTALL) for word in (b"MESSAGES", b"SIZE"))
 
 
-INSTEAD = "remove what earlier imports keep (.venv/bin/mailctl import end ADDRESS)"
-
-
 def need(context: Context, address: str, wanted: Mapping[Path, int]) -> None:
     """Say what an import will write where, in bytes. Raises Refused where new mail would lack the room."""
-    disks.need(context, f"importing the mail of {address}", wanted, INSTEAD)
+    disks.need(context, f"importing the mail of {address}", wanted, instead="")
 
 
 def watched(
@@ -32,7 +29,7 @@ def watched(
 
     def told(number: int, total: int) -> None:
         if disks.left(context, into) < 0:
-            fix = f"make room there, {INSTEAD}, or set RESERVE_GIB in .env; then run the same command again"
+            fix = "make room there, or set RESERVE_GIB in .env, then run the same command again"
             raise Refused(Problem("disk", "has become too full while mail was fetched", fix, value=str(into)))
         tell(text, number, total)
 

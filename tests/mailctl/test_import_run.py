@@ -374,6 +374,20 @@ def test_what_the_container_says_is_told(
     assert len(docker.calls_with("run")) == imap.ROUNDS
 
 
+def test_a_fetch_that_was_killed_while_it_made_the_folders_begins_anew(
+    server: imap.Server, context: Context, hdd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = memory.fetched(context, ANNA, "x")
+    put(into / "mail")
+
+    def run_it(*_: object) -> tuple[int, bytes]:
+        made = (into / "mail").exists()
+        return (65, b"mailbox_delete failed: INBOX can't be deleted.") if made else (0, b"")
+
+    monkeypatch.setattr(imap, "_run", run_it)
+    assert imap.fetch(context, server, into, [], lambda *_: None) == []
+
+
 def test_an_import_waits_for_one_that_outlived_its_mailctl(docker: FakeDocker) -> None:
     docker.answer("top", "PID COMMAND\n7 doveadm import maildir:/srv/vmail/.mailctl/restore/mail\n")
     merge.IMPORT_SECONDS, kept = 0, merge.IMPORT_SECONDS

@@ -2,6 +2,7 @@
 
 import imaplib
 import re
+import shutil
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ SECONDS, POLL_SECONDS = 60, 5
 SEEN_AS, TMP, MEMORY = "/import", "/tmp", "512m"  # noqa: S108 (in the container)
 # Of doveadm: mail arrived or left meanwhile, so some of it is not in order yet.
 AGAIN, ROUNDS = 2, 3
+# What it says from then on if it was killed while it made the folders, before the first mail: tried.
+STUCK = b"INBOX can't be deleted"
 _LISTED = re.compile(rb'\((?P<flags>[^)]*)\) (?:"\\?(?P<sep>.)"|NIL) (?P<name>.+)', re.DOTALL)
 # The image has no program but sh, doveadm and dovecot, which looks names up for doveadm. The settings come by
 # standard input: the password stands in no list of processes, in no environment and on no disk.
@@ -149,7 +152,9 @@ def fetch(
     total = sum(each.total for each in folders)
     for _ in range(ROUNDS):
         code, said = _run(context, server, into, without, lambda: tell(_count(into), total))
-        if code != AGAIN:
+        if STUCK in said:
+            shutil.rmtree(into / "mail", ignore_errors=True)
+        elif code != AGAIN:
             break
     if code:
         raise Refused(failed("the import from the old server", said))

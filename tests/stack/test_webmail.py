@@ -156,7 +156,7 @@ class Filters:
 
     def redirect(self, target):
         """Save a filter of the form that has one redirect."""
-        names = {"_name": f"to {target}", "_fid": "", "_join": "any", "_rule_size_item[0]": ""}
+        names = {"_name": f"to {target}", "_enabled": "1", "_join": "any", "_rule_size_item[0]": ""}
         return self.save(**names, **{"_action_type[0]": "redirect", "_action_target[0]": target})
 
     def kept(self):
@@ -169,18 +169,21 @@ def test_a_filter_s_redirect_to_another_domain_is_refused_in_words_however_it_is
     reader = mailboxes.new()
     filters, own = Filters(stack, reader), f"colleague@{reader.address.partition('@')[2]}"
     outside, words = 'keep; redirect :copy "friend@far.example";', "Not saved. To forward to another domain"
-    assert words not in filters.redirect(own)
+    file = {"_newset": "1", "_from": "file"}
+    # Neither a comment nor the word in a text is a redirect.
     by_hand = f'# redirect "friend@far.example";\nif header :is "subject" "redirect" {{ redirect "{own}"; }}'
-    assert words not in filters.save("saveraw", _set="hand", rawsetcontent=by_hand)
+    for said in (
+        filters.redirect(own),
+        filters.save(files={"_file": ("own.txt", f'redirect "{own}";')}, _name="hand", **file),
+        filters.save("saveraw", _set="hand", rawsetcontent=by_hand),
+    ):
+        assert words not in said and '"confirmation"' in said, said
     kept = filters.kept()
-    assert kept.count(f'redirect "{own}"') == 2, kept
-    new = {"_newset": "1", "_name": "file", "_from": "file"}
+    assert kept.count(f'redirect "{own}"') == 2 and by_hand in kept, kept
     for said in (
         filters.redirect("friend@far.example"),
+        filters.save(files={"_file": ("own.txt", outside)}, _name="more", **file),
         filters.save("saveraw", _set="hand", rawsetcontent=outside),
-        filters.save(files={"_file": ("own.txt", outside)}, **new),
     ):
         assert words in said and f"{stack.info['account_page']}account/mail" in said, said
     assert filters.kept() == kept
-    assert words not in filters.save(files={"_file": ("own.txt", f'redirect "{own}";')}, **new)
-    assert filters.kept().count(f'redirect "{own}"') == 3

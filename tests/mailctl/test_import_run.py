@@ -8,11 +8,13 @@ from __future__ import annotations
 import imaplib
 import json
 import os
+import shutil
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ from mailctl.core.errors import Refused
 from mailctl.importing import imap, memory, run
 from mailctl.importing.part import Part
 
-ANNA = "anna@example.com"
+ANNA, MB = "anna@example.com", 1 << 20
 
 
 class Box:
@@ -218,7 +220,9 @@ def test_an_import_that_has_ended_keeps_nothing(cli: Cli, box: Box, hdd: Path, t
 class Remote:
     """The server elsewhere, as imaplib shows it."""
 
-    capabilities: tuple[str, ...] = ("IMAP4REV1", "SPECIAL-USE", "AUTH=PLAIN")
+    capabilities: tuple[str, ...] = ("IMAP4REV1", "AUTH=PLAIN")
+    # What it says only to whoever has logged in.
+    inside: tuple[str, ...] = ("SPECIAL-USE",)
     listed = (
         rb'(\HasNoChildren) "." INBOX',
         rb'(\NoSelect) "." "x"',
@@ -239,11 +243,22 @@ class Remote:
         if answer(b"") != b"\0anna\0p\xc3\xa4ss":
             raise imaplib.IMAP4.error(b"[AUTHENTICATIONFAILED] no")
 
+    def capability(self) -> tuple[str, list[bytes]]:
+        return "OK", [" ".join((*self.capabilities, *self.inside)).encode()]
+
     def list(self, what: str, _pattern: str) -> tuple[str, list[Any]]:
         return "OK", [rb'(\Sent) "." Sent'] if "SPECIAL" in what else list(self.listed)
 
-    def status(self, name: str, _what: str) -> tuple[str, list[bytes]]:
-        return "OK", [f"{name} (MESSAGES {len(name)})".encode()]
+    def status(self, name: str, what: str) -> tuple[str, list[bytes]]:
+        size = f" SIZE {len(name) * MB}" if "SIZE" in what else ""
+        return "OK", [f"{name} (MESSAGES {len(name)}{size})".encode()]
+
+    def select(self, name: str, readonly: bool) -> tuple[str, list[bytes]]:
+        self.selected = name if readonly else ""
+        return "OK", [b""]
+
+    def fetch(self, _which: str, _what: str) -> tuple[str, list[bytes]]:
+        return "OK", [f"{n + 1} (RFC822.SIZE {MB})".encode() for n in range(len(self.selected))]
 
 
 @pytest.fixture
@@ -254,12 +269,57 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> imap.Server:
     return imap.Server.of("imaps://old.example", "anna", "päss", tmp_path / "ca.crt")
 
 
-def test_folders_there_are_listed_with_their_use_and_counted(server: imap.Server) -> None:
+@pytest.mark.parametrize("extension", ["STATUS=SIZE", "NONE"])
+def test_folders_there_are_listed_with_their_use_counted_and_measured(
+    server: imap.Server, monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
+    monkeypatch.setattr(Remote, "inside", (*Remote.inside, extension))
     assert imap.look(server) == [
-        imap.Listed("INBOX", "", 7),
-        imap.Listed("Sent", "sent", 6),
-        imap.Listed('a\\"b', "", 8),
+        imap.Listed("INBOX", "", 7, 7 * MB),
+        imap.Listed("Sent", "sent", 6, 6 * MB),
+        imap.Listed('a\\"b', "", 8, 8 * MB),
     ]
+
+
+def test_what_is_lacking_of_the_mailbox_there_must_leave_the_reserve_free_or_nothing_is_fetched(
+    server: imap.Server, box: Box, docker: FakeDocker, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, room = run.Wanted(ANNA, server), 10 << 30
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room))
+    context.environ = {"RESERVE_GIB": str((room - 20.5 * MB) / 2**30)}
+    with pytest.raises(Refused, match=r"needs 21M in .*; 10G are free, of which 10G stay free"):
+        run.bring(context, wanted, lambda *_: None)
+    assert not docker.calls_with("run")
+    # One mail of 1 MB is here already, from an earlier time.
+    into = memory.fetched(context, ANNA, "anna old.example") / "mail"
+    (put(into) / "cur" / f"1.import,W={MB}:2,").write_bytes(b"")
+    with pytest.raises(Refused, match="quota: is too small"):
+        run.bring(context, wanted, lambda *_: None)
+    assert docker.calls_with("run")
+
+
+def test_a_source_with_more_than_it_said_is_stopped_at_the_reserve_and_leaves_nothing(
+    box: Box, context: Context, hdd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "old.mbox"
+    old.write_bytes(b"From a\nSubject: 1\n\ntext\n\n" * 3)
+    free = iter([4 << 30, 3 << 30])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free, 1 << 30)))
+    with pytest.raises(Refused, match="too full while mail was fetched"):
+        run.bring(context, run.Wanted(ANNA, old), lambda *_: None)
+    assert box.subjects == {"INBOX": []} and not list(hdd.glob(".mailctl/import/*/written"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 << 30))
+    assert len(run.bring(context, run.Wanted(ANNA, old), lambda *_: None)["folders"]) == 1
+
+
+def test_a_maildir_that_is_copied_needs_room_before_anything_is_added(
+    box: Box, context: Context, tmp_path: Path
+) -> None:
+    old = put(tmp_path / "old", "one")
+    context.environ = {"RESERVE_GIB": "1000000"}
+    with pytest.raises(Refused, match=r"needs 5K in .*977T stay free"):
+        bring(context, old)
+    assert box.subjects == {"INBOX": []}
 
 
 def test_a_wrong_password_is_told_without_the_password(server: imap.Server) -> None:
@@ -288,9 +348,9 @@ def test_mail_is_fetched_in_a_container_of_its_own_that_is_told_the_password_in_
     put(into / "mail", "one")
     put(into / "mail" / ".ex%2eample", "two")
     folders = [
-        imap.Listed("INBOX", "", 1),
-        imap.Listed("ex.ample", "", 1),
-        imap.Listed("Starred", "flagged", 5),
+        imap.Listed("INBOX", "", 1, MB),
+        imap.Listed("ex.ample", "", 1, MB),
+        imap.Listed("Starred", "flagged", 5, MB),
     ]
     parts = imap.fetch(context, server, into, folders, lambda *_: None)
     assert [(part.name, part.to, len(list(part.mails()))) for part in parts] == [
@@ -312,6 +372,20 @@ def test_what_the_container_says_is_told(
     with pytest.raises(Refused, match="no route"):
         imap.fetch(context, server, memory.fetched(context, ANNA, "x"), [], lambda *_: None)
     assert len(docker.calls_with("run")) == imap.ROUNDS
+
+
+def test_a_fetch_that_was_killed_while_it_made_the_folders_begins_anew(
+    server: imap.Server, context: Context, hdd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = memory.fetched(context, ANNA, "x")
+    put(into / "mail")
+
+    def run_it(*_: object) -> tuple[int, bytes]:
+        made = (into / "mail").exists()
+        return (65, b"mailbox_delete failed: INBOX can't be deleted.") if made else (0, b"")
+
+    monkeypatch.setattr(imap, "_run", run_it)
+    assert imap.fetch(context, server, into, [], lambda *_: None) == []
 
 
 def test_an_import_waits_for_one_that_outlived_its_mailctl(docker: FakeDocker) -> None:

@@ -54,12 +54,12 @@ class Keeper:
         said = self.stack.mailctl("restore", "--local", "--json", *map(str, words))
         return json.loads(said[said.index("{\n") :])
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
+    def start(self, *words: object, **settings: str) -> subprocess.Popen[str]:
         """A mailctl command in the background, in a process group of its own."""
         return subprocess.Popen(
             [".venv/bin/mailctl", *map(str, words)],
             cwd=self.stack.repository,
-            env={**os.environ, **self.stack.environment},
+            env={**os.environ, **self.stack.environment, **settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

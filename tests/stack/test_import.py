@@ -193,6 +193,10 @@ def test_a_mailbox_moves_in_however_often_the_import_is_killed(stack, mailboxes,
         "--json",
     )
     words += ("--password-file", str(secret), "--ca", str(old.ca))
+    full = keeper.start(*words, RESERVE_GIB="1000000")
+    (problem,) = json.loads(full.communicate()[0])["problems"]
+    assert full.returncode == 1 and "stay free" in problem["wrong"], problem
+    assert seen(Mailbox(box.address, box.info).imap, "INBOX") == []
     moments, whole = random.Random(), MAILS / 60  # noqa: S311 (moments)
     for _ in range(KILLS):
         process = keeper.start(*words)

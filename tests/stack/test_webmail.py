@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.stack.clients import Accounts, Edge, Sink, Webmail, log_in_to_webmail, message
+from tests.stack.managesieve import ManageSieve
 
 
 def test_a_reader_logs_in_to_webmail_and_sees_the_mail(page, stack, mailboxes):
@@ -136,3 +137,53 @@ def test_the_settings_of_the_webmail_lead_to_the_account_pages(page, stack, mail
     page.goto(f"{stack.info['webmail']}?_task=settings")
     page.get_by_text("Account and password").click()
     expect(page.get_by_role("heading", name="App passwords")).to_be_visible()
+
+
+class Filters:
+    """The filters of somebody's webmail, saved as its pages save them, and what Dovecot then holds."""
+
+    def __init__(self, stack, mailbox):
+        self.webmail, self.sieve = Webmail(stack.info), ManageSieve(stack, mailbox)
+        self.webmail.log_in(mailbox.address, mailbox.password)
+
+    def save(self, action="save", files=None, **form):
+        """What the page says."""
+        path = "?_task=settings&_framed=1&_action=plugin.managesieve"
+        token = re.search(r'"request_token":"([^"]+)"', self.webmail.http.get(f"{path}-action").text)[1]
+        answer = self.webmail.http.post(f"{path}-{action}", data={"_token": token, **form}, files=files)
+        assert answer.status_code == 200, answer.text
+        return answer.text.replace("\\/", "/")
+
+    def redirect(self, target):
+        """Save a filter of the form that has one redirect."""
+        names = {"_name": f"to {target}", "_enabled": "1", "_join": "any", "_rule_size_item[0]": ""}
+        return self.save(**names, **{"_action_type[0]": "redirect", "_action_target[0]": target})
+
+    def kept(self):
+        """All scripts."""
+        names = re.findall(r'^"([^"]+)"', self.sieve.ask("LISTSCRIPTS"), re.MULTILINE)
+        return "\n".join(self.sieve.ask(f'GETSCRIPT "{name}"') for name in names)
+
+
+def test_a_filter_s_redirect_to_another_domain_is_refused_in_words_however_it_is_saved(stack, mailboxes):
+    reader = mailboxes.new()
+    filters, own = Filters(stack, reader), f"colleague@{reader.address.partition('@')[2]}"
+    outside, words = 'keep; redirect :copy "friend@far.example";', "Not saved. To forward to another domain"
+    file = {"_newset": "1", "_from": "file"}
+    # Neither a comment nor the word in a text is a redirect.
+    by_hand = f'# redirect "friend@far.example";\nif header :is "subject" "redirect" {{ redirect "{own}"; }}'
+    for said in (
+        filters.redirect(own),
+        filters.save(files={"_file": ("own.txt", f'redirect "{own}";')}, _name="hand", **file),
+        filters.save("saveraw", _set="hand", rawsetcontent=by_hand),
+    ):
+        assert words not in said and '"confirmation"' in said, said
+    kept = filters.kept()
+    assert kept.count(f'redirect "{own}"') == 2 and by_hand in kept, kept
+    for said in (
+        filters.redirect("friend@far.example"),
+        filters.save(files={"_file": ("own.txt", outside)}, _name="more", **file),
+        filters.save("saveraw", _set="hand", rawsetcontent=outside),
+    ):
+        assert words in said and f"{stack.info['account_page']}account/mail" in said, said
+    assert filters.kept() == kept

@@ -118,9 +118,20 @@ if (!defined('ACCOUNT_PAGES')) {
                 $refused = true;
             }
         }
-        $script = is_string($_POST['rawsetcontent'] ?? null) ? preg_replace('/^\s*#.*$/m', '', $_POST['rawsetcontent']) : '';
-        preg_match_all('/\bredirect\b[^;"]*"([^"]*)"/i', $script, $found);
-        if (array_filter($found[1], $outside)) {
+        // A whole script, by hand or from a file: without comments, and with a number for each string, so that nothing in
+        // them is taken for a command. The address is the last string of its command.
+        $file = $_FILES['_file']['tmp_name'] ?? null;
+        $script = $_POST['rawsetcontent'] ?? (is_string($file) && is_uploaded_file($file) ? file_get_contents($file) : '');
+        $strings = [];
+        $bare = preg_replace_callback(
+            '~#[^\r\n]*|/\*.*?\*/|\btext:[ \t]*(?:#[^\r\n]*)?\r?\n(.*?)\r?\n\.(?=\r|\n|$)|"((?:[^"\\\\]|\\\\.)*)"~si',
+            function ($token) use (&$strings) {
+                return isset($token[1]) ? '"' . (array_push($strings, end($token)) - 1) . '"' : ' ';
+            },
+            is_string($script) ? $script : ''
+        );
+        preg_match_all('/\bredirect\b[^;{}]*"(\d+)"\s*;/i', (string) $bare, $found);
+        if ($bare === null || array_filter(array_intersect_key($strings, array_flip($found[1])), $outside)) {
             $args['action'] = 'plugin.managesieve-action';
             $refused = true;
         }

@@ -37,8 +37,21 @@ def reserve(context: Context, path: Path) -> int:
         raise Refused(Problem("RESERVE_GIB", "is not a number of GiB", "such as 2", value=text)) from None
 
 
-def need(context: Context, what: str, wanted: Mapping[Path, int]) -> None:
-    """Say what will be written where, in bytes by folder. Raises Refused where it would eat the reserve."""
+def left(context: Context, path: Path) -> int:
+    """The bytes that may be written where `path` is; below zero: the reserve is touched. Raises Refused."""
+    return shutil.disk_usage(path).free - reserve(context, path)
+
+
+def need(
+    context: Context,
+    what: str,
+    wanted: Mapping[Path, int],
+    instead: str = "fetch to another disk (--to DIR), ",
+) -> None:
+    """Say what will be written where, in bytes by folder. Raises Refused where it would eat the reserve.
+
+    `instead`: what else than making room helps.
+    """
     by_disk: dict[int, tuple[Path, int]] = {}
     for path, bytes in wanted.items():
         there = next(each for each in (path, *path.parents) if each.exists())
@@ -48,7 +61,7 @@ def need(context: Context, what: str, wanted: Mapping[Path, int]) -> None:
         free, kept = shutil.disk_usage(path).free, reserve(context, path)
         room = f"{what} needs {size(bytes)} in {path}; {size(free)} are free, of which {size(kept)} stay free"
         if bytes > max(0, free - kept):
-            fix = "make room there, fetch to another disk (--to DIR), or set RESERVE_GIB in .env"
+            fix = f"make room there, {instead}or set RESERVE_GIB in .env"
             raise Refused(Problem("disk", room, fix, value=str(path)))
         if bytes:
             context.out.note(room)

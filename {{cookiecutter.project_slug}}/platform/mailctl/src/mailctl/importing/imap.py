@@ -2,6 +2,7 @@
 
 import imaplib
 import re
+import shutil
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from mailctl.backup.restore.stored import utf7
 from mailctl.core.containers import all_of, chosen, failed
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
+from mailctl.importing import room
 from mailctl.importing.names import ALL, VIEWS, from_utf7, place
 from mailctl.importing.part import Part
 
@@ -24,8 +26,9 @@ SECONDS, POLL_SECONDS = 60, 5
 SEEN_AS, TMP, MEMORY = "/import", "/tmp", "512m"  # noqa: S108 (in the container)
 # Of doveadm: mail arrived or left meanwhile, so some of it is not in order yet.
 AGAIN, ROUNDS = 2, 3
+# What it says from then on if it was killed while it made the folders, before the first mail: tried.
+STUCK = b"INBOX can't be deleted"
 _LISTED = re.compile(rb'\((?P<flags>[^)]*)\) (?:"\\?(?P<sep>.)"|NIL) (?P<name>.+)', re.DOTALL)
-_COUNT = re.compile(rb"MESSAGES (\d+)")
 # The image has no program but sh, doveadm and dovecot, which looks names up for doveadm. The settings come by
 # standard input: the password stands in no list of processes, in no environment and on no disk.
 _SCRIPT = """umask 077
@@ -105,15 +108,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Listed:
-    """A folder there: its name as IMAP writes it with slashes between levels, and what it is for."""
+    """A folder there: its name as IMAP writes it with slashes between levels, its use, mails and bytes."""
 
     name: str
     role: str
     total: int
+    size: int
 
 
 def look(server: Server) -> list[Listed]:
-    """The folders that hold mail. Raises Refused: no connection, no TLS, no log-in."""
+    """The folders that hold mail, and how much. Raises Refused: no connection, no TLS, no log-in."""
     with _logged_in(server) as imap:
         rows = list(_rows(imap.list('""', "*")[1]))
         if "SPECIAL-USE" in imap.capabilities and not any(_role(flags) for flags, _, _ in rows):
@@ -123,13 +127,12 @@ def look(server: Server) -> list[Listed]:
         for flags, sep, name in rows:
             if flags & {"noselect", "nonexistent"}:
                 continue
-            status, data = imap.status(_quoted(name, "\\"), "(MESSAGES)")
-            counted = _COUNT.search(data[0] or b"") if status == "OK" else None
-            if counted is None:
+            total, bytes = room.measured(imap, _quoted(name, "\\"))
+            if total is None:
                 fix = "open it once in a mail program; delete it there if it is broken, and run this again"
                 raise Refused(Problem("folder", "cannot be read on the old server", fix, value=name))
             slashes = name.replace(sep, "/") if sep else name
-            found.append(Listed(slashes, _role(flags), int(counted[1])))
+            found.append(Listed(slashes, _role(flags), total, bytes))
         return found
 
 
@@ -149,7 +152,9 @@ def fetch(
     total = sum(each.total for each in folders)
     for _ in range(ROUNDS):
         code, said = _run(context, server, into, without, lambda: tell(_count(into), total))
-        if code != AGAIN:
+        if STUCK in said:
+            shutil.rmtree(into / "mail", ignore_errors=True)
+        elif code != AGAIN:
             break
     if code:
         raise Refused(failed("the import from the old server", said))
@@ -188,17 +193,8 @@ def _run(
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     confined = (
         *("--rm", "--interactive", "--pull", "never", "--name", name, "--network", f"{project}_egress"),
-        *(
-            "--user",
-            "1000:1000",
-            "--env",
-            "USER=vmail",
-            "--read-only",
-            "--cap-drop",
-            "ALL",
-            "--cap-add",
-            "SYS_CHROOT",
-        ),
+        *("--user", "1000:1000", "--env", "USER=vmail", "--read-only"),
+        *("--cap-drop", "ALL", "--cap-add", "SYS_CHROOT"),
         *("--security-opt", "no-new-privileges:true", "--memory", MEMORY, "--pids-limit", "100"),
         *("--tmpfs", f"{TMP}:mode=1777", "--tmpfs", "/run/dovecot:uid=1000,gid=1000,mode=755"),
         *("--mount", f"type=bind,source={into},target={SEEN_AS}", "--entrypoint", "/bin/sh"),
@@ -266,6 +262,8 @@ def _log_in(imap: imaplib.IMAP4, server: Server) -> None:
             imap.authenticate("PLAIN", lambda _: f"\0{server.login}\0{server.password}".encode())
         else:
             imap.login(_quoted(server.login, "\\"), server.password)
+        # Servers say more of what they can do to whoever is in.
+        imap.capabilities = tuple(imap.capability()[1][-1].decode("ascii", "replace").upper().split())
     except (imaplib.IMAP4.error, UnicodeEncodeError) as error:
         said = str(error.args[0] if error.args else error).strip("b'\"")
         fix = "check login and password; Gmail and others want an app password, made in the account there"

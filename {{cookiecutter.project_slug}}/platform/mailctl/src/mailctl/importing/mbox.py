@@ -142,6 +142,11 @@ def by_labels(text: str) -> tuple[list[str], str]:
     return names or ["Archive"], flags + ("D" if "Drafts" in names else "")
 
 
+def size(source: Path) -> int:
+    """The bytes of its files."""
+    return sum(path.stat().st_size for _, path in _files(source))
+
+
 def _files(source: Path) -> Iterator[tuple[str, Path]]:
     """mbox files, and the names of their folders as Thunderbird and Apple Mail lay them out."""
     if source.is_file():

@@ -13,13 +13,15 @@ from mailctl.backup.restore import imap as here
 from mailctl.backup.restore import merge, stage
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.stored import Mail
+from mailctl.core import disks
 from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.disk_locks import alone
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd, private
 from mailctl.core.format import plain, size
-from mailctl.importing import imap, maildir, mbox, memory
+from mailctl.importing import imap, maildir, mbox, memory, room
+from mailctl.importing.names import VIEWS
 from mailctl.importing.part import Part
 
 # Mails of one folder that are added in one go.
@@ -54,14 +56,14 @@ def bring(context: Context, wanted: Wanted, tell: Tell) -> dict[str, Any]:
     dovecot = running(context, "dovecot")
     here.stored_as(dovecot, wanted.address)  # refuses who has no account
     done = memory.Memory(private(memory.home(context, wanted.address)) / "done")
-    parts = _fetch(context, wanted, tell)
-    impossible = [part for part in parts if not part.to]
     try:
+        parts = _fetch(context, wanted, tell)
         with alone(context, "restore"):
             merge.settle(dovecot)
             _add(context, wanted.address, dovecot, [part for part in parts if part.to], done, tell)
     finally:
         mbox.clear(_written(context, wanted.address))
+    impossible = [part for part in parts if not part.to]
     for part in impossible:
         part.left_out = part.total
     problems = [_nameless(part) for part in impossible] + [_fewer(p) for p in parts if _is_short(p)]
@@ -80,7 +82,10 @@ def _fetch(context: Context, wanted: Wanted, tell: Tell) -> list[Part]:
     if isinstance(source, imap.Server):
         folders = imap.look(source)
         into = memory.fetched(context, wanted.address, f"{source.login} {source.host}")
-        return imap.fetch(context, source, into, folders, lambda n, total: tell("fetching", n, total))
+        all_of_it = [each for each in folders if each.role not in VIEWS]
+        mails, bytes = sum(each.total for each in all_of_it), sum(each.size for each in all_of_it)
+        room.need(context, wanted.address, {into: room.to_fetch(into, mails, bytes)})
+        return imap.fetch(context, source, into, folders, room.watched(context, into, "fetching", tell))
     if source.is_dir() and (found := maildir.parts(source)):
         return found
     if not source.exists():
@@ -88,8 +93,9 @@ def _fetch(context: Context, wanted: Wanted, tell: Tell) -> list[Part]:
         raise Misuse(Problem("source", "is not there", fix, value=str(source)))
     into = _written(context, wanted.address)
     mbox.clear(into)
+    room.need(context, wanted.address, {into: mbox.size(source)})
     into.mkdir(mode=0o700)
-    return mbox.write(source, into, lambda n, total: tell("reading", n, total))
+    return mbox.write(source, into, room.watched(context, into, "reading", tell))
 
 
 def _add(
@@ -103,6 +109,7 @@ def _add(
         there = merge.present(box, sizes, "")
         lacking = list(_lacking(new, there, before))
         _refuse_full(address, dovecot, lacking)
+        room.need(context, address, {_staging(context): _copied(context, lacking)})
         made = box.ensure(sorted({one.part.to for one in lacking}))
         box.subscribe(made)
     for number in range(0, len(lacking), BATCH):
@@ -182,6 +189,20 @@ def _refuse_full(address: str, dovecot: str, lacking: list[Found]) -> None:
             raise Refused(Problem("quota", wrong, fix, value=address))
 
 
+def _copied(context: Context, lacking: list[Found]) -> int:
+    """The bytes that adding them takes on the disk: what this import fetched is linked, not copied."""
+    copied = [one for one in lacking if not _is_linked(one.part, _staging(context).parent.parent)]
+    return sum(disks.on_disk(one.part.size(one.mail)) for one in copied)
+
+
+def _staging(context: Context) -> Path:
+    return hdd(context) / "mailboxes" / merge.STAGING
+
+
+def _is_linked(part: Part, place: Path) -> bool:
+    return part.ours and os.stat(part.maildir).st_dev == os.stat(place).st_dev
+
+
 def _bring_in(context: Context, dovecot: str, address: str, batch: list[Found]) -> None:
     """Have Dovecot import mails, folder by folder: each Maildir has its own letters for keywords."""
     for part in dict.fromkeys(id(one.part) for one in batch):
@@ -193,7 +214,7 @@ def _bring_in(context: Context, dovecot: str, address: str, batch: list[Found]) 
 @contextmanager
 def _staged(context: Context, part: Part, mails: list[Mail]) -> Iterator[None]:
     """A mailbox with these mails in the folder they go to, in Dovecot's reach. Gone afterwards."""
-    place, owner = hdd(context) / "mailboxes" / merge.STAGING, stage.vmail()
+    place, owner = _staging(context), stage.vmail()
     remove([place])
     root = place / "mail"
     folder = root if part.to == "INBOX" else root / f".{part.to.replace('/', '.')}"
@@ -206,7 +227,7 @@ def _staged(context: Context, part: Part, mails: list[Mail]) -> Iterator[None]:
         for beside in (KEYWORDS, *((stage.UIDLIST, *INDEX) if part.ours else ())):
             if (part.maildir / beside).is_file():
                 stage.copy(str(part.maildir / beside), str(folder / beside), owner)
-        linked = part.ours and os.stat(part.maildir).st_dev == os.stat(folder).st_dev
+        linked = _is_linked(part, folder)
         for mail in mails:
             target = folder / part.file_name(mail)
             if linked:

@@ -90,18 +90,19 @@ class Radicale:
 
     def _cards(self, person: str, key: str, wanted: Element) -> Iterable[tuple[str, str, str]]:
         for response in self._ask("REPORT", person, f"{key}/", wanted):
-            texts = (response.findtext(name) or "" for name in (f"{{{DAV}}}href", f".//{ETAG}", f".//{CARD}"))
-            href, tag, card = texts
+            names = (f"{{{DAV}}}href", f".//{ETAG}", f".//{CARD}")
+            href, tag, card = (response.findtext(name) or "" for name in names)
             yield href, tag, card
 
     def _ask(
         self, method: str, person: str, path: str, wanted: Element, depth: str = "1"
-    ) -> Iterable[Element]:
+    ) -> list[Element]:
         answer = self._call(method, person, path, wanted, depth)
         try:
-            return fromstring(answer).iterfind(f"{{{DAV}}}response")
+            responses: list[Element] = fromstring(answer).findall(f"{{{DAV}}}response")
         except (ParseError, DefusedXmlException) as error:
             raise Unreachable(f"radicale says nothing readable: {error}") from error
+        return responses
 
     def _call(
         self, method: str, person: str, path: str, body: Element | None = None, depth: str = "1"

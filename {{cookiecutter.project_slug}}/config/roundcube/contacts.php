@@ -35,7 +35,7 @@ if (!class_exists('synced_contacts', false)) {
 
         public function get_name()
         {
-            return self::say('Synced contacts', '同期した連絡先');
+            return self::say('Synced Contacts', '同期した連絡先');
         }
 
         public function set_search_set($filter): void

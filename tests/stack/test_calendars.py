@@ -203,6 +203,19 @@ def test_while_the_contacts_are_away_the_address_book_says_so_and_mail_goes_on(s
     assert "carla@shop.example" in book.listed
 
 
+def test_a_token_that_no_longer_counts_is_refreshed_and_who_is_out_gets_no_contacts(stack, person) -> None:
+    anna = person("token")
+    anna.put(CARD)
+    book = Contacts(stack, anna)
+    # Nothing verifies the token any more that the webmail has.
+    stack.sql("DELETE FROM oidc_keys")
+    assert "carla@shop.example" in book.listed
+    Accounts.of_reader(stack.info, anna.address).submit("account", "account/sessions/end-others")
+    listed = book.listed
+    assert "session_error" in listed and "carla@shop.example" not in listed
+    assert "/oidc/authorize?" in book.webmail.http.get("").headers["Location"]
+
+
 @pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])
 def test_a_person_sees_the_contact_and_picks_it_while_writing(page, stack, person) -> None:
     anna = person("picker")

@@ -181,6 +181,14 @@ if (!class_exists('synced_contacts', false)) {
                     break;
                 }
             }
+            if (!isset($_SESSION['oauth_token'])) {
+                // Roundcube has ended the session with the refresh that was refused: to the log-in, as in mailserver.php.
+                if ($rcmail->output->ajax_call || $rcmail->output->get_env('framed')) {
+                    $rcmail->output->command('session_error', $rcmail->url([]));
+                    $rcmail->output->send('iframe');
+                }
+                $rcmail->output->redirect([]);
+            }
             if ($answer->getStatusCode() !== 200) {
                 throw new Exception('usermgmt answers ' . $answer->getStatusCode());
             }

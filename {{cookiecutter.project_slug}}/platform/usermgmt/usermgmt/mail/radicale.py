@@ -94,9 +94,7 @@ class Radicale:
             href, tag, card = (response.findtext(name) or "" for name in names)
             yield href, tag, card
 
-    def _ask(
-        self, method: str, person: str, path: str, wanted: Element, depth: str = "1"
-    ) -> list[Element]:
+    def _ask(self, method: str, person: str, path: str, wanted: Element, depth: str = "1") -> list[Element]:
         answer = self._call(method, person, path, wanted, depth)
         try:
             responses: list[Element] = fromstring(answer).findall(f"{{{DAV}}}response")

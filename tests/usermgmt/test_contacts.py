@@ -116,18 +116,25 @@ def test_only_what_changed_is_read_again(
     webmail: Callable[[str], Webmail], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna, read = webmail(ANNA), []
-    cards = Radicale.cards
-    monkeypatch.setattr(
-        Radicale,
-        "cards",
-        lambda *asked: read.append(len(asked[3])) or cards(*asked),  # type: ignore[func-returns-value]
-    )
+    cards, tags = Radicale.cards, Radicale.tags
+
+    def read_cards(server: Radicale, person: str, key: str, hrefs: list[str]) -> dict[str, tuple[str, str]]:
+        read.append(len(hrefs))
+        return cards(server, person, key, hrefs)
+
+    def read_tags(*asked: Any) -> dict[str, str]:
+        read.append("tags")
+        return tags(*asked)
+
+    monkeypatch.setattr(Radicale, "cards", read_cards)
+    monkeypatch.setattr(Radicale, "tags", read_tags)
     for name in ("Carla", "Dora", "Emil"):
         anna.put(name)
-    assert anna.names == anna.names == ["Carla", "Dora", "Emil"] and read == [3]
+    assert anna.names == anna.names == ["Carla", "Dora", "Emil"] and read == ["tags", 3]
     anna.put("Dora", "NOTE:new\r\n")
     anna.dav("DELETE", "contacts/Emil.vcf")
-    assert "NOTE:new" in anna.ask().text and anna.names == ["Carla", "Dora"] and read == [3, 1]
+    assert "NOTE:new" in anna.ask().text and anna.names == ["Carla", "Dora"]
+    assert read == ["tags", 3, "tags", 1]
 
 
 def test_a_reading_that_took_too_long_goes_on_where_it_ended(

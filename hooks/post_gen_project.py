@@ -27,7 +27,7 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "_docs/ja/docs/runbooks/virus-scanner-down.md",
         ),
     ),
-    ("groupware", False, ("config/radicale", "platform/radicale")),
+    ("groupware", False, ("config/radicale", "config/roundcube/contacts.php", "platform/radicale")),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
     ("secrets", "files", ("secrets.age",)),

@@ -1,4 +1,4 @@
-"""Calendars and address books as phones reach them: CalDAV by the caldav library, CardDAV by requests."""
+"""Calendars and address books as phones reach them (CalDAV, CardDAV), and contacts in the webmail."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import caldav
 import httpx
 import pytest
 from caldav.lib.error import AuthorizationError
+from playwright.sync_api import expect
 
-from tests.stack.clients import PASSWORD, Accounts, visitor
+from tests.stack.clients import PASSWORD, Accounts, Edge, Webmail, log_in_to_webmail, message, visitor
+from tests.stack.conftest import DESK
 from tests.stack.keeper import Keeper
+from tests.stack.stack import eventually
 
 DINNER, LUNCH = datetime(2026, 12, 24, 18, tzinfo=UTC), datetime(2026, 12, 25, 12, tzinfo=UTC)
 CARD = (
@@ -50,6 +53,47 @@ class Person:
         """The contacts, as the phone gets them."""
         return self.phone.request(f"{self.phone.principal().url}contacts/", "REPORT", ALL_CARDS, XML).raw
 
+    def put(self, card: str, name: str = "c1") -> None:
+        """A contact, as the phone saves it."""
+        url = f"{self.phone.principal().url}contacts/{name}.vcf"
+        assert self.phone.request(url, "PUT", card, {"Content-Type": "text/vcard"}).status in (201, 204)
+
+
+class Contacts:
+    """What the webmail's pages fetch of the synced contacts of somebody who is logged in."""
+
+    def __init__(self, stack, person: Person) -> None:
+        self.webmail = Webmail(stack.info)
+        self.webmail.log_in(person.address, PASSWORD)
+        page = self.webmail.http.get("?_task=addressbook").text
+        self.sources = re.findall(r'rel="([^"]+)"', page)
+        self.token = re.search(r'"request_token":"([^"]+)"', page)[1]
+
+    def get(self, query: str) -> str:
+        """Something of the address book."""
+        return self.webmail.http.get(f"?_task=addressbook&{query}", headers=self.headers).text
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What Roundcube's own script sends along."""
+        return {"X-Roundcube-Request": self.token}
+
+    @property
+    def listed(self) -> str:
+        """The whole book."""
+        return self.get("_action=list&_source=synced&_remote=1")
+
+    def found(self, words: str) -> str:
+        """By the search of the address book, which asks all books."""
+        return self.get(f"_action=search&_q={words}&_headers=name,email&_remote=1")
+
+    def completed(self, words: str) -> str:
+        """While an address is written."""
+        form = {"_search": words, "_reqid": "1", "_remote": "1"}
+        return self.webmail.http.post(
+            "?_task=mail&_action=autocomplete", data=form, headers=self.headers
+        ).text
+
 
 @pytest.fixture
 def person(stack, mailboxes) -> Callable[[str], Person]:
@@ -74,8 +118,7 @@ def test_a_phone_finds_its_calendar_and_contacts_and_keeps_them(stack, person) -
     anna = person("anna")
     anna.calendar.save_event(dtstart=DINNER, dtend=DINNER, summary="Dinner")
     assert anna.summaries == ["Dinner"]
-    url = f"{anna.phone.principal().url}contacts/c1.vcf"
-    assert anna.phone.request(url, "PUT", CARD, {"Content-Type": "text/vcard"}).status == 201
+    anna.put(CARD)
     assert "carla@shop.example" in anna.cards
     with visitor(stack.info["account_page"]) as http:
         http.follow_redirects = False
@@ -114,9 +157,7 @@ def test_the_page_lists_adds_and_deletes_what_the_phone_sees(person) -> None:
 def test_after_damage_a_restore_brings_the_calendar_of_the_backup_back(stack, person) -> None:
     anna, keeper = person("restored"), Keeper(stack)
     anna.calendar.save_event(dtstart=DINNER, dtend=DINNER, summary="Dinner")
-    anna.phone.request(
-        f"{anna.phone.principal().url}contacts/c1.vcf", "PUT", CARD, {"Content-Type": "text/vcard"}
-    )
+    anna.put(CARD)
     before = anna.summaries, anna.cards
     snapshot = keeper.backup()
     stack.exec("radicale", "sh", "-c", "rm -r /var/lib/radicale/collections/collection-root/*/calendar")
@@ -124,3 +165,71 @@ def test_after_damage_a_restore_brings_the_calendar_of_the_backup_back(stack, pe
     keeper.restore("--from", snapshot, "--component", "groupware", "--yes")
     keeper.confirm()
     assert (anna.summaries, anna.cards) == before == (["Dinner"], anna.cards)
+
+
+def test_the_webmail_finds_the_contacts_of_the_phone_and_nobody_elses(stack, person) -> None:
+    anna, bert = person("writer"), person("other")
+    anna.put(CARD)
+    hers, his = Contacts(stack, anna), Contacts(stack, bert)
+    assert "synced" in hers.sources
+    for look in (
+        lambda book: book.listed,
+        lambda book: book.found("carl"),
+        lambda book: book.completed("carl"),
+    ):
+        assert "carla@shop.example" in look(hers)
+        assert "carla" not in look(his).lower()
+    [number] = set(re.findall(r'add_contact_row\("([0-9a-f]{20})', hers.listed.replace("\\", "")))
+    assert "carla@shop.example" in hers.get(f"_action=show&_source=synced&_cid={number}&_framed=1")
+    anna.put(CARD.replace("Carla", "Carola"))
+    assert "Carola" in hers.listed and "Carola" in hers.completed("carola")
+
+
+def test_while_the_contacts_are_away_the_address_book_says_so_and_mail_goes_on(stack, person) -> None:
+    anna = person("reader")
+    anna.put(CARD)
+    book = Contacts(stack, anna)
+    subject = "read without contacts"
+    assert Edge(stack.info).post(message(subject, to=anna.address), anna.address).status_code == 200
+    eventually(lambda: subject in book.webmail.http.get("?_task=mail&_action=list&_remote=1").text)
+    for service in ("radicale", "usermgmt"):
+        stack.docker("pause", service)
+        try:
+            assert "cannot be read now" in book.listed, service
+            assert subject in book.webmail.http.get("?_task=mail&_action=list&_remote=1").text
+        finally:
+            stack.docker("unpause", service)
+    assert "carla@shop.example" in book.completed("carl")
+
+
+def test_a_token_that_no_longer_counts_is_refreshed_and_who_is_out_gets_no_contacts(stack, person) -> None:
+    anna = person("token")
+    anna.put(CARD)
+    book = Contacts(stack, anna)
+    # Nothing verifies the token any more that the webmail has.
+    stack.sql("DELETE FROM oidc_keys")
+    assert "carla@shop.example" in book.listed
+    Accounts.of_reader(stack.info, anna.address).submit("account", "account/sessions/end-others")
+    listed = book.listed
+    assert "session_error" in listed and "carla@shop.example" not in listed
+    assert "/oidc/authorize?" in book.webmail.http.get("").headers["Location"]
+
+
+@pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])
+def test_a_person_sees_the_contact_and_picks_it_while_writing(page, stack, person) -> None:
+    anna = person("picker")
+    anna.put(CARD)
+    log_in_to_webmail(page, stack.info["webmail"], anna.address, PASSWORD)
+    page.wait_for_url(re.compile(r"_task=mail"))
+    page.wait_for_load_state("networkidle")
+    page.goto(f"{stack.info['webmail']}?_task=mail&_action=compose")
+    page.wait_for_url(re.compile(r"_id="))
+    page.locator("ul.recipient-input input").first.press_sequentially("carl", delay=50)
+    page.locator("#rcmKSearchpane").get_by_text("carla@shop.example").click()
+    expect(page.locator("li.recipient")).to_contain_text("Carla")
+    page.goto(f"{stack.info['webmail']}?_task=addressbook")
+    # The page shows the first book by itself, and would go on with that.
+    page.wait_for_load_state("networkidle")
+    page.locator("#directorylist").get_by_text("Synced Contacts").click()
+    page.locator("#contacts-table").get_by_text("Carla").click()
+    expect(page.frame_locator("#contact-frame").get_by_text("carla@shop.example").first).to_be_visible()

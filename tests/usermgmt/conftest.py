@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
 from jinja2.bccache import Bucket, BytecodeCache
+from radicale.app import Application
+from radicale.config import load
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 from support import (
@@ -39,6 +43,7 @@ from usermgmt.services.admins import create_first_admin
 from usermgmt.services.audit import Actor
 from usermgmt.settings import Settings
 
+RADICALE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/config/radicale/config"
 # A machine that is busy with other tests is slow, and nothing is wrong with that.
 examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 examples.load_profile("busy")
@@ -123,6 +128,25 @@ def session(database: Database) -> Iterator[Session]:
 def hasher() -> Hasher:
     """The cheapest hashes."""
     return Hasher(cheap=True)
+
+
+class Silent(WSGIRequestHandler):
+    """Writes no log."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def dav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Radicale with the template's own settings."""
+    settings = load([(str(RADICALE), False)])
+    folder = str(tmp_path_factory.mktemp("dav"))
+    settings.update({"storage": {"filesystem_folder": folder}}, "tests", privileged=True)
+    with make_server("127.0.0.1", 0, Application(settings), handler_class=Silent) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        yield http.server_port
+        http.shutdown()
 
 
 @pytest.fixture

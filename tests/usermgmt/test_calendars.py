@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from flask import Flask
-from radicale.app import Application
-from radicale.config import load
 from support import PROXY, Browser, Directory
 from test_mail_reports import ANNA, BERT, reader
 
@@ -26,33 +20,12 @@ from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
 
 PASSWORD = "correct horse battery"
-CONFIG = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/config/radicale/config"
-
-
-class Silent(WSGIRequestHandler):
-    """Writes no log."""
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Radicale with the template's own settings."""
-    settings = load([(str(CONFIG), False)])
-    settings.update(
-        {"storage": {"filesystem_folder": str(tmp_path_factory.mktemp("dav"))}}, "tests", privileged=True
-    )
-    with make_server("127.0.0.1", 0, Application(settings), handler_class=Silent) as http:
-        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        yield http.server_port
-        http.shutdown()
 
 
 @pytest.fixture
-def settings(settings: Settings, server: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """With that Radicale."""
-    monkeypatch.setattr(radicale, "PORT", server)
+def settings(settings: Settings, dav_server: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """With a Radicale."""
+    monkeypatch.setattr(radicale, "PORT", dav_server)
     return replace(settings, dav_host="127.0.0.1")
 
 

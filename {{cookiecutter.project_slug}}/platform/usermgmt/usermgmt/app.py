@@ -33,6 +33,7 @@ from usermgmt.web import (
     audit,
     auth,
     calendars,
+    contacts,
     display,
     domains,
     errors,
@@ -134,12 +135,25 @@ def create_app(settings: Settings) -> Flask:
         reports,
         senders,
         calendars,
+        contacts,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(mail.reports)
     app.register_blueprint(calendars.phones)
     app.register_blueprint(mail_logins.blueprint)
-    for module in (api, i18n, headers, errors, words, mail, mail_logins, identity, oidc_server, programs):
+    for module in (
+        api,
+        i18n,
+        headers,
+        errors,
+        words,
+        mail,
+        mail_logins,
+        identity,
+        oidc_server,
+        programs,
+        contacts,
+    ):
         module.init_app(app)
     # No cookie counts in the API, so no other site can use one: there is nothing to protect.
     csrf.exempt(access.blueprint)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -122,10 +123,33 @@ def identity_token(key: ECKey, issuer: str, person: Opened, nonce: str) -> str:
 
 def session_of_identity(session: Session, issuer: str, token: str) -> int | None:
     """The session that an identity token of ours names, however old that is; None if it is not ours."""
-    try:
-        claims = jwt.decode(token, KeySet.import_key_set({"keys": public_keys(session)}), [ALGORITHM]).claims
-    except (JoseError, ValueError):
-        return None
+    claims = claims_of(session, token)
     ours = claims.get("iss") == issuer and claims.get("aud") == CLIENT
     sid = str(claims.get("sid", ""))
     return int(sid) if ours and sid.isdigit() else None
+
+
+def holder(session: Session, issuer: str, token: str) -> Mailbox | None:
+    """Whose access token it is, if Dovecot would take it: in time, and of a session that lasts."""
+    claims = claims_of(session, token)
+    demanded = jwt.JWTClaimsRegistry(
+        exp={"essential": True},
+        iss={"essential": True, "value": issuer},
+        aud={"essential": True, "value": AUDIENCE},
+        scope={"essential": True, "value": AUDIENCE},
+    )
+    try:
+        demanded.validate(claims)
+    except JoseError:
+        return None
+    sid = str(claims.get("sid", ""))
+    person = opened(session, int(sid)) if sid.isdigit() else None
+    return person.mailbox if person and str(person.mailbox.id) == claims.get("sub") else None
+
+
+def claims_of(session: Session, token: str) -> dict[str, Any]:
+    """What a token says that one of our keys signed, however old it is; nothing if none did."""
+    try:
+        return jwt.decode(token, KeySet.import_key_set({"keys": public_keys(session)}), [ALGORITHM]).claims
+    except (JoseError, ValueError):
+        return {}

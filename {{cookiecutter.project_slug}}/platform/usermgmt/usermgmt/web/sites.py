@@ -14,7 +14,7 @@ from usermgmt.services.passkeys import Site
 
 ADMIN, MAILBOX = "admin", "mailbox"
 #: The name by which other containers come, and what is for them alone; nginx passes that name on from nobody.
-INSIDE, FOR_CONTAINERS = "usermgmt", ("oidc.token", "mail_logins.decide")
+INSIDE, FOR_CONTAINERS = "usermgmt", ("oidc.token", "mail_logins.decide", "contacts.show")
 #: What people need. A blueprint that is added later is administration until it is named here.
 PEOPLE = frozenset(
     {

@@ -1,7 +1,7 @@
 """Six attackers guess one password from many addresses, by IMAP, submission, ManageSieve and the log-in page.
 
-In the mail network each has an address of its own, far from the others', in a container that has all six. On
-the pages each comes from one address after another, as Cloudflare would name them.
+In the mail network each has an address of its own, in a container that has all six (guess.py). On the pages
+each comes from one network after another, as Cloudflare would name them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.stack.clients import PASSWORD, Mailbox, Webmail
@@ -19,116 +20,58 @@ from tests.stack.test_usermgmt_account import opens
 if TYPE_CHECKING:
     from tests.stack.test_monitor import Watch
 
-ATTACKERS, ADDRESSES_EACH = 6, 4
-#: Runs in the container: takes the addresses, guesses from each, and prints what was let in.
-GUESS = """import concurrent.futures, fcntl, imaplib, json, smtplib, socket, ssl, struct, sys
-from base64 import b64encode
-given = json.loads(sys.argv[1])
-who, trusted = given["who"], ssl.create_default_context(cafile="/ca.crt")
-for number, address in enumerate(given["addresses"]):
-    # SIOCSIFADDR
-    name = f"eth0:{number}".encode()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any:
-        fcntl.ioctl(any, 0x8916, struct.pack("16sH2x4s8x", name, socket.AF_INET, socket.inet_aton(address)))
-
-def imap(here, password):
-    class From(imaplib.IMAP4):
-        def _create_socket(self, timeout):
-            return socket.create_connection((self.host, self.port), 60, (here, 0))
-    session = From("dovecot", 31143)
-    session.starttls(trusted)
-    try:
-        return session.login(who, password)[0] == "OK"
-    except imaplib.IMAP4.error:
-        return False
-
-def submission(here, password):
-    with smtplib.SMTP("postfix", 587, timeout=60, source_address=(here, 0)) as session:
-        session.starttls(context=trusted)
-        try:
-            return session.login(who, password)[0] == 235
-        except smtplib.SMTPAuthenticationError:
-            return False
-
-def sieve(here, password):
-    def answer():
-        return next(line for line in lines if line.startswith((b"OK", b"NO", b"BYE")))
-    plain = socket.create_connection(("dovecot", 34190), 60, (here, 0))
-    lines = plain.makefile("rb")
-    answer()
-    plain.sendall(b"STARTTLS\\r\\n")
-    answer()
-    session = trusted.wrap_socket(plain, server_hostname="dovecot")
-    lines = session.makefile("rb")
-    answer()
-    words = b64encode(f"\\0{who}\\0{password}".encode()).decode()
-    session.sendall(f'AUTHENTICATE "PLAIN" "{words}"\\r\\n'.encode())
-    return answer().startswith(b"OK")
-
-ways = (imap, submission, sieve)
-tries = [
-    (way, here, given.get("password") or f"{way.__name__} {number}")
-    for number in range(given.get("guesses", 1)) for here in given["addresses"] for way in ways
-]
-with concurrent.futures.ThreadPoolExecutor(18) as pool:
-    found = list(pool.map(lambda each: each[0](*each[1:]), tries))
-print(*(f"{way.__name__} {here}" for (way, here, _), taken in zip(tries, found) if taken))
-"""
+ATTACKERS, NETWORKS_EACH = 6, 4
+#: Where the attackers come from on the pages.
+ON_PAGES = [f"198.18.{number}.7" for number in range(ATTACKERS * NETWORKS_EACH)]
+PROGRAM = Path(__file__).with_name("guess.py")
+AN_HOUR_AGO = "UPDATE login_attempts SET at = at - INTERVAL 61 MINUTE WHERE account = @who"
 
 
-def guess_by_mail(stack: Stack, who: str, **given: object) -> str:
-    """Guess in the mail network, each attacker by every protocol; who was let in."""
+def guess_by_mail(stack: Stack, who: str, attackers: int = ATTACKERS, **given: object) -> str:
+    """Guess by every protocol from an address of each attacker; who was let in."""
     name = f"{stack.project}_mail"
-    network = ip_network(
-        json.loads(run("docker", "network", "inspect", name, cwd=stack.repository))[0]["IPAM"]["Config"][0][
-            "Subnet"
-        ]
-    )
+    found = json.loads(run("docker", "network", "inspect", name, cwd=stack.repository))
+    network = ip_network(found[0]["IPAM"]["Config"][0]["Subnet"])
+    # Far apart, and far from those of the containers, which begin at the start.
     step = network.num_addresses // (ATTACKERS + 2)
-    addresses = [str(network[(number + 1) * step + 3]) for number in range(ATTACKERS)]
-    options = (
-        f"--network={name}",
-        "--cap-add=NET_ADMIN",
-        "--user=0",
-        "--entrypoint=python3",
-        "--label=com.docker.compose.project=",
-    )
-    options += (f"--volume={stack.info['ca_file']}:/ca.crt:ro", stack.inspect("mailserver-api")["Image"])
+    addresses = [str(network[(number + 1) * step + 3]) for number in range(attackers)]
+    rights = (f"--network={name}", "--cap-add=NET_ADMIN", "--user=0", "--entrypoint=python3")
+    files = (f"--volume={stack.info['ca_file']}:/ca.crt:ro", f"--volume={PROGRAM}:/guess.py:ro")
+    # The image's own label would make it one of the project's containers.
+    options = (*rights, *files, "--label=com.docker.compose.project=")
     words = json.dumps({"who": who, "addresses": addresses, **given})
-    return run("docker", "run", "--rm", *options, "-c", GUESS, words, cwd=stack.repository, limit=120).strip()
+    image = stack.inspect("mailserver-api")["Image"]
+    return run(
+        "docker", "run", "--rm", *options, image, "/guess.py", words, cwd=stack.repository, limit=120
+    ).strip()
 
 
-def web_addresses() -> Iterator[str]:
-    """Where the attackers come from on the pages, each from a network of its own."""
-    return (f"198.18.{number}.7" for number in range(ATTACKERS * ADDRESSES_EACH))
+def guess_on_page(stack: Stack, who: str, address: str, password: str) -> int:
+    """Guess at the log-in to the webmail; the status of the answer."""
+    return Webmail(stack.info, address).log_in(who, password).status_code
 
 
 @contextmanager
 def guessed(watch: Watch) -> Iterator[None]:
-    """The attack. Nobody who guesses gets in, and everybody else does; an hour later it is over."""
+    """The attack: who guesses is held and everybody else gets in; an hour later it is over."""
     stack, person, neighbour = watch.stack, watch.mailboxes.new(), watch.mailboxes.new()
-    first = Webmail(stack.info, "203.0.113.150")
-    assert first.log_in(person.address, PASSWORD).status_code == 302
-    assert person.imap.noop()[0] == "OK"
+    who, browser, held = person.address, Webmail(watch.stack.info, "203.0.113.150"), ON_PAGES[0]
+    assert browser.log_in(who, PASSWORD).status_code == 302 and person.imap.noop()[0] == "OK"
     watch.given["tells"] = True
     try:
-        assert guess_by_mail(stack, person.address, guesses=2) == ""
-        for address in web_addresses():
-            assert Webmail(stack.info, address).log_in(person.address, "a guess").status_code == 401
-        assert guess_by_mail(stack, person.address, password=PASSWORD) == "", "the right one is held as well"
-        guesser = next(web_addresses())
-        known = Webmail(stack.info, guesser)
-        known.account.cookies.set("device", first.account.cookies["device"])
-        assert known.log_in(person.address, PASSWORD).status_code == 302, "her browser, beside a guesser"
-        assert Webmail(stack.info, "203.0.113.151").log_in(person.address, PASSWORD).status_code == 302, (
-            "a new one"
-        )
-        assert Webmail(stack.info, guesser).log_in(neighbour.address, PASSWORD).status_code == 302
-        assert opens(Mailbox(person.address, stack.info)), "her phone"
+        assert guess_by_mail(stack, who, guesses=2) == ""
+        assert {guess_on_page(stack, who, address, "a guess") for address in ON_PAGES} == {401}
+        assert guess_by_mail(stack, who, attackers=1, password=PASSWORD) == "", "the right one is held too"
+        assert [guess_on_page(stack, who, held, f"a guess {n}") for n in range(5)][-1] == 429
+
+        again = Webmail(stack.info, held)
+        again.account.cookies.set("device", browser.account.cookies["device"])
+        assert again.log_in(who, PASSWORD).status_code == 302, "her browser, from where somebody is held"
+        assert guess_on_page(stack, who, "203.0.113.151", PASSWORD) == 302, "her new browser, elsewhere"
+        assert opens(Mailbox(who, stack.info)), "her mail program"
+        assert guess_on_page(stack, neighbour.address, held, PASSWORD) == 302, "who shares that address"
         yield
-        stack.sql(
-            "UPDATE login_attempts SET at = at - INTERVAL 61 MINUTE WHERE account = @who", who=person.address
-        )
+        stack.sql(AN_HOUR_AGO, who=who)
         watch.look(300)
     finally:
         del watch.given["tells"]

@@ -63,16 +63,18 @@ demo-down: $(VENV)/.new ## End the demo and remove what it made
 system: ## What the tests need from the system: linters, a browser, a Docker engine (Debian and Ubuntu, as root)
 	@$(PYTHON) -m tools.system
 
-# The kernel shares processors between sessions, whatever their processes' nice values: a session of its own, with the least share.
-LEAST := echo 19 2>/dev/null >/proc/self/autogroup || true
-# The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile; the gate
-# and Terraform, which only compute, use what the containers leave over, and say what they found at the end.
+# The kernel shares processors between sessions, whatever their processes' nice values: a session of its own, with a small share.
+SHARE := 2>/dev/null >/proc/self/autogroup || true
+# The quick ones first: a mistake shows before the stack is built. The images of the last part are built meanwhile. What only
+# computes (the gate, Terraform) or waits for nobody (mailctl) uses what the containers leave over, and says at the end what it found.
 test: $(VENV)/.dev system ## Everything, on real containers
 	@mkdir -p $(ARTIFACTS); $(RUN) -m tools.standins build >$(ARTIFACTS)/standins.log 2>&1 & \
-	trap 'kill $$(jobs -p) 2>/dev/null || true' EXIT; $(MAKE) --no-print-directory test-fast LONG=yes || exit 1; \
-	setsid sh -c '$(LEAST); exec $(MAKE) --no-print-directory policies-test terraform-test' >$(ARTIFACTS)/computed.log 2>&1 & computed=$$!; \
+	trap 'kill $$(jobs -p) 2>/dev/null || true' EXIT; \
+	$(MAKE) --no-print-directory test-fast LONG=yes PROGRAMS='usermgmt api worker' || exit 1; \
+	setsid sh -c 'echo 8 $(SHARE); $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl LONG=yes; mailctl=$$?; \
+	  echo 19 $(SHARE); $(MAKE) --no-print-directory policies-test terraform-test && exit $$mailctl' >$(ARTIFACTS)/beside.log 2>&1 & beside=$$!; \
 	$(MAKE) --no-print-directory docker-test; containers=$$?; \
-	wait $$computed; gates=$$?; cat $(ARTIFACTS)/computed.log; exit $$((containers | gates))
+	wait $$beside; others=$$?; cat $(ARTIFACTS)/beside.log; exit $$((containers | others))
 
 # Two processes: while one waits for a container, the other works. What they say of a run goes into a file.
 docker-test: $(VENV)/.dev system ## Everything that needs a Docker engine: the stack, the stand-ins, the workflows

@@ -42,3 +42,9 @@ class OneStackOneProcess(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneStackOneProcess | None:
     """Choose it for `--dist loadscope`; other ways to share tests stay as they are."""
     return OneStackOneProcess(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no container behind that is still being removed."""
+    if used := sys.modules.get("tests.stack.stack"):
+        used.discarded()

@@ -6,7 +6,7 @@ DEPLOY_LAB=folder keeps the host after the tests, and uses it again; without it 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.stack.conftest import FIRST_PORT, PREFIX, images
 from tests.stack.stack import speaker
 
 __all__ = ["images"]
+HOST = ExitStack()
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +26,18 @@ def say(request):
 
 
 @pytest.fixture(scope="session")
-def lab(images, tmp_path_factory) -> Iterator[Lab]:
+def lab(images, tmp_path_factory) -> Lab:
     """The host after its first deployment, with a reader."""
     kept = os.environ.get("DEPLOY_LAB")
     folder = Path(kept).absolute() if kept else tmp_path_factory.mktemp("deploy")
     # The stacks of tests/stack may run beside it, on the ports before these.
-    with opened(f"{PREFIX}-target", folder, FIRST_PORT + 400, images.standins, keep=bool(kept)) as lab:
-        lab.begin()
-        yield lab
+    host = opened(f"{PREFIX}-target", folder, FIRST_PORT + 400, images.standins, keep=bool(kept))
+    lab = HOST.enter_context(host)
+    lab.begin()
+    return lab
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the host after the last test of this folder: its engine would go on beside all others."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        HOST.close()

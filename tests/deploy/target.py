@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stack.machine import SYSTEMD
-from tests.stack.stack import clear, eventually, run
+from tests.stack.stack import clear, discard, eventually, run
 
 IMAGE = "standin/target:trixie"
 CONTEXT = Path(__file__).parent / "host"
@@ -55,7 +55,7 @@ class Target:
         self.shell(DISK)
 
     def end(self) -> None:
-        run("docker", "rm", "--force", "--volumes", self.name, cwd=CONTEXT)
+        discard(self.name)
 
     def _keys(self) -> None:
         """A person's key and GitHub's, and the host's own as a person reads it off the host's console."""

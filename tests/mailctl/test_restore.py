@@ -7,7 +7,6 @@ import random
 import select
 import shutil
 import signal
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +16,11 @@ from time import monotonic
 import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
-from restore_scene import LEARNED, OF_THE_DATABASE, WHEN, Sealed, mail, make_snapshot, tree, write_mailbox
+from restore_scene import LEARNED, OF_THE_DATABASE, Sealed, mail, make_snapshot, tree, write_mailbox
 from typer.testing import Result
 
 from mailctl.backup.restore import run
-from mailctl.backup.restore.index import keywords
 from mailctl.backup.restore.stage import UID_GAP, unpack, with_gap
-from mailctl.backup.restore.stored import folders, mails, shown, subscriptions, utf7
 from mailctl.core import encryption
 from mailctl.core.snapshots import Snapshot
 
@@ -323,38 +320,6 @@ def test_a_restored_folder_gives_no_uid_that_a_mail_program_may_know(server: Ser
     head = (server.hdd / "mailboxes/example.com/me/mail/dovecot-uidlist").read_text().splitlines()[0]
     assert head == f"3 V1700000000 N{3 + UID_GAP} G0123456789abcdef0123456789abcdef"
     assert with_gap(b"3 V1 N4294000000\n") is None and with_gap(b"rubbish") is None
-
-
-def test_a_maildir_is_read_as_imap_shows_it(server: Server) -> None:
-    root = server.mailbox.parent
-    assert list(folders(root)) == ["INBOX", "Archive/2026"]
-    [three] = mails(folders(root)["Archive/2026"])
-    assert three.flags == {"\\Flagged", "work"} and three.received == WHEN and three.uid is None
-    assert [mail.uid for mail in mails(folders(root)["INBOX"])] == [1, 2]
-    assert shown(b"a\nb\r\n\0") == b"a\r\nb\r\n\x80"
-    assert utf7("Entwürfe & mehr/日本語") == "Entw&APw-rfe &- mehr/&ZeVnLIqe-"
-
-
-def test_keywords_beyond_the_letters_are_read_as_dovecot_shows_them(tmp_path: Path) -> None:
-    with tarfile.open(Path(__file__).parent / "recordings" / "dovecot-index.tar.xz") as recorded:
-        recorded.extractall(tmp_path, filter="data")
-    folder = tmp_path / "dovecot-index"
-    rows = [line.split("\t") for line in (folder / "said").read_text().splitlines()[1:]]
-    shown = {int(uid): {word for word in flags.split() if word[0] != "\\"} for uid, flags in rows}
-    found = keywords(folder)
-    assert {uid: found[uid] for uid in shown} == shown
-    assert set(found) - set(shown) <= {2}, "it was expunged"
-    with (folder / "dovecot.index.log").open("ab") as log:
-        log.write(b"\0\0\0\0half")
-    assert keywords(folder) == found
-
-
-def test_subscriptions_are_read_in_both_of_dovecots_forms(tmp_path: Path) -> None:
-    (tmp_path / "mail").mkdir()
-    assert subscriptions(tmp_path) == []
-    for text in ("V\t2\n\nSent\nLists\tDebian\n gone \n", "Sent\nLists/Debian\n gone \n"):
-        (tmp_path / "mail" / "subscriptions").write_text(text)
-        assert subscriptions(tmp_path) == ["Sent", "Lists/Debian", " gone "]
 
 
 def _once_free(server: Server, *words: str) -> Result:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.stack.stack import eventually, run
+from tests.stack.stack import discard, eventually, run
 
 IMAGE = "standin/{}:trixie"
 CONTEXT = Path(__file__).parent / "host"
@@ -67,7 +67,7 @@ class Machine:
 
     def end(self) -> None:
         """Switch it off: what was only in the container is gone."""
-        run("docker", "rm", "--force", "--volumes", self.name, cwd=CONTEXT)
+        discard(self.name)
 
     def load(self, override: Path) -> None:
         """Copy the stand-ins that an override names into the machine's own engine, as its registry would."""

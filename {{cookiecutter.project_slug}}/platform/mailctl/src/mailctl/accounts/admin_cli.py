@@ -8,15 +8,14 @@ from mailctl.accounts.api import (
     Api,
     SearchOption,
     YesOption,
-    accounts,
+    account_command,
     agree,
     given_password,
     show_rows,
     state,
     tell_password,
 )
-from mailctl.core.context import Context, JsonOption, RepoOption, group
-from mailctl.core.stack import LocalOption
+from mailctl.core.context import Context, group
 
 app = group("Admins: who administers everything, or some domains.")
 EmailArgument = Annotated[
@@ -52,109 +51,86 @@ def find(api: Api, email: str) -> str:
     return f"{PATH}/{api.one(PATH, 'email', email)['id']}"
 
 
-@app.command("list")
-def show_all(
-    search: SearchOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@account_command(app, "list")
+def show_all(context: Context, api: Api, search: SearchOption = "") -> None:
     """List the admins."""
-    with accounts(local, repo, as_json) as (context, api):
-        show_rows(context, "admin", api.rows(PATH, q=search), line)
+    show_rows(context, "admin", api.rows(PATH, q=search), line)
 
 
-@app.command()
-def show(
-    email: EmailArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
-) -> None:
+@account_command(app)
+def show(context: Context, api: Api, email: EmailArgument) -> None:
     """Show one admin."""
-    with accounts(local, repo, as_json) as (context, api):
-        row = api.one(PATH, "email", email)
-        context.out.plain(line(row))
-        context.finish({"ok": True, "admin": row})
+    row = api.one(PATH, "email", email)
+    context.out.plain(line(row))
+    context.finish({"ok": True, "admin": row})
 
 
-@app.command()
+@account_command(app)
 def add(
+    context: Context,
+    api: Api,
     email: EmailArgument,
     domain: DomainsOption = None,
     password_stdin: StdinOption = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add an owner, who may do everything, or an admin of domains; a generated password is shown, once."""
-    with accounts(local, repo, as_json) as (context, api):
-        body = {"email": email, "password": given_password(password_stdin), **rights(domain)}
-        made = api.call("POST", PATH, body)
-        tell_password(context, made["password"])
-        finish(context, made["admin"], "added", email=made["admin"]["email"], password=made["password"])
+    body = {"email": email, "password": given_password(password_stdin), **rights(domain)}
+    made = api.call("POST", PATH, body)
+    tell_password(context, made["password"])
+    finish(context, made["admin"], "added", email=made["admin"]["email"], password=made["password"])
 
 
-@app.command("set")
+@account_command(app, "set")
 def change(
+    context: Context,
+    api: Api,
     email: EmailArgument,
     domain: DomainsOption = None,
     owner: Annotated[bool, typer.Option("--owner", help="Everything.")] = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Change what an admin administers, which ends their sessions: --domain for each, or --owner."""
     from mailctl.core.errors import Misuse, Problem
 
-    with accounts(local, repo, as_json) as (context, api):
-        if owner is bool(domain):
-            wrong = "either everything or some domains" if owner else "nothing to change"
-            raise Misuse(Problem("--domain", wrong, "use --owner, or --domain once for each domain"))
-        finish(context, api.call("PATCH", find(api, email), rights(domain)), "changed")
+    if owner is bool(domain):
+        wrong = "either everything or some domains" if owner else "nothing to change"
+        raise Misuse(Problem("--domain", wrong, "use --owner, or --domain once for each domain"))
+    finish(context, api.call("PATCH", find(api, email), rights(domain)), "changed")
 
 
-@app.command()
-def enable(
-    email: EmailArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
-) -> None:
+@account_command(app)
+def enable(context: Context, api: Api, email: EmailArgument) -> None:
     """Let an admin log in again."""
-    with accounts(local, repo, as_json) as (context, api):
-        finish(context, api.call("POST", f"{find(api, email)}/enable"), "enabled")
+    finish(context, api.call("POST", f"{find(api, email)}/enable"), "enabled")
 
 
-@app.command()
-def disable(
-    email: EmailArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
-) -> None:
+@account_command(app)
+def disable(context: Context, api: Api, email: EmailArgument) -> None:
     """Refuse an admin's log-ins; their sessions and tokens stop working."""
-    with accounts(local, repo, as_json) as (context, api):
-        finish(context, api.call("POST", f"{find(api, email)}/disable"), "disabled")
+    finish(context, api.call("POST", f"{find(api, email)}/disable"), "disabled")
 
 
-@app.command()
+@account_command(app)
 def reset(
+    context: Context,
+    api: Api,
     email: EmailArgument,
     password_stdin: StdinOption = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Set a new password, enable the admin, turn the second factor off; sessions and tokens end."""
-    with accounts(local, repo, as_json) as (context, api):
-        made = api.call("POST", f"{find(api, email)}/reset", {"password": given_password(password_stdin)})
-        tell_password(context, made["password"])
-        finish(context, made["admin"], "has a new password", password=made["password"])
+    made = api.call("POST", f"{find(api, email)}/reset", {"password": given_password(password_stdin)})
+    tell_password(context, made["password"])
+    finish(context, made["admin"], "has a new password", password=made["password"])
 
 
-@app.command()
+@account_command(app)
 def delete(
+    context: Context,
+    api: Api,
     email: EmailArgument,
     yes: YesOption = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Delete an admin; the last owner stays."""
-    with accounts(local, repo, as_json) as (context, api):
-        row = api.one(PATH, "email", email)
-        agree(context, yes, "delete", row["email"])
-        api.call("DELETE", f"{PATH}/{row['id']}")
-        finish(context, row, "deleted")
+    row = api.one(PATH, "email", email)
+    agree(context, yes, "delete", row["email"])
+    api.call("DELETE", f"{PATH}/{row['id']}")
+    finish(context, row, "deleted")

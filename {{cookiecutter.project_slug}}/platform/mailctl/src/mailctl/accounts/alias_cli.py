@@ -10,13 +10,12 @@ from mailctl.accounts.api import (
     MissingOption,
     SearchOption,
     YesOption,
-    accounts,
+    account_command,
     agree,
     show_rows,
     state,
 )
-from mailctl.core.context import Context, JsonOption, RepoOption, group
-from mailctl.core.stack import LocalOption
+from mailctl.core.context import Context, group
 
 app = group("Aliases: addresses that forward their mail; @domain is a catch-all.")
 SourceArgument = Annotated[
@@ -55,110 +54,84 @@ def finish(context: Context, rows: list[dict[str, Any]], done: str = "") -> None
     context.finish({"ok": True, "aliases": rows})
 
 
-@app.command("list")
-def show_all(
-    search: SearchOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@account_command(app, "list")
+def show_all(context: Context, api: Api, search: SearchOption = "") -> None:
     """List the aliases, a line for each destination."""
-    with accounts(local, repo, as_json) as (context, api):
-        show_rows(context, "alias", api.rows(PATH, q=search), line)
+    show_rows(context, "alias", api.rows(PATH, q=search), line)
 
 
-@app.command()
-def show(
-    source: SourceArgument, local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
-) -> None:
+@account_command(app)
+def show(context: Context, api: Api, source: SourceArgument) -> None:
     """Show where one alias leads."""
-    with accounts(local, repo, as_json) as (context, api):
-        finish(context, find(api, source, None))
+    finish(context, find(api, source, None))
 
 
-@app.command()
+@account_command(app)
 def add(
+    context: Context,
+    api: Api,
     source: SourceArgument,
     destinations: Annotated[list[str], typer.Argument(metavar="DESTINATION…", help="Where its mail goes.")],
     may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)] = True,
     if_missing: MissingOption = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add an alias, or more destinations to one."""
-    with accounts(local, repo, as_json) as (context, api):
-        there = {row["destination"] for row in api.known(PATH, source, limit=PART)} if if_missing else set()
-        missing = [each for each in destinations if each.strip().lower() not in there]
-        body = {"source": source, "destinations": missing, "may_send": may_send}
-        finish(
-            context,
-            api.call("POST", PATH, body) if missing else find(api, source, None),
-            "added" if missing else "",
-        )
+    there = {row["destination"] for row in api.known(PATH, source, limit=PART)} if if_missing else set()
+    missing = [each for each in destinations if each.strip().lower() not in there]
+    body = {"source": source, "destinations": missing, "may_send": may_send}
+    finish(
+        context,
+        api.call("POST", PATH, body) if missing else find(api, source, None),
+        "added" if missing else "",
+    )
 
 
-@app.command("set")
+@account_command(app, "set")
 def change(
+    context: Context,
+    api: Api,
     source: SourceArgument,
     may_send: Annotated[bool, typer.Option("--may-send/--no-may-send", help=MAY_SEND)],
     destination: DestinationArgument = None,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let the destinations of an alias, or one of them, send as the alias, or not."""
-    with accounts(local, repo, as_json) as (context, api):
-        rows, body = find(api, source, destination), {"may_send": may_send}
-        finish(context, [api.call("PATCH", f"{PATH}/{row['id']}", body) for row in rows], "changed")
+    rows, body = find(api, source, destination), {"may_send": may_send}
+    finish(context, [api.call("PATCH", f"{PATH}/{row['id']}", body) for row in rows], "changed")
 
 
-def switch(
-    verb: str, source: str, destination: str | None, local: bool, repo: RepoOption, as_json: bool
-) -> None:
+def switch(context: Context, api: Api, source: str, destination: str | None, verb: str) -> None:
     """Enable or disable an alias, or one destination of it."""
-    with accounts(local, repo, as_json) as (context, api):
-        rows = find(api, source, destination)
-        finish(context, [api.call("POST", f"{PATH}/{row['id']}/{verb}") for row in rows])
+    rows = find(api, source, destination)
+    finish(context, [api.call("POST", f"{PATH}/{row['id']}/{verb}") for row in rows])
 
 
-@app.command()
+@account_command(app)
 def enable(
-    source: SourceArgument,
-    destination: DestinationArgument = None,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
+    context: Context, api: Api, source: SourceArgument, destination: DestinationArgument = None
 ) -> None:
     """Forward again."""
-    switch("enable", source, destination, local, repo, as_json)
+    switch(context, api, source, destination, "enable")
 
 
-@app.command()
+@account_command(app)
 def disable(
-    source: SourceArgument,
-    destination: DestinationArgument = None,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
+    context: Context, api: Api, source: SourceArgument, destination: DestinationArgument = None
 ) -> None:
     """Forward no more; the address is refused as unknown if no destination is left."""
-    switch("disable", source, destination, local, repo, as_json)
+    switch(context, api, source, destination, "disable")
 
 
-@app.command()
+@account_command(app)
 def delete(
+    context: Context,
+    api: Api,
     source: SourceArgument,
     destination: DestinationArgument = None,
     yes: YesOption = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Delete an alias, or one destination of it."""
-    with accounts(local, repo, as_json) as (context, api):
-        rows = find(api, source, destination)
-        agree(context, yes, "delete", f"{source} to {', '.join(row['destination'] for row in rows)}")
-        for row in rows:
-            api.call("DELETE", f"{PATH}/{row['id']}")
-        finish(context, rows, "deleted")
+    rows = find(api, source, destination)
+    agree(context, yes, "delete", f"{source} to {', '.join(row['destination'] for row in rows)}")
+    for row in rows:
+        api.call("DELETE", f"{PATH}/{row['id']}")
+    finish(context, rows, "deleted")

@@ -1,15 +1,18 @@
 """usermgmt's JSON API, called inside its container: whoever may do that needs no token."""
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 import typer
 
-from mailctl.core.context import Context, RepoOption, command
+from mailctl.core.context import Context, JsonOption, RepoOption, command
+from mailctl.core.stack import LocalOption
 
 if TYPE_CHECKING:
     from mailctl.core.runtime import Runtime
@@ -84,13 +87,40 @@ class Api:
         raise Refused(Problem(field, f"there is no such {kind}", fix, value=value))
 
 
+P = ParamSpec("P")
+Work = Callable[Concatenate[Context, Api, P], None]
+
+
 @contextmanager
-def accounts(local: bool, repo: RepoOption, as_json: bool) -> Iterator[tuple[Context, Api]]:
+def accounts(
+    local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption = False
+) -> Iterator[tuple[Context, Api]]:
     """A command's body with the API of the server, or of the local trial."""
     from mailctl.core.stack import runtime
 
     with command(repo, as_json) as context, runtime(context, local) as server:
         yield context, Api(server)
+
+
+def account_command(app: typer.Typer, name: str | None = None) -> Callable[[Work[P]], Callable[..., None]]:
+    """Register a command of `app`: it gets the context and the API, and has the options of all of them."""
+    common = inspect.signature(accounts).parameters.values()
+
+    def register(work: Work[P]) -> Callable[..., None]:
+        signature = inspect.signature(work)
+        own = [*signature.parameters.values()][2:]
+
+        @wraps(work)
+        def run(local: bool, repo: RepoOption, as_json: bool, **given: Any) -> None:
+            with accounts(local, repo, as_json) as (context, api):
+                work(context, api, **given)  # type: ignore[call-arg]
+
+        # Typer reads from it what the command takes.
+        run.__signature__ = signature.replace(parameters=[*own, *common])  # type: ignore[attr-defined]
+        app.command(name)(run)
+        return run
+
+    return register
 
 
 def agree(context: Context, yes: bool, verb: str, what: str) -> None:

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import PART, Api, SearchOption, accounts, show_rows
-from mailctl.core.context import Context, JsonOption, RepoOption, group
-from mailctl.core.stack import LocalOption
+from mailctl.accounts.api import PART, Api, SearchOption, account_command, show_rows
+from mailctl.core.context import Context, group
 
 app = group("Allowed and blocked senders, of the server, a domain or a person.")
 SenderArgument = Annotated[
@@ -42,63 +41,42 @@ def find(api: Api, sender: str, applies_to: str) -> dict[str, Any]:
     raise Refused(Problem("sender", "there is no such sender in this list", fix, value=sender))
 
 
-@app.command("list")
-def show_all(
-    search: SearchOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@account_command(app, "list")
+def show_all(context: Context, api: Api, search: SearchOption = "") -> None:
     """List the senders that are allowed or blocked."""
-    with accounts(local, repo, as_json) as (context, api):
-        show_rows(context, "sender", api.rows(PATH, q=search), line)
+    show_rows(context, "sender", api.rows(PATH, q=search), line)
 
 
-def keep(
-    kind: str, sender: str, applies_to: str, note: str, local: bool, repo: RepoOption, as_json: bool
-) -> None:
+def keep(context: Context, api: Api, kind: str, sender: str, applies_to: str, note: str) -> None:
     """Put a sender into a list, or change what it says there."""
-    with accounts(local, repo, as_json) as (context, api):
-        body = {"sender": sender, "kind": kind, "applies_to": applies_to, "note": note}
-        finish(context, api.call("POST", PATH, body))
+    body = {"sender": sender, "kind": kind, "applies_to": applies_to, "note": note}
+    finish(context, api.call("POST", PATH, body))
 
 
-@app.command()
+@account_command(app)
 def allow(
-    sender: SenderArgument,
-    applies_to: ForOption = "",
-    note: NoteOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
+    context: Context, api: Api, sender: SenderArgument, applies_to: ForOption = "", note: NoteOption = ""
 ) -> None:
     """Neither refuse nor junk a sender's mail as spam, if it proves its sender."""
-    keep("allow", sender, applies_to, note, local, repo, as_json)
+    keep(context, api, "allow", sender, applies_to, note)
 
 
-@app.command()
+@account_command(app)
 def block(
-    sender: SenderArgument,
-    applies_to: ForOption = "",
-    note: NoteOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
+    context: Context, api: Api, sender: SenderArgument, applies_to: ForOption = "", note: NoteOption = ""
 ) -> None:
     """Refuse a sender's mail; for a person, move it to Junk."""
-    keep("block", sender, applies_to, note, local, repo, as_json)
+    keep(context, api, "block", sender, applies_to, note)
 
 
-@app.command()
+@account_command(app)
 def remove(
+    context: Context,
+    api: Api,
     sender: SenderArgument,
     applies_to: ForOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Remove a sender from a list."""
-    with accounts(local, repo, as_json) as (context, api):
-        row = find(api, sender, applies_to)
-        api.call("DELETE", f"{PATH}/{row['id']}")
-        finish(context, row, "removed")
+    row = find(api, sender, applies_to)
+    api.call("DELETE", f"{PATH}/{row['id']}")
+    finish(context, row, "removed")

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mailctl.accounts.api import SearchOption, YesOption, accounts, agree, show_rows
-from mailctl.core.context import JsonOption, RepoOption, group
-from mailctl.core.stack import LocalOption
+from mailctl.accounts.api import Api, SearchOption, YesOption, account_command, agree, show_rows
+from mailctl.core.context import Context, group
 
 app = group("Tokens with which programs call the JSON API of accounts.")
 PATH = "/tokens"
@@ -24,20 +23,16 @@ def line(row: dict[str, Any]) -> str:
     return f"{row['id']:>5}  {row['name']:24} {row['admin']:32} {may}  {end}  {used}"
 
 
-@app.command("list")
-def show_all(
-    search: SearchOption = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@account_command(app, "list")
+def show_all(context: Context, api: Api, search: SearchOption = "") -> None:
     """List the tokens, each with its number."""
-    with accounts(local, repo, as_json) as (context, api):
-        show_rows(context, "token", api.rows(PATH, q=search), line)
+    show_rows(context, "token", api.rows(PATH, q=search), line)
 
 
-@app.command()
+@account_command(app)
 def create(
+    context: Context,
+    api: Api,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
     admin: Annotated[
         str, typer.Option("--admin", help="Whose it is: it may do no more than they, and ends with them.")
@@ -45,32 +40,26 @@ def create(
     scope: Annotated[list[str], typer.Option("--scope", help=SCOPES)],
     domain: Annotated[str, typer.Option("--domain", help="Only within this domain.")] = "",
     days: Annotated[str, typer.Option("--days", help="How long it is valid; default: until revoked.")] = "",
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Create a token, which is shown this once."""
-    with accounts(local, repo, as_json) as (context, api):
-        body = {"name": name, "admin": admin, "scopes": scope, "domain": domain, "days": days}
-        made = api.call("POST", PATH, body)
-        context.out.show(f"{made['token']['name']}: created.")
-        context.out.row("token", made["secret"])
-        context.out.show("It is shown only this once. Give it to the program now.")
-        context.finish({"ok": True, **made})
+    body = {"name": name, "admin": admin, "scopes": scope, "domain": domain, "days": days}
+    made = api.call("POST", PATH, body)
+    context.out.show(f"{made['token']['name']}: created.")
+    context.out.row("token", made["secret"])
+    context.out.show("It is shown only this once. Give it to the program now.")
+    context.finish({"ok": True, **made})
 
 
-@app.command()
+@account_command(app)
 def revoke(
+    context: Context,
+    api: Api,
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="Its number in the list.", min=1)],
     yes: YesOption = False,
-    local: LocalOption = False,
-    repo: RepoOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End a token at once."""
-    with accounts(local, repo, as_json) as (context, api):
-        row = api.call("GET", f"{PATH}/{number}")
-        agree(context, yes, "revoke", f"{row['name']} of {row['admin']}")
-        api.call("DELETE", f"{PATH}/{number}")
-        context.out.show(f"{row['name']}: revoked.")
-        context.finish({"ok": True, "token": row})
+    row = api.call("GET", f"{PATH}/{number}")
+    agree(context, yes, "revoke", f"{row['name']} of {row['admin']}")
+    api.call("DELETE", f"{PATH}/{number}")
+    context.out.show(f"{row['name']}: revoked.")
+    context.finish({"ok": True, "token": row})

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from sqlalchemy import insert, text
 from werkzeug.serving import make_server
 
@@ -118,6 +118,16 @@ def chromium(*flags: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*BROWSER_FLAGS, *flags])
         yield browser
         browser.close()
+
+
+def authenticator(page: Page) -> tuple[CDPSession, str]:
+    """A device that keeps passkeys and recognises its person, and the name by which it is told otherwise."""
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    options = {**kind, "isUserVerified": True, "automaticPresenceSimulation": True}
+    added = device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return device, added["authenticatorId"]
 
 
 def labels(page: Page) -> list[str]:

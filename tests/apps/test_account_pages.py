@@ -14,7 +14,7 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.apps.pages import EMAIL, LABELS, PASSWORD, chromium, labels, usermgmt
+from tests.apps.pages import EMAIL, LABELS, PASSWORD, authenticator, chromium, labels, usermgmt
 from tests.stack.stack import ARTIFACTS
 from tests.usermgmt import report_samples as samples
 
@@ -303,11 +303,7 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code_then_the_pas
     admin.context.close()
 
     page = open_view(browser, where_people_are(filled), VIEWS[2])
-    device = page.context.new_cdp_session(page)
-    device.send("WebAuthn.enable")
-    kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
-    options = {**kind, "isUserVerified": True, "automaticPresenceSimulation": True}
-    known = device.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+    device, known = authenticator(page)
 
     def first_step() -> None:
         page.goto("/login")

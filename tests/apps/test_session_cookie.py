@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.apps.pages import EMAIL, PASSWORD, chromium, usermgmt
+from tests.apps.pages import EMAIL, PASSWORD, authenticator, chromium, usermgmt
 
 ACCOUNT, ADMIN, WEBMAIL = "account.example.com", "admin.example.com", "mail.example.com"
 
@@ -44,11 +44,7 @@ def test_no_other_host_of_the_domain_can_plant_a_session(context):
 
 def test_a_passkey_alone_logs_in_at_the_site_where_it_was_made_and_nowhere_else(context):
     page = context.new_page()
-    device = context.new_cdp_session(page)
-    device.send("WebAuthn.enable")
-    kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
-    options = {**kind, "isUserVerified": True, "automaticPresenceSimulation": True}
-    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    authenticator(page)
     page.goto(f"https://{ADMIN}/login")
     page.get_by_label("Address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.stack.clients import Edge, Mailboxes, message
+from tests.stack.guessers import guessed
 from tests.stack.stack import Stack, eventually, run
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ OUTAGES = (
     Outage("relay refuses the log-in", "relay-login", relay_refuses("login"), hold=0, short=True),
     Outage("database refuses Postfix", "database", refused_by_the_database, short=True),
     Outage("disk full", "disk-full-ssd", full, short=True),
+    Outage("a password is guessed", "guessing", guessed, hold=0, short=True),
     Outage("backup stopped", "late-backup", backup_stopped, hold=0, short=True),
     *(
         Outage(f"{name} stopped", f"service-{name}", down(name))

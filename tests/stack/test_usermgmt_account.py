@@ -71,8 +71,8 @@ def test_the_page_of_a_domain_shows_the_records_of_the_edge(accounts: Accounts) 
     assert number and "v=spf1 " in accounts.http.get(f"domains/{number[1]}").text
 
 
-#: Runs in a container: tries each password by IMAP and submission, all at once; prints which were taken.
-GUESS = """import concurrent.futures, imaplib, smtplib, ssl, sys
+#: Runs in a container: tries each password by each protocol, all at once; prints which were taken.
+GUESS = """import base64, concurrent.futures, imaplib, smtplib, socket, ssl, sys
 trusted = ssl.create_default_context(cafile="/run/secrets/internal_ca_crt")
 
 def imap(password):
@@ -85,6 +85,20 @@ def submission(password):
         session.starttls(context=trusted)
         session.login(sys.argv[1], password)
 
+def sieve(password):
+    def answer(session, words=b""):
+        session.sendall(words)
+        lines = iter(session.makefile("rb").readline, b"")
+        return next(line for line in lines if line.startswith((b"OK", b"NO", b"BYE")))
+    plain = socket.create_connection(("dovecot", 34190))
+    answer(plain)
+    answer(plain, b"STARTTLS\\r\\n")
+    session = trusted.wrap_socket(plain, server_hostname="dovecot")
+    answer(session)
+    secret = base64.b64encode(f"\\0{sys.argv[1]}\\0{password}".encode())
+    if not answer(session, b'AUTHENTICATE "PLAIN" "' + secret + b'"\\r\\n').startswith(b"OK"):
+        raise imaplib.IMAP4.error("refused")
+
 def tried(way, password):
     try:
         way(password)
@@ -92,16 +106,23 @@ def tried(way, password):
     except (imaplib.IMAP4.error, smtplib.SMTPException):
         return ""
 
-tries = [(way, line) for line in sys.stdin.read().splitlines() for way in (imap, submission)]
+ways = [globals()[name] for name in sys.argv[2:]]
+tries = [(way, line) for line in sys.stdin.read().splitlines() for way in ways]
 with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:
     print(*filter(None, pool.map(tried, *zip(*tries))), sep="\\n")
 """
 
 
-def taken(stack: Stack, address: str, *passwords: str) -> list[str]:
+def taken(
+    stack: Stack,
+    address: str,
+    *passwords: str,
+    service: str = "mailserver-api",
+    ways: tuple[str, ...] = ("imap", "submission"),
+) -> list[str]:
     """Which passwords are taken from another container, which has an address of its own."""
-    words = ("python", "-c", GUESS, address)
-    return stack.exec("mailserver-api", *words, stdin="\n".join(passwords)).strip().splitlines()
+    words = ("python3", "-c", GUESS, address, *ways)
+    return stack.exec(service, *words, stdin="\n".join(passwords)).strip().splitlines()
 
 
 def test_who_guesses_is_held_everywhere_and_the_owner_is_not(stack: Stack, mailboxes: Mailboxes) -> None:

@@ -143,6 +143,15 @@ if (!defined('ACCOUNT_PAGES')) {
         }
         return $args;
     });
+    // On a phone the skin hides the footer, where the button Save is, if its empty frame is there before the list of filters is:
+    // nobody could save a first filter.
+    $hooks->register_hook('startup', function ($args) {
+        $output = rcmail::get_instance()->output;
+        if ($args['task'] === 'settings' && $args['action'] === 'plugin.managesieve' && $output->type === 'html') {
+            $output->add_script('$(".content-frame-navigation").removeClass("hidden");', 'docready');
+        }
+        return $args;
+    });
     // The settings lead to the account pages.
     $hooks->register_hook('settings_actions', function ($args) {
         $rcmail = rcmail::get_instance();

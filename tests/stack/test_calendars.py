@@ -69,30 +69,33 @@ class Contacts:
         self.sources = re.findall(r'rel="([^"]+)"', page)
         self.token = re.search(r'"request_token":"([^"]+)"', page)[1]
 
-    def get(self, query: str) -> str:
-        """Something of the address book."""
-        return self.webmail.http.get(f"?_task=addressbook&{query}", headers=self.headers).text
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What Roundcube's own script sends along."""
-        return {"X-Roundcube-Request": self.token}
+    def fetch(self, query: str) -> str:
+        """What a script of the page fetches."""
+        headers = {"X-Roundcube-Request": self.token}
+        return self.webmail.http.get(f"?{query}&_remote=1", headers=headers).text
 
     @property
     def listed(self) -> str:
         """The whole book."""
-        return self.get("_action=list&_source=synced&_remote=1")
+        return self.fetch("_task=addressbook&_action=list&_source=synced")
 
     def found(self, words: str) -> str:
         """By the search of the address book, which asks all books."""
-        return self.get(f"_action=search&_q={words}&_headers=name,email&_remote=1")
+        return self.fetch(f"_task=addressbook&_action=search&_q={words}&_headers=name,email")
 
     def completed(self, words: str) -> str:
         """While an address is written."""
-        form = {"_search": words, "_reqid": "1", "_remote": "1"}
-        return self.webmail.http.post(
-            "?_task=mail&_action=autocomplete", data=form, headers=self.headers
-        ).text
+        return self.fetch(f"_task=mail&_action=autocomplete&_search={words}&_reqid=1")
+
+    @property
+    def mails(self) -> str:
+        """Those of the inbox."""
+        return self.fetch("_task=mail&_action=list&_mbox=INBOX")
+
+    def shown(self, number: str) -> str:
+        """The page of one contact."""
+        query = f"?_task=addressbook&_action=show&_source=synced&_cid={number}&_framed=1"
+        return self.webmail.http.get(query).text
 
 
 @pytest.fixture
@@ -180,7 +183,7 @@ def test_the_webmail_finds_the_contacts_of_the_phone_and_nobody_elses(stack, per
         assert "carla@shop.example" in look(hers)
         assert "carla" not in look(his).lower()
     [number] = set(re.findall(r'add_contact_row\("([0-9a-f]{20})', hers.listed.replace("\\", "")))
-    assert "carla@shop.example" in hers.get(f"_action=show&_source=synced&_cid={number}&_framed=1")
+    assert "carla@shop.example" in hers.shown(number)
     anna.put(CARD.replace("Carla", "Carola"))
     assert "Carola" in hers.listed and "Carola" in hers.completed("carola")
 
@@ -191,12 +194,12 @@ def test_while_the_contacts_are_away_the_address_book_says_so_and_mail_goes_on(s
     book = Contacts(stack, anna)
     subject = "read without contacts"
     assert Edge(stack.info).post(message(subject, to=anna.address), anna.address).status_code == 200
-    eventually(lambda: subject in book.webmail.http.get("?_task=mail&_action=list&_remote=1").text)
+    eventually(lambda: subject in book.mails)
     for service in ("radicale", "usermgmt"):
         stack.docker("pause", service)
         try:
             assert "cannot be read now" in book.listed, service
-            assert subject in book.webmail.http.get("?_task=mail&_action=list&_remote=1").text
+            assert subject in book.mails
         finally:
             stack.docker("unpause", service)
     assert "carla@shop.example" in book.completed("carl")

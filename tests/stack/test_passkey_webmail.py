@@ -77,12 +77,13 @@ def read(page: Page, sites: Sites, folder: str, subject: str) -> None:
     page.goto(f"{sites.webmail}?_task=mail&_mbox={folder}")
     page.locator("#messagelist").get_by_text(subject).first.click()
     expect(page.frame_locator("#messagecontframe").locator("#messagebody")).to_contain_text("old harbour")
-    # Roundcube keeps a new mail in the session, which a list that is still being fetched would write over.
-    page.wait_for_load_state("networkidle")
 
 
 def send(page: Page, sites: Sites, subject: str) -> None:
     """Write a mail to somebody outside."""
+    page.goto(f"{sites.webmail}?_task=mail")
+    # Roundcube keeps a new mail in the session, which a list that is still being fetched would write over.
+    page.wait_for_load_state("networkidle")
     page.goto(f"{sites.webmail}?_task=mail&_action=compose&_to=friend@far.example")
     page.wait_for_url(re.compile(r"_id="))
     page.locator("input[name=_subject]").fill(subject)

@@ -34,22 +34,14 @@ from mailctl.core.local_stack import LocalStack
 from mailctl.core.output import Output
 words = ("--detach", "--no-build", "--no-deps", "--wait", "--wait-timeout=300")
 LocalStack.of(Context(Path.cwd(), Output(True))).compose.run("up", *words, *{tuple(NAMES)})"""
-NGINX = """pid /tmp/nginx.pid; error_log /dev/stderr;
-events {}
-http {
-  access_log off;
-  server {
-    listen 443 ssl;
-    ssl_certificate /edge/tls.pem;
-    ssl_certificate_key /edge/tls.pem;
-    location / {
-      proxy_pass http://nginx;
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-Proto https;
-      proxy_set_header CF-Connecting-IP $remote_addr;
-    }
-  }
-}
+NGINX = """pid /tmp/nginx.pid; error_log /dev/stderr; events {}
+http { access_log off; server {
+  listen 443 ssl; ssl_certificate /edge/tls.pem; ssl_certificate_key /edge/tls.pem;
+  proxy_set_header Host $host;
+  proxy_set_header X-Forwarded-Proto https;
+  proxy_set_header CF-Connecting-IP $remote_addr;
+  location / { proxy_pass http://nginx; }
+} }
 """
 
 

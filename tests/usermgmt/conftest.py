@@ -137,12 +137,11 @@ class Silent(WSGIRequestHandler):
         """Nothing."""
 
 
-@pytest.fixture(scope="module")
-def dav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Radicale with the template's own settings."""
+@pytest.fixture
+def dav_server(tmp_path: Path) -> Iterator[int]:
+    """The port of a Radicale with the template's own settings, which holds nothing yet."""
     settings = load([(str(RADICALE), False)])
-    folder = str(tmp_path_factory.mktemp("dav"))
-    settings.update({"storage": {"filesystem_folder": folder}}, "tests", privileged=True)
+    settings.update({"storage": {"filesystem_folder": str(tmp_path / "dav")}}, "tests", privileged=True)
     with make_server("127.0.0.1", 0, Application(settings), handler_class=Silent) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         yield http.server_port

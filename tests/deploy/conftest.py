@@ -37,7 +37,8 @@ def lab(images, tmp_path_factory) -> Lab:
     return lab
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """End the host after the last test of this folder: its engine would go on beside all others."""
+    """End the host once the last test of this folder has ended: its engine would go on beside all others."""
     if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
         HOST.close()

@@ -47,6 +47,10 @@ class Doveadm:
         self, commands: list[tuple[str, dict[str, Any]]], seconds: float = ANSWER_SECONDS
     ) -> list[list[dict[str, str]]]:
         """The rows that each command answers with; none for one that failed."""
+        return [rows if kind == "doveadmResponse" else [] for kind, rows, _ in self.ask(commands, seconds)]
+
+    def ask(self, commands: list[tuple[str, dict[str, Any]]], seconds: float) -> list[list[Any]]:
+        """Each command's answer: its kind, what it says, and its number. Raises Unreachable."""
         body = json.dumps([[name, words, str(number)] for number, (name, words) in enumerate(commands)])
         headers = {
             "Authorization": f"X-Dovecot-API {b64encode(self.key.encode()).decode()}",
@@ -59,7 +63,8 @@ class Doveadm:
             content = answer.read()
             if answer.status != 200:
                 raise Unreachable(f"dovecot answers {answer.status} {answer.reason}")
-            return [rows if kind == "doveadmResponse" else [] for kind, rows, _ in json.loads(content)]
+            answers: list[list[Any]] = json.loads(content)
+            return answers
         except (OSError, HTTPException, ValueError) as error:
             raise Unreachable(f"dovecot cannot be asked: {error}") from error
         finally:

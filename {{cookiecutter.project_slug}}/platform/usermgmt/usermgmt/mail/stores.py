@@ -1,0 +1,88 @@
+"""The stores of several hosts, as the mover commands them: each a Dovecot of its own, `dovecot-SHARD`."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from usermgmt.mail.doveadm import Doveadm, Unreachable
+
+#: Where a store takes what another one sends.
+PORT = 24245
+#: Seconds for a pass over a mailbox: 100 GB at a modest 10 MB/s.
+PASS_SECONDS = 10_000
+SHORT_SECONDS = 60
+#: Seconds that a pass waits for another one over the same mailbox.
+LOCK_SECONDS = 30
+#: Of doveadm: the mailbox changed meanwhile, so that not everything is there.
+CHANGED = 2
+FIELDS = ["messages", "uidnext", "uidvalidity", "highestmodseq"]
+
+
+class StoreFailed(Exception):
+    """A store did not do what it was asked for, or may not have."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """How to reach any of them: their key, and the authority that their certificates must be of."""
+
+    key: str = field(repr=False)
+    trusted: ssl.SSLContext = field(repr=False)
+
+    def copy(self, address: str, source: str, target: str) -> None:
+        """Make the target's mailbox what the source's is now. Raises StoreFailed."""
+        self._pass("backup", address, source, target)
+
+    def merge(self, address: str, source: str, target: str) -> bool:
+        """Bring to the target what only the source has; whether that was all of it. Raises StoreFailed."""
+        return self._pass("sync", address, source, target, onewaySync=True, fullSync=True)
+
+    def kick(self, address: str, shard: str) -> None:
+        """End the sessions of somebody at a store. Raises StoreFailed."""
+        self._ask(shard, "kick", {"mask": [address]}, SHORT_SECONDS)
+
+    def state(self, address: str, shard: str) -> str:
+        """A digest of what a store holds of somebody: another one as soon as anything changes. Raises StoreFailed."""
+        asked = {"user": address, "field": FIELDS, "mailboxMask": ["*"]}
+        rows = self._ask(shard, "mailboxStatus", asked, SHORT_SECONDS)
+        held = sorted(" ".join(str(row.get(name)) for name in ("mailbox", *FIELDS)) for row in rows)
+        return sha256("\n".join(held).encode()).hexdigest()
+
+    def empty(self, address: str, shard: str) -> None:
+        """Remove somebody's mail, and the index of its words, from a store. Raises StoreFailed."""
+        self._ask(shard, "expunge", {"user": address, "query": ["mailbox", "*", "all"]}, PASS_SECONDS)
+        self._ask(shard, "ftsFlatcurveRemove", {"user": address, "mailboxMask": ["*"]}, PASS_SECONDS)
+
+    def _pass(self, command: str, address: str, source: str, target: str, **how: bool) -> bool:
+        """One over the mailbox, run by the source's store; False: it changed meanwhile."""
+        destination = [f"tcps:dovecot-{target}:{PORT}"]
+        words = {"user": address, "lockTimeout": LOCK_SECONDS, "destination": destination, **how}
+        try:
+            self._ask(source, command, words, PASS_SECONDS)
+        except _Answered as answer:
+            if answer.code != CHANGED:
+                raise
+            return False
+        return True
+
+    def _ask(self, shard: str, command: str, words: dict[str, Any], seconds: float) -> list[dict[str, Any]]:
+        store = Doveadm(f"dovecot-{shard}", self.key, self.trusted)
+        try:
+            [[kind, said, _]] = store.ask([(command, words)], seconds)
+        except Unreachable as error:
+            raise StoreFailed(f"store {shard}: {command}: {error}") from error
+        if kind != "doveadmResponse":
+            raise _Answered(f"store {shard}: {command}: {said}", said.get("exitCode", 0))
+        rows: list[dict[str, Any]] = said
+        return rows
+
+
+class _Answered(StoreFailed):
+    """The store's own exit code."""
+
+    def __init__(self, said: str, code: int) -> None:
+        super().__init__(said)
+        self.code = code

@@ -43,7 +43,7 @@ def tags() -> dict[str, str]:
     table = Table()
     with standins.shown_progress() as progress:
         standins.build(progress, table=table)
-    return {name: table.built_tag(image) for name, image in table.images.items()}
+    return {image.name: table.built_tag(image) for image in table.images.values()}
 
 
 @pytest.fixture(scope="module")

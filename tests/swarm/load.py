@@ -80,5 +80,9 @@ class Load:
         flags = set(session.uid("SEARCH", "FLAGGED")[1][0].decode().split())
         session.logout()
         seeds = [f"seed-{number}" for number in range(SEEDED)]
-        wrong = [f"{subject}: {there[subject]} times" for subject in (*seeds, *self.delivered) if there[subject] != 1]
+        wrong = [
+            f"{subject}: {there[subject]} times"
+            for subject in (*seeds, *self.delivered)
+            if there[subject] != 1
+        ]
         return wrong + [f"no flag on {uid}" for uid in self.flagged if uid not in flags]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import os
 import smtplib
 import ssl
 import subprocess
@@ -157,6 +158,21 @@ class Rig:
         ]
         self.run(name, self.tags["dovecot"], *DOVECOT, *mounts, *options, command=command)
 
+    def store(self, shard: str) -> None:
+        """A store on a disk that is marked as its own, as mailctl node add leaves it."""
+        disk = self.folder / f"disk-{shard}"
+        (disk / shard).mkdir(parents=True)
+        (disk / ".shard").write_text(f"{shard}\n")
+        for place in (disk, disk / shard):
+            os.chown(place, 1000, 1000)
+        mounts = (
+            f"--volume={disk}:/srv/vmail",
+            f"--volume={self.folder}/dovecot-store/start.sh:/start-store:ro",
+        )
+        first = ("--entrypoint=/usr/bin/tini", f"--env=SHARD={shard}")
+        start = ("--", "/bin/sh", "/start-store", "/dovecot/sbin/dovecot", "-F")
+        self.dovecot(f"dovecot-{shard}", "dovecot-store", *mounts, *first, command=start)
+
     def database(self) -> None:
         """MariaDB with our tables and grants."""
         options = (
@@ -188,8 +204,10 @@ class Rig:
     def add(self, *addresses: str, shard: str = "a", quota: int = 1 << 30) -> None:
         """Mailboxes of one shard, all with the same password."""
         hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-        rows = ", ".join(f"(1, '{a}', '{hashed}', {quota}, '{shard}')" for a in addresses)
-        self.sql(f"INSERT INTO mailboxes (domain_id, email, password_hash, quota_bytes, shard) VALUES {rows}")
+        rows = ", ".join(f"(1, '{a}', '{hashed}', {quota}, '{shard}', '{shard}')" for a in addresses)
+        self.sql(
+            f"INSERT INTO mailboxes (domain_id, email, password_hash, quota_bytes, shard, volume) VALUES {rows}"
+        )
 
     def tls(self) -> ssl.SSLContext:
         """Trusts our authority; the tests come by address, not by name."""
@@ -229,9 +247,10 @@ def started(folder: Path, tags: Mapping[str, str]) -> Iterator[Rig]:
         rig.sql("INSERT INTO domains (name) VALUES ('example.com')")
         for shard in SHARDS:
             rig.sql(f"INSERT INTO shards (name, node) VALUES ('{shard}', 'mail-{shard}')")
-            volume = f"{rig.prefix}-{shard}:/srv/vmail"
-            rig.dovecot(f"dovecot-{shard}", "dovecot-store", f"--volume={volume}")
-        rig.dovecot("dovecot", "dovecot-proxy", "--tmpfs=/srv/vmail:ro", f"--add-host=usermgmt:{rig.gateway()}")
+            rig.store(shard)
+        rig.dovecot(
+            "dovecot", "dovecot-proxy", "--tmpfs=/srv/vmail:ro", f"--add-host=usermgmt:{rig.gateway()}"
+        )
         for name in ("dovecot", *(f"dovecot-{shard}" for shard in SHARDS)):
             status = ("doveadm", "service", "status", "imap-login", "lmtp", "auth")
             wait_until(
@@ -242,5 +261,3 @@ def started(folder: Path, tags: Mapping[str, str]) -> Iterator[Rig]:
         for name in rig.running:
             docker("rm", "--force", "--volumes", f"{rig.prefix}-{name}")
         docker("network", "rm", rig.prefix)
-        for shard in SHARDS:
-            docker("volume", "rm", f"{rig.prefix}-{shard}")

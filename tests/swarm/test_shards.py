@@ -34,14 +34,18 @@ def names(rig: Rig) -> Iterator[None]:
     known = {name: rig.address(name) for name in ("mariadb", "dovecot", "dovecot-a", "dovecot-b")}
     real = socket.getaddrinfo
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real(known.get(host, host), *rest, **more))
+        patch.setattr(
+            socket, "getaddrinfo", lambda host, *rest, **more: real(known.get(host, host), *rest, **more)
+        )
         yield
 
 
 @pytest.fixture(scope="module")
 def mover(rig: Rig) -> Iterator[Mover]:
     """The mover as its service runs it, which waits for no late delivery."""
-    url = URL.create("mariadb+pymysql", "usermgmt", "usermgmtxdb" * 4, rig.address("mariadb"), 3306, "mailserver")
+    url = URL.create(
+        "mariadb+pymysql", "usermgmt", "usermgmtxdb" * 4, rig.address("mariadb"), 3306, "mailserver"
+    )
     database = Database(url)
     trusted = rig.tls()
     trusted.check_hostname = True
@@ -56,7 +60,9 @@ def move(mover: Mover, address: str, to: str) -> None:
 
 def subjects(rig: Rig, address: str, store: str) -> list[str]:
     """What a store itself holds of somebody."""
-    said = rig.inside(store, "doveadm", "-f", "json", "fetch", "-u", address, "hdr.subject", "mailbox", "*").stdout
+    said = rig.inside(
+        store, "doveadm", "-f", "json", "fetch", "-u", address, "hdr.subject", "mailbox", "*"
+    ).stdout
     return sorted(row["hdr.subject"] for row in json.loads(said))
 
 
@@ -88,8 +94,18 @@ def test_a_store_lets_nobody_in_but_the_proxies(rig: Rig) -> None:
 
 def test_postfix_is_told_whether_somebody_may_send(rig: Rig) -> None:
     rig.add("dora@example.com")
-    assert rig.inside("dovecot", "doveadm", "auth", "test", "-x", "service=smtp", "dora@example.com", PASSWORD).returncode == 0
-    assert rig.inside("dovecot", "doveadm", "auth", "test", "-x", "service=smtp", "dora@example.com", SECRET).returncode != 0
+    assert (
+        rig.inside(
+            "dovecot", "doveadm", "auth", "test", "-x", "service=smtp", "dora@example.com", PASSWORD
+        ).returncode
+        == 0
+    )
+    assert (
+        rig.inside(
+            "dovecot", "doveadm", "auth", "test", "-x", "service=smtp", "dora@example.com", SECRET
+        ).returncode
+        != 0
+    )
 
 
 def test_usermgmt_ends_sessions_and_asks_for_sizes_by_the_proxy(rig: Rig) -> None:
@@ -115,7 +131,9 @@ def test_a_mailbox_moves_under_load_and_nothing_is_lost(rig: Rig, mover: Mover) 
             while mover.once():
                 assert not trouble(rig), trouble(rig)
             after = len(load.delivered)
-            wait_until(lambda: len(load.delivered) > after + 3 and len(load.flagged) == SEEDED, "mail after the move")
+            wait_until(
+                lambda: len(load.delivered) > after + 3 and len(load.flagged) == SEEDED, "mail after the move"
+            )
         assert not load.refused and not load.lost()
         assert max(load.gaps.values()) < 5, load.gaps
         assert subjects(rig, person, "dovecot-a") == [], "the source still holds something"
@@ -124,7 +142,9 @@ def test_a_mailbox_moves_under_load_and_nothing_is_lost(rig: Rig, mover: Mover) 
 
 
 @pytest.mark.parametrize("step", ["copy 2", "flip", "kick", "merge", "settle"])
-def test_a_mover_that_dies_at_any_step_leaves_a_mailbox_that_the_next_one_moves(rig: Rig, mover: Mover, step: str) -> None:
+def test_a_mover_that_dies_at_any_step_leaves_a_mailbox_that_the_next_one_moves(
+    rig: Rig, mover: Mover, step: str
+) -> None:
     person = f"dies-{step.replace(' ', '')}@example.com"
     rig.add(person)
     rig.deliver(person, "one")
@@ -162,7 +182,9 @@ def test_what_reaches_the_source_late_comes_along_and_nothing_comes_back(rig: Ri
     assert session.uid("SEARCH", "SEEN")[1][0] == b"2"
 
 
-def test_with_a_store_down_its_mail_waits_and_its_people_are_told_so_and_others_notice_nothing(rig: Rig) -> None:
+def test_with_a_store_down_its_mail_waits_and_its_people_are_told_so_and_others_notice_nothing(
+    rig: Rig,
+) -> None:
     rig.add("fred@example.com", shard="b")
     rig.add("gina@example.com")
     docker("pause", f"{rig.prefix}-dovecot-b")

@@ -32,14 +32,19 @@ def carry_out(session: Session, wanted: dict[str, Any]) -> list[str]:
         moved += placement.ask_for_moves(session, COMMAND_LINE, move["addresses"], move["to"])
     for each in wanted.get("spread", []):
         moved += placement.spread(session, COMMAND_LINE, each["from"], each["to"], each["mailboxes"])
+    if taken := wanted.get("take_over"):
+        placement.take_over(session, COMMAND_LINE, taken["from"], taken["to"], taken["volumes"])
+    if back := wanted.get("back"):
+        placement.host_is_back(session, COMMAND_LINE, back["name"], back["lost"])
     return moved
 
 
 @click.command()
 def shards() -> None:
-    """Carry out what standard input says of shards (JSON, or nothing), all or nothing, and print how it stands.
+    """Carry out what standard input says (JSON, or nothing), all or nothing, and print how it stands.
 
-    `set`: shards with name, node, open, generation; `move`: addresses and `to`; `spread`: from, to, mailboxes.
+    `set`: shards with name, node, open; `move`: addresses, to; `spread`: from, to, mailboxes;
+    `take_over`: from, to, volumes; `back`: name, lost.
     """
     said = sys.stdin.read().strip()
     try:

@@ -1,9 +1,10 @@
 """Takes mailboxes from one shard to another, so that nobody loses a mail and nobody waits for long.
 
-Two copies while people go on (the second one is short), then the row that says who serves the mailbox, then the open
-sessions end, then whatever came to the source meanwhile is merged into the target. What the source still holds is
-looked at once more when no delivery can be under way to it any more, and only then removed. Each step may be repeated,
-so after a crash the mover goes on at the step that is not noted as done. One mover works at a time.
+Two copies while people go on (the second one is short), then the row that says who serves the mailbox, then
+the open sessions end, then whatever came to the source meanwhile is merged into the target. What the source
+still holds is looked at once more when no delivery can be under way to it any more, and only then removed.
+Each step may be repeated, so after a crash the mover goes on at the step that is not noted as done. One mover
+works at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = logging.getLogger("usermgmt.mover")
 #: Longer than a delivery that has begun may take: Postfix waits 600 s for Dovecot's answer (lmtp_data_done_timeout).
 SETTLED = timedelta(minutes=15)
 #: Before a failed step is tried again.
-PAUSE = timedelta(seconds=30)
+PAUSE, LONG_PAUSE = timedelta(seconds=30), timedelta(hours=1)
 IDLE_SECONDS = 2.0
 #: Merges in a row, while the source still changes.
 MERGES = 20
@@ -73,8 +74,10 @@ class Mover:
         try:
             self._advance(move, owner.email)
         except StoreFailed as error:
-            log.error("%s stays with shard %s for now: %s", owner.email, move.source, error)
-            self._note(move, again_at=utc_now() + PAUSE, trouble=str(error)[:255])
+            log.error("%s, from shard %s: %s", owner.email, move.source, error)
+            # Of a mailbox that is disabled or deleted no store knows anything; it may be restored.
+            pause = PAUSE if owner.active and owner.deleted_at is None else LONG_PAUSE
+            self._note(move, again_at=utc_now() + pause, trouble=str(error)[:255])
         return True
 
     def _advance(self, move: MailboxMove, address: str) -> None:
@@ -120,7 +123,7 @@ class Mover:
             _lock(session, move)
             # Not by the object: nobody who edits the mailbox at this moment shall be told of a conflict.
             own = update(Mailbox).where(Mailbox.id == move.mailbox_id, Mailbox.shard == move.source)
-            session.execute(own.values(shard=move.target, version=Mailbox.version))
+            session.execute(own.values(shard=move.target, volume=move.target, version=Mailbox.version))
             now = utc_now()
             changed = update(MailboxMove).where(MailboxMove.mailbox_id == move.mailbox_id)
             session.execute(changed.values(flipped_at=now))

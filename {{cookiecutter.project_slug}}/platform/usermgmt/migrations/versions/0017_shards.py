@@ -14,9 +14,10 @@ depends_on = None
 
 TABLES = {"mariadb_engine": "InnoDB", "mariadb_charset": "utf8mb4"}
 GRANTS = (
-    "SELECT (shard) ON mailboxes TO dovecot",
+    "SELECT (shard, volume) ON mailboxes TO dovecot",
     "SELECT (shard) ON mailboxes TO postfix",
     "SELECT (name) ON shards TO dovecot",
+    "SELECT (mailbox_id, source, source_volume) ON mailbox_moves TO dovecot",
     "SELECT, INSERT, UPDATE ON shards TO usermgmt",
     "SELECT, INSERT, UPDATE, DELETE ON mailbox_moves TO usermgmt",
 )
@@ -29,13 +30,13 @@ def _name() -> mysql.VARCHAR:
 def upgrade() -> None:
     """Add, then grant."""
     op.add_column("mailboxes", sa.Column("shard", _name(), server_default="a", nullable=False))
+    op.add_column("mailboxes", sa.Column("volume", _name(), server_default="a", nullable=False))
     op.create_index("ix_mailboxes_shard", "mailboxes", ["shard"])
     op.create_table(
         "shards",
         sa.Column("name", _name(), primary_key=True, nullable=False),
         sa.Column("node", sa.String(63), nullable=False),
         sa.Column("open", sa.Boolean(), server_default=sa.true(), nullable=False),
-        sa.Column("generation", sa.Integer(), server_default="1", nullable=False),
         **TABLES,
     )
     mailbox = sa.ForeignKey("mailboxes.id", name="fk_mailbox_moves_mailbox_id", ondelete="CASCADE")
@@ -43,6 +44,7 @@ def upgrade() -> None:
         "mailbox_moves",
         sa.Column("mailbox_id", sa.Integer(), mailbox, primary_key=True, nullable=False),
         sa.Column("source", _name(), nullable=False),
+        sa.Column("source_volume", _name(), nullable=False),
         sa.Column("target", _name(), nullable=False),
         sa.Column("asked_at", mysql.DATETIME(fsp=6), nullable=False),
         sa.Column("flipped_at", mysql.DATETIME(fsp=6), nullable=True),
@@ -63,4 +65,5 @@ def downgrade() -> None:
     op.drop_table("mailbox_moves")
     op.drop_table("shards")
     op.drop_index("ix_mailboxes_shard", "mailboxes")
+    op.drop_column("mailboxes", "volume")
     op.drop_column("mailboxes", "shard")

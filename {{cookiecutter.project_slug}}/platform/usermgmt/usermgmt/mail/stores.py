@@ -45,7 +45,7 @@ class Stores:
         self._ask(shard, "kick", {"mask": [address]}, SHORT_SECONDS)
 
     def state(self, address: str, shard: str) -> str:
-        """A digest of what a store holds of somebody: another one as soon as anything changes. Raises StoreFailed."""
+        """A digest of what a store holds of somebody, which any change changes. Raises StoreFailed."""
         asked = {"user": address, "field": FIELDS, "mailboxMask": ["*"]}
         rows = self._ask(shard, "mailboxStatus", asked, SHORT_SECONDS)
         held = sorted(" ".join(str(row.get(name)) for name in ("mailbox", *FIELDS)) for row in rows)

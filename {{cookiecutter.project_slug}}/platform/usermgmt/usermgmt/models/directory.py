@@ -98,6 +98,7 @@ class Mailbox(Base):
     timezone: Mapped[str | None] = mapped_column(String(64))
     #: Where its mail is stored, on several hosts. Only the mover changes it (models/shards.py).
     shard: Mapped[str] = mapped_column(address_column(32), default="a", server_default="a", index=True)
+    volume: Mapped[str] = mapped_column(address_column(32), default="a", server_default="a")
 
     domain: Mapped[Domain] = relationship()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKey, Integer, String, true
+from sqlalchemy import Boolean, ForeignKey, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from usermgmt.models.base import MOMENT, TABLE_OPTIONS, Base, address_column
@@ -16,8 +16,7 @@ FIRST_SHARD = "a"
 class Shard(Base):
     """A part of the mailboxes, held by one host: the service `dovecot-NAME`.
 
-    `generation` rises each time that a copy takes the place of what a failed host held: a host that comes back with an
-    older one does not serve it.
+    It has a volume of its own name. What it took over from a host that failed is in others.
     """
 
     __tablename__ = "shards"
@@ -27,14 +26,14 @@ class Shard(Base):
     node: Mapped[str] = mapped_column(String(63))
     #: Whether new mailboxes may be put here.
     open: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
-    generation: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
 
 
 class MailboxMove(Base):
-    """A mailbox on its way to another shard. The mover (usermgmt/mover.py) takes it there, and goes on after any crash.
+    """A mailbox on its way to another shard. The mover (usermgmt/mover.py) takes it there.
 
-    Until `flipped_at` the source serves it, then the target. `merged_at`: what came to the source last is at the target.
-    The row goes when the source holds nothing any more.
+    Until `flipped_at` the source serves it, then the target. `merged_at`: what came to the source last is at the
+    target. The row goes when the source holds nothing any more. A host that failed is the source of all that
+    another one took over: they wait until it is back, so that what it had not copied comes along.
     """
 
     __tablename__ = "mailbox_moves"
@@ -42,6 +41,8 @@ class MailboxMove(Base):
 
     mailbox_id: Mapped[int] = mapped_column(ForeignKey("mailboxes.id", ondelete="CASCADE"), primary_key=True)
     source: Mapped[str] = mapped_column(address_column(32))
+    #: Where the source has it.
+    source_volume: Mapped[str] = mapped_column(address_column(32))
     target: Mapped[str] = mapped_column(address_column(32))
     asked_at: Mapped[datetime] = mapped_column(MOMENT)
     flipped_at: Mapped[datetime | None] = mapped_column(MOMENT)

@@ -168,7 +168,8 @@ def add_prepared(session: Session, actor: Actor, new: NewMailbox) -> Mailbox:
         display_name=new.display_name,
         quota_bytes=quota,
         home=free_home(session, new.address),
-        shard=shard_of_new(session),
+        shard=(shard := shard_of_new(session)),
+        volume=shard,
     )
     save(session, mailbox, taken)
     record(session, actor, "mailbox.add", new.address, quota_bytes=mailbox.quota_bytes)

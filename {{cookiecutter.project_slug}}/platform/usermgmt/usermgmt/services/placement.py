@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import CursorResult, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from usermgmt.addresses import parse_own_address
@@ -17,6 +17,8 @@ from usermgmt.services.audit import Actor, record
 MOST_AT_ONCE = 10_000
 #: Moves that are shown, those in trouble first.
 MOST_SHOWN = 200
+#: When what a failed host holds is merged: somebody says that it is back.
+NOT_BEFORE_IT_IS_BACK = datetime(9999, 1, 1)  # noqa: DTZ001 - UTC without a zone, as the database keeps it
 
 
 def shard_of_new(session: Session) -> str:
@@ -36,17 +38,12 @@ def get_shard(session: Session, name: str) -> Shard:
 
 
 def set_shard(session: Session, actor: Actor, wanted: dict[str, Any]) -> None:
-    """Add a shard, or change node, `open` or `generation`, which never falls. Raises Refused."""
-    name, now = wanted["name"], session.get(Shard, wanted["name"])
-    generation = wanted.get("generation", now.generation if now else 1)
-    if now and generation < now.generation:
-        wrong, instead = "The shard has gone on without this copy.", "Merge it first: mailctl node return."
-        raise Refused(Problem("generation", str(generation), wrong, instead))
-    shard = now or Shard(name=name, node=wanted["node"])
-    shard.node, shard.generation = wanted.get("node", shard.node), generation
-    shard.open = wanted.get("open", now.open if now else True)
+    """Add a shard, or change its node, or whether it is open to new mailboxes."""
+    now = session.get(Shard, wanted["name"])
+    shard = now or Shard(name=wanted["name"], node=wanted["node"])
+    shard.node, shard.open = wanted.get("node", shard.node), wanted.get("open", now.open if now else True)
     session.add(shard)
-    record(session, actor, "shard.set", name, node=shard.node, open=shard.open, generation=generation)
+    record(session, actor, "shard.set", shard.name, node=shard.node, open=shard.open)
 
 
 def ask_for_moves(session: Session, actor: Actor, addresses: list[str], target: str) -> list[str]:
@@ -84,12 +81,61 @@ def spread(session: Session, actor: Actor, source: str, target: str, number: int
 
 
 def _ask(session: Session, actor: Actor, mailbox: Mailbox, target: str) -> str:
-    now = utc_now()
-    session.add(
-        MailboxMove(mailbox_id=mailbox.id, source=mailbox.shard, target=target, asked_at=now, again_at=now)
-    )
+    now, held = utc_now(), {"source": mailbox.shard, "source_volume": mailbox.volume}
+    move = MailboxMove(mailbox_id=mailbox.id, target=target, asked_at=now, again_at=now, **held)
+    session.add(move)
     record(session, actor, "mailbox.move", mailbox.email, before=mailbox.shard, after=target)
     return mailbox.email
+
+
+def take_over(session: Session, actor: Actor, source: str, target: str, volumes: dict[str, str]) -> int:
+    """What a failed host held is its copy's, with the target's store from now on; how many mailboxes. Raises Refused.
+
+    `volumes` says what the copy of each volume is called there. Whatever the failed host had not copied waits on it as
+    a move that has been flipped, until it is back (`host_is_back`) or known to be lost.
+    """
+    get_shard(session, source).open = False
+    get_shard(session, target)
+    held = set(session.scalars(select(Mailbox.volume).where(Mailbox.shard == source).distinct()))
+    if without := sorted(held - volumes.keys()):
+        wrong, instead = "This host has no copy of it.", "Run this where the copy is: mailctl node list."
+        raise Refused([Problem("volume", name, wrong, instead) for name in without])
+    touched = (MailboxMove.source == source) | (MailboxMove.target == source)
+    session.execute(delete(MailboxMove).where(touched, MailboxMove.flipped_at.is_(None)))
+    # Moved here a moment ago: the store that it came from still has all of it.
+    came = update(MailboxMove).where(MailboxMove.target == source)
+    session.execute(came.values(target=target, merged_at=None, again_at=utc_now()))
+    left = update(MailboxMove).where(MailboxMove.source == source)
+    session.execute(left.values(again_at=NOT_BEFORE_IT_IS_BACK))
+    return _hand_over(session, actor, source, target, volumes)
+
+
+def _hand_over(session: Session, actor: Actor, source: str, target: str, volumes: dict[str, str]) -> int:
+    now = utc_now()
+    under_way = select(MailboxMove.mailbox_id)
+    values = (Mailbox.id, Mailbox.shard, Mailbox.volume, literal(target), literal(now), literal(now))
+    rows = select(*values, literal(NOT_BEFORE_IT_IS_BACK), literal(""), literal(""))
+    rows = rows.where(Mailbox.shard == source, Mailbox.id.not_in(under_way))
+    columns = ["mailbox_id", "source", "source_volume", "target", "asked_at", "flipped_at"]
+    session.execute(insert(MailboxMove).from_select([*columns, "again_at", "trouble", "seen"], rows))
+    number = 0
+    for old, new in volumes.items():
+        mine = update(Mailbox).where(Mailbox.shard == source, Mailbox.volume == old)
+        done = session.execute(mine.values(shard=target, volume=new, version=Mailbox.version))
+        number += cast("CursorResult[Any]", done).rowcount
+    record(session, actor, "shard.take_over", source, after=target, mailboxes=number)
+    return number
+
+
+def host_is_back(session: Session, actor: Actor, source: str, lost: bool) -> int:
+    """Merge what a host that failed had not copied; with `lost` it will never come, and is not waited for."""
+    waiting = (MailboxMove.source == source, MailboxMove.again_at == NOT_BEFORE_IT_IS_BACK)
+    ended = delete(MailboxMove).where(*waiting)
+    begun = update(MailboxMove).where(*waiting).values(again_at=utc_now(), merged_at=None)
+    done = session.execute(ended if lost else begun)
+    number = cast("CursorResult[Any]", done).rowcount
+    record(session, actor, "shard.lost" if lost else "shard.back", source, mailboxes=number)
+    return number
 
 
 def placement(session: Session) -> dict[str, Any]:
@@ -102,7 +148,6 @@ def placement(session: Session) -> dict[str, Any]:
             "name": each.name,
             "node": each.node,
             "open": each.open,
-            "generation": each.generation,
             "mailboxes": held.get(each.name, (0, 0))[0],
             "bytes": held.get(each.name, (0, 0))[1],
         }
@@ -120,9 +165,15 @@ def _moves(session: Session) -> list[dict[str, Any]]:
             "email": email,
             "source": move.source,
             "target": move.target,
-            "state": "merged" if move.merged_at else "moved" if move.flipped_at else "copying",
+            "state": _state(move),
             "trouble": move.trouble,
             "asked_at": move.asked_at.replace(tzinfo=UTC).isoformat(),
         }
         for move, email in session.execute(query)
     ]
+
+
+def _state(move: MailboxMove) -> str:
+    if move.again_at == NOT_BEFORE_IT_IS_BACK:
+        return "waits for its host"
+    return "merged" if move.merged_at else "moved" if move.flipped_at else "copying"

@@ -152,8 +152,8 @@ def test_an_address_that_is_none_and_a_shard_that_is_none_are_refused_and_nothin
 ) -> None:
     world.add("a", 1)
     with (
-        world.database.transaction() as session,
         pytest.raises(Exception, match="no such mailbox") as refused,
+        world.database.transaction() as session,
     ):
         carry_out(session, {"move": {"addresses": ["a0@example.org", "none@example.org"], "to": "b"}})
     assert "none@example.org" in str(refused.value)

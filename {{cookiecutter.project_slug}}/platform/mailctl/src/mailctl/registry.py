@@ -23,6 +23,7 @@ GROUPS: dict[str, str] = {
     "move": "mailctl.move.cli",
     "import": "mailctl.importing.cli",
     "search": "mailctl.search.cli",
+    "swarm": "mailctl.swarm.cli",
 }
 
 COMMANDS: dict[str, str] = {

@@ -25,6 +25,7 @@ GROUPS: dict[str, str] = {
     "search": "mailctl.search.cli",
     "node": "mailctl.swarm.node_cli",
     "mailbox": "mailctl.swarm.mailbox_cli",
+    "swarm": "mailctl.swarm.cli",
 }
 
 COMMANDS: dict[str, str] = {

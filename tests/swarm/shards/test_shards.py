@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import URL
 
 from tests.standins.hardened import docker, wait_until
-from tests.swarm.conftest import Policy
-from tests.swarm.load import SEEDED, Load
-from tests.swarm.rig import API_KEY, PASSWORD, SECRET, Rig
+from tests.swarm.shards.conftest import Policy
+from tests.swarm.shards.load import SEEDED, Load
+from tests.swarm.shards.rig import API_KEY, PASSWORD, SECRET, Rig
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.stores import Stores

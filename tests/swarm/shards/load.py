@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.swarm.rig import Rig
+from tests.swarm.shards.rig import Rig
 
 SEEDED = 30
 

@@ -248,9 +248,7 @@ def started(folder: Path, tags: Mapping[str, str]) -> Iterator[Rig]:
         for shard in SHARDS:
             rig.sql(f"INSERT INTO shards (name, node) VALUES ('{shard}', 'mail-{shard}')")
             rig.store(shard)
-        rig.dovecot(
-            "dovecot", "dovecot-proxy", "--tmpfs=/srv/vmail:ro", f"--add-host=usermgmt:{rig.gateway()}"
-        )
+        rig.dovecot("dovecot", "dovecot-proxy", f"--add-host=usermgmt:{rig.gateway()}")
         for name in ("dovecot", *(f"dovecot-{shard}" for shard in SHARDS)):
             status = ("doveadm", "service", "status", "imap-login", "lmtp", "auth")
             wait_until(

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from usermgmt.cli_database import transaction
 from usermgmt.database import Database
 from usermgmt.mail.stores import Stores
-from usermgmt.mover import Mover
+from usermgmt.mover import BEAT, Mover, alive
 from usermgmt.services import placement
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import SettingsError, database_url, read_secret
@@ -58,8 +58,11 @@ def shards() -> None:
 
 
 @click.command()
-def mover() -> None:
+@click.option("--check", is_flag=True, help="Only say whether the one that runs here is at work.")
+def mover(check: bool) -> None:
     """Move mailboxes between shards until SIGTERM: a service of its own, with the key of the stores."""
+    if check:
+        sys.exit(0 if alive(BEAT) else 1)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         trusted = ssl.create_default_context(cafile=os.environ.get("STORES_CA_FILE", ""))

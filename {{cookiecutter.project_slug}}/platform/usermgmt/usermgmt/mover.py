@@ -10,9 +10,11 @@ works at a time.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 
 from sqlalchemy import Connection, select, text, update
@@ -20,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from usermgmt.database import Database
-from usermgmt.mail.stores import StoreFailed, Stores
+from usermgmt.mail.stores import PASS_SECONDS, StoreFailed, Stores
 from usermgmt.models import Mailbox, MailboxMove, utc_now
 
 log = logging.getLogger("usermgmt.mover")
@@ -32,6 +34,13 @@ IDLE_SECONDS = 2.0
 #: Merges in a row, while the source still changes.
 MERGES = 20
 LOCK = "mailctl-mover"
+#: Touched before each mailbox and while there is none.
+BEAT = Path("/tmp/mover")  # noqa: S108 - in memory, of this container alone
+
+
+def alive(beat: Path) -> bool:
+    """Whether a mover has lately begun something, or may be at a mailbox as large as there can be."""
+    return beat.exists() and time.time() - beat.stat().st_mtime < 2 * PASS_SECONDS
 
 
 @dataclass
@@ -62,6 +71,7 @@ class Mover:
 
     def once(self) -> bool:
         """Take one mailbox as far as it goes now; whether there was one."""
+        BEAT.touch()
         with self.database.transaction() as session:
             due = select(MailboxMove).where(MailboxMove.again_at <= utc_now())
             # What has begun comes to its end first.

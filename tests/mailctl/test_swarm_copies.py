@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ENV
 
+from mailctl.core import second_copy
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.output import Output
@@ -58,13 +59,13 @@ def test_a_copy_is_as_the_volume_was_and_what_came_since_is_said_to_be_at_risk(
 ) -> None:
     one, two = disks
     assert copies.begin(one, "a") and not copies.begin(one, "a")
-    assert copies.at_risk(host) == {"a": None}
+    assert second_copy.at_risk(host) == {"a": None}
     (two / "copies/mail1").mkdir(parents=True)
     for name in ("first", "second"):
         mail(one / "mailboxes/a", name)
         made = copies.copy(host, HOSTS, "mail1", str(two / "copies/mail1"))
     mail(one / "mailboxes/a", "third")
-    risk = copies.at_risk(host)["a"]
+    risk = second_copy.at_risk(host)["a"]
     assert risk is not None and 0 <= risk < 60 and abs(time.time() - made["a"]) < 60
     held = copies.held(two / "copies/mail1")
     assert held["a"].at == made["a"]
@@ -115,7 +116,7 @@ def test_a_round_that_fails_is_told_and_leaves_what_is_at_risk_growing(
     with pytest.raises(Refused) as refused:
         copies.copy(host, HOSTS, "mail1", str(two / "nowhere"))
     assert "nowhere" in (refused.value.details or "")
-    risk = copies.at_risk(host, time.time() + 600)["a"]
+    risk = second_copy.at_risk(host, time.time() + 600)["a"]
     assert risk is not None and risk >= 600
 
 

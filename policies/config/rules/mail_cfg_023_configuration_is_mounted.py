@@ -20,7 +20,7 @@ def check(subject: Configuration) -> Iterator[Found]:
                 mounts = service.mounts()
                 inside = (each for each, source, _ in mounts if source == file and each.endswith(ending))
                 paths += [each for each in inside if each.rpartition("/")[0] == row["folder"]]
-            # On several hosts both roles of Dovecot begin with the whole of it (config/dovecot-proxy, config/dovecot-store).
+            # On several hosts both roles of Dovecot begin with the whole of it.
             if _begins_with(subject.text(subject.source(service, place) or "") or "", WHOLE):
                 paths.append(WHOLE)
             if not any(subject.source(service, path) == file for path in paths):

@@ -14,9 +14,9 @@ from tests.places import PLATFORM
 
 sys.path[:0] = [str(PLATFORM / "mailctl/src"), str(PLATFORM / "usermgmt")]
 
-from tests.swarm.shards.rig import Rig, started
-from tools import engine, standins
-from tools.standin_images import Table
+from tests.swarm.shards.rig import Rig, started  # noqa: E402 - with the programs on the path
+from tools import engine, standins  # noqa: E402
+from tools.standin_images import Table  # noqa: E402
 
 
 class Policy(BaseHTTPRequestHandler):

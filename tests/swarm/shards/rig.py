@@ -1,4 +1,4 @@
-"""A proxy and two stores of Dovecot with their database, as the services of several hosts, on a plain network."""
+"""A proxy and two stores of Dovecot with their database, as on several hosts, in a plain network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import bcrypt
@@ -48,7 +49,7 @@ def render(source: Path, target: Path) -> None:
     target.write_text(made.from_string(source.read_text()).render(cookiecutter=answers))
 
 
-@dataclass
+@dataclass(eq=False)
 class Rig:
     """The containers and what their clients need. `tags` are the stand-ins' images by name."""
 
@@ -79,6 +80,7 @@ class Rig:
             "exec", *(["--interactive"] if stdin else []), f"{self.prefix}-{name}", *words, stdin=stdin
         )
 
+    @cache  # noqa: B019 - there is one, as long as the tests
     def address(self, name: str) -> str:
         """Its address on the network, which this machine reaches."""
         form = f'{{{{(index .NetworkSettings.Networks "{self.prefix}").IPAddress}}}}'
@@ -89,6 +91,14 @@ class Rig:
         form = "{{(index .IPAM.Config 0).Gateway}}"
         return docker("network", "inspect", "--format", form, self.prefix).stdout.strip()
 
+    def ready(self, name: str) -> None:
+        """Wait until a Dovecot takes log-ins and mail."""
+        status = ("doveadm", "service", "status", "imap-login", "lmtp", "auth")
+        try:
+            wait_until(lambda: self.inside(name, *status).returncode == 0, name)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log(name)[-3000:]}") from error
+
     def log(self, name: str) -> str:
         """What it said."""
         done = docker("logs", f"{self.prefix}-{name}")
@@ -96,8 +106,8 @@ class Rig:
 
     def sql(self, words: str) -> str:
         """What the database answers its owner."""
-        script = "MYSQL_PWD=$(cat /run/secrets/mariadb_owner_password) exec mariadb --skip-ssl -N -B -u mailserver mailserver"
-        done = self.inside("mariadb", "sh", "-c", script, stdin=words)
+        script = "MYSQL_PWD=$(cat /run/secrets/mariadb_owner_password) exec mariadb --skip-ssl -N -B"
+        done = self.inside("mariadb", "sh", "-c", f"{script} -u mailserver mailserver", stdin=words)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -205,9 +215,8 @@ class Rig:
         """Mailboxes of one shard, all with the same password."""
         hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
         rows = ", ".join(f"(1, '{a}', '{hashed}', {quota}, '{shard}', '{shard}')" for a in addresses)
-        self.sql(
-            f"INSERT INTO mailboxes (domain_id, email, password_hash, quota_bytes, shard, volume) VALUES {rows}"
-        )
+        columns = "domain_id, email, password_hash, quota_bytes, shard, volume"
+        self.sql(f"INSERT INTO mailboxes ({columns}) VALUES {rows}")  # noqa: S608 - words of these tests
 
     def tls(self) -> ssl.SSLContext:
         """Trusts our authority; the tests come by address, not by name."""
@@ -246,14 +255,12 @@ def started(folder: Path, tags: Mapping[str, str]) -> Iterator[Rig]:
         rig.database()
         rig.sql("INSERT INTO domains (name) VALUES ('example.com')")
         for shard in SHARDS:
-            rig.sql(f"INSERT INTO shards (name, node) VALUES ('{shard}', 'mail-{shard}')")
+            row = f"('{shard}', 'mail-{shard}')"
+            rig.sql(f"INSERT INTO shards (name, node) VALUES {row}")  # noqa: S608
             rig.store(shard)
         rig.dovecot("dovecot", "dovecot-proxy", f"--add-host=usermgmt:{rig.gateway()}")
         for name in ("dovecot", *(f"dovecot-{shard}" for shard in SHARDS)):
-            status = ("doveadm", "service", "status", "imap-login", "lmtp", "auth")
-            wait_until(
-                lambda n=name: rig.inside(n, *status).returncode == 0, f"{name}\n{rig.log(name)[-3000:]}"
-            )
+            rig.ready(name)
         yield rig
     finally:
         for name in rig.running:

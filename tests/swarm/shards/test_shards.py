@@ -1,4 +1,4 @@
-"""People and mail on two stores behind a proxy: who is led where, and mailboxes that move while they are used."""
+"""People and mail on two stores behind a proxy: who is led where, and mailboxes that move under load."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ def test_a_mailbox_moves_under_load_and_nothing_is_lost(rig: Rig, mover: Mover) 
             move(mover, person, "b")
             while mover.once():
                 assert not trouble(rig), trouble(rig)
-            after = len(load.delivered)
+            more = len(load.delivered) + 3
             wait_until(
-                lambda: len(load.delivered) > after + 3 and len(load.flagged) == SEEDED, "mail after the move"
+                lambda m=more, l=load: len(l.delivered) > m and len(l.flagged) == SEEDED, "mail after it"
             )
         assert not load.refused and not load.lost()
         assert max(load.gaps.values()) < 5, load.gaps
@@ -202,6 +202,7 @@ def test_with_a_store_down_its_mail_waits_and_its_people_are_told_so_and_others_
         assert "451" in str(refused.value)
     finally:
         docker("start", f"{rig.prefix}-dovecot-b")
+        rig.ready("dovecot-b")
 
 
 def test_without_the_database_nobody_is_given_an_empty_mailbox(rig: Rig) -> None:

@@ -6,7 +6,6 @@ btrbk makes and sends them (docs/several-hosts.md). What arrived since the newes
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +14,12 @@ from pathlib import Path
 from mailctl.core import folders, job_results
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.second_copy import JOB, SERVED, volumes
 from mailctl.swarm.inventory import FIX, Inventory, Node
 
-#: Below HDD_PATH: what is served, our snapshots of it, and those of other hosts.
-SERVED, OWN, OTHERS = "mailboxes", ".copies", "copies"
+#: Below HDD_PATH: our snapshots of what is served, and those of other hosts.
+OWN, OTHERS = ".copies", "copies"
 MARK = ".shard"
-JOB = "copy"
 #: Seconds that a round may take: the first one sends everything.
 FIRST_SECONDS = 24 * 3600.0
 #: As btrbk names a snapshot: VOLUME.20261129T021500+0000, and _1 for a second one of the same moment.
@@ -63,11 +62,6 @@ def peer(inventory: Inventory, name: str) -> Node:
     return ring[(names.index(name) + 1) % len(ring)]
 
 
-def volumes(hdd: Path) -> list[str]:
-    """What this host serves: the folders beside the mark."""
-    return sorted(each.name for each in (hdd / SERVED).iterdir() if each.is_dir() and each.name[0] != ".")
-
-
 def config(hdd: Path, target: str, lock: Path) -> str:
     """What btrbk is told; `target` is a folder here, or ssh://ADDRESS/FOLDER."""
     text = CONFIG.format(hdd=hdd, own=OWN, target=target, lock=lock)
@@ -107,14 +101,6 @@ def copy(context: Context, inventory: Inventory, name: str, target: str = "") ->
     made = {each.volume: each.at for each in held(hdd / OWN).values()}
     job_results.record(context, JOB, True, {"copied": made})
     return made
-
-
-def at_risk(context: Context, now: float | None = None) -> dict[str, float | None]:
-    """For each volume that this host serves, the seconds that no other host has; None: all of it."""
-    last = (job_results.last(context, JOB) or {}).get("last_good") or {}
-    copied = last.get("document", {}).get("copied", {})
-    moment = time.time() if now is None else now
-    return {name: moment - copied[name] if name in copied else None for name in volumes(folders.hdd(context))}
 
 
 def promote(copied: Copy, hdd: Path) -> str:

@@ -24,7 +24,8 @@ def show(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Which shard is where and what it holds, mailboxes on their way, and what only this host has."""
     with command(repo, as_json) as context:
         from mailctl.core.format import size
-        from mailctl.swarm import copies, shards
+        from mailctl.core.second_copy import at_risk
+        from mailctl.swarm import shards
 
         state = shards.ask(context)
         for shard in state["shards"]:
@@ -36,7 +37,7 @@ def show(repo: RepoOption = None, as_json: JsonOption = False) -> None:
             context.out.row(
                 move["state"], f"{move['email']}: {move['source']} to {move['target']}{trouble}", 18
             )
-        risk = copies.at_risk(context)
+        risk = at_risk(context)
         for name, seconds in risk.items():
             since = (
                 "everything: it was never copied" if seconds is None else f"the last {seconds:.0f} seconds"

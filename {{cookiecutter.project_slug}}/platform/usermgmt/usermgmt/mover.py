@@ -26,7 +26,7 @@ from usermgmt.mail.stores import PASS_SECONDS, StoreFailed, Stores
 from usermgmt.models import Mailbox, MailboxMove, utc_now
 
 log = logging.getLogger("usermgmt.mover")
-#: Longer than a delivery that has begun may take: Postfix waits 600 s for Dovecot's answer (lmtp_data_done_timeout).
+#: Longer than a delivery that has begun may take: Postfix waits 600 s for it (lmtp_data_done_timeout).
 SETTLED = timedelta(minutes=15)
 #: Before a failed step is tried again.
 PAUSE, LONG_PAUSE = timedelta(seconds=30), timedelta(hours=1)

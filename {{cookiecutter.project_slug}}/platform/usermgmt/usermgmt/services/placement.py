@@ -18,7 +18,7 @@ MOST_AT_ONCE = 10_000
 #: Moves that are shown, those in trouble first.
 MOST_SHOWN = 200
 #: When what a failed host holds is merged: somebody says that it is back.
-NOT_BEFORE_IT_IS_BACK = datetime(9999, 1, 1)  # noqa: DTZ001 - UTC without a zone, as the database keeps it
+NOT_BEFORE_IT_IS_BACK = datetime(9999, 1, 1)
 
 
 def shard_of_new(session: Session) -> str:
@@ -89,10 +89,10 @@ def _ask(session: Session, actor: Actor, mailbox: Mailbox, target: str) -> str:
 
 
 def take_over(session: Session, actor: Actor, source: str, target: str, volumes: dict[str, str]) -> int:
-    """What a failed host held is its copy's, with the target's store from now on; how many mailboxes. Raises Refused.
+    """The target's store serves a failed host's mailboxes from its copies; how many. Raises Refused.
 
-    `volumes` says what the copy of each volume is called there. Whatever the failed host had not copied waits on it as
-    a move that has been flipped, until it is back (`host_is_back`) or known to be lost.
+    `volumes` says what the copy of each volume is called there. Whatever the failed host had not copied waits on
+    it as a move that has been flipped, until it is back (`host_is_back`) or known to be lost.
     """
     get_shard(session, source).open = False
     get_shard(session, target)

@@ -32,8 +32,8 @@ class MailboxMove(Base):
     """A mailbox on its way to another shard. The mover (usermgmt/mover.py) takes it there.
 
     Until `flipped_at` the source serves it, then the target. `merged_at`: what came to the source last is at
-    the target. The row goes when the source holds nothing any more. A host that failed is the source of all that
-    another one took over: they wait until it is back, so that what it had not copied comes along.
+    the target. The row goes when the source holds nothing any more. A host that failed is the source of all
+    that another one took over: they wait until it is back, so that what it had not copied comes along.
     """
 
     __tablename__ = "mailbox_moves"

@@ -91,8 +91,8 @@ def _ask(session: Session, actor: Actor, mailbox: Mailbox, target: str) -> str:
 def take_over(session: Session, actor: Actor, source: str, target: str, volumes: dict[str, str]) -> int:
     """The target's store serves a failed host's mailboxes from its copies; how many. Raises Refused.
 
-    `volumes` says what the copy of each volume is called there. Whatever the failed host had not copied waits on
-    it as a move that has been flipped, until it is back (`host_is_back`) or known to be lost.
+    `volumes` says what the copy of each volume is called there. Whatever the failed host had not copied waits
+    on it as a move that has been flipped, until it is back (`host_is_back`) or known to be lost.
     """
     get_shard(session, source).open = False
     get_shard(session, target)

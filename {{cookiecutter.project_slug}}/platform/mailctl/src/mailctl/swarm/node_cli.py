@@ -147,4 +147,4 @@ def come_back(
             else "is merged: mailctl node list. Then: mailctl node rebalance"
         )
         context.out.show(f"What {name} alone had {said}")
-        context.finish({"ok": True})
+        context.finish({"ok": True, "lost": lost})

@@ -168,9 +168,13 @@ class Rig:
         ]
         self.run(name, self.tags["dovecot"], *DOVECOT, *mounts, *options, command=command)
 
+    def disk(self, shard: str) -> Path:
+        """What a store has as /srv/vmail."""
+        return self.folder / f"disk-{shard}"
+
     def store(self, shard: str) -> None:
         """A store on a disk that is marked as its own, as mailctl node add leaves it."""
-        disk = self.folder / f"disk-{shard}"
+        disk = self.disk(shard)
         (disk / shard).mkdir(parents=True)
         (disk / ".shard").write_text(f"{shard}\n")
         for place in (disk, disk / shard):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import imaplib
 import json
 import os
+import shutil
 import smtplib
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, select
 
 from tests.standins.hardened import docker, wait_until
 from tests.swarm.shards.conftest import Policy
@@ -21,10 +24,19 @@ from tests.swarm.shards.rig import API_KEY, PASSWORD, SECRET, Rig
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm
 from usermgmt.mail.stores import Stores
+from usermgmt.models import AppPassword, Mailbox, WebSession
 from usermgmt.mover import Mover
 from usermgmt.services.audit import COMMAND_LINE
-from usermgmt.services.placement import ask_for_moves
+from usermgmt.services.oidc import Opened, access_token
+from usermgmt.services.oidc_keys import signing_key
+from usermgmt.services.placement import ask_for_moves, host_is_back, take_over
 
+#: The first words of each mechanism: who, and the token.
+MECHANISMS = {
+    "XOAUTH2": "user={}\x01auth=Bearer {}\x01\x01",
+    "OAUTHBEARER": "n,a={},\x01auth=Bearer {}\x01\x01",
+}
+PHONE = "words of one program"
 MOVES = int(os.environ.get("SHARD_MOVES", "3"))
 
 
@@ -64,6 +76,33 @@ def subjects(rig: Rig, address: str, store: str) -> list[str]:
         store, "doveadm", "-f", "json", "fetch", "-u", address, "hdr.subject", "mailbox", "*"
     ).stdout
     return sorted(row["hdr.subject"] for row in json.loads(said))
+
+
+def put_script(rig: Rig, address: str, name: str) -> None:
+    """As a program for filters does."""
+
+    def ask(words: str) -> None:
+        nonlocal lines
+        connection.sendall(words.encode() + b"\r\n")
+        heard(words)
+
+    def heard(words: str) -> None:
+        for line in iter(lines.readline, b""):
+            assert not line.startswith((b"NO", b"BYE")), (words, line)
+            if line.startswith(b"OK"):
+                return
+
+    connection = socket.create_connection((rig.address("dovecot"), 34190), 30)
+    lines = connection.makefile("rb")
+    heard("greeting")
+    ask("STARTTLS")
+    connection = rig.tls().wrap_socket(connection)
+    lines = connection.makefile("rb")
+    heard("greeting with TLS")
+    who = b64encode(f"\0{address}\0{PASSWORD}".encode()).decode()
+    ask(f'AUTHENTICATE "PLAIN" "{who}"')
+    ask(f'PUTSCRIPT "{name}" "keep;"')
+    connection.close()
 
 
 def finish(rig: Rig, mover: Mover) -> None:
@@ -109,6 +148,33 @@ def test_postfix_is_told_whether_somebody_may_send(rig: Rig) -> None:
         ).returncode
         != 0
     )
+
+
+def test_an_app_password_and_the_webmails_token_lead_to_the_store_as_well(rig: Rig, mover: Mover) -> None:
+    person = "dana@example.com"
+    rig.add(person, shard="b")
+    rig.deliver(person, "hello")
+    with mover.database.transaction() as session:
+        owner = session.scalars(select(Mailbox).where(Mailbox.email == person)).one()
+        words = sha256(PHONE.encode()).hexdigest()
+        session.add(AppPassword(mailbox_id=owner.id, name="phone", password_hash=words))
+        opened = WebSession(mailbox_id=owner.id, token_hash="t" * 64)
+        session.add(opened)
+        session.flush()
+        token = access_token(
+            signing_key(session, "k" * 64), "https://account.example.com", Opened(opened.id, owner)
+        )
+    session_of_phone = rig.imap(person, password=PHONE)
+    assert session_of_phone.uid("SEARCH", "ALL")[1] == [b"1"]
+    for way, first in MECHANISMS.items():
+        imap = imaplib.IMAP4_SSL(rig.address("dovecot"), 31993, ssl_context=rig.tls(), timeout=30)
+        imap.authenticate(way, lambda _, f=first: f.format(person, token).encode())  # type: ignore[misc]
+        assert imap.select("INBOX")[1] == [b"1"]
+        with pytest.raises(imaplib.IMAP4.error):
+            other = imaplib.IMAP4_SSL(rig.address("dovecot"), 31993, ssl_context=rig.tls(), timeout=30)
+            other.authenticate(way, lambda _, f=first: f.format("anna@example.com", token).encode())  # type: ignore[misc]
+    put_script(rig, person, "mine")
+    assert "mine" in rig.inside("dovecot-b", "doveadm", "sieve", "list", "-u", person).stdout
 
 
 def test_usermgmt_ends_sessions_and_asks_for_sizes_by_the_proxy(rig: Rig) -> None:
@@ -178,6 +244,41 @@ def test_what_reaches_the_source_late_comes_along_and_nothing_comes_back(rig: Ri
     finish(rig, mover)
     assert subjects(rig, person, "dovecot-b") == ["late", "three", "two"]
     assert session.uid("SEARCH", "SEEN")[1][0] == b"2"
+
+
+def test_a_mailbox_that_is_over_its_quota_moves_whole(rig: Rig, mover: Mover) -> None:
+    person = "full@example.com"
+    rig.add(person, quota=2000)
+    rig.deliver(person, *(f"mail {number}" for number in range(5)))
+    move(mover, person, "b")
+    finish(rig, mover)
+    # The letter that says so comes along, or comes later.
+    assert [each for each in subjects(rig, person, "dovecot-b") if each.startswith("mail ")] == [
+        f"mail {number}" for number in range(5)
+    ]
+
+
+def test_what_a_failed_host_had_not_copied_is_merged_when_it_returns(rig: Rig, mover: Mover) -> None:
+    """Its copy is as old as the last minute, and counts as many mails as were delivered to the copy since."""
+    person = "fire@example.com"
+    rig.add(person)
+    rig.deliver(person, "copied")
+    # As btrfs receives it: with every owner and mode.
+    shutil.copytree(rig.disk("a") / "a", rig.disk("b") / "a-2")
+    for path in (rig.disk("b") / "a-2").rglob("*"):
+        os.chown(path, 1000, 1000)
+    os.chown(rig.disk("b") / "a-2", 1000, 1000)
+    rig.deliver(person, "not copied")
+    with mover.database.transaction() as session:
+        take_over(session, COMMAND_LINE, "a", "b", {"a": "a-2"})
+    rig.deliver(person, "after the fire")
+    assert subjects(rig, person, "dovecot-b") == ["after the fire", "copied"]
+    assert not mover.once(), "it is merged although nobody said that the host is back"
+    with mover.database.transaction() as session:
+        host_is_back(session, COMMAND_LINE, "a", lost=False)
+    finish(rig, mover)
+    assert subjects(rig, person, "dovecot-b") == ["after the fire", "copied", "not copied"]
+    assert rig.sql("SELECT COUNT(*) FROM mailbox_moves") == "0"
 
 
 def test_with_a_store_down_its_mail_waits_and_its_people_are_told_so_and_others_notice_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import re
 import smtplib
 import threading
 import time
@@ -24,6 +25,7 @@ class Load:
     delivered: list[str] = field(default_factory=list)
     flagged: list[str] = field(default_factory=list)
     gaps: dict[str, float] = field(default_factory=lambda: {"lmtp": 0.0, "imap": 0.0})
+    deferred: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Load:
@@ -42,15 +44,23 @@ class Load:
         number, last = 0, time.monotonic()
         while not self.ended.wait(0.05):
             subject = f"load-{number}"
+            number += 1
             try:
                 self.rig.deliver(self.address, subject)
             except (smtplib.SMTPException, OSError) as error:
-                # Postfix keeps it and tries again; a permanent refusal would be a bounce.
-                if " 5" in str(error) or "(5" in str(error):
+                # Postfix keeps it, and tries again after minutes; a permanent refusal would be a bounce.
+                self.deferred.append(subject)
+                if re.search(r"\(5\d\d,", str(error)):
                     self.refused.append(str(error))
                 continue
             self.delivered.append(subject)
-            number, last = number + 1, self._tick("lmtp", last)
+            last = self._tick("lmtp", last)
+
+    def try_again(self) -> None:
+        """What Postfix does minutes later. It may have been delivered, and the answer lost."""
+        if self.deferred:
+            self.rig.deliver(self.address, *self.deferred, minutes_ago=5)
+            self.delivered += self.deferred
 
     def _mark(self) -> None:
         session, number, last = None, 1, time.monotonic()

@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import cache
 from pathlib import Path
 
@@ -235,15 +237,18 @@ class Rig:
         session.select("INBOX")
         return session
 
-    def deliver(self, address: str, *subjects: str, at: str = "dovecot") -> None:
-        """Hand over mails as Postfix does. Raises SMTPException."""
+    def deliver(self, address: str, *subjects: str, at: str = "dovecot", minutes_ago: int = 0) -> None:
+        """Hand over mails as Postfix does, which took them so long ago. Raises SMTPException."""
+        came = format_datetime(datetime.now(UTC) - timedelta(minutes=minutes_ago))
         with smtplib.LMTP(self.address(at), 31024) as session:
             session.ehlo_or_helo_if_needed()
             session.starttls(context=self.tls())
             session.ehlo()
             for subject in subjects:
-                text = f"From: w@sender.example\r\nTo: {address}\r\nSubject: {subject}\r\n"
-                text += f"Message-ID: <{subject}@sender.example>\r\n\r\n{'A line of text.' * 100}\r\n"
+                key = "".join(filter(str.isalnum, subject))
+                text = f"Received: from relay by postfix (Postfix) with ESMTP id {key}; {came}\r\n"
+                text += f"From: w@sender.example\r\nTo: {address}\r\nSubject: {subject}\r\n"
+                text += f"Message-ID: <{key}@sender.example>\r\n\r\n{'A line of text.' * 100}\r\n"
                 session.sendmail("w@sender.example", [address], text)
 
 

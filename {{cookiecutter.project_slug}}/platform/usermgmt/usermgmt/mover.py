@@ -104,6 +104,7 @@ class Mover:
         self.stores.kick(address, source)
         self.step("merge")
         seen = self._merge(move, address)
+        self.step("note")
         self._note(move, merged_at=utc_now(), again_at=utc_now() + self.settled, seen=seen, trouble="")
         log.info("%s moved from shard %s to %s", address, source, target)
         return None

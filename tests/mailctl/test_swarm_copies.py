@@ -18,7 +18,7 @@ from mailctl.swarm import copies
 from mailctl.swarm.inventory import Inventory, Node
 
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("btrbk") or not shutil.which("mkfs.btrfs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"),
+    os.geteuid() != 0 or not shutil.which("btrbk") or not shutil.which("mkfs.btrfs"),
     reason="needs root, btrfs-progs and btrbk (make system)",
 )
 HOSTS = Inventory((Node("mail1", "10.0.0.1", "1", "a"), Node("mail2", "10.0.0.2", "2", "b")))

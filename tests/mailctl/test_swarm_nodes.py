@@ -253,3 +253,30 @@ def test_copies_go_round_the_hosts_that_have_a_shard(repo: Path, world: World) -
     assert [copies.peer(hosts, node.name).name for node in hosts.nodes] == ["mail2", "mail3", "mail1"]
     with pytest.raises(Refused):
         copies.peer(inventory.Inventory(hosts.nodes[:1]), "mail1")
+
+
+def test_a_mailbox_move_waits_until_the_target_serves_it(world: World, cli: Cli) -> None:
+    world.add("a", 2)
+    early = cli("mailbox", "move", "A0@example.org", "--to", "b", "--wait", "0", "--json")
+    assert early.exit_code == 1 and json.loads(early.stdout)["left"] == ["a0@example.org"]
+    with world.database.transaction() as session:
+        for move in session.scalars(select(MailboxMove)):
+            move.flipped_at = move.merged_at = move.asked_at
+    done = cli("mailbox", "move", "a0@example.org", "--to", "b", "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["moved"] == ["a0@example.org"]
+    shown = cli("node", "list")
+    assert "merged" in shown.stdout and "a0@example.org: a to b" in shown.stdout
+
+
+def test_a_host_is_brought_in_by_a_manager_and_on_its_own_disk(
+    world: World, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(copies, "begin", lambda hdd, shard: not begun.append(shard))
+    there = json.loads(cli("node", "add", "mail1", "--json").stdout)
+    assert there["left"] == ["on mail1: mailctl node add mail1"] and not begun
+    words = ("node", "update", "--label-add", "mail.database=1", "--label-add", "mail.shard=a")
+    assert [each for each in world.said if each[: len(words)] == words]
+    world.manager = False
+    here = json.loads(cli("node", "add", "mail2", "--json").stdout)
+    assert here["left"] == ["on a manager: mailctl node add mail2"] and begun == ["b"]

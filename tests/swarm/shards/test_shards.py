@@ -268,6 +268,19 @@ def test_what_reaches_the_source_late_comes_along_and_nothing_comes_back(rig: Ri
     assert session.uid("SEARCH", "SEEN")[1][0] == b"2"
 
 
+def test_a_mailbox_that_was_emptied_here_moves_back_with_its_numbers(rig: Rig, mover: Mover) -> None:
+    person = "back@example.com"
+    rig.add(person)
+    rig.deliver(person, "one", "two")
+    for shard in "bab":
+        before = rig.imap(person).status("INBOX", "(MESSAGES UIDVALIDITY UIDNEXT)")[1]
+        move(mover, person, shard)
+        finish(rig, mover)
+        assert rig.imap(person).status("INBOX", "(MESSAGES UIDVALIDITY UIDNEXT)")[1] == before
+        rig.deliver(person, f"after {shard}")
+    assert len(subjects(rig, person, "dovecot-b")) == 5
+
+
 def test_a_mailbox_that_is_over_its_quota_moves_whole(rig: Rig, mover: Mover) -> None:
     person = "full@example.com"
     rig.add(person, quota=2000)

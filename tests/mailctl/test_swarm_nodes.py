@@ -197,6 +197,7 @@ def test_a_failed_host_is_taken_over_by_its_copies_and_what_it_alone_had_is_merg
     world.states["mail1"] = "down"
     for shard, volume in (("a", "a"), ("a", "c-2"), ("b", "b")):
         world.add(shard, 2, volume)
+    world.add("a", 1, "a/26")
     with world.database.transaction() as session:
         carry_out(session, {"move": {"addresses": ["aa0@example.org"], "to": "c"}})
     result = cli("node", "fail", "mail1", "--switched-off", "--json")
@@ -204,6 +205,7 @@ def test_a_failed_host_is_taken_over_by_its_copies_and_what_it_alone_had_is_merg
     assert world.where() == {
         "aa0@example.org": ("b", "a-2"),
         "aa1@example.org": ("b", "a-2"),
+        "aa/260@example.org": ("b", "a-2/26"),
         "ac-20@example.org": ("b", "c-2-2"),
         "ac-21@example.org": ("b", "c-2-2"),
         "bb0@example.org": ("b", "b"),
@@ -215,6 +217,7 @@ def test_a_failed_host_is_taken_over_by_its_copies_and_what_it_alone_had_is_merg
         ("a", "a", "b"),
         ("a", "c-2", "b"),
         ("a", "c-2", "b"),
+        ("a", "a/26", "b"),
     ]
     assert all(each.flipped_at and not each.merged_at and each.again_at.year == 9999 for each in waiting)
     assert cli("node", "return", "mail1").exit_code == 0

@@ -662,6 +662,7 @@ CREATE TABLE mailbox_moves (
     source VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     source_volume VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     target VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    target_volume VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     asked_at DATETIME(6) NOT NULL,
     flipped_at DATETIME(6),
     merged_at DATETIME(6),
@@ -678,7 +679,7 @@ GRANT SELECT (shard) ON mailboxes TO postfix;
 
 GRANT SELECT (name) ON shards TO dovecot;
 
-GRANT SELECT (mailbox_id, source, source_volume) ON mailbox_moves TO dovecot;
+GRANT SELECT (mailbox_id, source, source_volume, target_volume) ON mailbox_moves TO dovecot;
 
 GRANT SELECT, INSERT, UPDATE ON shards TO usermgmt;
 

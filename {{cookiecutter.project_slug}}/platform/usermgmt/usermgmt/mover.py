@@ -134,7 +134,7 @@ class Mover:
             _lock(session, move)
             # Not by the object: nobody who edits the mailbox at this moment shall be told of a conflict.
             own = update(Mailbox).where(Mailbox.id == move.mailbox_id, Mailbox.shard == move.source)
-            session.execute(own.values(shard=move.target, volume=move.target, version=Mailbox.version))
+            session.execute(own.values(shard=move.target, volume=move.target_volume, version=Mailbox.version))
             now = utc_now()
             changed = update(MailboxMove).where(MailboxMove.mailbox_id == move.mailbox_id)
             session.execute(changed.values(flipped_at=now))

@@ -17,7 +17,7 @@ GRANTS = (
     "SELECT (shard, volume) ON mailboxes TO dovecot",
     "SELECT (shard) ON mailboxes TO postfix",
     "SELECT (name) ON shards TO dovecot",
-    "SELECT (mailbox_id, source, source_volume) ON mailbox_moves TO dovecot",
+    "SELECT (mailbox_id, source, source_volume, target_volume) ON mailbox_moves TO dovecot",
     "SELECT, INSERT, UPDATE ON shards TO usermgmt",
     "SELECT, INSERT, UPDATE, DELETE ON mailbox_moves TO usermgmt",
 )
@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("source", _name(), nullable=False),
         sa.Column("source_volume", _name(), nullable=False),
         sa.Column("target", _name(), nullable=False),
+        sa.Column("target_volume", _name(), nullable=False),
         sa.Column("asked_at", mysql.DATETIME(fsp=6), nullable=False),
         sa.Column("flipped_at", mysql.DATETIME(fsp=6), nullable=True),
         sa.Column("merged_at", mysql.DATETIME(fsp=6), nullable=True),

@@ -44,6 +44,8 @@ class MailboxMove(Base):
     #: Where the source has it.
     source_volume: Mapped[str] = mapped_column(address_column(32))
     target: Mapped[str] = mapped_column(address_column(32))
+    #: Where the target has it: a folder that no move had before, as a copy is only made into an empty one.
+    target_volume: Mapped[str] = mapped_column(address_column(32))
     asked_at: Mapped[datetime] = mapped_column(MOMENT)
     flipped_at: Mapped[datetime | None] = mapped_column(MOMENT)
     merged_at: Mapped[datetime | None] = mapped_column(MOMENT)

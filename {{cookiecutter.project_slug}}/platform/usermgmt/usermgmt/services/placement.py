@@ -82,7 +82,8 @@ def spread(session: Session, actor: Actor, source: str, target: str, number: int
 
 def _ask(session: Session, actor: Actor, mailbox: Mailbox, target: str) -> str:
     now, held = utc_now(), {"source": mailbox.shard, "source_volume": mailbox.volume}
-    move = MailboxMove(mailbox_id=mailbox.id, target=target, asked_at=now, again_at=now, **held)
+    there = {"target": target, "target_volume": f"{target}/{now:%y%m%d%H%M%S%f}"}
+    move = MailboxMove(mailbox_id=mailbox.id, asked_at=now, again_at=now, **held, **there)
     session.add(move)
     record(session, actor, "mailbox.move", mailbox.email, before=mailbox.shard, after=target)
     return mailbox.email
@@ -96,7 +97,8 @@ def take_over(session: Session, actor: Actor, source: str, target: str, volumes:
     """
     get_shard(session, source).open = False
     get_shard(session, target)
-    held = set(session.scalars(select(Mailbox.volume).where(Mailbox.shard == source).distinct()))
+    used = session.scalars(select(Mailbox.volume).where(Mailbox.shard == source).distinct())
+    held = {volume.partition("/")[0] for volume in used}
     if without := sorted(held - volumes.keys()):
         wrong, instead = "This host has no copy of it.", "Run this where the copy is: mailctl node list."
         raise Refused([Problem("volume", name, wrong, instead) for name in without])
@@ -113,15 +115,18 @@ def take_over(session: Session, actor: Actor, source: str, target: str, volumes:
 def _hand_over(session: Session, actor: Actor, source: str, target: str, volumes: dict[str, str]) -> int:
     now = utc_now()
     under_way = select(MailboxMove.mailbox_id)
-    values = (Mailbox.id, Mailbox.shard, Mailbox.volume, literal(target), literal(now), literal(now))
-    rows = select(*values, literal(NOT_BEFORE_IT_IS_BACK), literal(""), literal(""))
+    there, at = (literal(target), literal("")), (literal(now), literal(now), literal(NOT_BEFORE_IT_IS_BACK))
+    rows = select(Mailbox.id, Mailbox.shard, Mailbox.volume, *there, *at, literal(""), literal(""))
     rows = rows.where(Mailbox.shard == source, Mailbox.id.not_in(under_way))
-    columns = ["mailbox_id", "source", "source_volume", "target", "asked_at", "flipped_at"]
-    session.execute(insert(MailboxMove).from_select([*columns, "again_at", "trouble", "seen"], rows))
+    columns = "mailbox_id source source_volume target target_volume asked_at flipped_at again_at trouble seen"
+    session.execute(insert(MailboxMove).from_select(columns.split(), rows))
     number = 0
     for old, new in volumes.items():
-        mine = update(Mailbox).where(Mailbox.shard == source, Mailbox.volume == old)
-        done = session.execute(mine.values(shard=target, volume=new, version=Mailbox.version))
+        # With the folders below it.
+        mine = (Mailbox.volume == old) | Mailbox.volume.startswith(f"{old}/", autoescape=True)
+        moved = literal(new) + func.substr(Mailbox.volume, len(old) + 1)
+        change = update(Mailbox).where(Mailbox.shard == source, mine)
+        done = session.execute(change.values(shard=target, volume=moved, version=Mailbox.version))
         number += cast("CursorResult[Any]", done).rowcount
     record(session, actor, "shard.take_over", source, after=target, mailboxes=number)
     return number

@@ -12,7 +12,9 @@ from mailctl.core.checklist import FAILED, OK
 from mailctl.core.errors import Refused
 from mailctl.swarm import converge, hardening, inventory, preflight
 
-ROWS = [{"name": f"mail{n}", "address": f"10.0.0.{n}", "database": n, "shard": "abc"[n - 1]} for n in (1, 2, 3)]
+ROWS = [
+    {"name": f"mail{n}", "address": f"10.0.0.{n}", "database": n, "shard": "abc"[n - 1]} for n in (1, 2, 3)
+]
 
 
 def read(tmp_path: Path, rows: Any, **more: Any) -> inventory.Inventory:
@@ -21,7 +23,9 @@ def read(tmp_path: Path, rows: Any, **more: Any) -> inventory.Inventory:
 
 
 def test_the_hosts_are_read_with_what_each_is_for(tmp_path: Path) -> None:
-    found = read(tmp_path, [*ROWS, {"name": "mail4", "address": "10.0.0.4", "shard": "d"}], encrypted_overlay=True)
+    found = read(
+        tmp_path, [*ROWS, {"name": "mail4", "address": "10.0.0.4", "shard": "d"}], encrypted_overlay=True
+    )
     assert (found.members("database"), found.members("shard")) == (["1", "2", "3"], ["a", "b", "c", "d"])
     assert found.managers == {"mail1", "mail2", "mail3"} and found.encrypted
     assert found.nodes[0].labels == {"mail.database": "1", "mail.shard": "a"}
@@ -64,7 +68,10 @@ def host(number: int) -> dict[str, Any]:
     return {
         "ID": f"id{number}",
         "Description": {"Hostname": row["name"], "Engine": {"EngineVersion": "26.1.5+dfsg1"}},
-        "Spec": {"Availability": "active", "Labels": {"mail.database": str(number), "mail.shard": row["shard"]}},
+        "Spec": {
+            "Availability": "active",
+            "Labels": {"mail.database": str(number), "mail.shard": row["shard"]},
+        },
         "Status": {"State": "ready", "Addr": row["address"]},
         "ManagerStatus": {"Reachability": "reachable", "Addr": f"{row['address']}:2377"},
     }
@@ -80,7 +87,7 @@ def test_hosts_as_they_should_be_are_good(tmp_path: Path) -> None:
         (("Status", "State"), "down", "is down"),
         (("Spec", "Availability"), "drain", "is drain"),
         (("ManagerStatus",), None, "is no manager"),
-        (("ManagerStatus", "Reachability"), "unreachable", "do not reach"),
+        (("ManagerStatus", "Reachability"), "unreachable", "do not reach it"),
         (("ManagerStatus", "Addr"), "192.0.2.1:2377", "has the address 192.0.2.1"),
         (("Spec", "Labels", "mail.shard"), "b", "lacks mail.shard"),
         (("Description", "Engine", "EngineVersion"), "24.0.7", "has engine 24.0.7"),
@@ -95,7 +102,9 @@ def test_what_is_wrong_with_a_host_is_told_with_the_way_out(
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    lines = [line for line in preflight.swarm(read(tmp_path, ROWS), [wrong, host(2), host(3)]) if line.mark != OK]
+    lines = [
+        line for line in preflight.swarm(read(tmp_path, ROWS), [wrong, host(2), host(3)]) if line.mark != OK
+    ]
     assert said in lines[0].found and lines[0].fix and lines[0].mark == FAILED
 
 
@@ -117,7 +126,9 @@ NAMES = {"mail1", "mail2", "mail3"}
     ],
     ids=["privileges", "deaf", "clock", "silent"],
 )  # fmt: skip
-def test_one_host_that_is_not_as_the_others_is_found(changes: dict[str, Any] | None, name: str, said: str) -> None:
+def test_one_host_that_is_not_as_the_others_is_found(
+    changes: dict[str, Any] | None, name: str, said: str
+) -> None:
     reports = {each: report(each) for each in NAMES}
     assert {line.mark for line in preflight.heard(reports, NAMES, "overlay")} == {OK}
     if changes is None:
@@ -133,13 +144,22 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def service(**changes: Any) -> dict[str, Any]:
-    return {"Spec": {"Mode": {"Replicated": {"Replicas": 2}}, "TaskTemplate": {"ContainerSpec": SPEC}}} | changes
+    return {
+        "Spec": {"Mode": {"Replicated": {"Replicas": 2}}, "TaskTemplate": {"ContainerSpec": SPEC}}
+    } | changes
 
 
-def task(state: str = "running", desired: str = "running", image: str = "a@sha256:1", error: str = "") -> dict[str, Any]:
+def task(
+    state: str = "running", desired: str = "running", image: str = "a@sha256:1", error: str = ""
+) -> dict[str, Any]:
     status = {"State": state, "Err": error, "Timestamp": "2026-01-01T00:00:02Z"}
     created = "2026-01-01T00:00:01.123456789Z"
-    return {"Status": status, "DesiredState": desired, "Spec": {"ContainerSpec": {"Image": image}}, "CreatedAt": created}
+    return {
+        "Status": status,
+        "DesiredState": desired,
+        "Spec": {"ContainerSpec": {"Image": image}},
+        "CreatedAt": created,
+    }
 
 
 OLD = task(image="a@sha256:0")
@@ -245,7 +265,9 @@ def test_each_thing_that_a_task_may_do_beyond_the_model_is_told(
 
 
 def test_what_only_the_kernel_knows_is_read_from_it() -> None:
-    assert differences(REAL, status=STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"))[0].startswith("no_new_pri")
+    assert differences(REAL, status=STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"))[0].startswith(
+        "no_new_pri"
+    )
     assert "SYS_ADMIN" in differences(REAL, status=STATUS.replace("0000000000040001", "0000000000240001"))[0]
     assert differences(REAL, mounts=MOUNTS.replace("mode=750", "mode=777"))[0].startswith("tmpfs")
     assert differences(REAL, mounts=MOUNTS.replace(",noexec", ""))[0].startswith("tmpfs")

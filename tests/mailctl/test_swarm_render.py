@@ -11,7 +11,10 @@ from mailctl.core.errors import Refused
 from mailctl.swarm import hardening, inventory, model, objects, render, service, tmpfs
 
 NODES = inventory.Inventory(
-    tuple(inventory.Node(f"mail{n}", f"10.0.0.{n}", str(n), shard) for n, shard in ((1, "a"), (2, "b"), (3, None)))
+    tuple(
+        inventory.Node(f"mail{n}", f"10.0.0.{n}", str(n), shard)
+        for n, shard in ((1, "a"), (2, "b"), (3, None))
+    )
 )
 IMAGE = f"registry.example/mail/web@sha256:{'0' * 64}"
 
@@ -19,7 +22,12 @@ IMAGE = f"registry.example/mail/web@sha256:{'0' * 64}"
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A repository with a folder of configuration, a single file of it, and a secret."""
-    for name, text in (("config/web/a.conf", "a"), ("config/web/sub/b.conf", "b"), ("one.sh", "#!"), ("word", "w")):
+    for name, text in (
+        ("config/web/a.conf", "a"),
+        ("config/web/sub/b.conf", "b"),
+        ("one.sh", "#!"),
+        ("word", "w"),
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "one.sh").chmod(0o755)
@@ -81,7 +89,9 @@ def test_a_key_that_nobody_has_thought_of_is_refused_with_its_name(files: Path, 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_setting_that_a_stack_cannot_have_is_refused(files: Path, settings_: dict[str, Any], field: str) -> None:
+def test_a_setting_that_a_stack_cannot_have_is_refused(
+    files: Path, settings_: dict[str, Any], field: str
+) -> None:
     with pytest.raises(Refused) as refusal:
         web(files, **settings_)
     assert {problem.field for problem in refusal.value.problems} == {field}
@@ -96,11 +106,16 @@ def test_all_problems_are_told_at_once(files: Path) -> None:
 
 
 def test_a_service_is_kept_updated_one_task_at_a_time_and_rolled_back(files: Path) -> None:
-    made = web(files, restart="unless-stopped", security_opt=["no-new-privileges:true"], init=True, user="1:1")
+    made = web(
+        files, restart="unless-stopped", security_opt=["no-new-privileges:true"], init=True, user="1:1"
+    )
     assert (made["image"], made["init"], made["user"]) == (IMAGE, True, "1:1")
     assert made["deploy"]["update_config"]["failure_action"] == "rollback"
     assert made["deploy"]["update_config"]["order"] == "stop-first"
-    assert (made["deploy"]["endpoint_mode"], made["deploy"]["restart_policy"]["condition"]) == ("dnsrr", "any")
+    assert (made["deploy"]["endpoint_mode"], made["deploy"]["restart_policy"]["condition"]) == (
+        "dnsrr",
+        "any",
+    )
     assert "security_opt" not in made, "a stack warns of it and drops it: each engine has it for all"
 
 
@@ -128,10 +143,20 @@ def test_what_changes_gets_another_name_and_what_does_not_keeps_it(files: Path) 
     assert len(after) == len(before) == 3
 
 
-@given(st.text("abcXYZ.-_ äöü/", min_size=1, max_size=80), st.text(max_size=70), st.binary(min_size=1, max_size=50))
-def test_a_name_is_one_that_the_engine_takes_whatever_the_file_is_called(label: str, project: str, data: bytes) -> None:
+@given(
+    st.text("abcXYZ.-_ äöü/", min_size=1, max_size=80),
+    st.text(max_size=70),
+    st.binary(min_size=1, max_size=50),
+)
+def test_a_name_is_one_that_the_engine_takes_whatever_the_file_is_called(
+    label: str, project: str, data: bytes
+) -> None:
     name = objects.made("config", f"m{project}", f"x{label}", data, "x").name
-    assert len(name) <= 64 and name.isascii() and name.replace(".", "").replace("-", "").replace("_", "").isalnum()
+    assert (
+        len(name) <= 64
+        and name.isascii()
+        and name.replace(".", "").replace("-", "").replace("_", "").isalnum()
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 1024 * 1000])
@@ -142,8 +167,14 @@ def test_what_the_engine_does_not_take_is_refused_before_it_is_asked(data: bytes
 
 
 def test_one_service_a_member_is_made_and_pinned_to_its_host(files: Path) -> None:
-    settings_ = {"x-per": "shard", "hostname": f"web-{model.PLACEHOLDER}", "environment": {"ME": model.PLACEHOLDER}}
-    made = stack(files, **settings_, deploy={"placement": {"constraints": ["node.role==worker"]}}).body["services"]
+    settings_ = {
+        "x-per": "shard",
+        "hostname": f"web-{model.PLACEHOLDER}",
+        "environment": {"ME": model.PLACEHOLDER},
+    }
+    made = stack(files, **settings_, deploy={"placement": {"constraints": ["node.role==worker"]}}).body[
+        "services"
+    ]
     assert {name: (each["hostname"], each["environment"]["ME"]) for name, each in made.items()} == {
         "web-a": ("web-a", "a"),
         "web-b": ("web-b", "b"),
@@ -185,7 +216,9 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @given(OPTIONS, st.booleans())
-def test_a_folder_in_memory_is_the_same_for_the_model_and_for_the_kernel(options: dict[str, str], run: bool) -> None:
+def test_a_folder_in_memory_is_the_same_for_the_model_and_for_the_kernel(
+    options: dict[str, str], run: bool
+) -> None:
     """What the renderer asks of mount(8), read back as the kernel shows it, is what the model is said to want."""
     text = ",".join([*(f"{key}={value}" for key, value in options.items()), *(["exec"] if run else [])])
     folder = tmpfs.parse("web", f"/run/x:{text}")
@@ -194,7 +227,9 @@ def test_a_folder_in_memory_is_the_same_for_the_model_and_for_the_kernel(options
     flags = ",".join(each for each in asked if "=" not in each)
     # The kernel leaves out what is its default, and writes modes and sizes its own way.
     sizes = {"64k": "64k", "16m": "16384k", "1g": "1048576k", "4096": "4k"}
-    told = [f"{k}={sizes.get(v, v).lstrip('0') if k != 'uid' and k != 'gid' else v}" for k, v in options.items()]
+    told = [
+        f"{k}={sizes.get(v, v).lstrip('0') if k != 'uid' and k != 'gid' else v}" for k, v in options.items()
+    ]
     told = [each for each in told if each not in ("mode=1777", "uid=0", "gid=0")]
     line = f"90 80 0:50 / /run/x rw,{flags},relatime - tmpfs tmpfs {','.join(['rw', *told, 'inode64'])}"
     wanted = hardening.expected({"tmpfs": [f"/run/x:{text}"]}, {})["tmpfs"]

@@ -42,8 +42,12 @@ class Small:
         """Run `mailctl … --json` and return its document; it must succeed, or must not."""
         env = {**os.environ, **self.at.env, "PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
         command = [sys.executable, "-m", "mailctl", *words, "--json"]
-        done = subprocess.run(command, cwd=self.repo, env=env, capture_output=True, text=True, timeout=400, check=False)
-        assert (done.returncode == 0) == ok, f"{words} exited {done.returncode}:\n{done.stdout}\n{done.stderr[-3000:]}"
+        done = subprocess.run(
+            command, cwd=self.repo, env=env, capture_output=True, text=True, timeout=400, check=False
+        )
+        assert (done.returncode == 0) == ok, (
+            f"{words} exited {done.returncode}:\n{done.stdout}\n{done.stderr[-3000:]}"
+        )
         return json.loads(done.stdout)
 
     def edit(self, file: str, old: str, new: str) -> None:
@@ -75,7 +79,9 @@ class Small:
     def objects(self) -> set[str]:
         """The names of everything that a deployment makes."""
         kinds = ("config", "secret", "network")
-        names = {line for kind in kinds for line in self.at.docker(kind, "ls", "--format", "{{.Name}}").split()}
+        names = {
+            line for kind in kinds for line in self.at.docker(kind, "ls", "--format", "{{.Name}}").split()
+        }
         return names | set(self.at.docker("service", "ls", "--format", "{{.Name}}").split())
 
 
@@ -128,7 +134,9 @@ def test_the_page_goes_through_the_stack_with_secret_environment_and_configs(sma
     for host in small.engines.hosts:
         node, price, word = small.says(host).split()
         assert (price, word) == ("5$", "one") and node in {each.name for each in small.engines.hosts}
-    listed = small.engines.hosts[2].shell("docker exec $(docker ps -q -f name=small_nginx) ls /etc/nginx/conf.d")
+    listed = small.engines.hosts[2].shell(
+        "docker exec $(docker ps -q -f name=small_nginx) ls /etc/nginx/conf.d"
+    )
     assert listed.split() == ["small.conf"], "what the image brings in that folder is hidden, as by a mount"
 
 
@@ -140,7 +148,11 @@ def test_tasks_are_as_hardened_as_the_model_says_and_as_on_a_single_host(small: 
     try:
         run(*compose, "up", "--detach", "--wait", "--quiet-pull", cwd=small.repo, env=env)
         looked = 0
-        for service, swarm in (("store", "store-1"), ("mailserver-api", "mailserver-api"), ("nginx", "nginx")):
+        for service, swarm in (
+            ("store", "store-1"),
+            ("mailserver-api", "mailserver-api"),
+            ("nginx", "nginx"),
+        ):
             id_ = run(*compose, "ps", "--quiet", service, cwd=small.repo, env=env).splitlines()[0]
             alone = json.loads(run("docker", "inspect", id_, cwd=small.repo))[0]
             wanted = hardening.expected(model["services"][service], model["networks"])
@@ -149,7 +161,9 @@ def test_tasks_are_as_hardened_as_the_model_says_and_as_on_a_single_host(small: 
             for host in small.engines.hosts:
                 for task in host.tasks(f"small_{swarm}"):
                     real = hardening.found(task, lambda path, host=host: host.shell(f"cat {path}"))
-                    renamed = real | {"networks": [f"{single}{each.removeprefix('small')}" for each in real["networks"]]}
+                    renamed = real | {
+                        "networks": [f"{single}{each.removeprefix('small')}" for each in real["networks"]]
+                    }
                     told = hardening.differences(wanted, renamed)
                     assert told == [], f"{swarm} on {host.name}"
                     looked += 1
@@ -162,7 +176,9 @@ def test_a_changed_secret_reaches_the_tasks_and_the_old_one_goes_with_the_next_c
     (small.repo / "secrets" / "word").write_text("two\n")
     small.mailctl("swarm", "deploy")
     eventually(lambda: small.says(small.at).endswith("two"), limit=20)
-    assert len([each for each in small.objects() if each.startswith("small.word-")]) == 2, "the rollback's is kept"
+    assert len([each for each in small.objects() if each.startswith("small.word-")]) == 2, (
+        "the rollback's is kept"
+    )
     (small.repo / "secrets" / "word").write_text("one\n")
     small.mailctl("swarm", "deploy")
     eventually(lambda: small.says(small.at).endswith("one"), limit=20)
@@ -193,10 +209,10 @@ def test_a_bad_update_rolls_back_and_the_whole_stack_with_it(small: Small, askin
 def test_what_the_engine_refuses_half_way_leaves_the_old_stack(small: Small) -> None:
     before = small.objects(), small.specs()
     small.edit("docker-compose.yml", 'PRICE: "5$$"', 'PRICE: "6$$"')
-    small.edit("docker-compose.yml", "limits: {cpus: \"0.2\", memory: 65M", "limits: {cpus: \"0.2\", memory: 1M")
+    small.edit("docker-compose.yml", 'limits: {cpus: "0.2", memory: 65M', 'limits: {cpus: "0.2", memory: 1M')
     refused = small.mailctl("swarm", "deploy", ok=False)
     small.edit("docker-compose.yml", 'PRICE: "6$$"', 'PRICE: "5$$"')
-    small.edit("docker-compose.yml", "limits: {cpus: \"0.2\", memory: 1M", "limits: {cpus: \"0.2\", memory: 65M")
+    small.edit("docker-compose.yml", 'limits: {cpus: "0.2", memory: 1M', 'limits: {cpus: "0.2", memory: 65M')
     assert "Must be at least 4MiB" in refused["details"], refused
     assert "runs again" in refused["problems"][-1]["wrong"]
     assert (small.objects(), small.specs()) == before
@@ -213,7 +229,9 @@ def test_a_drained_host_is_empty_while_the_others_answer(small: Small, asking: l
     assert asking == []
 
 
-def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(small: Small, asking: list[str]) -> None:
+def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
+    small: Small, asking: list[str]
+) -> None:
     first, second, _ = small.engines.hosts
     first.shell("docker exec $(docker ps -q -f name=small_store-1) valkey-cli set kept here")
     first.kill()
@@ -223,6 +241,10 @@ def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(small
     assert first.name not in hosts
     assert small.service("store-1")["running"] == 0, "it never starts elsewhere"
     assert asking == [], "nobody who asked another host noticed"
+    (small.repo / "secrets" / "word").write_text("three\n")
+    assert small.mailctl("swarm", "deploy", ok=False)["problems"][0]["field"] == f"host {first.name}"
+    small.mailctl("swarm", "deploy", "--despite", first.name)
+    eventually(lambda: small.says(second).endswith("three"), limit=20)
     first.start()
     eventually(lambda: small.service("store-1")["hosts"] == [first.name], limit=60)
     found = first.shell("docker exec $(docker ps -q -f name=small_store-1) valkey-cli get kept")

@@ -29,4 +29,6 @@ def check(subject: Repository) -> Iterator[Found]:
                 should = "the members 1, 2 and 3, each on a host of its own"
                 yield Found(Place(FILE), f"members of the database: {has}", should, "nodes/database")
             if field == "shard" and not seen:
-                yield Found(Place(FILE), "no host keeps mailboxes", "a shard on one host at least", "nodes/shard")
+                yield Found(
+                    Place(FILE), "no host keeps mailboxes", "a shard on one host at least", "nodes/shard"
+                )

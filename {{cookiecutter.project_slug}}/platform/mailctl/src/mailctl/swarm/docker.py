@@ -74,7 +74,7 @@ def services(stack: str) -> dict[str, dict[str, Any]]:
 
 
 def tasks(stack: str) -> dict[str, list[dict[str, Any]]]:
-    """The tasks of a stack by their service's id, also those that ended, as far as the engine remembers them."""
+    """The tasks of a stack by their service's id, those that ended included as far as they are remembered."""
     ids = lines("stack", "ps", "--quiet", "--no-trunc", stack)
     found: dict[str, list[dict[str, Any]]] = {}
     for each in json.loads(run("inspect", "--type", "task", *ids)) if ids else ():

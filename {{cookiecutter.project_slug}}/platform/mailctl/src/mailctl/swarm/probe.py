@@ -1,8 +1,8 @@
-"""Runs on every host at once (`mailctl swarm preflight`): what does a task see of the others over the overlay?
+"""Runs on every host at once (`mailctl swarm preflight`): what does a task see of the others?
 
-A program of its own that needs Python alone. It answers its peers with what it knows of itself, asks each of them,
-and prints one line of JSON when it has heard of all or its time is over. The answer is larger than any packet, so
-that an overlay which loses large ones is found.
+A program of its own that needs Python alone. It answers its peers with what it knows of itself, asks each of
+them, and prints one line of JSON when it has heard of all or its time is over. The answer is larger than any
+packet, so that an overlay which loses large ones is found.
 """
 
 import http.server

@@ -1,4 +1,4 @@
-"""`mailctl swarm status` and `check`: what runs where, and whether this host's tasks are as hardened as the model says."""
+"""What runs where (`mailctl swarm status`), and what this host's tasks may do (`mailctl swarm check`)."""
 
 import json
 from collections.abc import Mapping
@@ -36,8 +36,8 @@ def services(stack: str, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
         tasks = every.get(service["ID"], [])
         wanted = [each for each in tasks if each["DesiredState"] == "running"]
         running = [each for each in wanted if each["Status"]["State"] == "running"]
-        mode = service["Spec"]["Mode"]
-        number = mode["Replicated"]["Replicas"] if "Replicated" in mode else len(wanted)
+        number = converge.replicas(service)
+        number = len(wanted) if number is None else number
         image = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
         found.append(
             {

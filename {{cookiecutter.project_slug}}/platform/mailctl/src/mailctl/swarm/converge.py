@@ -89,7 +89,9 @@ def wait(stack: str, names: Iterable[str], since: datetime, say: Callable[[str],
     found = docker.services(stack)
     end = time.monotonic() + limit(found[name] for name in left if name in found)
     while True:
-        over, failed, waiting, tasks = time.monotonic() > end, {}, {}, docker.tasks(stack)
+        over, tasks = time.monotonic() > end, docker.tasks(stack)
+        failed: dict[str, str] = {}
+        waiting: dict[str, str] = {}
         for name in sorted(left):
             service = found.get(name)
             if service is None:

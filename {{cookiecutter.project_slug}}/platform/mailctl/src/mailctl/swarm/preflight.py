@@ -119,7 +119,8 @@ def _service(name: str, image: str, peers: int) -> list[str]:
 
 
 def _listen(name: str, expected: set[str]) -> dict[str, dict[str, Any]]:
-    end, reports = time.monotonic() + PROBE_SECONDS, {}
+    end = time.monotonic() + PROBE_SECONDS
+    reports: dict[str, dict[str, Any]] = {}
     while set(reports) < expected and time.monotonic() < end:
         with contextlib.suppress(Refused):  # a host that is down keeps the log from being read
             for line in docker.run("service", "logs", "--raw", name, seconds=15).splitlines():

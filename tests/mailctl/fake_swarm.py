@@ -35,7 +35,7 @@ class FakeSwarm:
         self.containers: list[dict[str, Any]] = []
         self.nodes = [_node(number, host) for number, host in enumerate(HOSTS, 1)]
 
-    def run(self, *words: str, stdin: str | bytes | None = None, seconds: float = 0) -> str:
+    def run(self, *words: str, stdin: str | bytes | None = None, seconds: float = 0, errors: int = 0) -> str:
         self.calls.append(words)
         if self.fails_at and len(self.calls) == self.fails_at[0]:
             raise self.fails_at[1]

@@ -118,7 +118,8 @@ def status(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         from mailctl.swarm import status as look
 
         nodes = look.nodes()
-        services = look.services(context.project_name, {each["id"]: each["name"] for each in nodes})
+        ready = {each["id"]: each["name"] for each in nodes if each["state"] == "ready"}
+        services = look.services(context.project_name, ready)
         for node in nodes:
             role = "leader" if node["leader"] else node["manager"] or "worker"
             context.out.row(
@@ -127,8 +128,11 @@ def status(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         for each in services:
             where = ", ".join(each["hosts"]) or each["why"]
             context.out.row(each["name"], f"{each['running']} of {each['wanted']}  {where}", 16)
-        ready = all(node["state"] == "ready" for node in nodes)
-        ok = ready and bool(services) and all(each["running"] >= each["wanted"] > 0 for each in services)
+        ok = (
+            len(ready) == len(nodes)
+            and bool(services)
+            and all(each["running"] >= each["wanted"] > 0 for each in services)
+        )
         context.finish({"ok": ok, "nodes": nodes, "services": services})
 
 

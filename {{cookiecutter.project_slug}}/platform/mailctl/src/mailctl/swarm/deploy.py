@@ -6,6 +6,7 @@ ready, the whole stack goes back to the last one that did: its file is kept in t
 """
 
 import contextlib
+import subprocess
 from base64 import b64decode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _log(name: str, service: str) -> str:
     """The end of a service's log, wherever it ran; a host that is down may keep its part."""
     words = ("--raw", "--tail", "15", f"{name}_{service}")
     with contextlib.suppress(Refused):
-        return docker.run("service", "logs", *words, seconds=20)
+        return docker.run("service", "logs", *words, seconds=20, errors=subprocess.STDOUT)
     return ""
 
 

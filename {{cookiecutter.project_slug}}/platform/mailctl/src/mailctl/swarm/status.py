@@ -30,12 +30,17 @@ def nodes() -> list[dict[str, Any]]:
 
 
 def services(stack: str, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Each service of the stack: how many tasks run, where, and why not all; `hosts` are names by id."""
+    """Each service of the stack: how many tasks run, where, and why not all.
+
+    `hosts` are the names, by id, of those that are ready: of others the engine still says that their tasks run.
+    """
     found, every = [], docker.tasks(stack)
     for name, service in sorted(docker.services(stack).items()):
         tasks = every.get(service["ID"], [])
         wanted = [each for each in tasks if each["DesiredState"] == "running"]
-        running = [each for each in wanted if each["Status"]["State"] == "running"]
+        running = [
+            each for each in wanted if each["Status"]["State"] == "running" and each["NodeID"] in hosts
+        ]
         number = converge.replicas(service)
         number = len(wanted) if number is None else number
         image = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
@@ -44,7 +49,7 @@ def services(stack: str, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
                 "name": name,
                 "running": len(running),
                 "wanted": number,
-                "hosts": sorted(hosts.get(each["NodeID"], "?") for each in running),
+                "hosts": sorted(hosts[each["NodeID"]] for each in running),
                 "image": image,
                 "update": (service.get("UpdateStatus") or {}).get("State"),
                 "why": "" if len(running) >= number > 0 else converge.last_error(tasks),

@@ -32,15 +32,14 @@ def nodes() -> list[dict[str, Any]]:
 def services(stack: str, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
     """Each service of the stack: how many tasks run, where, and why not all.
 
-    `hosts` are the names, by id, of those that are ready: of others the engine still says that their tasks run.
+    `hosts` are the names, by id, of those that are ready: of others the engine still says that tasks run.
     """
     found, every = [], docker.tasks(stack)
     for name, service in sorted(docker.services(stack).items()):
         tasks = every.get(service["ID"], [])
         wanted = [each for each in tasks if each["DesiredState"] == "running"]
-        running = [
-            each for each in wanted if each["Status"]["State"] == "running" and each["NodeID"] in hosts
-        ]
+        there = [each for each in wanted if each["NodeID"] in hosts]
+        running = [each for each in there if each["Status"]["State"] == "running"]
         number = converge.replicas(service)
         number = len(wanted) if number is None else number
         image = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]

@@ -27,8 +27,6 @@ from policies.shared.rule import Kind
 #: What the engine understands beside the words for values.
 WORDS = values.WORDS | {"key", "required", "absent", "has", "without", "when", "unless", "allow"}
 WORDS |= {"of", "service", "beside", "except_in", "least_of", "most_of", "why", "should", "hosts"}
-#: Where it is, Docker Swarm runs the services on several hosts, not Compose on one.
-NODES = "nodes.yml"
 #: Lists of policy.yml that are about all services.
 OF_ALL = ("log_drivers",)
 Entry = tuple[Any, str, Place]
@@ -94,8 +92,8 @@ class Demand:
         row, service, when = self.row, self.service, self.row.get("when")
         if row.get("service", service.name) != service.name or row.get("unless") in self.own:
             return False
-        several = "several" if service.project.repository.has(NODES) else "one"
-        if row.get("hosts", several) != several:
+        hosts = "several" if service.project.several else "one"
+        if row.get("hosts", hosts) != hosts:
             return False
         if "beside" in row and row["beside"] not in service.project.services:
             return False

@@ -1,4 +1,4 @@
-"""A Swarm of three hosts in memory, in the place of the docker command: it does what the real one was seen to do."""
+"""A Swarm of three hosts in memory: it does what the docker command was seen to do."""
 
 import json
 from base64 import b64encode
@@ -79,7 +79,9 @@ class FakeSwarm:
         return " ".join(each["ID"] for each in self.services.values())
 
     def _service_inspect(self, *_: Any) -> str:
-        return json.dumps([{k: v for k, v in each.items() if k != "tasks"} for each in self.services.values()])
+        return json.dumps(
+            [{k: v for k, v in each.items() if k != "tasks"} for each in self.services.values()]
+        )
 
     def _service_rm(self, names: list[str], *_: Any) -> str:
         for name in names:
@@ -96,7 +98,9 @@ class FakeSwarm:
         return "".join(json.dumps({"node": host, **said, **own}) + "\n" for host, own in self.probes.items())
 
     def _stack_ps(self, *_: Any) -> str:
-        return " ".join(f"task{number}" for each in self.services.values() for number in range(len(each["tasks"])))
+        return " ".join(
+            f"task{number}" for each in self.services.values() for number in range(len(each["tasks"]))
+        )
 
     def _stack_rm(self, names: list[str], *_: Any) -> str:
         self.services.clear()
@@ -108,8 +112,15 @@ class FakeSwarm:
     def _stack_deploy(self, names: list[str], options: Options, stdin: str) -> str:
         body = yaml.safe_load(stdin)
         for network in body["networks"].values():
-            made = {"Name": network["name"], "Driver": "overlay", "Internal": network["internal"], "Options": {}}
-            self.kept["network"].setdefault(network["name"], made | {"ID": network["name"], "Spec": {"Labels": {}}})
+            made = {
+                "Name": network["name"],
+                "Driver": "overlay",
+                "Internal": network["internal"],
+                "Options": {},
+            }
+            self.kept["network"].setdefault(
+                network["name"], made | {"ID": network["name"], "Spec": {"Labels": {}}}
+            )
         for name, service in body["services"].items():
             self._deploy(names[0], name, service, body)
         return ""
@@ -118,11 +129,20 @@ class FakeSwarm:
         if name in self.refused:
             raise refused("Must be at least 4MiB")
         configs = [{"ConfigName": each["source"]} for each in service.get("configs", ())]
-        secrets = [{"SecretName": body["secrets"][each["source"]]["name"]} for each in service.get("secrets", ())]
-        for kind, each in [("config", c["ConfigName"]) for c in configs] + [("secret", s["SecretName"]) for s in secrets]:
+        secrets = [
+            {"SecretName": body["secrets"][each["source"]]["name"]} for each in service.get("secrets", ())
+        ]
+        for kind, each in [("config", c["ConfigName"]) for c in configs] + [
+            ("secret", s["SecretName"]) for s in secrets
+        ]:
             if each not in self.kept[kind]:
                 raise refused(f"{kind} not found: {each}")
-        container = {"Image": service["image"], "Configs": configs, "Secrets": secrets, "Env": service.get("environment")}
+        container = {
+            "Image": service["image"],
+            "Configs": configs,
+            "Secrets": secrets,
+            "Env": service.get("environment"),
+        }
         old = self.services.get(f"{stack}_{name}")
         replicas = service["deploy"].get("replicas", 1)
         spec = {
@@ -133,7 +153,9 @@ class FakeSwarm:
         new: dict[str, Any] = {"ID": f"id-{name}", "Spec": spec, "PreviousSpec": old and old["Spec"]}
         if name in self.unhealthy and (old is None or old["Spec"] != spec):
             failed = [_task(f"id-{name}", container, "failed", "shutdown", "exit 2")] * 4
-            status = {"UpdateStatus": {"State": "rollback_completed", "Message": "rolled back"}} if old else {}
+            status = (
+                {"UpdateStatus": {"State": "rollback_completed", "Message": "rolled back"}} if old else {}
+            )
             new = {**(old or new), **status, "tasks": [*(old or {"tasks": []})["tasks"], *failed]}
         else:
             new["tasks"] = [_task(f"id-{name}", container, "running", "running", "")] * replicas
@@ -141,24 +163,41 @@ class FakeSwarm:
 
     # ---- configs, secrets, networks
 
-    def _object(self, kind: str, verb: str, names: list[str], options: Options, stdin: str | bytes | None) -> str:
+    def _object(
+        self, kind: str, verb: str, names: list[str], options: Options, stdin: str | bytes | None
+    ) -> str:
         kept = self.kept[kind]
         if verb == "create":
             given = options.get("--label", [])
             data = stdin if isinstance(stdin, bytes) else (stdin or "").encode()
             if kind != "network" and (not data or names[0] in kept):
                 raise refused("only updates to Labels are allowed")
-            spec = {"Name": names[0], "Labels": dict(each.split("=", 1) for each in given), "Data": b64encode(data).decode()}
-            kept[names[0]] = {"ID": names[0], "Name": names[0], "Spec": spec, "Driver": "overlay", "Internal": True, "Options": {}}
+            spec = {
+                "Name": names[0],
+                "Labels": dict(each.split("=", 1) for each in given),
+                "Data": b64encode(data).decode(),
+            }
+            kept[names[0]] = {
+                "ID": names[0],
+                "Name": names[0],
+                "Spec": spec,
+                "Driver": "overlay",
+                "Internal": True,
+                "Options": {},
+            }
         elif verb == "rm":
             for name in names:
                 if name not in kept:
                     raise refused(f"{kind} {name} not found")
-                if kind in ("config", "secret") and any(name in json.dumps(each["Spec"]) for each in self.services.values()):
+                if kind in ("config", "secret") and any(
+                    name in json.dumps(each["Spec"]) for each in self.services.values()
+                ):
                     raise refused(f"{kind} {name} is in use")
                 del kept[name]
         elif verb == "ls":
-            wanted = dict(each.removeprefix("label=").partition("=")[::2] for each in options.get("--filter", []))
+            wanted = dict(
+                each.removeprefix("label=").partition("=")[::2] for each in options.get("--filter", [])
+            )
             fits: Callable[[dict[str, str]], bool] = lambda labels: all(  # noqa: E731
                 key in labels and (not value or labels[key] == value) for key, value in wanted.items()
             )
@@ -169,7 +208,17 @@ class FakeSwarm:
 
 
 #: Options that take a value, in the next word.
-VALUED = ("--label", "--filter", "--format", "--type", "--driver", "--opt", "--tail", "--compose-file", "--resolve-image")
+VALUED = (
+    "--label",
+    "--filter",
+    "--format",
+    "--type",
+    "--driver",
+    "--opt",
+    "--tail",
+    "--compose-file",
+    "--resolve-image",
+)
 
 
 def _read(words: tuple[str, ...]) -> tuple[list[str], Options]:
@@ -205,7 +254,14 @@ def _node(number: int, host: str) -> dict[str, Any]:
     return {
         "ID": f"id{number}",
         "Description": {"Hostname": host, "Engine": {"EngineVersion": "26.1.5+dfsg1"}},
-        "Spec": {"Availability": "active", "Labels": {"mail.database": str(number), "mail.shard": "abc"[number - 1]}},
+        "Spec": {
+            "Availability": "active",
+            "Labels": {"mail.database": str(number), "mail.shard": "abc"[number - 1]},
+        },
         "Status": {"State": "ready", "Addr": f"10.0.0.{number}"},
-        "ManagerStatus": {"Reachability": "reachable", "Leader": number == 1, "Addr": f"10.0.0.{number}:2377"},
+        "ManagerStatus": {
+            "Reachability": "reachable",
+            "Leader": number == 1,
+            "Addr": f"10.0.0.{number}:2377",
+        },
     }

@@ -12,7 +12,9 @@ from fakes import FakeDocker
 
 from mailctl.swarm import converge, docker, preflight
 
-NODES = "".join(f"  - {{name: mail{n}, address: 10.0.0.{n}, database: {n}, shard: {'abc'[n - 1]}}}\n" for n in (1, 2, 3))
+NODES = "".join(
+    f"  - {{name: mail{n}, address: 10.0.0.{n}, database: {n}, shard: {'abc'[n - 1]}}}\n" for n in (1, 2, 3)
+)
 
 
 class Repo:
@@ -37,7 +39,11 @@ class Repo:
         for name, changes in settings.items():
             services[name.replace("_", "-")] |= changes
         services.pop(without, None)
-        merged = {"name": "m", "services": services, "networks": {"mail": {"name": "m_mail", "internal": True}}}
+        merged = {
+            "name": "m",
+            "services": services,
+            "networks": {"mail": {"name": "m_mail", "internal": True}},
+        }
         merged["secrets"] = {"word": {"name": "m_word", "file": str(self.root / "word")}}
         self.fake.answer("config", yaml.safe_dump(merged))
 
@@ -69,14 +75,19 @@ def test_a_deployment_brings_services_in_waves_with_configs_secrets_and_a_record
     assert done["services"] == ["db-a", "db-b", "db-c", "mailserver-api", "web"]
     waves = [call for call in swarm.calls if call[:2] == ("stack", "deploy")]
     assert len(waves) == 2
-    assert all(each["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"].endswith(DIGEST) for each in swarm.services.values())
+    assert all(
+        each["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"].endswith(DIGEST)
+        for each in swarm.services.values()
+    )
     names = {name.rpartition("-")[0] for kind in ("config", "secret") for name in swarm.kept[kind]}
     assert {"m.conf", "m.word"} < names and len(names) == 3, names
     status = json.loads(cli("swarm", "status", "--json").stdout)
     assert status["ok"] and {each["name"]: each["wanted"] for each in status["services"]}["web"] == 2
 
 
-def test_what_is_no_more_in_the_file_goes_after_the_rest_is_ready(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:
+def test_what_is_no_more_in_the_file_goes_after_the_rest_is_ready(
+    mail: Repo, swarm: FakeSwarm, cli: Cli
+) -> None:
     assert cli("swarm", "deploy").exit_code == 0
     mail.describe(without="web")
     assert json.loads(cli("swarm", "deploy", "--json").stdout)["removed"] == ["web"]
@@ -93,7 +104,9 @@ def test_an_old_config_goes_once_neither_the_service_nor_its_rollback_names_it(
     assert sum(name.startswith("m.stack-") for name in swarm.kept["config"]) == 1
 
 
-def test_an_update_that_is_rolled_back_takes_the_whole_stack_with_it(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:
+def test_an_update_that_is_rolled_back_takes_the_whole_stack_with_it(
+    mail: Repo, swarm: FakeSwarm, cli: Cli
+) -> None:
     assert cli("swarm", "deploy").exit_code == 0
     before, objects = now(swarm), {kind: set(each) for kind, each in swarm.kept.items()}
     mail.describe(db={"environment": {"A": "1"}}, web={"environment": {"A": "1"}})
@@ -116,7 +129,7 @@ def test_a_first_deployment_that_fails_leaves_nothing(mail: Repo, swarm: FakeSwa
 
 
 def test_wherever_a_deployment_fails_the_old_stack_runs(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:
-    """Each call to the engine is the one that fails, in turn; only what follows the last service may stand."""
+    """Each call to the engine fails in turn; only after every service was updated may the new one stand."""
     assert cli("swarm", "deploy").exit_code == 0
     before = now(swarm)
     number, results = 0, []
@@ -134,7 +147,9 @@ def test_wherever_a_deployment_fails_the_old_stack_runs(mail: Repo, swarm: FakeS
             continue
         results.append(number)
         new = {name for name, spec in now(swarm).items() if spec != before[name]}
-        assert not new or new == {"m_db-a", "m_db-b", "m_db-c", "m_web"}, f"call {number}: {swarm.calls[number - 1]}"
+        assert not new or new == {"m_db-a", "m_db-b", "m_db-c", "m_web"}, (
+            f"call {number}: {swarm.calls[number - 1]}"
+        )
         before = now(swarm)
     assert len(results) > 20
 
@@ -157,7 +172,9 @@ def test_a_deployment_that_was_killed_is_undone_or_done_by_the_next_command(
     assert now(swarm)["m_web"] != before["m_web"]
 
 
-def test_nothing_is_built_or_made_when_the_file_cannot_be_a_stack(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:
+def test_nothing_is_built_or_made_when_the_file_cannot_be_a_stack(
+    mail: Repo, swarm: FakeSwarm, cli: Cli
+) -> None:
     mail.describe(web={"privileged": True, "pid": "host"})
     result = cli("swarm", "deploy", "--json")
     fields = [each["field"] for each in json.loads(result.stdout)["problems"]]
@@ -166,7 +183,9 @@ def test_nothing_is_built_or_made_when_the_file_cannot_be_a_stack(mail: Repo, sw
     assert made == [] and not mail.fake.calls_with("build")
 
 
-def test_a_network_that_exists_with_other_settings_is_told_before(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:
+def test_a_network_that_exists_with_other_settings_is_told_before(
+    mail: Repo, swarm: FakeSwarm, cli: Cli
+) -> None:
     assert cli("swarm", "deploy").exit_code == 0
     swarm.kept["network"]["m_mail"]["Internal"] = False
     before = now(swarm)
@@ -176,7 +195,9 @@ def test_a_network_that_exists_with_other_settings_is_told_before(mail: Repo, sw
     assert now(swarm) == before
 
 
-def test_a_host_that_is_down_stops_a_deployment_unless_it_is_named(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:
+def test_a_host_that_is_down_stops_a_deployment_unless_it_is_named(
+    mail: Repo, swarm: FakeSwarm, cli: Cli
+) -> None:
     assert cli("swarm", "deploy").exit_code == 0
     swarm.nodes[2]["Status"]["State"] = "down"
     swarm.services["m_db-c"]["tasks"] = []
@@ -204,7 +225,10 @@ def test_images_are_built_pushed_and_named_by_their_digest_in_the_registry(
     found = json.loads(cli("swarm", "push", "--json").stdout)["images"]
     assert found == {name: f"r:5000/m/{name}@{DIGEST}" for name in ("db", "mailserver-api", "web")}
     assert mail.fake.calls_with("build")[0]["arguments"][-2:] == ["--quiet", "mailserver-api"]
-    assert json.loads(cli("swarm", "render", "--json").stdout)["stack"]["services"]["web"]["image"] == found["web"]
+    assert (
+        json.loads(cli("swarm", "render", "--json").stdout)["stack"]["services"]["web"]["image"]
+        == found["web"]
+    )
 
 
 @pytest.mark.parametrize("registry", ["", "https://r:5000", "r:5000/m@sha256:1"])

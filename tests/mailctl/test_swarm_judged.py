@@ -1,4 +1,4 @@
-"""What `mailctl swarm` concludes from what the engine says: hosts, probes, updates, and what a task may do."""
+"""What `mailctl swarm` concludes from what the engine says: hosts, probes, updates, what a task may do."""
 
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -120,8 +120,16 @@ NAMES = {"mail1", "mail2", "mail3"}
     ("changes", "name", "said"),
     [
         ({"no_new_privileges": False}, "mail2: privileges", "may gain privileges"),
-        ({"peers": {"mail2": 0.0, "mail3": 0.0}, "failed": {"10.9.0.2": "timed out"}}, "mail2: overlay", "does not reach mail1: timed out"),
-        ({"peers": {"mail1": -2.5, "mail2": 0.0, "mail3": 0.1}}, "mail2: clock", "differs from mail1 by 2.5 s"),
+        (
+            {"peers": {"mail2": 0.0, "mail3": 0.0}, "failed": {"10.9.0.2": "timed out"}},
+            "mail2: overlay",
+            "does not reach mail1: timed out",
+        ),
+        (
+            {"peers": {"mail1": -2.5, "mail2": 0.0, "mail3": 0.1}},
+            "mail2: clock",
+            "differs from mail1 by 2.5 s",
+        ),
         (None, "mail2: probe", "said nothing"),
     ],
     ids=["privileges", "deaf", "clock", "silent"],
@@ -176,11 +184,11 @@ BAD = task("failed", "shutdown", error="exit 2")
         (service(), [OLD, OLD], converge.WAITING),
         (service(UpdateStatus={"State": "updating"}), [task(), task()], converge.WAITING),
         (service(UpdateStatus={"State": "completed"}), [task(), task()], converge.READY),
-        (service(UpdateStatus={"State": "rollback_completed", "Message": "x"}), [task(), task()], converge.FAILED),
+        (service(UpdateStatus={"State": "rollback_completed"}), [task(), task()], converge.FAILED),
         (service(UpdateStatus={"State": "paused"}), [task(), task()], converge.FAILED),
         (service(), [BAD] * 4, converge.FAILED),
     ],
-    ids=["runs", "ran before", "one of two", "not healthy yet", "only old ones", "updating", "completed", "rolled back", "paused", "fails again and again"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_service_is_ready_only_with_all_tasks_of_what_was_asked_for(
     found: dict[str, Any], tasks: list[dict[str, Any]], state: str
@@ -211,7 +219,10 @@ MODEL = {
 }
 REAL = {
     "State": {"Pid": 7},
-    "Config": {"User": "10001:10001", "Healthcheck": {"Test": ["CMD", "a", "$b"], "Interval": 90 * 10**9, "Retries": 3}},
+    "Config": {
+        "User": "10001:10001",
+        "Healthcheck": {"Test": ["CMD", "a", "$b"], "Interval": 90 * 10**9, "Retries": 3},
+    },
     "HostConfig": {
         "ReadonlyRootfs": True,
         "Init": True,
@@ -223,7 +234,7 @@ REAL = {
         "IpcMode": "private",
     },
     "NetworkSettings": {"Networks": {"m_web": {}}},
-    "Mounts": [{"Type": "volume", "Destination": "/data", "RW": True}, {"Type": "volume", "Destination": "/run/own", "RW": True}],
+    "Mounts": [{"Type": "volume", "Destination": each, "RW": True} for each in ("/data", "/run/own")],
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`mailctl swarm render`: every key of the compose model is mapped or refused, and what is named is named by content."""
+"""`mailctl swarm render`: every key of the compose model is mapped or refused."""
 
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def bind(source: Path, target: str, **more: Any) -> dict[str, Any]:
     return {"type": "bind", "source": str(source), "target": target, "read_only": True, "bind": {}} | more
 
 
+DATA = {"type": "volume", "source": "data", "target": "/x"}
 KNOWN = service.SAME | service.DONE | set(service.HANDLED)
 
 
@@ -72,16 +73,19 @@ def test_a_key_that_nobody_has_thought_of_is_refused_with_its_name(files: Path, 
         ({"security_opt": ["seccomp:unconfined"]}, "web: security_opt"),
         ({"networks": {"mail": {"ipv4_address": "10.1.1.1"}}}, "web: networks.mail.ipv4_address"),
         ({"ports": [{"target": 1, "published": "1", "host_ip": "10.0.0.1"}]}, "web: ports"),
-        ({"tmpfs": ["/tmp:size=1m,huge=always"]}, "web: tmpfs /tmp"),
-        ({"volumes": [{"type": "bind", "source": "/etc/localtime", "target": "/x", "read_only": True}]}, "web: volumes"),
+        ({"tmpfs": ["/run:size=1m,huge=always"]}, "web: tmpfs /run"),
+        ({"volumes": [bind(Path("/etc/localtime"), "/x")]}, "web: volumes"),
         ({"volumes": [{"type": "bind", "source": "/var/run/docker.sock", "target": "/x"}]}, "web: volumes"),
         ({"volumes": [{"type": "cluster", "target": "/x"}]}, "web: volumes"),
-        ({"volumes": [{"type": "volume", "source": "data", "target": "/x", "volume": {"subpath": "y"}}]}, "web: volumes.volume.subpath"),
-        ({"volumes": [{"type": "volume", "source": "data", "target": "/x"}], "deploy": {"replicas": 2}}, "web: volumes"),
+        ({"volumes": [DATA | {"volume": {"subpath": "y"}}]}, "web: volumes.volume.subpath"),
+        ({"volumes": [DATA], "deploy": {"replicas": 2}}, "web: volumes"),
         ({"secrets": [{"source": "word", "uid": "103"}]}, "web: secrets.uid"),
         ({"deploy": {"endpoint_mode": "vip"}}, "web: deploy.endpoint_mode"),
         ({"deploy": {"update_config": {"order": "start-first"}}}, "web: deploy.update_config.order"),
-        ({"deploy": {"update_config": {"failure_action": "continue"}}}, "web: deploy.update_config.failure_action"),
+        (
+            {"deploy": {"update_config": {"failure_action": "pause"}}},
+            "web: deploy.update_config.failure_action",
+        ),
         ({"deploy": {"resources": {"devices": [{"driver": "x"}]}}}, "web: deploy.resources.devices"),
         ({"x-per": "host"}, "service web: x-per"),
         ({"hostname": model.PLACEHOLDER}, "service web"),
@@ -185,7 +189,7 @@ def test_one_service_a_member_is_made_and_pinned_to_its_host(files: Path) -> Non
 
 def test_services_come_in_waves_after_those_they_need() -> None:
     needs = {"a": [], "b": ["a"], "c": ["b", "gone"], "d": ["a"]}
-    services = {name: {"depends_on": dict.fromkeys(each, {})} for name, each in needs.items()}
+    services = {name: {"depends_on": {other: {} for other in each}} for name, each in needs.items()}
     services["a"]["x-per"] = "database"
     made = model.of({"name": "m", "services": services}, NODES)
     levels = {each.name: each.level for each in made.services}
@@ -219,7 +223,7 @@ OPTIONS = st.fixed_dictionaries(
 def test_a_folder_in_memory_is_the_same_for_the_model_and_for_the_kernel(
     options: dict[str, str], run: bool
 ) -> None:
-    """What the renderer asks of mount(8), read back as the kernel shows it, is what the model is said to want."""
+    """What the renderer asks for, read back as the kernel shows it, is what the model is said to want."""
     text = ",".join([*(f"{key}={value}" for key, value in options.items()), *(["exec"] if run else [])])
     folder = tmpfs.parse("web", f"/run/x:{text}")
     _, made, mount = tmpfs.volume("m", "web", folder)

@@ -1,4 +1,4 @@
-"""Three Docker engines in containers that form a Swarm, with a registry: hosts that tests may kill, drain and cut off.
+"""Three Docker engines in containers that form a Swarm, with a registry: hosts that tests may kill and drain.
 
 Other tests of several hosts use the fixture `engines` of conftest.py.
 """
@@ -24,8 +24,8 @@ PRIVILEGES = ("--privileged", "--cgroupns=host", "--volume", "/sys/fs/cgroup:/sy
 MEMORY = ("--tmpfs", "/run", "--tmpfs", "/tmp:exec")  # noqa: S108 (inside)
 REGISTRY_PORT = 5000
 REGISTRY = (
-    'printf "version: 0.1\\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\\nhttp: {addr: \\":5000\\"}\\n"'
-    " >/registry.yml; exec docker-registry serve /registry.yml"
+    'printf "version: 0.1\\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\\n" >/registry.yml;'
+    ' printf "http: {addr: \\":5000\\"}\\n" >>/registry.yml; exec docker-registry serve /registry.yml'
 )
 
 

@@ -1,4 +1,4 @@
-"""The stack on three hosts: deployed, updated, rolled back; hosts that die and are drained; what tasks may do."""
+"""The stack on three hosts: deployed, updated, rolled back; hosts that die or are drained; hardening."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.swarm import engines as made
 
-PREFIX = f"{os.environ.get('STACK_PREFIX', 'stack')}-swarm"
+#: A set of hosts for each process of pytest-xdist.
+PREFIX = f"{os.environ.get('STACK_PREFIX', 'stack')}-swarm{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 
 @pytest.fixture(scope="session")

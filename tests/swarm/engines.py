@@ -1,4 +1,4 @@
-"""Three Docker engines in containers that form a Swarm, with a registry: hosts that tests may kill, drain and cut off.
+"""Three Docker engines in containers that form a Swarm, with a registry: hosts that tests may kill and drain.
 
 Other tests of several hosts use the fixture `engines` of conftest.py.
 """
@@ -24,8 +24,8 @@ PRIVILEGES = ("--privileged", "--cgroupns=host", "--volume", "/sys/fs/cgroup:/sy
 MEMORY = ("--tmpfs", "/run", "--tmpfs", "/tmp:exec")  # noqa: S108 (inside)
 REGISTRY_PORT = 5000
 REGISTRY = (
-    'printf "version: 0.1\\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\\nhttp: {addr: \\":5000\\"}\\n"'
-    " >/registry.yml; exec docker-registry serve /registry.yml"
+    'printf "version: 0.1\\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\\n" >/registry.yml;'
+    ' printf "http: {addr: \\":5000\\"}\\n" >>/registry.yml; exec docker-registry serve /registry.yml'
 )
 
 
@@ -94,7 +94,12 @@ class Engines:
             with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
                 env = {**os.environ, **host.env}
                 subprocess.run(
-                    ["docker", "load", "--quiet"], stdin=save.stdout, env=env, check=True, capture_output=True, timeout=600
+                    ["docker", "load", "--quiet"],
+                    stdin=save.stdout,
+                    env=env,
+                    check=True,
+                    capture_output=True,
+                    timeout=600,
                 )
             assert save.returncode == 0
 
@@ -142,9 +147,24 @@ def running(prefix: str, folder: Path, hardened: bool = True) -> Iterator[Engine
 def _host(made: Engines, name: str, folder: Path, hardened: bool) -> Host:
     host = Host(name, name, folder / name / "docker.sock")
     host.socket.parent.mkdir(parents=True)
-    words = ("--detach", *PRIVILEGES, *MEMORY, "--volume", "/var/lib/docker", "--name", name, "--hostname", name)
+    words = (
+        "--detach",
+        *PRIVILEGES,
+        *MEMORY,
+        "--volume",
+        "/var/lib/docker",
+        "--name",
+        name,
+        "--hostname",
+        name,
+    )
     shared = ("--volume", f"{host.socket.parent}:{host.socket.parent}", "--network", made.prefix)
-    engine = ["dockerd", f"--host=unix://{host.socket}", "--host=unix:///var/run/docker.sock", "--log-level=warn"]
+    engine = [
+        "dockerd",
+        f"--host=unix://{host.socket}",
+        "--host=unix:///var/run/docker.sock",
+        "--log-level=warn",
+    ]
     engine += ["--storage-driver=overlay2", f"--insecure-registry={made.registry}"]
     engine += ["--no-new-privileges"] if hardened else []
     run("docker", "run", *words, *shared, IMAGE, *engine, cwd=HERE)

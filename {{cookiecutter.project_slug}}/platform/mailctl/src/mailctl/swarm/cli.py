@@ -10,10 +10,15 @@ if TYPE_CHECKING:
     from mailctl.swarm.model import Model
     from mailctl.swarm.render import Stack
 
-HELP = """The server on several hosts, as a stack of Docker Swarm (answer scale: swarm). nodes.yml says which hosts;
-docs/several-hosts.md says how they come together. Run it on a manager.
+HELP = """The server on several hosts, as a stack of Docker Swarm (answer scale: swarm). nodes.yml says which
+hosts; docs/several-hosts.md says how they come together. Run it on a manager.
 """
 app = group(HELP)
+
+DespiteOption = Annotated[
+    list[str] | None,
+    typer.Option("--despite", help="A host that is down: nobody waits for what only runs there."),
+]
 
 #: The service whose image the probe of preflight runs in: it has Python, and comes from the registry.
 PROBE_SERVICE = "mailserver-api"
@@ -44,7 +49,7 @@ def push(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Ask every host: engine, privileges, labels, clock, and the overlay between every two, both ways. Exit 1: no."""
+    """Ask every host: engine, privileges, labels, clock, the overlay between every two. Exit 1: no."""
     from mailctl.core import checklist
 
     with command(repo, as_json) as context:
@@ -72,8 +77,8 @@ def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def deploy(repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Push the images, then bring the stack to this tree, service by service; a failure leaves the old stack."""
+def deploy(despite: DespiteOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
+    """Push the images, then bring the stack to this tree; a failure leaves the old stack."""
     with command(repo, as_json) as context:
         from mailctl.core import checklist
         from mailctl.core.errors import Problem, Refused
@@ -81,10 +86,13 @@ def deploy(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         from mailctl.swarm import docker, inventory
         from mailctl.swarm import preflight as look
 
+        absent = _pinned_to(context, despite)
         lines = look.swarm(inventory.read(context.repo), docker.nodes())
-        if bad := [line for line in lines if line.mark == checklist.FAILED]:
+        bad = [line for line in lines if line.mark == checklist.FAILED and line.name not in (despite or ())]
+        if bad:
             raise Refused(*(Problem(f"host {line.name}", line.found, line.fix) for line in bad))
-        done = work.deploy(_stack(context, push=True), context.out.note)
+        stack = _stack(context, push=True)
+        done = work.Swarm(stack.name, context.out.note, absent).deploy(stack)
         context.out.row("deployed", ", ".join(done.services))
         if done.removed:
             context.out.row("removed", ", ".join(done.removed))
@@ -92,12 +100,13 @@ def deploy(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def rollback(repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Bring the stack back to the last deployment that got ready, for instance after one that was interrupted."""
+def rollback(despite: DespiteOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
+    """Bring the stack back to the last deployment that got ready, as after one that was interrupted."""
     with command(repo, as_json) as context:
         from mailctl.swarm import deploy as work
 
-        services = work.roll_back(context.project_name, context.out.note)
+        absent = _pinned_to(context, despite)
+        services = work.Swarm(context.project_name, context.out.note, absent).roll_back()
         context.out.row("restored", ", ".join(services))
         context.finish({"ok": True, "services": services})
 
@@ -109,7 +118,8 @@ def status(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         from mailctl.swarm import status as look
 
         nodes = look.nodes()
-        services = look.services(context.project_name, {each["id"]: each["name"] for each in nodes})
+        ready = {each["id"]: each["name"] for each in nodes if each["state"] == "ready"}
+        services = look.services(context.project_name, ready)
         for node in nodes:
             role = "leader" if node["leader"] else node["manager"] or "worker"
             context.out.row(
@@ -118,14 +128,17 @@ def status(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         for each in services:
             where = ", ".join(each["hosts"]) or each["why"]
             context.out.row(each["name"], f"{each['running']} of {each['wanted']}  {where}", 16)
-        ready = all(node["state"] == "ready" for node in nodes)
-        ok = ready and bool(services) and all(each["running"] >= each["wanted"] > 0 for each in services)
+        ok = (
+            len(ready) == len(nodes)
+            and bool(services)
+            and all(each["running"] >= each["wanted"] > 0 for each in services)
+        )
         context.finish({"ok": ok, "nodes": nodes, "services": services})
 
 
 @app.command()
 def check(repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Read from the kernel whether this host's tasks are as hardened as the model says. Run it on each host, as root."""
+    """Read from the kernel whether this host's tasks are as hardened as the model says. Run it as root."""
     with command(repo, as_json) as context:
         from mailctl.swarm import status as look
 
@@ -141,6 +154,19 @@ def _model(context: Context) -> "Model":
     from mailctl.swarm import inventory, model
 
     return model.read(context, inventory.read(context.repo))
+
+
+def _pinned_to(context: Context, hosts: list[str] | None) -> frozenset[str]:
+    """The services that only run on these hosts. Raises Refused: there is no such host in nodes.yml."""
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.swarm import inventory
+
+    nodes = {node.name: node for node in inventory.read(context.repo).nodes} if hosts else {}
+    if unknown := sorted(set(hosts or ()) - set(nodes)):
+        fix = f"one of {', '.join(nodes)}"
+        raise Refused(Problem("--despite", "is no host of nodes.yml", fix, value=unknown[0]))
+    labels = {f"node.labels.{k}=={v}" for host in hosts or () for k, v in nodes[host].labels.items()}
+    return frozenset(each.name for each in _model(context).services if each.constraint in labels)
 
 
 def _file_services(model: "Model") -> dict[str, object]:

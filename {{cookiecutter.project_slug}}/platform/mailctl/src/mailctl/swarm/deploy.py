@@ -1,14 +1,16 @@
 """Deploys the stack by the engine's own means; what does not work leaves the old stack.
 
-Everything that can be refused is refused before the first object exists. Then configs and secrets, which disturb
-nobody, then the services in waves, each after those it needs. When one is rolled back by the engine, or does not
-get ready, the whole stack goes back to the last one that was: its file is kept in the Swarm itself, as a config.
+What can be refused is refused before anything exists. Then come configs and secrets, which disturb nobody,
+then the services in waves, each after those it needs. When the engine rolls one back, or it does not get
+ready, the whole stack goes back to the last one that did: its file is kept in the Swarm itself, as a config.
 """
 
 import contextlib
+import subprocess
 from base64 import b64decode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import yaml
 
@@ -18,7 +20,6 @@ from mailctl.swarm.render import Stack
 
 #: On the config that holds the file of the last good deployment.
 GOOD_LABEL = "mail.deployed"
-NEXT = "docs/several-hosts.md"
 Say = Callable[[str], None]
 
 
@@ -31,38 +32,76 @@ class Done:
     objects: list[str]
 
 
-def deploy(stack: Stack, say: Say) -> Done:
-    """Bring the Swarm to this stack. Raises Refused: why not, and what was restored."""
-    before = docker.services(stack.name)
-    _networks_fit(stack)
-    made = _make_objects(stack)
-    try:
-        for wave in stack.waves:
-            _apply(stack.name, stack.part(wave), wave, say)
-    except Refused as refusal:
-        _restore(stack.name, set(before), refusal, say)
-        _remove_objects(made)
-        raise
-    removed = sorted(set(before) - set(stack.body["services"]))
-    if removed:
-        docker.run("service", "rm", *(f"{stack.name}_{name}" for name in removed))
-    _record(stack)
-    _prune(stack.name)
-    return Done(sorted(stack.body["services"]), removed, made)
+@dataclass(frozen=True)
+class Swarm:
+    """The stack `name` in the Swarm. `absent` are services that nobody waits for: their host is down."""
 
+    name: str
+    say: Say
+    absent: frozenset[str] = frozenset()
 
-def roll_back(name: str, say: Say) -> list[str]:
-    """Bring the services back to the last deployment that got ready; returns them. Raises Refused: none did."""
-    text = last_good(name)
-    if not text:
-        fix = "deploy: mailctl swarm deploy"
-        raise Refused(Problem(f"stack {name}", "no deployment of it has succeeded yet", fix))
-    wanted = list(yaml.safe_load(text)["services"])
-    before = set(docker.services(name))
-    _apply(name, text, wanted, say)
-    if new := sorted(before - set(wanted)):
-        docker.run("service", "rm", *(f"{name}_{each}" for each in new))
-    return sorted(wanted)
+    def deploy(self, stack: Stack) -> Done:
+        """Bring it to this stack. Raises Refused: why not, and what was restored."""
+        before = set(docker.services(self.name))
+        _networks_fit(stack)
+        made = _make_objects(stack)
+        try:
+            for wave in stack.waves:
+                self._apply(stack.part(wave), wave)
+        except Refused as refusal:
+            refusal.problems = (*refusal.problems, self._restore(before))
+            _remove_objects(made)
+            raise
+        removed = self._remove(before - set(stack.body["services"]))
+        _record(stack)
+        _prune(self.name)
+        return Done(sorted(stack.body["services"]), removed, made)
+
+    def roll_back(self) -> list[str]:
+        """Bring it back to the last deployment that got ready; returns its services. Raises Refused."""
+        text = last_good(self.name)
+        if not text:
+            wrong = "no deployment of it has succeeded yet"
+            raise Refused(Problem(f"stack {self.name}", wrong, "deploy: mailctl swarm deploy"))
+        wanted = sorted(yaml.safe_load(text)["services"])
+        self._apply(text, wanted)
+        self._remove(set(docker.services(self.name)) - set(wanted))
+        return wanted
+
+    def _apply(self, text: str, services: Collection[str]) -> None:
+        since = datetime.now(UTC)
+        words = ("--detach=true", "--with-registry-auth", "--resolve-image", "never", "--compose-file", "-")
+        docker.run("stack", "deploy", *words, self.name, stdin=text, seconds=600)
+        failed = converge.wait(self.name, set(services) - self.absent, since, self.say)
+        if failed:
+            fix = "the end of its log stands above"
+            problems = (
+                Problem(f"service {each}", why, fix, next=f"docker service ps {self.name}_{each}")
+                for each, why in failed.items()
+            )
+            raise Refused(*problems, details="\n".join(_log(self.name, each) for each in failed))
+
+    def _restore(self, before: set[str]) -> Problem:
+        """Put the old stack back, as it belongs together; says how that ended."""
+        try:
+            if not before:
+                docker.run("stack", "rm", self.name)
+                after = "it was the first deployment, and was taken away; volumes stay"
+            elif last_good(self.name):
+                self.say("restoring the stack of the last deployment")
+                self.roll_back()
+                after = "the last deployment runs again, as a whole"
+            else:
+                self._remove(set(docker.services(self.name)) - before)
+                after = "what failed is where the engine's own rollback left it: no deployment succeeded yet"
+        except Refused as second:
+            after = f"the old stack is NOT restored: {second}"
+        return Problem(f"stack {self.name}", after, "fix the cause, then deploy again")
+
+    def _remove(self, services: set[str]) -> list[str]:
+        if services:
+            docker.run("service", "rm", *(f"{self.name}_{each}" for each in services))
+        return sorted(services)
 
 
 def last_good(name: str) -> str:
@@ -72,52 +111,12 @@ def last_good(name: str) -> str:
     return b64decode(newest["Spec"]["Data"]).decode() if newest else ""
 
 
-def _apply(name: str, text: str, services: Collection[str], say: Say) -> None:
-    since = converge.now()
-    words = ("--detach=true", "--with-registry-auth", "--resolve-image", "never", "--compose-file", "-")
-    docker.run("stack", "deploy", *words, name, stdin=text, seconds=600)
-    if failed := converge.wait(name, services, since, say):
-        problems = [
-            Problem(
-                f"service {service}",
-                why,
-                "the end of its log stands above",
-                next=f"docker service ps {name}_{service}",
-            )
-            for service, why in failed.items()
-        ]
-        raise Refused(*problems, details="\n".join(_log(name, service) for service in failed))
-
-
 def _log(name: str, service: str) -> str:
     """The end of a service's log, wherever it ran; a host that is down may keep its part."""
     words = ("--raw", "--tail", "15", f"{name}_{service}")
     with contextlib.suppress(Refused):
-        return docker.run("service", "logs", *words, seconds=20)
+        return docker.run("service", "logs", *words, seconds=20, errors=subprocess.STDOUT)
     return ""
-
-
-def _restore(name: str, before: set[str], refusal: Refused, say: Say) -> None:
-    """Put the old stack back, as it belongs together; adds to the refusal how that ended."""
-    try:
-        new = sorted(set(docker.services(name)) - before)
-        if before and new:
-            docker.run("service", "rm", *(f"{name}_{each}" for each in new))
-        if before and last_good(name):
-            say("restoring the stack of the last deployment")
-            roll_back(name, say)
-            after = "the last deployment runs again, as a whole"
-        elif before:
-            after = "each service that failed is where the engine's own rollback left it: no deployment succeeded yet"
-        else:
-            docker.run("stack", "rm", name)
-            after = "it was the first deployment, and was taken away; volumes stay"
-    except Refused as second:
-        after = f"the old stack is NOT restored: {second}"
-    refusal.problems = (
-        *refusal.problems,
-        Problem(f"stack {name}", after, "fix the cause, then deploy again"),
-    )
 
 
 def _networks_fit(stack: Stack) -> None:
@@ -162,16 +161,14 @@ def _remove_objects(names: list[str]) -> None:
 
 
 def _labelled(kind: str, stack: str, *filters: str) -> list[str]:
-    words = [
-        word for each in (f"label={docker.STACK_LABEL}={stack}", *filters) for word in ("--filter", each)
-    ]
-    return docker.lines(kind, "ls", "--quiet", *words)
+    wanted = (f"label={docker.STACK_LABEL}={stack}", *filters)
+    return docker.lines(kind, "ls", "--quiet", *(word for each in wanted for word in ("--filter", each)))
 
 
 def _record(stack: Stack) -> None:
     """Keep the file of what got ready where every manager has it. It names secrets and holds none."""
     data = stack.text.encode()
-    moment = converge.now().isoformat(timespec="microseconds")
+    moment = datetime.now(UTC).isoformat(timespec="microseconds")
     kept = objects.made("config", stack.name, f"stack-{moment}", data, "the stack file")
     old = _labelled("config", stack.name, f"label={GOOD_LABEL}")
     labels = ("--label", f"{docker.STACK_LABEL}={stack.name}", "--label", f"{GOOD_LABEL}={moment}")

@@ -11,7 +11,12 @@ from mailctl.core.errors import Problem, Refused
 COMMAND_SECONDS = 120
 
 
-def run(*arguments: str, stdin: str | bytes | None = None, seconds: float = COMMAND_SECONDS) -> str:
+def run(
+    *arguments: str,
+    stdin: str | bytes | None = None,
+    seconds: float = COMMAND_SECONDS,
+    errors: int = subprocess.PIPE,
+) -> str:
     """Run `docker ARGUMENTS` to its end and return stdout. Raises Refused with what the engine said."""
     words = " ".join(arguments[:2])
     given = stdin.encode() if isinstance(stdin, str) else stdin
@@ -20,7 +25,8 @@ def run(*arguments: str, stdin: str | bytes | None = None, seconds: float = COMM
             ["docker", *arguments],
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=errors,
             timeout=seconds,
             check=False,
         )
@@ -31,7 +37,7 @@ def run(*arguments: str, stdin: str | bytes | None = None, seconds: float = COMM
         fix = "see whether this manager still has a majority: docker node ls"
         raise Refused(Problem(f"docker {words}", f"did not answer within {seconds:.0f} s", fix)) from None
     if done.returncode:
-        said = last_lines(done.stderr.decode("utf-8", "replace"))
+        said = last_lines((done.stderr or done.stdout).decode("utf-8", "replace"))
         fix = "fix what it names, then run the same command again"
         raise Refused(Problem(f"docker {words}", "failed; what it said stands above", fix), details=said)
     return done.stdout.decode("utf-8", "replace")
@@ -74,9 +80,20 @@ def services(stack: str) -> dict[str, dict[str, Any]]:
 
 
 def tasks(stack: str) -> dict[str, list[dict[str, Any]]]:
-    """The tasks of a stack by their service's id, also those that ended, as far as the engine remembers them."""
-    ids = lines("stack", "ps", "--quiet", "--no-trunc", stack)
+    """The tasks of a stack by their service's id, those that ended included as far as they are remembered."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for each in json.loads(run("inspect", "--type", "task", *ids)) if ids else ():
+    for each in _tasks(stack):
         found.setdefault(each["ServiceID"], []).append(each)
+    return found
+
+
+def _tasks(stack: str, tries: int = 5) -> list[dict[str, Any]]:
+    ids = lines("stack", "ps", "--quiet", "--no-trunc", stack)
+    try:
+        found: list[dict[str, Any]] = json.loads(run("inspect", "--type", "task", *ids)) if ids else []
+    except Refused as refusal:
+        # The engine forgets old tasks, also between these two calls.
+        if tries == 1 or "no such" not in (refusal.details or "").lower():
+            raise
+        return _tasks(stack, tries - 1)
     return found

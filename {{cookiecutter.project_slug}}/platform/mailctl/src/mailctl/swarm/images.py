@@ -1,5 +1,6 @@
-"""Images for every host: built or fetched here, pushed into the operator's registry, and named by their digest there."""
+"""Images for every host: pushed into the operator's registry, and named by their digest there."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ def push(context: Context, services: Mapping[str, Any]) -> dict[str, str]:
             context.out.note(f"fetching {local}")
             docker.run("pull", "--quiet", local, seconds=PUSH_SECONDS)
         # By the image's own id: the tag says nothing, the digest everything.
-        tag = f"{place}:{_known(local).removeprefix('sha256:')[:12]}"
+        tag = f"{place}:{_known(local)['Id'].removeprefix('sha256:')[:12]}"
         docker.run("tag", local, tag)
         context.out.note(f"pushing {service}")
         docker.run("push", "--quiet", tag, seconds=PUSH_SECONDS)
@@ -64,20 +65,14 @@ def _local(context: Context, service: str, raw: Mapping[str, Any]) -> str:
     return str(raw.get("image") or f"{context.project_name}-{service}")
 
 
-def _known(image: str) -> str:
-    """The id of an image of this engine; empty when it has none of that name."""
-    ids = docker.lines("image", "ls", "--quiet", "--no-trunc", image)
-    if ids or "@" not in image:
-        return ids[0] if ids else ""
-    # A reference with tag and digest is listed by the digest alone.
-    name, _, digest = image.partition("@")
-    ids = docker.lines("image", "ls", "--quiet", "--no-trunc", f"{name.rpartition(':')[0]}@{digest}")
-    return ids[0] if ids else ""
+def _known(image: str) -> dict[str, Any]:
+    """What this engine knows of an image; nothing when it has none of that name."""
+    with contextlib.suppress(Refused):
+        return docker.inspected("image", [image])[0]
+    return {}
 
 
 def _digest(local: str, place: str) -> str:
     """`place@sha256:…`, once the image was pushed there; empty before."""
-    if not (image := _known(local)):
-        return ""
-    digests = docker.inspected("image", [image])[0].get("RepoDigests") or []
+    digests = _known(local).get("RepoDigests") or []
     return next((each for each in digests if each.partition("@")[0] == place), "")

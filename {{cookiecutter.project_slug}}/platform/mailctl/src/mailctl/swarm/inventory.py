@@ -10,7 +10,7 @@ import yaml
 from mailctl.core.errors import Problem, Refused
 
 FILE = "nodes.yml"
-#: Members of the database, each on a host of its own; these hosts are the managers as well: both need two of three.
+#: Members of the database; their hosts are the managers as well, since both need two of three.
 MEMBERS = ("1", "2", "3")
 DATABASE, SHARD, QUEUE = "mail.database", "mail.shard", "mail.queue"
 FIX = f"correct {FILE} (docs/several-hosts.md), then run the same command again"

@@ -19,7 +19,7 @@ LABELS = {"database": DATABASE, "shard": SHARD}
 
 @dataclass(frozen=True)
 class Service:
-    """A service as compose understands it. `base` is its name in the file, `level` how many waves come before it."""
+    """A service as compose understands it: `base` is its name in the file, `level` the waves before it."""
 
     name: str
     base: str

@@ -1,4 +1,4 @@
-"""Configs and secrets of the engine, each named by its content: neither can change under its name (measured, S2)."""
+"""Configs and secrets of the engine, each named by its content: neither can change under its name."""
 
 import re
 from collections.abc import Iterator

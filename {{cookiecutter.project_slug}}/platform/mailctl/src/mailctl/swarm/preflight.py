@@ -1,4 +1,4 @@
-"""`mailctl swarm preflight`: may the stack run here? Asks the Swarm, and then each host about every other one."""
+"""`mailctl swarm preflight`: asks the Swarm about its hosts, and then each host about every other one."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from mailctl.core.checklist import FAILED, OK, WARNING, Line
 from mailctl.core.errors import Refused
 from mailctl.swarm import docker
-from mailctl.swarm.inventory import FILE, Inventory, Node
+from mailctl.swarm.inventory import DATABASE, FILE, SHARD, Inventory, Node
 
 #: start_interval of health checks and configs with modes: older engines drop one of them.
 OLDEST_ENGINE = (25, 0)
@@ -42,18 +42,24 @@ def _node(node: Node, found: Mapping[str, Any] | None, manager: bool) -> Line:
     version = found["Description"]["Engine"]["EngineVersion"]
     state, labels = found["Status"], found["Spec"].get("Labels") or {}
     reach = found.get("ManagerStatus") or {}
-    address = reach.get("Addr", "").rpartition(":")[0] or state.get("Addr", "")
+    address = (reach.get("Addr", "").rpartition(":")[0] or state.get("Addr", "")).strip("[]")
     missing = {label: value for label, value in node.labels.items() if labels.get(label) != value}
     add = " ".join(f"--label-add {label}={value}" for label, value in missing.items())
-    foreign = sorted(set(labels) & {"mail.database", "mail.shard"} - set(node.labels))
+    remove = " ".join(
+        f"--label-rm {each}" for each in sorted(set(labels) & {DATABASE, SHARD} - set(node.labels))
+    )
+    available = found["Spec"]["Availability"]
+    update, change = "docker node update", "demote" if reach else "promote"
     wrong = (
-        (state["State"] != "ready", f"is {state['State']}: {state.get('Message', '')}", "start it, or its engine"),
-        (found["Spec"]["Availability"] != "active", f"is {found['Spec']['Availability']}", f"docker node update --availability active {node.name}"),
-        (bool(reach) != manager, "is a manager" if reach else "is no manager", f"docker node {'demote' if reach else 'promote'} {node.name}: managers are the hosts of the database"),
-        (bool(reach) and reach.get("Reachability") != "reachable", "is a manager that the others do not reach", "see its network and its log"),
-        (address != node.address, f"has the address {address}", f"correct {FILE}, or join with --advertise-addr {node.address}"),
-        (bool(missing), f"lacks {', '.join(missing)}", f"docker node update {add} {node.name}"),
-        (bool(foreign), f"has {', '.join(foreign)}, which {FILE} does not say", f"docker node update --label-rm {' --label-rm '.join(foreign)} {node.name}"),
+        (state["State"] != "ready", f"is {state['State']}: {state.get('Message', '')}", "start its engine"),
+        (available != "active", f"is {available}", f"{update} --availability active {node.name}"),
+        (bool(reach) != manager, "is a manager" if reach else "is no manager",
+         f"docker node {change} {node.name}: managers are the hosts of the database"),
+        (reach.get("Reachability", "reachable") != "reachable", "the others do not reach it", "see its log"),
+        (address != node.address, f"has the address {address}",
+         f"correct {FILE}, or join with --advertise-addr {node.address}"),
+        (bool(missing), f"lacks {', '.join(missing)}", f"{update} {add} {node.name}"),
+        (bool(remove), f"has labels that {FILE} does not say", f"{update} {remove} {node.name}"),
         (_version(version) < OLDEST_ENGINE, f"has engine {version}", "update it to 25.0 or newer"),
     )  # fmt: skip
     for is_wrong, what, fix in wrong:
@@ -90,7 +96,7 @@ def heard(reports: Mapping[str, Mapping[str, Any]], expected: set[str], overlay:
 
 
 def probe(stack: str, image: str, expected: set[str], encrypted: bool) -> dict[str, dict[str, Any]]:
-    """Run the probe on every active host, and return what each said. Whatever happens, nothing of it stays."""
+    """Run the probe on every active host, and return what each said; nothing of it stays."""
     name = f"{stack}-probe-{secrets.token_hex(4)}"
     options = ("--opt", "encrypted") if encrypted else ()
     docker.run("network", "create", "--driver", "overlay", "--internal", *options, name)
@@ -105,17 +111,16 @@ def probe(stack: str, image: str, expected: set[str], encrypted: bool) -> dict[s
 
 def _service(name: str, image: str, peers: int) -> list[str]:
     """As hardened as all other services: it may do nothing but talk to its peers."""
-    words = f"--detach --quiet --no-resolve-image --with-registry-auth --name {name} --mode global --network {name}"
-    words += (
-        " --endpoint-mode dnsrr --read-only --cap-drop ALL --user 65534:65534 --init --restart-condition none"
-    )
-    words += f" --limit-memory 64M --limit-pids 50 --config source={name},target=/probe.py,mode=0444"
-    words += f" --env NAME={name} --env PEERS={peers} --entrypoint python3"
+    words = f"""--detach --quiet --no-resolve-image --with-registry-auth --name {name} --mode global
+        --network {name} --endpoint-mode dnsrr --restart-condition none --read-only --cap-drop ALL
+        --user 65534:65534 --init --limit-memory 64M --limit-pids 50 --entrypoint python3
+        --config source={name},target=/probe.py,mode=0444 --env NAME={name} --env PEERS={peers}"""
     return [*words.split(), "--env", "NODE={{.Node.Hostname}}", image, "/probe.py"]
 
 
 def _listen(name: str, expected: set[str]) -> dict[str, dict[str, Any]]:
-    end, reports = time.monotonic() + PROBE_SECONDS, {}
+    end = time.monotonic() + PROBE_SECONDS
+    reports: dict[str, dict[str, Any]] = {}
     while set(reports) < expected and time.monotonic() < end:
         with contextlib.suppress(Refused):  # a host that is down keeps the log from being read
             for line in docker.run("service", "logs", "--raw", name, seconds=15).splitlines():

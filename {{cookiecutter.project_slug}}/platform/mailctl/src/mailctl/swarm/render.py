@@ -39,7 +39,8 @@ def stack(model: Model, inventory: Inventory, repo: Path, images: Mapping[str, s
 
     Raises Refused with every problem that was found, not only the first.
     """
-    done, problems = [], []
+    done: list[Rendered] = []
+    problems: list[Problem] = []
     for service in model.services:
         try:
             done.append(render(service, model.project, repo, images[service.base]))

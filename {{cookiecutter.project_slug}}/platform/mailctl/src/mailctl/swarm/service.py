@@ -1,7 +1,7 @@
 """One service of the model as a service of the stack, by an allow-list: each key is mapped, or it is refused.
 
-`docker stack deploy` warns of some keys that it cannot do, and drops others silently (measured, S2). So nothing
-passes here that is not named.
+`docker stack deploy` warns of some keys that it cannot do, and drops others silently. So nothing passes here
+that is not named.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +14,11 @@ from mailctl.swarm import objects, tmpfs
 from mailctl.swarm.model import Service
 
 #: What a stack does as compose does it.
-SAME = frozenset(
-    "command entrypoint environment user hostname init read_only cap_add cap_drop sysctls ulimits healthcheck"
-    " stop_grace_period stop_signal working_dir dns extra_hosts logging".split()
-)
+SAME = frozenset({
+    "command", "entrypoint", "environment", "user", "hostname", "init", "read_only", "cap_add", "cap_drop",
+    "sysctls", "ulimits", "healthcheck", "stop_grace_period", "stop_signal", "working_dir", "dns", "logging",
+    "extra_hosts",
+})  # fmt: skip
 #: What says how a service is built, started in order or chosen: it has had its effect before this.
 DONE = frozenset({"image", "build", "depends_on", "profiles", "pull_policy"})
 RESTART = {"unless-stopped": "any", "always": "any", "on-failure": "on-failure", "no": "none"}
@@ -71,16 +72,22 @@ def render(service: Service, project: str, repo: Path, image: str) -> Rendered:
         "restart_policy": {"condition": "any", "delay": "2s"},
         "placement": {"constraints": [service.constraint] if service.constraint else []},
     }
+    problems: list[Problem] = []
     for key, value in service.raw.items():
-        if value is None or key in DONE:
-            continue
-        if key in SAME:
-            made.body[key] = value
-        elif key in HANDLED:
-            HANDLED[key](made, value)
-        else:
-            wrong = "is not mapped: a stack drops it, warns of it, or does something else with it"
-            raise made.refuse(key, wrong, "say it in another way, or map it in mailctl/swarm/service.py")
+        try:
+            if value is None or key in DONE:
+                continue
+            if key in SAME:
+                made.body[key] = value
+            elif key in HANDLED:
+                HANDLED[key](made, value)
+            else:
+                wrong = "is not mapped: a stack drops it, warns of it, or does something else with it"
+                raise made.refuse(key, wrong, "say it in another way, or map it in mailctl/swarm/service.py")
+        except Refused as refusal:
+            problems += refusal.problems
+    if problems:
+        raise Refused(*problems)
     _one_host_one_volume(made)
     return made
 

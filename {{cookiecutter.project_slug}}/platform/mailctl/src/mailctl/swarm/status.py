@@ -1,4 +1,4 @@
-"""`mailctl swarm status` and `check`: what runs where, and whether this host's tasks are as hardened as the model says."""
+"""What runs where (`mailctl swarm status`), and what this host's tasks may do (`mailctl swarm check`)."""
 
 import json
 from collections.abc import Mapping
@@ -30,21 +30,25 @@ def nodes() -> list[dict[str, Any]]:
 
 
 def services(stack: str, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Each service of the stack: how many tasks run, where, and why not all; `hosts` are names by id."""
+    """Each service of the stack: how many tasks run, where, and why not all.
+
+    `hosts` are the names, by id, of those that are ready: of others the engine still says that tasks run.
+    """
     found, every = [], docker.tasks(stack)
     for name, service in sorted(docker.services(stack).items()):
         tasks = every.get(service["ID"], [])
         wanted = [each for each in tasks if each["DesiredState"] == "running"]
-        running = [each for each in wanted if each["Status"]["State"] == "running"]
-        mode = service["Spec"]["Mode"]
-        number = mode["Replicated"]["Replicas"] if "Replicated" in mode else len(wanted)
+        there = [each for each in wanted if each["NodeID"] in hosts]
+        running = [each for each in there if each["Status"]["State"] == "running"]
+        number = converge.replicas(service)
+        number = len(wanted) if number is None else number
         image = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
         found.append(
             {
                 "name": name,
                 "running": len(running),
                 "wanted": number,
-                "hosts": sorted(hosts.get(each["NodeID"], "?") for each in running),
+                "hosts": sorted(hosts[each["NodeID"]] for each in running),
                 "image": image,
                 "update": (service.get("UpdateStatus") or {}).get("State"),
                 "why": "" if len(running) >= number > 0 else converge.last_error(tasks),

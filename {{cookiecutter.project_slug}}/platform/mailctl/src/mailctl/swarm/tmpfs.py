@@ -1,7 +1,7 @@
-"""Folders in memory with owner and mode: `docker stack deploy` drops both from its own tmpfs (measured, S2).
+"""Folders in memory with owner and mode: `docker stack deploy` drops both from its own tmpfs.
 
-Each becomes a volume of the engine's local driver with type=tmpfs, which takes every mount option. It is mounted when
-its one task starts and gone when that ends; its name holds the task's slot, so that two tasks never share one.
+Each becomes a volume of the engine's local driver with type=tmpfs, which takes every mount option. It is
+mounted when its one task starts and gone when that ends. Its name holds the slot: no two tasks share it.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The second copy of each volume of mailboxes: read-only snapshots, sent to the next host every minute.
 
-btrbk makes and sends them (docs/several-hosts.md). What arrived since the newest one is at risk until the next.
+btrbk makes and sends them (docs/several-hosts.md). What arrived since the newest one is at risk.
 """
 
 import os

@@ -49,7 +49,7 @@ def show(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def add(name: NameArgument, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Bring in a host of nodes.yml: its labels on a manager, its empty disk and its shard on the host itself."""
+    """Bring in a host of nodes.yml: labels on a manager, an empty disk and a shard on itself."""
     with command(repo, as_json) as context:
         from mailctl.swarm import inventory, nodes
 
@@ -113,9 +113,12 @@ def copy(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def fail(
-    name: NameArgument, switched_off: OffOption = False, repo: RepoOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    switched_off: OffOption = False,
+    repo: RepoOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Serve a failed host's mailboxes from their copies on this host. Refused while that host may still serve."""
+    """Serve a failed host's mailboxes from copies here. Refused while that host may still serve."""
     with command(repo, as_json) as context:
         from mailctl.swarm import inventory, nodes
 

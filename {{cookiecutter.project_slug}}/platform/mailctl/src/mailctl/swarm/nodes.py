@@ -1,4 +1,4 @@
-"""Hosts that come, are emptied, fail and return: what is done to the engine, the disk and the database for each."""
+"""Hosts that come, are emptied, fail and return: what the engine, the disk and the database are told."""
 
 import socket
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def add(context: Context, node: Node) -> tuple[list[str], list[str]]:
 
 
 def refuse_unless_fenced(node: Node, switched_off: bool) -> None:
-    """Nobody may write to a host whose copy takes its place. Raises Refused with each sign that it may still run.
+    """Nobody may write to a host that is replaced. Raises Refused with each sign that it may still run.
 
     A host that cannot be reached from here may run all the same, cut off: only a person sees its power.
     """
@@ -108,7 +108,7 @@ def copies_of(context: Context, node: Node) -> dict[str, Copy]:
 
 
 def take_over(context: Context, node: Node, here: Node, found: dict[str, Copy]) -> dict[str, str]:
-    """Serve a failed host's mailboxes from its copies, here; what each volume is called here. Raises Refused.
+    """Serve a failed host's mailboxes from copies; what each volume is called here. Raises Refused.
 
     The disk first, then the database in one commit: stopped in between, it serves nothing, and another run makes
     another volume of the same copy.
@@ -144,7 +144,7 @@ def plan(state: dict[str, Any], source: str | None) -> list[shards.Step]:
 
 
 def carry_out(context: Context, steps: Sequence[shards.Step], close: str | None) -> list[str]:
-    """Ask for the moves of a plan; with `close` that shard takes no new mailboxes. The addresses. Raises Refused."""
+    """Ask for the moves of a plan; `close` takes no new mailboxes. The addresses. Raises Refused."""
     closed = [{"name": close, "open": False}] if close else []
     asked = shards.ask(context, set=closed, spread=[step.as_dict() for step in steps])["asked"]
     return [str(address) for address in asked]

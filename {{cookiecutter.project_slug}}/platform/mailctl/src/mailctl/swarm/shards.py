@@ -55,7 +55,7 @@ def known(state: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def emptying(state: Mapping[str, Any], source: str) -> list[Step]:
-    """What takes every mailbox of a shard to the open ones, so that those are as full as each other afterwards.
+    """What takes every mailbox of a shard to the open ones, each to the emptiest.
 
     Raises Refused when there is no other.
     """

@@ -110,8 +110,8 @@ def copies_of(context: Context, node: Node) -> dict[str, Copy]:
 def take_over(context: Context, node: Node, here: Node, found: dict[str, Copy]) -> dict[str, str]:
     """Serve a failed host's mailboxes from copies; what each volume is called here. Raises Refused.
 
-    The disk first, then the database in one commit: stopped in between, it serves nothing, and another run makes
-    another volume of the same copy.
+    The disk first, then the database in one commit: stopped in between, it serves nothing, and another run
+    makes another volume of the same copy.
     """
     root = hdd(context)
     docker.run("node", "update", "--availability", "drain", node.name)

@@ -273,13 +273,14 @@ def test_a_mailbox_that_was_emptied_here_moves_back_with_its_numbers(rig: Rig, m
     person = "back@example.com"
     rig.add(person)
     rig.deliver(person, "one", "two")
+    rig.imap(person).uid("COPY", "1", "INBOX")  # people may have a mail twice
     for shard in "bab":
         before = rig.imap(person).status("INBOX", "(MESSAGES UIDVALIDITY UIDNEXT)")[1]
         move(mover, person, shard)
         finish(rig, mover)
         assert rig.imap(person).status("INBOX", "(MESSAGES UIDVALIDITY UIDNEXT)")[1] == before
         rig.deliver(person, f"after {shard}")
-    assert len(subjects(rig, person, "dovecot-b")) == 5
+    assert len(subjects(rig, person, "dovecot-b")) == 6
 
 
 def test_a_mailbox_that_is_over_its_quota_moves_whole(rig: Rig, mover: Mover) -> None:

@@ -40,6 +40,13 @@ class Stores:
         """Bring to the target what only the source has; whether that was all of it. Raises StoreFailed."""
         return self._pass("sync", address, source, target, onewaySync=True, fullSync=True)
 
+    def once(self, address: str, shard: str) -> None:
+        """Leave one of mails that a folder has twice, by Dovecot's own number for each. Raises StoreFailed.
+
+        A merge beside which mail arrives may copy what the target had before. What people copy has another one.
+        """
+        self._ask(shard, "deduplicate", {"user": address, "query": ["mailbox", "*", "all"]}, PASS_SECONDS)
+
     def kick(self, address: str, shard: str) -> None:
         """End the sessions of somebody at a store. Raises StoreFailed."""
         self._ask(shard, "kick", {"mask": [address]}, SHORT_SECONDS)

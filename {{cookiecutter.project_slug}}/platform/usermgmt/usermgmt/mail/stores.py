@@ -43,7 +43,7 @@ class Stores:
     def once(self, address: str, shard: str) -> None:
         """Leave one of mails that a folder has twice, by Dovecot's own number for each. Raises StoreFailed.
 
-        A merge beside which mail arrives may copy what the target had before. What people copy has another one.
+        A merge beside which mail arrives may copy what the target had. What people copy has another number.
         """
         self._ask(shard, "deduplicate", {"user": address, "query": ["mailbox", "*", "all"]}, PASS_SECONDS)
 

@@ -79,10 +79,14 @@ def test_two_copies_the_row_the_sessions_the_merge_and_then_the_source_is_emptie
     assert moving.once()
     assert [command for _, command in answers] == [
         *("backup", "backup", "kick"),
-        *("mailboxStatus", "sync", "mailboxStatus", "deduplicate"),
+        *("mailboxStatus", "fetch", "fetch", "sync", "fetch", "mailboxStatus"),
     ]
-    assert {host for host, command in answers if command != "deduplicate"} == {"dovecot-a"}
-    assert answers[-1] == ("dovecot-b", "deduplicate")
+    assert [host for host, command in answers if command != "fetch"] == ["dovecot-a"] * 6
+    assert [host for host, command in answers if command == "fetch"] == [
+        "dovecot-a",
+        "dovecot-b",
+        "dovecot-b",
+    ]
     now = shard(run.database)
     assert now[0] == "b" and now[1].startswith("b/"), "a folder that no move had before"
     assert now[2] == version, "who edits the mailbox is told of a conflict"
@@ -131,15 +135,39 @@ def test_a_source_that_still_changes_is_merged_until_it_rests(
         number += command == "mailboxStatus" and number < 5
         if command == "sync" and number < 7:
             return {"exitCode": 2} if number < 3 else []
-        return [{"mailbox": "INBOX", "messages": str(number)}]
+        return [] if command == "fetch" else [{"mailbox": "INBOX", "messages": str(number)}]
 
     answering(monkeypatch, answers, changing)
     moving.once()
     assert [command for _, command in answers].count("sync") == 4 and states(run) == [("merged", "")]
-    answering(monkeypatch, answers, lambda host, command, words: [{"mailbox": str(time.monotonic_ns())}])
+    now = time.monotonic_ns
+    answering(monkeypatch, answers, lambda _, what, __: [] if what == "fetch" else [{"mailbox": str(now())}])
     due(run.database)
     moving.once()
     assert "does not come to rest" in states(run)[0][1]
+
+
+def test_what_a_merge_copied_twice_is_removed_and_what_people_have_twice_stays(
+    run: Terminal,  # noqa: F811
+    moving: Mover,
+    answers: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mails(*held: str) -> list[dict[str, str]]:
+        return [{"mailbox": "INBOX", "guid": guid, "uid": str(uid)} for uid, guid in enumerate(held, 1)]
+
+    looked = [mails("twice", "twice"), mails("twice", "twice", "own", "own")]
+    looked.append(mails("twice", "twice", "own", "own", "new", "new", "own", "twice"))
+    removed: list[list[str]] = []
+
+    def answer(host: str, command: str, words: dict[str, Any]) -> Any:
+        if command == "expunge":
+            removed.append(words["query"])
+        return looked.pop(0) if command == "fetch" else []
+
+    answering(monkeypatch, answers, answer)
+    moving.once()
+    assert removed == [["mailbox", "INBOX", "uid", each] for each in ("8", "7", "6")]
 
 
 def test_a_mailbox_that_another_mover_has_moved_is_not_moved_again(

@@ -115,7 +115,6 @@ class Mover:
             before = self.stores.state(address, move.source)
             whole = self.stores.merge(address, move.source, move.target)
             if whole and before == self.stores.state(address, move.source):
-                self.stores.once(address, move.target)
                 return before
         raise StoreFailed(f"store {move.source}: {address} does not come to rest")
 

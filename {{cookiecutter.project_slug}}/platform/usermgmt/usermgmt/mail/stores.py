@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections import defaultdict
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -37,15 +38,20 @@ class Stores:
         self._pass("backup", address, source, target)
 
     def merge(self, address: str, source: str, target: str) -> bool:
-        """Bring to the target what only the source has; whether that was all of it. Raises StoreFailed."""
-        return self._pass("sync", address, source, target, onewaySync=True, fullSync=True)
+        """Bring to the target what only the source has; whether that was all of it. Raises StoreFailed.
 
-    def once(self, address: str, shard: str) -> None:
-        """Leave one of mails that a folder has twice, by Dovecot's own number for each. Raises StoreFailed.
-
-        A merge beside which mail arrives may copy what the target had. What people copy has another number.
+        A merge beside which mail arrives may copy a mail of the target's own: six of a hundred did.
         """
-        self._ask(shard, "deduplicate", {"user": address, "query": ["mailbox", "*", "all"]}, PASS_SECONDS)
+        before = self._held(address, source), self._held(address, target)
+        whole = self._pass("sync", address, source, target, onewaySync=True, fullSync=True)
+        after = self._held(address, target)
+        for (mailbox, guid), numbers in after.items():
+            # People may have one twice in a folder: as often as it was in either of them.
+            most = max(1, *(len(held[mailbox, guid]) for held in before))
+            if extra := sorted(numbers)[most:]:
+                words = ["mailbox", mailbox, "uid", ",".join(map(str, extra))]
+                self._ask(target, "expunge", {"user": address, "query": words}, SHORT_SECONDS)
+        return whole
 
     def kick(self, address: str, shard: str) -> None:
         """End the sessions of somebody at a store. Raises StoreFailed."""
@@ -62,6 +68,14 @@ class Stores:
         """Remove somebody's mail, and the index of its words, from a store. Raises StoreFailed."""
         self._ask(shard, "expunge", {"user": address, "query": ["mailbox", "*", "all"]}, PASS_SECONDS)
         self._ask(shard, "ftsFlatcurveRemove", {"user": address, "mailboxMask": ["*"]}, PASS_SECONDS)
+
+    def _held(self, address: str, shard: str) -> defaultdict[tuple[str, str], list[int]]:
+        """The numbers of all mails, by folder and by what copies have in common. Raises StoreFailed."""
+        asked = {"user": address, "field": ["mailbox", "guid", "uid"], "query": ["mailbox", "*", "all"]}
+        found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for row in self._ask(shard, "fetch", asked, PASS_SECONDS):
+            found[str(row["mailbox"]), str(row["guid"])].append(int(row["uid"]))
+        return found
 
     def _pass(self, command: str, address: str, source: str, target: str, **how: bool) -> bool:
         """One over the mailbox, run by the source's store; False: it changed meanwhile."""

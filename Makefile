@@ -120,6 +120,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@FORWARD_MAILS=500 FORWARD_KILLS=20 $(RUN) -m pytest tests/apps/test_edge_forwards.py -k killed
 	@FORWARD_MAILS=500 $(RUN) -m pytest tests/stack/test_worker_forwards.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 AGENT_EXAMPLES=40 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
+	@SHARD_MOVES=100 $(RUN) -m pytest tests/swarm/shards -m docker
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage

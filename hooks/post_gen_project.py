@@ -28,6 +28,8 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
         ),
     ),
     ("groupware", False, ("config/radicale", "config/roundcube/contacts.php", "platform/radicale")),
+    ("scale", "single", ("config/dovecot-proxy", "config/dovecot-store", "config/postfix/sql/quota.cf")),
+    ("scale", "single", ("nodes.yml", "_docs/en/docs/several-hosts.md", "_docs/ja/docs/several-hosts.md")),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
     ("secrets", "files", ("secrets.age",)),

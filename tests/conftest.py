@@ -20,7 +20,7 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 # Folders whose every test needs the engine (the marker is not repeated in each file).
-NEED_DOCKER = {"deploy", "stack", "standins", "workflows"}
+NEED_DOCKER = {"deploy", "stack", "standins", "swarm", "workflows"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

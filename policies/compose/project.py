@@ -19,6 +19,8 @@ from policies.shared.repository import Repository
 
 #: How variables are read: as the example says, or as if nobody followed it.
 EXAMPLE, DEFAULTS = "", "with every default"
+#: The hosts, where there are several.
+NODES = "nodes.yml"
 
 
 @dataclass
@@ -63,6 +65,8 @@ class Project:
     data: Map
     repository: Repository = field(repr=False)
     services: dict[str, Service] = field(default_factory=dict)
+    #: Docker Swarm runs it on several hosts, not Compose on one.
+    several: bool = False
 
     @property
     def policy(self) -> Policy:
@@ -111,7 +115,7 @@ def resolve(repository: Repository, files: tuple[str, ...], reading: str = EXAMP
         data = merge(data, loader.load(file, base, variables))
     without_resets(data)
     title = " + ".join(files) + (f" {reading}" if reading else "")
-    project = Project(title, tuple(sorted(loader.used)), data, repository)
+    project = Project(title, tuple(sorted(loader.used)), data, repository, several=repository.has(NODES))
     for name, node in mapping(data.get("services")).items():
         place = data["services"].places[name]
         service = Service(str(name), node if isinstance(node, Map) else Map(place), place, project)

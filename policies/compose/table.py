@@ -3,10 +3,11 @@
 A demand: `key` is the path of a value, or several behind commas of which one is enough; `*` stands for each
 entry of a list or a mapping. What the value must be is said in the words of policies/shared/values.py;
 besides them: `required: true` (it must be there), `absent: true` (it must not), `has` (one entry must fit
-this pattern). `service`, `beside` (another service of the project), `without` (a key) and `when: {key,
-only}` limit a demand, `except_in` leaves out what stands in one file. policy.yml has a say: `unless` names
-a reason there that lifts the demand, `allow` a list of values that are fine, `least_of` and `most_of` a
-bound; `environment` there allows single variables. `why` says what is wrong, `should` what to write.
+this pattern). `service`, `beside` (another service of the project), `without` (a key), `when: {key, only}`
+and `hosts` (one, or several: there is a nodes.yml) limit a demand, `except_in` leaves out what stands in one
+file. policy.yml has a say: `unless` names a reason there that lifts the demand, `allow` a list of values that
+are fine, `least_of` and `most_of` a bound; `environment` there allows single variables. `why` says what is
+wrong, `should` what to write.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from policies.shared.rule import Kind
 
 #: What the engine understands beside the words for values.
 WORDS = values.WORDS | {"key", "required", "absent", "has", "without", "when", "unless", "allow"}
-WORDS |= {"of", "service", "beside", "except_in", "least_of", "most_of", "why", "should"}
+WORDS |= {"of", "service", "beside", "except_in", "least_of", "most_of", "why", "should", "hosts"}
 #: Lists of policy.yml that are about all services.
 OF_ALL = ("log_drivers",)
 Entry = tuple[Any, str, Place]
@@ -90,6 +91,9 @@ class Demand:
     def _applies(self) -> bool:
         row, service, when = self.row, self.service, self.row.get("when")
         if row.get("service", service.name) != service.name or row.get("unless") in self.own:
+            return False
+        hosts = "several" if service.project.several else "one"
+        if row.get("hosts", hosts) != hosts:
             return False
         if "beside" in row and row["beside"] not in service.project.services:
             return False

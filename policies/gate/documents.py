@@ -17,6 +17,7 @@ from policies.shared.repository import Repository
 ENVIRONMENTS = (".env.example", ".env")
 ANSWERS = ".cruft.json"
 EDGE = "edge/edge.yml"
+NODES = "nodes.yml"
 MEANT = "did you mean "
 
 
@@ -39,6 +40,11 @@ def _edge(repository: Repository) -> Iterator[tuple[Any, Place]]:
         yield document, Place(EDGE)
 
 
+def _nodes(repository: Repository) -> Iterator[tuple[Any, Place]]:
+    for document in repository.yaml(NODES) if repository.has(NODES) else ():
+        yield document, Place(NODES)
+
+
 def _answers(repository: Repository) -> Iterator[tuple[Any, Place]]:
     for document in repository.yaml(ANSWERS) if repository.has(ANSWERS) else ():
         answers, path = Map(Place(ANSWERS)), ("context", "cookiecutter")
@@ -56,7 +62,13 @@ def _own_variable(repository: Repository, wrong: schemas.Wrong) -> bool:
 
 
 #: Each schema and its documents.
-DOCUMENTS = (("compose", _projects), ("environment", _environments), ("answers", _answers), ("edge", _edge))
+DOCUMENTS = (
+    ("compose", _projects),
+    ("environment", _environments),
+    ("answers", _answers),
+    ("edge", _edge),
+    ("nodes", _nodes),
+)
 
 
 def findings(repository: Repository, wanted: Collection[str]) -> Iterator[Finding]:

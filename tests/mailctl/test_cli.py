@@ -20,6 +20,8 @@ ARGUMENTS = {
     **{("agent", verb): ("0" * 40,) for verb in ("carry-out", "rehearse")},
     ("alarm", "silence"): ("disk", "--for", "2h"),
     ("export",): ("a@example.com",),
+    **{("node", verb): ("mail1",) for verb in ("add", "drain", "fail", "return")},
+    ("mailbox", "move"): ("a@example.com", "--to", "b"),
     ("erase",): ("a@example.com",),
     **{
         ("user", verb): ("a@example.com",)

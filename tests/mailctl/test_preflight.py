@@ -178,3 +178,8 @@ def test_a_deployment_goes_on_although_nobody_gets_the_alarms(
 )
 def test_a_migration_may_add_and_not_take_away(sql: str, refused: bool) -> None:
     assert bool(CONTRACTS.search(f"-- Running upgrade\n\n{sql}\n")) == refused
+
+
+def test_a_repository_for_several_hosts_is_not_started_on_one(world: World) -> None:
+    (world.repo / "nodes.yml").touch()
+    assert mark(world, {}, "hosts") == ("failed", "nodes.yml says that there are several: Compose knows one")

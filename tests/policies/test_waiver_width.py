@@ -51,6 +51,7 @@ TWICE = {
     },
     "SCHEMA_COMPOSE": {"compose.yml": SERVICES.format("imagee: one")},
     "SCHEMA_EDGE": {"edge/edge.yml": "colour: red\nshape: round\n"},
+    "SCHEMA_NODES": {"nodes.yml": "colour: red\nshape: round\n"},
     "SCHEMA_ENVIRONMENT": {".env.example": "COLOUR=red\nSHAPE=round\n"},
 }
 #: What has no breach that could be waived, and why.

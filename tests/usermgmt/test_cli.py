@@ -85,6 +85,7 @@ def test_what_is_no_such_document_is_refused(run: Terminal, stdin: str) -> None:
 def test_people_find_no_command_here(run: Terminal) -> None:
     """They have mailctl: one command line, one set of words."""
     for_programs = {"api", "canary-token", "destinations", "ensure", "host-news", "identity-keys", "purge"}
+    for_programs |= {"mover", "shards"}
     assert {*cli.COMMANDS} == for_programs
     assert all(name in run("--help").output for name in for_programs - {"canary-token"})
     for arguments in (("nonsense",), ("mailbox", "add", "a@example.org"), ("list",)):

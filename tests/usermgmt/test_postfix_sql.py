@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.orm import Session
 from support import Directory, Server
 from test_alias_graph import DOMAINS, MOST_STEPS, Admins
@@ -16,7 +16,7 @@ from test_alias_graph import DOMAINS, MOST_STEPS, Admins
 from tests.places import REPOSITORY
 from usermgmt.addresses import domain_of, untagged
 from usermgmt.database import Database
-from usermgmt.models import Mailbox
+from usermgmt.models import Domain, Mailbox
 from usermgmt.passwords import Hasher
 from usermgmt.services import aliases, mailboxes
 from usermgmt.services.audit import COMMAND_LINE, Actor
@@ -72,6 +72,33 @@ class Postfix:
             if found:
                 return set(found)
         return None
+
+
+@pytest.mark.mariadb
+def test_whether_a_mailbox_has_room_says_the_store_of_its_shard(mariadb: Server) -> None:
+    """By a class of main.cf, where there are several hosts; who is no mailbox is not asked about."""
+    database, reader = Database(mariadb.url("usermgmt")), create_engine(mariadb.url("postfix"))
+    with Session(database.engine) as session, reader.connect() as connection:
+        directory = Directory(session, COMMAND_LINE, Hasher(cheap=True))
+        directory.domain("room.example")
+        box = directory.mailbox("box@room.example")
+        box.shard = "b"
+        session.commit()
+        try:
+            assert Postfix(connection).ask("quota", "box@room.example") == ["quota_b"]
+            assert Postfix(connection).ask("quota", "nobody@room.example") == []
+        finally:
+            session.delete(box)
+            session.flush()
+            session.delete(session.get_one(Domain, box.domain_id))
+            session.commit()
+    reader.dispose()
+    main = (SQL.parent / "main.cf").read_text(encoding="utf-8")
+    classes = re.search(r"^smtpd_restriction_classes = (.+)$", main, re.MULTILINE)
+    assert classes and "quota_b" in classes[1].split(", ")
+    for name in classes[1].split(", "):
+        shard = name.removeprefix("quota_")
+        assert f"\n{name} = check_policy_service inet:dovecot-{shard}:12340\n" in main
 
 
 @pytest.mark.mariadb

@@ -16,16 +16,22 @@ SQL = re.compile(r"proxy:mysql:/run/postfix/(?P<file>sql/[\w.-]+)")
 MAP = re.compile(r"(?:texthash|hash|lmdb|cidr|regexp|pcre):/etc/postfix/(?P<file>[\w.-]+)")
 #: What refuses, or says nothing, behind the pattern of a line.
 REFUSAL = re.compile(r"(?:REJECT|DEFER\w*|DUNNO|WARN|[45]\d\d)\b", re.IGNORECASE)
+#: An answer of a table of ours: a refusal, or the class that asks the store of a mailbox whether it has room.
+ANSWER = re.compile(r"5\d\d .*|quota_", re.DOTALL)
+QUOTA = re.compile(r"check_policy_service inet:dovecot-[a-z0-9-]+:12340")
 #: This table, with those two lines in it, refuses every client but Dovecot's container.
 DOVECOT = ["check_reverse_client_hostname_access", "regexp:/etc/postfix/dovecot_access"]
 DOVECOT_FILE = "config/postfix/dovecot_access"
-ONLY_DOVECOT = [r"/^[a-z0-9_-]+-dovecot-[0-9]+\.[a-z0-9_-]+$/ DUNNO", "/[^0-9.]/ REJECT"]
+ONLY_DOVECOT = (
+    [r"/^[a-z0-9_-]+-dovecot-[0-9]+\.[a-z0-9_-]+$/ DUNNO", "/[^0-9.]/ REJECT"],
+    [r"/^[a-z0-9_-]+_dovecot-store-[a-z0-9-]+\.[0-9]+\.[a-z0-9]+\.[a-z0-9_-]+$/ DUNNO", "/[^0-9.]/ REJECT"],
+)
 
 
 def check(subject: Configuration) -> Iterator[Found]:
     """Look at main.cf, then at each process that takes mail, with its options laid over it."""
     found = {}
-    only_dovecot = [line for _, line in subject.lines(DOVECOT_FILE)] == ONLY_DOVECOT
+    only_dovecot = [line for _, line in subject.lines(DOVECOT_FILE)] in ONLY_DOVECOT
     for who, view in subject.views():
         for name in LISTS:
             words = view.restrictions(name, DEFAULTS.get(name, ""))
@@ -64,13 +70,24 @@ def _without_refusals(subject: Configuration, words: list[str]) -> list[str]:
     return kept
 
 
+def _stores_asked(subject: Configuration) -> bool:
+    """Tell whether every class of that name only asks a store; none is fine."""
+    main = subject.postfix_main
+    classes = (
+        [each for each in main.words("smtpd_restriction_classes") if each.startswith("quota_")]
+        if main
+        else []
+    )
+    return all(main and QUOTA.fullmatch(main.expanded(each).strip()) for each in classes)
+
+
 def _only_refuses(subject: Configuration, word: str) -> bool:
     """Tell whether a word names a table of ours of which every answer is a refusal: no word such as OK."""
     if query := SQL.fullmatch(word):
         sql = subject.text(f"config/postfix/{query['file']}") or ""
         texts = re.findall("'([^']*)'", re.sub("^#.*", "", sql, flags=re.MULTILINE))
         answers = [text for text in texts if re.match(r"\s*\w", text)]
-        return bool(answers) and all(re.match(r"5\d\d ", text) for text in answers)
+        return _stores_asked(subject) and bool(answers) and all(map(ANSWER.fullmatch, answers))
     table = MAP.fullmatch(word)
     lines = subject.lines(f"config/postfix/{table['file']}") if table else []
     return bool(lines) and all(REFUSAL.match(line.split(None, 1)[-1]) for _, line in lines)

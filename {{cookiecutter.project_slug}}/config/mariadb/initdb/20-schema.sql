@@ -641,3 +641,48 @@ UPDATE alembic_version SET version_num='0015' WHERE alembic_version.version_num 
 ALTER TABLE mail_rules ADD COLUMN junk_from INTEGER;
 
 UPDATE alembic_version SET version_num='0016' WHERE alembic_version.version_num = '0015';
+
+-- Running upgrade 0016 -> 0017
+
+ALTER TABLE mailboxes ADD COLUMN shard VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT 'a';
+
+ALTER TABLE mailboxes ADD COLUMN volume VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT 'a';
+
+CREATE INDEX ix_mailboxes_shard ON mailboxes (shard);
+
+CREATE TABLE shards (
+    name VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    node VARCHAR(63) NOT NULL,
+    open BOOL NOT NULL DEFAULT true,
+    PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE mailbox_moves (
+    mailbox_id INTEGER NOT NULL,
+    source VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    source_volume VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    target VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    target_volume VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    asked_at DATETIME(6) NOT NULL,
+    flipped_at DATETIME(6),
+    merged_at DATETIME(6),
+    again_at DATETIME(6) NOT NULL,
+    trouble VARCHAR(255) NOT NULL DEFAULT '',
+    seen VARCHAR(64) NOT NULL DEFAULT '',
+    PRIMARY KEY (mailbox_id),
+    CONSTRAINT fk_mailbox_moves_mailbox_id FOREIGN KEY(mailbox_id) REFERENCES mailboxes (id) ON DELETE CASCADE
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+GRANT SELECT (shard, volume) ON mailboxes TO dovecot;
+
+GRANT SELECT (shard) ON mailboxes TO postfix;
+
+GRANT SELECT (name) ON shards TO dovecot;
+
+GRANT SELECT (mailbox_id, source, source_volume, target_volume) ON mailbox_moves TO dovecot;
+
+GRANT SELECT, INSERT, UPDATE ON shards TO usermgmt;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON mailbox_moves TO usermgmt;
+
+UPDATE alembic_version SET version_num='0017' WHERE alembic_version.version_num = '0016';

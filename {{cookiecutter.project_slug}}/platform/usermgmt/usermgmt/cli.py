@@ -25,7 +25,9 @@ COMMANDS = {
     "ensure": "cli_programs",
     "host-news": "cli_programs",
     "identity-keys": "cli_identity",
+    "mover": "cli_shards",
     "purge": "cli_programs",
+    "shards": "cli_shards",
 }
 
 

@@ -23,6 +23,9 @@ GROUPS: dict[str, str] = {
     "move": "mailctl.move.cli",
     "import": "mailctl.importing.cli",
     "search": "mailctl.search.cli",
+    "node": "mailctl.swarm.node_cli",
+    "mailbox": "mailctl.swarm.mailbox_cli",
+    "swarm": "mailctl.swarm.cli",
 }
 
 COMMANDS: dict[str, str] = {

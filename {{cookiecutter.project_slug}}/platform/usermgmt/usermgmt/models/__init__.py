@@ -20,9 +20,11 @@ from usermgmt.models.people import DOMAIN_ADMIN, OWNER, Admin, AuditEntry, Login
 from usermgmt.models.reports import DomainReport, DomainReportRow
 from usermgmt.models.rules import MailRules
 from usermgmt.models.senders import SenderRule
+from usermgmt.models.shards import FIRST_SHARD, MailboxMove, Shard
 
 __all__ = [
     "DOMAIN_ADMIN",
+    "FIRST_SHARD",
     "LARGEST_ID",
     "OWNER",
     "Admin",
@@ -43,6 +45,7 @@ __all__ = [
     "MailReport",
     "MailRules",
     "Mailbox",
+    "MailboxMove",
     "MailboxUsage",
     "OidcGrant",
     "OidcKey",
@@ -50,6 +53,7 @@ __all__ = [
     "PasswordLink",
     "RecoveryCode",
     "SenderRule",
+    "Shard",
     "TotpSecret",
     "WebSession",
     "admin_domains",

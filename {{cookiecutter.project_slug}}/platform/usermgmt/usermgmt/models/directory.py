@@ -96,6 +96,9 @@ class Mailbox(Base):
     sessions_ended_at: Mapped[datetime | None] = mapped_column(MOMENT)
     language: Mapped[str | None] = mapped_column(String(16))
     timezone: Mapped[str | None] = mapped_column(String(64))
+    #: Where its mail is stored, on several hosts. Only the mover changes it (models/shards.py).
+    shard: Mapped[str] = mapped_column(address_column(32), default="a", server_default="a", index=True)
+    volume: Mapped[str] = mapped_column(address_column(32), default="a", server_default="a")
 
     domain: Mapped[Domain] = relationship()
 

@@ -17,6 +17,7 @@ from usermgmt.problems import Collector, Missing, Problem, Refused, Taken
 from usermgmt.quota import format_quota, parse_quota
 from usermgmt.services.audit import Actor, change, record, refuse_outdated
 from usermgmt.services.directory import alias_exists, require_domain, save
+from usermgmt.services.placement import shard_of_new
 from usermgmt.services.self_service import end_app_passwords
 from usermgmt.services.storage import check_quota, usual_quota
 
@@ -167,6 +168,8 @@ def add_prepared(session: Session, actor: Actor, new: NewMailbox) -> Mailbox:
         display_name=new.display_name,
         quota_bytes=quota,
         home=free_home(session, new.address),
+        shard=(shard := shard_of_new(session)),
+        volume=shard,
     )
     save(session, mailbox, taken)
     record(session, actor, "mailbox.add", new.address, quota_bytes=mailbox.quota_bytes)

@@ -7,6 +7,9 @@ from mailctl.core.checklist import FAILED, OK, Line
 from mailctl.core.runtime import Runtime
 from mailctl.deploy.tree import Tree
 
+#: The hosts of a server that Docker Swarm runs.
+NODES = "nodes.yml"
+
 
 def volumes(runtime: Runtime, tree: Tree) -> Iterator[Line]:
     """A volume that exists keeps its folder: its data would have to be moved first."""
@@ -27,3 +30,10 @@ def makefile(tree: Tree) -> Iterator[Line]:
         yield Line("Makefile", FAILED, " ".join(done.stderr.split())[-300:], "fix it in a new commit")
     else:
         yield Line("Makefile", OK, "it parses")
+
+
+def hosts(tree: Tree) -> Iterator[Line]:
+    """Compose would start on this host what a stack spreads over several."""
+    if (tree.stage / NODES).is_file() or (tree.repo / NODES).is_file():
+        fix = "mailctl swarm deploy (docs/several-hosts.md)"
+        yield Line("hosts", FAILED, f"{NODES} says that there are several: Compose knows one", fix)

@@ -264,6 +264,7 @@ def _point(facts: Facts) -> Iterator[Line]:
 
 
 CHECKS: dict[str, Check] = {
+    "hosts": lambda facts: described.hosts(facts.host.tree),
     "variables": _variables,
     "administrator": administrator,
     "alarms": alarm_ways,

@@ -30,6 +30,8 @@ class Job:
     often: bool = False
     #: Whether it writes secrets.
     secrets: bool = False
+    #: Whether it sends snapshots of a file system: the kernel asks for more, and the first one takes hours.
+    sends: bool = False
 
 
 HISTORY, PROBED = ".mailctl/deploy/history", "monitor/probe.json"
@@ -76,7 +78,9 @@ PULL = Job(
     watched=True,
     begun=HISTORY,
 )
-# Only with it: what mailserver-api writes when a workflow asks this host to look at once.
+# On several hosts: what arrived since the last copy is on one disk alone.
+COPY = Job("copy", "copy of the mailboxes to the next host", "node copy", "*:*", "0", turn=False, sends=True)
+# Only with PULL: what mailserver-api writes when a workflow asks this host to look at once.
 HASTEN = "hasten"
 # Of `mailctl monitor --serve`, which Prometheus on this host may ask; MONITOR_PORT=0 in .env: not wanted.
 METRICS, METRICS_PORT = "metrics", 9640
@@ -215,6 +219,8 @@ def _service(place: Place, job: Job) -> str:
     before = waits if job.turn and not job.holds else ""
     begun = f"ConditionPathExists={str(place.ssd / job.begun).replace('%', '%%')}\n" if job.begun else ""
     often = "LogLevelMax=notice\nTimeoutStartSec=3min\n" if job.often else ""
+    often = "LogLevelMax=notice\n" if job.sends else often
+    hardening = HARDENING.replace("CAP_FSETID", "CAP_FSETID CAP_SYS_ADMIN") if job.sends else HARDENING
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}
@@ -232,7 +238,7 @@ ReadWritePaths={writes}
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
-{often}{HARDENING}"""
+{often}{hardening}"""
 
 
 def _metrics(place: Place) -> str:

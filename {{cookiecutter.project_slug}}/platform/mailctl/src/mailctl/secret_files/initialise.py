@@ -56,12 +56,24 @@ def initialise(context: Context, folder: Path, extra: Mapping[str, bytes] | None
         report.existed = {name for name, content in existing.items() if content is not None}
         values = {**(extra or {}), **given.values}
         secrets = _write_sources(store, existing, values, report)
-        inputs = Inputs(secrets, context.slug, given.host_names, client_host(context))
+        names = given.host_names, client_host(context)
+        inputs = Inputs(secrets, context.slug, *names, shards=_shards(context))
         _write_derived(store, existing, inputs, report)
         _fix_modes(store, report)
     _judge_env_file(context, given, report)
     _judge_database(context, report)
     return report
+
+
+def _shards(context: Context) -> tuple[str, ...]:
+    """Those of nodes.yml; none on one host, or while it cannot be read, which mailctl node says."""
+    import yaml
+
+    try:
+        rows = yaml.safe_load((context.repo / "nodes.yml").read_text("utf-8"))["nodes"]
+        return tuple(sorted({str(row["shard"]) for row in rows if row.get("shard") is not None}))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 def _existing(store: Store) -> dict[str, bytes | None]:

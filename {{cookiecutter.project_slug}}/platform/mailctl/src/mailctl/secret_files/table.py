@@ -27,6 +27,8 @@ class Inputs:
     host_names: tuple[str, ...]
     #: Where mail programs connect to; "" where they may not.
     client_host: str = ""
+    #: Of several hosts (nodes.yml): a store each.
+    shards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ def _certificate_of(service: str) -> Callable[[bytes, Inputs], bytes]:
     return build
 
 
+def _store_certificate(existing: bytes, inputs: Inputs) -> bytes:
+    """Of all stores: a new one as soon as a host brings in another shard."""
+    from mailctl.secret_files import certificates
+
+    names = [f"dovecot-{shard}" for shard in inputs.shards] or ["dovecot"]
+    found = certificates.parse(existing)
+    kept = existing if found and set(names) <= certificates.covered_names(found) else b""
+    key, ca, ca_key = (inputs.secrets[name] for name in _STORES)
+    return certificates.service_certificate(kept, key, ca, ca_key, names)
+
+
 def _client_certificate(existing: bytes, inputs: Inputs) -> bytes:
     from mailctl.secret_files.client_certificate import kept_or_own
 
@@ -127,6 +140,22 @@ def _certificate(service: str) -> Derived:
     return Derived(f"{service}_tls.crt", (service,), sources, _certificate_of(service), certificate=True)
 
 
+_STORES = ("dovecot_store_tls.key", "internal_ca.crt", "internal_ca.key")
+# The proxies show it for whoever has logged in; by it stores and proxies know each other (doveadm).
+_PROXY = """\
+passdb shard-of-person {{
+  fields {{
+    pass = {0}
+  }}
+}}
+passdb shard-of-mailbox {{
+  fields {{
+    pass = {0}
+  }}
+}}
+doveadm_password = {0}
+"""
+_STORE = "passdb proxies {{\n  static_password = {0}\n}}\ndoveadm_password = {0}\n"
 _EMPTY_AND_AGAIN = "empty the file, put the new value into .env and run make setup"
 
 SOURCES: tuple[Source, ...] = (
@@ -217,6 +246,9 @@ SOURCES: tuple[Source, ...] = (
     Source("roundcube_oauth_client_secret", ("usermgmt", "roundcube"), partial(rules.alphanumeric, 32)),
     Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
     Source("doveadm_api_key", ("usermgmt",), partial(rules.alphanumeric, 32)),
+    # Of several hosts: who may ask the stores of mail for anything, and who has them move mailboxes.
+    Source("dovecot_store_password", ("dovecot", "dovecot-store"), partial(rules.alphanumeric, 32)),
+    Source("dovecot_store_api_key", ("dovecot-store", "mover"), partial(rules.alphanumeric, 32)),
     Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),
     Source(
         "aws_uploader_key",
@@ -237,6 +269,7 @@ SOURCES: tuple[Source, ...] = (
     # Our account at the public authority.
     _key("acme_account.key", None, OWNER_ONLY),
     _key("dovecot_tls.key", "dovecot"),
+    _key("dovecot_store_tls.key", "dovecot-store"),
     _key("postfix_tls.key", "postfix"),
 )
 
@@ -254,6 +287,24 @@ DERIVED: tuple[Derived, ...] = (
         _text_from("doveadm_api_key", "doveadm_api_key = {}\n"),
     ),
     Derived(
+        "dovecot_proxy.conf",
+        ("dovecot",),
+        ("dovecot_store_password",),
+        _text_from("dovecot_store_password", _PROXY),
+    ),
+    Derived(
+        "dovecot_store.conf",
+        ("dovecot-store",),
+        ("dovecot_store_password",),
+        _text_from("dovecot_store_password", _STORE),
+    ),
+    Derived(
+        "dovecot_store_api.conf",
+        ("dovecot-store",),
+        ("dovecot_store_api_key",),
+        _text_from("dovecot_store_api_key", "doveadm_api_key = {}\n"),
+    ),
+    Derived(
         "valkey_auth.conf",
         ("valkey",),
         ("valkey_password",),
@@ -268,6 +319,7 @@ DERIVED: tuple[Derived, ...] = (
     ),
     _certificate("dovecot"),
     _certificate("postfix"),
+    Derived("dovecot_store_tls.crt", ("dovecot-store",), _STORES, _store_certificate, certificate=True),
     # Key and certificates in one file, so that no reader has one without the other: of our own authority,
     # until `mailctl certificate` has them of a public one.
     Derived(

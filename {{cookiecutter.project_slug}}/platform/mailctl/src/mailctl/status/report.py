@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mailctl import __version__
-from mailctl.core import mail_log, probe_record
+from mailctl.core import mail_log, probe_record, second_copy
 from mailctl.core.checklist import FAILED, WARNING, Line
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
@@ -98,6 +98,7 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
             *([] if local else findings.of_monitor(read(context, "state"), read(context, "memory"))),
             *findings.of_disks(disks),
             *findings.of_ages(jobs),
+            *([] if local else second_copy.lines(context)),
             *([] if local else _probe(context)),
             *findings.of_certificates(secrets.result()),
             *findings.of_secrets(secrets.result()),

@@ -1,0 +1,191 @@
+"""Deploys the stack by the engine's own means; what does not work leaves the old stack.
+
+What can be refused is refused before anything exists. Then come configs and secrets, which disturb nobody,
+then the services in waves, each after those it needs. When the engine rolls one back, or it does not get
+ready, the whole stack goes back to the last one that did: its file is kept in the Swarm itself, as a config.
+"""
+
+import contextlib
+import subprocess
+from base64 import b64decode
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import yaml
+
+from mailctl.core.errors import Problem, Refused
+from mailctl.swarm import converge, docker, objects
+from mailctl.swarm.render import Stack
+
+#: On the config that holds the file of the last good deployment.
+GOOD_LABEL = "mail.deployed"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a deployment changed."""
+
+    services: list[str]
+    removed: list[str]
+    objects: list[str]
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """The stack `name` in the Swarm. `absent` are services that nobody waits for: their host is down."""
+
+    name: str
+    say: Say
+    absent: frozenset[str] = frozenset()
+
+    def deploy(self, stack: Stack) -> Done:
+        """Bring it to this stack. Raises Refused: why not, and what was restored."""
+        before = set(docker.services(self.name))
+        _networks_fit(stack)
+        made = _make_objects(stack)
+        try:
+            for wave in stack.waves:
+                self._apply(stack.part(wave), wave)
+        except Refused as refusal:
+            refusal.problems = (*refusal.problems, self._restore(before))
+            _remove_objects(made)
+            raise
+        removed = self._remove(before - set(stack.body["services"]))
+        _record(stack)
+        _prune(self.name)
+        return Done(sorted(stack.body["services"]), removed, made)
+
+    def roll_back(self) -> list[str]:
+        """Bring it back to the last deployment that got ready; returns its services. Raises Refused."""
+        text = last_good(self.name)
+        if not text:
+            wrong = "no deployment of it has succeeded yet"
+            raise Refused(Problem(f"stack {self.name}", wrong, "deploy: mailctl swarm deploy"))
+        wanted = sorted(yaml.safe_load(text)["services"])
+        self._apply(text, wanted)
+        self._remove(set(docker.services(self.name)) - set(wanted))
+        return wanted
+
+    def _apply(self, text: str, services: Collection[str]) -> None:
+        since = datetime.now(UTC)
+        words = ("--detach=true", "--with-registry-auth", "--resolve-image", "never", "--compose-file", "-")
+        docker.run("stack", "deploy", *words, self.name, stdin=text, seconds=600)
+        failed = converge.wait(self.name, set(services) - self.absent, since, self.say)
+        if failed:
+            fix = "the end of its log stands above"
+            problems = (
+                Problem(f"service {each}", why, fix, next=f"docker service ps {self.name}_{each}")
+                for each, why in failed.items()
+            )
+            raise Refused(*problems, details="\n".join(_log(self.name, each) for each in failed))
+
+    def _restore(self, before: set[str]) -> Problem:
+        """Put the old stack back, as it belongs together; says how that ended."""
+        try:
+            if not before:
+                docker.run("stack", "rm", self.name)
+                after = "it was the first deployment, and was taken away; volumes stay"
+            elif last_good(self.name):
+                self.say("restoring the stack of the last deployment")
+                self.roll_back()
+                after = "the last deployment runs again, as a whole"
+            else:
+                self._remove(set(docker.services(self.name)) - before)
+                after = "what failed is where the engine's own rollback left it: no deployment succeeded yet"
+        except Refused as second:
+            after = f"the old stack is NOT restored: {second}"
+        return Problem(f"stack {self.name}", after, "fix the cause, then deploy again")
+
+    def _remove(self, services: set[str]) -> list[str]:
+        if services:
+            docker.run("service", "rm", *(f"{self.name}_{each}" for each in services))
+        return sorted(services)
+
+
+def last_good(name: str) -> str:
+    """The stack file of the last deployment that got ready; empty when there was none."""
+    found = docker.inspected("config", _labelled("config", name, f"label={GOOD_LABEL}"))
+    newest = max(found, key=lambda each: each["Spec"]["Labels"][GOOD_LABEL], default=None)
+    return b64decode(newest["Spec"]["Data"]).decode() if newest else ""
+
+
+def _log(name: str, service: str) -> str:
+    """The end of a service's log, wherever it ran; a host that is down may keep its part."""
+    words = ("--raw", "--tail", "15", f"{name}_{service}")
+    with contextlib.suppress(Refused):
+        return docker.run("service", "logs", *words, seconds=20, errors=subprocess.STDOUT)
+    return ""
+
+
+def _networks_fit(stack: Stack) -> None:
+    """A network that exists keeps its settings, whatever the file says: say so, before anything is made."""
+    wanted = {each["name"]: each for each in stack.body["networks"].values()}
+    ids = docker.lines("network", "ls", "--quiet", "--no-trunc")
+    problems = []
+    for network in docker.inspected("network", ids):
+        want = wanted.get(network["Name"])
+        if want is None:
+            continue
+        there = (network["Driver"], network["Internal"], "encrypted" in (network["Options"] or {}))
+        if there != ("overlay", want["internal"], "driver_opts" in want):
+            wrong = f"exists with other settings ({network['Driver']}, internal {network['Internal']})"
+            fix = f"docker stack rm {stack.name} (mail waits meanwhile), then deploy again"
+            problems.append(Problem(f"network {network['Name']}", wrong, fix))
+    if problems:
+        raise Refused(*problems)
+
+
+def _make_objects(stack: Stack) -> list[str]:
+    """Make the configs and secrets that are not there yet; returns their names. What fails leaves none."""
+    there = {kind: set(docker.lines(kind, "ls", "--format", "{{.Name}}")) for kind in objects.LIMITS}
+    made: list[str] = []
+    try:
+        for each in dict.fromkeys(stack.objects):
+            if each.name not in there[each.kind]:
+                label = f"{docker.STACK_LABEL}={stack.name}"
+                docker.run(each.kind, "create", "--label", label, each.name, "-", stdin=each.data)
+                made.append(f"{each.kind} {each.name}")
+    except Refused:
+        _remove_objects(made)
+        raise
+    return made
+
+
+def _remove_objects(names: list[str]) -> None:
+    """Those that a service uses, or its rollback, the engine keeps or a later deployment removes."""
+    for each in names:
+        with contextlib.suppress(Refused):
+            docker.run(each.split()[0], "rm", each.split()[1])
+
+
+def _labelled(kind: str, stack: str, *filters: str) -> list[str]:
+    wanted = (f"label={docker.STACK_LABEL}={stack}", *filters)
+    return docker.lines(kind, "ls", "--quiet", *(word for each in wanted for word in ("--filter", each)))
+
+
+def _record(stack: Stack) -> None:
+    """Keep the file of what got ready where every manager has it. It names secrets and holds none."""
+    data = stack.text.encode()
+    moment = datetime.now(UTC).isoformat(timespec="microseconds")
+    kept = objects.made("config", stack.name, f"stack-{moment}", data, "the stack file")
+    old = _labelled("config", stack.name, f"label={GOOD_LABEL}")
+    labels = ("--label", f"{docker.STACK_LABEL}={stack.name}", "--label", f"{GOOD_LABEL}={moment}")
+    docker.run("config", "create", *labels, kept.name, "-", stdin=data)
+    if old:
+        docker.run("config", "rm", *old)
+
+
+def _prune(name: str) -> None:
+    """Remove configs and secrets of this stack that neither a service nor its rollback names."""
+    used: set[str] = set()
+    for service in docker.services(name).values():
+        for spec in (service.get("Spec"), service.get("PreviousSpec")):
+            container = ((spec or {}).get("TaskTemplate") or {}).get("ContainerSpec") or {}
+            used |= {each["ConfigName"] for each in container.get("Configs") or ()}
+            used |= {each["SecretName"] for each in container.get("Secrets") or ()}
+    for kind in objects.LIMITS:
+        for each in docker.inspected(kind, _labelled(kind, name)):
+            if each["Spec"]["Name"] not in used and GOOD_LABEL not in each["Spec"]["Labels"]:
+                _remove_objects([f"{kind} {each['Spec']['Name']}"])

@@ -1,0 +1,114 @@
+"""The stack file: what `docker stack deploy` is given, and the configs and secrets that it refers to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mailctl.core.errors import Problem, Refused
+from mailctl.swarm import objects
+from mailctl.swarm.inventory import Inventory
+from mailctl.swarm.model import Model
+from mailctl.swarm.service import Rendered, render
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The whole stack as data, its objects, and its services in waves: each after those it needs."""
+
+    name: str
+    body: Mapping[str, Any]
+    objects: tuple[objects.Object, ...]
+    waves: tuple[tuple[str, ...], ...]
+
+    @property
+    def text(self) -> str:
+        return yaml.safe_dump(dict(self.body), sort_keys=False, width=1000)
+
+    def part(self, names: Iterable[str]) -> str:
+        """The file with only these services."""
+        wanted = set(names)
+        services = {name: body for name, body in self.body["services"].items() if name in wanted}
+        return yaml.safe_dump({**self.body, "services": services}, sort_keys=False, width=1000)
+
+
+def stack(model: Model, inventory: Inventory, repo: Path, images: Mapping[str, str]) -> Stack:
+    """Render everything; `images` gives the reference of each service of the file.
+
+    Raises Refused with every problem that was found, not only the first.
+    """
+    done: list[Rendered] = []
+    problems: list[Problem] = []
+    for service in model.services:
+        try:
+            done.append(render(service, model.project, repo, images[service.base]))
+        except Refused as refusal:
+            problems += refusal.problems
+    made: list[dict[str, Any]] = []
+    for part in (_networks, _volumes):
+        try:
+            made.append(part(model, inventory))
+        except Refused as refusal:
+            problems += refusal.problems
+    secrets: dict[str, objects.Object] = {}
+    for key, settings in model.secrets.items():
+        try:
+            secrets[key] = _secret(model.project, key, settings)
+        except Refused as refusal:
+            problems += refusal.problems
+    if problems:
+        raise Refused(*dict.fromkeys(problems))
+    return _whole(model, done, made[0], made[1], secrets)
+
+
+def _whole(
+    model: Model, done: list[Rendered], networks: dict[str, Any], volumes: dict[str, Any],
+    secrets: Mapping[str, objects.Object],
+) -> Stack:  # fmt: skip
+    configs = {name: each for rendered in done for name, each in rendered.configs.items()}
+    body = {
+        "services": {rendered.service.name: rendered.body for rendered in done},
+        "networks": networks,
+        "volumes": volumes | {key: made for rendered in done for key, made in rendered.volumes.items()},
+        "configs": {name: {"name": name, "external": True} for name in configs},
+        "secrets": {key: {"name": each.name, "external": True} for key, each in secrets.items()},
+    }
+    levels = sorted({service.level for service in model.services})
+    waves = tuple(tuple(s.name for s in model.services if s.level == level) for level in levels)
+    return Stack(model.project, body, (*configs.values(), *secrets.values()), waves)
+
+
+def _secret(project: str, key: str, settings: Mapping[str, Any]) -> objects.Object:
+    place = f"secrets: {key}"
+    if set(settings) - {"name", "file"} or "file" not in settings:
+        raise Refused(Problem(place, "a secret is a file, and nothing else", "write {file: PATH}"))
+    data = objects.read(Path(str(settings["file"]).replace("$$", "$")), place)
+    return objects.made("secret", project, key, data, place)
+
+
+def _networks(model: Model, inventory: Inventory) -> dict[str, Any]:
+    made = {}
+    for key, settings in model.networks.items():
+        wanted = {k: v for k, v in (settings or {}).items() if v not in (None, {}, False)}
+        if others := sorted(set(wanted) - {"name", "internal"}):
+            wrong = "is not mapped: an overlay has no such setting, or means something else by it"
+            raise Refused(Problem(f"networks: {key}.{others[0]}", wrong, "take it out for several hosts"))
+        made[key] = {"driver": "overlay", "name": wanted["name"], "internal": bool(wanted.get("internal"))}
+        if inventory.encrypted:
+            made[key]["driver_opts"] = {"encrypted": ""}
+    return made
+
+
+def _volumes(model: Model, _inventory: Inventory) -> dict[str, Any]:
+    made = {}
+    for key, settings in model.volumes.items():
+        wanted = {k: v for k, v in (settings or {}).items() if v not in (None, {}, False)}
+        if others := sorted(set(wanted) - {"name", "driver", "driver_opts"}):
+            wrong = "is not mapped: a volume here is of each host's own engine"
+            raise Refused(Problem(f"volumes: {key}.{others[0]}", wrong, "take it out"))
+        if wanted.get("driver", "local") != "local":
+            raise Refused(Problem(f"volumes: {key}.driver", "is not on every engine", "write driver: local"))
+        made[key] = wanted
+    return made

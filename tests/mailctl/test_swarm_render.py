@@ -105,7 +105,7 @@ def test_a_setting_that_a_stack_cannot_have_is_refused(
 def test_all_problems_are_told_at_once(files: Path) -> None:
     (files / "word").unlink()
     with pytest.raises(Refused) as refusal:
-        web(files, privileged=True)
+        web(files, privileged=True, secrets=[{"source": "word"}])
     assert [problem.field for problem in refusal.value.problems] == ["web: privileged", "secrets: word"]
 
 

@@ -1,9 +1,10 @@
 """The stack file: what `docker stack deploy` is given, and the configs and secrets that it refers to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -12,6 +13,8 @@ from mailctl.swarm import objects
 from mailctl.swarm.inventory import Inventory
 from mailctl.swarm.model import Model
 from mailctl.swarm.service import Rendered, render
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,28 +42,24 @@ def stack(model: Model, inventory: Inventory, repo: Path, images: Mapping[str, s
 
     Raises Refused with every problem that was found, not only the first.
     """
-    done: list[Rendered] = []
     problems: list[Problem] = []
-    for service in model.services:
-        try:
-            done.append(render(service, model.project, repo, images[service.base]))
-        except Refused as refusal:
-            problems += refusal.problems
-    made: list[dict[str, Any]] = []
-    for part in (_networks, _volumes):
-        try:
-            made.append(part(model, inventory))
-        except Refused as refusal:
-            problems += refusal.problems
-    secrets: dict[str, objects.Object] = {}
-    for key, settings in model.secrets.items():
-        try:
-            secrets[key] = _secret(model.project, key, settings)
-        except Refused as refusal:
-            problems += refusal.problems
+    used = dict.fromkeys(each["source"] for one in model.services for each in one.raw.get("secrets") or ())
+    rendered = (partial(render, one, model.project, repo, images[one.base]) for one in model.services)
+    done = list(_tried(rendered, problems))
+    parts = list(_tried((partial(part, model, inventory) for part in (_networks, _volumes)), problems))
+    secrets = list(_tried((partial(_secret, model, key) for key in used), problems))
     if problems:
         raise Refused(*dict.fromkeys(problems))
-    return _whole(model, done, made[0], made[1], secrets)
+    return _whole(model, done, parts[0], parts[1], dict(zip(used, secrets, strict=True)))
+
+
+def _tried(calls: Iterable[Callable[[], T]], problems: list[Problem]) -> Iterator[T]:
+    """What each call returns; what one refuses is noted, and the next one is made."""
+    for call in calls:
+        try:
+            yield call()
+        except Refused as refusal:
+            problems += refusal.problems
 
 
 def _whole(
@@ -80,12 +79,12 @@ def _whole(
     return Stack(model.project, body, (*configs.values(), *secrets.values()), waves)
 
 
-def _secret(project: str, key: str, settings: Mapping[str, Any]) -> objects.Object:
-    place = f"secrets: {key}"
+def _secret(model: Model, key: str) -> objects.Object:
+    place, settings = f"secrets: {key}", model.secrets[key]
     if set(settings) - {"name", "file"} or "file" not in settings:
         raise Refused(Problem(place, "a secret is a file, and nothing else", "write {file: PATH}"))
     data = objects.read(Path(str(settings["file"]).replace("$$", "$")), place)
-    return objects.made("secret", project, key, data, place)
+    return objects.made("secret", model.project, key, data, place)
 
 
 def _networks(model: Model, inventory: Inventory) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from mailctl.swarm.model import Service
 SAME = frozenset({
     "command", "entrypoint", "environment", "user", "hostname", "init", "read_only", "cap_add", "cap_drop",
     "sysctls", "ulimits", "healthcheck", "stop_grace_period", "stop_signal", "working_dir", "dns", "logging",
-    "extra_hosts",
 })  # fmt: skip
 #: What says how a service is built, started in order or chosen: it has had its effect before this.
 DONE = frozenset({"image", "build", "depends_on", "profiles", "pull_policy"})

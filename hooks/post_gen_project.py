@@ -28,6 +28,18 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
         ),
     ),
     ("groupware", False, ("config/radicale", "platform/radicale")),
+    (
+        "scale",
+        "single",
+        (
+            "config/haproxy",
+            "config/mariadb/initdb/30-members.sql",
+            "config/mariadb/member",
+            "config/valkey/member",
+        ),
+    ),
+    ("scale", "swarm", ("config/mariadb/start.sh", "config/valkey/valkey.conf")),
+    ("scale", "single", ("nodes.yml", "_docs/en/docs/several-hosts.md", "_docs/ja/docs/several-hosts.md")),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
     ("secrets", "files", ("secrets.age",)),

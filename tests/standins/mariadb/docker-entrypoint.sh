@@ -64,8 +64,8 @@ docker_process_sql() {
 
 start_temporary_server() {
   note "starting a temporary server that only listens on its socket"
-  "$@" --skip-networking --socket="$socket" --default-time-zone=SYSTEM --expire-logs-days=0 \
-    --loose-innodb_buffer_pool_load_at_startup=0 --skip-ssl &
+  "$@" --skip-networking --socket="$socket" --default-time-zone=SYSTEM --wsrep_on=OFF --expire-logs-days=0 \
+    --skip-slave-start --loose-innodb_buffer_pool_load_at_startup=0 --skip-ssl --ssl-cert='' --ssl-key='' --ssl-ca='' &
   server_pid=$!
   local attempt
   for attempt in {1..300}; do

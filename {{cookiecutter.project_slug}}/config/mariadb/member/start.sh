@@ -1,0 +1,114 @@
+#!/bin/bash
+# Starts one of the three members of the database (scale: swarm); used as the container's entry point.
+#
+# A member joins whoever already is the database. Nobody founds one beside it: that takes all three members, none of which
+# is in a database, and then the one that is furthest does it, or `mailctl db recover` when one is lost for good.
+set -euo pipefail
+
+data=/var/lib/mysql run=/run/mysqld
+: "${MEMBER:?}"
+mark=$data/.first-start
+members=(mariadb-1 mariadb-2 mariadb-3)
+
+say() { echo "start.sh: $*"; }
+
+# An empty folder could be a disk that is not mounted. `mailctl node add` leaves the sign on the right one.
+if [ "$(cat "$data/.member" 2>/dev/null)" != "$MEMBER" ]; then
+  say "$data is not the folder of $MEMBER: mount its disk; a new one becomes it by: echo $MEMBER > FOLDER/.member" >&2
+  exit 1
+fi
+
+# A first start that was cut off begins again, with an empty folder: with the mark nobody was ever served from it.
+if [ -e "$mark" ]; then
+  say "the first start did not come to its end; beginning it again with an empty folder"
+  find "$data" -mindepth 1 ! -path "$mark" ! -path "$data/.member" -delete
+  rm -f "$mark"
+fi
+
+# How far the tables are: DATA UUID SEQNO. After a crash only InnoDB knows.
+position() {
+  local uuid seqno
+  [ -d "$data/mysql" ] || { echo "0 - -1" && return; }
+  uuid=$(sed -n 's/^uuid: *//p' "$data/grastate.dat" 2>/dev/null || true)
+  seqno=$(sed -n 's/^seqno: *//p' "$data/grastate.dat" 2>/dev/null || true)
+  if [ "${seqno:--1}" = -1 ]; then
+    IFS=: read -r uuid seqno < <(mariadbd --wsrep-recover --skip-networking --log-error="$run/recover.log" >/dev/null 2>&1 || true
+      sed -n 's/.*Recovered position: *//p' "$run/recover.log" | tail -n 1)
+  fi
+  echo "1 ${uuid:--} ${seqno:--1}"
+}
+
+# Answers the other members and HAProxy, from now until the container ends (state.sh).
+answer() {
+  local tls=cert=/run/secrets/mariadb_tls_crt,key=/run/secrets/mariadb_tls_key
+  while :; do
+    socat "OPENSSL-LISTEN:9200,$tls,verify=0,reuseaddr,fork,max-children=20" EXEC:"/bin/sh /usr/local/bin/member-state http" || true
+    sleep 1
+  done
+}
+
+server() { # new-cluster, or nothing
+  rm -f "$run/waiting"
+  set -- mariadbd --wsrep-node-name="$MEMBER" --wsrep-node-address="$MEMBER" "$@"
+  # The image would fill an empty folder by itself; one that joins gets everything from the others.
+  if [ -d "$data/mysql" ] || [ "${*: -1}" = --wsrep-new-cluster ]; then exec docker-entrypoint.sh "$@"; fi
+  exec "$@"
+}
+
+found() {
+  say "founding the database with what is here: $here"
+  rm -f "$data/.bootstrap" "$data/gvwstate.dat"
+  [ -d "$data/mysql" ] || : >"$mark"
+  [ ! -e "$data/grastate.dat" ] || sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$data/grastate.dat"
+  server --wsrep-new-cluster
+}
+
+# One member's line, or nothing.
+line_of() { /bin/sh /usr/local/bin/ask-member "$1" || true; }
+
+# Joins the database if one of the others is in it.
+join() {
+  local member line
+  for member in "${members[@]}"; do
+    [ "$member" != "$MEMBER" ] || continue
+    line=$(line_of "$member")
+    case $line in
+      "$member writer "* | "$member member "* | "$member joining "*)
+        say "joining: $line"
+        rm -f "$data/gvwstate.dat" "$data/.bootstrap"
+        server
+        ;;
+    esac
+  done
+}
+
+# Founds it if that is right; returns when there is nothing to do yet.
+decide() {
+  local member waiting=() best
+  [ ! -e "$data/.bootstrap" ] || found
+  for member in "${members[@]}"; do
+    waiting+=("$(line_of "$member")")
+    case ${waiting[-1]} in "$member waiting "*) ;; *) return 0 ;; esac
+  done
+  # Two histories are none that could go on by themselves: somebody must say which one counts.
+  [ "$(printf '%s\n' "${waiting[@]}" | awk '$3 == 1 { print $4 }' | sort -u | wc -l)" -le 1 ] || return 0
+  best=$(printf '%s\n' "${waiting[@]}" | sort -k3,3nr -k5,5nr -k1,1 | head -n 1)
+  [ "${best%% *}" != "$MEMBER" ] || found
+}
+
+here=$(position)
+say "$MEMBER is at $here"
+answer &
+join
+# Killed in the middle of a database: once all are back who were in it then, they go on by themselves.
+if [ -s "$data/gvwstate.dat" ] && [ ! -e "$data/.bootstrap" ]; then
+  say "going on as in $data/gvwstate.dat"
+  server
+fi
+echo "$here" >"$run/waiting"
+say "waiting for the other members, or for: mailctl db recover"
+while :; do
+  join
+  decide
+  sleep 1
+done

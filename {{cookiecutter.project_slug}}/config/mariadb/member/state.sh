@@ -1,0 +1,65 @@
+#!/bin/sh
+# What this member of the database is, in one line: NAME STATE DATA UUID SEQNO.
+#   writer   clients are led here            member   has everything, writes nothing
+#   joining  of the cluster, still catching up        apart    runs, without a majority: refuses everything
+#   waiting  has not started: start.sh looks for the others        starting  between two of these
+# DATA is 1 if there are tables, UUID and SEQNO are how far they are.
+#   state.sh          prints it
+#   state.sh http     answers a request with it: 200 where clients belong, else 503 (HAProxy, and the other members)
+#   state.sh alive    for the engine: whether the answer above can be had at all, by the network
+set -eu
+
+run=${RUN:-/run/mysqld}
+
+ask() {
+  timeout 3 mariadb --no-defaults --socket="$run/mysqld.sock" --skip-ssl --user=mysql --batch --skip-column-names \
+    --execute="$1" 2>/dev/null
+}
+
+# Who writes is one row. Only a member that has caught up changes it, and only when the writer named there has left; as the
+# change is replicated like any other, one of two wins. It comes after all that was committed before, so the new writer has
+# all of that: no client needs wsrep_sync_wait. With one member alone nobody writes: what it alone has, one fire takes.
+CLAIM="UPDATE galera.writer SET member = '$MEMBER' WHERE member NOT IN (SELECT node_name FROM mysql.wsrep_cluster_members)"
+WRITER="SELECT member, member IN (SELECT node_name FROM mysql.wsrep_cluster_members) FROM galera.writer"
+
+role() { # size local-state
+  # 4: synced. 2: gives a copy to another, or was set aside for a backup; it goes on writing if it did.
+  case $2 in 4 | 2) ;; *) echo joining && return ;; esac
+  [ "$1" -ge 2 ] || { echo member && return; }
+  found=$(ask "$WRITER") || { echo starting && return; }
+  case $2$found in
+    4*"	0")
+      ask "$CLAIM" || { echo member && return; }
+      found=$(ask "$WRITER") || { echo member && return; }
+      ;;
+  esac
+  if [ "$found" = "$MEMBER	1" ]; then echo writer; else echo member; fi
+}
+
+line() {
+  status=$(ask "SELECT GROUP_CONCAT(VARIABLE_VALUE ORDER BY VARIABLE_NAME SEPARATOR ' ')
+    FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME IN ('wsrep_cluster_size', 'wsrep_cluster_state_uuid',
+    'wsrep_cluster_status', 'wsrep_last_committed', 'wsrep_local_state', 'wsrep_ready')") || status=
+  # shellcheck disable=SC2086 # six words
+  set -- $status
+  if [ "$#" = 6 ]; then
+    if [ "$3" = Primary ] && [ "$6" = ON ]; then state=$(role "$1" "$5"); elif [ "$3" = Primary ]; then state=joining; else state=apart; fi
+    echo "$MEMBER $state 1 $2 $4"
+  elif [ -s "$run/waiting" ]; then
+    echo "$MEMBER waiting $(cat "$run/waiting")"
+  else
+    echo "$MEMBER starting 0 - -1"
+  fi
+}
+
+case ${1:-} in
+  http)
+    # The request ends with an empty line; what it asks for does not matter.
+    while IFS= read -r header && [ "${#header}" -gt 1 ]; do :; done
+    said=$(line)
+    case $said in "$MEMBER writer "*) code='200 OK' ;; *) code='503 Service Unavailable' ;; esac
+    printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$code" "$said"
+    ;;
+  alive) "${0%/*}/ask-member" localhost | grep -q "^$MEMBER " ;;
+  *) line ;;
+esac

@@ -212,7 +212,7 @@ class Database:
 
     def sql(self, member: str, statement: str) -> list[str]:
         """What root is told by one member."""
-        script = 'MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --batch -N -e "$1"'
+        script = 'MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
         return docker("exec", self.container(member), "sh", "-c", script, "sh", statement).splitlines()
 
     def connect(self, door: int = 1) -> pymysql.Connection[Any]:

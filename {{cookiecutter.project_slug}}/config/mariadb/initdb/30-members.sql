@@ -9,5 +9,4 @@ INSERT INTO galera.writer (member) VALUES ('');
 -- joins. It reads none of the tables of accounts.
 CREATE USER mysql@localhost IDENTIFIED VIA unix_socket;
 GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR ON *.* TO mysql@localhost;
-GRANT SELECT ON mysql.wsrep_cluster_members TO mysql@localhost;
 GRANT SELECT, UPDATE (member) ON galera.writer TO mysql@localhost;

@@ -8,7 +8,7 @@ set -euo pipefail
 data=/var/lib/mysql run=/run/mysqld
 : "${MEMBER:?}"
 mark=$data/.first-start
-members=(mariadb-1 mariadb-2 mariadb-3)
+members=(mariadb-1 mariadb-2 mariadb-3) founds=no
 
 say() { echo "start.sh: $*"; }
 
@@ -42,16 +42,22 @@ position() {
 answer() {
   local tls=cert=/run/secrets/mariadb_tls_crt,key=/run/secrets/mariadb_tls_key
   while :; do
-    socat "OPENSSL-LISTEN:9200,$tls,verify=0,reuseaddr,fork,max-children=20" EXEC:"/bin/sh /usr/local/bin/member-state http" || true
+    socat -d0 "OPENSSL-LISTEN:9200,$tls,verify=0,reuseaddr,fork,max-children=20" EXEC:"/bin/sh /usr/local/bin/member-state http" || true
     sleep 1
   done
 }
 
 server() { # new-cluster, or nothing
+  local uuid seqno
+  read -r _ uuid seqno <<<"$here"
   rm -f "$run/waiting"
-  set -- mariadbd --wsrep-node-name="$MEMBER" --wsrep-node-address="$MEMBER" "$@"
+  set -- mariadbd --wsrep-node-name="$MEMBER" --wsrep-node-address="$MEMBER" --wsrep-node-incoming-address="$MEMBER:3306" "$@"
+  # Else a member that was killed would not know how far it is, and take any other's word for it.
+  [ "$uuid" = - ] || set -- "$@" --wsrep-start-position="$uuid:$seqno"
+  # The image's own check is not asked here; without this file it would make an account for it, in this member only.
+  [ ! -d "$data/mysql" ] || [ -e "$data/.my-healthcheck.cnf" ] || : >"$data/.my-healthcheck.cnf"
   # The image would fill an empty folder by itself; one that joins gets everything from the others.
-  if [ -d "$data/mysql" ] || [ "${*: -1}" = --wsrep-new-cluster ]; then exec docker-entrypoint.sh "$@"; fi
+  if [ -d "$data/mysql" ] || [ "$founds" = yes ]; then exec docker-entrypoint.sh "$@"; fi
   exec "$@"
 }
 
@@ -60,6 +66,7 @@ found() {
   rm -f "$data/.bootstrap" "$data/gvwstate.dat"
   [ -d "$data/mysql" ] || : >"$mark"
   [ ! -e "$data/grastate.dat" ] || sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$data/grastate.dat"
+  founds=yes
   server --wsrep-new-cluster
 }
 

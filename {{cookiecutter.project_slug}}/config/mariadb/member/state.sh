@@ -9,7 +9,7 @@
 #   state.sh alive    for the engine: whether the answer above can be had at all, by the network
 set -eu
 
-run=${RUN:-/run/mysqld}
+data=/var/lib/mysql run=/run/mysqld
 
 ask() {
   timeout 3 mariadb --no-defaults --socket="$run/mysqld.sock" --skip-ssl --user=mysql --batch --skip-column-names \
@@ -19,32 +19,33 @@ ask() {
 # Who writes is one row. Only a member that has caught up changes it, and only when the writer named there has left; as the
 # change is replicated like any other, one of two wins. It comes after all that was committed before, so the new writer has
 # all of that: no client needs wsrep_sync_wait. With one member alone nobody writes: what it alone has, one fire takes.
-CLAIM="UPDATE galera.writer SET member = '$MEMBER' WHERE member NOT IN (SELECT node_name FROM mysql.wsrep_cluster_members)"
-WRITER="SELECT member, member IN (SELECT node_name FROM mysql.wsrep_cluster_members) FROM galera.writer"
-
-role() { # size local-state
+role() { # size members local-state
   # 4: synced. 2: gives a copy to another, or was set aside for a backup; it goes on writing if it did.
-  case $2 in 4 | 2) ;; *) echo joining && return ;; esac
+  case $3 in 4 | 2) ;; *) echo joining && return ;; esac
   [ "$1" -ge 2 ] || { echo member && return; }
-  found=$(ask "$WRITER") || { echo starting && return; }
-  case $2$found in
-    4*"	0")
-      ask "$CLAIM" || { echo member && return; }
-      found=$(ask "$WRITER") || { echo member && return; }
+  writer=$(ask "SELECT member FROM galera.writer") || { echo starting && return; }
+  case $3,$2, in
+    4*,"$writer:"*) ;;
+    4*)
+      if ask "UPDATE galera.writer SET member = '$MEMBER' WHERE member = '$writer'"; then
+        writer=$(ask "SELECT member FROM galera.writer") || writer=
+      fi
       ;;
   esac
-  if [ "$found" = "$MEMBER	1" ]; then echo writer; else echo member; fi
+  if [ "$writer" = "$MEMBER" ]; then echo writer; else echo member; fi
 }
 
 line() {
-  status=$(ask "SELECT GROUP_CONCAT(VARIABLE_VALUE ORDER BY VARIABLE_NAME SEPARATOR ' ')
+  status=
+  # Before the end of a first start there is no such account.
+  [ -e "$data/.first-start" ] || status=$(ask "SELECT GROUP_CONCAT(VARIABLE_VALUE ORDER BY VARIABLE_NAME SEPARATOR ' ')
     FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME IN ('wsrep_cluster_size', 'wsrep_cluster_state_uuid',
-    'wsrep_cluster_status', 'wsrep_last_committed', 'wsrep_local_state', 'wsrep_ready')") || status=
-  # shellcheck disable=SC2086 # six words
+    'wsrep_cluster_status', 'wsrep_incoming_addresses', 'wsrep_last_committed', 'wsrep_local_state', 'wsrep_ready')") || status=
+  # shellcheck disable=SC2086 # seven words
   set -- $status
-  if [ "$#" = 6 ]; then
-    if [ "$3" = Primary ] && [ "$6" = ON ]; then state=$(role "$1" "$5"); elif [ "$3" = Primary ]; then state=joining; else state=apart; fi
-    echo "$MEMBER $state 1 $2 $4"
+  if [ "$#" = 7 ]; then
+    case $3$7 in PrimaryON) state=$(role "$1" "$4" "$6") ;; Primary*) state=joining ;; *) state=apart ;; esac
+    echo "$MEMBER $state 1 $2 $5"
   elif [ -s "$run/waiting" ]; then
     echo "$MEMBER waiting $(cat "$run/waiting")"
   else
@@ -58,7 +59,7 @@ case ${1:-} in
     while IFS= read -r header && [ "${#header}" -gt 1 ]; do :; done
     said=$(line)
     case $said in "$MEMBER writer "*) code='200 OK' ;; *) code='503 Service Unavailable' ;; esac
-    printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$code" "$said"
+    printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$code" "$said"  2>/dev/null || true
     ;;
   alive) "${0%/*}/ask-member" localhost | grep -q "^$MEMBER " ;;
   *) line ;;

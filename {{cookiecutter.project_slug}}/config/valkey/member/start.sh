@@ -22,7 +22,7 @@ case $1 in
     # It must not begin as a second one that writes: who is told nothing follows the first.
     writer=$(chosen)
     {
-      echo "include /etc/valkey/valkey.conf"
+      echo "include /etc/valkey/member/valkey.conf"
       echo "masterauth $password"
       echo "replica-announce-ip $MEMBER"
       [ "${writer:-valkey-1}" = "$MEMBER" ] || echo "replicaof ${writer:-valkey-1} 6379"

@@ -59,7 +59,7 @@ case ${1:-} in
     while IFS= read -r header && [ "${#header}" -gt 1 ]; do :; done
     said=$(line)
     case $said in "$MEMBER writer "*) code='200 OK' ;; *) code='503 Service Unavailable' ;; esac
-    printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$code" "$said"  2>/dev/null || true
+    printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$code" "$said" 2>/dev/null || true
     ;;
   alive) "${0%/*}/ask-member" localhost | grep -q "^$MEMBER " ;;
   *) line ;;

@@ -55,6 +55,9 @@ class Database:
 
     folder: Path
     project: str
+    services: tuple[str, ...] = ("mariadb", "database")
+    #: Variables that differ from the repository's, where the service has them.
+    variables: dict[str, str] = field(default_factory=dict)
     repository: Path = field(init=False)
 
     def start(self) -> None:
@@ -69,14 +72,15 @@ class Database:
         (self.repository / ".env").chmod(0o600)
         self.mailctl("secrets", "init")
         (self.repository / "nodes.yml").touch()
-        for member in MEMBERS:
-            self.prepare(member)
+        for service in self.services:
+            for number in (1, 2, 3):
+                self.prepare(f"{service}-{number}")
         self.compose("up", "--detach")
 
     def prepare(self, member: str) -> None:
-        """Give a member an empty folder, as on a host that is new."""
+        """Give a member an empty folder that is its own, as on a host that is new."""
         own = f"mkdir -p /x/disks/{member} && echo {member} >/x/disks/{member}/.member"
-        script = f"rm -rf /x/disks/{member} && {own} && chown -R 999:999 /x/disks/{member}"
+        script = f"rm -rf /x/disks/{member} && {own} && chown -R 999:1000 /x/disks/{member}"
         mount = ("--rm", f"--volume={self.folder}:/x", "--entrypoint=sh")
         docker("run", *mount, self._standin("mariadb:11.8.9"), "-c", script)
 
@@ -115,40 +119,68 @@ class Database:
 
     def _model(self) -> dict[str, Any]:
         environ = {**os.environ, "MEMBER": "@MEMBER@"}
-        told = subprocess.run(
-            ["docker", "compose", "--project-directory", str(self.repository), "config"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = ("docker", "compose", "--project-directory", str(self.repository), "config")
+        told = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stderr
         merged = yaml.safe_load(told.stdout)
         services: dict[str, Any] = {}
-        for name in ("mariadb", "database"):
+        for name in self.services:
             service = merged["services"][name]
             per = service.pop("x-per", None)
             service.pop("depends_on", None)
+            environment = service.get("environment") or {}
+            environment.update({key: value for key, value in self.variables.items() if key in environment})
             service["image"] = self._standin(service["image"].partition("@")[0])
+            for member in [f"{name}-{n}" for n in (1, 2, 3)] if per else []:
+                services[member] = self._one_of(service, member)
             if not per:
                 services[name] = service
-                continue
-            for member in MEMBERS:
-                one = json.loads(json.dumps(service).replace("mariadb-@MEMBER@", member))
-                one["labels"] = {LABEL: f"{self.project}_{member}"}
-                one["networks"] = {each: {"aliases": [member]} for each in one["networks"]}
-                for mount in one["volumes"]:
-                    if mount["type"] == "volume":
-                        mount.update(type="bind", source=str(self.folder / "disks" / member))
-                        mount.pop("volume", None)
-                services[member] = one
         used = {each for service in services.values() for each in service["networks"]}
+        volumes = {
+            mount["source"]: {}
+            for service in services.values()
+            for mount in service["volumes"]
+            if mount["type"] == "volume"
+        }
         networks = {name: {"internal": True} for name in used}
-        return {"services": services, "networks": networks, "secrets": merged["secrets"]}
+        return {"services": services, "networks": networks, "volumes": volumes, "secrets": merged["secrets"]}
+
+    def _one_of(self, service: dict[str, Any], member: str) -> dict[str, Any]:
+        """One member's service; its volume is a folder of its own, as on a host of its own."""
+        one: dict[str, Any] = json.loads(json.dumps(service).replace("@MEMBER@", member[-1]))
+        one["labels"] = {LABEL: f"{self.project}_{member}"}
+        one["networks"] = {each: {"aliases": [member]} for each in one["networks"]}
+        for mount in one["volumes"]:
+            if mount["type"] == "volume":
+                mount.update(type="bind", source=str(self.folder / "disks" / member))
+                mount.pop("volume", None)
+        return one
 
     def container(self, service: str, number: int = 1) -> str:
         """The name of a service's container."""
         return f"{self.project}-{service}-{number}"
+
+    def running(self, service: str) -> bool:
+        """Whether its container runs."""
+        return "true" in docker(
+            "inspect", "--format={{.State.Running}}", self.container(service), check=False
+        )
+
+    def healthy(self, service: str) -> bool:
+        """Whether its health check passes."""
+        said = docker("inspect", "--format={{.State.Health.Status}}", self.container(service))
+        return said.strip() == "healthy"
+
+    def address(self, service: str, number: int, network: str) -> str:
+        """Where one of its containers is, in one of its networks."""
+        path = f'{{{{(index .NetworkSettings.Networks "{self.project}_{network}").IPAddress}}}}'
+        return docker("inspect", "--format", path, self.container(service, number)).strip()
+
+    def feed(self, service: str, stdin: str, *words: str) -> str:
+        """What a command printed that was given something to read."""
+        command = ["docker", "exec", "--interactive", self.container(service), *words]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout + done.stderr
 
     def kill(self, *members: str) -> None:
         """As when the power fails."""
@@ -212,17 +244,13 @@ class Database:
 
     def sql(self, member: str, statement: str) -> list[str]:
         """What root is told by one member."""
-        script = 'MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
+        password = "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password)"
+        script = f'{password} exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
         return docker("exec", self.container(member), "sh", "-c", script, "sh", statement).splitlines()
 
     def connect(self, door: int = 1) -> pymysql.Connection[Any]:
         """A client's connection, by one of the two HAProxies, with TLS to the database itself."""
-        [address] = docker(
-            "inspect",
-            "--format",
-            '{{(index .NetworkSettings.Networks "' + self.project + '_data").IPAddress}}',
-            self.container("database", door),
-        ).split()
+        address = self.address("database", door, "data")
         context = ssl.create_default_context(cafile=str(self.repository / "secrets" / "internal_ca.crt"))
         context.check_hostname = False
         password = (self.repository / "secrets" / "mariadb_owner_password").read_text().strip()

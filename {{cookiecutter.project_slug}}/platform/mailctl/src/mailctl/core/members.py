@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import yaml
-
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -122,6 +120,8 @@ def source(context: Context) -> Iterator[str]:
 
 def _addresses(context: Context) -> dict[str, str]:
     """Where the host of each member is, as nodes.yml says."""
+    import yaml
+
     try:
         found = (yaml.safe_load((context.repo / "nodes.yml").read_text("utf-8")) or {}).get("nodes", ())
         return {f"mariadb-{row['database']}": str(row["address"]) for row in found if row.get("database")}

@@ -244,8 +244,8 @@ class Database:
 
     def sql(self, member: str, statement: str) -> list[str]:
         """What root is told by one member."""
-        password = "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password)"
-        script = f'{password} exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
+        root = "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password)"
+        script = f'{root} exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
         return docker("exec", self.container(member), "sh", "-c", script, "sh", statement).splitlines()
 
     def connect(self, door: int = 1) -> pymysql.Connection[Any]:

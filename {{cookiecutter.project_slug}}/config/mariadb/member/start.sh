@@ -106,10 +106,14 @@ decide() {
 here=$(position)
 say "$MEMBER is at $here"
 answer &
+# The engine gives it its name once it is healthy, which it is from now on.
+until getent hosts "$MEMBER" >/dev/null; do sleep 1; done
 join
-# Killed in the middle of a database: once all are back who were in it then, they go on by themselves.
-if [ -s "$data/gvwstate.dat" ] && [ ! -e "$data/.bootstrap" ]; then
+# Killed in the middle of a database: if all are back who were in it then, they go on by themselves. Tried once: where the
+# server gives up after half a minute, gvwstate.dat is not a newer one.
+if [ "$data/gvwstate.dat" -nt "$data/.tried" ] && [ ! -e "$data/.bootstrap" ]; then
   say "going on as in $data/gvwstate.dat"
+  : >"$data/.tried"
   server
 fi
 echo "$here" >"$run/waiting"

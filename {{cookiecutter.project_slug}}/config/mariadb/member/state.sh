@@ -6,7 +6,7 @@
 # DATA is 1 if there are tables, UUID and SEQNO are how far they are.
 #   state.sh          prints it
 #   state.sh http     answers a request with it: 200 where clients belong, else 503 (HAProxy, and the other members)
-#   state.sh alive    for the engine: whether the answer above can be had at all, by the network
+#   state.sh alive    for the engine: whether this answers at all, whatever the database does
 set -eu
 
 data=/var/lib/mysql run=/run/mysqld
@@ -55,12 +55,13 @@ line() {
 
 case ${1:-} in
   http)
-    # The request ends with an empty line; what it asks for does not matter.
+    IFS= read -r request
+    # It ends with an empty line.
     while IFS= read -r header && [ "${#header}" -gt 1 ]; do :; done
-    said=$(line)
-    case $said in "$MEMBER writer "*) code='200 OK' ;; *) code='503 Service Unavailable' ;; esac
+    case $request in *" /alive "*) said="$MEMBER alive" ;; *) said=$(line) ;; esac
+    case $said in "$MEMBER writer "* | "$MEMBER alive") code='200 OK' ;; *) code='503 Service Unavailable' ;; esac
     printf 'HTTP/1.0 %s\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%s\n' "$code" "$said" 2>/dev/null || true
     ;;
-  alive) "${0%/*}/ask-member" localhost | grep -q "^$MEMBER " ;;
+  alive) [ "$("${0%/*}/ask-member" localhost /alive)" = "$MEMBER alive" ] ;;
   *) line ;;
 esac

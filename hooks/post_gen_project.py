@@ -35,6 +35,7 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "config/haproxy",
             "config/mariadb/initdb/30-members.sql",
             "config/mariadb/member",
+            "config/rspamd/lua.local.d/valkey_tls.lua",
             "config/valkey/member",
         ),
     ),

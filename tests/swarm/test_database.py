@@ -94,6 +94,7 @@ def test_one_alone_refuses_and_all_come_back_when_the_power_does(database: Datab
         assert [writing.missing(member) for member in MEMBERS] == [set(), set(), set()]
 
 
+@long
 def test_all_that_were_stopped_in_order_find_together_by_themselves(database: Database) -> None:
     for _ in range(ROUNDS):
         with Writing(database) as writing:
@@ -104,13 +105,15 @@ def test_all_that_were_stopped_in_order_find_together_by_themselves(database: Da
         assert [writing.missing(member) for member in MEMBERS] == [set(), set(), set()]
 
 
+@long
 def test_when_one_is_lost_for_good_the_others_wait_until_recover_is_told_so(database: Database) -> None:
     with Writing(database) as writing:
         writing.more()
     *left, lost = MEMBERS
-    database.compose("stop", *MEMBERS)
+    # Those who were in it come back, and give up after half a minute to go on without the third.
+    database.kill(*MEMBERS)
     database.again(*left)
-    eventually(lambda: [database.state(m) for m in left] == ["waiting", "waiting"], "both wait")
+    eventually(lambda: [database.state(m) for m in left] == ["waiting", "waiting"], "both wait", 120)
     assert f"--without {lost}" in " ".join(database.mailctl("db", "recover", "--yes", check=False).split())
     said = database.mailctl("db", "recover", "--yes", "--without", lost)
     assert "founds the database again" in said
@@ -121,6 +124,7 @@ def test_when_one_is_lost_for_good_the_others_wait_until_recover_is_told_so(data
     assert writing.missing(lost) == set()
 
 
+@long
 def test_a_member_starts_in_no_folder_that_is_not_its_own(database: Database) -> None:
     [member] = MEMBERS[-1:]
     database.compose("stop", member)
@@ -147,6 +151,12 @@ def test_a_lock_of_the_application_holds_for_all_its_clients(database: Database)
         with two.cursor() as cursor, pytest.raises(pymysql.MySQLError, match="1205"):
             cursor.execute("SET innodb_lock_wait_timeout = 1")
             cursor.execute("SELECT id FROM locked FOR UPDATE")
+        named = []
+        for client in (one, two):
+            with client.cursor() as cursor:
+                cursor.execute("SELECT GET_LOCK('a migration', 0)")
+                named.append(cursor.fetchone())
+        assert named == [(1,), (0,)]
 
 
 def test_a_dump_from_another_member_leaves_the_writer_undisturbed(database: Database, tmp_path: Path) -> None:

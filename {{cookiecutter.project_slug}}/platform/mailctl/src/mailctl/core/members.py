@@ -15,8 +15,8 @@ NAMES = ("mariadb-1", "mariadb-2", "mariadb-3")
 IN_IT = ("writer", "member", "joining")
 STATE = ("sh", "/usr/local/bin/member-state")
 ROOT = (
-    "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --protocol=socket --skip-ssl --user=root"
-    ' --batch --skip-column-names --execute="$1"'
+    "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --protocol=socket --skip-ssl"
+    ' --user=root --batch --skip-column-names --execute="$1"'
 )
 SECONDS = 30.0
 

@@ -45,7 +45,12 @@ def self_signed_ca(existing: bytes, key_pem: bytes, slug: str) -> bytes:
 
 
 def service_certificate(
-    existing: bytes, key_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, names: Iterable[str], peer: bool = False
+    existing: bytes,
+    key_pem: bytes,
+    ca_pem: bytes,
+    ca_key_pem: bytes,
+    names: Iterable[str],
+    peer: bool = False,
 ) -> bytes:
     """The existing certificate while it fits its key and this CA and is valid, else a new one for `names`.
 

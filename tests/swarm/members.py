@@ -84,6 +84,11 @@ class Database:
         mount = ("--rm", f"--volume={self.folder}:/x", "--entrypoint=sh")
         docker("run", *mount, self._standin("mariadb:11.8.9"), "-c", script)
 
+    def forget(self, member: str, *files: str) -> None:
+        """Delete files in a member's folder."""
+        mount = ("--rm", f"--volume={self.folder / 'disks' / member}:/x", "--entrypoint=rm")
+        docker("run", *mount, self._standin("mariadb:11.8.9"), "-f", *(f"/x/{name}" for name in files))
+
     def mailctl(self, *words: str, check: bool = True) -> str:
         """What a command of mailctl printed for this repository."""
         command = [sys.executable, "-m", "mailctl", *words, "--repo", str(self.repository)]

@@ -28,7 +28,7 @@ fi
 # How far the tables are: DATA UUID SEQNO. After a crash only InnoDB knows.
 position() {
   local uuid seqno
-  [ -d "$data/mysql" ] || { echo "0 - -1" && return; }
+  if [ ! -d "$data/mysql" ]; then echo "0 - -1" && return; fi
   uuid=$(sed -n 's/^uuid: *//p' "$data/grastate.dat" 2>/dev/null || true)
   seqno=$(sed -n 's/^seqno: *//p' "$data/grastate.dat" 2>/dev/null || true)
   if [ "${seqno:--1}" = -1 ]; then
@@ -53,19 +53,39 @@ server() { # new-cluster, or nothing
   rm -f "$run/waiting"
   set -- mariadbd --wsrep-node-name="$MEMBER" --wsrep-node-address="$MEMBER" --wsrep-node-incoming-address="$MEMBER:3306" "$@"
   # Else a member that was killed would not know how far it is, and take any other's word for it.
-  [ "$uuid" = - ] || set -- "$@" --wsrep-start-position="$uuid:$seqno"
+  if [ "$uuid" != - ]; then set -- "$@" --wsrep-start-position="$uuid:$seqno"; fi
   # The image's own check is not asked here; without this file it would make an account for it, in this member only.
-  [ ! -d "$data/mysql" ] || [ -e "$data/.my-healthcheck.cnf" ] || : >"$data/.my-healthcheck.cnf"
+  if [ -d "$data/mysql" ]; then : >>"$data/.my-healthcheck.cnf"; fi
   # The image would fill an empty folder by itself; one that joins gets everything from the others.
   if [ -d "$data/mysql" ] || [ "$founds" = yes ]; then exec docker-entrypoint.sh "$@"; fi
   exec "$@"
 }
 
+# Tables of a single host know nothing of members yet.
+adopt() {
+  local server
+  say "these tables were those of a single host: adding what members need"
+  mariadbd --wsrep-on=OFF --skip-networking &
+  server=$!
+  until mariadb-admin --no-defaults --skip-ssl --socket="$run/mysqld.sock" ping >/dev/null 2>&1; do
+    kill -0 "$server"
+    sleep 0.2
+  done
+  MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) mariadb --protocol=socket --skip-ssl --user=root mysql \
+    </docker-entrypoint-initdb.d/30-members.sql
+  kill "$server"
+  wait "$server"
+}
+
 found() {
   say "founding the database with what is here: $here"
   rm -f "$data/.bootstrap" "$data/gvwstate.dat"
-  [ -d "$data/mysql" ] || : >"$mark"
-  [ ! -e "$data/grastate.dat" ] || sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$data/grastate.dat"
+  if [ ! -d "$data/mysql" ]; then
+    : >"$mark"
+  elif [ ! -d "$data/galera" ]; then
+    adopt
+  fi
+  if [ -e "$data/grastate.dat" ]; then sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$data/grastate.dat"; fi
   founds=yes
   server --wsrep-new-cluster
 }
@@ -92,7 +112,7 @@ join() {
 # Founds it if that is right; returns when there is nothing to do yet.
 decide() {
   local member waiting=() best
-  [ ! -e "$data/.bootstrap" ] || found
+  if [ -e "$data/.bootstrap" ]; then found; fi
   for member in "${members[@]}"; do
     waiting+=("$(line_of "$member")")
     case ${waiting[-1]} in "$member waiting "*) ;; *) return 0 ;; esac
@@ -100,7 +120,7 @@ decide() {
   # Two histories are none that could go on by themselves: somebody must say which one counts.
   [ "$(printf '%s\n' "${waiting[@]}" | awk '$3 == 1 { print $4 }' | sort -u | wc -l)" -le 1 ] || return 0
   best=$(printf '%s\n' "${waiting[@]}" | sort -k3,3nr -k5,5nr -k1,1 | head -n 1)
-  [ "${best%% *}" != "$MEMBER" ] || found
+  if [ "${best%% *}" = "$MEMBER" ]; then found; fi
 }
 
 here=$(position)

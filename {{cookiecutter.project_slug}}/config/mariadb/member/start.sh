@@ -25,6 +25,12 @@ if [ -e "$mark" ]; then
   rm -f "$mark"
 fi
 
+# A copy of another member's tables that was cut off is none: it is begun again, instead of taken for what it looks like.
+if [ -e "$data/sst_in_progress" ]; then
+  say "the copy from another member did not come to its end; beginning it again with an empty folder"
+  find "$data" -mindepth 1 ! -path "$data/.member" -delete
+fi
+
 # How far the tables are: DATA UUID SEQNO. After a crash only InnoDB knows.
 position() {
   local uuid seqno
@@ -71,7 +77,7 @@ adopt() {
     kill -0 "$server"
     sleep 0.2
   done
-  MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) mariadb --protocol=socket --skip-ssl --user=root mysql \
+  MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) mariadb --protocol=socket --skip-ssl --user=root --database=mysql \
     </docker-entrypoint-initdb.d/30-members.sql
   kill "$server"
   wait "$server"

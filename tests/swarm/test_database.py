@@ -175,6 +175,23 @@ def test_a_dump_from_another_member_leaves_the_writer_undisturbed(database: Data
 
 
 @long
+def test_a_copy_to_a_new_member_that_is_cut_off_is_begun_again(database: Database) -> None:
+    with Writing(database) as writing:
+        writing.more()
+    member = next(m for m in MEMBERS if database.state(m) == "member")
+    database.compose("stop", member)
+    database.prepare(member)
+    database.again(member)
+    begun = database.folder / "disks" / member / "sst_in_progress"
+    eventually(begun.exists, "that the copy begins")
+    database.kill(member)
+    database.again(member)
+    database.whole()
+    assert "the copy from another member did not come to its end" in database.log(member)
+    assert writing.missing(member) == set()
+
+
+@long
 def test_the_tables_of_a_single_host_become_those_of_all(database: Database) -> None:
     with Writing(database) as writing:
         writing.more()

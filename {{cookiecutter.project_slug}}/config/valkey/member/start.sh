@@ -46,6 +46,9 @@ case $1 in
         echo "sentinel announce-ip $MEMBER"
         echo "sentinel announce-port 26379"
         echo "sentinel monitor mail valkey-1 6379 2"
+        # Who copies is asked every ten seconds: one that is not known when the writer dies would go on asking the dead one.
+        echo "sentinel known-replica mail valkey-2 6379"
+        echo "sentinel known-replica mail valkey-3 6379"
         echo "sentinel auth-pass mail $password"
         echo "sentinel down-after-milliseconds mail 5000"
         echo "sentinel failover-timeout mail 20000"

@@ -192,6 +192,17 @@ def test_a_copy_to_a_new_member_that_is_cut_off_is_begun_again(database: Databas
 
 
 @long
+def test_nobody_waits_for_the_last_writer_while_everything_is_copied_to_it(database: Database) -> None:
+    last = database.writer()
+    database.compose("stop", *MEMBERS)
+    database.prepare(last)
+    database.again(*MEMBERS)
+    eventually(lambda: "writer" in database.states(), "a writer", 120)
+    assert database.state(last) == "starting"
+    database.whole()
+
+
+@long
 def test_the_tables_of_a_single_host_become_those_of_all(database: Database) -> None:
     with Writing(database) as writing:
         writing.more()

@@ -16,23 +16,29 @@ ask() {
     --execute="$1" 2>/dev/null
 }
 
-# Who writes is one row. Only a member that has caught up changes it, and only when the writer named there has left; as the
-# change is replicated like any other, one of two wins. It comes after all that was committed before, so the new writer has
-# all of that: no client needs wsrep_sync_wait. With one member alone nobody writes: what it alone has, one fire takes.
+# Who writes is one row. Only a member that has caught up changes it, and only when the writer named there has left, or says
+# that it is not there yet; as the change is replicated like any other, one of two wins. It comes after all that was committed
+# before, so the new writer has all of that: no client needs wsrep_sync_wait. With one member alone nobody writes: what it
+# alone has, one fire takes.
 role() { # size members local-state
   # 4: synced. 2: gives a copy to another, or was set aside for a backup; it goes on writing if it did.
   case $3 in 4 | 2) ;; *) echo joining && return ;; esac
   [ "$1" -ge 2 ] || { echo member && return; }
   writer=$(ask "SELECT member FROM galera.writer") || { echo starting && return; }
-  case $3,$2, in
-    4*,"$writer:"*) ;;
-    4*)
-      if ask "UPDATE galera.writer SET member = '$MEMBER' WHERE member = '$writer'"; then
-        writer=$(ask "SELECT member FROM galera.writer") || writer=
-      fi
-      ;;
-  esac
+  if [ "$3" = 4 ] && [ "$writer" != "$MEMBER" ] && gone "$writer" "$2"; then
+    if ask "UPDATE galera.writer SET member = '$MEMBER' WHERE member = '$writer'"; then
+      writer=$(ask "SELECT member FROM galera.writer") || writer=
+    fi
+  fi
   if [ "$writer" = "$MEMBER" ]; then echo writer; else echo member; fi
+}
+
+gone() { # writer members
+  case ,$2, in *,"$1:"*) ;; *) return 0 ;; esac
+  # One that is copied to for minutes is among the members, too. Asked every third second only.
+  [ "$(($(date +%s) % 3))" = 0 ] || return 1
+  case $(/bin/sh "${0%/*}/ask-member" "$1") in "$1 joining "* | "$1 starting "*) return 0 ;; esac
+  return 1
 }
 
 line() {

@@ -96,6 +96,18 @@ found() {
   server --wsrep-new-cluster
 }
 
+# Ends the server if it does not get back into a database.
+patience() { # its process
+  local _
+  for _ in {1..60}; do
+    sleep 1
+    if [ "$data/gvwstate.dat" -nt "$data/.tried" ]; then return; fi
+  done
+  say "the others of before did not come back within a minute"
+  kill "$1" && sleep 10
+  kill -KILL "$1" 2>/dev/null || true
+}
+
 # One member's line, or nothing.
 line_of() { /bin/sh /usr/local/bin/ask-member "$1" || true; }
 
@@ -135,11 +147,12 @@ answer &
 # The engine gives it its name once it is healthy, which it is from now on.
 until getent hosts "$MEMBER" >/dev/null; do sleep 1; done
 join
-# Killed in the middle of a database: if all are back who were in it then, they go on by themselves. Tried once: where the
-# server gives up after half a minute, gvwstate.dat is not a newer one.
+# Killed in the middle of a database: if all are back who were in it then, they go on by themselves, which writes gvwstate.dat
+# again. The server would wait for them for ever; after a minute it is ended, and what is below is tried instead.
 if [ "$data/gvwstate.dat" -nt "$data/.tried" ] && [ ! -e "$data/.bootstrap" ]; then
   say "going on as in $data/gvwstate.dat"
   : >"$data/.tried"
+  patience "$$" &
   server
 fi
 echo "$here" >"$run/waiting"

@@ -78,6 +78,7 @@ def test_the_writer_is_killed_under_load_and_nothing_acknowledged_is_missing(dat
         assert [writing.missing(member) for member in MEMBERS] == [set(), set(), set()]
 
 
+@long
 def test_one_alone_refuses_and_all_come_back_when_the_power_does(database: Database) -> None:
     for _ in range(ROUNDS):
         with Writing(database) as writing:

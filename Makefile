@@ -122,6 +122,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 AGENT_EXAMPLES=40 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@SHARD_MOVES=100 $(RUN) -m pytest tests/swarm/shards -m docker
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
+	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s

@@ -29,6 +29,18 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ),
     ("groupware", False, ("config/radicale", "config/roundcube/contacts.php", "platform/radicale")),
     ("scale", "single", ("config/dovecot-proxy", "config/dovecot-store", "config/postfix/sql/quota.cf")),
+    (
+        "scale",
+        "single",
+        (
+            "config/haproxy",
+            "config/mariadb/initdb/30-members.sql",
+            "config/mariadb/member",
+            "config/rspamd/lua.local.d/valkey_tls.lua",
+            "config/valkey/member",
+        ),
+    ),
+    ("scale", "swarm", ("config/mariadb/start.sh", "config/valkey/valkey.conf")),
     ("scale", "single", ("nodes.yml", "_docs/en/docs/several-hosts.md", "_docs/ja/docs/several-hosts.md")),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),

@@ -12,6 +12,7 @@ import pytest
 from conftest import ENV, Cli
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mailctl.secret_files.certificates import CA_DAYS, RENEW_DAYS, SERVICE_DAYS, covered_names, new_key
 
@@ -69,6 +70,16 @@ def test_the_certificates_say_what_the_contract_says(secrets: Path) -> None:
     assert abs(leaf.not_valid_after_utc - now - timedelta(days=SERVICE_DAYS)) < timedelta(minutes=5)
     key = serialization.load_pem_private_key((secrets / "internal_ca.key").read_bytes(), None)
     assert key.curve.name == "secp256r1"
+
+
+def test_members_show_their_certificate_to_each_other_and_other_services_show_none(secrets: Path) -> None:
+    uses = {}
+    for name in ("mariadb", "valkey", "dovecot"):
+        found = certificate(secrets, f"{name}_tls.crt").extensions
+        usage = found.get_extension_for_class(x509.ExtendedKeyUsage).value
+        uses[name] = ExtendedKeyUsageOID.CLIENT_AUTH in usage
+    assert uses == {"mariadb": True, "valkey": True, "dovecot": False}
+    assert {"mariadb", "mariadb-1", "mariadb-3"} <= covered_names(certificate(secrets, "mariadb_tls.crt"))
 
 
 @pytest.mark.parametrize("address", ["192.168.1.10", "fd00::10", "mail.lan"])

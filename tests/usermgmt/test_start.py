@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_schema
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from support import ADMIN_EMAIL, ADMIN_PASSWORD, CONFIG, Browser, MakeApp
 
 from usermgmt.database import Database
@@ -48,6 +48,12 @@ def test_settings_come_from_the_environment_and_files(environment: dict[str, str
     assert hosts == ("account.example.org", "admin.example.org", "nginx")
     names = (settings.issuer, settings.webmail_url, settings.webmail_secret)
     assert names == ("https://account.example.org", "https://mail.example.org/", "w" * 32)
+
+
+def test_a_database_on_another_host_is_reached_by_tls(environment: dict[str, str]) -> None:
+    url = make_url(Settings.from_environment({**environment, "DB_CA_FILE": "/ca.crt"}).database_url)
+    # PyMySQL then checks the certificate, and that it is one of the host's name.
+    assert url.get_dialect()().create_connect_args(url)[1]["ssl"] == {"ca": "/ca.crt"}
 
 
 def test_settings_never_print_a_secret(environment: dict[str, str]) -> None:

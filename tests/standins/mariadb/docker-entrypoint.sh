@@ -64,8 +64,8 @@ docker_process_sql() {
 
 start_temporary_server() {
   note "starting a temporary server that only listens on its socket"
-  "$@" --skip-networking --socket="$socket" --default-time-zone=SYSTEM --expire-logs-days=0 \
-    --loose-innodb_buffer_pool_load_at_startup=0 --skip-ssl &
+  "$@" --skip-networking --socket="$socket" --default-time-zone=SYSTEM --wsrep_on=OFF --expire-logs-days=0 \
+    --skip-slave-start --loose-innodb_buffer_pool_load_at_startup=0 --skip-ssl --ssl-cert='' --ssl-key='' --ssl-ca='' &
   server_pid=$!
   local attempt
   for attempt in {1..300}; do
@@ -179,10 +179,17 @@ upgrade_if_needed() {
     note "an upgrade from $stored to $running is needed, but MARIADB_AUTO_UPGRADE is not set"
     return
   fi
-  start_temporary_server "$@" --skip-grant-tables --loose-innodb_buffer_pool_dump_at_shutdown=0
+  local once=("$@" --skip-grant-tables --loose-innodb_buffer_pool_dump_at_shutdown=0)
+  if [ ! -f "$data/.my-healthcheck.cnf" ]; then
+    start_temporary_server "${once[@]}"
+    { echo "FLUSH PRIVILEGES;" && health_user_sql; } |
+      docker_process_sql --dont-use-mysql-root-password --binary-mode
+    stop_temporary_server
+    [ "${stored%.*}" != "${running%.*}" ] || return 0
+  fi
+  # Again without rights: once they are read, root has a password.
+  start_temporary_server "${once[@]}"
   mariadb-upgrade --upgrade-system-tables --skip-ssl --socket="$socket"
-  { echo "FLUSH PRIVILEGES;" && health_user_sql; } |
-    docker_process_sql --dont-use-mysql-root-password --binary-mode
   stop_temporary_server
 }
 

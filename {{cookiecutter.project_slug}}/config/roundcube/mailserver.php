@@ -18,7 +18,7 @@ $config['managesieve_host'] = 'tls://dovecot:34190';
 
 // Read at each use, so that a new password (mailctl secrets rotate) needs no restart.
 $config['db_dsnw'] = 'mysql://roundcube:' . rawurlencode(trim(file_get_contents('/run/secrets/roundcube_db_password')))
-    . '@mariadb/roundcube';
+    . '@mariadb/roundcube{{ "?ca=/run/secrets/internal_ca_crt&verify_server_cert=1" if cookiecutter.scale == "swarm" else "" }}';
 
 // People log in on the account pages, never here: Roundcube gets a token for them, which Dovecot verifies. It asks for it
 // inside the stack, at the one address there that gives tokens (network web).

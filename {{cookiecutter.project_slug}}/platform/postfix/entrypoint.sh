@@ -25,13 +25,17 @@ chown root:postfix /run/postfix
 chmod 0750 /run/postfix
 chown postfix:postfix /var/lib/postfix
 
-# The maps in config/postfix/sql hold no password; each gets a copy that does.
+# The maps in config/postfix/sql hold no password; each gets a copy that does. With DB_CA_FILE the way to the database is
+# encrypted, and leads only to the holder of a certificate of that authority.
 mkdir -p /run/postfix/sql
 chown root:postfix /run/postfix/sql
 chmod 0750 /run/postfix/sql
 password=$(secret postfix_db_password)
 for map in /etc/postfix/sql/*.cf; do
-  { cat "$map" && printf 'password = %s\n' "$password"; } | private "/run/postfix/sql/${map##*/}"
+  {
+    cat "$map" && printf 'password = %s\n' "$password"
+    [ -z "${DB_CA_FILE:-}" ] || printf 'tls_CAfile = %s\ntls_verify_cert = yes\n' "$DB_CA_FILE"
+  } | private "/run/postfix/sql/${map##*/}"
 done
 printf '%s %s:%s\n' "$(postconf -h relayhost)" "${RELAY_USERNAME:-}" "$(secret relay_password)" |
   private /run/postfix/relay_password

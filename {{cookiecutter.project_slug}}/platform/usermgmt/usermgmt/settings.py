@@ -66,7 +66,10 @@ def read_url(env: Mapping[str, str], name: str) -> str:
 
 
 def database_url(env: Mapping[str, str]) -> URL:
-    """The database that DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD_FILE describe."""
+    """The database that DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD_FILE describe.
+
+    With DB_CA_FILE it is reached by TLS, and only if it shows a certificate of that authority for its name.
+    """
     port = env.get("DB_PORT", "3306")
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise SettingsError(f"DB_PORT={port!r} is not a port: use a number from 1 to 65535, usually 3306")
@@ -77,7 +80,7 @@ def database_url(env: Mapping[str, str]) -> URL:
         host=env.get("DB_HOST", "mariadb"),
         port=int(port),
         database=env.get("DB_NAME", "mailserver"),
-        query={"charset": "utf8mb4"},
+        query={"charset": "utf8mb4", **({"ssl_ca": ca} if (ca := env.get("DB_CA_FILE")) else {})},
     )
 
 

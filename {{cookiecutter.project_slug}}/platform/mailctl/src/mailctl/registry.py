@@ -13,6 +13,7 @@ GROUPS: dict[str, str] = {
     "agent": "mailctl.agent.cli",
     "images": "mailctl.images.cli",
     "queue": "mailctl.queue.cli",
+    "db": "mailctl.swarm.database_cli",
     "alarm": "mailctl.monitor.alarm_cli",
     "user": "mailctl.accounts.cli",
     "domain": "mailctl.accounts.domain_cli",

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from mailctl.core.compose import Compose, last_lines
 from mailctl.core.containers import failed, output, running, start
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.members import one_of, several, source
 
 DATABASES = ("mailserver", "roundcube")
 ACCOUNT = (
@@ -37,17 +39,22 @@ LAST_LINE = b"-- Dump completed"
 
 def dump(context: Context, folder: Path) -> list[str]:
     """Write mysql/NAME.sql.gz for each database. Raises Refused when a dump fails or ends early."""
-    container = running(context, "mariadb")
-    (folder / "mysql").mkdir()
-    for name in DATABASES:
-        _dump_one(container, name, folder / "mysql" / f"{name}.sql.gz")
+    with _source(context) as container:
+        (folder / "mysql").mkdir()
+        for name in DATABASES:
+            _dump_one(container, name, folder / "mysql" / f"{name}.sql.gz")
     return [f"mysql/{name}.sql.gz" for name in DATABASES]
+
+
+def _source(context: Context) -> AbstractContextManager[str]:
+    """The container to dump from."""
+    return source(context) if several(context) else nullcontext(running(context, "mariadb"))
 
 
 def schema_revision(context: Context) -> str | None:
     """The Alembic revision of the accounts' tables; None when it cannot be asked."""
     try:
-        container = running(context, "mariadb")
+        container = one_of(context) if several(context) else running(context, "mariadb")
         answer = output(container, "sh", "-c", QUERY, "sh", REVISION)
     except (Refused, OSError):
         return None

@@ -45,9 +45,17 @@ def self_signed_ca(existing: bytes, key_pem: bytes, slug: str) -> bytes:
 
 
 def service_certificate(
-    existing: bytes, key_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, names: Iterable[str]
+    existing: bytes,
+    key_pem: bytes,
+    ca_pem: bytes,
+    ca_key_pem: bytes,
+    names: Iterable[str],
+    peer: bool = False,
 ) -> bytes:
-    """The existing certificate while it fits its key and this CA and is valid, else a new one for `names`."""
+    """The existing certificate while it fits its key and this CA and is valid, else a new one for `names`.
+
+    With `peer` it is good for connecting as well: members of the database show theirs to each other.
+    """
     if (found := parse(existing)) and fits(existing, key_pem, ca_pem) and not ends_soon(found):
         return existing
     key, ca_key, ca = _key(key_pem), _key(ca_key_pem), x509.load_pem_x509_certificate(ca_pem)
@@ -55,12 +63,13 @@ def service_certificate(
     names = list(dict.fromkeys(names))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     end = min(datetime.now(UTC) + timedelta(days=SERVICE_DAYS), ca.not_valid_after_utc)
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if peer else [])]
     builder = (
         _builder(subject, ca.subject, key.public_key(), end)
         .add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         .add_extension(authority, critical=False)
     )
     return _pem(builder.sign(ca_key, hashes.SHA256()))

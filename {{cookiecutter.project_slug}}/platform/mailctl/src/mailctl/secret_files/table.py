@@ -71,15 +71,14 @@ def _ca(existing: bytes, inputs: Inputs) -> bytes:
     return self_signed_ca(existing, inputs.secrets["internal_ca.key"], inputs.slug)
 
 
-def _certificate_of(service: str) -> Callable[[bytes, Inputs], bytes]:
+def _certificate_of(service: str, members: tuple[str, ...]) -> Callable[[bytes, Inputs], bytes]:
     def build(existing: bytes, inputs: Inputs) -> bytes:
         from mailctl.secret_files.certificates import service_certificate
 
         found = inputs.secrets
-        names = (service, *inputs.host_names)
-        return service_certificate(
-            existing, found[f"{service}_tls.key"], found["internal_ca.crt"], found["internal_ca.key"], names
-        )
+        key, ca, ca_key = found[f"{service}_tls.key"], found["internal_ca.crt"], found["internal_ca.key"]
+        names = (service, *members, *inputs.host_names)
+        return service_certificate(existing, key, ca, ca_key, names, peer=bool(members))
 
     return build
 
@@ -135,9 +134,11 @@ def _key(file: str, reader: str | None, mode: int = PUBLIC_IN_FOLDER) -> Source:
     return Source(file, (reader,) if reader else (), _new_key, mode=mode)
 
 
-def _certificate(service: str) -> Derived:
+def _certificate(service: str, *members: str) -> Derived:
+    """Of a service; of its members as well, who show it to each other, where there are several."""
     sources = (f"{service}_tls.key", "internal_ca.crt", "internal_ca.key")
-    return Derived(f"{service}_tls.crt", (service,), sources, _certificate_of(service), certificate=True)
+    build = _certificate_of(service, members)
+    return Derived(f"{service}_tls.crt", (service,), sources, build, certificate=True)
 
 
 _STORES = ("dovecot_store_tls.key", "internal_ca.crt", "internal_ca.key")
@@ -271,6 +272,9 @@ SOURCES: tuple[Source, ...] = (
     _key("dovecot_tls.key", "dovecot"),
     _key("dovecot_store_tls.key", "dovecot-store"),
     _key("postfix_tls.key", "postfix"),
+    # With `scale: swarm`, where the members of these are on different hosts.
+    _key("mariadb_tls.key", "mariadb"),
+    _key("valkey_tls.key", "valkey"),
 )
 
 DERIVED: tuple[Derived, ...] = (
@@ -320,6 +324,8 @@ DERIVED: tuple[Derived, ...] = (
     _certificate("dovecot"),
     _certificate("postfix"),
     Derived("dovecot_store_tls.crt", ("dovecot-store",), _STORES, _store_certificate, certificate=True),
+    _certificate("mariadb", "mariadb-1", "mariadb-2", "mariadb-3"),
+    _certificate("valkey", "valkey-1", "valkey-2", "valkey-3"),
     # Key and certificates in one file, so that no reader has one without the other: of our own authority,
     # until `mailctl certificate` has them of a public one.
     Derived(
@@ -333,6 +339,6 @@ DERIVED: tuple[Derived, ...] = (
 ENTRIES: tuple[Source | Derived, ...] = (*SOURCES, *DERIVED)
 VARIABLES: tuple[str, ...] = tuple(s.variable for s in SOURCES if s.variable)
 """The variables of `.env` that hold secrets; everything else there is a setting."""
-_OF_MARIADB = {s.file for s in SOURCES if "mariadb" in s.readers}
+_OF_MARIADB = {s.file for s in SOURCES if "mariadb" in s.readers and s.rule is rules.PASSWORD}
 DATABASE_PASSWORDS = frozenset(_OF_MARIADB | {d.file for d in DERIVED if _OF_MARIADB & {*d.sources}})
 """Files with the passwords that the database was told: older ones open it no more."""

@@ -1,0 +1,111 @@
+"""Three members of Valkey: one is killed, the sentinels choose another, rspamd goes on (make soak)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.swarm.members import Database, docker, eventually
+from tools import engine, standins
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(not os.environ.get("SWARM_DATABASE"), reason="SWARM_DATABASE=10 runs it"),
+]
+MEMBERS = ("valkey-1", "valkey-2", "valkey-3")
+MAIL = (
+    "From: a@example.net\nTo: b@example.com\nSubject: Offer {n}\nMessage-ID: <{n}@example.net>\n\n{words}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """The members, their sentinels, the proxies and rspamd, without what rspamd needs besides."""
+    engine.ensure(with_debootstrap=True)
+    with standins.shown_progress() as progress:
+        standins.build(progress)
+    prefix = os.environ.get("STACK_PREFIX", "swarm")
+    parts = ("valkey", "sentinel", "memory", "rspamd")
+    whole = Database(tmp_path_factory.mktemp("memory"), f"{prefix}-memory", parts, {"RSPAMD_NEEDS": "valkey"})
+    try:
+        whole.start()
+        yield whole
+    finally:
+        whole.remove()
+
+
+def ask(memory: Database, where: str, *words: str, port: str = "6379") -> str:
+    """What a member, or whoever the name leads to, answers; "" when it does not."""
+    script = (
+        "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/valkey_auth) timeout 5 valkey-cli --tls"
+        ' --cacert /run/secrets/internal_ca_crt -h "$@" 2>&1'
+    )
+    for inside in MEMBERS:
+        if memory.running(inside):
+            words = (where, "-p", port, *words)
+            return docker(
+                "exec", memory.container(inside), "sh", "-c", script, "sh", *words, check=False
+            ).strip()
+    return ""
+
+
+def writers(memory: Database) -> list[str]:
+    """The members that say that they write."""
+    return [m for m in MEMBERS if memory.running(m) and ask(memory, m, "role").startswith("master")]
+
+
+def stored(memory: Database, door: int, name: str) -> bool:
+    """Whether a value can be stored by one of the proxies."""
+    address = memory.address("memory", door, "memory")
+    return ask(memory, address, "set", name, "kept") == "OK"
+
+
+def test_the_one_that_writes_is_killed_and_another_one_takes_over_with_what_was_stored(
+    memory: Database,
+) -> None:
+    eventually(lambda: stored(memory, 1, "first") and stored(memory, 2, "second"), "a member that writes")
+    [killed] = writers(memory)
+    eventually(lambda: ask(memory, killed, "wait", "2", "1000") == "2", "both copies")
+    memory.kill(killed)
+    eventually(
+        lambda: stored(memory, 1, "third") and stored(memory, 2, "fourth"), "another one that writes", 30
+    )
+    memory.again(killed)
+    eventually(lambda: ask(memory, killed, "role").startswith("slave"), "that it only copies now", 30)
+    [writer] = writers(memory)
+    assert writer != killed
+    values = [ask(memory, writer, "get", name) for name in ("first", "second", "third", "fourth")]
+    assert values == ["kept"] * 4
+    for member in MEMBERS:
+        eventually(lambda member=member: ask(memory, member, "get", "first") == "kept", "it everywhere", 30)
+
+
+def test_rspamd_learns_by_the_name_and_without_a_password_nobody_reads(memory: Database) -> None:
+    eventually(lambda: memory.healthy("rspamd"), "rspamd", 90)
+    learn = 'rspamc -h 127.0.0.1:11334 -P "$(cat /run/secrets/rspamd_controller_password)" learn_spam'
+    for number in range(3):
+        mail = MAIL.format(n=number, words=" ".join(f"word{number}x{n}" for n in range(40)))
+        # It is refused until another member copies.
+        eventually(
+            lambda mail=mail: "success = true" in memory.feed("rspamd", mail, "sh", "-c", learn), "learning"
+        )
+    [writer] = writers(memory)
+    assert int(ask(memory, writer, "dbsize")) > 10
+    refused = docker(
+        "exec",
+        memory.container(writer),
+        "valkey-cli",
+        "--tls",
+        "--cacert",
+        "/run/secrets/internal_ca_crt",
+        "--user",
+        "check",
+        "--pass",
+        "check",
+        "keys",
+        "*",
+        check=False,
+    )
+    assert "NOPERM" in refused

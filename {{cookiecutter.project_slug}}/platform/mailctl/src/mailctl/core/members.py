@@ -1,0 +1,145 @@
+"""The three members of the database on several hosts: their containers, what each says of itself."""
+
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mailctl.core.context import Context
+from mailctl.core.errors import Problem, Refused
+
+NAMES = ("mariadb-1", "mariadb-2", "mariadb-3")
+#: Of a member that is in the database; the others are not, or cannot say.
+IN_IT = ("writer", "member", "joining")
+STATE = ("sh", "/usr/local/bin/member-state")
+ROOT = (
+    "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --protocol=socket --skip-ssl"
+    ' --user=root --batch --skip-column-names --execute="$1"'
+)
+SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member's word for itself (config/mariadb/member/state.sh says what each means) and how far it is.
+
+    `host` is the engine that has its container, "" for the one here; `container` is "" when none has.
+    """
+
+    name: str
+    host: str = ""
+    container: str = ""
+    state: str = "absent"
+    data: bool = False
+    uuid: str = "-"
+    seqno: int = -1
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is in the database."""
+        return self.state in IN_IT
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def run(self, *words: str) -> str:
+        """What a command in its container printed. Raises Refused with its own words."""
+        command = [*_engine(self.host), "exec", self.container, *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            wrong, code = f"no answer after {SECONDS:.0f} seconds", 1
+        else:
+            wrong, code = " ".join(done.stderr.split())[-300:], done.returncode
+        if code:
+            raise Refused(Problem(self.name, f"did not do it: {wrong}", "mailctl db status", value=words[0]))
+        return done.stdout
+
+    def sql(self, statement: str) -> str:
+        """What root is told there, one row a line."""
+        return self.run("sh", "-c", ROOT, "sh", statement)
+
+
+def several(context: Context) -> bool:
+    """Whether this repository is for several hosts."""
+    return (context.repo / "nodes.yml").is_file()
+
+
+def ask(context: Context) -> list[Member]:
+    """All three, each asked where it is. Who cannot be reached is `absent`."""
+    addresses = _addresses(context)
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        return list(pool.map(lambda name: _ask(context.project_name, name, addresses.get(name, "")), NAMES))
+
+
+def _ask(project: str, name: str, address: str) -> Member:
+    for host in ("", f"ssh://{address}" if address else ""):
+        label = f"label=com.docker.swarm.service.name={project}_{name}"
+        if container := _printed([*_engine(host), "ps", "--quiet", "--filter", label]).strip():
+            container = container.splitlines()[0]
+            said = _printed([*_engine(host), "exec", container, *STATE]).split()
+            if len(said) != 5 or said[0] != name:
+                return Member(name, host, container, "starting")
+            return Member(name, host, container, said[1], said[2] == "1", said[3], int(said[4]))
+    return Member(name)
+
+
+def one_of(context: Context) -> str:
+    """The container of a member on this host that is in the database. Raises Refused when there is none."""
+    return _here(context).container
+
+
+def _here(context: Context) -> Member:
+    """A member on this host that has everything, one that does not write if possible."""
+    here = [member for member in ask(context) if member.state in ("writer", "member") and not member.host]
+    if not here:
+        fix = "run it on a host whose member is in it: mailctl db status"
+        raise Refused(Problem("the database", "no member on this host is in it", fix))
+    return min(here, key=lambda member: member.state == "writer")
+
+
+@contextmanager
+def source(context: Context) -> Iterator[str]:
+    """The container of a member on this host to take a dump from; the others are not slowed down by it.
+
+    Raises Refused when no member here is in the database.
+    """
+    chosen = _here(context)
+    if chosen.state == "writer":
+        # It is the one that everybody waits for: it is not set aside.
+        yield chosen.container
+        return
+    chosen.sql("SET GLOBAL wsrep_desync = ON")
+    try:
+        yield chosen.container
+    finally:
+        chosen.sql("SET GLOBAL wsrep_desync = OFF")
+
+
+def _addresses(context: Context) -> dict[str, str]:
+    """Where the host of each member is, as nodes.yml says."""
+    import yaml
+
+    try:
+        found = (yaml.safe_load((context.repo / "nodes.yml").read_text("utf-8")) or {}).get("nodes", ())
+        return {f"mariadb-{row['database']}": str(row["address"]) for row in found if row.get("database")}
+    except FileNotFoundError:
+        return {}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(
+            Problem("nodes.yml", f"cannot be read: {error}", "make check says what is wrong")
+        ) from None
+
+
+def _engine(host: str) -> list[str]:
+    return ["docker", *(["--host", host] if host else [])]
+
+
+def _printed(command: list[str]) -> str:
+    """What a command printed; nothing when it failed or took too long."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
+    except subprocess.TimeoutExpired:
+        return ""

@@ -52,6 +52,7 @@ FIELDS: dict = json.loads(
   "antivirus": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "edge_spool": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "groupware": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
+  "scale": {"enum": ["single", "swarm"], "x-why": "it is not one of the choices", "x-fix": "one of 'single', 'swarm'"},
   "deploy_method": {"enum": ["pull", "ssh"], "x-why": "it is not one of the choices", "x-fix": "one of 'pull', 'ssh'"},
   "github_environments": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "secrets": {"enum": ["files", "age"], "x-why": "it is not one of the choices", "x-fix": "one of 'files', 'age'"},

@@ -78,7 +78,7 @@ class MariaDb:
     def grants(self) -> None:
         """Run the file that makes database and account."""
         secrets = {"SECRETS": str(self.folder / "secrets"), "SOCKET": str(self.folder / "s")}
-        subprocess.run([CONFIG / "initdb" / "30-ledger.sh"], check=True, env={**os.environ, **secrets})
+        subprocess.run([CONFIG / "initdb" / "40-ledger.sh"], check=True, env={**os.environ, **secrets})
 
 
 def _user() -> list[str]:

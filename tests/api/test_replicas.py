@@ -1,6 +1,7 @@
 """Several replicas with one ledger in MariaDB: what one knows, all know, and each message is one's alone."""
 
 import asyncio
+import json
 import os
 import random
 from collections import Counter
@@ -21,6 +22,7 @@ from test_process import Running, launched
 from mailserver_api import delivery, ledger, stores
 from mailserver_api.addresses import Envelope
 from mailserver_api.fingerprint import Fingerprint
+from mailserver_api.recall import recall
 from mailserver_api.settings import Settings
 
 #: Mails of the test with kills; `make soak` sets more.
@@ -264,7 +266,7 @@ async def test_replicas_that_are_killed_lose_nothing_and_double_only_what_was_un
     where["LEDGER_PASSWORD_FILE"] = str(database.password_file)
     taken: dict[bytes, str] = {}
     under_way = 0
-    async with AsyncExitStack() as stack:
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
         places = [replace(shared, state_dir=tmp_path / str(number)) for number in range(3)]
         replicas = [await stack.enter_async_context(launched(place, **where)) for place in places[:2]]
         for number in range(0, MAILS, 10):
@@ -288,3 +290,25 @@ async def test_replicas_that_are_killed_lose_nothing_and_double_only_what_was_un
     count = Counter(mail.key for mail in smtp.delivered)
     assert {key_of(mail).encode() for mail in taken} == set(count)
     assert sum(count.values()) - len(count) <= under_way
+
+
+@pytest.mark.parametrize("where", ["file", "database"])
+async def test_mailctl_is_told_what_is_remembered_wherever_it_is(
+    settings: Settings, shared: Settings, where: str
+):
+    chosen = shared if where == "database" else settings
+    async with running(chosen) as client:
+        queue_id = (await post(client)).json()["queue_id"]
+    environment = {
+        "STATE_DIR": str(chosen.state_dir),
+        "LEDGER_HOST": chosen.ledger_host,
+        "LEDGER_PORT": str(chosen.ledger_port),
+        "LEDGER_CA_FILE": str(chosen.ledger_ca_file or ""),
+        "LEDGER_PASSWORD_FILE": str(chosen.ledger_password_file),
+    }
+    for words in (("key", key_of(MAIL)), ("queue_id", queue_id)):
+        [[verdict, code, text, at]] = json.loads(recall(environment, words))
+        assert (verdict, code) == ("accepted", 250) and queue_id in text and at > 1_700_000_000
+    assert json.loads(recall(environment, ("key", "other"))) == []
+    with pytest.raises(ValueError, match="none of key, queue_id"):
+        recall(environment, ("text", "x"))

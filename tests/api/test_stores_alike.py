@@ -82,7 +82,7 @@ def ledgers(
 
     def both() -> list[Ledger]:
         for table in ("outcomes", "forwards"):
-            Work(shared, connection).rows(f"DELETE FROM {table}")
+            Work(shared, connection).rows(f"DELETE FROM {table}")  # noqa: S608
         stores = FileStore(Path(folder, f"{next(number)}.db")), shared
         return [Ledger(store, 100, Metrics().ledger_errors, lambda: NOW) for store in stores]
 

@@ -21,7 +21,7 @@ from mailserver_api.readiness import Readiness
 from mailserver_api.settings import Settings
 from mailserver_api.smtp import Server
 from mailserver_api.spool import Spool
-from mailserver_api.stores import FileStore, SharedStore, Store
+from mailserver_api.stores import store_of
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Verdict
 from mailserver_api.watch import Hold, Monitor, SharedSpoolReports, SpoolReports
@@ -75,14 +75,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_stray_call)
     return app
-
-
-def store_of(settings: Settings) -> Store:
-    """Where outcomes are: in a file, or in the database that the replicas share."""
-    if not settings.ledger_host:
-        return FileStore(settings.state_dir / "outcomes.db")
-    account = settings.ledger_password_file, settings.ledger_ca_file
-    return SharedStore(settings.ledger_host, settings.ledger_port, *account)
 
 
 def _parts(settings: Settings) -> routes.Parts:

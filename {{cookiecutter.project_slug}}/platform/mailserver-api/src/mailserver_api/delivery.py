@@ -2,7 +2,7 @@
 
 The conversation with postfix outlives the HTTP call (RFC 1047: who gives up between the end of a message and
 its answer cannot know whether it was taken). It runs to its own end; a retry joins it while it runs, or is
-told its outcome from the ledger afterwards. Of several replicas the one that claims a message first submits it.
+told its outcome from the ledger afterwards. Of several replicas the first to claim a message submits it.
 """
 
 import asyncio

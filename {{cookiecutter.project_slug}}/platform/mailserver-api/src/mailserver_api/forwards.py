@@ -169,8 +169,9 @@ def _settle(work: Work, key: str, destination: str, reason: str) -> bool:
 def _failed(work: Work) -> list[dict[str, Any]]:
     now = int(time.time())
     rows = work.rows(
-        "SELECT recipient, destination, CASE WHEN state = 'due' THEN ? ELSE reason END AS why, count(*), max(at)"
-        " FROM forwards WHERE at >= ? AND (state = 'failed' OR (state = 'due' AND at < ? AND handed < ?))"
+        "SELECT recipient, destination, CASE WHEN state = 'due' THEN ? ELSE reason END AS why,"
+        " count(*), max(at) FROM forwards WHERE at >= ? AND (state = 'failed'"
+        " OR (state = 'due' AND at < ? AND handed < ?))"
         " GROUP BY recipient, destination, why ORDER BY max(at) DESC LIMIT ?",
         UNCONFIRMED,
         now - SHOWN_SECONDS,

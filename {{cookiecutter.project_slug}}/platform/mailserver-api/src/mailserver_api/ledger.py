@@ -6,9 +6,9 @@ of its row: nobody here knows then whether postfix has it. The retry is submitte
 (delivery.py puts it on top of the message), by which the last hop recognizes it.
 
 One replica has a file of its own, and mail does not stop when that fails: a damaged one is set aside, and all
-else is logged and counted. Several share a database. There a message is claimed before it is submitted, so that a
-repeat that reaches another replica waits; and while it is down, callers are told to try again (Postfix,
-which asks the same database for each recipient, would tell them no other).
+else is logged and counted. Several share a database. There a message is claimed before it is submitted, so
+that a repeat that reaches another replica waits; and while it is down, callers are told to try again, as
+Postfix, which asks the same database for each recipient, would tell them anyway.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ BEAT_SECONDS = SILENT_SECONDS / 3
 Forward = tuple[str, str, str]
 _FIND = "SELECT verdict, queue_id, code, text FROM outcomes WHERE `key` = ? AND at >= ?"
 _ADD = (
-    "INSERT {ignore} INTO forwards(`key`, recipient, destination, reason, at, state) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT {ignore} INTO forwards(`key`, recipient, destination, reason, at, state)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
 )
 _NOW_DUE = (
     "UPDATE forwards SET state = CASE WHEN reason = '' THEN 'due' ELSE 'failed' END, at = ?"
@@ -101,7 +102,7 @@ class Ledger:
         return await self.use(lambda work: self._find(work, key))
 
     async def begin(self, key: str) -> Outcome | Standing:
-        """The outcome if it is known; else who may submit the message. OURS is to be given back with `end`."""
+        """The outcome if it is known; else who may submit the message: if OURS, call `end` afterwards."""
         if not self.is_shared:
             return await self.find(key) or Standing.OURS
         self._keep_beating()
@@ -113,9 +114,9 @@ class Ledger:
             await self._in_thread(lambda: self._end(key))
 
     async def record(self, key: str, outcome: Outcome, forwards: Sequence[Forward] = ()) -> list[str] | None:
-        """Write an outcome and where to forward: on disk afterwards, or None, and that was logged and counted.
+        """Write an outcome and where to forward: on disk afterwards, or None, which was logged and counted.
 
-        What other replicas share is tried again until it is written. Returned is where others named to forward.
+        What replicas share is tried again until it is written. Returned is where others named to forward.
         """
         code, text = (outcome.reply.code, outcome.reply.text) if outcome.reply else (0, "")
         row = (key, outcome.verdict.label, outcome.queue_id, code, text, int(self._clock()))
@@ -174,7 +175,7 @@ class Ledger:
         return Standing.OURS
 
     def _end(self, key: str) -> None:
-        """What waits to be written stays claimed, or another replica would find nothing and submit it again."""
+        """What waits to be written stays claimed: another replica would find nothing and submit it again."""
         if key in self._claims and all(record.key != key for record in self._waiting):
             self._claims.remove(key)
             self._try(lambda work: work.rows("SELECT RELEASE_LOCK(?)", key))
@@ -211,7 +212,7 @@ class Ledger:
         return found
 
     def _try(self, work: Callable[[Work], T]) -> T | None:
-        """What the work returns, None if it failed; a damaged store is replaced, a lost connection renewed."""
+        """What the work returns, None if it failed; a damaged file is replaced, a lost connection renewed."""
         for attempt in range(2):
             is_new = self._connection is None
             try:

@@ -1,7 +1,7 @@
 """Where the ledger's rows are: in a file of this process, or in a database that all replicas share.
 
-Statements are written once, in the SQL that SQLite and MariaDB have in common. What differs are the words of a
-store: `{ignore}` and `{lock}` in a statement stand for them, and `?` for a value.
+Statements are written once, in the SQL that SQLite and MariaDB have in common. Where they differ, `{ignore}`
+and `{lock}` in a statement stand for the store's own words, and `?` for a value.
 """
 
 import sqlite3
@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import pymysql
+import pymysql  # type: ignore[import-untyped]  # it has no types of its own
+
+from mailserver_api.settings import Settings
 
 ACCOUNT = "ledger"
 CONNECT_SECONDS, ANSWER_SECONDS = 3, 10
@@ -25,9 +27,9 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _FILE_SCHEMA = (
     "CREATE TABLE IF NOT EXISTS outcomes(`key` TEXT PRIMARY KEY, verdict TEXT NOT NULL, queue_id TEXT,"
     " code INTEGER, text TEXT, at INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS forwards(`key` TEXT NOT NULL, destination TEXT NOT NULL, recipient TEXT NOT NULL,"
-    " state TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, handed INTEGER NOT NULL DEFAULT 0,"
-    " PRIMARY KEY(`key`, destination)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS forwards(`key` TEXT NOT NULL, destination TEXT NOT NULL,"
+    " recipient TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,"
+    " at INTEGER NOT NULL, handed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(`key`, destination)) WITHOUT ROWID",
 )
 
 
@@ -94,8 +96,8 @@ class FileStore:
     """One SQLite file. A damaged one is kept beside it, for whoever wants to look."""
 
     is_shared = False
-    errors = (sqlite3.Error, OSError)
-    lost = ()
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+    lost: tuple[type[Exception], ...] = ()
     begin, ignore, lock, value = "BEGIN IMMEDIATE", "OR IGNORE", "", "?"
 
     def __init__(self, path: Path) -> None:
@@ -135,8 +137,8 @@ class SharedStore:
     """
 
     is_shared = True
-    errors = (pymysql.MySQLError, OSError)
-    lost = (pymysql.OperationalError, pymysql.InterfaceError, OSError)
+    errors: tuple[type[Exception], ...] = (pymysql.MySQLError, OSError)
+    lost: tuple[type[Exception], ...] = (pymysql.OperationalError, pymysql.InterfaceError, OSError)
     begin, ignore, lock, value = "BEGIN", "IGNORE", " FOR UPDATE", "%s"
 
     def __init__(self, host: str, port: int, password_file: Path, ca_file: Path | None) -> None:
@@ -171,7 +173,8 @@ class SharedStore:
             read_timeout=ANSWER_SECONDS,
             write_timeout=ANSWER_SECONDS,
             # What another replica has just committed is seen.
-            init_command=f"SET SESSION wait_timeout = {SILENT_SECONDS}, transaction_isolation = 'READ-COMMITTED'",
+            init_command=f"SET SESSION wait_timeout = {SILENT_SECONDS},"
+            " transaction_isolation = 'READ-COMMITTED'",
         )
 
     def is_damaged(self, error: Exception) -> bool:
@@ -180,3 +183,11 @@ class SharedStore:
 
     def set_aside(self) -> None:
         """Nothing is ever put out of the way here."""
+
+
+def store_of(settings: Settings) -> Store:
+    """Where outcomes are by these settings: in a file, or in the database that the replicas share."""
+    if not settings.ledger_host:
+        return FileStore(settings.state_dir / "outcomes.db")
+    account = settings.ledger_password_file, settings.ledger_ca_file
+    return SharedStore(settings.ledger_host, settings.ledger_port, *account)

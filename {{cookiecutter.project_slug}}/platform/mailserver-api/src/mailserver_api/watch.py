@@ -138,7 +138,9 @@ class SharedSpoolReports(SpoolReports):
 
     async def newest(self) -> dict[str, Any]:
         """The report and when it came (`at`, None: never)."""
-        rows = await self._ledger.use(lambda work: work.rows("SELECT document FROM reports WHERE name = 'spool'"))
+        rows = await self._ledger.use(
+            lambda work: work.rows("SELECT document FROM reports WHERE name = 'spool'")
+        )
         if rows is None:
             raise Problem(Verdict.TEMPORARY, "The report cannot be read; see the log.")
         report: dict[str, Any] = json.loads(rows[0][0]) if rows else _NOTHING

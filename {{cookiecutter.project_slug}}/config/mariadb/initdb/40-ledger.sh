@@ -1,14 +1,14 @@
 #!/bin/bash
 # Creates the database that the replicas of mailserver-api share, and the one account that reads and writes its rows.
 # The mariadb image runs it once, when the data folder is empty. It may run again, also where one host became several:
-#   docker exec CONTAINER bash /docker-entrypoint-initdb.d/30-ledger.sh
+#   docker exec CONTAINER bash /docker-entrypoint-initdb.d/40-ledger.sh
 set -euo pipefail
 
 secrets=${SECRETS:-/run/secrets}
 socket=${SOCKET:-/run/mysqld/mysqld.sock}
 
 fail() {
-  printf '30-ledger.sh: %s\n' "$1" >&2
+  printf '40-ledger.sh: %s\n' "$1" >&2
   exit 1
 }
 

@@ -4,11 +4,13 @@ import asyncio
 import json
 import os
 import random
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -312,3 +314,30 @@ async def test_mailctl_is_told_what_is_remembered_wherever_it_is(
     assert json.loads(recall(environment, ("key", "other"))) == []
     with pytest.raises(ValueError, match="none of key, queue_id"):
         recall(environment, ("text", "x"))
+
+
+@pytest.fixture
+async def burnt(smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The first of two addresses of Postfix, which lets every caller wait: its queue of callers is full."""
+    loop = asyncio.get_running_loop()
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, smtp.port)) for host in ("127.0.0.2", HERE)]
+
+    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        return found
+
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.2", smtp.port), backlog=0))
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(silent.getsockname())
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        yield
+
+
+async def test_a_postfix_that_burnt_with_its_host_costs_a_second_and_no_refusal(
+    burnt: None, start: Callable[..., Any], smtp: SmtpServer
+):
+    client = await start(smtp_host="postfix", connect_timeout=4.0)
+    assert (await post(client)).status_code == 200
+    assert len(smtp.delivered) == 1

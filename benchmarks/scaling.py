@@ -133,11 +133,12 @@ def row_sizes(stack, reader: Mailbox) -> dict[str, float]:
 def ledger_rates() -> dict[tuple[str, int], float]:
     """Outcomes a second that are on disk, in a file and in a database of the same machine."""
     sys.path[:0] = [str(API), str(REPOSITORY / "platform" / "mailserver-api" / "src")]
+    from real_mariadb import mariadb
+
     from mailserver_api.ledger import Ledger
     from mailserver_api.metrics import Metrics
     from mailserver_api.stores import FileStore
     from mailserver_api.verdicts import Outcome, Verdict
-    from real_mariadb import mariadb
 
     async def rate(store, at_once: int) -> float:
         ledger, start = Ledger(store, 1000, Metrics().ledger_errors), time.perf_counter()

@@ -22,4 +22,8 @@ printf 'password = "%s";\n' "$(cat /run/secrets/valkey_password)" >"$run/redis.i
 
 /bin/sh /etc/rspamd/bin/dkim-key "$MAIL_DOMAIN" >/dev/null
 
+#% if cookiecutter.scale == "swarm"
+/bin/sh /etc/rspamd/bin/follow-names "$$" &
+
+#% endif
 exec "$@"

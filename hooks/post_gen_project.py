@@ -29,7 +29,15 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ),
     ("groupware", False, ("config/radicale", "platform/radicale")),
     ("scale", "single", ("nodes.yml", "_docs/en/docs/several-hosts.md", "_docs/ja/docs/several-hosts.md")),
-    ("scale", "single", ("config/mariadb/initdb/40-ledger.sh", "config/rspamd/bin/follow-names")),
+    (
+        "scale",
+        "single",
+        (
+            "config/mariadb/initdb/40-ledger.sh",
+            "config/rspamd/bin/beside",
+            "config/rspamd/lua.local.d/dkim_share.lua",
+        ),
+    ),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),
     ("secrets", "files", ("secrets.age",)),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.places import REPOSITORY
 
-SCRIPT = REPOSITORY / "config" / "rspamd" / "bin" / "follow-names"
+SCRIPT = REPOSITORY / "config" / "rspamd" / "bin" / "beside"
 #: Instead of rspamd: writes a line at each reload, and lives as long as its standard input.
 DAEMON = 'trap "echo reload >>\\"$1\\"" HUP; echo ready >>"$1"; while :; do read -r _ || exit 0; done'
 GETENT = """#!/bin/sh
@@ -52,7 +52,7 @@ def names(tmp_path: Path) -> Iterator[Names]:
     daemon = subprocess.Popen(["bash", "-c", DAEMON, "daemon", str(made.said)], stdin=subprocess.PIPE)
     eventually(lambda: made.said.exists() and "ready" in made.said.read_text())
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "NAMES": str(tmp_path)}
-    environment |= {"RSPAMD_NEEDS": "valkey clamav", "FOLLOW_SECONDS": "0.05"}
+    environment |= {"RSPAMD_NEEDS": "valkey clamav", "LOOK_SECONDS": "0.05"}
     follower = subprocess.Popen(["sh", str(SCRIPT), str(daemon.pid)], env=environment)
     try:
         yield made

@@ -46,11 +46,11 @@ def uses(stack) -> dict[str, Use]:
     """What each service has used."""
     engine, found = docker.from_env(), {}
     for service in stack.services():
-        stats = engine.containers.get(stack.container(service)).stats(stream=False)
+        stats = engine.containers.get(stack.container(service)).stats(stream=False, one_shot=True)
         blocks = stats["blkio_stats"].get("io_service_bytes_recursive") or []
         found[service] = Use(
             stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9,
-            sum(network["rx_bytes"] for network in stats["networks"].values()),
+            sum(network["rx_bytes"] for network in stats.get("networks", {}).values()),
             sum(each["value"] for each in blocks if each["op"].lower() == "write"),
             stats["memory_stats"]["usage"] - stats["memory_stats"]["stats"].get("cache", 0),
         )

@@ -22,6 +22,13 @@ examples.load_profile("busy")
 Start = Callable[..., Any]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks for the database needs one on this machine."""
+    for item in items:
+        if "database" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.mariadb)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

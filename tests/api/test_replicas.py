@@ -268,7 +268,7 @@ async def test_replicas_that_are_killed_lose_nothing_and_double_only_what_was_un
     where["LEDGER_PASSWORD_FILE"] = str(database.password_file)
     taken: dict[bytes, str] = {}
     under_way = 0
-    async with asyncio.timeout(60), AsyncExitStack() as stack:
+    async with asyncio.timeout(60 + MAILS), AsyncExitStack() as stack:
         places = [replace(shared, state_dir=tmp_path / str(number)) for number in range(3)]
         replicas = [await stack.enter_async_context(launched(place, **where)) for place in places[:2]]
         for number in range(0, MAILS, 10):

@@ -41,8 +41,9 @@ _ADD = (
 )
 _NOW_DUE = (
     "UPDATE forwards SET state = CASE WHEN reason = '' THEN 'due' ELSE 'failed' END, at = ?"
-    " WHERE `key` = ? AND state = 'named'"
+    " WHERE state = 'named' AND `key` IN (%s)"
 )
+_DUE = "SELECT `key`, destination FROM forwards WHERE state = 'due' AND `key` IN (%s)"
 
 
 class Standing(Enum):
@@ -196,7 +197,7 @@ class Ledger:
 
     def _insert(self, work: Work, records: list[_Record]) -> list[tuple[str, str]]:
         """Write them; the key and destination of what others named for them and is due."""
-        now, found = self._clock(), []
+        now = self._clock()
         with work.transaction():
             if now - self._pruned_at >= PRUNE_EVERY_SECONDS:
                 for table in ("outcomes", "forwards"):
@@ -205,11 +206,12 @@ class Ledger:
             work.change("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", [each.row for each in records])
             for record in records:
                 add_forwards(work, record.key, record.forwards, int(now))
-                if self.is_shared and record.is_accepted:
-                    work.rows(_NOW_DUE, int(now), record.key)
-                    due = "SELECT `key`, destination FROM forwards WHERE `key` = ? AND state = 'due'"
-                    found += work.rows(due, record.key)
-        return found
+            keys = [record.key for record in records if record.is_accepted]
+            if not keys or not self.is_shared:
+                return []
+            values = ", ".join("?" for _ in keys)
+            work.rows(_NOW_DUE % values, int(now), *keys)
+            return work.rows(_DUE % values, *keys)
 
     def _try(self, work: Callable[[Work], T]) -> T | None:
         """What the work returns, None if it failed; a damaged file is replaced, a lost connection renewed."""

@@ -17,6 +17,7 @@ import pytest
 import trustme
 from calls import MAIL, post, running
 from real_mariadb import MariaDb
+from shared_file import SharedFile
 from smtp_server import Delivered, SmtpServer
 from test_forwards import CAN, HERE, OLD, TWO, failed, name, report
 from test_process import Running, launched
@@ -39,12 +40,24 @@ def key_of(content: bytes) -> str:
 
 
 @pytest.fixture
-def shared(settings: Settings, database: MariaDb) -> Settings:
+def in_mariadb(settings: Settings, database: MariaDb) -> Settings:
     """Settings of a replica; the tables are empty."""
     database.sql("USE ledger; DELETE FROM outcomes; DELETE FROM forwards; DELETE FROM reports")
     where = {"ledger_host": HERE, "ledger_port": database.port, "filter_host": HERE}
     account = {"ledger_password_file": database.password_file, "ledger_ca_file": database.authority}
     return replace(settings, **where, **account)
+
+
+@pytest.fixture(params=["stand-in", pytest.param("MariaDB", marks=pytest.mark.mariadb)])
+def shared(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """The same, and a file that behaves alike, for where there is no MariaDB."""
+    if request.param == "MariaDB":
+        return request.getfixturevalue("in_mariadb")
+    store = SharedFile(tmp_path / "shared.db")
+    monkeypatch.setattr("mailserver_api.app.store_of", lambda _: store)
+    return replace(settings, filter_host=HERE)
 
 
 @pytest.fixture
@@ -56,6 +69,7 @@ async def replicas(shared: Settings, tmp_path: Path) -> AsyncIterator[list[httpx
 
 
 Replicas = list[httpx.AsyncClient]
+IN_MARIADB = pytest.mark.parametrize("shared", ["MariaDB"], indirect=True)
 
 
 async def test_a_repeat_at_another_replica_is_told_the_first_outcome(replicas: Replicas, smtp: SmtpServer):
@@ -150,6 +164,7 @@ async def test_the_report_on_the_spool_is_the_newest_whichever_replica_is_asked(
     assert (await replicas[0].get("/v1/spool")).json()["waiting"] == 1
 
 
+@IN_MARIADB
 async def test_while_the_database_is_down_callers_are_told_to_come_again_and_nothing_is_submitted(
     replicas: Replicas, smtp: SmtpServer, database: MariaDb
 ):
@@ -172,12 +187,12 @@ async def test_while_the_database_is_down_callers_are_told_to_come_again_and_not
 
 
 async def test_what_postfix_took_while_the_database_died_is_written_down_when_it_is_back(
-    shared: Settings, smtp: SmtpServer, database: MariaDb, monkeypatch: pytest.MonkeyPatch
+    in_mariadb: Settings, smtp: SmtpServer, database: MariaDb, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(ledger, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(stores, "PAUSE_SECONDS", 0.0)
     smtp.hold.clear()
-    async with running(shared) as client:
+    async with running(in_mariadb) as client:
         first = asyncio.create_task(post(client))
         await asyncio.wait_for(smtp.waiting.wait(), 3)
         database.kill()
@@ -193,6 +208,7 @@ async def test_what_postfix_took_while_the_database_died_is_written_down_when_it
     assert answer.json()["duplicate"] is True and len(smtp.delivered) == 1
 
 
+@IN_MARIADB
 async def test_a_claim_outlives_a_lost_connection_while_the_mail_still_runs(
     replicas: Replicas, smtp: SmtpServer, database: MariaDb, monkeypatch: pytest.MonkeyPatch
 ):
@@ -212,14 +228,14 @@ async def test_a_claim_outlives_a_lost_connection_while_the_mail_still_runs(
 
 
 async def test_a_password_or_a_certificate_that_is_wrong_stops_mail_with_a_word_in_the_log(
-    shared: Settings, smtp: SmtpServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    in_mariadb: Settings, smtp: SmtpServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     wrong = tmp_path / "wrong"
     wrong.write_text("not-the-password")
     trustme.CA().cert_pem.write_to_path(other := tmp_path / "other.crt")
     files = {"ledger_password_file": wrong}, {"ledger_password_file": tmp_path / "none"}
     for changes in (*files, {"ledger_ca_file": other}):
-        async with running(shared, **changes) as client:
+        async with running(in_mariadb, **changes) as client:
             assert (await post(client)).status_code == 503
     assert not smtp.delivered
     assert {record.levelname for record in caplog.records if record.getMessage() == "ledger"} == {"ERROR"}
@@ -258,7 +274,7 @@ async def until_taken(replicas: list[Running], content: bytes) -> str:
 
 
 async def test_replicas_that_are_killed_lose_nothing_and_double_only_what_was_under_way(
-    shared: Settings, smtp: SmtpServer, database: MariaDb, tmp_path: Path
+    in_mariadb: Settings, smtp: SmtpServer, database: MariaDb, tmp_path: Path
 ):
     where = {
         "LEDGER_HOST": HERE,
@@ -269,7 +285,7 @@ async def test_replicas_that_are_killed_lose_nothing_and_double_only_what_was_un
     taken: dict[bytes, str] = {}
     under_way = 0
     async with asyncio.timeout(60 + MAILS), AsyncExitStack() as stack:
-        places = [replace(shared, state_dir=tmp_path / str(number)) for number in range(3)]
+        places = [replace(in_mariadb, state_dir=tmp_path / str(number)) for number in range(3)]
         replicas = [await stack.enter_async_context(launched(place, **where)) for place in places[:2]]
         for number in range(0, MAILS, 10):
             mails = [MAIL + b"%d" % each for each in range(number, number + 10)]
@@ -294,11 +310,11 @@ async def test_replicas_that_are_killed_lose_nothing_and_double_only_what_was_un
     assert sum(count.values()) - len(count) <= under_way
 
 
-@pytest.mark.parametrize("where", ["file", "database"])
+@pytest.mark.parametrize("where", ["settings", pytest.param("in_mariadb", marks=pytest.mark.mariadb)])
 async def test_mailctl_is_told_what_is_remembered_wherever_it_is(
-    settings: Settings, shared: Settings, where: str
+    request: pytest.FixtureRequest, smtp: SmtpServer, where: str
 ):
-    chosen = shared if where == "database" else settings
+    chosen: Settings = request.getfixturevalue(where)
     async with running(chosen) as client:
         queue_id = (await post(client)).json()["queue_id"]
     environment = {

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pymysql
 import pytest
 import trustme
 from calls import MAIL, post, running
 from real_mariadb import MariaDb
+from real_postfix import free_port
 from shared_file import SharedFile
 from smtp_server import Delivered, SmtpServer
 from test_forwards import CAN, HERE, OLD, TWO, failed, name, report
@@ -357,3 +359,17 @@ async def test_a_postfix_that_burnt_with_its_host_costs_a_second_and_no_refusal(
     client = await start(smtp_host="postfix", connect_timeout=4.0)
     assert (await post(client)).status_code == 200
     assert len(smtp.delivered) == 1
+
+
+async def test_a_database_that_nobody_runs_is_asked_once_a_second_and_stops_all_mail_meanwhile(
+    start: Callable[..., Any], smtp: SmtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stores, "PAUSE_SECONDS", 60.0)
+    (tmp_path / "password").write_text("any-password")
+    where = {"ledger_host": HERE, "ledger_port": free_port(), "ledger_password_file": tmp_path / "password"}
+    client = await start(**where)
+    connect, asked = pymysql.connect, []
+    monkeypatch.setattr(pymysql, "connect", lambda **how: (asked.append(how["host"]), connect(**how))[1])
+    assert {(await post(client)).status_code for _ in range(3)} == {503}
+    assert asked == [HERE] and not smtp.delivered
+    assert (await client.get("/v1/spool")).status_code == 503

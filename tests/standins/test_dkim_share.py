@@ -15,9 +15,7 @@ CONFIG = REPOSITORY / "config" / "rspamd"
 FOLDER = "/var/lib/rspamd/dkim"
 #: As start.sh does it.
 START = f'umask 077; mkdir -p {FOLDER} /run/rspamd; sh /etc/rspamd/bin/beside "$$" & exec rspamd -f'
-SEEN = (
-    f"cd {FOLDER} && find . -size +0 -printf '%m %s %f\\n' | sort && cat $(find . -type f | sort) | sha256sum"
-)
+SEEN = f"cd {FOLDER} && find . -type f -size +0 -printf '%m %s %f\\n' | sort && cat $(find . -type f -size +0 | sort) | sha256sum"
 START_RSPAMD = Callable[[], Container]
 
 

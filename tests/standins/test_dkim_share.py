@@ -15,7 +15,8 @@ CONFIG = REPOSITORY / "config" / "rspamd"
 FOLDER = "/var/lib/rspamd/dkim"
 #: As start.sh does it.
 START = f'umask 077; mkdir -p {FOLDER} /run/rspamd; sh /etc/rspamd/bin/beside "$$" & exec rspamd -f'
-SEEN = f"cd {FOLDER} && find . -type f -size +0 -printf '%m %s %f\\n' | sort && cat $(find . -type f -size +0 | sort) | sha256sum"
+SEEN = f"""cd {FOLDER} && find . -type f -size +0 -printf '%m %s %f\\n' | sort &&
+cat $(find . -type f -size +0 | sort) /dev/null | sha256sum"""
 START_RSPAMD = Callable[[], Container]
 
 
@@ -81,7 +82,7 @@ def alike(*rspamds: Container) -> Callable[[], str]:
 
     def look() -> str:
         found = {each.execute("sh", "-c", SEEN).stdout for each in rspamds}
-        return found.pop() if len(found) == 1 else ""
+        return found.pop() if len(found) == 1 and ".key" in min(found) else ""
 
     return look
 

@@ -1,4 +1,4 @@
-"""The container's health: exit status 0 if the application can work now, or with the word health, if it is alive."""
+"""The health of the container: exit status 0 if the application can work; with "health", if it is alive."""
 
 import sys
 import urllib.error

@@ -29,6 +29,7 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ),
     ("groupware", False, ("config/radicale", "platform/radicale")),
     ("scale", "single", ("nodes.yml", "_docs/en/docs/several-hosts.md", "_docs/ja/docs/several-hosts.md")),
+    ("scale", "single", ("_docs/en/docs/scaling.md", "_docs/ja/docs/scaling.md")),
     (
         "scale",
         "single",

@@ -301,6 +301,13 @@ def bench_scaling() -> list[Row]:
     with local_stack() as (stack, _):
         stack.up()
         costs = scaling.measure(stack)
+    return scaling_rows(costs)
+
+
+def scaling_rows(costs) -> list[Row]:
+    """What `benchmarks.scaling` measured, and what follows from it."""
+    from benchmarks import scaling
+
     rows = []
     for what, title in (
         ("mail", f"inbound mail of {scaling.SIZE // 1000} kB"),

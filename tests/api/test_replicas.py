@@ -211,6 +211,20 @@ async def test_what_postfix_took_while_the_database_died_is_written_down_when_it
 
 
 @IN_MARIADB
+async def test_what_postfix_took_and_cannot_be_written_down_is_not_submitted_again(
+    replicas: Replicas, smtp: SmtpServer, database: MariaDb
+):
+    database.sql("REVOKE INSERT ON ledger.outcomes FROM ledger@'%'")
+    try:
+        assert [(await post(replica)).status_code for replica in replicas[:1] * 3] == [503] * 3
+        assert len(smtp.delivered) == 1
+    finally:
+        database.sql("GRANT INSERT ON ledger.outcomes TO ledger@'%'")
+    assert (await post(replicas[0])).json()["duplicate"] is True
+    assert (await post(replicas[1])).json()["duplicate"] is True and len(smtp.delivered) == 1
+
+
+@IN_MARIADB
 async def test_a_claim_outlives_a_lost_connection_while_the_mail_still_runs(
     replicas: Replicas, smtp: SmtpServer, database: MariaDb, monkeypatch: pytest.MonkeyPatch
 ):

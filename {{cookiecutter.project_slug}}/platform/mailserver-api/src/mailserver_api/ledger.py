@@ -161,7 +161,9 @@ class Ledger:
         return Outcome(Verdict.named(verdict), Reply(Stage.MESSAGE, code, text), queue_id, duplicate=True)
 
     def _begin(self, key: str) -> Outcome | Standing | None:
-        self._flush()  # it may be among what could not be written before
+        self._flush()
+        if any(record.key == key for record in self._waiting):
+            return None  # Postfix has it, and this cannot be written: it must not be submitted again
         return self._try(lambda work: self._claim(work, key))
 
     def _claim(self, work: Work, key: str) -> Outcome | Standing:

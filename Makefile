@@ -85,15 +85,16 @@ test-fast: $(VENV)/.dev ## What needs no Docker, side by side (without Terraform
 	@$(RUN) -m pytest tests -m "not docker" -n auto --dist worksteal
 	@$(MAKE) --no-print-directory programs-test LONG=$(or $(LONG),no)
 
-# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a Postfix, where it is installed (make system).
+# Those of the schema and the grants start a MariaDB of their own, some of mailserver-api a MariaDB or a Postfix, where it is installed (make system).
 # LONG=no leaves them out, and the series of mailctl that `make soak` makes longer still: work that is killed, mail that moves.
 # Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
 programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
 	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
-	api='not postfix'; usermgmt='not mariadb'; mailctl='not series and not sshd'; if test '$(LONG)' != no; then mailctl=; \
+	api='not postfix and not mariadb'; usermgmt='not mariadb'; mailctl='not series and not sshd'; if test '$(LONG)' != no; then mailctl=; \
 	  test -x /usr/sbin/sshd || { without sshd; mailctl='not sshd'; }; \
-	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && without Postfix || api=; \
-	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= || without mariadbd; fi; \
+	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && { without Postfix; api='not postfix'; } || api=; \
+	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= \
+	    || { without mariadbd; api="$${api:+$$api and }not mariadb"; }; fi; \
 	for part in $(or $(PROGRAMS),mailctl usermgmt api worker); do echo "== $$part"; \
 	  if test $$part = worker; then ! command -v node >/dev/null && without node || node --test tests/worker/*.test.js || exit 1; continue; fi; \
 	  $(RUN) -m pytest -c tests/$$part/pytest.ini tests/$$part -m "$${!part}" -n auto --dist worksteal \
@@ -121,6 +122,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@FORWARD_MAILS=500 $(RUN) -m pytest tests/stack/test_worker_forwards.py -m docker
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 AGENT_EXAMPLES=40 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@SHARD_MOVES=100 $(RUN) -m pytest tests/swarm/shards -m docker
+	@REPLICA_MAILS=500 STORE_EXAMPLES=2000 $(MAKE) --no-print-directory programs-test PROGRAMS=api PYTEST='-k "replica or stores" --cov-fail-under=0'
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker

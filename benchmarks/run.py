@@ -1,6 +1,6 @@
 """Measures what users wait for and what the stack uses, and writes the figures into benchmarks/README.md.
 
-python -m benchmarks.run [new] [gate] [stack] [inbound] [backup] [offsite] [deploy] [accounts]   (else: all)
+python -m benchmarks.run [new] [gate] [stack] [inbound] [backup] [offsite] [deploy] [accounts] [scaling]
 """
 
 from __future__ import annotations
@@ -294,6 +294,54 @@ def bench_accounts() -> list[Row]:
     return rows
 
 
+def bench_scaling() -> list[Row]:
+    """What one mail, mail program, page and row cost, and what many mailboxes need (docs/scaling.md)."""
+    from benchmarks import scaling
+
+    with local_stack() as (stack, _):
+        stack.up()
+        costs = scaling.measure(stack)
+    return scaling_rows(costs)
+
+
+def scaling_rows(costs) -> list[Row]:
+    """What `benchmarks.scaling` measured, and what follows from it."""
+    from benchmarks import scaling
+
+    rows = []
+    for what, title in (
+        ("mail", f"inbound mail of {scaling.SIZE // 1000} kB"),
+        ("page", "page of the webmail"),
+    ):
+        whole = sum(use.seconds for use in costs[what].values())
+        for name, use in sorted(costs[what].items(), key=lambda each: -each[1].seconds):
+            if use.seconds > whole / 50:
+                figure = f"{use.seconds * 1000:.1f} ms of a processor"
+                all_of_it = f"all services {whole * 1000:.1f} ms"
+                rows.append(Row(f"one {title}: {name}", figure, all_of_it, f"{use.seconds / whole:.2f}"))
+    size = sum(use.received for use in costs["mail"].values())
+    mail = f"the mail {scaling.SIZE / 1000:.0f} kB"
+    rows.append(
+        Row("one inbound mail: between services", f"{size / 1000:.0f} kB", mail, f"{size / scaling.SIZE:.1f}")
+    )
+    memory = costs["connection"]["dovecot"].memory
+    limit = f"Dovecot's limit {2**10} MiB"
+    rows.append(Row("one open mail program", f"{memory / 2**20:.2f} MiB", limit, f"{memory / 2**30:.4f}"))
+    for name, size in costs["rows"].items():
+        rows.append(Row(f"one row of {name}", f"{size:.0f} bytes", "", ""))
+    for at_once in scaling.AT_ONCE:
+        shared, file = (costs["ledger"][where, at_once] for where in ("database", "file"))
+        title = f"outcomes on disk, {at_once} at once, in the shared ledger"
+        rows.append(Row(title, f"{shared:.0f} a second", f"a file {file:.0f}", f"{shared / file:.2f}"))
+    for size in (1_000, 10_000, 100_000, 1_000_000):
+        need = scaling.plan(size, costs)
+        figure = f"{need.cores:.1f} processors, {need.memory / 2**30:.0f} GiB of connections"
+        figure += f", {need.disk / 10**12:.1f} TB, {need.between / 10**9:,.0f} GB a day between services"
+        limits = ", ".join(f"{word} {number}" for word, number in need.limits.most_common())
+        rows.append(Row(f"{size:,} mailboxes", figure, f"hosts by {limits}", f"{need.hosts} hosts"))
+    return rows
+
+
 def service_images(project: Path) -> list[str]:
     """Return the gate's words for the image of each service with a checker, once every image is here."""
     from tools import engine, standins
@@ -378,6 +426,7 @@ BENCHMARKS = {
     "offsite": bench_offsite,
     "deploy": bench_deploy,
     "accounts": bench_accounts,
+    "scaling": bench_scaling,
 }
 
 

@@ -1,6 +1,6 @@
 """Fixtures: a scripted SMTP server, an application that submits to it, and a client with a valid token."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from calls import TOKEN, running
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
+from real_mariadb import MariaDb, mariadb
 from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings
@@ -19,6 +20,13 @@ examples.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 examples.load_profile("busy")
 
 Start = Callable[..., Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks for the database needs one on this machine."""
+    for item in items:
+        if "database" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.mariadb)
 
 
 @pytest.fixture
@@ -63,3 +71,10 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
 @pytest.fixture
 async def api(start: Start) -> httpx.AsyncClient:
     return await start()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """A MariaDB with the ledger's tables."""
+    with mariadb(tmp_path_factory.mktemp("db")) as server:
+        yield server

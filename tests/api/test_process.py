@@ -40,8 +40,8 @@ class Running:
 
 
 @asynccontextmanager
-async def launched(settings: Settings) -> AsyncIterator[Running]:
-    """The real process with these settings; it is killed at the end of the block."""
+async def launched(settings: Settings, **more: str) -> AsyncIterator[Running]:
+    """The real process with these settings and variables; it is killed at the end of the block."""
     port = free_port()
     environment = {
         "PYTHONPATH": str(SOURCE),
@@ -52,7 +52,11 @@ async def launched(settings: Settings) -> AsyncIterator[Running]:
         "PORT": str(port),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "mailserver_api", env=os.environ | environment, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "mailserver_api",
+        env=os.environ | environment | more,
+        stdout=asyncio.subprocess.PIPE,
     )
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client:

@@ -19,6 +19,7 @@ from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.settings import Settings
 from mailserver_api.spool import Spool
+from mailserver_api.stores import FileStore
 from mailserver_api.verdicts import Outcome, Verdict
 
 IDENTIFIED = b"Message-ID: <1@x>\r\nDate: Tue, 24 Nov 2026 00:00:00 +0000\r\n" + MAIL
@@ -167,24 +168,24 @@ async def test_a_damaged_ledger_is_set_aside_with_an_alarm_and_mail_goes_on(
 
 
 async def test_a_full_disk_under_the_ledger_stops_no_mail_and_is_counted(api, smtp: SmtpServer, monkeypatch):
-    def small(self: Ledger) -> sqlite3.Connection:
+    def small(self: FileStore) -> sqlite3.Connection:
         db = original(self)
         pages = db.execute("PRAGMA page_count").fetchone()[0]
         db.execute(f"PRAGMA max_page_count = {pages}")
         return db
 
-    original = Ledger._open
-    monkeypatch.setattr(Ledger, "_open", small)
+    original = FileStore.open
+    monkeypatch.setattr(FileStore, "open", small)
     statuses = [(await post(api, MAIL + b"%d" % number)).status_code for number in range(60)]
     assert set(statuses) == {200}
     assert 'ledger_errors_total{kind="unusable"} 0.0' not in (await api.get("/metrics")).text
 
 
 async def test_outcomes_that_come_together_share_a_commit(tmp_path, monkeypatch):
-    ledger, commits = Ledger(tmp_path / "outcomes.db", 100, Metrics().ledger_errors), []
+    ledger, commits = Ledger(FileStore(tmp_path / "outcomes.db"), 100, Metrics().ledger_errors), []
     insert = Ledger._insert
     monkeypatch.setattr(
-        Ledger, "_insert", lambda self, db, rows: (commits.append(len(rows)), insert(self, db, rows))
+        Ledger, "_insert", lambda self, work, rows: (commits.append(len(rows)), insert(self, work, rows))[1]
     )
     accepted = Outcome(Verdict.ACCEPTED, None, "Q1")
     await asyncio.gather(*(ledger.record(str(number), accepted) for number in range(50)))
@@ -207,7 +208,7 @@ async def test_a_full_disk_under_the_spool_is_temporary_and_nothing_is_submitted
 
 async def test_a_message_is_forgotten_after_its_time_and_the_file_stays_small(tmp_path):
     now = 1_000_000.0
-    ledger = Ledger(tmp_path / "outcomes.db", 100, Metrics().ledger_errors, lambda: now)
+    ledger = Ledger(FileStore(tmp_path / "outcomes.db"), 100, Metrics().ledger_errors, lambda: now)
     assert await ledger.find("a") is None
     await ledger.record("a", Outcome(Verdict.ACCEPTED, None, "Q1"))
     assert (await ledger.find("a")).queue_id == "Q1"

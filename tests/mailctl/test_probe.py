@@ -64,7 +64,7 @@ class Server:
     def __init__(self, outside: Callable[["Server", str], None]) -> None:
         self.outside, self.box, self.queue = outside, [], ""
         self.asked: list[tuple[str, ...]] = []
-        self.deferred_at = ""
+        self.remembered: list[list[object]] = []
 
     def inside(self, service: str, words: Sequence[str], stdin: str = "", limit: float = 60) -> str:
         self.asked.append((service, *words))
@@ -74,7 +74,7 @@ class Server:
             case "postqueue":
                 return self.queue
             case "python":
-                return self.deferred_at
+                return json.dumps(self.remembered)
             case "doveadm":
                 return self._doveadm(list(words))
         return ""
@@ -236,7 +236,7 @@ def test_later_ones_ask_again_only_on_request(host: Context) -> None:
 
 def test_a_mail_that_came_after_it_was_deferred_was_tried_again(host: Context) -> None:
     server = first(host)
-    server.deferred_at = f"{time.time() - 9 * 60 + 33:.0f}\n"
+    server.remembered = [["temporary", 0, "", int(time.time() - 9 * 60 + 33)]]
     result = run.probe(host, server, 1, False)
     assert result.record()["retry"] == "tried again"
     assert result.record()["retry_text"] == "the sender tried again after 9 min"

@@ -68,7 +68,7 @@ class World:
         name = next(name for name, (account, _) in database.ACCOUNTS.items() if account == user)
         if password not in state["allowed"][name]:
             raise Refused(Problem("mariadb", "Access denied", "use the right password"))
-        if found := re.match(r"ALTER USER '(\w+)'", statement):
+        if found := re.match(r"ALTER USER IF EXISTS '(\w+)'", statement):
             other = next(name for name, (account, _) in database.ACCOUNTS.items() if account == found[1])
             state["allowed"][other] = re.findall(r"PASSWORD\('([^']+)'\)", statement)
             self.store(state)

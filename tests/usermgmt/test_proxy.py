@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
-from usermgmt.web.proxy import FRESH_SECONDS, OnlyNginx
+from usermgmt.web.proxy import AGAIN_SECONDS, FRESH_SECONDS, OnlyNginx
 
 
 @Request.application
@@ -79,3 +79,13 @@ def test_the_name_server_is_not_asked_for_every_request(client: Client, names: N
 def test_while_the_name_is_unknown_nobody_is_believed(client: Client, names: Names) -> None:
     names.address = None
     assert seen(client, "10.0.0.2") == "10.0.0.2"
+
+
+def test_a_new_one_of_several_is_believed_within_a_second_and_a_stranger_causes_few_questions(
+    client: Client, names: Names
+) -> None:
+    assert seen(client, "10.0.0.2") == "203.0.113.5"
+    names.address, names.now = "10.0.0.9", AGAIN_SECONDS + 0.1
+    assert seen(client, "10.0.0.9") == "203.0.113.5"
+    asked = names.asked
+    assert {seen(client, "10.0.0.3") for _ in range(5)} == {"10.0.0.3"} and names.asked == asked

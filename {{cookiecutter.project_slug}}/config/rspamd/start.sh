@@ -20,6 +20,12 @@ hash=$(rspamadm pw --encrypt --quiet --password "$(cat /run/secrets/rspamd_contr
 printf 'password = "%s";\nenable_password = "%s";\n' "$hash" "$hash" >"$run/controller.inc"
 printf 'password = "%s";\n' "$(cat /run/secrets/valkey_password)" >"$run/redis.inc"
 
+#% if cookiecutter.scale == "swarm"
+# The keys come from the other hosts, or are made when there are none (lua.local.d/dkim_share.lua).
+/bin/sh /etc/rspamd/bin/beside "$$" &
+
+#% else
 /bin/sh /etc/rspamd/bin/dkim-key "$MAIL_DOMAIN" >/dev/null
 
+#% endif
 exec "$@"

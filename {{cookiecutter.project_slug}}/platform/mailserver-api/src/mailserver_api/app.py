@@ -21,9 +21,10 @@ from mailserver_api.readiness import Readiness
 from mailserver_api.settings import Settings
 from mailserver_api.smtp import Server
 from mailserver_api.spool import Spool
+from mailserver_api.stores import store_of
 from mailserver_api.tokens import Tokens
 from mailserver_api.verdicts import Verdict
-from mailserver_api.watch import Hold, Monitor, SpoolReports
+from mailserver_api.watch import Hold, Monitor, SharedSpoolReports, SpoolReports
 
 log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
@@ -81,12 +82,13 @@ def _parts(settings: Settings) -> routes.Parts:
     tokens = Tokens(settings.tokens_file)
     spool = Spool(settings.spool_dir, settings.max_message_bytes)
     metrics = Metrics()
-    ledger = Ledger(settings.state_dir / "outcomes.db", settings.remember_seconds, metrics.ledger_errors)
+    ledger = Ledger(store_of(settings), settings.remember_seconds, metrics.ledger_errors)
     delivery = Delivery(server, ledger, metrics, settings.max_concurrent_messages, settings.submit_seconds)
     readiness = Readiness(settings, server, tokens, spool, delivery)
     receiving = asyncio.Semaphore(settings.max_receiving)
     monitor = Monitor(settings.monitor_file)
-    reports = SpoolReports(settings.state_dir / "edge-spool.json")
+    file = settings.state_dir / "edge-spool.json"
+    reports = SharedSpoolReports(file, ledger) if ledger.is_shared else SpoolReports(file)
     hasten = Hasten(settings.deploy_token_file, settings.hasten_dir)
     hold = Hold(settings.hold_file)
     forwards = Forwards(ledger, metrics, settings.filter_host, settings.forward_lease_seconds)

@@ -2,7 +2,7 @@
 
 The conversation with postfix outlives the HTTP call (RFC 1047: who gives up between the end of a message and
 its answer cannot know whether it was taken). It runs to its own end; a retry joins it while it runs, or is
-told its outcome from the ledger afterwards.
+told its outcome from the ledger afterwards. Of several replicas the first to claim a message submits it.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from mailserver_api.addresses import Envelope
 from mailserver_api.forwards import Named
-from mailserver_api.ledger import Ledger
+from mailserver_api.ledger import Ledger, Standing
 from mailserver_api.metrics import Metrics
 from mailserver_api.smtp import Pool, Server
 from mailserver_api.spool import Message
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 KEY_HEADER = "X-Mailserver-Delivery"
 # What the end of the wait for a slot may need to say so.
 GRACE_SECONDS = 0.5
+# How often it is asked whether another replica has ended.
+ELSEWHERE_SECONDS = 0.25
 # How long a message that the filter deferred speaks against being ready.
 TROUBLE_SECONDS = 60.0
 
@@ -65,7 +67,7 @@ class Delivery:
             outcome = running.result()
             return replace(outcome, duplicate=True) if is_repeat else outcome
         log.warning("no outcome in time", extra={"fields": {"key": message.key}})
-        return Outcome(Verdict.TEMPORARY, Reply(Stage.MESSAGE, 0, "no outcome yet; a retry will be told it"))
+        return _later("no outcome yet; a retry will be told it")
 
     def name(self, named: Named) -> bool:
         """Take what the filter says of a mail while it judges it; False: no such mail runs."""
@@ -96,24 +98,46 @@ class Delivery:
 
     async def _run(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
         with message.file:
-            if known := await self._ledger.find(message.key):
+            if known := await self._begin(message.key, deadline):
                 return known
             try:
-                async with asyncio.timeout(_until(deadline)):
-                    await self._slots.acquire()
-            except TimeoutError:
-                return Outcome(Verdict.BUSY)
-            try:
-                outcome = await self._submit(envelope, message)
+                return await self._turn(envelope, message, deadline)
             finally:
-                self._slots.release()
+                await self._ledger.end(message.key)
+
+    async def _begin(self, key: str, deadline: float) -> Outcome | None:
+        """None once the message is this process's to submit; else what is known of it."""
+        while (standing := await self._ledger.begin(key)) is Standing.ELSEWHERE:
+            if time.monotonic() > deadline:
+                return _later("another replica submits it; a retry will be told the outcome")
+            await asyncio.sleep(ELSEWHERE_SECONDS)
+        if standing is Standing.UNKNOWN:
+            return _later("nobody can say now whether it was taken before; see the log")
+        return standing if isinstance(standing, Outcome) else None
+
+    async def _turn(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
+        try:
+            async with asyncio.timeout(_until(deadline)):
+                await self._slots.acquire()
+        except TimeoutError:
+            return Outcome(Verdict.BUSY)
+        try:
+            outcome = await self._submit(envelope, message)
+        finally:
+            self._slots.release()
         is_late_refusal = outcome.verdict in PERMANENT and time.monotonic() > deadline
         if outcome.verdict is Verdict.ACCEPTED or (is_late_refusal and outcome.stage is Stage.MESSAGE):
-            named = self._named.get(message.key) if outcome.verdict is Verdict.ACCEPTED else None
-            await self._ledger.record(message.key, outcome, named.rows() if named else ())
-            due = named.destinations if named and not named.reason else ()
-            return replace(outcome, forwards=tuple(due))
+            return await self._remember(message.key, outcome)
         return outcome
+
+    async def _remember(self, key: str, outcome: Outcome) -> Outcome:
+        named = self._named.get(key) if outcome.verdict is Verdict.ACCEPTED else None
+        due = await self._ledger.record(key, outcome, named.rows() if named else ())
+        if due is None and self._ledger.is_shared and outcome.verdict is Verdict.ACCEPTED:
+            # Postfix has it. But nobody knows yet where others named to forward it.
+            return _later("it was taken, which is not written down yet; a retry will be told")
+        here = named.destinations if named and not named.reason else []
+        return replace(outcome, forwards=tuple(dict.fromkeys([*here, *(due or [])])))
 
     async def _submit(self, envelope: Envelope, message: Message) -> Outcome:
         head = f"{KEY_HEADER}: {message.key}\r\n".encode()
@@ -125,6 +149,10 @@ class Delivery:
         if outcome.verdict is Verdict.ACCEPTED:
             self.known_recipient = envelope.recipient
         return outcome
+
+
+def _later(text: str) -> Outcome:
+    return Outcome(Verdict.TEMPORARY, Reply(Stage.MESSAGE, 0, text))
 
 
 def _until(deadline: float) -> float:

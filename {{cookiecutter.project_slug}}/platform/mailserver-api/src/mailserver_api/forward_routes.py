@@ -38,5 +38,5 @@ async def name_forwards(request: Request) -> JSONResponse:
     if named.reason == OWN:
         await parts.forwards.keep_own(named)
         return JSONResponse({"status": "kept"})
-    is_running = parts.delivery.name(named)
+    is_running = parts.delivery.name(named) or await parts.forwards.name_elsewhere(named)
     return JSONResponse({"status": "named" if is_running else "unknown"}, 200 if is_running else 404)

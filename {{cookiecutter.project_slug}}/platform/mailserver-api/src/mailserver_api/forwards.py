@@ -6,12 +6,14 @@ What was not reported is handed out again when the mail comes again, a lease lat
 is forwarded twice in one case only: the Worker or this service dies, or they lose each other, after
 Cloudflare took the forwarded mail and before the report of that is on disk here. The original is in the
 mailbox anyway.
+
+The filter may reach another replica than the one that submits the mail. That one writes the addresses down as
+`named`; they are due once the mail is accepted (ledger.py).
 """
 
 import asyncio
 import logging
 import socket
-import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -21,6 +23,7 @@ from pydantic import BaseModel, Field
 from mailserver_api.ledger import Forward, Ledger, add_forwards
 from mailserver_api.metrics import Metrics
 from mailserver_api.problems import CLOSE, Problem
+from mailserver_api.stores import Work
 from mailserver_api.verdicts import Verdict
 
 log = logging.getLogger(__name__)
@@ -57,7 +60,7 @@ class Report(BaseModel):
 
 
 class Forwards:
-    """The rows of what was accepted, in the ledger's file. A hand-out counts for `lease` seconds."""
+    """The rows of what was accepted, in the ledger's store. A hand-out counts for `lease` seconds."""
 
     def __init__(self, ledger: Ledger, metrics: Metrics, filter_host: str, lease: int) -> None:
         self._ledger = ledger
@@ -77,7 +80,18 @@ class Forwards:
 
     async def keep_own(self, named: Named) -> None:
         """Remember what never passes the Worker: mail of people of this server."""
-        await self._ledger.use(lambda db: _insert(db, named.key, named.rows()))
+        await self._ledger.use(lambda work: add_forwards(work, named.key, named.rows(), int(time.time())))
+
+    async def name_elsewhere(self, named: Named) -> bool:
+        """Write down what the filter says of a mail that another replica may submit; False: there is none.
+
+        Raises Problem: temporary, when it cannot be written.
+        """
+        if not self._ledger.is_shared:
+            return False
+        if not await self._ledger.use(lambda work: _name(work, named)):
+            raise Problem(Verdict.TEMPORARY, "The addresses cannot be written; see the log.")
+        return True
 
     async def hand_out(self, key: str, can_forward: bool, named: Sequence[str]) -> list[str]:
         """The addresses of an accepted mail that nobody has reported; `named` ones if the file is unusable.
@@ -85,7 +99,7 @@ class Forwards:
         For a caller that cannot forward there are none, and they are remembered as such. Raises Problem:
         temporary, while another one may be at work.
         """
-        handed = await self._ledger.use(lambda db: _hand_out(db, key, can_forward, self._lease))
+        handed = await self._ledger.use(lambda work: _hand_out(work, key, can_forward, self._lease))
         busy, found = handed or (False, [*named])
         if busy and can_forward:
             raise Problem(Verdict.TEMPORARY, "Another call forwards this mail; send it again in a minute.")
@@ -96,7 +110,7 @@ class Forwards:
     async def report(self, report: Report) -> None:
         """Keep a Worker's report. Raises Problem: temporary, when it cannot be written."""
         said = " ".join(report.reason.split())
-        done = await self._ledger.use(lambda db: _settle(db, report.key, report.destination, said))
+        done = await self._ledger.use(lambda work: _settle(work, report.key, report.destination, said))
         if done is None:
             raise Problem(Verdict.TEMPORARY, "The report cannot be written; see the log.")
         self._tell(report.key, report.destination, said)
@@ -111,51 +125,59 @@ class Forwards:
         write("forward", extra={"fields": {"key": key, "to": destination, "failed": reason or None}})
 
 
-def _insert(db: sqlite3.Connection, key: str, rows: Sequence[Forward]) -> bool:
-    now = int(time.time())
-    with db:
-        add_forwards(db, [(key, *row, now) for row in rows])
+def _name(work: Work, named: Named) -> bool:
+    """What was named before for the same key is of an attempt that ended without an acceptance."""
+    with work.transaction():
+        work.rows("DELETE FROM forwards WHERE `key` = ? AND state = 'named'", named.key)
+        add_forwards(work, named.key, named.rows(), int(time.time()), "named")
     return True
 
 
-def _hand_out(db: sqlite3.Connection, key: str, can_forward: bool, lease: int) -> tuple[bool, list[str]]:
+def _hand_out(work: Work, key: str, can_forward: bool, lease: int) -> tuple[bool, list[str]]:
     """Whether somebody else is at work, and what is handed out."""
     now = int(time.time())
     query = (
         "SELECT destination, handed FROM forwards"
-        " WHERE key = ? AND (state = 'due' OR (state = 'failed' AND reason = 'spool'))"
+        " WHERE `key` = ? AND (state = 'due' OR (state = 'failed' AND reason = 'spool')){lock}"
     )
-    with db:
-        rows = db.execute(query, (key,)).fetchall()
+    with work.transaction():
+        rows = work.rows(query, key)
         if any(handed > now - lease for _, handed in rows):
             return True, []
         found = [destination for destination, _ in rows]
         state = ("due", "", now) if can_forward else ("failed", SPOOL, 0)
-        db.executemany(
-            "UPDATE forwards SET state = ?, reason = ?, handed = ? WHERE key = ? AND destination = ?",
+        work.change(
+            "UPDATE forwards SET state = ?, reason = ?, handed = ? WHERE `key` = ? AND destination = ?",
             [(*state, key, each) for each in found],
         )
     return False, found
 
 
-def _settle(db: sqlite3.Connection, key: str, destination: str, reason: str) -> bool:
+def _settle(work: Work, key: str, destination: str, reason: str) -> bool:
     state = "failed" if reason else "done"
-    with db:
-        # A forward that arrived stays one, whatever a later report says.
-        db.execute(
-            "UPDATE forwards SET state = ?, reason = ? WHERE key = ? AND destination = ? AND state <> 'done'",
-            (state, reason, key, destination),
-        )
+    # A forward that arrived stays one, whatever a later report says.
+    work.rows(
+        "UPDATE forwards SET state = ?, reason = ? WHERE `key` = ? AND destination = ? AND state <> 'done'",
+        state,
+        reason,
+        key,
+        destination,
+    )
     return True
 
 
-def _failed(db: sqlite3.Connection) -> list[dict[str, Any]]:
+def _failed(work: Work) -> list[dict[str, Any]]:
     now = int(time.time())
-    rows = db.execute(
-        "SELECT recipient, destination, iif(state = 'due', ?1, reason) AS why, count(*), max(at)"
-        " FROM forwards WHERE at >= ?2 AND (state = 'failed' OR (state = 'due' AND max(at, handed) < ?3))"
-        " GROUP BY recipient, destination, why ORDER BY max(at) DESC LIMIT ?4",
-        (UNCONFIRMED, now - SHOWN_SECONDS, now - UNCONFIRMED_SECONDS, MOST_SHOWN),
+    rows = work.rows(
+        "SELECT recipient, destination, CASE WHEN state = 'due' THEN ? ELSE reason END AS why,"
+        " count(*), max(at) FROM forwards WHERE at >= ? AND (state = 'failed'"
+        " OR (state = 'due' AND at < ? AND handed < ?))"
+        " GROUP BY recipient, destination, why ORDER BY max(at) DESC LIMIT ?",
+        UNCONFIRMED,
+        now - SHOWN_SECONDS,
+        now - UNCONFIRMED_SECONDS,
+        now - UNCONFIRMED_SECONDS,
+        MOST_SHOWN,
     )
     names = ("recipient", "destination", "reason", "count", "at")
     return [dict(zip(names, row, strict=True)) for row in rows]

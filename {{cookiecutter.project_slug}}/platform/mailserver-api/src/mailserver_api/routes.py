@@ -246,7 +246,7 @@ async def spool(request: Request) -> JSONResponse:
     """The Email Worker's newest report on its spool."""
     parts: Parts = request.app.state.parts
     parts.tokens.require(request.headers.get("authorization"))
-    return JSONResponse(parts.reports.newest())
+    return JSONResponse(await parts.reports.newest())
 
 
 @router.post("/v1/spool", **openapi.SPOOL_REPORT)

@@ -22,7 +22,7 @@ class Settings:
     (rspamd) scan a message of its own; empty: it does not. An outcome is known for `remember_seconds`: longer
     than the edge's spool keeps a mail (14 days), which it may hand in again when it did not hear the answer.
     A Worker that was given addresses to forward to has ended after `forward_lease_seconds`: Cloudflare
-    cancels it after about 30 s.
+    cancels it after about 30 s. With a `ledger_host` outcomes are in that MariaDB, which all replicas share.
     """
 
     tokens_file: Path
@@ -47,6 +47,10 @@ class Settings:
     deploy_token_file: Path = Path("/run/secrets/deploy_hook_token")
     hasten_dir: Path = Path("/run/hasten")
     hold_file: Path = Path("/run/hold/api/hold.json")
+    ledger_host: str = ""
+    ledger_port: int = 3306
+    ledger_ca_file: Path | None = None
+    ledger_password_file: Path = Path("/run/secrets/ledger_db_password")
 
     @property
     def spool_dir(self) -> Path:
@@ -59,7 +63,7 @@ class Settings:
 
         An empty variable counts as not given, as compose files write unset ones that way.
         """
-        ca_file = environ.get("SMTP_CA_FILE", "")
+        ca_file, ledger_ca = environ.get("SMTP_CA_FILE", ""), environ.get("LEDGER_CA_FILE", "")
         return cls(
             tokens_file=Path(environ.get("TOKENS_FILE") or "/run/secrets/mailserver_api_tokens"),
             state_dir=Path(environ.get("STATE_DIR") or "/var/lib/mailserver-api"),
@@ -70,12 +74,16 @@ class Settings:
             deploy_token_file=cls.deploy_token_file,
             hasten_dir=cls.hasten_dir,
             hold_file=Path(environ.get("HOLD_FILE") or cls.hold_file),
+            ledger_host=environ.get("LEDGER_HOST", ""),
+            ledger_ca_file=Path(ledger_ca) if ledger_ca else None,
+            ledger_password_file=Path(environ.get("LEDGER_PASSWORD_FILE") or cls.ledger_password_file),
             **{name.lower(): _integer(environ, name, low, high) for name, low, high in _NUMBERS},
         )
 
 
 _NUMBERS = (
     ("SMTP_PORT", 1, 65535),
+    ("LEDGER_PORT", 1, 65535),
     ("MAX_MESSAGE_BYTES", 1024, 100 * 1024 * 1024),
     ("MAX_CONCURRENT_MESSAGES", 1, 64),
     ("RECEIVE_SECONDS", 1, 3600),

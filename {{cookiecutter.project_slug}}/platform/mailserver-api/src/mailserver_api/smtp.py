@@ -22,6 +22,8 @@ IDLE_SECONDS = 8.0
 CLOSE_SECONDS = 0.5
 # How long an idle session may take to show that it still works, before a new one is tried.
 BEGIN_SECONDS = 8.0
+# Of several Postfixes one may have burnt with its host while its address is known: the next one is tried.
+NEXT_ADDRESS_SECONDS = 1.0
 READ_BYTES = 64 * 1024
 
 
@@ -63,7 +65,9 @@ class Session:
         """Connect, encrypt if demanded, and be ready for MAIL, within the server's connect_timeout."""
         server = self._server
         async with asyncio.timeout(server.connect_timeout):
-            self._reader, self._writer = await asyncio.open_connection(server.host, server.port)
+            self._reader, self._writer = await asyncio.open_connection(
+                server.host, server.port, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
+            )
             self._is_connected = True
             await self._expect(Stage.CONNECT, 220)
             await self._ehlo()

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from mailserver_api.bodies import parsed
+from mailserver_api.ledger import Ledger
 from mailserver_api.problems import Problem
 from mailserver_api.verdicts import Verdict
 
@@ -103,18 +104,20 @@ class SpoolReports:
     async def keep(self, body: bytes) -> None:
         """Replace the report; raises Problem: malformed, or temporary if it cannot be written."""
         report = parsed(Report, body, "send the report that the Email Worker of this version sends")
-        document = json.dumps({"at": int(time.time()), **report.model_dump(by_alias=True)})
-        try:
-            await asyncio.to_thread(self._write, document)
-        except OSError as error:
-            raise Problem(Verdict.TEMPORARY, f"The report cannot be written: {error.strerror}") from error
+        await self._keep(json.dumps({"at": int(time.time()), **report.model_dump(by_alias=True)}))
 
-    def newest(self) -> dict[str, Any]:
+    async def newest(self) -> dict[str, Any]:
         """The report and when it came (`at`, None: never)."""
         with contextlib.suppress(OSError, ValueError):
             report: dict[str, Any] = json.loads(self._path.read_bytes())
             return report
         return _NOTHING
+
+    async def _keep(self, document: str) -> None:
+        try:
+            await asyncio.to_thread(self._write, document)
+        except OSError as error:
+            raise Problem(Verdict.TEMPORARY, f"The report cannot be written: {error.strerror}") from error
 
     def _write(self, document: str) -> None:
         new = self._path.with_suffix(".new")
@@ -124,3 +127,26 @@ class SpoolReports:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._path)
+
+
+class SharedSpoolReports(SpoolReports):
+    """The same beside the outcomes of all replicas: it reaches one of them, and the monitor asks another."""
+
+    def __init__(self, path: Path, ledger: Ledger) -> None:
+        super().__init__(path)
+        self._ledger = ledger
+
+    async def newest(self) -> dict[str, Any]:
+        """The report and when it came (`at`, None: never)."""
+        rows = await self._ledger.use(
+            lambda work: work.rows("SELECT document FROM reports WHERE name = 'spool'")
+        )
+        if rows is None:
+            raise Problem(Verdict.TEMPORARY, "The report cannot be read; see the log.")
+        report: dict[str, Any] = json.loads(rows[0][0]) if rows else _NOTHING
+        return report
+
+    async def _keep(self, document: str) -> None:
+        keep = "REPLACE INTO reports VALUES ('spool', ?)"
+        if await self._ledger.use(lambda work: work.rows(keep, document)) is None:
+            raise Problem(Verdict.TEMPORARY, "The report cannot be written; see the log.")

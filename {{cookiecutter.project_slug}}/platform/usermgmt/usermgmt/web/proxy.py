@@ -13,8 +13,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: A container that was recreated has another address; the name is looked up again after this time.
-FRESH_SECONDS = 10.0
+#: A container that was recreated has another address; the name is looked up again after this time, and for an
+#: unknown address already after the shorter one: it may be a new one of several.
+FRESH_SECONDS, AGAIN_SECONDS = 10.0, 1.0
 
 
 class Addresses:
@@ -22,17 +23,18 @@ class Addresses:
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name, self._clock = name, clock
-        self._known: tuple[float, frozenset[str]] | None = None
+        self._known: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
 
     def __contains__(self, address: object) -> bool:
-        now = self._clock()
-        if self._known is None or now - self._known[0] > FRESH_SECONDS:
+        at, found = self._known
+        age = self._clock() - at
+        if age > FRESH_SECONDS or (address not in found and age > AGAIN_SECONDS):
             try:
                 found = frozenset(socket.gethostbyname_ex(self._name)[2])
             except OSError:
                 found = frozenset()
-            self._known = (now, found)
-        return address in self._known[1]
+            self._known = (self._clock(), found)
+        return address in found
 
 
 def through_nginx() -> bool:

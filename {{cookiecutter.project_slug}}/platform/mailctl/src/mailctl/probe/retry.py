@@ -5,7 +5,7 @@ from typing import Any
 
 from mailctl.core import probe_record
 from mailctl.core.context import Context
-from mailctl.core.runtime import Runtime
+from mailctl.core.runtime import Runtime, as_json
 from mailctl.probe import box
 from mailctl.probe.judge import judge
 from mailctl.probe.send import deferred, send
@@ -14,10 +14,7 @@ PENDING, TRIED, BOUNCED, UNKNOWN = "pending", "tried again", "bounced", "unknown
 #: After so many seconds nobody knows any more.
 PATIENCE = 86400
 # Inside mailserver-api: when it deferred a probe (its retry_probe.py), in epoch seconds.
-DEFERRED_AT = """import sqlite3, sys
-db = sqlite3.connect("file:/var/lib/mailserver-api/outcomes.db?mode=ro", uri=True)
-print(*(db.execute("SELECT at FROM outcomes WHERE key = ?", (sys.argv[1],)).fetchone() or ()))
-"""
+DEFERRED_AT = ("python", "-m", "mailserver_api.recall", "key")
 
 
 def state(context: Context) -> dict[str, Any] | None:
@@ -41,13 +38,13 @@ def follow(context: Context, runtime: Runtime) -> dict[str, Any] | None:
         return known
     found = box.arrived(runtime, known["token"])
     if found:
-        at = runtime.inside("mailserver-api", ("python", "-c", DEFERRED_AT, known["key"])).strip()
-        if not at:
+        rows = as_json(runtime.inside("mailserver-api", (*DEFERRED_AT, known["key"])))
+        if not rows:
             return _keep(
                 context, known, UNKNOWN, "mailserver-api did not defer the mail: it knew no such mark"
             )
         lay = known["sent"] + judge(found.header, known["domain"], known["sent"]).seconds
-        minutes = max(1, round((lay - float(at)) / 60))
+        minutes = max(1, round((lay - float(rows[0][3])) / 60))
         return _keep(context, known, TRIED, f"the sender tried again after {minutes} min")
     if report := box.bounced(runtime, known["token"]):
         reason = f": {report.reason}" if report.reason else ""

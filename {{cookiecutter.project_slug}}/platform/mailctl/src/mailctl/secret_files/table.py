@@ -167,6 +167,15 @@ SOURCES: tuple[Source, ...] = (
     _password("dovecot_db_password", ("mariadb", "dovecot")),
     _password("roundcube_db_password", ("mariadb", "roundcube")),
     _password("backup_db_password", ("mariadb",)),
+    # Of several hosts. Without a calendar: the account reaches nothing but which mail came lately.
+    Source(
+        "ledger_db_password",
+        ("mariadb", "mailserver-api"),
+        partial(rules.alphanumeric, 32),
+        None,
+        rules.PASSWORD,
+        replace=".venv/bin/mailctl secrets rotate ledger_db_password",
+    ),
     Source(
         "relay_password",
         ("postfix",),

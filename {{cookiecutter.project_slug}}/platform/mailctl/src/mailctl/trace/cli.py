@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from mailctl.trace.ways import Way
 
 # The memory of mailserver-api, which outlives its log: what happened to the mails with these queue ids.
-_JOURNAL = """import json, os, sqlite3, sys
-db = sqlite3.connect(f"file:{os.environ['STATE_DIR']}/outcomes.db?mode=ro", uri=True)
-rows = db.execute("SELECT verdict, code, text, at FROM outcomes WHERE queue_id = ?", sys.argv[1:])
-print(json.dumps(rows.fetchall()))"""
+_JOURNAL = ("python", "-m", "mailserver_api.recall", "queue_id")
 
 
 def trace(
@@ -78,7 +75,7 @@ def _journal(server: "Runtime", queue_id: str) -> "list[Step]":
     from mailctl.core.mail_log import ACCEPTED, REFUSED, Step
     from mailctl.core.runtime import as_json
 
-    rows = as_json(server.inside("mailserver-api", ["python", "-c", _JOURNAL, queue_id]))
+    rows = as_json(server.inside("mailserver-api", [*_JOURNAL, queue_id]))
     return [
         Step(
             datetime.fromtimestamp(at, UTC),

@@ -25,6 +25,7 @@ from support import (
     ADMIN_EMAIL,
     ADMIN_PASSWORD,
     ADMIN_SITE,
+    PASSWORD,
     PROXY,
     Browser,
     Directory,
@@ -35,12 +36,13 @@ from support import (
 
 from usermgmt.app import create_app
 from usermgmt.database import Database, make_engine
+from usermgmt.mail import radicale
 from usermgmt.mail.usage import Usage
 from usermgmt.models import AuditEntry, Base
 from usermgmt.parts import EXTENSION
 from usermgmt.passwords import Hasher
 from usermgmt.services.admins import create_first_admin
-from usermgmt.services.audit import Actor
+from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.settings import Settings
 
 RADICALE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/config/radicale/config"
@@ -138,12 +140,13 @@ class Silent(WSGIRequestHandler):
 
 
 @pytest.fixture
-def dav_server(tmp_path: Path) -> Iterator[int]:
+def dav_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The port of a Radicale with the template's own settings, which holds nothing yet."""
     settings = load([(str(RADICALE), False)])
     settings.update({"storage": {"filesystem_folder": str(tmp_path / "dav")}}, "tests", privileged=True)
     with make_server("127.0.0.1", 0, Application(settings), handler_class=Silent) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(radicale, "PORT", http.server_port)
         yield http.server_port
         http.shutdown()
 
@@ -221,6 +224,18 @@ def browser(app: Flask) -> Browser:
     logged_in = Browser(app)
     assert logged_in.log_in().status_code == 303
     return logged_in
+
+
+@pytest.fixture
+def mailboxes(app: Flask, web_database: Database, hasher: Hasher) -> Database:
+    """example.org with anna and bert."""
+    Browser(app).get("/login")
+    with web_database.transaction() as session:
+        directory = Directory(session, COMMAND_LINE, hasher)
+        directory.domain("example.org")
+        for name in ("anna", "bert"):
+            directory.mailbox(f"{name}@example.org", password=PASSWORD)
+    return web_database
 
 
 @pytest.fixture

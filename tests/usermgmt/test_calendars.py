@@ -8,13 +8,12 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
-from support import PROXY, Browser, Directory
+from support import PROXY
 from test_mail_reports import ANNA, BERT, reader
 
 from usermgmt.database import Database
 from usermgmt.mail import radicale
 from usermgmt.models import LoginAttempt, Mailbox
-from usermgmt.passwords import Hasher
 from usermgmt.services import calendars, self_service
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import Settings
@@ -23,22 +22,9 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def settings(settings: Settings, dav_server: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(settings: Settings, dav_server: int) -> Settings:
     """With a Radicale."""
-    monkeypatch.setattr(radicale, "PORT", dav_server)
     return replace(settings, dav_host="127.0.0.1")
-
-
-@pytest.fixture
-def mailboxes(app: Flask, web_database: Database, hasher: Hasher) -> Database:
-    """Anna and Bert."""
-    Browser(app).get("/login")
-    with web_database.transaction() as session:
-        directory = Directory(session, COMMAND_LINE, hasher)
-        directory.domain("example.org")
-        for address in (ANNA, BERT):
-            directory.mailbox(address, password=PASSWORD)
-    return web_database
 
 
 def owner(database: Database, address: str) -> str:

@@ -14,7 +14,7 @@ from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import delete
-from support import ACCOUNT_SITE, PASSWORD, PROXY, Browser, Directory
+from support import ACCOUNT_SITE, PASSWORD, PROXY
 from test_mail_reports import ANNA, BERT
 from test_oidc import KEY, Person
 from werkzeug.test import TestResponse
@@ -23,7 +23,6 @@ from usermgmt.database import Database
 from usermgmt.mail import address_books, radicale
 from usermgmt.mail.radicale import CONTACTS, Radicale
 from usermgmt.models import Mailbox, WebSession
-from usermgmt.passwords import Hasher
 from usermgmt.services import calendars, oidc, oidc_keys
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.services.mailboxes import set_mailbox_active
@@ -33,22 +32,9 @@ PATH, SERVER = "/internal/contacts", "http://usermgmt:8080"
 
 
 @pytest.fixture
-def settings(settings: Settings, dav_server: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(settings: Settings, dav_server: int) -> Settings:
     """With a Radicale."""
-    monkeypatch.setattr(radicale, "PORT", dav_server)
     return replace(settings, dav_host="127.0.0.1")
-
-
-@pytest.fixture
-def mailboxes(app: Flask, web_database: Database, hasher: Hasher) -> Database:
-    """Anna and Bert."""
-    Browser(app).get("/login")
-    with web_database.transaction() as session:
-        directory = Directory(session, COMMAND_LINE, hasher)
-        directory.domain("example.org")
-        for address in (ANNA, BERT):
-            directory.mailbox(address, password=PASSWORD)
-    return web_database
 
 
 class Webmail:

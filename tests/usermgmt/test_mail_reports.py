@@ -64,19 +64,12 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def mailboxes(
-    app: Flask, web_database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
-) -> Database:
-    """example.org with anna, bert and an alias to both; Dovecot is not asked to end sessions."""
+def mailboxes(mailboxes: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """With an alias to both; Dovecot is not asked to end sessions."""
     monkeypatch.setattr(Doveadm, "kick", lambda self, users: None)
-    Browser(app).get("/login")
-    with web_database.transaction() as session:
-        directory = Directory(session, COMMAND_LINE, hasher)
-        directory.domain("example.org")
-        for address in (ANNA, BERT):
-            directory.mailbox(address, password=PASSWORD)
-        directory.alias("team@example.org", f"{ANNA} {BERT}")
-    return web_database
+    with mailboxes.transaction() as session:
+        Directory(session, COMMAND_LINE, hasher).alias("team@example.org", f"{ANNA} {BERT}")
+    return mailboxes
 
 
 def send(app: Flask, *reports: Any, peer: str = FILTER, **headers: str) -> int:

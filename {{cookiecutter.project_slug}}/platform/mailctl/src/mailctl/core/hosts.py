@@ -26,6 +26,20 @@ def rows(context: Context) -> list[dict[str, Any]]:
     return list(found)
 
 
+def here(context: Context) -> dict[str, Any] | None:
+    """This host as nodes.yml has it; None on a server of one. Raises Refused: it does not have it."""
+    if not several(context):
+        return None
+    from mailctl.core.engine import connected
+
+    with connected() as engine:
+        name = engine.name
+    for row in rows(context):
+        if row["name"] == name:
+            return row
+    raise Refused(Problem(FILE, "does not have this host", f"add it to {FILE}, on every host", value=name))
+
+
 def members(context: Context) -> dict[str, str]:
     """The services of members (mariadb-2, dovecot-store-b), by what docker-compose.yml calls them."""
     services, hosts = _parsed(context.repo / "docker-compose.yml").get("services") or {}, rows(context)

@@ -37,6 +37,7 @@ ACCOUNTS = (
     "roundcube_db",
     "usermgmt_db",
     "backup_db",
+    "ledger_db",
 )
 SHARDS = ("a", "b")
 
@@ -73,6 +74,10 @@ class Rig:
             self.prefix,
         )
         self.running.append(name)
+        service = name.replace("dovecot-", "dovecot-store-")
+        # As the engine of a Swarm marks its tasks.
+        words += ("--label", f"com.docker.stack.namespace={self.prefix}")
+        words += ("--label", f"com.docker.swarm.service.name={self.prefix}_{service}")
         done = docker(*words, "--network-alias", name, *HARDENED, *options, image, *command)
         assert done.returncode == 0, done.stderr
 
@@ -172,7 +177,7 @@ class Rig:
 
     def disk(self, shard: str) -> Path:
         """What a store has as /srv/vmail."""
-        return self.folder / f"disk-{shard}"
+        return self.folder / f"disk-{shard}" / "mailboxes"
 
     def store(self, shard: str) -> None:
         """A store on a disk that is marked as its own, as mailctl node add leaves it."""

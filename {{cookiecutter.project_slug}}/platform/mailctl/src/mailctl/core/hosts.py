@@ -9,6 +9,7 @@ from mailctl.core.errors import Problem, Refused
 FILE = "nodes.yml"
 #: In docker-compose.yml: one service a member, of which each host has one at most (mailctl/swarm/model.py).
 PER = "x-per"
+KINDS = ("database", "shard")
 
 
 def several(context: Context) -> bool:
@@ -50,6 +51,14 @@ def members(context: Context) -> dict[str, str]:
         for row in hosts
         if row.get(kind) is not None
     }
+
+
+def homes(context: Context) -> dict[str, str]:
+    """The host of each service of a member, by the name of the service."""
+    by = {
+        (str(row[kind])): row["name"] for row in rows(context) for kind in KINDS if row.get(kind) is not None
+    }
+    return {name: by[name[len(base) + 1 :]] for name, base in members(context).items()}
 
 
 def store(context: Context) -> str:

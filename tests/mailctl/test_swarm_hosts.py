@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,27 @@ def test_what_every_host_uses_is_not_replaced_by_the_restore_of_one(mail2: Any, 
     done = cli("restore", "--from", ".", "--component", "mysql", "--yes")
     assert done.exit_code == 1
     assert cluster.STEPS in " ".join(done.stderr.split())
+
+
+def test_status_draws_every_host_with_what_it_last_said(
+    mail2: Any, docker: FakeDocker, engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.configure(mariadb={"image": "mariadb:11"}, usermgmt={"build": {"context": "."}})
+    nodes = [
+        {"id": f"n{n}", "name": f"mail{n}", "state": state, "leader": n == 2}
+        for n, state in ((1, "down"), (2, "ready"))
+    ]
+    services = [{"name": "usermgmt", "hosts": ["mail2"]}, {"name": "mariadb-2", "hosts": ["mail2"]}]
+    monkeypatch.setattr("mailctl.swarm.status.nodes", lambda: nodes)
+    monkeypatch.setattr("mailctl.swarm.status.services", lambda *_: services)
+    said = {"name": "mail2", "member": "writer", "copied_at": time.time() - 40, "at": time.time()}
+    docker.answer("shards", json.dumps({"hosts": {"mail2": said}}))
+    done = cli("status", "--json")
+    first, second = json.loads(done.stdout)["hosts"]
+    assert (first["ok"], first["state"], first["member"], first["tasks"]) == (False, "down", "1 ?", 0)
+    assert (second["role"], second["member"], second["tasks"]) == ("leader", "2 writer", 2)
+    assert second["copy_seconds"] == pytest.approx(40, abs=30)
+    assert done.exit_code == 1
+    shown = " ".join(cli("status").stdout.split())
+    assert "mail1 down manager 1 ? a ? 0" in shown
+    assert "Not ready: mail1" in shown

@@ -32,6 +32,8 @@ def renderables(found: Report, width: int, local: bool) -> list[Any]:
         )
     else:
         parts.append(Text(f"{found.project}: all {total} services are healthy.", "bold green"))
+    if lost := [one.name for one in found.hosts if not one.ok]:
+        parts.append(Text(f"Not ready: {', '.join(lost)}.", "bold red"))
     if failed:
         parts.append(Text(f"Wrong: {', '.join(dict.fromkeys(failed))}; see ✗ above.", "bold red"))
     return parts

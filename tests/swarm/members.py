@@ -253,6 +253,14 @@ class Database:
         script = f'{root} exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
         return docker("exec", self.container(member), "sh", "-c", script, "sh", statement).splitlines()
 
+    def leads(self) -> bool:
+        """Whether a client gets in by the first HAProxy."""
+        try:
+            self.connect().close()
+        except (pymysql.MySQLError, OSError):
+            return False
+        return True
+
     def connect(self, door: int = 1) -> pymysql.Connection[Any]:
         """A client's connection, by one of the two HAProxies, with TLS to the database itself."""
         address = self.address("database", door, "data")

@@ -90,18 +90,16 @@ def _ask(project: str, name: str, address: str) -> Member:
     return Member(name)
 
 
-def one_of(context: Context) -> str:
-    """The container of a member on this host that is in the database. Raises Refused when there is none."""
-    return _here(context).container
+def here(context: Context, to_write: bool = False) -> Member:
+    """A member on this host that has everything: the one that writes if that is wanted, else not if possible.
 
-
-def _here(context: Context) -> Member:
-    """A member on this host that has everything, one that does not write if possible."""
-    here = [member for member in ask(context) if member.state in ("writer", "member") and not member.host]
-    if not here:
+    What another one commits is refused where it conflicts, and is nowhere half. Raises Refused: there is none here.
+    """
+    found = [member for member in ask(context) if member.state in ("writer", "member") and not member.host]
+    if not found:
         fix = "run it on a host whose member is in it: mailctl db status"
         raise Refused(Problem("the database", "no member on this host is in it", fix))
-    return min(here, key=lambda member: member.state == "writer")
+    return min(found, key=lambda member: (member.state == "writer") != to_write)
 
 
 @contextmanager
@@ -110,7 +108,7 @@ def source(context: Context) -> Iterator[str]:
 
     Raises Refused when no member here is in the database.
     """
-    chosen = _here(context)
+    chosen = here(context)
     if chosen.state == "writer":
         # It is the one that everybody waits for: it is not set aside.
         yield chosen.container

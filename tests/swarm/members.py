@@ -141,7 +141,10 @@ class Database:
             environment = service.get("environment") or {}
             environment.update({key: value for key, value in self.variables.items() if key in environment})
             instead = standins_of[name]
-            service |= {**instead, **({"build": service["build"] | instead["build"]} if "build" in instead else {})}
+            service |= {
+                **instead,
+                **({"build": service["build"] | instead["build"]} if "build" in instead else {}),
+            }
             if not per and name not in DOORS:
                 service["deploy"] = {"resources": service["deploy"]["resources"]}
             for member in [f"{name}-{n}" for n in (1, 2, 3)] if per else []:
@@ -172,6 +175,11 @@ class Database:
     def container(self, service: str, number: int = 1) -> str:
         """The name of a service's container."""
         return f"{self.project}-{service}-{number}"
+
+    def aliases(self, service: str) -> set[str]:
+        """The names under which clients reach it."""
+        model = yaml.safe_load((self.folder / "compose.yml").read_text())["services"][service]
+        return {name for each in model["networks"].values() for name in (each or {}).get("aliases", ())}
 
     def running(self, service: str) -> bool:
         """Whether its container runs."""

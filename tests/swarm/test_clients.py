@@ -6,23 +6,17 @@ And the migrations, by the one that writes, while another member is killed. `mak
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from threading import Thread
 
 import bcrypt
 import pytest
-import yaml
 
-from tests.places import PLATFORM
+from mailctl.secret_files.rotate import readers
+from tests.swarm.impostors import OTHER_AUTHORITY, OTHER_NAME, OUR_OWN, impostor
 from tests.swarm.members import MEMBERS, Database, docker, eventually
 from tools import engine, standins
-
-sys.path.insert(0, str(PLATFORM / "mailctl" / "src"))
-from mailctl.secret_files import certificates
-from mailctl.secret_files.rotate import readers
 
 pytestmark = [
     pytest.mark.docker,
@@ -35,9 +29,16 @@ USERMGMT = (
     "print(connection.exec_driver_sql('SHOW STATUS LIKE \"Ssl_version\"').all())"
 )
 LEDGER = (
-    "import os; from mailserver_api.settings import Settings; from mailserver_api.stores import Work, store_of;"
+    "import os; from mailserver_api.settings import Settings;"
+    "from mailserver_api.stores import Work, store_of;"
     "work = Work(store := store_of(Settings.from_environment(os.environ)), store.open());"
     "print(work.rows('SHOW STATUS LIKE \"Ssl_version\"'))"
+)
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+PEOPLE = (
+    "INSERT INTO mailserver.domains (name) VALUES ('example.com');"
+    " INSERT INTO mailserver.mailboxes (domain_id, email, password_hash, quota_bytes)"
+    f" SELECT id, '{WHO}', '{HASH}', 1000000 FROM mailserver.domains"
 )
 #: What each program is asked, and a word of the right answer.
 CLIENTS = {
@@ -62,26 +63,21 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     try:
         whole.start()
         whole.whole()
-        hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-        whole.sql(
-            whole.writer(),
-            "INSERT INTO mailserver.domains (name) VALUES ('example.com');"
-            " INSERT INTO mailserver.mailboxes (domain_id, email, password_hash, quota_bytes)"
-            f" VALUES (1, '{WHO}', '{hashed}', 1000000)",
-        )
+        whole.sql(whole.writer(), PEOPLE)
         yield whole
     finally:
         whole.remove()
 
 
-def told(database: Database, client: str) -> str:
-    """What the program says."""
-    return docker("exec", database.container(client), *CLIENTS[client][0], check=False)
+def answered(database: Database, client: str) -> bool:
+    """Whether the program got the right answer of the database."""
+    words, right = CLIENTS[client]
+    return right in docker("exec", database.container(client), *words, check=False)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_gets_its_answer(database: Database, client: str) -> None:
-    eventually(lambda: CLIENTS[client][1] in told(database, client), f"{client}: its answer", 90, every=1)
+    eventually(lambda: answered(database, client), f"{client}: its answer", 90, every=1)
 
 
 def test_nobody_gets_in_without_tls(database: Database) -> None:
@@ -121,47 +117,26 @@ def test_all_migrations_run_while_a_member_is_killed_and_every_one_has_them(data
     ] * 3
 
 
-@pytest.mark.parametrize("shown", ["of another name", "of another authority"])
+@pytest.mark.parametrize("shown", [OUR_OWN, OTHER_NAME, OTHER_AUTHORITY])
 def test_an_impostor_under_the_name_mariadb_is_told_nothing(database: Database, shown: str) -> None:
-    database.compose("stop", "database")
-    pair = impostor_of(database, shown)
+    command = ["mariadbd", "--wsrep-on=OFF", "--ssl-cert=/impostor/crt", "--ssl-key=/impostor/key"]
+    with impostor(database, MEMBERS[0], "database", ("data", "ledger"), shown, command):
+        eventually(lambda: networking(database, "impostor") == ["0"], "the impostor", 90)
+        database.sql("impostor", PEOPLE)
+        seen = docker("exec", database.container("usermgmt"), "getent", "hosts", "mariadb")
+        assert database.address("impostor", 1, "data") in seen
+        # It waits longer and longer between attempts.
+        database.inside("dovecot", "doveadm", "reload")
+        if shown == OUR_OWN:
+            for client in CLIENTS:
+                eventually(lambda client=client: answered(database, client), f"{client}: its answer", 30)
+        else:
+            assert [client for client in CLIENTS if answered(database, client)] == []
+
+
+def networking(database: Database, server: str) -> list[str]:
+    """["0"] once it is no longer the one of a first start."""
     try:
-        database.compose("up", "--detach", "--force-recreate", "impostor")
-        ready = ("healthcheck.sh", "--connect", "--innodb_initialized")
-        eventually(
-            lambda: not docker("exec", database.container("impostor"), *ready, check=False), "the impostor", 90
-        )
-        resolved = docker("exec", database.container("usermgmt"), "getent", "hosts", "mariadb")
-        assert database.address("impostor", 1, "data") in resolved
-        answers = {client: told(database, client) for client in CLIENTS}
-        assert [client for client, said in answers.items() if CLIENTS[client][1] in said] == [], pair
-    finally:
-        database.compose("rm", "--stop", "--force", "impostor")
-        database.compose("up", "--detach", "database")
-
-
-def impostor_of(database: Database, shown: str) -> Path:
-    """A MariaDB with the same accounts, in the place of the proxies; the folder of what it shows."""
-    pair = database.folder / "impostor"
-    pair.mkdir(exist_ok=True)
-    if shown == "of another name":
-        for kind in ("crt", "key"):
-            (pair / kind).write_bytes((database.repository / "secrets" / f"valkey_tls.{kind}").read_bytes())
-    else:
-        key, ca_key = certificates.new_key(), certificates.new_key()
-        ca = certificates.self_signed_ca(b"", ca_key, "another")
-        (pair / "crt").write_bytes(certificates.service_certificate(b"", key, ca, ca_key, ["mariadb"]))
-        (pair / "key").write_bytes(key)
-    for path in (pair, *pair.iterdir()):
-        path.chmod(0o755)
-    path = database.folder / "compose.yml"
-    model = yaml.safe_load(path.read_text())
-    one = {**model["services"]["mariadb-1"], "entrypoint": ["docker-entrypoint.sh"]}
-    one["command"] = ["mariadbd", "--wsrep-on=OFF", "--ssl-cert=/impostor/crt", "--ssl-key=/impostor/key"]
-    one["volumes"] = [each for each in one["volumes"] if each["target"] != "/var/lib/mysql"]
-    one["volumes"] += [{"type": "bind", "source": str(pair), "target": "/impostor"}]
-    one["tmpfs"] = [*one["tmpfs"], "/var/lib/mysql:uid=999,gid=999"]
-    one["networks"] = {name: {"aliases": ["mariadb"]} for name in ("data", "ledger")}
-    model["services"]["impostor"] = one
-    path.write_text(yaml.safe_dump(model))
-    return pair
+        return database.sql(server, "SELECT @@skip_networking")
+    except AssertionError:
+        return []

@@ -16,7 +16,8 @@ from mailctl.core.compose import Compose, last_lines
 from mailctl.core.containers import failed, output, running, start
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.members import here, several, source
+from mailctl.core.hosts import several
+from mailctl.core.members import one_of, source
 
 DATABASES = ("mailserver", "roundcube")
 ACCOUNT = (
@@ -51,15 +52,11 @@ def _source(context: Context) -> AbstractContextManager[str]:
     return source(context) if several(context) else nullcontext(running(context, "mariadb"))
 
 
-def container_of(context: Context) -> str:
-    """The container in which root asks and changes all tables. Raises Refused when there is none here."""
-    return here(context, to_write=True).container if several(context) else running(context, "mariadb")
-
-
 def schema_revision(context: Context) -> str | None:
     """The Alembic revision of the accounts' tables; None when it cannot be asked."""
     try:
-        answer = output(container_of(context), "sh", "-c", QUERY, "sh", REVISION)
+        container = one_of(context) if several(context) else running(context, "mariadb")
+        answer = output(container, "sh", "-c", QUERY, "sh", REVISION)
     except (Refused, OSError):
         return None
     return answer.decode().strip() or None

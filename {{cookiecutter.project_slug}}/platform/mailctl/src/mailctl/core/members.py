@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mailctl.core import hosts
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -66,11 +67,6 @@ class Member:
         return self.run("sh", "-c", ROOT, "sh", statement)
 
 
-def several(context: Context) -> bool:
-    """Whether this repository is for several hosts."""
-    return (context.repo / "nodes.yml").is_file()
-
-
 def ask(context: Context) -> list[Member]:
     """All three, each asked where it is. Who cannot be reached is `absent`."""
     addresses = _addresses(context)
@@ -90,16 +86,18 @@ def _ask(project: str, name: str, address: str) -> Member:
     return Member(name)
 
 
-def here(context: Context, to_write: bool = False) -> Member:
-    """A member on this host that has everything: the one that writes if that is wanted, else not if possible.
+def one_of(context: Context) -> str:
+    """The container of a member on this host that is in the database. Raises Refused when there is none."""
+    return _here(context).container
 
-    What another one commits is refused where it conflicts, and is nowhere half. Raises Refused: there is none here.
-    """
-    found = [member for member in ask(context) if member.state in ("writer", "member") and not member.host]
-    if not found:
+
+def _here(context: Context) -> Member:
+    """A member on this host that has everything, one that does not write if possible."""
+    here = [member for member in ask(context) if member.state in ("writer", "member") and not member.host]
+    if not here:
         fix = "run it on a host whose member is in it: mailctl db status"
         raise Refused(Problem("the database", "no member on this host is in it", fix))
-    return min(found, key=lambda member: (member.state == "writer") != to_write)
+    return min(here, key=lambda member: member.state == "writer")
 
 
 @contextmanager
@@ -108,7 +106,7 @@ def source(context: Context) -> Iterator[str]:
 
     Raises Refused when no member here is in the database.
     """
-    chosen = here(context)
+    chosen = _here(context)
     if chosen.state == "writer":
         # It is the one that everybody waits for: it is not set aside.
         yield chosen.container
@@ -147,17 +145,11 @@ def begin(folder: Path, name: str) -> bool:
 
 def _addresses(context: Context) -> dict[str, str]:
     """Where the host of each member is, as nodes.yml says."""
-    import yaml
-
-    try:
-        found = (yaml.safe_load((context.repo / "nodes.yml").read_text("utf-8")) or {}).get("nodes", ())
-        return {f"mariadb-{row['database']}": str(row["address"]) for row in found if row.get("database")}
-    except FileNotFoundError:
-        return {}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(
-            Problem("nodes.yml", f"cannot be read: {error}", "make check says what is wrong")
-        ) from None
+    return {
+        f"mariadb-{row['database']}": str(row["address"])
+        for row in hosts.rows(context)
+        if row.get("database")
+    }
 
 
 def _engine(host: str) -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailctl.core.containers import output
+from mailctl.core.containers import output, running
 from mailctl.core.context import Context
-from mailctl.core.database import CLIENT, container_of
+from mailctl.core.database import CLIENT
 from mailctl.core.groupware import PERSON
 
 _BOX = "mailbox_id IN (SELECT id FROM mailboxes WHERE email = @who)"
@@ -107,7 +107,7 @@ def running_database(context: Context) -> Ask:
 
     def ask(database: str, script: str) -> str:
         client = ("sh", "-c", CLIENT, "sh", "--batch", "--raw", "--skip-column-names", database)
-        return output(container_of(context), *client, stdin=script.encode()).decode()
+        return output(running(context, "mariadb"), *client, stdin=script.encode()).decode()
 
     return ask
 

@@ -3,7 +3,7 @@
 from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.members import several
+from mailctl.core.hosts import several
 from mailctl.core.retry import until
 from mailctl.secret_files.store import Store
 from mailctl.secret_files.table import Source

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from mailctl.core.containers import output
+from mailctl.core.containers import output, running
 from mailctl.core.context import Context
-from mailctl.core.database import container_of
 from mailctl.core.errors import Problem, Refused
 from mailctl.secret_files.rules import PASSWORD
 
@@ -56,4 +55,5 @@ def _as_root(context: Context, passwords: Sequence[str], statement: str) -> None
 
 
 def _run(context: Context, user: str, password: str, statement: str) -> None:
-    output(container_of(context), "sh", "-c", CLIENT, "sh", user, stdin=f"{password}\n{statement}\n".encode())
+    container = running(context, "mariadb")
+    output(container, "sh", "-c", CLIENT, "sh", user, stdin=f"{password}\n{statement}\n".encode())

@@ -57,7 +57,8 @@ def _late(context: Context, contents: Mapping[str, bytes]) -> list[str]:
         for task in tasks.get(found["ID"], ()):
             held = task["Spec"]["ContainerSpec"].get("Secrets") or ()
             if task["DesiredState"] == "running" and any(
-                each["SecretName"].rpartition("-")[0] == name.rpartition("-")[0] and each["SecretName"] != name
+                each["SecretName"].rpartition("-")[0] == name.rpartition("-")[0]
+                and each["SecretName"] != name
                 for each in held
                 for name in names
             ):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
-from mailctl.core.members import several
+from mailctl.core.hosts import several
 from mailctl.secret_files.rotate import api, database, deployed, journal, readers, relay
 from mailctl.secret_files.rotate.journal import PROVEN, Journal
 from mailctl.secret_files.store import Store, opened
@@ -65,7 +65,9 @@ def rotate(context: Context, name: str, value: Callable[[], str], finish: bool) 
 
 def _by_deployment(context: Context, store: Store, entry: Journal, finish: bool) -> str:
     if entry.name in database.ACCOUNTS:
-        return deployed.rotate(context, store, entry, finish, lambda value: _write(context, store, entry.name, value))
+        return deployed.rotate(
+            context, store, entry, finish, lambda value: _write(context, store, entry.name, value)
+        )
     relay.try_key(context, entry.new)
     _write(context, store, entry.name, entry.new)
     return f"{deployed.DEPLOY}, then delete the old key at the provider"

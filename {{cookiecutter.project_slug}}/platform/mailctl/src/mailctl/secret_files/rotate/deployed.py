@@ -1,7 +1,7 @@
 """On several hosts a secret cannot change in a container that runs: a deployment brings the new value.
 
-So a rotation has two commands with the deployment between them, and both values are valid all the while. Whatever a
-killed one left half-done is done again by the second one, which goes forward only.
+So a rotation has two commands with the deployment between them, and both values are valid all the while.
+Whatever a killed one left half-done is done again by the second one, which goes forward only.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,18 +50,15 @@ def _late(context: Context, contents: Mapping[str, bytes]) -> list[str]:
     """The services with a task that has another value than the files here."""
     from mailctl.swarm import docker, objects
 
-    stack, late = context.project_name, set()
-    names = [objects.made("secret", stack, key, data, key).name for key, data in contents.items()]
-    tasks = docker.tasks(stack)
+    stack = context.project_name
+    made = [objects.made("secret", stack, key, data, key).name for key, data in contents.items()]
+    now = {name.rpartition("-")[0]: name for name in made}
+    tasks, late = docker.tasks(stack), set()
     for service, found in docker.services(stack).items():
         for task in tasks.get(found["ID"], ()):
-            held = task["Spec"]["ContainerSpec"].get("Secrets") or ()
-            if task["DesiredState"] == "running" and any(
-                each["SecretName"].rpartition("-")[0] == name.rpartition("-")[0]
-                and each["SecretName"] != name
-                for each in held
-                for name in names
-            ):
+            held = [each["SecretName"] for each in task["Spec"]["ContainerSpec"].get("Secrets") or ()]
+            old = [name for name in held if now.get(name.rpartition("-")[0], name) != name]
+            if old and task["DesiredState"] == "running":
                 late.add(service)
     return sorted(late)
 

@@ -21,7 +21,8 @@ class Reader:
 
 # As Roundcube itself connects, by its own configuration.
 _PHP = (
-    'php -r \'define("INSTALL_PATH", "/var/www/html/"); require INSTALL_PATH . "program/include/clisetup.php";'
+    'php -r \'define("INSTALL_PATH", "/var/www/html/");'
+    ' require INSTALL_PATH . "program/include/clisetup.php";'
     ' $db = rcmail::get_instance()->get_dbh(); $db->db_connect("w");'
     " if (!$db->is_connected()) { fwrite(STDERR, $db->is_error()); exit(1); }'"
 )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from tests.places import PLATFORM
-from tests.swarm.members import Database
-
-sys.path.insert(0, str(PLATFORM / "mailctl" / "src"))
 from mailctl.secret_files import certificates
+from tests.swarm.members import Database
 
 OUR_OWN, OTHER_NAME, OTHER_AUTHORITY = "our own", "of another name", "of another authority"
 

@@ -194,6 +194,11 @@ def test_a_copy_to_a_new_member_that_is_cut_off_is_begun_again(database: Databas
 @long
 def test_nobody_waits_for_the_last_writer_while_everything_is_copied_to_it(database: Database) -> None:
     last = database.writer()
+    # So much that the copy takes seconds.
+    with closing(database.connect()) as client, client.cursor() as cursor:
+        cursor.execute("CREATE TABLE much (data LONGTEXT) ENGINE=InnoDB")
+        for _ in range(6):
+            cursor.execute("INSERT INTO much VALUES (%s)", (os.urandom(18_000_000).hex(),))
     database.compose("stop", *MEMBERS)
     database.prepare(last)
     database.again(*MEMBERS)

@@ -243,8 +243,9 @@ class Database:
         return docker("exec", self.container(member), *words)
 
     def docker(self, verb: str, *members: str) -> None:
-        """Have the engine do something to members: pause, unpause, restart."""
-        docker(verb, *map(self.container, members))
+        """Have the engine do something to members: pause, unpause, restart. A busy one may need a second try."""
+        names = [self.container(member) for member in members]
+        eventually(lambda: docker(verb, *names, check=False).split() == names, verb)
 
     def log(self, member: str) -> str:
         """All that it wrote."""

@@ -197,8 +197,8 @@ def test_nobody_waits_for_the_last_writer_while_everything_is_copied_to_it(datab
     # So much that the copy takes seconds.
     with closing(database.connect()) as client, client.cursor() as cursor:
         cursor.execute("CREATE TABLE much (data LONGTEXT) ENGINE=InnoDB")
-        for _ in range(6):
-            cursor.execute("INSERT INTO much VALUES (%s)", (os.urandom(18_000_000).hex(),))
+        for _ in range(30):
+            cursor.execute("INSERT INTO much VALUES (%s)", (os.urandom(1_500_000).hex(),))
     database.compose("stop", *MEMBERS)
     database.prepare(last)
     database.again(*MEMBERS)

@@ -155,7 +155,7 @@ class Database:
         volumes = {
             mount["source"]: {}
             for service in services.values()
-            for mount in service["volumes"]
+            for mount in service.get("volumes", ())
             if mount["type"] == "volume"
         }
         networks = {name: {"internal": True} for name in used}
@@ -243,7 +243,7 @@ class Database:
         return docker("exec", self.container(member), *words)
 
     def docker(self, verb: str, *members: str) -> None:
-        """Have the engine do something to members: pause, unpause, restart. A busy one may need a second try."""
+        """Have the engine do something to members: pause, unpause. A busy one may need a second try."""
         names = [self.container(member) for member in members]
         eventually(lambda: docker(verb, *names, check=False).split() == names, verb)
 

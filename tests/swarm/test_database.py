@@ -73,6 +73,7 @@ def test_the_writer_is_killed_under_load_and_nothing_acknowledged_is_missing(dat
         finally:
             end.set()
             watcher.join()
+        print(f"{len(writing.acknowledged)} acknowledged, none for {writing.gap():.1f} s at most")
         assert writing.gap() < 10
         assert max(map(len, seen)) == 1
         assert [writing.missing(member) for member in MEMBERS] == [set(), set(), set()]

@@ -163,9 +163,9 @@ def test_on_several_hosts_killed_at_any_step_both_work_until_all_tasks_have_the_
             assert len(world.load()["allowed"][name]) == 2
             tasks.deploy()
         code = killed(world, name, step, in_the_second)
-        if (context.repo / "secrets" / journal.FILE).exists():
+        if (context.repo / "secrets" / f"{journal.FILE}-{name}").exists():
             with pytest.raises(Refused, match="under way"):
-                rotate(context, "postfix_db_password", lambda: "", finish=False)
+                rotate(context, name, lambda: "", finish=False)
             while not tasks.finished():
                 tasks.deploy()
         assert world.load()["allowed"][name] == [world.secret(name)] != [before]

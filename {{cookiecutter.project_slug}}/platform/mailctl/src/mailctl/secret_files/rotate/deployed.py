@@ -20,17 +20,16 @@ Write = Callable[[str], Mapping[str, bytes]]
 def rotate(context: Context, store: Store, entry: Journal, finish: bool, write: Write) -> str:
     """Have the old and the new password open the account, or with `finish` only the new one; what is next.
 
-    Raises Refused: another rotation is under way, or `finish` comes before all tasks have the new value.
+    Raises Refused: it was begun already, or `finish` comes before all tasks have the new value.
     """
-    again = f"mailctl secrets rotate {entry.name} --finish"
-    found = journal.read(store)
-    if found and (found.name != entry.name or not finish):
-        fix = f"{DEPLOY}, then: mailctl secrets rotate {found.name} --finish"
-        raise Refused(Problem(found.name, "a rotation of it is under way", fix))
+    again, file = f"mailctl secrets rotate {entry.name} --finish", f"{journal.FILE}-{entry.name}"
+    found = journal.read(store, file)
+    if found and not finish:
+        raise Refused(Problem(entry.name, "a rotation of it is under way", f"{DEPLOY}, then: {again}"))
     if finish and not found:
         raise Refused(Problem(entry.name, "no rotation of it is under way", again.removesuffix(" --finish")))
     entry = found or entry
-    entry.write(store)
+    entry.write(store, file)
     root = [entry.new, entry.old] if entry.name == database.ROOT else [_text(store, database.ROOT)]
     database.allow(context, entry.name, (entry.new, entry.old), root)
     for password in (entry.new, entry.old):
@@ -42,7 +41,7 @@ def rotate(context: Context, store: Store, entry: Journal, finish: bool, write: 
         wrong = f"tasks still have the former value: {', '.join(late)}"
         raise Refused(Problem(entry.name, wrong, f"{DEPLOY}, then: {again}"))
     database.allow(context, entry.name, (entry.new,), root)
-    store.remove(journal.FILE)
+    store.remove(file)
     return ""
 
 

@@ -161,6 +161,7 @@ def test_a_lock_of_the_application_holds_for_all_its_clients(database: Database)
         assert named == [(1,), (0,)]
 
 
+@long
 def test_a_dump_from_another_member_leaves_the_writer_undisturbed(database: Database, tmp_path: Path) -> None:
     with Writing(database) as writing:
         before = len(writing.acknowledged)

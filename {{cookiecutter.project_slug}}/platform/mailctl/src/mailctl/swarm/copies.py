@@ -62,6 +62,16 @@ def peer(inventory: Inventory, name: str) -> Node:
     return ring[(names.index(name) + 1) % len(ring)]
 
 
+def room(inventory: Inventory, name: str, hdd: Path) -> list[str]:
+    """Make a folder for the copies of each host that sends them to this one; whose are new."""
+    ring = [node.name for node in inventory.nodes if node.shard is not None]
+    sent = [each for each in ring if len(ring) > 1 and peer(inventory, each).name == name]
+    made = [each for each in sent if not (hdd / OTHERS / each).is_dir()]
+    for each in made:
+        folders.private(hdd / OTHERS / each)
+    return made
+
+
 def config(hdd: Path, target: str, lock: Path) -> str:
     """What btrbk is told; `target` is a folder here, or ssh://ADDRESS/FOLDER."""
     text = CONFIG.format(hdd=hdd, own=OWN, target=target, lock=lock)

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from mailctl.core import members
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
@@ -33,7 +34,7 @@ def shard_of(node: Node) -> str:
     return node.shard
 
 
-def add(context: Context, node: Node) -> tuple[list[str], list[str]]:
+def add(context: Context, inventory: Inventory, node: Node) -> tuple[list[str], list[str]]:
     """Bring a host in, as far as that can be done here: what was done, and what is left to do elsewhere."""
     engine, done, left = docker.info(), [], []
     again = f"mailctl node add {node.name}"
@@ -45,19 +46,31 @@ def add(context: Context, node: Node) -> tuple[list[str], list[str]]:
         done.append(f"the engine may start there: {', '.join(node.labels)}, {QUEUE}")
     else:
         left.append(f"on a manager: {again}")
-    if node.shard is None:
-        return done, left
     if engine.get("Name") == node.name:
-        fresh = copies.begin(hdd(context), node.shard)
+        done += _disks(context, inventory, node)
+    elif node.labels:
+        left.append(f"on {node.name}: {again}")
+    return done, left
+
+
+def _disks(context: Context, inventory: Inventory, node: Node) -> list[str]:
+    """Prepare the folders of this host, for what it shall hold."""
+    done = []
+    if node.database is not None:
+        member = f"mariadb-{node.database}"
+        fresh = members.begin(context.folder("SSD_PATH", ".") / "mariadb", member)
+        done.append(f"{'an empty folder for' if fresh else 'the folder is already of'} {member}")
+    if node.shard is not None:
+        root = hdd(context)
+        fresh = copies.begin(root, node.shard)
         done.append(
             f"an empty disk for shard {node.shard}" if fresh else f"the disk has shard {node.shard} already"
         )
+        done += [f"a folder for the copies of {name}" for name in copies.room(inventory, node.name, root)]
         # People are led there from here on, so the disk comes first.
         shards.ask(context, set=[{"name": node.shard, "node": node.name}])
         done.append(f"shard {node.shard} takes new mailboxes")
-    else:
-        left.append(f"on {node.name}: {again}")
-    return done, left
+    return done
 
 
 def refuse_unless_fenced(node: Node, switched_off: bool) -> None:

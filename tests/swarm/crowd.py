@@ -1,4 +1,4 @@
-"""Who uses the server all the while: the edge, people who send and read, and one who writes into the database."""
+"""Who uses the server all the while: the edge, who sends, who reads, and one who writes into the database."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ class Crowd:
     people: list[str]
     ca_file: str
     token: str
-    #: Which mail was acknowledged to whom: by the API, and by the submission.
+    #: Which mail the API has acknowledged, and to whom it goes; and which one the submission has.
     promised: dict[str, str] = field(default_factory=dict)
+    submitted: dict[str, str] = field(default_factory=dict)
     #: For each kind of use the moments at which it worked.
     worked: dict[str, list[float]] = field(default_factory=dict)
     troubles: Counter[str] = field(default_factory=Counter)
@@ -103,7 +104,7 @@ class Crowd:
                 smtp.starttls(context=self.tls())
                 smtp.login(sender, PASSWORD)
                 smtp.sendmail(sender, person, mail.as_bytes())
-            self.promised[subject] = person
+            self.submitted[subject] = person
             return True
         return False
 
@@ -145,9 +146,13 @@ class Crowd:
             return message_from_bytes(session.fetch(number, "(BODY.PEEK[HEADER])")[1][0][1])
 
     def lacking(self) -> dict[str, int]:
-        """What was promised and is not in its mailbox exactly once: subject and how often it is there."""
+        """What is not where it should be: subject and how often it is there.
+
+        A mail of the API is there once; a submitted one at least once, as its delivery may be repeated.
+        """
         there = {person: self.subjects(person) for person in self.people}
-        return {each: there[to][each] for each, to in self.promised.items() if there[to][each] != 1}
+        found = {each: there[to][each] for each, to in self.promised.items() if there[to][each] != 1}
+        return found | {each: 0 for each, to in self.submitted.items() if not there[to][each]}
 
     def gap(self, use: str, since: float) -> float:
         """The longest time without success, in seconds, of a use since a moment."""

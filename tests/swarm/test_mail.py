@@ -37,7 +37,13 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def exactly_once(server: Server, crowd: Crowd, limit: float = 150) -> None:
     """Every mail that was promised to somebody is there, and once."""
     server.deliver_now(server.hosts)
-    eventually(lambda: crowd.lacking() == {}, limit=limit, every=1)
+
+    def look() -> bool:
+        lacking = crowd.lacking()
+        assert lacking == {}
+        return True
+
+    eventually(look, limit=limit, every=1)
 
 
 def works(crowd: Crowd, since: float, *uses: str) -> bool:
@@ -48,15 +54,16 @@ def works(crowd: Crowd, since: float, *uses: str) -> bool:
 def test_mail_reaches_the_mailboxes_of_all_shards_once_and_is_read_at_every_proxy(server: Server) -> None:
     crowd = server.crowd()
     for number, person in enumerate(PEOPLE):
-        assert crowd.post(f"from outside {number}", person)
-        assert crowd.submit(f"from inside {number}", PEOPLE[number - 1], person)
+        assert crowd.post(f"from outside {crowd.name} {number}", person)
+        assert crowd.submit(f"from inside {crowd.name} {number}", PEOPLE[number - 1], person)
     exactly_once(server, crowd)
     shards = server.mailctl(server.hosts[0], "node", "list")["shards"]
     assert [(each["name"], each["mailboxes"]) for each in shards] == [("a", 1), ("b", 1), ("c", 1)]
-    head = crowd.head(PEOPLE[2], "from outside 2")
+    head = crowd.head(PEOPLE[2], f"from outside {crowd.name} 2")
     assert head["Authentication-Results"].startswith("mail.example.com;"), "the filter has seen it"
     assert "by dovecot-c with LMTPS" in head["Received"], "it lies where its mailbox is"
-    assert crowd.head(PEOPLE[2], "from inside 2")["DKIM-Signature"], "the keys are those of all replicas"
+    inside = crowd.head(PEOPLE[2], f"from inside {crowd.name} 2")
+    assert inside["DKIM-Signature"], "the keys are those of all replicas"
 
 
 def test_the_pages_answer_on_each_host_that_has_them(server: Server) -> None:

@@ -26,8 +26,12 @@ import yaml
 from tests.generation.generate import config_file, render
 from tests.places import PLATFORM
 from tools import standins
+from tools.standin_override import override_for
+from tools.standin_override import services as compose_services
 
 MEMBERS = ("mariadb-1", "mariadb-2", "mariadb-3")
+#: What leads to a member: two of each, of all else one.
+DOORS = ("database", "memory")
 MAILCTL = {"PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
 T = TypeVar("T")
 LABEL = "com.docker.swarm.service.name"
@@ -129,13 +133,20 @@ class Database:
         assert told.returncode == 0, told.stderr
         merged = yaml.safe_load(told.stdout)
         services: dict[str, Any] = {}
+        standins_of = override_for(compose_services(self.repository), standins.Table())["services"]
         for name in self.services:
             service = merged["services"][name]
             per = service.pop("x-per", None)
             service.pop("depends_on", None)
             environment = service.get("environment") or {}
             environment.update({key: value for key, value in self.variables.items() if key in environment})
-            service["image"] = self._standin(service["image"].partition("@")[0])
+            instead = standins_of[name]
+            service |= {
+                **instead,
+                **({"build": service["build"] | instead["build"]} if "build" in instead else {}),
+            }
+            if not per and name not in DOORS:
+                service["deploy"] = {"resources": service["deploy"]["resources"]}
             for member in [f"{name}-{n}" for n in (1, 2, 3)] if per else []:
                 services[member] = self._one_of(service, member)
             if not per:
@@ -144,7 +155,7 @@ class Database:
         volumes = {
             mount["source"]: {}
             for service in services.values()
-            for mount in service["volumes"]
+            for mount in service.get("volumes", ())
             if mount["type"] == "volume"
         }
         networks = {name: {"internal": True} for name in used}
@@ -164,6 +175,11 @@ class Database:
     def container(self, service: str, number: int = 1) -> str:
         """The name of a service's container."""
         return f"{self.project}-{service}-{number}"
+
+    def aliases(self, service: str) -> set[str]:
+        """The names under which clients reach it."""
+        model = yaml.safe_load((self.folder / "compose.yml").read_text())["services"][service]
+        return {name for each in model["networks"].values() for name in (each or {}).get("aliases", ())}
 
     def running(self, service: str) -> bool:
         """Whether its container runs."""
@@ -227,8 +243,9 @@ class Database:
         return docker("exec", self.container(member), *words)
 
     def docker(self, verb: str, *members: str) -> None:
-        """Have the engine do something to members: pause, unpause, restart."""
-        docker(verb, *map(self.container, members))
+        """Have the engine do something to members: pause, unpause. A busy one may need a second try."""
+        names = [self.container(member) for member in members]
+        eventually(lambda: docker(verb, *names, check=False).split() == names, verb)
 
     def log(self, member: str) -> str:
         """All that it wrote."""

@@ -174,6 +174,9 @@ class Rig:
             f"--volume={at}/{role}/dovecot.conf:/etc/dovecot/dovecot.conf:ro",
             f"--volume={at}/secrets:/run/secrets:ro",
         ]
+        if role == "dovecot-store":
+            own = [f"{part}:/run/secrets/dovecot_tls_{part}:ro" for part in ("crt", "key")]
+            mounts += [f"--volume={at}/secrets/dovecot_store_tls_{mount}" for mount in own]
         self.run(name, self.tags["dovecot"], *DOVECOT, *mounts, *options, command=command)
 
     def disk(self, shard: str) -> Path:

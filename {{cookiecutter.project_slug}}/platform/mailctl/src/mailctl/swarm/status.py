@@ -51,7 +51,7 @@ def services(stack: str, hosts: Mapping[str, str]) -> list[dict[str, Any]]:
     for name, service in sorted(docker.services(stack).items()):
         tasks = every.get(service["ID"], [])
         wanted = [each for each in tasks if each["DesiredState"] == "running"]
-        there = [each for each in wanted if each["NodeID"] in hosts]
+        there = [each for each in wanted if each.get("NodeID") in hosts]
         running = [each for each in there if each["Status"]["State"] == "running"]
         number = converge.replicas(service)
         # One on each host: what is on a host that is down is counted with it.

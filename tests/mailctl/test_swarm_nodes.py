@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,6 +84,7 @@ def world(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(docker, "run", made.run)
     monkeypatch.setattr(shards, "ask", made.ask)
     monkeypatch.setattr(nodes, "answers", lambda address, port: False)
+    monkeypatch.setattr(nodes, "all_of", lambda _: {"dovecot-store": SimpleNamespace(ok=True)})
     yield made
     made.database.engine.dispose()
 

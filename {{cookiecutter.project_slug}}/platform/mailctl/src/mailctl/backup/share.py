@@ -33,7 +33,7 @@ def components(context: Context) -> set[str] | None:
 def homes(context: Context) -> dict[str, str] | None:
     """Below `mailboxes`, the folder of each mailbox of this host by domain/name; None on a server of one."""
     held = placement.held(context)
-    return held and {home: f"{volume}/{home}" for home, volume in sorted(held.homes.items())}
+    return None if held is None else {home: f"{at}/{home}" for home, at in sorted(held.homes.items())}
 
 
 def described(context: Context) -> dict[str, Any]:

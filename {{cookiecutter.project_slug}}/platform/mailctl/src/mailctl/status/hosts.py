@@ -62,7 +62,9 @@ def _host(
     member = f"{row['database']} {said.get('member') or NOT_TOLD}" if row.get("database") else ""
     age = int(now - said["copied_at"]) if said.get("copied_at") else None
     state = str(node.get("state") or ("not in the Swarm" if nodes else NOT_TOLD))
-    return Host(name, state, role, member, str(row.get("shard") or ""), age, tasks and tasks[name])
+    return Host(
+        name, state, role, member, str(row.get("shard") or ""), age, None if tasks is None else tasks[name]
+    )
 
 
 def _of_the_swarm(context: Context) -> tuple[dict[str, dict[str, Any]], Counter[str] | None]:

@@ -50,8 +50,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        parts = (*self.states, *self.hosts)
-        return all(one.ok for one in parts) and all(line.mark != FAILED for line in self.lines)
+        whole = all(state.ok for state in self.states) and all(host.ok for host in self.hosts)
+        return whole and all(line.mark != FAILED for line in self.lines)
 
     def as_dict(self) -> dict[str, Any]:
         dated = [one for one in self.secrets if one.expires_days is not None]

@@ -36,11 +36,11 @@ def mailboxes(
             context.out.warn(f"{name} {why}: left out")
         if not dry_run:
             agree(f"Add to {len(wanted)} mailboxes what they lack of {snapshot.id}?")
-        added, wrong = _merged(context, snapshot, wanted, infected, dry_run)
+        added, differing = _merged(context, snapshot, wanted, infected, dry_run)
     word = "would be added" if dry_run else "added"
     context.out.row("mailboxes", f"{sum(added.values())} mails {word} to {len(added)} mailboxes")
     about = {"snapshot": snapshot.id, "components": ["mail"], "dry_run": dry_run, "left_out": infected}
-    return {**about, "added": added, "elsewhere": elsewhere, "differences": wrong}
+    return {**about, "added": added, "elsewhere": elsewhere, "differences": differing}
 
 
 def _merged(

@@ -149,7 +149,12 @@ say "$MEMBER is at $here"
 answer &
 # The engine gives it its name once it is healthy, which it is from now on.
 until getent hosts "$MEMBER" >/dev/null; do sleep 1; done
-join
+# Galera looks up each name once. After a power cut the others have theirs some seconds later.
+for _ in {1..20}; do
+  join
+  if getent hosts "${members[@]}" >/dev/null; then break; fi
+  sleep 1
+done
 # Killed in the middle of a database: if all are back who were in it then, they go on by themselves. The server would wait for
 # them for ever; after a minute it is ended, and what is below is tried instead.
 if [ -e "$data/gvwstate.dat" ] && [ ! -e "$data/.tried" ] && [ ! -e "$data/.bootstrap" ]; then

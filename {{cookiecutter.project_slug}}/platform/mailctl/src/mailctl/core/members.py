@@ -74,6 +74,12 @@ def ask(context: Context) -> list[Member]:
         return list(pool.map(lambda name: _ask(context.project_name, name, addresses.get(name, "")), NAMES))
 
 
+def local(context: Context) -> Member | None:
+    """The member of this host; None: it has none, or the server has one host alone."""
+    row = hosts.here(context) or {}
+    return _ask(context.project_name, f"mariadb-{row['database']}", "") if row.get("database") else None
+
+
 def _ask(project: str, name: str, address: str) -> Member:
     for host in ("", f"ssh://{address}" if address else ""):
         label = f"label=com.docker.swarm.service.name={project}_{name}"

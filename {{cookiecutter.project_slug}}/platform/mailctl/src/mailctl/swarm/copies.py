@@ -19,6 +19,8 @@ from mailctl.swarm.inventory import FIX, Inventory, Node
 
 #: Below HDD_PATH: our snapshots of what is served, and those of other hosts.
 OWN, OTHERS = ".copies", "copies"
+#: The user of the stores, who writes there (docker-compose.yml).
+DOVECOT = 1000
 MARK = ".shard"
 #: Seconds that a round may take: the first one sends everything.
 FIRST_SECONDS = 24 * 3600.0
@@ -145,8 +147,7 @@ def begin(hdd: Path, shard: str) -> bool:
         fix = "use an empty disk, or nodes.yml gives this host the wrong shard"
         raise Refused(Problem("disk", wrong, fix, value=str(served)))
     _run("btrfs", "subvolume", "create", str(served / shard))
-    uid, gid = served.stat().st_uid, served.stat().st_gid
-    os.chown(served / shard, uid, gid)
+    os.chown(served / shard, DOVECOT, DOVECOT)
     mark.write_text(f"{shard}\n")
     return True
 

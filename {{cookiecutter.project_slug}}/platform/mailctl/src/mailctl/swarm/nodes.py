@@ -12,6 +12,7 @@ from mailctl.swarm import copies, docker, shards
 from mailctl.swarm.copies import Copy
 from mailctl.swarm.inventory import FIX, QUEUE, Inventory, Node
 
+STORE = "dovecot-store"
 #: Where a host that runs answers: SSH, the Swarm's managers, its gossip.
 PORTS, ANSWER_SECONDS = (22, 2377, 7946), 3.0
 
@@ -48,6 +49,8 @@ def add(context: Context, inventory: Inventory, node: Node) -> tuple[list[str], 
         left.append(f"on a manager: {again}")
     if engine.get("Name") == node.name:
         done += _disks(context, inventory, node)
+        if node.shard is not None:
+            _open(context, node, again, done, left)
     elif node.labels:
         left.append(f"on {node.name}: {again}")
     return done, left
@@ -67,10 +70,18 @@ def _disks(context: Context, inventory: Inventory, node: Node) -> list[str]:
             f"an empty disk for shard {node.shard}" if fresh else f"the disk has shard {node.shard} already"
         )
         done += [f"a folder for the copies of {name}" for name in copies.room(inventory, node.name, root)]
-        # People are led there from here on, so the disk comes first.
-        shards.ask(context, set=[{"name": node.shard, "node": node.name}])
-        done.append(f"shard {node.shard} takes new mailboxes")
     return done
+
+
+def _open(context: Context, node: Node, again: str, done: list[str], left: list[str]) -> None:
+    """Let new mailboxes come here, once the store runs: people are led to it from then on."""
+    try:
+        shards.local_task(context.project_name, f"{STORE}-{node.shard}")
+    except Refused:
+        left.append(f"after the next deployment, on {node.name}: {again}, which lets mailboxes come")
+        return
+    shards.ask(context, set=[{"name": node.shard, "node": node.name}])
+    done.append(f"shard {node.shard} takes new mailboxes")
 
 
 def refuse_unless_fenced(node: Node, switched_off: bool) -> None:

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import yaml
 
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import converge, docker, objects
-from mailctl.swarm.render import Stack
+from mailctl.swarm import converge, docker, objects, turns
+from mailctl.swarm.render import Stack, part
 
 #: On the config that holds the file of the last good deployment.
 GOOD_LABEL = "mail.deployed"
@@ -45,12 +45,13 @@ class Swarm:
 
     def deploy(self, stack: Stack) -> Done:
         """Bring it to this stack. Raises Refused: why not, and what was restored."""
-        before = set(docker.services(self.name))
+        before, members = set(docker.services(self.name)), turns.inside(self.name)
         _networks_fit(stack)
         made = _make_objects(stack)
         try:
             for wave in stack.waves:
                 self._apply(stack.part(wave), wave)
+                turns.wait(self.name, members, wave)
         except Refused as refusal:
             refusal.problems = (*refusal.problems, self._restore(before))
             _remove_objects(made)
@@ -66,8 +67,11 @@ class Swarm:
         if not text:
             wrong = "no deployment of it has succeeded yet"
             raise Refused(Problem(f"stack {self.name}", wrong, "deploy: mailctl swarm deploy"))
-        wanted = sorted(yaml.safe_load(text)["services"])
-        self._apply(text, wanted)
+        file, members = yaml.safe_load(text), turns.inside(self.name)
+        wanted = sorted(file["services"])
+        for wave in turns.waves(wanted):
+            self._apply(part(file, wave), wave)
+            turns.wait(self.name, members, wave)
         self._remove(set(docker.services(self.name)) - set(wanted))
         return wanted
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.swarm import copies, docker, nodes, shards
 from mailctl.swarm.copies import Copy
@@ -43,14 +44,13 @@ class World:
             return json.dumps({"Name": self.here, "Swarm": {"ControlAvailable": self.manager}})
         if words[:2] == ("node", "inspect"):
             return json.dumps([{"Status": {"State": self.states.get(words[2], "ready")}}])
-        if words[0] == "ps":
-            return "0123456789ab\n"
-        if words[0] == "exec":
-            with self.database.transaction() as session:
-                asked = carry_out(session, json.loads(stdin) if stdin else {})
-                session.flush()
-                return json.dumps(placement(session) | {"asked": asked})
         return ""
+
+    def ask(self, _context: Context, **wanted: Any) -> dict[str, Any]:
+        with self.database.transaction() as session:
+            asked = carry_out(session, wanted)
+            session.flush()
+            return placement(session) | {"asked": asked}
 
     def add(self, shard: str, number: int, volume: str = "") -> None:
         with self.database.transaction() as session:
@@ -79,6 +79,7 @@ def world(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         session.add(Domain(name="example.org"))
         carry_out(session, {"set": [{"name": name, "node": f"mail{n}"} for n, name in enumerate("abc", 1)]})
     monkeypatch.setattr(docker, "run", made.run)
+    monkeypatch.setattr(shards, "ask", made.ask)
     monkeypatch.setattr(nodes, "answers", lambda address, port: False)
     yield made
     made.database.engine.dispose()

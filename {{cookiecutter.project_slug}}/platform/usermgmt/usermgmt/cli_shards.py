@@ -18,7 +18,7 @@ from usermgmt.cli_database import transaction
 from usermgmt.database import Database
 from usermgmt.mail.stores import Stores
 from usermgmt.mover import BEAT, Mover, alive
-from usermgmt.services import placement
+from usermgmt.services import placement, shard_homes
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import SettingsError, database_url, read_secret
 
@@ -39,19 +39,28 @@ def carry_out(session: Session, wanted: dict[str, Any]) -> list[str]:
     return moved
 
 
+def answer(session: Session, wanted: dict[str, Any]) -> dict[str, Any]:
+    """What is only asked for; empty: nothing."""
+    if "homes" in wanted:
+        return {"homes": shard_homes.homes_of(session, wanted["homes"])}
+    return {"found": shard_homes.find(session, wanted["find"])} if "find" in wanted else {}
+
+
 @click.command()
 def shards() -> None:
     """Carry out what standard input says (JSON, or nothing), all or nothing, and print how it stands.
 
     `set`: shards with name, node, open; `move`: addresses, to; `spread`: from, to, mailboxes;
     `take_over`: from, to, volumes; `back`: name, lost.
+    To be told of it alone: `homes`: a shard; `find`: an address.
     """
     said = sys.stdin.read().strip()
     try:
         with transaction() as session:
-            moved = carry_out(session, json.loads(said) if said else {})
+            wanted = json.loads(said) if said else {}
+            moved = carry_out(session, wanted)
             session.flush()
-            found = placement.placement(session) | {"asked": moved}
+            found = answer(session, wanted) or placement.placement(session) | {"asked": moved}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise click.ClickException(f"standard input: {type(error).__name__}: {error}") from error
     click.echo(json.dumps(found))

@@ -12,7 +12,7 @@ from mailctl.agent.supervise import STDERR, Agent, resume, supervise, undo
 from mailctl.agent.trust import Waiting, descends, fetch, judge
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
-from mailctl.core.members import several
+from mailctl.core.hosts import several
 
 BUSY, UNCHANGED, WAITING, TROUBLE = "busy", "unchanged", "waiting", "trouble"
 # Somebody may run red checks again: GitHub is asked so often, in seconds.

@@ -24,7 +24,7 @@ from mailctl.agent.home import Home
 from mailctl.agent.settings import Settings, load
 from mailctl.core.context import Context
 from mailctl.core.errors import FAILED, Problem, Refused
-from mailctl.core.members import several
+from mailctl.core.hosts import several
 from mailctl.deploy.records import Records
 from mailctl.deploy.shared import records_of
 

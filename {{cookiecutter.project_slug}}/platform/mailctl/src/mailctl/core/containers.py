@@ -1,12 +1,17 @@
-"""The stack's containers: which one runs a service, and a command inside it by the docker CLI."""
+"""The stack's containers on this host: which one runs a service, and a command inside it by the docker CLI.
+
+The one place that knows that a container may be compose's or the task of a Swarm.
+"""
 
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from tempfile import TemporaryFile
 from typing import IO
 
+from mailctl.core import hosts
 from mailctl.core.context import Context
-from mailctl.core.engine import ContainerState, connected
+from mailctl.core.engine import TASK, ContainerState, Engine, connected
 from mailctl.core.errors import Problem, Refused
 
 COPY_SECONDS = 300
@@ -15,7 +20,24 @@ COPY_SECONDS = 300
 def all_of(context: Context) -> dict[str, ContainerState]:
     """The container of each service of the project, stopped ones too."""
     with connected() as engine:
-        return {state.service: state for state in engine.containers(context.project_name)}
+        return here(context, engine)
+
+
+def here(context: Context, engine: Engine) -> dict[str, ContainerState]:
+    """The container of each service that has one on this host, by the service's name in docker-compose.yml.
+
+    Of several hosts a member is known by what it is one of (`mariadb` for mariadb-2): a host has one at most.
+    """
+    project = context.project_name
+    if not hosts.several(context):
+        return {state.service: state for state in engine.containers(project)}
+    members, found = hosts.members(context), {}
+    for state in engine.tasks(project):
+        # What is pinned to this host is missed while it does not run; anything else runs elsewhere then.
+        if state.status == "running" or state.service in members:
+            name = members.get(state.service, state.service)
+            found[name] = replace(state, service=name)
+    return found
 
 
 def running(context: Context, service: str) -> str:
@@ -32,6 +54,9 @@ def chosen(there: Mapping[str, ContainerState], service: str, project: str) -> s
     if found is None or found.status != "running":
         wrong = f"does not run ({found.word})" if found else "has no container"
         fix = f"docker compose up -d {service}; then: make status"
+        if any(state.restart_policy == TASK for state in there.values()):
+            fix = f"run this where it has one: docker service ps {project}_{service} (on a manager)"
+            wrong += " on this host"
         raise Refused(Problem(f"service {service}", wrong, fix, value=project))
     return found.id
 

@@ -16,7 +16,8 @@ from mailctl.core.compose import Compose, last_lines
 from mailctl.core.containers import failed, output, running, start
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.core.members import one_of, several, source
+from mailctl.core.hosts import several
+from mailctl.core.members import one_of, source
 
 DATABASES = ("mailserver", "roundcube")
 ACCOUNT = (

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from mailctl.core.errors import Problem, Refused
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -19,6 +20,9 @@ VOLUME_LABEL = "com.docker.compose.volume"
 ONEOFF_LABEL = "com.docker.compose.oneoff"
 SETTINGS_LABEL = "com.docker.compose.config-hash"
 NEEDS_LABEL = "com.docker.compose.depends_on"
+STACK_LABEL, TASK_LABEL = "com.docker.stack.namespace", "com.docker.swarm.service.name"
+#: In the place of a restart policy: of a task.
+TASK = "task"
 TIMEOUT_SECONDS = 60
 
 
@@ -87,10 +91,26 @@ class Engine:
 
     def containers(self, project: str) -> list[ContainerState]:
         """All containers of a compose project, stopped ones too, without those of `compose run`."""
-        filters: dict[str, str | list[str] | bool] = {"label": [f"{PROJECT_LABEL}={project}"]}
-        found = self._client.containers.list(all=True, filters=filters, ignore_removed=True)
-        states = [_state(c.attrs) for c in found if c.labels.get(ONEOFF_LABEL) != "True"]
+        states = [
+            _state(c.attrs)
+            for c in self._labelled(PROJECT_LABEL, project)
+            if c.labels.get(ONEOFF_LABEL) != "True"
+        ]
         return sorted(states, key=lambda state: state.name)
+
+    def tasks(self, stack: str) -> list[ContainerState]:
+        """The containers of a stack's tasks on this host; of each service the one that counts comes last."""
+        states = [
+            # The engine of a Swarm starts another task, whatever a container's own policy says.
+            replace(_state(c.attrs), restart_policy=TASK, service=c.labels[TASK_LABEL][len(stack) + 1 :])
+            for c in self._labelled(STACK_LABEL, stack)
+        ]
+        never = datetime.min.replace(tzinfo=UTC)
+        return sorted(states, key=lambda s: (s.service, s.status == "running", s.ok, s.started_at or never))
+
+    def _labelled(self, label: str, value: str) -> "list[Container]":
+        filters: dict[str, str | list[str] | bool] = {"label": [f"{label}={value}"]}
+        return self._client.containers.list(all=True, filters=filters, ignore_removed=True)
 
     def usage(self, container_id: str) -> Usage | None:
         """One measurement (takes the engine a second or two); None for a container that does not run."""

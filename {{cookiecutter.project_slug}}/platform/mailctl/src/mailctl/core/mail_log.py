@@ -12,7 +12,7 @@ from typing import Any
 
 from mailctl.core.log_lines import LogLine
 
-SERVICES = ("mailserver-api", "postfix", "rspamd", "dovecot")
+SERVICES = ("mailserver-api", "postfix", "rspamd", "dovecot", "dovecot-store")
 # What a step decides. LINK decides nothing: it only says which names belong to one mail.
 RECEIVED, CHECKED, QUEUED, ACCEPTED, HELD = "received", "checked", "queued", "accepted", "held"
 DELIVERED, SENT, DEFERRED, REFUSED, BOUNCED = "delivered", "sent", "deferred", "refused", "bounced"
@@ -214,4 +214,5 @@ _PARSERS: dict[str, Callable[[LogLine], Sequence[Step]]] = {
     "postfix": _postfix,
     "rspamd": _rspamd,
     "dovecot": _dovecot,
+    "dovecot-store": _dovecot,
 }

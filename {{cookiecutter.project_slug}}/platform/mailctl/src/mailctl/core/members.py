@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mailctl.core import hosts
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -62,11 +63,6 @@ class Member:
         return self.run("sh", "-c", ROOT, "sh", statement)
 
 
-def several(context: Context) -> bool:
-    """Whether this repository is for several hosts."""
-    return (context.repo / "nodes.yml").is_file()
-
-
 def ask(context: Context) -> list[Member]:
     """All three, each asked where it is. Who cannot be reached is `absent`."""
     addresses = _addresses(context)
@@ -120,17 +116,11 @@ def source(context: Context) -> Iterator[str]:
 
 def _addresses(context: Context) -> dict[str, str]:
     """Where the host of each member is, as nodes.yml says."""
-    import yaml
-
-    try:
-        found = (yaml.safe_load((context.repo / "nodes.yml").read_text("utf-8")) or {}).get("nodes", ())
-        return {f"mariadb-{row['database']}": str(row["address"]) for row in found if row.get("database")}
-    except FileNotFoundError:
-        return {}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(
-            Problem("nodes.yml", f"cannot be read: {error}", "make check says what is wrong")
-        ) from None
+    return {
+        f"mariadb-{row['database']}": str(row["address"])
+        for row in hosts.rows(context)
+        if row.get("database")
+    }
 
 
 def _engine(host: str) -> list[str]:

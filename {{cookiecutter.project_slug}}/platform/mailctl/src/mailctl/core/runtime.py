@@ -92,7 +92,7 @@ class Runtime:
 
     def running(self) -> dict[str, ContainerState]:
         """The container of each service that has one, whatever its state."""
-        return {state.service: state for state in self.engine.containers(self.project)}
+        return containers.here(self.context, self.engine)
 
     def image(self, name: str) -> str | None:
         """The id of an image that is on this host."""

@@ -8,6 +8,7 @@ from mailctl.core.checklist import OK, WARNING, Line
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.folders import hdd
+from mailctl.core.hosts import several
 
 JOB = "copy"
 #: Below HDD_PATH: a folder for each volume of mailboxes.
@@ -31,7 +32,7 @@ def at_risk(context: Context, now: float | None = None) -> dict[str, float | Non
 
 def lines(context: Context) -> list[Line]:
     """A line for each volume, for make status; nothing on a server of one host."""
-    if not (context.repo / "nodes.yml").exists():
+    if not several(context):
         return []
     try:
         return [_line(name, seconds) for name, seconds in at_risk(context).items()]

@@ -8,7 +8,7 @@ from typing import Any
 from mailctl.core import files
 from mailctl.core.context import Context
 from mailctl.core.folders import private
-from mailctl.core.members import several
+from mailctl.core.hosts import several
 from mailctl.deploy.records import Journal, Point, Records
 from mailctl.swarm import deploy, turn
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
 from mailctl.backup.restore.stored import utf7
+from mailctl.core import hosts
 from mailctl.core.containers import all_of, chosen, failed
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
@@ -187,19 +188,22 @@ def _run(
     """Let the container fetch; its exit code and what it said."""
     project = context.project_name
     there = all_of(context)
-    chosen(there, "dovecot", project)
+    store = hosts.store(context)
+    chosen(there, store, project)
+    # Nothing but its tasks gets into a network of a stack.
+    network = "bridge" if hosts.several(context) else f"{project}_egress"
     name = f"{project}-import"
     # Left by an import that was killed: only one runs at a time.
     subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
     confined = (
-        *("--rm", "--interactive", "--pull", "never", "--name", name, "--network", f"{project}_egress"),
+        *("--rm", "--interactive", "--pull", "never", "--name", name, "--network", network),
         *("--user", "1000:1000", "--env", "USER=vmail", "--read-only"),
         *("--cap-drop", "ALL", "--cap-add", "SYS_CHROOT"),
         *("--security-opt", "no-new-privileges:true", "--memory", MEMORY, "--pids-limit", "100"),
         *("--tmpfs", f"{TMP}:mode=1777", "--tmpfs", "/run/dovecot:uid=1000,gid=1000,mode=755"),
         *("--mount", f"type=bind,source={into},target={SEEN_AS}", "--entrypoint", "/bin/sh"),
     )
-    words = ["docker", "run", *confined, there["dovecot"].image, "-c", _SCRIPT, "sh", *without]
+    words = ["docker", "run", *confined, there[store].image, "-c", _SCRIPT, "sh", *without]
     with TemporaryFile() as said:
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said)
         try:

@@ -13,13 +13,14 @@ from mailctl.backup.restore import imap as here
 from mailctl.backup.restore import merge, stage
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.stored import Mail
-from mailctl.core import disks
+from mailctl.core import disks, hosts
 from mailctl.core.containers import output, running
 from mailctl.core.context import Context
 from mailctl.core.disk_locks import alone
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd, private
 from mailctl.core.format import plain, size
+from mailctl.core.placement import refuse_elsewhere
 from mailctl.importing import imap, maildir, mbox, memory, room
 from mailctl.importing.names import VIEWS
 from mailctl.importing.part import Part
@@ -53,7 +54,8 @@ class Found:
 
 def bring(context: Context, wanted: Wanted, tell: Tell) -> dict[str, Any]:
     """Import it; a second time only what is new there. Returns a row for each folder. Raises Refused."""
-    dovecot = running(context, "dovecot")
+    refuse_elsewhere(context, wanted.address)
+    dovecot = running(context, hosts.store(context))
     here.stored_as(dovecot, wanted.address)  # refuses who has no account
     done = memory.Memory(private(memory.home(context, wanted.address)) / "done")
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mailctl.core import probe_record
+from mailctl.core import hosts, probe_record
 from mailctl.core.containers import chosen, output
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.job_ages import ages
@@ -126,7 +126,7 @@ def _queue(facts: Facts) -> dict[str, Any] | None:
 
 def usage(facts: Facts) -> dict[str, int]:
     """Bytes in each mailbox by its address: one call for all of them. Raises Refused."""
-    container = chosen(facts.containers, "dovecot", facts.engine.project)
+    container = chosen(facts.containers, hosts.store(facts.context), facts.engine.project)
     printed = output(container, "sh", "-c", MEASURE, limit=MEASURE_SECONDS).decode("utf-8", "replace")
     head, *rows = printed.splitlines() or [""]
     names = head.split("\t")

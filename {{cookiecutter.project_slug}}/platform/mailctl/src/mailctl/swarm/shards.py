@@ -1,17 +1,13 @@
 """What the database says of shards and moves, through usermgmt, and plans for many mailboxes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from operator import itemgetter
 from typing import Any
 
-from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import docker
-
-SERVICE = "usermgmt"
+from mailctl.core.placement import ask as ask  # what the others here ask by
 
 
 @dataclass(frozen=True)
@@ -25,24 +21,6 @@ class Step:
     def as_dict(self) -> dict[str, Any]:
         """As usermgmt takes it."""
         return {"from": self.source, "to": self.target, "mailboxes": self.mailboxes}
-
-
-def ask(context: Context, **wanted: Any) -> dict[str, Any]:
-    """Carry out what is wanted, all or nothing; every shard, and the moves under way. Raises Refused."""
-    container = local_task(context.project_name, SERVICE)
-    words = ("exec", "--interactive", container, SERVICE, "shards")
-    found: dict[str, Any] = json.loads(docker.run(*words, stdin=json.dumps(wanted) if wanted else ""))
-    return found
-
-
-def local_task(stack: str, service: str) -> str:
-    """The container of a service's task on this host. Raises Refused: it has none here."""
-    label = f"label=com.docker.swarm.service.name={stack}_{service}"
-    found = docker.lines("ps", "--quiet", "--filter", label, "--filter", "health=healthy")
-    if not found:
-        fix = f"run this on a host with one: docker service ps {stack}_{service}"
-        raise Refused(Problem(f"service {service}", "has no healthy task on this host", fix))
-    return found[0]
 
 
 def known(state: Mapping[str, Any], name: str) -> dict[str, Any]:

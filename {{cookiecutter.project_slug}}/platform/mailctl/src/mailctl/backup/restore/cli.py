@@ -152,9 +152,13 @@ def _end(context: Context, undo: bool, yes: bool) -> dict[str, Any]:
 def _wanted(context: Context, mailbox: str, of: str | None, folder: str | None, into: str | None) -> "Part":
     from mailctl.backup.restore import imap
     from mailctl.backup.restore.merge import Part
+    from mailctl.core import hosts
     from mailctl.core.containers import running
+    from mailctl.core.placement import refuse_elsewhere
 
-    return Part(mailbox, of or imap.stored_as(running(context, "dovecot"), mailbox), folder, into)
+    refuse_elsewhere(context, mailbox)
+    store = running(context, hosts.store(context))
+    return Part(mailbox, of or imap.stored_as(store, mailbox), folder, into)
 
 
 def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mailctl.backup.restore import imap, stage, stored
 from mailctl.backup.restore.imap import Mailbox
 from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.stored import Mail
+from mailctl.core import hosts
 from mailctl.core.containers import output, processes, running
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
@@ -93,7 +94,7 @@ def merge(
     mails = {name: [m for m in stored.mails(path) if m.path not in without] for name, path in wanted.items()}
     sizes = {mail.size for found in mails.values() for mail in found}
     added, lacking, expected = {}, {}, Counter[str]()
-    dovecot, root = running(context, "dovecot"), part.below(snapshot.path / "mail")
+    dovecot, root = running(context, hosts.store(context)), part.below(snapshot.path / "mail")
     settle(dovecot)
     with imap.opened(dovecot, part.address) as box:
         there = present(box, sizes, part.front)

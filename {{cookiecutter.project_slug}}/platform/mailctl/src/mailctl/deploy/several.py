@@ -29,6 +29,7 @@ from mailctl.swarm import docker, holding, jobs, turn
 from mailctl.swarm.jobs import Job
 from mailctl.swarm.turn import Turn
 
+BROKEN = "the migration broke off:"
 STORES = ("dovecot", "dovecot-store")
 # As single's Schema.migrate: the owner of the tables, with the new image, once.
 MIGRATE = Job(
@@ -109,9 +110,9 @@ def undo(host: Host, shared: Shared, commit: str, reason: str) -> dict[str, Any]
     with turn.taken(stack, turn.DEPLOYS, commit) as now:
         mine = Deployment(host, shared, now, before=work.deployed(stack)[0], held=shared.left())
         refusal = Refused(Problem("deployment", reason, "fix it in a new commit"))
-        if mine.before == commit and mine.held:
+        if mine.before == commit:
             # It ran well, and only the end of it is missing.
-            return _good(mine) if not _tried_again(mine) else _told(mine, records.FAILED, refusal)
+            return _told(mine, records.FAILED, refusal) if _tried_again(mine) else _good(mine)
         if begun is None and not mine.held:
             return _told(mine, records.REFUSED, refusal)
         host.say(f"{reason}\nrolling back to {mine.before[:12] or 'the last stack'}")
@@ -219,7 +220,7 @@ def _migrate(mine: Deployment, text: str) -> None:
         jobs.run(mine.stack, text, MIGRATE)
     except Refused as refusal:
         said = " ".join((refusal.details or str(refusal)).split())[-300:]
-        refusal.problems = (Problem(ACCOUNTS, f"migration: {said}", "fix it in a new commit"),)
+        refusal.problems = (Problem(ACCOUNTS, f"{BROKEN} {said}", "fix it in a new commit"),)
         raise
 
 
@@ -271,7 +272,7 @@ def _back(mine: Deployment, refusal: Refused) -> dict[str, Any]:
     sealed.take_back(mine.host.context, mine.id)
     if not work.last_good(mine.stack):
         return _told(mine, records.FAILED, refusal)
-    tried, broken = mine.canaries, "migration" in str(refusal)
+    tried, broken = mine.canaries, refusal.problems[0].wrong.startswith(BROKEN)
     if mine.dump and broken:
         mine.host.schema.restore(mine.dump)
     lost = _tried_again(mine)

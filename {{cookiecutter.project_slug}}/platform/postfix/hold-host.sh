@@ -12,8 +12,9 @@ put() {
   mv "$1.new" "$1"
 }
 
+# Where Postfix never ran there is no queue.
 on_hold() {
-  find $queue/hold -type f -printf '%f\n'
+  [ ! -d $queue/hold ] || find $queue/hold -type f -printf '%f\n'
 }
 
 # It has its lock for as long as it runs.
@@ -40,14 +41,16 @@ case $1 in
     printf %s "$HOLD" | put $api
     printf %s "$TABLE" | put $table
     followed $table
-    postsuper -h ALL
+    [ ! -d $queue/hold ] || postsuper -h ALL
     ;;
   off)
     rm -f $table
     followed /dev/null
-    if [ -e $before ]; then
+    if [ -e $before ] && [ -d $queue/hold ]; then
       on_hold | grep -vxFf $before | postsuper -H - || [ "$(on_hold | grep -cvxFf $before)" = 0 ]
     fi
     rm -f $api $before
+    # Now, not when Postfix would look again.
+    ! runs || postqueue -f
     ;;
 esac

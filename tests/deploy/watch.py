@@ -49,8 +49,7 @@ def answers(service: str) -> bool:
     """Whether a service says what it should."""
     port, question, answer = PROBES[service]
     try:
-        with socket.create_connection((service, port), timeout=1) as connection:
-            connection.settimeout(LONGEST_ANSWER)
+        with socket.create_connection((service, port), timeout=LONGEST_ANSWER) as connection:
             connection.sendall(question)
             return answer in connection.recv(4096)
     except OSError:
@@ -58,17 +57,21 @@ def answers(service: str) -> bool:
 
 
 def probe(service: str) -> None:
-    """Note each change; the down time lasts from the last answer before it to the first one after it."""
+    """Note each change; the down time lasts from the last answer before it to the first one after it.
+
+    `failed` counts the answers in between that it did not give.
+    """
     while not answers(service) and not over():
         time.sleep(EVERY_PROBE)  # this container is not on all networks yet
-    was, last, good = True, time.time(), 0
+    was, last, good, failed = True, time.time(), 0, 0
     note("probes", service=service, up=True)
     while not over():
         began = time.time()
         up = answers(service)
-        good += up
+        good, failed = good + up, failed + (not up)
         if up and not was:
-            note("probes", service=service, up=True, down=began - last)
+            note("probes", service=service, up=True, down=began - last, failed=failed)
+            failed = 0
         elif was and not up:
             note("probes", service=service, up=False)
         was, last = up, began if up else last

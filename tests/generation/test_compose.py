@@ -29,8 +29,9 @@ def test_compose_accepts_every_composition(repositories, overrides, tmp_path):
     for name, root in distinct_compositions(repositories).items():
         values = (root / ".env.example").read_text(encoding="utf-8")
         settings = tmp_path / "settings.env"
-        # What a person fills in before the first start.
-        settings.write_text(values.replace("LAN_ADDRESS=\n", "LAN_ADDRESS=192.0.2.1\n"), encoding="utf-8")
+        # What a person fills in before the first start, and mailctl where there are several hosts.
+        values = values.replace("LAN_ADDRESS=\n", "LAN_ADDRESS=192.0.2.1\n") + "MEMBER=1\n"
+        settings.write_text(values, encoding="utf-8")
         given = [part for path in ("docker-compose.yml", *overrides) for part in ("--file", root / path)]
         command = ["docker", "compose", *map(str, given), "--env-file", str(settings), "config", "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)

@@ -107,7 +107,8 @@ def test_files_that_are_not_rendered_arrive_byte_for_byte(repositories):
     copied = [relative for relative in files(TEMPLATE) if is_copied(relative)]
     assert copied
     # A host that fetches by itself, the default, has no workflow that deploys, nor one that asks it over SSH.
-    roots = [repositories[name] for name in ("deploy_method=ssh", "groupware=True", "defaults")]
+    names = ("deploy_method=ssh", "groupware=True", "scale=swarm", "defaults")
+    roots = [repositories[name] for name in names]
     for relative in copied:
         made = next(path for root in roots if (path := root / relative).exists())
         assert made.read_bytes() == (TEMPLATE / relative).read_bytes(), relative

@@ -134,6 +134,8 @@ class FakeEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         #: The folder that each volume binds to.
         self.volumes: dict[str, str] = {}
         self.listing_fails_with: str | None = None
+        #: What a Swarm calls this host.
+        self.name = "mail2"
         super().__init__(str(path), _Handler)
 
     def __enter__(self) -> "FakeEngine":
@@ -166,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/version":
             return self._json({"ApiVersion": "1.44", "Version": "26.1"})
         if path == "/info":
-            return self._json({"DockerRootDir": str(self.server.path.parent)})
+            return self._json({"DockerRootDir": str(self.server.path.parent), "Name": self.server.name})
         if path == "/containers/json" and self.server.listing_fails_with:
             return self._send(json.dumps({"message": self.server.listing_fails_with}).encode(), 500)
         if path == "/containers/json":

@@ -98,7 +98,8 @@ def _seal(path: Path, content: bytes, sealed: Sealed) -> None:
 
 
 def _manifest(path: Path, id: str, started: str, mailboxes: dict, sealed: Sealed) -> dict:
-    files = sorted(p for p in (path / "mail").rglob("*") if p.is_file() and not p.is_symlink())
+    found = (p for p in (path / "mail").rglob("*") if p.is_file() and not p.is_symlink())
+    files = sorted(found, key=str)
     index = b"".join(manifest.index_line(str(p.relative_to(path)), digest(p.read_bytes())) for p in files)
     (path / manifest.MAIL_INDEX).write_bytes(index)
     links = {str(p.relative_to(path)): os.readlink(p) for p in (path / "mail").rglob("*") if p.is_symlink()}

@@ -35,7 +35,7 @@ def make(
     for path, content in mails.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-    index = b"".join(manifest.index_line(p, hashlib.sha256(c).hexdigest()) for p, c in mails.items())
+    index = b"".join(manifest.index_line(p, hashlib.sha256(c).hexdigest()) for p, c in sorted(mails.items()))
     (folder / manifest.MAIL_INDEX).write_bytes(index)
     components["mail"] = {
         **{"ok": True, "files": len(mails), "bytes": sum(map(len, mails.values())), "links": {}},

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cluster_cases
 import pytest
 from fakes import FakeDocker, container
 from monitor_scene import DAY, HOUR, ID, LOGIN, NAMES, NOW, disks, room  # noqa: F401 (fixtures)
@@ -361,6 +362,7 @@ CASES: dict[str, tuple[list[tuple[dict[str, Any], set[str]]], list[dict[str, Any
         [({"memory": {"outbox": [{"at": NOW - 700, "said": "refused"}]}}, {"alarms"})],
         [{"memory": {"outbox": [{"at": NOW - 60, "said": "refused"}]}}, {}],
     ),
+    **cluster_cases.CASES,
 }
 
 
@@ -373,7 +375,8 @@ def facts(context: Context, monkeypatch: pytest.MonkeyPatch, docker: FakeDocker)
         _arrange(context, case, docker)
         memory = {"began": NOW - 60, "home": "/no-such-folder", **case.get("memory", {})}
         found = Facts(context, None, memory, NOW, statvfs=lambda _: case.get("room", room(10)))
-        for name in ("containers", "postfix", "lines"):
+        asked = ("containers", "postfix", "lines", "swarm", "nodes", "services", "member", "risk")
+        for name in asked:
             if name in case:
                 found._kept[name] = case[name]
         monkeypatch.setattr(found, "log", lambda *_: case["lines"])
@@ -385,6 +388,8 @@ def facts(context: Context, monkeypatch: pytest.MonkeyPatch, docker: FakeDocker)
 
 def _arrange(context: Context, case: dict[str, Any], docker: FakeDocker) -> None:
     repo = context.repo
+    for name, content in case.get("files", {}).items():
+        (repo / name).write_text(content)
     if "left" in case:
         leave(context, *case["left"])
     if "hold" in case:

@@ -367,7 +367,7 @@ def test_killed_at_any_moment_the_old_or_the_new_state_is_there_and_the_next_cal
         _killed(server, moments.uniform(0, length), *words)
         for what, found in server.live().items():
             assert found in (server.before[what], new[what]), f"{what} is a mixture after kill {number}"
-        server.restore("--component", "mail", "--dry-run")
+        _once_free(server, *restore, "--dry-run")
         state = server.live()
         assert state in (server.before, new), f"mixed after the next call {number}"
         if state == new:

@@ -16,6 +16,7 @@ from mailctl.secret_files.rotate import database, journal, readers
 from mailctl.secret_files.rotate.run import rotate
 from mailctl.secret_files.store import Store
 from mailctl.secret_files.table import SOURCES
+from mailctl.swarm import docker, objects
 
 READERS = {s.file: [each for each in s.readers if each in readers.READERS] for s in SOURCES}
 NAMES = [*database.ACCOUNTS]
@@ -85,13 +86,13 @@ class World:
         self.step()
 
 
-def killed(world: World, name: str, step: int) -> int:
+def killed(world: World, name: str, step: int, finish: bool = False) -> int:
     """The exit code of a rotation that is killed at that step; 0 when it ended before."""
     pid = os.fork()
     if not pid:
         world.kill_at, world.steps, code = step, 0, 3
         try:
-            rotate(world.context, name, lambda: "", finish=False)
+            rotate(world.context, name, lambda: "", finish)
             code = 0
         finally:
             os._exit(code)
@@ -113,3 +114,59 @@ def test_killed_at_any_step_nobody_is_shut_out_and_the_next_run_ends_it(
         assert state["allowed"][name] == [world.secret(name)] and state["used"][name] == world.secret(name)
         assert not Path(context.repo / "secrets" / journal.FILE).exists()
     assert code == 0 and step > 8
+
+
+class Deployed:
+    """The tasks of a stack on several hosts: they hold what the last deployment found in the files."""
+
+    def __init__(self, world: World, name: str, patch: pytest.MonkeyPatch) -> None:
+        self.world, self.name, self.held = world, name, ""
+        (world.context.repo / "nodes.yml").touch()
+        patch.setattr(docker, "services", lambda _stack: {"dovecot-store-a": {"ID": "s1"}})
+        patch.setattr(docker, "tasks", lambda _stack: {"s1": [self.task("running"), self.task("shutdown")]})
+        self.deploy()
+
+    def task(self, state: str) -> dict[str, Any]:
+        held = self.held if state == "running" else "shop-mail.dovecot_db-0123456789ab"
+        others = [{"SecretName": "shop-mail.internal_ca_crt-0123456789ab"}, {"SecretName": held}]
+        return {"DesiredState": state, "Spec": {"ContainerSpec": {"Secrets": others}}}
+
+    def deploy(self) -> None:
+        data = (self.world.context.repo / "secrets" / "dovecot_db.conf").read_bytes()
+        self.held = objects.made("secret", self.world.context.project_name, "dovecot_db", data, "").name
+        state = self.world.load()
+        state["used"][self.name] = self.world.secret(self.name)
+        self.world.store(state)
+
+    def finished(self) -> bool:
+        try:
+            rotate(self.world.context, self.name, lambda: "", finish=True)
+        except Refused as refusal:
+            assert "dovecot-store-a" in str(refusal)
+            return False
+        return True
+
+
+@pytest.mark.parametrize("in_the_second", [False, True])
+def test_on_several_hosts_killed_at_any_step_both_work_until_all_tasks_have_the_new_one(
+    context: Context, monkeypatch: pytest.MonkeyPatch, in_the_second: bool
+) -> None:
+    name = "dovecot_db_password"
+    world = World(context, monkeypatch)
+    tasks, step, code = Deployed(world, name, monkeypatch), 0, 137
+    while code == 137:
+        step += 1
+        before = world.secret(name)
+        if in_the_second:
+            rotate(context, name, lambda: "", finish=False)
+            assert not tasks.finished(), "no task has it yet"
+            assert len(world.load()["allowed"][name]) == 2
+            tasks.deploy()
+        code = killed(world, name, step, in_the_second)
+        if (context.repo / "secrets" / f"{journal.FILE}-{name}").exists():
+            with pytest.raises(Refused, match="under way"):
+                rotate(context, name, lambda: "", finish=False)
+            while not tasks.finished():
+                tasks.deploy()
+        assert world.load()["allowed"][name] == [world.secret(name)] != [before]
+    assert code == 0 and step > 5

@@ -2,15 +2,19 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from backup_host import BOX, BackupHost
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
+from restore_scene import LEARNED, archive
 
-from mailctl.core import containers, placement
+from mailctl.backup.restore import cluster
+from mailctl.core import aws, containers, homes, placement, snapshots
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 
@@ -102,3 +106,110 @@ def test_a_mailbox_of_another_host_is_refused_with_its_name(
 def test_a_mailbox_of_this_host_is_not_refused(mail2: Any, docker: FakeDocker, context: Context) -> None:
     docker.answer("shards", json.dumps({"found": {"shard": "b", "node": "mail2"}}))
     placement.refuse_elsewhere(context, "ada@example.com")
+
+
+MOVED = "b/261129050000000000"
+
+
+@pytest.fixture
+def saving(repo: Path, engine: FakeEngine, docker: FakeDocker, mail2: Any) -> BackupHost:
+    """mail2 with a mailbox that has moved there, and two folders that other moves left."""
+    host = BackupHost(repo, engine, docker, hdd=repo / "disk")
+    served = host.hdd / "mailboxes"
+    (served / MOVED).mkdir(parents=True)
+    (served / "example.com").rename(served / MOVED / "example.com")
+    (served / ".shard").write_text("b\n")
+    for left in ("b/example.com/ada", "b/example.com/bert"):
+        (served / left / "mail/cur").mkdir(parents=True)
+        (served / left / "mail/dovecot.index").touch()
+    there = [task(name) for name in ("mariadb-2", "valkey-2", "dovecot-store-b", "rspamd", "usermgmt")]
+    mail2(*there)
+    docker.answer(f"{there[1]['Id']}:/data/appendonlydir", archive(LEARNED).decode())
+    docker.answer(f"{there[3]['Id']}:/var/lib/rspamd/dkim", archive({"dkim/x.key": b"key\n"}).decode())
+    docker.answer("label=com.docker.swarm.service.name=shop-mail_mariadb-2", "c-2\n")
+    docker.answer("/usr/local/bin/member-state", "mariadb-2 member 1 6f7c0a4e 8\n")
+    says(docker, {BOX: MOVED})
+    return host
+
+
+def says(docker: FakeDocker, served: dict[str, str], *moving: str) -> None:
+    """What usermgmt answers of this host's mailboxes."""
+    docker.answer("shards", json.dumps({"homes": {"served": served, "moving": moving}}))
+
+
+def test_a_host_saves_the_mailboxes_that_it_serves_and_what_its_members_have(
+    saving: BackupHost, cli: Cli
+) -> None:
+    done = cli("backup", "--json")
+    assert done.exit_code == 0, done.output
+    found = snapshots.latest(saving.hdd)
+    assert found is not None
+    assert found.manifest.document["share"] == {"host": "mail2", "shard": "b", "volumes": ["b"]}
+    assert {name: box["messages"] for name, box in found.mailboxes.items()} == {"ada@example.com": 30}
+    # Calendars are on the host of the first member.
+    assert set(found.manifest.components) == {"mail", "mysql", "config", "ssl", "dkim", "learned"}
+
+
+def test_without_an_answer_where_its_mailboxes_are_a_host_saves_none_and_says_so(
+    saving: BackupHost, docker: FakeDocker, cli: Cli
+) -> None:
+    docker.answer("shards", stderr="the database does not answer", code=1)
+    done = cli("backup", "--json")
+    assert done.exit_code == 1
+    assert "the database does not answer" in " ".join(done.stderr.split())
+    assert snapshots.latest(saving.hdd) is None
+
+
+def test_what_moves_left_is_removed_and_what_is_served_moved_or_holds_mail_is_not(
+    saving: BackupHost, docker: FakeDocker, context: Context, cli: Cli
+) -> None:
+    docker.answer("purge", json.dumps({"homes": []}))
+    docker.answer("--raw", "")
+    served = saving.hdd / "mailboxes"
+    (served / "b/example.com/cleo/mail/new").mkdir(parents=True)
+    (served / "b/example.com/cleo/mail/new/1.mail").touch()
+    (served / "a-2/example.com/ada/mail/cur").mkdir(parents=True)
+    says(docker, {BOX: MOVED}, "example.com/bert")
+    done = cli("purge", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["homes"] == ["b/example.com/ada"]
+    left = {place for place, _ in homes.every(served)}
+    kept = {f"{MOVED}/{BOX}", "b/example.com/bert", "b/example.com/cleo", "a-2/example.com/ada"}
+    assert left == kept
+
+
+def test_each_host_has_a_place_of_its_own_in_s3(mail2: Any, context: Context) -> None:
+    with (context.repo / ".env").open("a") as env:
+        env.write("BACKUP_BUCKET=b\nBACKUP_REGION=r\nBACKUP_PREFIX=mailserver/\n")
+    with pytest.raises(Refused, match="this host's name"):
+        aws.place(context)
+
+
+def test_what_every_host_uses_is_not_replaced_by_the_restore_of_one(mail2: Any, cli: Cli) -> None:
+    done = cli("restore", "--from", ".", "--component", "mysql", "--yes")
+    assert done.exit_code == 1
+    assert cluster.STEPS in " ".join(done.stderr.split())
+
+
+def test_status_draws_every_host_with_what_it_last_said(
+    mail2: Any, docker: FakeDocker, engine: FakeEngine, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.configure(mariadb={"image": "mariadb:11"}, usermgmt={"build": {"context": "."}})
+    nodes = [
+        {"id": f"n{n}", "name": f"mail{n}", "state": state, "leader": n == 2}
+        for n, state in ((1, "down"), (2, "ready"))
+    ]
+    services = [{"name": "usermgmt", "hosts": ["mail2"]}, {"name": "mariadb-2", "hosts": ["mail2"]}]
+    monkeypatch.setattr("mailctl.swarm.status.nodes", lambda: nodes)
+    monkeypatch.setattr("mailctl.swarm.status.services", lambda *_: services)
+    said = {"name": "mail2", "member": "writer", "copied_at": time.time() - 40, "at": time.time()}
+    docker.answer("shards", json.dumps({"hosts": {"mail2": said}}))
+    done = cli("status", "--json")
+    first, second = json.loads(done.stdout)["hosts"]
+    assert (first["ok"], first["state"], first["member"], first["tasks"]) == (False, "down", "1 ?", 0)
+    assert (second["role"], second["member"], second["tasks"]) == ("leader", "2 writer", 2)
+    assert second["copy_seconds"] == pytest.approx(40, abs=30)
+    assert done.exit_code == 1
+    shown = " ".join(cli("status").stdout.split())
+    assert "mail1 down manager 1 ? a ? 0" in shown
+    assert "Not ready: mail1" in shown

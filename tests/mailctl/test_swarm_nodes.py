@@ -1,6 +1,7 @@
 """Hosts that are added, emptied, fail and return: plans, what is refused, and what the database is told."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +72,9 @@ class World:
 @pytest.fixture
 def world(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     (repo / "nodes.yml").write_text(NODES)
-    (repo / ".env").write_text(f"{ENV}HDD_PATH={tmp_path}/hdd\n")
+    (repo / ".env").write_text(f"{ENV}HDD_PATH={tmp_path}/hdd\nSSD_PATH={tmp_path}/ssd\n")
     (tmp_path / "hdd/mailboxes").mkdir(parents=True)
+    (tmp_path / "ssd/mariadb").mkdir(parents=True)
     made = World(Database("sqlite://"))
     Base.metadata.create_all(made.database.engine)
     with made.database.transaction() as session:
@@ -272,15 +274,49 @@ def test_a_mailbox_move_waits_until_the_target_serves_it(world: World, cli: Cli)
     assert "merged" in shown.stdout and "a0@example.org: a to b" in shown.stdout
 
 
-def test_a_host_is_brought_in_by_a_manager_and_on_its_own_disk(
-    world: World, cli: Cli, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The shards whose disks were begun, without btrfs; folders get their owners, without root."""
+    found: list[str] = []
+    monkeypatch.setattr(copies, "begin", lambda hdd, shard: not found.append(shard))
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: found.append(f"{path.name} of {uid}"))
+    return found
+
+
+def test_a_host_is_brought_in_by_a_manager_and_on_its_own_disks(
+    world: World, cli: Cli, begun: list[str], tmp_path: Path
 ) -> None:
-    begun: list[str] = []
-    monkeypatch.setattr(copies, "begin", lambda hdd, shard: not begun.append(shard))
     there = json.loads(cli("node", "add", "mail1", "--json").stdout)
     assert there["left"] == ["on mail1: mailctl node add mail1"] and not begun
     words = ("node", "update", "--label-add", "mail.database=1", "--label-add", "mail.shard=a")
     assert [each for each in world.said if each[: len(words)] == words]
     world.manager = False
-    here = json.loads(cli("node", "add", "mail2", "--json").stdout)
-    assert here["left"] == ["on a manager: mailctl node add mail2"] and begun == ["b"]
+    for again in (False, True):
+        here = json.loads(cli("node", "add", "mail2", "--json").stdout)
+        assert here["left"] == ["on a manager: mailctl node add mail2"]
+        assert ("the folder is already of mariadb-2" in here["done"]) == again
+    assert begun == ["mariadb of 999", "b", "b"]
+    assert (tmp_path / "ssd/mariadb/.member").read_text() == "mariadb-2\n"
+    assert [path.name for path in (tmp_path / "hdd/copies").iterdir()] == ["mail1"], "whose copies come here"
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ({".member": "mariadb-3\n", "mysql": ""}, "mariadb-3"),
+        ({"mysql": ""}, "is not empty"),
+        ({".first-start": ""}, "is not empty"),
+        (None, "is not there"),
+    ],
+)
+def test_a_folder_that_is_not_the_members_own_stays_as_it_is(
+    world: World, cli: Cli, begun: list[str], tmp_path: Path, there: dict[str, str] | None, said: str
+) -> None:
+    folder = tmp_path / "ssd/mariadb"
+    for name, text in (there or {}).items():
+        (folder / name).write_text(text)
+    if there is None:
+        folder.rmdir()
+    result = cli("node", "add", "mail2")
+    assert result.exit_code == 1 and said in " ".join(result.stderr.split())
+    assert not begun and {path.name for path in tmp_path.glob("ssd/mariadb/*")} == {*(there or ())}

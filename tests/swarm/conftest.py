@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.places import PLATFORM
 from tests.swarm import engines as made
+
+sys.path.insert(0, str(PLATFORM / "mailctl" / "src"))
 
 #: A set of hosts for each process of pytest-xdist.
 PREFIX = f"{os.environ.get('STACK_PREFIX', 'stack')}-swarm{os.environ.get('PYTEST_XDIST_WORKER', '')}"

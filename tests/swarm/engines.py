@@ -23,6 +23,11 @@ IMAGE = "standin/swarm-node:trixie"
 PRIVILEGES = ("--privileged", "--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw")
 MEMORY = ("--tmpfs", "/run", "--tmpfs", "/tmp:exec")  # noqa: S108 (inside)
 REGISTRY_PORT = 5000
+#: Its disks: a folder, and a file with btrfs, which is mounted whenever the host starts.
+SSD, HDD = "/srv/ssd", "/srv/hdd"
+DISKS = f"""mkdir -p {SSD} {HDD}
+[ -e {HDD}.img ] || {{ truncate -s 2G {HDD}.img; mkfs.btrfs -q {HDD}.img; }}
+mount -o loop {HDD}.img {HDD}"""
 REGISTRY = (
     'printf "version: 0.1\\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\\n" >/registry.yml;'
     ' printf "http: {addr: \\":5000\\"}\\n" >>/registry.yml; exec docker-registry serve /registry.yml'
@@ -46,9 +51,9 @@ class Host:
         """Run the docker command against this host's engine."""
         return run("docker", *words, cwd=HERE, env=self.env, limit=120)
 
-    def shell(self, line: str) -> str:
+    def shell(self, line: str, limit: float = 120) -> str:
         """Run a line on the host itself."""
-        return run("docker", "exec", self.container, "sh", "-euc", line, cwd=HERE, limit=120)
+        return run("docker", "exec", self.container, "sh", "-euc", line, cwd=HERE, limit=limit)
 
     @property
     def answers(self) -> bool:
@@ -125,8 +130,11 @@ def build(base: str) -> None:
 
 
 @contextmanager
-def running(prefix: str, folder: Path, hardened: bool = True) -> Iterator[Engines]:
-    """Three hosts in a Swarm and a registry; whatever happens, they are gone afterwards."""
+def running(prefix: str, folder: Path, *shared: Path, hardened: bool = True) -> Iterator[Engines]:
+    """Three hosts in a Swarm and a registry; whatever happens, they are gone afterwards.
+
+    `shared` are folders of this machine that all of them have.
+    """
     made = Engines(prefix)
     names = [f"{prefix}-{name}" for name in ("n1", "n2", "n3", "registry")]
     _clear(names, prefix)
@@ -135,7 +143,7 @@ def running(prefix: str, folder: Path, hardened: bool = True) -> Iterator[Engine
         words = ("--detach", "--network", prefix, "--name", names[3], IMAGE, "sh", "-c", REGISTRY)
         run("docker", "run", *words, cwd=HERE)
         for name in names[:3]:
-            made.hosts.append(_host(made, name, folder, hardened))
+            made.hosts.append(_host(made, name, folder, hardened, shared))
         for host in made.hosts:
             eventually(lambda host=host: host.answers, limit=60)
         _join(made.hosts)
@@ -144,7 +152,7 @@ def running(prefix: str, folder: Path, hardened: bool = True) -> Iterator[Engine
         _clear(names, prefix)
 
 
-def _host(made: Engines, name: str, folder: Path, hardened: bool) -> Host:
+def _host(made: Engines, name: str, folder: Path, hardened: bool, shared: Sequence[Path]) -> Host:
     host = Host(name, name, folder / name / "docker.sock")
     host.socket.parent.mkdir(parents=True)
     words = (
@@ -153,12 +161,14 @@ def _host(made: Engines, name: str, folder: Path, hardened: bool) -> Host:
         *MEMORY,
         "--volume",
         "/var/lib/docker",
+        "--volume",
+        "/srv",
         "--name",
         name,
         "--hostname",
         name,
     )
-    shared = ("--volume", f"{host.socket.parent}:{host.socket.parent}", "--network", made.prefix)
+    words += tuple(w for path in (host.socket.parent, *shared) for w in ("--volume", f"{path}:{path}"))
     engine = [
         "dockerd",
         f"--host=unix://{host.socket}",
@@ -167,7 +177,8 @@ def _host(made: Engines, name: str, folder: Path, hardened: bool) -> Host:
     ]
     engine += ["--storage-driver=overlay2", f"--insecure-registry={made.registry}"]
     engine += ["--no-new-privileges"] if hardened else []
-    run("docker", "run", *words, *shared, IMAGE, *engine, cwd=HERE)
+    start = f"{DISKS}\nexec {' '.join(engine)}"
+    run("docker", "run", *words, "--network", made.prefix, IMAGE, "sh", "-euc", start, cwd=HERE)
     shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     host.address = run("docker", "inspect", "--format", shown, name, cwd=HERE).strip()
     return host

@@ -26,8 +26,12 @@ import yaml
 from tests.generation.generate import config_file, render
 from tests.places import PLATFORM
 from tools import standins
+from tools.standin_override import override_for
+from tools.standin_override import services as compose_services
 
 MEMBERS = ("mariadb-1", "mariadb-2", "mariadb-3")
+#: What leads to a member: two of each, of all else one.
+DOORS = ("database", "memory")
 MAILCTL = {"PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
 T = TypeVar("T")
 LABEL = "com.docker.swarm.service.name"
@@ -129,13 +133,20 @@ class Database:
         assert told.returncode == 0, told.stderr
         merged = yaml.safe_load(told.stdout)
         services: dict[str, Any] = {}
+        standins_of = override_for(compose_services(self.repository), standins.Table())["services"]
         for name in self.services:
             service = merged["services"][name]
             per = service.pop("x-per", None)
             service.pop("depends_on", None)
             environment = service.get("environment") or {}
             environment.update({key: value for key, value in self.variables.items() if key in environment})
-            service["image"] = self._standin(service["image"].partition("@")[0])
+            instead = standins_of[name]
+            service |= {
+                **instead,
+                **({"build": service["build"] | instead["build"]} if "build" in instead else {}),
+            }
+            if not per and name not in DOORS:
+                service["deploy"] = {"resources": service["deploy"]["resources"]}
             for member in [f"{name}-{n}" for n in (1, 2, 3)] if per else []:
                 services[member] = self._one_of(service, member)
             if not per:
@@ -144,7 +155,7 @@ class Database:
         volumes = {
             mount["source"]: {}
             for service in services.values()
-            for mount in service["volumes"]
+            for mount in service.get("volumes", ())
             if mount["type"] == "volume"
         }
         networks = {name: {"internal": True} for name in used}
@@ -153,6 +164,8 @@ class Database:
     def _one_of(self, service: dict[str, Any], member: str) -> dict[str, Any]:
         """One member's service; its volume is a folder of its own, as on a host of its own."""
         one: dict[str, Any] = json.loads(json.dumps(service).replace("@MEMBER@", member[-1]))
+        # Nobody here asks for a time zone; filling those tables takes seconds.
+        one.setdefault("environment", {})["MARIADB_INITDB_SKIP_TZINFO"] = "1"
         one["labels"] = {LABEL: f"{self.project}_{member}"}
         one["networks"] = {each: {"aliases": [member]} for each in one["networks"]}
         for mount in one["volumes"]:
@@ -164,6 +177,11 @@ class Database:
     def container(self, service: str, number: int = 1) -> str:
         """The name of a service's container."""
         return f"{self.project}-{service}-{number}"
+
+    def aliases(self, service: str) -> set[str]:
+        """The names under which clients reach it."""
+        model = yaml.safe_load((self.folder / "compose.yml").read_text())["services"][service]
+        return {name for each in model["networks"].values() for name in (each or {}).get("aliases", ())}
 
     def running(self, service: str) -> bool:
         """Whether its container runs."""
@@ -227,8 +245,9 @@ class Database:
         return docker("exec", self.container(member), *words)
 
     def docker(self, verb: str, *members: str) -> None:
-        """Have the engine do something to members: pause, unpause, restart."""
-        docker(verb, *map(self.container, members))
+        """Have the engine do something to members: pause, unpause. A busy one may need a second try."""
+        names = [self.container(member) for member in members]
+        eventually(lambda: docker(verb, *names, check=False).split() == names, verb)
 
     def log(self, member: str) -> str:
         """All that it wrote."""
@@ -252,6 +271,14 @@ class Database:
         root = "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password)"
         script = f'{root} exec mariadb --skip-ssl -uroot --batch -N -e "$1"'
         return docker("exec", self.container(member), "sh", "-c", script, "sh", statement).splitlines()
+
+    def leads(self) -> bool:
+        """Whether a client gets in by the first HAProxy."""
+        try:
+            self.connect().close()
+        except (pymysql.MySQLError, OSError):
+            return False
+        return True
 
     def connect(self, door: int = 1) -> pymysql.Connection[Any]:
         """A client's connection, by one of the two HAProxies, with TLS to the database itself."""

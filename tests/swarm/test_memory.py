@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.swarm.impostors import OTHER_AUTHORITY, OTHER_NAME, OUR_OWN, impostor
 from tests.swarm.members import Database, docker, eventually
 from tools import engine, standins
 
@@ -109,3 +110,33 @@ def test_rspamd_learns_by_the_name_and_without_a_password_nobody_reads(memory: D
         check=False,
     )
     assert "NOPERM" in refused
+
+
+@pytest.mark.parametrize("shown", [OUR_OWN, OTHER_NAME, OTHER_AUTHORITY])
+def test_an_impostor_under_the_name_valkey_is_told_nothing(memory: Database, shown: str) -> None:
+    words = ("--port 0", "--tls-port 6379", "--tls-cert-file /impostor/crt", "--tls-key-file /impostor/key")
+    words += (
+        "--tls-ca-cert-file /run/secrets/internal_ca_crt",
+        "--tls-auth-clients no",
+        "--loglevel verbose",
+    )
+    command = ["valkey-server", "/run/secrets/valkey_auth", *" ".join(words).split()]
+    with impostor(memory, MEMBERS[0], "memory", ("scan",), shown, command) as container:
+        # rspamd looks the name up again, and asks it for the keys that it shares.
+        if shown == OTHER_AUTHORITY:
+            eventually(lambda: "alert unknown ca" in docker("logs", container), "that rspamd refuses it", 60)
+            assert kept(memory, container) == 0
+        else:
+            # Of the authority's own certificates it takes any: nobody else in its network has one.
+            eventually(lambda: kept(memory, container), "rspamd's keys", 60)
+
+
+def kept(memory: Database, container: str) -> int:
+    """How many keys the impostor was given."""
+    own = memory.address("impostor", 1, "scan")
+    script = (
+        "REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /run/secrets/valkey_auth) valkey-cli --tls --insecure"
+        ' --cacert /impostor/crt -h "$1" dbsize'
+    )
+    said = docker("exec", container, "sh", "-c", script, "sh", own, check=False).strip()
+    return int(said) if said.isdigit() else 0

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from test_cli import WANTED, Terminal, run  # noqa: F401 - a fixture
 
 from usermgmt import cli_shards, mover
 from usermgmt.database import Database
 from usermgmt.mail.doveadm import Doveadm, Unreachable
 from usermgmt.mail.stores import StoreFailed, Stores
-from usermgmt.models import Mailbox, MailboxMove, Shard, utc_now
+from usermgmt.models import Mailbox, MailboxMove, MailboxUsage, Shard, utc_now
 from usermgmt.mover import Mover
+from usermgmt.services.host_news import latest
 
 ANNA = "anna@example.org"
 Answer = Callable[[str, str, dict[str, Any]], Any]
@@ -259,3 +260,33 @@ def test_one_shard_more_changes_where_new_mailboxes_go(run: Terminal, moving: Mo
 def test_a_store_that_fails_is_an_error_of_its_own() -> None:
     with pytest.raises(StoreFailed, match="store a"):
         Stores("k", ssl.create_default_context()).kick(ANNA, "a")
+
+
+def test_a_host_is_told_which_folders_are_its_own_and_who_has_a_mailbox(
+    run: Terminal,  # noqa: F811
+    moving: Mover,
+) -> None:
+    def told(**wanted: Any) -> Any:
+        return json.loads(run("shards", stdin=json.dumps(wanted)).output)
+
+    here = {"served": {"example.org/anna": "a"}, "moving": ["example.org/anna"]}
+    assert told(homes="a")["homes"] == here
+    # The target has a part of it already, and serves none yet.
+    assert told(homes="b")["homes"] == here | {"served": {}}
+    assert told(find=ANNA)["found"] == {"shard": "a", "node": "mail1"}
+    assert told(find="nobody@example.org")["found"] is None
+
+
+def test_each_host_speaks_for_its_own_mailboxes_and_one_for_all(run: Terminal, moving: Mover) -> None:  # noqa: F811
+    def says(**news: Any) -> None:
+        done = run("host-news", stdin=json.dumps({"incidents": [], **news}))
+        assert done.exit_code == 0, done.output
+
+    says(usage={ANNA: 7}, services=3)
+    says(usage={}, shard="b", whole=False, host={"name": "mail2", "member": "writer", "copied_at": 5.0})
+    says(usage={"nobody@example.org": 1}, shard="b", whole=False)
+    with run.database.transaction() as session:
+        assert [row.used_bytes for row in session.scalars(select(MailboxUsage))] == [7]
+        assert (news := latest(session)) is not None and news.document["services"] == 3
+    told = json.loads(run("shards", stdin=json.dumps({"hosts": True})).output)["hosts"]
+    assert told["mail2"]["member"] == "writer" and told["mail2"]["copied_at"] == 5.0

@@ -37,6 +37,7 @@ ACCOUNTS = (
     "roundcube_db",
     "usermgmt_db",
     "backup_db",
+    "ledger_db",
 )
 SHARDS = ("a", "b")
 
@@ -73,6 +74,10 @@ class Rig:
             self.prefix,
         )
         self.running.append(name)
+        service = name.replace("dovecot-", "dovecot-store-")
+        # As the engine of a Swarm marks its tasks.
+        words += ("--label", f"com.docker.stack.namespace={self.prefix}")
+        words += ("--label", f"com.docker.swarm.service.name={self.prefix}_{service}")
         done = docker(*words, "--network-alias", name, *HARDENED, *options, image, *command)
         assert done.returncode == 0, done.stderr
 
@@ -136,7 +141,8 @@ class Rig:
         ca_key = certificates.new_key()
         ca = certificates.self_signed_ca(b"", ca_key, "test")
         (made / "internal_ca_crt").write_bytes(ca)
-        for service, names in (("dovecot", ["dovecot"]), ("dovecot_store", [f"dovecot-{s}" for s in SHARDS])):
+        stores = [f"dovecot-{shard}" for shard in SHARDS]
+        for service, names in (("mariadb", ["mariadb"]), ("dovecot", ["dovecot"]), ("dovecot_store", stores)):
             key = certificates.new_key()
             (made / f"{service}_tls_key").write_bytes(key)
             (made / f"{service}_tls_crt").write_bytes(
@@ -168,11 +174,14 @@ class Rig:
             f"--volume={at}/{role}/dovecot.conf:/etc/dovecot/dovecot.conf:ro",
             f"--volume={at}/secrets:/run/secrets:ro",
         ]
+        if role == "dovecot-store":
+            own = [f"{part}:/run/secrets/dovecot_tls_{part}:ro" for part in ("crt", "key")]
+            mounts += [f"--volume={at}/secrets/dovecot_store_tls_{mount}" for mount in own]
         self.run(name, self.tags["dovecot"], *DOVECOT, *mounts, *options, command=command)
 
     def disk(self, shard: str) -> Path:
         """What a store has as /srv/vmail."""
-        return self.folder / f"disk-{shard}"
+        return self.folder / f"disk-{shard}" / "mailboxes"
 
     def store(self, shard: str) -> None:
         """A store on a disk that is marked as its own, as mailctl node add leaves it."""
@@ -210,7 +219,9 @@ class Rig:
             "--env=MARIADB_PASSWORD_FILE=/run/secrets/mariadb_owner_password",
         )
         options += (f"--volume={CONFIG}/mariadb/mailserver.cnf:/etc/mysql/conf.d/mailserver.cnf:ro",)
-        self.run("mariadb", self.tags["mariadb"], *options)
+        shown = (("ca", "internal_ca_crt"), ("cert", "mariadb_tls_crt"), ("key", "mariadb_tls_key"))
+        tls = tuple(f"--ssl-{name}=/run/secrets/{file}" for name, file in shown)
+        self.run("mariadb", self.tags["mariadb"], *options, command=("mariadbd", *tls))
         ready = ("healthcheck.sh", "--connect", "--innodb_initialized")
         wait_until(
             lambda: self.inside("mariadb", *ready).returncode == 0, f"MariaDB\n{self.log('mariadb')[-2000:]}"

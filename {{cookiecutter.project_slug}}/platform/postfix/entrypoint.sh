@@ -44,7 +44,7 @@ printf '%s %s:%s\n' "$(postconf -h relayhost)" "${RELAY_USERNAME:-}" "$(secret r
 # shellcheck disable=SC2002  # there is no such file while nothing is held
 cat /run/hold/postfix/header_checks 2>/dev/null | private /run/postfix/hold
 
-if [ ! -s /run/secrets/relay_password ]; then
+if [ -z "$(secret relay_password)" ]; then
   echo "postfix: relay_password is empty: mail to other domains waits in the queue until it is set" >&2
 fi
 umask 022

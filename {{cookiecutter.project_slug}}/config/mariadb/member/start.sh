@@ -79,13 +79,14 @@ adopt() {
   done
   MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) mariadb --protocol=socket --skip-ssl --user=root --database=mysql \
     </docker-entrypoint-initdb.d/30-members.sql
+  bash /docker-entrypoint-initdb.d/40-ledger.sh
   kill "$server"
   wait "$server"
 }
 
 found() {
   say "founding the database with what is here: $here"
-  rm -f "$data/.bootstrap" "$data/gvwstate.dat"
+  rm -f "$data/gvwstate.dat" "$data/.bootstrap" "$data/.tried"
   if [ ! -d "$data/mysql" ]; then
     : >"$mark"
   elif [ ! -d "$data/galera" ]; then
@@ -101,7 +102,9 @@ patience() { # its process
   local _
   for _ in {1..60}; do
     sleep 1
-    if [ "$data/gvwstate.dat" -nt "$data/.tried" ]; then return; fi
+    case $(/bin/sh /usr/local/bin/member-state) in
+      "$MEMBER writer "* | "$MEMBER member "* | "$MEMBER joining "* | "$MEMBER apart "*) rm -f "$data/.tried" && return ;;
+    esac
   done
   say "the others of before did not come back within a minute"
   kill "$1" && sleep 10
@@ -120,7 +123,7 @@ join() {
     case $line in
       "$member writer "* | "$member member "* | "$member joining "*)
         say "joining: $line"
-        rm -f "$data/gvwstate.dat" "$data/.bootstrap"
+        rm -f "$data/gvwstate.dat" "$data/.bootstrap" "$data/.tried"
         server
         ;;
     esac
@@ -146,10 +149,15 @@ say "$MEMBER is at $here"
 answer &
 # The engine gives it its name once it is healthy, which it is from now on.
 until getent hosts "$MEMBER" >/dev/null; do sleep 1; done
-join
-# Killed in the middle of a database: if all are back who were in it then, they go on by themselves, which writes gvwstate.dat
-# again. The server would wait for them for ever; after a minute it is ended, and what is below is tried instead.
-if [ "$data/gvwstate.dat" -nt "$data/.tried" ] && [ ! -e "$data/.bootstrap" ]; then
+# Galera looks up each name once. After a power cut the others have theirs some seconds later.
+for _ in {1..20}; do
+  join
+  if getent hosts "${members[@]}" >/dev/null; then break; fi
+  sleep 1
+done
+# Killed in the middle of a database: if all are back who were in it then, they go on by themselves. The server would wait for
+# them for ever; after a minute it is ended, and what is below is tried instead.
+if [ -e "$data/gvwstate.dat" ] && [ ! -e "$data/.tried" ] && [ ! -e "$data/.bootstrap" ]; then
   say "going on as in $data/gvwstate.dat"
   : >"$data/.tried"
   patience "$$" &

@@ -18,7 +18,7 @@ from usermgmt.cli_database import transaction
 from usermgmt.database import Database
 from usermgmt.mail.stores import Stores
 from usermgmt.mover import BEAT, Mover, alive
-from usermgmt.services import placement, shard_homes
+from usermgmt.services import host_news, placement, shard_homes
 from usermgmt.services.audit import COMMAND_LINE
 from usermgmt.settings import SettingsError, database_url, read_secret
 
@@ -43,6 +43,8 @@ def answer(session: Session, wanted: dict[str, Any]) -> dict[str, Any]:
     """What is only asked for; empty: nothing."""
     if "homes" in wanted:
         return {"homes": shard_homes.homes_of(session, wanted["homes"])}
+    if "hosts" in wanted:
+        return {"hosts": host_news.of_hosts(session)}
     return {"found": shard_homes.find(session, wanted["find"])} if "find" in wanted else {}
 
 
@@ -52,7 +54,7 @@ def shards() -> None:
 
     `set`: shards with name, node, open; `move`: addresses, to; `spread`: from, to, mailboxes;
     `take_over`: from, to, volumes; `back`: name, lost.
-    To be told of it alone: `homes`: a shard; `find`: an address.
+    To be told of it alone: `homes`: a shard; `find`: an address; `hosts`: anything.
     """
     said = sys.stdin.read().strip()
     try:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
+from hashlib import sha256
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, true
 from sqlalchemy.orm import Session
 
 from usermgmt.models import HostNews, Mailbox, MailboxUsage, utc_now
 from usermgmt.problems import Problem, Refused
 
 STATE, USAGE = "state", "usage"
+#: Of several hosts what each says of itself: a mark, and digits of its name's hash. A key has 16 letters.
+OF_HOST = "@"
 #: The monitor reports every five minutes; what is older says nothing about now.
 FRESH = timedelta(minutes=15)
 CRITICAL, WARNING = "critical", "warning"
@@ -56,6 +59,8 @@ PROBE: Fields = {"at": TIME, "ok": FLAG, "seconds": TIME_OR_NONE}
 DISK: Fields = {"name": TEXT, "percent": NUMBER, "free_bytes": NUMBER}
 DELIVERIES: Fields = {"day": fields.Date(required=True), "seconds": COUNTS, "deferred": NUMBER}
 
+HOST: Fields = {"name": TEXT, "member": WORDS, "copied_at": TIME_OR_NONE}
+
 FORWARDS: Fields = {"recipient": TEXT, "destination": TEXT, "reason": TEXT, "count": NUMBER, "at": TIME}
 
 
@@ -85,6 +90,10 @@ class State(Lenient):
     forwards = parts("HostForwards", FORWARDS)
     #: Bytes by address, once an hour; empty in between.
     usage = fields.Dict(fields.String(), NUMBER, load_default=dict, load_only=True)
+    #: Of several hosts: whose mailboxes these are; and whether this host speaks for all, or says only this.
+    shard = fields.String(load_default="", load_only=True)
+    whole = fields.Boolean(load_default=True, load_only=True)
+    host = part("HostItself", HOST)
 
 
 def keep(session: Session, text: str) -> None:
@@ -97,12 +106,21 @@ def keep(session: Session, text: str) -> None:
             "Update mailctl and usermgmt to one version.",
         )
         raise Refused(Problem("report", text[:60], wrong, fix, {"said": str(error)[:300]})) from error
-    usage = found.pop("usage")
-    session.merge(HostNews(name=STATE, at=utc_now(), document=json.loads(State().dumps(found))))
+    usage, shard = found.pop("usage"), found.pop("shard")
+    if host := found.pop("host"):
+        session.merge(HostNews(name=_of_host(host["name"]), at=utc_now(), document=host))
+    if found.pop("whole"):
+        session.merge(HostNews(name=STATE, at=utc_now(), document=json.loads(State().dumps(found))))
     if usage:
         ids = {email: number for email, number in session.execute(select(Mailbox.email, Mailbox.id))}
         rows = [{"mailbox_id": ids[each], "used_bytes": used} for each, used in usage.items() if each in ids]
-        session.execute(delete(MailboxUsage))
+        held = select(Mailbox.id).where(Mailbox.shard == shard)
+        those = MailboxUsage.mailbox_id.in_(held) if shard else true()
+        session.execute(
+            delete(MailboxUsage).where(
+                those | MailboxUsage.mailbox_id.in_([row["mailbox_id"] for row in rows])
+            )
+        )
         if rows:
             session.execute(insert(MailboxUsage), rows)
         session.merge(HostNews(name=USAGE, at=utc_now(), document={}))
@@ -111,6 +129,18 @@ def keep(session: Session, text: str) -> None:
 def latest(session: Session) -> HostNews | None:
     """The last report; None before the first."""
     return session.get(HostNews, STATE)
+
+
+def _of_host(name: str) -> str:
+    return f"{OF_HOST}{sha256(name.encode()).hexdigest()[:15]}"
+
+
+def of_hosts(session: Session) -> dict[str, Any]:
+    """What each of several hosts last said of itself, and when (epoch seconds)."""
+    rows = session.scalars(select(HostNews).where(HostNews.name.startswith(OF_HOST)))
+    return {
+        row.document["name"]: {**row.document, "at": row.at.replace(tzinfo=UTC).timestamp()} for row in rows
+    }
 
 
 def is_old(news: HostNews) -> bool:

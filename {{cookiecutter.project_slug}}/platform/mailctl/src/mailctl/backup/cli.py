@@ -113,7 +113,7 @@ def scan(
         found = newest_or(hdd(context), source)
         with (
             Bars(context.out).shown() as bars,
-            bars.task("scan", found.manifest.components["mail"]["files"]) as tick,
+            bars.task("scan", found.manifest.components.get("mail", {}).get("files", 0)) as tick,
         ):
             result = scan(context, found, quarantine, tick)
         for finding in result.findings:

@@ -14,6 +14,10 @@ SERVICE, VOLUME, OWNER = "valkey", "valkey_data", (999, 1000)
 LOG, MANIFEST, FILE = "appendonlydir", "appendonly.aof.manifest", "learned/valkey.tar"
 # How often the log is copied before it counts as one that never rests; Valkey replaces it now and then.
 ROUNDS = 5
+KEYS_OF_MEMBER = (
+    'REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /run/secrets/valkey_auth)"'
+    " valkey-cli --tls --cacert /run/secrets/internal_ca_crt dbsize"
+)
 KEYS = 'REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /run/secrets/valkey_auth)" valkey-cli dbsize'
 
 

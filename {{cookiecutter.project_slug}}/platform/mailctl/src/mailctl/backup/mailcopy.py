@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -67,12 +67,18 @@ class MailCopy:
 
     `previous` is the folder of the snapshot whose unchanged mails are linked. With `compare` each is read
     first: a disk that flips a bit changes no time, and the mail would be damaged in every later snapshot too.
+    `homes`, of several hosts: the mailboxes, and the folder below `source` of each.
     """
 
     def __init__(
-        self, source: Path, target: Path, previous: Path | None = None, compare: bool = False
+        self,
+        source: Path,
+        target: Path,
+        previous: Path | None = None,
+        compare: bool = False,
+        homes: Mapping[str, str] | None = None,
     ) -> None:
-        self.target, self.previous, self.compare = target, previous, compare
+        self.target, self.previous, self.compare, self.homes = target, previous, compare, homes
         self.result = Copied()
         self.plans: list[Plan] = []
         self._before = _index_of(previous) if previous else {}
@@ -90,8 +96,9 @@ class MailCopy:
 
         The small files beside the mails are copied here: a uidlist must not be newer than the listing.
         """
-        for name in _mailboxes(self._source):
-            home = open_directory(self._source, name)
+        homes = {name: name for name in _mailboxes(self._source)} if self.homes is None else self.homes
+        for name, place in homes.items():
+            home = open_directory(self._source, place)
             if home is None:
                 continue
             plan = Plan(name, home, Mailbox(home))

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mailctl import __version__
-from mailctl.backup import groupware, learned, parts, publish
+from mailctl.backup import groupware, learned, parts, publish, share
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.core import containers, database, encryption
 from mailctl.core import groupware as calendars
@@ -116,8 +116,8 @@ class Run:
     new_bytes: int = 0
 
     def components(self) -> dict[str, dict[str, Any]]:
-        """Every component, each as the manifest describes it."""
-        context, folder = self.context, self.folder
+        """Every component, each as the manifest describes it; of several hosts, those of this one."""
+        context, folder, wanted = self.context, self.folder, share.components(self.context)
         takers: dict[str, Callable[[], list[str]]] = {
             "mysql": lambda: database.dump(context, folder),
             "config": lambda: parts.config(context, folder, self.recipients),
@@ -127,7 +127,8 @@ class Run:
         }
         if calendars.here(context):
             takers["groupware"] = lambda: groupware.save(context, folder)
-        found = {"mail": self._attempt("mail", self._mail)}
+        found = {"mail": self._attempt("mail", self._mail)} if wanted is None or "mail" in wanted else {}
+        takers = {name: taker for name, taker in takers.items() if wanted is None or name in wanted}
         for name, taker in takers.items():
             with self.bars.task(name):
                 found[name] = self._attempt(name, partial(self._taken, taker))
@@ -153,7 +154,8 @@ class Run:
 
     def _mail(self) -> dict[str, Any]:
         previous = self.previous.path if self.previous else None
-        with MailCopy(hdd(self.context) / "mailboxes", self.folder, previous, self.compare) as mail:
+        source, homes = hdd(self.context) / "mailboxes", share.homes(self.context)
+        with MailCopy(source, self.folder, previous, self.compare, homes) as mail:
             files, new_bytes = mail.plan()
             self._need_room(files, new_bytes)
             with self.bars.task("mail", mail.total) as advance:
@@ -188,6 +190,7 @@ def _finish(run: Run, final: Path) -> Outcome:
         **{"mail_domain": context.setting("MAIL_DOMAIN"), "git_commit": parts.commit(context)},
         **{"mailctl": __version__, "images": _images(context), "recipients": run.recipients},
         **{"schema_revision": database.schema_revision(context), "components": components},
+        **share.described(context),
     }
     saved = manifest.save(run.folder, document)
     if not saved.ok and _good(final):
@@ -198,7 +201,8 @@ def _finish(run: Run, final: Path) -> Outcome:
 
 def _with_mail(root: Path) -> Snapshot | None:
     """The newest snapshot that has the mail, whatever else failed: only new mail is copied then too."""
-    return next((found for found in reversed(every(root)) if found.manifest.components["mail"]["ok"]), None)
+    kept = (found for found in reversed(every(root)) if found.manifest.components.get("mail", {}).get("ok"))
+    return next(kept, None)
 
 
 def _good(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Who asks S3, and where: the host's own key, or a person's profile or role; and what S3's refusals mean."""
 
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailctl.core import hosts
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -87,6 +89,10 @@ def place(context: Context) -> Place:
         raise Refused(
             *(Problem(name, "is not set: nothing is copied off site", SETTINGS) for name in missing)
         )
+    if hosts.several(context) and prefix.strip("/").rpartition("/")[2] != platform.node():
+        wrong = "does not end in this host's name: each host has a place and a key of its own"
+        fix = f"{prefix.strip('/') or 'mailserver'}/{platform.node()}/ (docs/several-hosts.md)"
+        raise Refused(Problem("BACKUP_PREFIX", wrong, fix, value=prefix))
     return Place(bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else "", region)
 
 

@@ -162,6 +162,11 @@ class Engine:
         self._client.images.remove(name)
 
     @property
+    def name(self) -> str:
+        """What a Swarm calls this host."""
+        return str(self._client.info()["Name"])
+
+    @property
     def home(self) -> Path:
         """Where it keeps images, containers and volumes."""
         return Path(self._client.info()["DockerRootDir"])

@@ -9,6 +9,7 @@ from mailctl.core.errors import Problem, Refused
 FILE = "nodes.yml"
 #: In docker-compose.yml: one service a member, of which each host has one at most (mailctl/swarm/model.py).
 PER = "x-per"
+KINDS = ("database", "shard")
 
 
 def several(context: Context) -> bool:
@@ -26,6 +27,20 @@ def rows(context: Context) -> list[dict[str, Any]]:
     return list(found)
 
 
+def here(context: Context) -> dict[str, Any] | None:
+    """This host as nodes.yml has it; None on a server of one. Raises Refused: it does not have it."""
+    if not several(context):
+        return None
+    from mailctl.core.engine import connected
+
+    with connected() as engine:
+        name = engine.name
+    for row in rows(context):
+        if row["name"] == name:
+            return row
+    raise Refused(Problem(FILE, "does not have this host", f"add it to {FILE}, on every host", value=name))
+
+
 def members(context: Context) -> dict[str, str]:
     """The services of members (mariadb-2, dovecot-store-b), by what docker-compose.yml calls them."""
     services, hosts = _parsed(context.repo / "docker-compose.yml").get("services") or {}, rows(context)
@@ -36,6 +51,14 @@ def members(context: Context) -> dict[str, str]:
         for row in hosts
         if row.get(kind) is not None
     }
+
+
+def homes(context: Context) -> dict[str, str]:
+    """The host of each service of a member, by the name of the service."""
+    by = {
+        (str(row[kind])): row["name"] for row in rows(context) for kind in KINDS if row.get(kind) is not None
+    }
+    return {name: by[name[len(base) + 1 :]] for name, base in members(context).items()}
 
 
 def store(context: Context) -> str:

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from mailctl.core import hosts
 from mailctl.core.context import Context
 
 HOUR, DAY = 3600, 86400
@@ -59,6 +60,9 @@ def ages(context: Context, now: float | None = None) -> list[Age]:
 
     found = []
     try:
+        row = hosts.here(context)
+        if row is not None and not (row.get("shard") or row.get("database")):
+            return []  # of several hosts one that keeps nothing
         for what, limit in LIMITS.items():
             if not limit.needs or context.setting(limit.needs):
                 found.append(_age(what, limit, last(context, what) or {}, now or time.time()))

@@ -1,10 +1,12 @@
 """The three members of the database on several hosts: their containers, what each says of itself."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from mailctl.core import hosts
@@ -14,6 +16,8 @@ from mailctl.core.errors import Problem, Refused
 NAMES = ("mariadb-1", "mariadb-2", "mariadb-3")
 #: Of a member that is in the database; the others are not, or cannot say.
 IN_IT = ("writer", "member", "joining")
+#: In a member's folder: whose it is (config/mariadb/member/start.sh). The user of its container.
+SIGN, OWNER = ".member", 999
 STATE = ("sh", "/usr/local/bin/member-state")
 ROOT = (
     "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --protocol=socket --skip-ssl"
@@ -70,6 +74,12 @@ def ask(context: Context) -> list[Member]:
         return list(pool.map(lambda name: _ask(context.project_name, name, addresses.get(name, "")), NAMES))
 
 
+def local(context: Context) -> Member | None:
+    """The member of this host; None: it has none, or the server has one host alone."""
+    row = hosts.here(context) or {}
+    return _ask(context.project_name, f"mariadb-{row['database']}", "") if row.get("database") else None
+
+
 def _ask(project: str, name: str, address: str) -> Member:
     for host in ("", f"ssh://{address}" if address else ""):
         label = f"label=com.docker.swarm.service.name={project}_{name}"
@@ -112,6 +122,31 @@ def source(context: Context) -> Iterator[str]:
         yield chosen.container
     finally:
         chosen.sql("SET GLOBAL wsrep_desync = OFF")
+
+
+def begin(folder: Path, name: str) -> bool:
+    """Make an empty folder a member's own; False: it is already. Raises Refused: it is no empty one."""
+    sign = folder / SIGN
+    if not folder.is_dir():
+        fix = "mount the disk; on a new host: make setup"
+        raise Refused(Problem("the folder of the database", "is not there", fix, value=str(folder)))
+    found = sign.read_text("utf-8").strip() if sign.is_file() else ""
+    if found == name:
+        return False
+    if found:
+        wrong, fix = f"is the folder of {found}", "use an empty folder, or correct nodes.yml"
+        raise Refused(Problem("disk", wrong, fix, value=str(folder)))
+    if any(each.name != "lost+found" for each in folder.iterdir()):
+        wrong = "is not empty, and does not say of which member it is"
+        fix = f"use an empty folder; the tables of a single host become those of all by: echo {name} > {sign}"
+        raise Refused(Problem("disk", wrong, fix, value=str(folder)))
+    try:
+        os.chown(folder, OWNER, OWNER)
+    except PermissionError:
+        raise Refused(Problem(name, "its folder must belong to user 999", "run this as root")) from None
+    sign.write_text(f"{name}\n", "utf-8")
+    sign.chmod(0o644)
+    return True
 
 
 def _addresses(context: Context) -> dict[str, str]:

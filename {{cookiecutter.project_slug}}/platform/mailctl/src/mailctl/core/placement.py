@@ -49,7 +49,9 @@ def held(context: Context) -> Held | None:
     if not several(context):
         return None
     if (here := shard(context)) is None:
-        raise Refused(Problem("shard", "this host has none: it keeps no mailboxes", "mailctl node list"))
+        raise Refused(
+            Problem("shard", "this host has none: it keeps no mailboxes", ".venv/bin/mailctl node list")
+        )
     found = ask(context, homes=here)["homes"]
     return Held(here, found["served"], frozenset(found["moving"]))
 

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,7 @@ def verify(
         elif name == "mail":
             problems += _verify_mail(snapshot, progress, digest)
         else:
-            wanted = {path: entry["sha256"] for path, entry in component["list"].items()}
+            wanted = sorted((path, entry["sha256"]) for path, entry in component["list"].items())
             problems += _compare(snapshot, name, wanted, {}, progress, digest)
     known = {FILE, MAIL_INDEX, *COMPONENTS}
     return problems + [
@@ -119,57 +121,81 @@ def _verify_mail(
             return [_problem(snapshot, MAIL_INDEX, "is not the one that the manifest names")]
     except OSError as error:
         return [_problem(snapshot, MAIL_INDEX, f"cannot be read: {error.strerror}")]
-    wanted = dict(manifest.read_index(snapshot.path / MAIL_INDEX))
-    return _compare(snapshot, "mail", wanted, component["links"], progress, digest)
+    links = component["links"]
+    wanted = merge(manifest.read_index(snapshot.path / MAIL_INDEX), sorted((path, "") for path in links))
+    return _compare(snapshot, "mail", wanted, links, progress, digest)
 
 
 def _compare(
     snapshot: Snapshot,
     name: str,
-    wanted: dict[str, str],
-    links: dict[str, str],
+    wanted: Iterable[tuple[str, str]],
+    links: Mapping[str, str],
     progress: Progress | None,
     digest: Callable[[Path], str],
 ) -> list[Problem]:
-    """Every file of one component, hashed in parallel: SHA-256 and reading let other threads run."""
-    found = set(_walk(snapshot.path, name))
-    known = wanted.keys() | links.keys()
-    problems = [_problem(snapshot, path, "is missing") for path in sorted(known - found)]
-    problems += [_problem(snapshot, path, "was added later") for path in sorted(found - known)]
+    """Every file of one component, hashed in parallel: SHA-256 and reading let other threads run.
 
-    def judge(path: str) -> Problem | None:
+    `wanted`, path and SHA-256, is sorted by path, as the files are walked: memory holds one folder's names.
+    """
+    missing: list[str] = []
+    added: list[str] = []
+    both = _joined(wanted, _walk(snapshot.path, name), missing, added)
+
+    def judge(row: tuple[str, str]) -> Problem | None:
+        path, sha = row
         full = snapshot.path / path
         try:
             if path in links:
                 good = os.readlink(full) == links[path]
             else:
-                good = digest(full) == wanted[path]
+                good = digest(full) == sha
                 if progress:
                     progress(1, full.lstat().st_size)
         except OSError as error:
             return _problem(snapshot, path, f"cannot be read: {error.strerror}")
         return None if good else _problem(snapshot, path, "is not what was saved: its checksum differs")
 
-    both = sorted(known & found)
+    differs: list[Problem] = []
     with ThreadPoolExecutor(THREADS) as pool:
         # A pool remembers all that it has been given.
-        for start in range(0, len(both), BATCH):
-            problems += [p for p in pool.map(judge, both[start : start + BATCH]) if p]
-    return problems
+        while batch := list(islice(both, BATCH)):
+            differs += [problem for problem in pool.map(judge, batch) if problem]
+    told = [_problem(snapshot, path, "is missing") for path in missing]
+    return [*told, *(_problem(snapshot, path, "was added later") for path in added), *differs]
+
+
+def _joined(
+    wanted: Iterable[tuple[str, str]], there: Iterator[str], missing: list[str], added: list[str]
+) -> Iterator[tuple[str, str]]:
+    """The rows of `wanted` whose path is `there`, both sorted; fills the lists with what only one has."""
+    path = next(there, None)
+    for row in wanted:
+        while path is not None and path < row[0]:
+            added.append(path)
+            path = next(there, None)
+        if path == row[0]:
+            yield row
+            path = next(there, None)
+        else:
+            missing.append(row[0])
+    if path is not None:
+        added += [path, *there]
 
 
 def _walk(root: Path, below: str) -> Iterator[str]:
-    """Everything that is not a folder, as a path from `root`; links are named, not followed."""
+    """Everything that is not a folder, as a path from `root`, sorted; links are named, not followed."""
     try:
-        entries = list(os.scandir(root / below))
+        with os.scandir(root / below) as entries:
+            # With its slash a folder stands where the paths of what is in it do.
+            names = [f"{e.name}/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
     except FileNotFoundError:
         return
-    for entry in entries:
-        path = f"{below}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, path)
+    for name in sorted(names):
+        if name.endswith("/"):
+            yield from _walk(root, f"{below}/{name[:-1]}")
         else:
-            yield path
+            yield f"{below}/{name}"
 
 
 def _dated(folder: Path) -> Iterator[Path]:

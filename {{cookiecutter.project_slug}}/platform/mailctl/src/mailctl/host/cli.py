@@ -162,11 +162,12 @@ def _jobs(context: Context) -> "tuple[Job, ...]":
     from dataclasses import replace
 
     from mailctl.core.client_host import client_host
+    from mailctl.core.hosts import several
     from mailctl.core.probe_record import every
-    from mailctl.host.units import COPY, JOBS, PULL
+    from mailctl.host.units import CHECK, COPY, JOBS, PULL
 
     jobs: tuple[Job, ...] = (*JOBS, PULL) if context.setting("DEPLOY_METHOD") == "pull" else JOBS
-    jobs = (*jobs, COPY) if (context.repo / "nodes.yml").exists() else jobs
+    jobs = (*jobs, COPY, CHECK) if several(context) else jobs
     _, calendar = every(context)
     jobs = tuple(replace(job, calendar=calendar) if job.name == "probe" else job for job in jobs)
     jobs = tuple(job for job in jobs if job.calendar and (job.name != "certificate" or client_host(context)))

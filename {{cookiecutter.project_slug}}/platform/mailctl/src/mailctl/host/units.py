@@ -30,6 +30,8 @@ class Job:
     often: bool = False
     #: Whether it writes secrets.
     secrets: bool = False
+    #: Whether it reads what other processes may do.
+    sees: bool = False
     #: Whether it sends snapshots of a file system: the kernel asks for more, and the first one takes hours.
     sends: bool = False
 
@@ -80,6 +82,16 @@ PULL = Job(
 )
 # On several hosts: what arrived since the last copy is on one disk alone.
 COPY = Job("copy", "copy of the mailboxes to the next host", "node copy", "*:*", "0", turn=False, sends=True)
+CHECK = Job(
+    "check",
+    "what tasks may do",
+    "swarm check",
+    "*-*-* 05:10:00",
+    "30min",
+    turn=False,
+    watched=True,
+    sees=True,
+)
 # Only with PULL: what mailserver-api writes when a workflow asks this host to look at once.
 HASTEN = "hasten"
 # Of `mailctl monitor --serve`, which Prometheus on this host may ask; MONITOR_PORT=0 in .env: not wanted.
@@ -220,7 +232,8 @@ def _service(place: Place, job: Job) -> str:
     begun = f"ConditionPathExists={str(place.ssd / job.begun).replace('%', '%%')}\n" if job.begun else ""
     often = "LogLevelMax=notice\nTimeoutStartSec=3min\n" if job.often else ""
     often = "LogLevelMax=notice\n" if job.sends else often
-    hardening = HARDENING.replace("CAP_FSETID", "CAP_FSETID CAP_SYS_ADMIN") if job.sends else HARDENING
+    more = " CAP_SYS_ADMIN" * job.sends + " CAP_SYS_PTRACE" * job.sees
+    hardening = HARDENING.replace("CAP_FSETID", f"CAP_FSETID{more}")
     return f"""{place.mark}
 [Unit]
 Description={place.project}: {job.title}

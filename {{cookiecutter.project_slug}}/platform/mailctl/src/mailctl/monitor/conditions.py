@@ -24,15 +24,16 @@ class Condition:
     every: int = 0
     behind: tuple[str, ...] = ("engine", "service")
     once: bool = False
+    whole: bool = False
 
 
 @cache
 def table() -> tuple[Condition, ...]:
     import yaml
 
-    from mailctl.monitor import forwards, host, mail
+    from mailctl.monitor import cluster, forwards, host, mail
 
-    places = {"forwards": forwards, "host": host, "mail": mail}
+    places = {"cluster": cluster, "forwards": forwards, "host": host, "mail": mail}
     found = []
     for id, row in yaml.safe_load(TABLE.read_text("utf-8")).items():
         place, _, function = row.pop("ask").partition(".")

@@ -8,7 +8,7 @@ from functools import cached_property
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailctl.core import containers, log_lines, mail_queue
+from mailctl.core import containers, hosts, log_lines, mail_queue
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 
@@ -102,12 +102,19 @@ class Facts:
 
     @cached_property
     def expected(self) -> list[str]:
-        """The services of docker-compose.yml whose profile is on."""
+        """The services of docker-compose.yml whose profile is on; of several hosts, those that are here."""
         import yaml
 
         on = set(self.context.setting("COMPOSE_PROFILES").split(","))
         found = yaml.safe_load((self.context.repo / "docker-compose.yml").read_text("utf-8"))["services"]
-        return [name for name, one in found.items() if not one.get("profiles") or on & set(one["profiles"])]
+        wanted = [name for name, one in found.items() if not one.get("profiles") or on & set(one["profiles"])]
+        # Of several hosts: where a service has to run is the leader's to say (cluster.py).
+        several = hosts.several(self.context)
+        return [name for name in wanted if name in self.containers] if several else wanted
+
+    def has(self, service: str) -> bool:
+        """Whether to ask a service here: of several hosts some have no task of it."""
+        return not hosts.several(self.context) or service in self.containers
 
     def inside(self, service: str, *words: str) -> str:
         """What a command in a service's container printed. Raises Refused."""

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mailctl.core import hosts, probe_record
+from mailctl.core import hosts, placement, probe_record
 from mailctl.core.containers import chosen, output
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.job_ages import ages
 from mailctl.core.mail_queue import DEFERRED, HELD
+from mailctl.monitor import cluster
 from mailctl.monitor.facts import Facts
 from mailctl.monitor.host import percent_used
 
@@ -66,11 +67,15 @@ def tell(facts: Facts, state: dict[str, Any]) -> None:
         return
     measure = not 0 <= facts.now - kept["usage_at"] < USAGE_SECONDS
     try:
-        document = report(facts, state)
-        if measure:
+        leads = cluster.concerns(facts, whole=True)
+        document = report(facts, state) if leads else {"incidents": [], "whole": False}
+        shard = placement.shard(facts.context)
+        if hosts.several(facts.context):
+            document["host"] = cluster.told(facts)
+        if measure and (shard or not hosts.several(facts.context)):
             # Also when it fails: it is dear.
             kept["usage_at"] = facts.now
-            document["usage"] = usage(facts)
+            document |= {"usage": usage(facts), **({"shard": shard} if shard else {})}
         container = chosen(facts.containers, "usermgmt", facts.engine.project)
         said = json.dumps(document).encode()
         attacks = output(container, "usermgmt", "host-news", stdin=said, limit=TELL_SECONDS)

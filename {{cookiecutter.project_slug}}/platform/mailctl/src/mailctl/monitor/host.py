@@ -14,6 +14,7 @@ from mailctl.core.client_host import client_host
 from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration, plain, size
+from mailctl.core.hosts import several
 from mailctl.core.monitoring import read
 from mailctl.monitor.facts import Facts, Finding
 
@@ -53,6 +54,8 @@ def services(facts: Facts) -> Iterator[Finding]:
     """One finding for each cause: what fails only because another service does is named with that."""
     there = facts.containers
     if not any(one.status == "running" for one in there.values()):
+        if several(facts.context):
+            return  # a host may well be empty
         yield Finding("no service of this server runs", "all")
         return
     names = dict.fromkeys([*facts.expected, *there])
@@ -304,7 +307,7 @@ def spool(facts: Facts) -> Iterator[Finding]:
     import yaml
 
     worker = yaml.safe_load((facts.context.repo / "edge/edge.yml").read_text("utf-8")).get("worker") or {}
-    if not worker.get("spool"):
+    if not worker.get("spool") or not facts.has(API):
         return
     said: dict[str, Any] = json.loads(facts.inside(API, "python", "-c", ASK_SPOOL))
     age = facts.now - float(said["oldest"]) if said.get("waiting") and said.get("oldest") else 0

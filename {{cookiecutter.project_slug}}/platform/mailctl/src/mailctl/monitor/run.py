@@ -15,6 +15,7 @@ from mailctl.core.format import duration
 from mailctl.core.monitoring import folder, leave, read
 from mailctl.core.stack import runtime, stack
 from mailctl.monitor import handover, metrics
+from mailctl.monitor.cluster import concerns
 from mailctl.monitor.conditions import Condition, table
 from mailctl.monitor.facts import UNANSWERED, Facts, Finding
 from mailctl.monitor.incidents import ALARM, WARNING, Event, Seen, advance, opened
@@ -65,15 +66,16 @@ def once(
 def ask(facts: Facts) -> tuple[dict[str, Seen], set[str]]:
     """What is wrong now, by incident, and which conditions gave no answer."""
     seen: dict[str, Seen] = {}
-    answers = {row.id: _answer(facts, row) for row in table()}
-    for row in table():
+    rows = [row for row in table() if concerns(facts, row.whole)]
+    answers = {row.id: _answer(facts, row) for row in rows}
+    for row in rows:
         for text, key in answers[row.id]["found"]:
             columns = (row.severity, text, row.fix, row.hold, row.clear, row.behind, row.once)
             seen[f"{row.id}-{key}" if key else row.id] = Seen(row.id, row.title, *columns)
     unknown = {id for id, answer in answers.items() if answer["unknown"]}
     causes = {one.condition for one in seen.values()}
     # What cannot be asked because something else is wrong is no news.
-    news = [row for row in table() if row.id in unknown and not causes & {"engine", "service", *row.behind}]
+    news = [row for row in rows if row.id in unknown and not causes & {"engine", "service", *row.behind}]
     if news:
         text = "; ".join(f"{row.id}: {answers[row.id]['unknown']}" for row in news)
         title, fix = "The monitor cannot ask everything", "make status; docs/monitoring.md"

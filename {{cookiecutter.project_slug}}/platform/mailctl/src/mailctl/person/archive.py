@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from mailctl.core import placement
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import plain, size
 from mailctl.core.homes import is_there
@@ -147,8 +148,11 @@ def write(
     archive: Archive, known: Known, root: Path, server: Runtime, calendars: Iterable[tuple[str, str]] = ()
 ) -> None:
     """All of it, the mail first; `calendars`: the path and the text of each event and contact."""
-    if known.homes and is_there(root, known.homes[0]):
-        archive.home(root, known.homes[0])
+    here = placement.held(server.context) if known.account else None
+    for home in known.homes[:1]:
+        volume = here.homes.get(home, "") if here else ""
+        if is_there(root / volume, home):
+            archive.home(root / volume, home)
     account = {name: rows for name, rows in known.tables.items() if rows}
     archive.text("account.json", json.dumps(account, indent=1, ensure_ascii=False) + "\n")
     archive.text("account.txt", tables(known))

@@ -71,6 +71,7 @@ def erase(
     with accounts(local, repo, as_json) as (_, api):
         context = api.server.context
         address, known = _known(context, person)
+        _refuse_unplaced(context, address, known)
         left = erasing.stays(context, address, known)
         context.out.show("Goes now, for good:")
         context.out.row("  mail", size(_bytes(hdd(context) / "mailboxes", known)), 26)
@@ -100,9 +101,11 @@ def erase(
 def _known(context: Context, person: str) -> "tuple[str, Known]":
     """The address as the database has it, and all that there is about it. Raises Refused: nothing."""
     from mailctl.core.errors import Problem, Refused
+    from mailctl.core.placement import refuse_elsewhere
     from mailctl.person import rows
 
     address = person.strip().lower()
+    refuse_elsewhere(context, address)
     known = rows.known(rows.running_database(context), address)
     if not known.homes and not known.tables:
         fix = ".venv/bin/mailctl user list shows who there is"
@@ -110,11 +113,22 @@ def _known(context: Context, person: str) -> "tuple[str, Known]":
     return address, known
 
 
+def _refuse_unplaced(context: Context, address: str, known: "Known") -> None:
+    """Of several hosts: whose account is gone has mail on a disk that nobody can name any more."""
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.hosts import several
+
+    if several(context) and known.homes and not known.account:
+        wrong = "the account is deleted for good, and no host knows whose disk still has its mail"
+        fix = "the nightly purge of that host removes it 30 days after the deletion; then run this again"
+        raise Refused(Problem("PERSON", wrong, fix, value=address))
+
+
 def _bytes(root: Path, known: "Known") -> int:
-    from mailctl.core.homes import is_there
+    from mailctl.core.homes import places
     from mailctl.person.archive import size_of
 
-    return sum(size_of(root / home) for home in known.homes if is_there(root, home))
+    return sum(size_of(root / place) for home in known.homes for place in places(root, home))
 
 
 def _calendars(context: Context, address: str) -> "Iterator[tuple[str, str]]":

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from mailctl.accounts.api import Api
-from mailctl.core import files, groupware, homes, job_results
+from mailctl.core import files, groupware, homes, hosts, job_results
+from mailctl.core.containers import all_of
 from mailctl.core.context import Context
 from mailctl.core.folders import hdd, private
 from mailctl.core.snapshots import Snapshot, every
@@ -51,8 +52,12 @@ def again(context: Context, api: Api) -> list[str]:
 
 
 def remove_ownerless(context: Context, ask: Ask) -> None:
-    """Remove the calendars and address books of mailboxes that are no more. Raises Refused."""
-    if groupware.here(context):
+    """Remove the calendars and address books of mailboxes that are no more. Raises Refused.
+
+    Of several hosts, the nightly purge of the one that has them does it.
+    """
+    elsewhere = hosts.several(context) and groupware.SERVICE not in all_of(context)
+    if groupware.here(context) and not elsewhere:
         # In this order: whoever comes meanwhile is in the second list only.
         there, owners = groupware.people(context), rows.people(ask)
         groupware.remove(context, [name for name in there if name not in owners])
@@ -114,8 +119,8 @@ def stays(context: Context, address: str, known: Known) -> list[tuple[str, str]]
 
 def _remove(root: Path, known: Known) -> None:
     for home in known.homes:
-        if homes.is_home(home) and homes.is_there(root, home):
-            homes.remove(root, home)
+        for place in homes.places(root, home):
+            homes.remove(root, place)
 
 
 def _note(context: Context, names: Iterable[str]) -> None:

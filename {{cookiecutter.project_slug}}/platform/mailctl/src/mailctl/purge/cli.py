@@ -15,13 +15,13 @@ def run(local: LocalOption = False, repo: RepoOption = None, as_json: JsonOption
     from mailctl.core.homes import remove
     from mailctl.core.stack import runtime
     from mailctl.person.erase import again
-    from mailctl.purge.folders import due
+    from mailctl.purge.folders import due, left_by_moves
 
     with command(repo, as_json) as outer:
         context = stack(outer, local)
         with exclusive(context, "mailctl purge"):
             root = hdd(context) / "mailboxes"
-            homes = due(context, root)
+            homes = [*due(context, root), *left_by_moves(context, root)]
             for home in homes:
                 remove(root, home)
                 context.out.row("removed", home, 12)

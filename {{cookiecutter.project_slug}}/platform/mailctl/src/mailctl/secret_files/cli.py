@@ -57,7 +57,11 @@ def rotate(
         ),
     ] = None,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Of mailserver_api_tokens: end the older of two tokens.")
+        bool,
+        typer.Option(
+            "--finish",
+            help="End the older value: of mailserver_api_tokens; on several hosts, once it was deployed.",
+        ),
     ] = False,
     local: LocalOption = False,
     repo: RepoOption = None,

@@ -3,11 +3,11 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mailctl import __version__
-from mailctl.core import mail_log, probe_record, second_copy
+from mailctl.core import hosts, mail_log, probe_record, second_copy
 from mailctl.core.checklist import FAILED, WARNING, Line
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
@@ -20,6 +20,7 @@ from mailctl.secret_files import sealed
 from mailctl.secret_files.inspect import Finding, inspect
 from mailctl.status import findings
 from mailctl.status.git import Position, drift, position
+from mailctl.status.hosts import Host, listed
 
 # Of Postfix's log so many lines are looked through for the last mails.
 LOG_LINES = 3000
@@ -44,10 +45,13 @@ class Report:
     ages: list[Age]
     secrets: list[Finding]
     lines: list[Line]
+    #: Of several: the services above are those of this one.
+    hosts: list[Host] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return all(state.ok for state in self.states) and all(line.mark != FAILED for line in self.lines)
+        parts = (*self.states, *self.hosts)
+        return all(one.ok for one in parts) and all(line.mark != FAILED for line in self.lines)
 
     def as_dict(self) -> dict[str, Any]:
         dated = [one for one in self.secrets if one.expires_days is not None]
@@ -69,6 +73,7 @@ class Report:
                 if one.rotate_days or one.failed
             ],
             "lines": [line.as_dict() for line in self.lines],
+            **({"hosts": [one.as_dict() for one in self.hosts]} if self.hosts else {}),
         }
 
 
@@ -77,21 +82,27 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
     project, engine = context.project_name, runtime.engine
     with ThreadPoolExecutor() as pool:
         described = pool.submit(runtime.services, context.repo)
-        measuring = pool.submit(lambda: measured(engine, services(engine, project, ())))
+        several = hosts.several(context)
+        # Of several hosts, what runs here; the others are rows of a table.
+        there = [ServiceState(name, one) for name, one in runtime.running().items()] if several else None
+        measuring = pool.submit(
+            lambda: measured(engine, services(engine, project, ()) if there is None else there)
+        )
+        every = pool.submit(listed, context)
         queue, seen = pool.submit(_waiting, runtime), pool.submit(_mails, runtime)
         learned = pool.submit(_learned, runtime)
         where, secrets = pool.submit(position, context), pool.submit(_secrets, context)
         wanted = described.result()
-        differing = pool.submit(drift, context, runtime, wanted)
+        differing = pool.submit(lambda: {} if several else drift(context, runtime, wanted))
         states = [
             replace(state, pinned=wanted[state.service].image if state.service in wanted else None)
-            for state in arranged(measuring.result(), wanted)
+            for state in arranged(measuring.result(), () if several else wanted)
         ]
         disks = [disk(n, context.folder(n, "")) for n in ("SSD_PATH", "HDD_PATH") if context.setting(n)]
         jobs = [] if local else ages(context)
         lines = [
             *findings.of_commit(where.result(), local),
-            *findings.of_drift(differing.result()),
+            *([] if several else findings.of_drift(differing.result())),
             *findings.of_queue(queue.result()),
             *findings.of_mails(seen.result()),
             *findings.of_learned(learned.result()),
@@ -105,7 +116,7 @@ def report(context: Context, runtime: Runtime, local: bool) -> Report:
             *([] if local else _sealed(context)),
         ]
     got = (queue.result(), seen.result(), disks, jobs, secrets.result())
-    return Report(project, states, where.result(), differing.result(), *got, lines)
+    return Report(project, states, where.result(), differing.result(), *got, lines, every.result())
 
 
 def _probe(context: Context) -> list[Line]:
@@ -125,7 +136,9 @@ def _waiting(runtime: Runtime) -> list[Waiting] | None:
 def _learned(runtime: Runtime) -> tuple[int, int] | None:
     """How many mails the filter has learned as spam, and as wanted."""
     try:
-        spam, wanted = runtime.inside("valkey", ["sh", "-c", LEARNED]).splitlines()[:2]
+        tls = "valkey-cli --tls --cacert /run/secrets/internal_ca_crt"
+        ask = LEARNED.replace("valkey-cli", tls) if hosts.several(runtime.context) else LEARNED
+        spam, wanted = runtime.inside("valkey", ["sh", "-c", ask]).splitlines()[:2]
         return int(spam or 0), int(wanted or 0)
     except (Refused, OSError, ValueError):
         return None

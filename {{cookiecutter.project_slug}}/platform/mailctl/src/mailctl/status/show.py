@@ -5,6 +5,7 @@ from typing import Any
 
 from mailctl.core import checklist
 from mailctl.core.service_table import FULL_WIDTH, USUAL_WIDTH, port_table, service_table
+from mailctl.status.hosts import table
 from mailctl.status.report import Report
 
 
@@ -16,6 +17,7 @@ def renderables(found: Report, width: int, local: bool) -> list[Any]:
     published = any(state.container and state.container.ports for state in found.states)
     if published and USUAL_WIDTH <= width < FULL_WIDTH:
         parts += ["", port_table(found.states)]
+    parts += ["", table(found.hosts)] if found.hosts else []
     parts += ["", *checklist.texts(found.lines, width), ""]
     bad = [state.service for state in found.states if not state.ok]
     failed = [line.name for line in found.lines if line.mark == checklist.FAILED]
@@ -30,6 +32,8 @@ def renderables(found: Report, width: int, local: bool) -> list[Any]:
         )
     else:
         parts.append(Text(f"{found.project}: all {total} services are healthy.", "bold green"))
+    if lost := [one.name for one in found.hosts if not one.ok]:
+        parts.append(Text(f"Not ready: {', '.join(lost)}.", "bold red"))
     if failed:
         parts.append(Text(f"Wrong: {', '.join(dict.fromkeys(failed))}; see ✗ above.", "bold red"))
     return parts

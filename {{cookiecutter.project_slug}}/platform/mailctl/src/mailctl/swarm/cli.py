@@ -148,9 +148,16 @@ def status(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 def check(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Read from the kernel whether this host's tasks are as hardened as the model says. Run it as root."""
     with command(repo, as_json) as context:
+        import time
+        from contextlib import suppress
+
+        from mailctl.core.errors import Refused
+        from mailctl.core.monitoring import leave
         from mailctl.swarm import status as look
 
         count, differing = look.here(_model(context))
+        with suppress(Refused):  # a host without its disk is told of that elsewhere
+            leave(context, look.CHECK, {"at": time.time(), "differing": differing})
         for name, told in differing.items():
             for each in told:
                 context.out.row(name, each)

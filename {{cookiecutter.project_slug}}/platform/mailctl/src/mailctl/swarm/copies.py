@@ -19,6 +19,8 @@ from mailctl.swarm.inventory import FIX, Inventory, Node
 
 #: Below HDD_PATH: our snapshots of what is served, and those of other hosts.
 OWN, OTHERS = ".copies", "copies"
+#: The user of the stores, who writes there (docker-compose.yml).
+DOVECOT = 1000
 MARK = ".shard"
 #: Seconds that a round may take: the first one sends everything.
 FIRST_SECONDS = 24 * 3600.0
@@ -60,6 +62,16 @@ def peer(inventory: Inventory, name: str) -> Node:
     if len(ring) < 2:
         raise Refused(Problem("nodes.yml", "no second host has a shard: there is no place for a copy", FIX))
     return ring[(names.index(name) + 1) % len(ring)]
+
+
+def room(inventory: Inventory, name: str, hdd: Path) -> list[str]:
+    """Make a folder for the copies of each host that sends them to this one; whose are new."""
+    ring = [node.name for node in inventory.nodes if node.shard is not None]
+    sent = [each for each in ring if len(ring) > 1 and peer(inventory, each).name == name]
+    made = [each for each in sent if not (hdd / OTHERS / each).is_dir()]
+    for each in made:
+        folders.private(hdd / OTHERS / each)
+    return made
 
 
 def config(hdd: Path, target: str, lock: Path) -> str:
@@ -135,8 +147,7 @@ def begin(hdd: Path, shard: str) -> bool:
         fix = "use an empty disk, or nodes.yml gives this host the wrong shard"
         raise Refused(Problem("disk", wrong, fix, value=str(served)))
     _run("btrfs", "subvolume", "create", str(served / shard))
-    uid, gid = served.stat().st_uid, served.stat().st_gid
-    os.chown(served / shard, uid, gid)
+    os.chown(served / shard, DOVECOT, DOVECOT)
     mark.write_text(f"{shard}\n")
     return True
 

@@ -6,6 +6,7 @@ ready, the whole stack goes back to the last one that did: its file is kept in t
 """
 
 import contextlib
+import time
 from base64 import b64decode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from mailctl.swarm.render import Stack
 
 #: On the config that holds the file of the last good deployment: when, the commit (if it is one), and who.
 GOOD_LABEL, COMMIT_LABEL, HOST_LABEL = "mail.deployed", "mail.commit", "mail.deployed.by"
+#: A task that is told to end has its stop_grace_period; the longest is the database's.
+GONE_SECONDS = 150.0
 Say = Callable[[str], None]
 
 
@@ -110,7 +113,7 @@ class Swarm:
         """Put the old stack back, as it belongs together; says how that ended."""
         try:
             if not before:
-                docker.run("stack", "rm", self.name)
+                self._take_away()
                 after = "it was the first deployment, and was taken away; volumes stay"
             elif last_good(self.name):
                 self.say("restoring the stack of the last deployment")
@@ -122,6 +125,20 @@ class Swarm:
         except Refused as second:
             after = f"the old stack is NOT restored: {second}"
         return Problem(f"stack {self.name}", after, "fix the cause, then deploy again")
+
+    def _take_away(self) -> None:
+        """Remove the stack. Its networks follow their last tasks: who deploys before that finds half of them."""
+        end = time.monotonic() + GONE_SECONDS
+        networks = ("network", "ls", "--quiet", "--filter", f"label={docker.STACK_LABEL}={self.name}")
+        while True:
+            with contextlib.suppress(Refused):
+                docker.run("stack", "rm", self.name)
+            if not docker.lines(*networks):
+                return
+            if time.monotonic() > end:
+                wrong, fix = "is still there: tasks use it", f"docker stack rm {self.name}"
+                raise Refused(Problem(f"network of {self.name}", wrong, fix))
+            time.sleep(1)
 
     def _remove(self, services: set[str]) -> list[str]:
         if services:

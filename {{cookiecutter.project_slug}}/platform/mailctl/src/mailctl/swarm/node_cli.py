@@ -49,11 +49,12 @@ def show(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def add(name: NameArgument, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Bring in a host of nodes.yml: labels on a manager, an empty disk and a shard on itself."""
+    """Bring in a host of nodes.yml: labels on a manager; on itself its folders and its shard."""
     with command(repo, as_json) as context:
         from mailctl.swarm import inventory, nodes
 
-        done, left = nodes.add(context, nodes.named(inventory.read(context.repo), name))
+        hosts = inventory.read(context.repo)
+        done, left = nodes.add(context, hosts, nodes.named(hosts, name))
         for each in done:
             context.out.row("done", each)
         for each in left:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from mailctl.core import members
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
@@ -11,6 +12,7 @@ from mailctl.swarm import copies, docker, shards
 from mailctl.swarm.copies import Copy
 from mailctl.swarm.inventory import FIX, QUEUE, Inventory, Node
 
+STORE = "dovecot-store"
 #: Where a host that runs answers: SSH, the Swarm's managers, its gossip.
 PORTS, ANSWER_SECONDS = (22, 2377, 7946), 3.0
 
@@ -33,7 +35,7 @@ def shard_of(node: Node) -> str:
     return node.shard
 
 
-def add(context: Context, node: Node) -> tuple[list[str], list[str]]:
+def add(context: Context, inventory: Inventory, node: Node) -> tuple[list[str], list[str]]:
     """Bring a host in, as far as that can be done here: what was done, and what is left to do elsewhere."""
     engine, done, left = docker.info(), [], []
     again = f"mailctl node add {node.name}"
@@ -45,19 +47,41 @@ def add(context: Context, node: Node) -> tuple[list[str], list[str]]:
         done.append(f"the engine may start there: {', '.join(node.labels)}, {QUEUE}")
     else:
         left.append(f"on a manager: {again}")
-    if node.shard is None:
-        return done, left
     if engine.get("Name") == node.name:
-        fresh = copies.begin(hdd(context), node.shard)
+        done += _disks(context, inventory, node)
+        if node.shard is not None:
+            _open(context, node, again, done, left)
+    elif node.labels:
+        left.append(f"on {node.name}: {again}")
+    return done, left
+
+
+def _disks(context: Context, inventory: Inventory, node: Node) -> list[str]:
+    """Prepare the folders of this host, for what it shall hold."""
+    done = []
+    if node.database is not None:
+        member = f"mariadb-{node.database}"
+        fresh = members.begin(context.folder("SSD_PATH", ".") / "mariadb", member)
+        done.append(f"{'an empty folder for' if fresh else 'the folder is already of'} {member}")
+    if node.shard is not None:
+        root = hdd(context)
+        fresh = copies.begin(root, node.shard)
         done.append(
             f"an empty disk for shard {node.shard}" if fresh else f"the disk has shard {node.shard} already"
         )
-        # People are led there from here on, so the disk comes first.
-        shards.ask(context, set=[{"name": node.shard, "node": node.name}])
-        done.append(f"shard {node.shard} takes new mailboxes")
-    else:
-        left.append(f"on {node.name}: {again}")
-    return done, left
+        done += [f"a folder for the copies of {name}" for name in copies.room(inventory, node.name, root)]
+    return done
+
+
+def _open(context: Context, node: Node, again: str, done: list[str], left: list[str]) -> None:
+    """Let new mailboxes come here, once the store runs: people are led to it from then on."""
+    try:
+        shards.local_task(context.project_name, f"{STORE}-{node.shard}")
+    except Refused:
+        left.append(f"after the next deployment, on {node.name}: {again}, which lets mailboxes come")
+        return
+    shards.ask(context, set=[{"name": node.shard, "node": node.name}])
+    done.append(f"shard {node.shard} takes new mailboxes")
 
 
 def refuse_unless_fenced(node: Node, switched_off: bool) -> None:

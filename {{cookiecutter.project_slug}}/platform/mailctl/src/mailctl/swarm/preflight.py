@@ -113,7 +113,7 @@ def _service(name: str, image: str, peers: int) -> list[str]:
     """As hardened as all other services: it may do nothing but talk to its peers."""
     words = f"""--detach --quiet --no-resolve-image --with-registry-auth --name {name} --mode global
         --network {name} --endpoint-mode dnsrr --restart-condition none --read-only --cap-drop ALL
-        --user 65534:65534 --init --limit-memory 64M --limit-pids 50 --entrypoint python3
+        --user 65534:65534 --init --no-healthcheck --limit-memory 64M --limit-pids 50 --entrypoint python3
         --config source={name},target=/probe.py,mode=0444 --env NAME={name} --env PEERS={peers}"""
     return [*words.split(), "--env", "NODE={{.Node.Hostname}}", image, "/probe.py"]
 

@@ -15,6 +15,7 @@ from mailctl.swarm.model import Model
 from mailctl.swarm.service import Rendered, render
 
 T = TypeVar("T")
+NO_MASQUERADE = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def _secret(model: Model, key: str) -> objects.Object:
     place, settings = f"secrets: {key}", model.secrets[key]
     if set(settings) - {"name", "file"} or "file" not in settings:
         raise Refused(Problem(place, "a secret is a file, and nothing else", "write {file: PATH}"))
-    data = objects.read(Path(str(settings["file"]).replace("$$", "$")), place)
+    # The engine takes no empty one. An optional secret that is not set is a line without text then.
+    data = objects.read(Path(str(settings["file"]).replace("$$", "$")), place) or b"\n"
     return objects.made("secret", model.project, key, data, place)
 
 
@@ -91,6 +93,9 @@ def _networks(model: Model, inventory: Inventory) -> dict[str, Any]:
     made = {}
     for key, settings in model.networks.items():
         wanted = {k: v for k, v in (settings or {}).items() if v not in (None, {}, False)}
+        if wanted.get("driver_opts") == NO_MASQUERADE:
+            # It has published ports. Here it is a way out as well: an overlay leads out as its host does.
+            del wanted["driver_opts"]
         if others := sorted(set(wanted) - {"name", "internal"}):
             wrong = "is not mapped: an overlay has no such setting, or means something else by it"
             raise Refused(Problem(f"networks: {key}.{others[0]}", wrong, "take it out for several hosts"))

@@ -27,6 +27,8 @@ UPDATE = {"parallelism": 1, "order": "stop-first", "failure_action": "rollback",
 ROLLBACK = {"parallelism": 1, "order": "stop-first", "failure_action": "pause", "monitor": "5s"}
 #: What the model may say about an update. Stop-first: the folders in memory of a slot are its one task's.
 ADJUSTABLE = {"parallelism", "delay", "monitor"}
+#: The one address that a published port may name: a stack has no other.
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (what it is is said in the documents)
 DEPLOY = {"resources", "replicas", "mode", "placement", "endpoint_mode", "update_config", "labels"}
 
 
@@ -109,8 +111,8 @@ def _networks(made: Rendered, value: Mapping[str, Any]) -> None:
 
 def _ports(made: Rendered, value: list[dict[str, Any]]) -> None:
     for port in value:
-        if port.get("host_ip"):
-            fix = "publish it without an address, and let each host's firewall say who may come"
+        if port.get("host_ip", EVERYWHERE) != EVERYWHERE:
+            fix = f"write {EVERYWHERE}, and let what is before each host say who may come"
             raise made.refuse("ports", "a stack publishes on every address of a host", fix, port["host_ip"])
         made.allowed("ports", port, {"target", "published", "protocol", "mode", "host_ip"})
         # On the host where a task runs: the ingress needs IPVS and hides who connects.

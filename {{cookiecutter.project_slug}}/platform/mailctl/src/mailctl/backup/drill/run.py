@@ -17,7 +17,8 @@ from mailctl.backup.restore.journal import remove
 from mailctl.backup.restore.readback import read_back
 from mailctl.backup.restore.run import accounts
 from mailctl.backup.restore.scratch import Scratch
-from mailctl.core import encryption, snapshots
+from mailctl.core import encryption, hosts, snapshots
+from mailctl.core.containers import all_of
 from mailctl.core.context import Context
 from mailctl.core.database import load, migrate, query
 from mailctl.core.disk_locks import held
@@ -29,6 +30,7 @@ from mailctl.core.snapshots import Snapshot
 LOCAL, S3 = "local", "s3"
 SEALED = ("config/secrets.tar.age", "ssl/tls.tar.age", "dkim/keys.tar.age")
 # Here nobody logs in: mail of accounts that are switched off must be readable as well.
+HERE = "UPDATE mailboxes SET shard = '{0}', volume = '{0}'; DELETE FROM mailbox_moves;"
 ACTIVATE = "UPDATE domains SET active = 1; UPDATE mailboxes SET active = 1, deleted_at = NULL;"
 
 
@@ -48,12 +50,24 @@ def drill(context: Context, wanted: list[str]) -> list[Drill]:
     # systemd ends a service by SIGTERM, and a job in the background ignores SIGINT: both clean up here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
-    beside = Scratch(context, home, "drill", ("mariadb", "dovecot", learned.SERVICE), home / "secrets")
+    beside = _beside(context, home)
     results = []
     for source in wanted:
         with _empty(beside):
             results.append(_try(context, beside, source))
     return results
+
+
+def _beside(context: Context, home: Path) -> Scratch:
+    """The stack of a drill; of several hosts with what this one has, in the images that its tasks run."""
+    services = ("mariadb", hosts.store(context), learned.SERVICE)
+    row = hosts.here(context)
+    if row is None:
+        return Scratch(context, home, "drill", services, home / "secrets")
+    there = all_of(context)
+    images = {name: there[name].image for name in services if name in there}
+    shard = str(row.get("shard") or "none")
+    return Scratch(context, home, "drill", services, home / "secrets", shard, images)
 
 
 @contextlib.contextmanager
@@ -105,8 +119,10 @@ def _read(context: Context, beside: Scratch, snapshot: Snapshot, result: Drill, 
         data.chmod(0o755)
         result.groupware = groupware.put(snapshot.path / groupware.FILE, data / "collections")
         groupware.verify(context, data)
+    if "mail" not in snapshot.manifest.components:
+        return
     context.out.note("reading every mail over IMAP")
-    container = beside.compose.run("ps", "--quiet", "dovecot").strip()
+    container = beside.compose.run("ps", "--quiet", hosts.store(context)).strip()
     result.read = read_back(snapshot, container, accounts(beside.compose), whole=True)
 
 
@@ -123,9 +139,11 @@ def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
 
 def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
     """Decrypt every sealed file with the key of this host; returns what was in them, in words."""
-    identities = encryption.identities(context, None)
-    found = [f".env ({len(stage.unseal(snapshot.path / 'config' / 'env.age', identities))} bytes)"]
-    for name in SEALED:
+    identities, there = encryption.identities(context, None), snapshot.manifest.components
+    found = []
+    if "config" in there:
+        found = [f".env ({len(stage.unseal(snapshot.path / 'config' / 'env.age', identities))} bytes)"]
+    for name in (name for name in SEALED if name.partition("/")[0] in there):
         with tarfile.open(fileobj=io.BytesIO(stage.unseal(snapshot.path / name, identities))) as tar:
             found.append(f"{name} ({len(tar.getnames())} files)")
     return found
@@ -134,20 +152,46 @@ def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
 def _restore(context: Context, beside: Scratch, snapshot: Snapshot) -> None:
     _make_secrets(context, beside)
     beside.hdd.mkdir(parents=True)
-    beside_it = stage.is_disposable(context, snapshot)
-    refuse(snapshot, stage.stage_mail(snapshot, beside.hdd / "mailboxes", disposable=beside_it))
+    beside_it, there = stage.is_disposable(context, snapshot), snapshot.manifest.components
+    if "mail" in there:
+        refuse(snapshot, stage.stage_mail(snapshot, beside.mailboxes, disposable=beside_it))
     beside.up("mariadb")
-    load(beside.compose, snapshot.path / "mysql")
-    migrate(beside.compose, context.repo)
+    if "mysql" in there:
+        load(beside.compose, snapshot.path / "mysql")
+        migrate(beside.compose, context.repo)
+    else:
+        query(beside.compose, _accounts_of(snapshot), "mailserver")
     query(beside.compose, ACTIVATE, "mailserver")
-    beside.up("mariadb", "dovecot")
+    if beside.shard is not None:
+        query(beside.compose, HERE.format(beside.shard), "mailserver")
+    if "mail" in there:
+        beside.up("mariadb", hosts.store(context))
+
+
+def _accounts_of(snapshot: Snapshot) -> str:
+    """Accounts that open the mailboxes of a host without a member of the database, whose dump has none."""
+    names = [(name, name.rpartition("@")[2]) for name in sorted(snapshot.mailboxes)]
+    domain_row = "INSERT IGNORE INTO domains (name) VALUES ({});"
+    lines = [domain_row.format(_text(domain)) for _, domain in names]
+    row = "INSERT INTO mailboxes (domain_id, email, password_hash, quota_bytes) SELECT id, {}, 'x', 1 << 50"
+    lines += [
+        f"{row.format(_text(name))} FROM domains WHERE name = {_text(domain)};" for name, domain in names
+    ]
+    return "\n".join(lines)
+
+
+def _text(value: str) -> str:
+    """A value in SQL, in digits, so that none ends a string."""
+    return f"CONVERT(X'{value.encode().hex()}' USING utf8mb4)"
 
 
 def _relearn(beside: Scratch, snapshot: Snapshot, result: Drill) -> None:
     """Does a Valkey read what rspamd has learned? It refuses to start on a damaged log."""
     learned.put(snapshot.path / learned.FILE, beside.valkey / learned.LOG)
-    beside.up("mariadb", "dovecot", learned.SERVICE)
-    result.learned = int(beside.compose.run("exec", "-T", learned.SERVICE, "sh", "-c", learned.KEYS))
+    mail = [hosts.store(beside.context)] if "mail" in snapshot.manifest.components else []
+    beside.up("mariadb", *mail, learned.SERVICE)
+    keys = learned.KEYS if beside.shard is None else learned.KEYS_OF_MEMBER
+    result.learned = int(beside.compose.run("exec", "-T", learned.SERVICE, "sh", "-c", keys))
 
 
 def _make_secrets(context: Context, beside: Scratch) -> None:

@@ -12,11 +12,12 @@ from mailctl.backup.restore.journal import remove
 from mailctl.core import disks, snapshots
 from mailctl.core.aws import Access
 from mailctl.core.compose import Compose
-from mailctl.core.containers import all_of
+from mailctl.core.containers import all_of, running
 from mailctl.core.context import Context
 from mailctl.core.disk_locks import exclusive, held
 from mailctl.core.errors import Misuse, Problem, Refused
 from mailctl.core.folders import hdd
+from mailctl.core.hosts import several
 from mailctl.core.lock import turn
 from mailctl.core.snapshot_manifest import COMPONENTS
 from mailctl.core.snapshots import Snapshot
@@ -195,7 +196,9 @@ def scan(context: Context, snapshot: Snapshot, quarantine: Path | None, below: s
     from mailctl.backup.scan import scan as look
 
     state = all_of(context).get(SCANNER)
-    if state is None or not state.ok:
+    if several(context):
+        running(context, SCANNER)
+    elif state is None or not state.ok:
         context.out.note("starting the virus scanner (its first start fetches the signatures)")
         compose.run("up", "--detach", "--wait", "--wait-timeout", SCANNER_SECONDS, "--no-deps", SCANNER)
     context.out.note(f"scanning {snapshot.id}")

@@ -177,11 +177,13 @@ def _part(context: Context, choice: "Choice", part: "Part", dry_run: bool) -> di
 def _components(
     context: Context, choice: "Choice", component: str, dry_run: bool, yes: bool, erased: bool
 ) -> dict[str, Any]:
-    from mailctl.backup.restore import choose
+    from mailctl.backup.restore import choose, cluster
     from mailctl.backup.restore import run as work
-    from mailctl.core import encryption
+    from mailctl.core import encryption, hosts
 
     wanted = choose.components(component)
+    if hosts.several(context):
+        return cluster.mailboxes(context, choice, component, dry_run, lambda what: _agree(context, yes, what))
     with choose.changing(context):
         work.refuse_pending(work.settle(context))
     sealed = set(wanted) & {"config", "ssl", "dkim"}

@@ -1,7 +1,8 @@
 """A small stack of its own beside the running one: no ports, no way out, folders of its own."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailctl.core.compose import Compose
@@ -23,6 +24,23 @@ volumes:
     driver: local
     driver_opts: {{type: none, o: bind, device: "{folder}"}}
 """
+# Of several hosts: one member that founds its own database, and a store that waits for nobody else.
+MEMBERS = {
+    "mariadb": """    entrypoint: [docker-entrypoint.sh]
+    command:
+      - mariadbd
+      - --ssl-ca=/run/secrets/internal_ca_crt
+      - --ssl-cert=/run/secrets/mariadb_tls_crt
+      - --ssl-key=/run/secrets/mariadb_tls_key
+    volumes: !override
+      - db_data:/var/lib/mysql
+      - ./config/mariadb/initdb:/docker-entrypoint-initdb.d:ro
+      - ./config/mariadb/mailserver.cnf:/etc/mysql/conf.d/mailserver.cnf:ro
+    healthcheck: {test: [CMD, healthcheck.sh, --connect, --innodb_initialized]}
+""",
+    "valkey": """    environment: {MEMBER: valkey-1}
+""",
+}
 WAIT_SECONDS = "600"
 
 
@@ -35,6 +53,9 @@ class Scratch:
     purpose: str
     services: tuple[str, ...]
     secrets: Path
+    #: Of several hosts: whose mailboxes it has, and the images that this host's tasks run.
+    shard: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def project(self) -> str:
@@ -54,6 +75,15 @@ class Scratch:
         return self.home / "hdd"
 
     @property
+    def mailboxes(self) -> Path:
+        """Where the mailboxes of a snapshot go; a store asks for the mark of its shard above them."""
+        if self.shard is None:
+            return self.hdd / "mailboxes"
+        (self.hdd / "mailboxes").mkdir(parents=True, exist_ok=True)
+        (self.hdd / "mailboxes/.shard").write_text(f"{self.shard}\n")
+        return self.hdd / "mailboxes" / self.shard
+
+    @property
     def compose(self) -> Compose:
         """Every setting comes from the environment, which wins over .env."""
         files = self.context.setting("COMPOSE_FILE", "docker-compose.yml").split(os.pathsep)
@@ -67,6 +97,7 @@ class Scratch:
             "SECRETS_DIR": str(self.secrets),
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": "",
+            **({"MEMBER": self.shard} if self.shard else {}),
         }
         return Compose(self.context.repo, tuple(options), {**self.context.environ, **fixed})
 
@@ -83,11 +114,18 @@ class Scratch:
         self._write_override()
         self.compose.run("down", "--volumes", "--remove-orphans", "--timeout", "60")
 
+    def _member(self, service: str) -> str:
+        """What more is different where there are several hosts."""
+        if self.shard is None:
+            return ""
+        image = f"    image: {self.images[service]}\n" if service in self.images else ""
+        return MEMBERS.get(service, "") + image
+
     @property
     def _override(self) -> Path:
         return self.home / "compose.yml"
 
     def _write_override(self) -> None:
         private(self.home)
-        services = "".join(OVERRIDE.format(service=one) for one in self.services)
+        services = "".join(OVERRIDE.format(service=one) + self._member(one) for one in self.services)
         self._override.write_text(f"services:{services}{VOLUMES.format(folder=self.valkey)}")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 from mailctl.backup.beside import KEYWORDS, LETTERS
@@ -152,7 +154,8 @@ def _letters(maildir: Path) -> dict[str, str]:
 
 def _uids(maildir: Path) -> dict[str, int]:
     """dovecot-uidlist has a line for each mail: `17 :1700000000.M1P1.host`."""
-    rows = (line.partition(b" :") for line in _content(maildir / UIDLIST).split(b"\n")[1:])
+    lines = islice(BytesIO(_content(maildir / UIDLIST)), 1, None)
+    rows = (line.rstrip(b"\n").partition(b" :") for line in lines)
     return {
         os.fsdecode(name.partition(b":")[0]): int(number.split(b" ")[0])
         for number, colon, name in rows

@@ -20,11 +20,11 @@ class Journal:
     new: str
     phase: str = BEGUN
 
-    def write(self, store: Store) -> None:
-        store.write(FILE, json.dumps(asdict(self)).encode(), OWNER_ONLY)
+    def write(self, store: Store, file: str = FILE) -> None:
+        store.write(file, json.dumps(asdict(self)).encode(), OWNER_ONLY)
 
 
-def read(store: Store) -> Journal | None:
+def read(store: Store, file: str = FILE) -> Journal | None:
     """The rotation that is under way; None when there is none. Raises Refused when it cannot be read."""
-    found = store.read(FILE)
+    found = store.read(file)
     return Journal(**json.loads(found)) if found else None

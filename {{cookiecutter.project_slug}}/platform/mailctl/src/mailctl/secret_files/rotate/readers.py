@@ -19,9 +19,12 @@ class Reader:
     file: str = ""
 
 
+# As Roundcube itself connects, by its own configuration.
 _PHP = (
-    'php -r \'new PDO("mysql:host=mariadb;dbname=roundcube", "roundcube",'
-    ' trim(file_get_contents("/run/secrets/roundcube_db_password")));\''
+    'php -r \'define("INSTALL_PATH", "/var/www/html/");'
+    ' require INSTALL_PATH . "program/include/clisetup.php";'
+    ' $db = rcmail::get_instance()->get_dbh(); $db->db_connect("w");'
+    " if (!$db->is_connected()) { fwrite(STDERR, $db->is_error()); exit(1); }'"
 )
 # 75: the account's database did not answer; anything else is an answer.
 _DOVECOT = "doveadm user -- nobody@invalid >/dev/null 2>&1; test $? -ne 75"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Misuse, Problem, Refused
-from mailctl.secret_files.rotate import api, database, journal, readers, relay
+from mailctl.core.hosts import several
+from mailctl.secret_files.rotate import api, database, deployed, journal, readers, relay
 from mailctl.secret_files.rotate.journal import PROVEN, Journal
 from mailctl.secret_files.store import Store, opened
 from mailctl.secret_files.table import DERIVED, SOURCES, Inputs, Source
@@ -39,12 +40,16 @@ def rotate(context: Context, name: str, value: Callable[[], str], finish: bool) 
         if name == API:
             result.next = api.rotate(context, store, source, finish)
             return result
-        result.settled = settle(context, store)
+        if not several(context):
+            result.settled = settle(context, store)
         old = (store.read(name) or b"").decode().strip()
         new = value().strip() if name == RELAY else (source.make or bytes)().decode()
         if source.rule and (wrong := source.rule.complaint(new)):
             raise Refused(Problem(name, wrong, "give the new value whole, as the provider shows it"))
         entry = Journal(name, old, new)
+        if several(context):
+            result.next = _by_deployment(context, store, entry, finish)
+            return result
         entry.write(store)
         try:
             _change(context, store, entry)
@@ -56,6 +61,16 @@ def rotate(context: Context, name: str, value: Callable[[], str], finish: bool) 
     if name == RELAY:
         result.next = "delete the old key at the provider"
     return result
+
+
+def _by_deployment(context: Context, store: Store, entry: Journal, finish: bool) -> str:
+    if entry.name in database.ACCOUNTS:
+        return deployed.rotate(
+            context, store, entry, finish, lambda value: _write(context, store, entry.name, value)
+        )
+    relay.try_key(context, entry.new)
+    _write(context, store, entry.name, entry.new)
+    return f"{deployed.DEPLOY}, then delete the old key at the provider"
 
 
 def settle(context: Context, store: Store) -> str | None:
@@ -100,14 +115,20 @@ def _end(context: Context, store: Store, entry: Journal) -> None:
 
 def _use(context: Context, store: Store, name: str, value: str) -> None:
     """Write the value into its file and those made from it, and have the readers take it up."""
-    source = _source(name)
+    contents = _write(context, store, name, value)
+    read = [service for service in _source(name).readers if service in readers.READERS]
+    readers.take_up(context, read, name, contents)
+
+
+def _write(context: Context, store: Store, name: str, value: str) -> dict[str, bytes]:
+    """Write the value into its file and those made from it; what each holds, as the containers call it."""
     contents = {name: value.encode()}
-    store.overwrite(name, contents[name], source.mode)
+    store.overwrite(name, contents[name], _source(name).mode)
     for made in (each for each in DERIVED if name in each.sources):
         content = made.build(b"", Inputs({name: contents[name]}, context.slug, ()))
         store.overwrite(made.file, content, made.mode)
         contents[made.file.removesuffix(".conf")] = content
-    readers.take_up(context, [s for s in source.readers if s in readers.READERS], name, contents)
+    return contents
 
 
 def _root(store: Store, entry: Journal) -> list[str]:

@@ -379,6 +379,20 @@ def test_while_a_host_is_down_a_commit_waits_and_says_so(world: World, agent: Ag
     assert run(agent)["result"] == "deployed"
 
 
+def test_a_host_that_was_down_when_mail_was_released_is_released_when_it_is_back(
+    world: World, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailctl.swarm.preflight.swarm", lambda *_: ())
+    world.swarm.leads("mail1", dead="mail3")
+    world.deploy(world.commit())
+    assert turn.late("m") == {"mail3"} and world.calm
+    run(agent)
+    assert [name for name, _ in world.swarm.jobs] == ["hold-on", "hold-off"], "it is not back yet"
+    world.swarm.leads("mail1")
+    run(agent)
+    assert [name for name, _ in world.swarm.jobs][2:] == ["hold-off"] and not turn.late("m")
+
+
 def test_the_next_leader_finishes_what_the_dead_one_began_and_takes_it_back_the_second_time(
     world: World, agent: Agent
 ) -> None:

@@ -4,7 +4,7 @@ from mailctl.agent import versions
 from mailctl.agent.home import Home
 from mailctl.core.errors import Refused
 from mailctl.deploy.tree import Tree
-from mailctl.swarm import deploy, docker, turn
+from mailctl.swarm import deploy, docker, holding, turn
 
 #: What `led_by` says on a host that cannot ask the Swarm.
 WORKS_ONLY = "this host is no manager: the one that leads deploys"
@@ -31,9 +31,11 @@ def recall(home: Home, stack: str) -> None:
         home.remember(trying={"commit": commit, "attempts": 0})
 
 
-def led_by(home: Home, stack: str) -> str:
-    """Why this host does not deploy; empty: it leads."""
+def led_by(stack: str) -> str:
+    """Why this host does not deploy; empty: it leads. Then it also ends what a host has missed."""
     if (role := turn.role()) == turn.LEADER:
+        if turn.current(stack) is None:
+            holding.off_late(stack, deploy.last_good(stack))
         return ""
     if role == turn.WORKER:
         return WORKS_ONLY

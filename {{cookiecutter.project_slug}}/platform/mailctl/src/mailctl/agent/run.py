@@ -32,7 +32,7 @@ def run(agent: Agent) -> dict[str, Any]:
         if document and not document["ok"]:
             return _ended(agent, str(document.get("ref", "")), document)
         agent.send()
-        if several(agent.context) and (leader := beside.led_by(agent.home, agent.context.project_name)):
+        if several(agent.context) and (leader := beside.led_by(agent.context.project_name)):
             return _followed(agent, leader)
         return _look(agent)
     except Trouble as trouble:

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from mailctl.core.hold import HOLD_ALL
-from mailctl.swarm import jobs, turn
+from mailctl.swarm import docker, jobs, turn
 from mailctl.swarm.jobs import Job
 
 LIKE, PROGRAM = "postfix", "hold-host"
@@ -32,8 +32,21 @@ def off(stack: str, text: str) -> None:
     Raises Refused: on a host it is still held; done once more, the others do nothing.
     """
     if turn.held(stack):
-        jobs.run(stack, text, _job("off", {}))
-        turn.released(stack)
+        _off(stack, text)
+
+
+def off_late(stack: str, text: str) -> None:
+    """Release where a host was down when the others did, and is back. Raises Refused: on one it is still held."""
+    back = {str(each["Description"]["Hostname"]) for each in docker.nodes() if jobs.takes(each)}
+    if turn.late(stack) & back and not turn.held(stack):
+        _off(stack, text)
+
+
+def _off(stack: str, text: str) -> None:
+    jobs.run(stack, text, _job("off", {}))
+    nodes = docker.nodes()
+    turn.note_late(stack, {str(each["Description"]["Hostname"]) for each in nodes if not jobs.takes(each)})
+    turn.released(stack)
 
 
 def _job(word: str, environment: dict[str, str]) -> Job:

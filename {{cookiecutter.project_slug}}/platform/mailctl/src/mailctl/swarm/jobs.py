@@ -88,7 +88,7 @@ def run(stack: str, text: str, job: Job) -> None:
 def _wait(stack: str, job: Job) -> None:
     end = time.monotonic() + job.seconds
     while True:
-        wanted = {each["ID"]: str(each["Description"]["Hostname"]) for each in docker.nodes() if _takes(each)}
+        wanted = {each["ID"]: str(each["Description"]["Hostname"]) for each in docker.nodes() if takes(each)}
         service = docker.services(stack).get(job.name)
         tasks = docker.tasks(stack).get(service["ID"], []) if service else []
         failed = {each["NodeID"] for each in tasks if each["Status"]["State"] in converge.ENDED} & set(wanted)
@@ -104,7 +104,7 @@ def _wait(stack: str, job: Job) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _takes(node: Mapping[str, Any]) -> bool:
+def takes(node: Mapping[str, Any]) -> bool:
     """Whether the engine starts tasks on a host."""
     return bool(node["Status"]["State"] == "ready" and node["Spec"]["Availability"] == "active")
 

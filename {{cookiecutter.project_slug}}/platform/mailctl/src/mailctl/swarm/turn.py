@@ -16,10 +16,10 @@ from typing import Any
 from mailctl.core.errors import Problem, Refused
 from mailctl.swarm import docker
 
-TURN, HOLD, RESULT = "deployment", "holding", "result"
+TURN, HOLD, LATE, RESULT = "deployment", "holding", "late", "result"
 #: What is under way when it is the agent's, and `make deploy`: it is finished by whoever leads next.
 DEPLOYS = "mailctl deploy"
-#: On each of these configs: of which stack it is, and which of the three. It outlives the stack.
+#: On each of these configs: of which stack it is, and which kind. It outlives the stack.
 LABEL = "mail.kept"
 #: Whoever is at it for so long was killed: no deployment may take longer (CHILD_SECONDS of the agent).
 LIMIT_SECONDS = 7500.0
@@ -149,6 +149,20 @@ def released(stack: str) -> None:
     """No host holds mail any more."""
     for id_, _ in _read(stack, HOLD):
         docker.run("config", "rm", id_)
+
+
+def late(stack: str) -> set[str]:
+    """The hosts that were down when mail was released: their files may still say that it is held."""
+    return {str(host) for _, found in _read(stack, LATE) for host in found["hosts"]}
+
+
+def note_late(stack: str, hosts: set[str]) -> None:
+    """Remember them, instead of those before."""
+    if hosts != late(stack):
+        for id_, _ in _read(stack, LATE):
+            docker.run("config", "rm", id_)
+        if hosts:
+            _write(stack, LATE, {"hosts": sorted(hosts)}, f"{stack[:30]}.{LATE}")
 
 
 def keep(stack: str, document: dict[str, Any]) -> None:

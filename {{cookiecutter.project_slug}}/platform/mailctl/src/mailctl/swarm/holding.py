@@ -22,7 +22,7 @@ def on(stack: str, text: str, wanted: dict[str, Any]) -> None:
     held = turn.held(stack) or wanted
     digest = hashlib.sha256(str(held["word"]).encode()).hexdigest()
     told = json.dumps({"since": held["since"], "pass": digest})
-    environment = {"HOLD": told.replace("$", "$$"), "TABLE": HOLD_ALL.replace("$", "$$")}
+    environment = {"HOLD": told, "TABLE": HOLD_ALL}
     jobs.run(stack, text, _job("on", environment))
 
 
@@ -36,7 +36,7 @@ def off(stack: str, text: str) -> None:
 
 
 def off_late(stack: str, text: str) -> None:
-    """Release where a host was down when the others did, and is back. Raises Refused: on one it is still held."""
+    """Release where a host was down when the others did, and is back. Raises Refused: one still holds."""
     back = {str(each["Description"]["Hostname"]) for each in docker.nodes() if jobs.takes(each)}
     if turn.late(stack) & back and not turn.held(stack):
         _off(stack, text)

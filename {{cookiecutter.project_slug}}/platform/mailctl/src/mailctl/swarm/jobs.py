@@ -42,8 +42,13 @@ def part(text: str, job: Job) -> str:
     body: dict[str, Any] = yaml.safe_load(text)
     like = body["services"][job.like]
     made = {key: like[key] for key in set(like) - {"ports", "healthcheck", "deploy", "volumes"}}
-    made |= {"command": list(job.command), "healthcheck": {"disable": True}, "networks": list(job.networks)}
-    made["environment"] = {**(like.get("environment") or {}), **job.environment}
+    made |= {
+        "command": [_literal(word) for word in job.command],
+        "healthcheck": {"disable": True},
+        "networks": list(job.networks),
+    }
+    own = {name: _literal(value) for name, value in job.environment.items()}
+    made["environment"] = {**(like.get("environment") or {}), **own}
     more = [{"source": name, "target": name, "mode": 0o444} for name in job.secrets]
     made["secrets"] = [*(like.get("secrets") or ()), *more]
     made["volumes"] = [_mount(body, mount, job) for mount in like.get("volumes") or ()]
@@ -60,6 +65,11 @@ def part(text: str, job: Job) -> str:
         "resources": like["deploy"].get("resources") or {},
     }
     return yaml.safe_dump({**body, "services": {job.name: made}}, sort_keys=False, width=1000)
+
+
+def _literal(text: str) -> str:
+    """Nothing of it is a variable of the stack file's."""
+    return text.replace("$", "$$")
 
 
 def _mount(body: dict[str, Any], mount: dict[str, Any], job: Job) -> dict[str, Any]:

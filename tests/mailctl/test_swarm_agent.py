@@ -200,7 +200,7 @@ def test_mail_is_held_on_every_host_before_a_service_changes_and_released_after_
     assert document["result"] == "deployed" and document["held"]["services"] == ["postfix"]
     assert [name for name, _ in world.swarm.jobs] == ["hold-on", "hold-off"] and world.calm
     told = json.loads(world.swarm.jobs[0][1]["HOLD"].replace("$$", "$"))
-    assert set(told) == {"since", "pass"} and "HOLD" in world.swarm.jobs[0][1]["TABLE"]
+    assert set(told) == {"since", "pass"} and "HOLD" in world.swarm.jobs[0][1]["CHECKS"]
     deployed = [number for number, call in enumerate(world.swarm.calls) if call[:2] == ("stack", "deploy")]
     assert len(deployed) == 4, "the job that holds, two waves, the job that releases"
 

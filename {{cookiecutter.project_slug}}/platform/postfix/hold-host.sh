@@ -1,6 +1,6 @@
 #!/bin/sh
 # Of several hosts: what a deployment runs once on each (mailctl/swarm/holding.py), beside Postfix and with its queue.
-#   hold-host on     mail waits: HOLD is what mailserver-api reads of it, TABLE what Postfix does with a mail
+#   hold-host on     mail waits: HOLD is what mailserver-api reads of it, CHECKS what Postfix does with a mail
 #   hold-host off    what was put on hold since then goes on; what an operator had put there stays
 # Each may be run again, also where Postfix does not run.
 set -eu
@@ -39,7 +39,7 @@ case $1 in
   on)
     [ -e $before ] || on_hold | put $before
     printf %s "$HOLD" | put $api
-    printf %s "$TABLE" | put $table
+    printf %s "$CHECKS" | put $table
     followed $table
     [ ! -d $queue/hold ] || postsuper -h ALL
     ;;

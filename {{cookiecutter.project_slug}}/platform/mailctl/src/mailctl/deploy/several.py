@@ -287,10 +287,8 @@ def _back(mine: Deployment, refusal: Refused) -> dict[str, Any]:
 
 def _told(mine: Deployment, what: str, refusal: Refused, more: str = "") -> dict[str, Any]:
     """Keep and return the result of what was refused or taken back."""
-    reason = "; ".join(
-        [*(f"{each.field}: {each.wrong}" for each in refusal.problems), *([more] if more else [])]
-    )
-    told: dict[str, Any] = {"reason": reason, "log": refusal.details or ""}
+    said = [*(f"{each.field}: {each.wrong}" for each in refusal.problems), more]
+    told: dict[str, Any] = {"reason": "; ".join(filter(None, said)), "log": refusal.details or ""}
     if what == records.REFUSED:
         told["problems"] = [each.as_dict() for each in refusal.problems]
     else:

@@ -131,8 +131,8 @@ def _is(service: str, base: str) -> bool:
 
 def _context(host: Host, stage: Path) -> Context:
     """The commit's own tree, with what only this host has."""
-    repo = host.context.repo
-    for path in (*(repo / name for name in PRIVATE), secrets(host.context)):
+    repo, names = host.context.repo, host.context.setting("COMPOSE_FILE").split(":")
+    for path in (*(repo / name for name in (*PRIVATE, *filter(None, names))), secrets(host.context)):
         beside = stage / path.relative_to(repo) if path.is_relative_to(repo) else None
         if beside and path.exists() and not beside.exists():
             beside.symlink_to(path)

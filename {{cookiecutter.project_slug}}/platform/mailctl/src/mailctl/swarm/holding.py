@@ -22,7 +22,7 @@ def on(stack: str, text: str, wanted: dict[str, Any]) -> None:
     held = turn.held(stack) or wanted
     digest = hashlib.sha256(str(held["word"]).encode()).hexdigest()
     told = json.dumps({"since": held["since"], "pass": digest})
-    environment = {"HOLD": told, "TABLE": HOLD_ALL}
+    environment = {"HOLD": told, "CHECKS": HOLD_ALL}
     jobs.run(stack, text, _job("on", environment))
 
 

@@ -1,4 +1,4 @@
-"""What the agent has carried out, on the whole server: mail held on every host, canaries, and the way back."""
+"""What the agent carries out, on the whole server: mail waits on every host, canaries, the way back."""
 
 from __future__ import annotations
 

@@ -124,13 +124,13 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@SHARD_MOVES=100 $(RUN) -m pytest tests/swarm/shards -m docker
 	@REPLICA_MAILS=500 STORE_EXAMPLES=2000 $(MAKE) --no-print-directory programs-test PROGRAMS=api PYTEST='-k "replica or stores" --cov-fail-under=0'
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
-	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
+	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_clients.py tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s
 	@STACK_IMPORT_MAILS=20000 STACK_KILL_MOMENTS=5 $(RUN) -m pytest tests/stack/test_import.py -m docker
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
-	@SWARM=all $(RUN) -m pytest tests/swarm/test_stack.py -m docker
+	@SWARM=all $(RUN) -m pytest tests/swarm/test_stack.py tests/swarm/shards/test_backup.py -m docker
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
 	@$(MAKE) --no-print-directory upgrades
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailctl.core import hosts, members
-from mailctl.core.containers import all_of
+from mailctl.core.containers import running
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
@@ -75,8 +75,9 @@ def _disks(context: Context, inventory: Inventory, node: Node) -> list[str]:
 
 def _open(context: Context, node: Node, again: str, done: list[str], left: list[str]) -> None:
     """Let new mailboxes come here, once the store runs: people are led to it from then on."""
-    store = all_of(context).get(hosts.store(context))
-    if store is None or not store.ok:
+    try:
+        running(context, hosts.store(context))
+    except Refused:
         left.append(f"after the next deployment, on {node.name}: {again}, which lets mailboxes come")
         return
     shards.ask(context, set=[{"name": node.shard, "node": node.name}])

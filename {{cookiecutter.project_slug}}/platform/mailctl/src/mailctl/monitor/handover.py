@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mailctl.core import hosts, placement, probe_record
+from mailctl.core import hosts, probe_record
 from mailctl.core.containers import chosen, output
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.job_ages import ages
@@ -69,13 +69,13 @@ def tell(facts: Facts, state: dict[str, Any]) -> None:
     try:
         leads = cluster.concerns(facts, whole=True)
         document = report(facts, state) if leads else {"incidents": [], "whole": False}
-        shard = placement.shard(facts.context)
         if hosts.several(facts.context):
             document["host"] = cluster.told(facts)
-        if measure and (shard or not hosts.several(facts.context)):
+        # Of several hosts, a store that is asked for all would make folders for those who are elsewhere.
+        if measure and not hosts.several(facts.context):
             # Also when it fails: it is dear.
             kept["usage_at"] = facts.now
-            document |= {"usage": usage(facts), **({"shard": shard} if shard else {})}
+            document["usage"] = usage(facts)
         container = chosen(facts.containers, "usermgmt", facts.engine.project)
         said = json.dumps(document).encode()
         attacks = output(container, "usermgmt", "host-news", stdin=said, limit=TELL_SECONDS)
@@ -131,7 +131,7 @@ def _queue(facts: Facts) -> dict[str, Any] | None:
 
 def usage(facts: Facts) -> dict[str, int]:
     """Bytes in each mailbox by its address: one call for all of them. Raises Refused."""
-    container = chosen(facts.containers, hosts.store(facts.context), facts.engine.project)
+    container = chosen(facts.containers, "dovecot", facts.engine.project)
     printed = output(container, "sh", "-c", MEASURE, limit=MEASURE_SECONDS).decode("utf-8", "replace")
     head, *rows = printed.splitlines() or [""]
     names = head.split("\t")

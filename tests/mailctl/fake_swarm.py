@@ -34,6 +34,11 @@ class FakeSwarm:
         self.probes = {host: {"no_new_privileges": True} for host in HOSTS}
         self.containers: list[dict[str, Any]] = []
         self.nodes = [_node(number, host) for number, host in enumerate(HOSTS, 1)]
+        #: The host that is asked; what jobs did, with their environment; and hosts where they fail.
+        self.here = HOSTS[0]
+        self.jobs: list[tuple[str, dict[str, str]]] = []
+        self.jobs_fail_on: set[str] = set()
+        self.made = 0
 
     def run(self, *words: str, stdin: str | bytes | None = None, seconds: float = 0, errors: int = 0) -> str:
         self.calls.append(words)
@@ -49,7 +54,17 @@ class FakeSwarm:
     # ---- hosts, images, containers
 
     def _info(self, *_: Any) -> str:
-        return json.dumps({"Swarm": {"ControlAvailable": True}})
+        node = next((each for each in self.nodes if each["Description"]["Hostname"] == self.here), None)
+        swarm = {"ControlAvailable": node is not None, "NodeID": node and node["ID"]}
+        return json.dumps({"Name": self.here, "Swarm": swarm})
+
+    def leads(self, host: str, dead: str = "") -> None:
+        """Let a host lead, and be the one that is asked; another one may be down."""
+        self.here = host
+        for each in self.nodes:
+            name = each["Description"]["Hostname"]
+            each["ManagerStatus"]["Leader"] = name == host
+            each["Status"]["State"] = "down" if name == dead else "ready"
 
     def _node_ls(self, *_: Any) -> str:
         return " ".join(each["ID"] for each in self.nodes)
@@ -151,6 +166,9 @@ class FakeSwarm:
             "TaskTemplate": {"ContainerSpec": container | {"DNSConfig": {}}},
         }
         new: dict[str, Any] = {"ID": f"id-{name}", "Spec": spec, "PreviousSpec": old and old["Spec"]}
+        if str(service["deploy"]["mode"]).endswith("-job"):
+            self.services[f"{stack}_{name}"] = new | {"tasks": self._run_job(name, service, container)}
+            return
         if name in self.unhealthy and (old is None or old["Spec"] != spec):
             failed = [_task(f"id-{name}", container, "failed", "shutdown", "exit 2")] * 4
             status = (
@@ -161,6 +179,27 @@ class FakeSwarm:
             new["tasks"] = [_task(f"id-{name}", container, "running", "running", "")] * replicas
         self.services[f"{stack}_{name}"] = new
 
+    def _run_job(self, name: str, service: dict[str, Any], container: dict[str, Any]) -> list[dict[str, Any]]:
+        """A task on each host that is there, or on one; what it does is noted."""
+        self.jobs.append((name, service["environment"]))
+        there = [each for each in self.nodes if each["Status"]["State"] == "ready"]
+        there = there if service["deploy"]["mode"] == "global-job" else there[:1]
+        ends = (
+            (
+                each["ID"],
+                *(
+                    ("failed", "exit 1")
+                    if each["Description"]["Hostname"] in self.jobs_fail_on
+                    else ("complete", "")
+                ),
+            )
+            for each in there
+        )
+        return [
+            _task(f"id-{name}", container, state, "shutdown", said) | {"NodeID": id_}
+            for id_, state, said in ends
+        ]
+
     # ---- configs, secrets, networks
 
     def _object(
@@ -168,27 +207,31 @@ class FakeSwarm:
     ) -> str:
         kept = self.kept[kind]
         if verb == "create":
-            given = options.get("--label", [])
+            labels = options.get("--label", [])
             data = stdin if isinstance(stdin, bytes) else (stdin or "").encode()
             if kind != "network" and (not data or names[0] in kept):
                 raise refused("only updates to Labels are allowed")
             spec = {
                 "Name": names[0],
-                "Labels": dict(each.split("=", 1) for each in given),
+                "Labels": dict(each.split("=", 1) for each in labels),
                 "Data": b64encode(data).decode(),
             }
+            self.made += 1
+            id_ = f"{names[0]}#{self.made}" if kind == "config" else names[0]
             kept[names[0]] = {
-                "ID": names[0],
+                "ID": id_,
                 "Name": names[0],
                 "Spec": spec,
                 "Driver": "overlay",
                 "Internal": True,
                 "Options": {},
             }
+            return id_
         elif verb == "rm":
-            for name in names:
-                if name not in kept:
-                    raise refused(f"{kind} {name} not found")
+            for given in names:
+                name = given.partition("#")[0]
+                if name not in kept or ("#" in given and kept[name]["ID"] != given):
+                    raise refused(f"{kind} {given} not found")
                 if kind in ("config", "secret") and any(
                     name in json.dumps(each["Spec"]) for each in self.services.values()
                 ):
@@ -201,9 +244,14 @@ class FakeSwarm:
             fits: Callable[[dict[str, str]], bool] = lambda labels: all(  # noqa: E731
                 key in labels and (not value or labels[key] == value) for key, value in wanted.items()
             )
-            return " ".join(name for name, each in kept.items() if fits(each["Spec"]["Labels"]))
+            shown = "Name" if "--format" in options else "ID"
+            return " ".join(
+                str({**each, "Name": name}[shown])
+                for name, each in kept.items()
+                if fits(each["Spec"]["Labels"])
+            )
         elif verb == "inspect":
-            return json.dumps([kept[name] for name in names])
+            return json.dumps([kept[name.partition("#")[0]] for name in names])
         return ""
 
 

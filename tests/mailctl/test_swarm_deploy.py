@@ -23,7 +23,9 @@ class Repo:
     def __init__(self, root: Path, fake: FakeDocker) -> None:
         self.root, self.fake = root, fake
         (root / "nodes.yml").write_text(f"nodes:\n{NODES}")
-        (root / ".env").write_text("SWARM_REGISTRY=r:5000\nCOMPOSE_PROJECT_NAME=m\n")
+        (root / "ssd").mkdir()
+        env = f"SWARM_REGISTRY=r:5000\nCOMPOSE_PROJECT_NAME=m\nSSD_PATH={root}/ssd\n"
+        (root / ".env").write_text(env)
         (root / "conf").write_text("one")
         (root / "word").write_text("secret")
         self.describe()

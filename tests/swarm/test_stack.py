@@ -58,6 +58,14 @@ class Small:
         assert old in text
         path.write_text(text.replace(old, new))
 
+    def python(self, *lines: str) -> str:
+        """What some lines print, or refuse, in a process of their own beside mailctl."""
+        env = {**os.environ, **self.at.env, "PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
+        first = "from mailctl.swarm import deploy, jobs, turn"
+        command = [sys.executable, "-c", "\n".join((first, *lines))]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+        return done.stdout + done.stderr
+
     def says(self, host: Host) -> str:
         """What a host's nginx answers: the host of the task behind it, a price, the secret."""
         with urllib.request.urlopen(f"http://{host.address}:8080/", timeout=5) as answer:
@@ -99,7 +107,8 @@ def small(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Small:
     shutil.copytree(PROJECT, repo)
     (repo / "answers.yml").touch()
     (repo / "nodes.yml").write_text(engines.inventory())
-    (repo / ".env").write_text(f"SWARM_REGISTRY={engines.registry}\n")
+    (repo.parent / "ssd").mkdir()
+    (repo / ".env").write_text(f"SWARM_REGISTRY={engines.registry}\nSSD_PATH={repo.parent}/ssd\n")
     (repo / "secrets").mkdir()
     (repo / "secrets" / "word").write_text("one\n")
     engines.load(IMAGES, engines.hosts[0])
@@ -194,6 +203,40 @@ def test_tasks_are_as_hardened_as_the_model_says_and_as_on_a_single_host(small: 
         run(*compose, "down", "--volumes", "--timeout", "1", cwd=small.repo, env=env)
 
 
+def test_a_job_runs_once_on_every_host_with_folders_of_its_own_and_tells_where_it_failed(
+    small: Small,
+) -> None:
+    write = "'sh', '-c', 'id -u; touch /run/own/by-job && ! ls /run/own | grep -v by-job"
+    line = "jobs.run('small', deploy.last_good('small'), jobs.Job('mailserver-api', 'job', ({}),"
+    said = small.python(
+        (line + " everywhere=True, networks=('web',)))").format(f"{write}'"),
+        (line + " networks=('web',)))").format("'true',"),
+        "print('both ended')",
+    )
+    assert said == "both ended\n"
+    second = small.engines.hosts[1].name
+    fails = f"{write} && test $HOST != {second}'"
+    said = small.python((line + " everywhere=True, networks=('web',)))").format(fails))
+    assert f"job job: failed on {second}" in said, said
+    assert not [each for each in small.objects() if each == "small_job"]
+
+
+def test_two_managers_never_deploy_at_once(small: Small) -> None:
+    small.at = small.engines.hosts[1]
+    code = ("with turn.taken('small', 'mailctl deploy', 'c'):", "    print(input())")
+    env = {**os.environ, **small.at.env, "PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
+    command = [sys.executable, "-c", "\n".join(("from mailctl.swarm import turn", *code))]
+    with subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as other:
+        small.at = small.engines.hosts[0]
+        eventually(lambda: "small.deployment" in small.objects(), limit=30)
+        refused = small.mailctl("swarm", "rollback", ok=False)
+        other.communicate("done\n", timeout=60)
+    assert small.engines.hosts[1].name in refused["problems"][0]["wrong"]
+    assert "small.deployment" not in small.objects()
+
+
 @series
 def test_a_changed_secret_reaches_the_tasks_and_the_old_one_goes_with_the_next_change(small: Small) -> None:
     (small.repo / "secrets" / "word").write_text("two\n")
@@ -259,6 +302,8 @@ def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
 ) -> None:
     first, second, _ = small.engines.hosts
     first.shell("docker exec $(docker ps -q -f name=small_store-1) valkey-cli set kept here")
+    small.python("import os", "with turn.taken('small', 'mailctl deploy', 'c'):", "    os._exit(9)")
+    assert "small.deployment" in small.objects(), "it died in the middle"
     first.kill()
     small.at = second
     others = sorted(host.name for host in small.engines.hosts if host is not first)
@@ -268,6 +313,7 @@ def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
     (small.repo / "secrets" / "word").write_text("three\n")
     assert small.mailctl("swarm", "deploy", ok=False)["problems"][0]["field"] == f"host {first.name}"
     small.mailctl("swarm", "deploy", "--despite", first.name)
+    assert "small.deployment" not in small.objects(), "what the dead host had begun was taken over"
     eventually(lambda: small.says(second).endswith("three"), limit=20)
     first.start()
     eventually(lambda: small.service("store-1")["hosts"] == [first.name], limit=60)

@@ -48,4 +48,10 @@ if [ -z "$(secret relay_password)" ]; then
   echo "postfix: relay_password is empty: mail to other domains waits in the queue until it is set" >&2
 fi
 umask 022
+if [ -n "${FOLLOW_HOLD:-}" ] && [ "$1" = postfix ]; then
+  # What was read before this container says nothing of this one.
+  rm -f /var/spool/postfix/pid/hold
+  # A child of its own would be one that the master does not know.
+  (follow-hold </dev/null &)
+fi
 exec "$@"

@@ -4,13 +4,15 @@ import subprocess
 import time
 from typing import Any
 
+from mailctl.agent import beside
 from mailctl.agent.github import Trouble
-from mailctl.agent.home import Home
+from mailctl.agent.home import Home, git
 from mailctl.agent.settings import FILE
 from mailctl.agent.supervise import STDERR, Agent, resume, supervise, undo
 from mailctl.agent.trust import Waiting, descends, fetch, judge
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
+from mailctl.core.hosts import several
 
 BUSY, UNCHANGED, WAITING, TROUBLE = "busy", "unchanged", "waiting", "trouble"
 # Somebody may run red checks again: GitHub is asked so often, in seconds.
@@ -30,9 +32,20 @@ def run(agent: Agent) -> dict[str, Any]:
         if document and not document["ok"]:
             return _ended(agent, str(document.get("ref", "")), document)
         agent.send()
+        if several(agent.context) and (leader := beside.led_by(agent.context.project_name)):
+            return _followed(agent, leader)
         return _look(agent)
     except Trouble as trouble:
         return _looked(agent, TROUBLE, "", str(trouble))
+
+
+def _followed(agent: Agent, leader: str) -> dict[str, Any]:
+    """What became of a look on a host that another one deploys for: it gets what runs, to go on some day."""
+    points = agent.records.points() if leader != beside.WORKS_ONLY else []
+    if points and points[0].ref != git(agent.home.repo, "rev-parse", "HEAD").stdout.decode().strip():
+        newest(agent)
+        beside.follow(agent.home, points[0].ref)
+    return _looked(agent, UNCHANGED, points[0].ref if points else "", leader)
 
 
 def unready(home: Home, why: str) -> dict[str, Any]:
@@ -57,6 +70,8 @@ def accept(agent: Agent, commit: str) -> None:
         raise Refused(Problem("history", wrong, fix, value=commit[:12]))
     assert agent.settings and agent.github  # noqa: S101 (newest() has refused without them)
     judge(agent.home, agent.settings, agent.github, commit)
+    if several(agent.context) and (down := beside.down()):
+        raise Waiting(f"{down} is down (make deploy says what can be done without)")
 
 
 def accept_over_ssh(agent: Agent, commit: str) -> None:

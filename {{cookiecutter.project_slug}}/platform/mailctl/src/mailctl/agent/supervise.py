@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailctl.agent import versions
+from mailctl.agent import beside, versions
 from mailctl.agent.github import WRITE, GitHub, Trouble
 from mailctl.agent.home import Home
 from mailctl.agent.settings import Settings, load
 from mailctl.core.context import Context
 from mailctl.core.errors import FAILED, Problem, Refused
+from mailctl.core.hosts import several
 from mailctl.deploy.records import Records
+from mailctl.deploy.shared import records_of
 
 # How often one that was interrupted is tried; how many seconds a child may take before it counts as crashed.
 ATTEMPTS, CHILD_SECONDS = 2, 7200.0
@@ -55,7 +57,8 @@ class Agent:
             if strict:
                 raise
             context.out.warn(f"nothing is reported to GitHub: {refusal}")
-        return cls(context, home, settings, Records.of(context), GitHub(home, settings) if settings else None)
+        github = GitHub(home, settings) if settings else None
+        return cls(context, home, settings, records_of(context), github)
 
     def report(self, commit: str, state: str, text: str) -> None:
         """Say at GitHub what became of a commit, once; what cannot be said now is said at the next run."""
@@ -127,6 +130,8 @@ def undo(agent: Agent, commit: str, reason: str) -> dict[str, Any]:
 
 def resume(agent: Agent) -> dict[str, Any] | None:
     """End what was interrupted, if anything was."""
+    if several(agent.context):
+        beside.recall(agent.home, agent.context.project_name)
     trying, journal = agent.home.state().get("trying"), agent.records.journal()
     if trying:
         agent.context.out.note(f"an earlier deployment of {trying['commit'][:12]} was interrupted")

@@ -14,6 +14,7 @@ from mailctl.core.context import Context
 from mailctl.core.database import CLIENT
 from mailctl.core.disks import folder_of
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.hosts import several
 from mailctl.core.runtime import Runtime
 
 DOMAIN, REST = people.DOMAIN, f"all.{people.DOMAIN}"
@@ -26,6 +27,7 @@ COUNT = f"""SELECT (SELECT COUNT(*) FROM mailboxes WHERE email IN ('{{address}}'
  + (SELECT COUNT(*) FROM aliases WHERE source IN ('{ALIAS}', '@{REST}')
     AND destination = '{{address}}' AND active)
  + (SELECT COUNT(*) FROM app_passwords WHERE password_hash = '{{digest}}');"""  # noqa: S608 (no value comes from outside)
+ROOM = f"UPDATE mailboxes SET quota_bytes = 1048576 WHERE email = '{FULL}';"  # noqa: S608
 # What the tool has no command for. One mail fills the full mailbox.
 FINISH = f"""UPDATE mailboxes SET active = FALSE WHERE email = '{OFF}';
 UPDATE mailboxes SET quota_bytes = 1 WHERE email = '{FULL}';
@@ -71,8 +73,13 @@ def ensure(context: Context, runtime: Runtime) -> dict[str, str]:
         _make(runtime, account)
         _sql(runtime, FINISH.format(**named))
     if not people.status(runtime, [FULL]).get(FULL, {}).get("messages"):
+        if several(context):
+            # The proxy does not pass the option below on.
+            _sql(runtime, ROOM)
         save = ("doveadm", "-o", "quota_storage_extra=1M", "save", "-u", FULL, "-m", "INBOX")
         runtime.inside("dovecot", save, stdin=f"Subject: {NAME}\n\nIt fills this mailbox.\n")
+        if several(context):
+            _sql(runtime, FINISH.format(**named))
     return account
 
 

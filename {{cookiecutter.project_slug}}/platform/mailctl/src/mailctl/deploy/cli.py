@@ -59,11 +59,11 @@ def rollback(to: ToOption = "", repo: RepoOption = None, as_json: JsonOption = F
 
 def history(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Show the deployments of this host, the newest first, and which of them one can go back to."""
-    from mailctl.deploy.records import Records
+    from mailctl.deploy.shared import records_of
     from mailctl.deploy.work import show_history
 
     with command(repo, as_json) as context:
-        show_history(context, Records.of(context))
+        show_history(context, records_of(context))
 
 
 def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
@@ -83,12 +83,12 @@ def _host(context: Context) -> "Iterator[Host]":
     from mailctl.core.runtime import Runtime
     from mailctl.deploy import checks
     from mailctl.deploy.host import Host
-    from mailctl.deploy.records import Records
     from mailctl.deploy.schema import Schema
+    from mailctl.deploy.shared import records_of
     from mailctl.deploy.tree import Tree
 
     checks.checkers()
-    store = Records.of(context)
+    store = records_of(context)
     with connected() as engine:
         runtime = Runtime(context, engine)
         yield Host(

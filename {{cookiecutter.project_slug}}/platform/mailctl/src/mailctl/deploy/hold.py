@@ -136,12 +136,13 @@ def moves_mail(repo: Path, stage: Path, live: Mapping[str, Service], services: M
     """Whether Dovecot would look for mail elsewhere, or in another form, than it does now."""
     if STORE not in live or STORE not in services:
         return False
-    return _stores(repo) != _stores(stage) or _mounts(live[STORE]) != _mounts(services[STORE])
+    return stores(repo) != stores(stage) or _mounts(live[STORE]) != _mounts(services[STORE])
 
 
-def _stores(tree: Path) -> list[str]:
+def stores(tree: Path, folder: str = STORE) -> list[str]:
+    """Where and how mail is kept, as the configuration of a tree says."""
     found: list[str] = []
-    for file in sorted((tree / "config" / STORE).rglob("*.conf")):
+    for file in sorted((tree / "config" / folder).rglob("*.conf")):
         blocks: list[str] = []
         for line in file.read_text("utf-8").replace("\\\n", " ").splitlines():
             text = " ".join(line.partition("#")[0].split())

@@ -6,16 +6,19 @@ from mailctl.core import checklist
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.format import duration
-from mailctl.deploy import plan, preflight, records
+from mailctl.deploy import plan, preflight, records, several
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Records
 from mailctl.deploy.run import prepare, result, unchanged
 from mailctl.deploy.settle import conclude, discard, points, settle
+from mailctl.deploy.shared import Shared
 from mailctl.deploy.tree import Tree
 
 
 def deploy(host: Host, commit: str) -> dict[str, Any]:
     """The document of its result."""
+    if isinstance(host.records, Shared):
+        return several.deploy(host, host.records, commit)
     settled = settle(host)
     if settled and settled["ref"] == commit:
         return settled
@@ -25,6 +28,8 @@ def deploy(host: Host, commit: str) -> dict[str, Any]:
 
 def undo(host: Host, commit: str, reason: str) -> dict[str, Any]:
     """Take back what the commit's own mailctl has begun and not ended, or write down why it is refused."""
+    if isinstance(host.records, Shared):
+        return several.undo(host, host.records, commit, reason)
     journal = host.records.journal()
     if journal and journal.phase != records.PREPARING:
         if journal.phase == records.SWITCHING:
@@ -42,6 +47,9 @@ def undo(host: Host, commit: str, reason: str) -> dict[str, Any]:
 
 def rollback(host: Host, to: str) -> dict[str, Any]:
     """Raises Refused when there is no such deployment to go back to."""
+    if isinstance(host.records, Shared):
+        fix = "make deploy REF=… goes to any commit; mailctl swarm rollback ends what was interrupted"
+        raise Refused(Problem("make rollback", "is for one host", fix))
     settle(host)
     found = points(host)
     if not to:
@@ -83,6 +91,9 @@ def show_plan(host: Host, commit: str) -> None:
     """What a deployment of the commit would recreate. Nothing is fetched, built or changed."""
     # A folder of its own: a deployment may be under way.
     tree = Tree(host.tree.repo, host.tree.stage.with_name("dry-run"))
+    if isinstance(host.records, Shared):
+        several.show_plan(host, tree, commit)
+        return
     try:
         services = host.runtime.services(tree.prepare(commit))
         last = host.records.points()
@@ -152,6 +163,8 @@ def show_history(context: Context, store: Records) -> None:
 
 def show_preflight(host: Host) -> bool:
     """Print the list; whether no line failed."""
+    if isinstance(host.records, Shared):
+        raise Refused(Problem("make preflight", "is for one host", "mailctl swarm preflight"))
     lines = preflight.whole(host)
     out = host.context.out
     if not out.as_json:

@@ -1,5 +1,7 @@
 """`mailctl swarm`: the stack on several hosts. Work is imported when a command runs."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +10,6 @@ from mailctl.core.context import Context, JsonOption, RepoOption, command, group
 
 if TYPE_CHECKING:
     from mailctl.swarm.model import Model
-    from mailctl.swarm.render import Stack
 
 HELP = """The server on several hosts, as a stack of Docker Swarm (answer scale: swarm). nodes.yml says which
 hosts; docs/several-hosts.md says how they come together. Run it on a manager.
@@ -28,7 +29,9 @@ PROBE_SERVICE = "mailserver-api"
 def render(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Print the stack file that deploy would give to the engine; its images must have been pushed."""
     with command(repo, as_json) as context:
-        stack = _stack(context, push=False)
+        from mailctl.swarm import images
+
+        stack = images.stack(context, push_them=False)
         context.out.plain(stack.text.rstrip())
         names = [f"{each.kind} {each.name}" for each in stack.objects]
         document = {"ok": True, "stack": dict(stack.body), "waves": [list(wave) for wave in stack.waves]}
@@ -41,7 +44,7 @@ def push(repo: RepoOption = None, as_json: JsonOption = False) -> None:
     with command(repo, as_json) as context:
         from mailctl.swarm import images
 
-        references = images.push(context, _file_services(_model(context)))
+        references = images.push(context, images.of_file(_model(context)))
         for service, reference in references.items():
             context.out.row(service, reference, 16)
         context.finish({"ok": True, "images": references})
@@ -59,7 +62,7 @@ def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         nodes, model = inventory.read(context.repo), _model(context)
         found = docker.nodes()
         lines = list(look.swarm(nodes, found))
-        image = images.references(context, {PROBE_SERVICE: _file_services(model)[PROBE_SERVICE]})[
+        image = images.references(context, {PROBE_SERVICE: images.of_file(model)[PROBE_SERVICE]})[
             PROBE_SERVICE
         ]
         # A drained host is told above, and runs no probe.
@@ -78,12 +81,15 @@ def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def deploy(despite: DespiteOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
-    """Push the images, then bring the stack to this tree; a failure leaves the old stack."""
+    """Push the images, then bring the stack to this tree; a failure leaves the old stack.
+
+    No mail is held and no canary is sent meanwhile: make deploy does that.
+    """
     with command(repo, as_json) as context:
         from mailctl.core import checklist
         from mailctl.core.errors import Problem, Refused
         from mailctl.swarm import deploy as work
-        from mailctl.swarm import docker, inventory
+        from mailctl.swarm import docker, images, inventory
         from mailctl.swarm import preflight as look
 
         absent = _pinned_to(context, despite)
@@ -91,8 +97,9 @@ def deploy(despite: DespiteOption = None, repo: RepoOption = None, as_json: Json
         bad = [line for line in lines if line.mark == checklist.FAILED and line.name not in (despite or ())]
         if bad:
             raise Refused(*(Problem(f"host {line.name}", line.found, line.fix) for line in bad))
-        stack = _stack(context, push=True)
-        done = work.Swarm(stack.name, context.out.note, absent).deploy(stack)
+        stack, commit = images.stack(context, push_them=True), _commit(context)
+        with _alone(context, "mailctl swarm deploy", commit) as check:
+            done = work.Swarm(stack.name, context.out.note, absent, commit, check).deploy(stack)
         context.out.row("deployed", ", ".join(done.services))
         if done.removed:
             context.out.row("removed", ", ".join(done.removed))
@@ -106,7 +113,8 @@ def rollback(despite: DespiteOption = None, repo: RepoOption = None, as_json: Js
         from mailctl.swarm import deploy as work
 
         absent = _pinned_to(context, despite)
-        services = work.Swarm(context.project_name, context.out.note, absent).roll_back()
+        with _alone(context, "mailctl swarm rollback", "") as check:
+            services = work.Swarm(context.project_name, context.out.note, absent, check=check).roll_back()
         context.out.row("restored", ", ".join(services))
         context.finish({"ok": True, "services": services})
 
@@ -157,6 +165,37 @@ def check(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         context.finish({"ok": not differing, "tasks": count, "differing": differing})
 
 
+@contextmanager
+def _alone(context: Context, what: str, commit: str) -> "Iterator[Callable[[], None]]":
+    """Nobody else changes the stack, on whatever host; says when mail is still held."""
+    from mailctl.core import lock
+    from mailctl.core.disks import folder_of
+    from mailctl.core.folders import private
+    from mailctl.swarm import turn
+
+    # That of deployments (deploy/records.py): whoever has it may end what broke off on this host.
+    path = private(folder_of(context, "SSD_PATH") / ".mailctl" / "deploy") / "lock"
+    with (
+        lock.exclusive(path, "deploy lock", what, "changing this host"),
+        turn.taken(context.project_name, what, commit) as mine,
+    ):
+        yield mine.check
+    if turn.held(context.project_name):
+        context.out.warn("mail is held: make deploy tries the canaries, and releases it")
+
+
+def _commit(context: Context) -> str:
+    """The commit that this tree is; empty when it differs from it, or is of no git repository."""
+    import subprocess
+
+    def git(*words: str) -> str:
+        command = ("git", "-C", str(context.repo), *words)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else "?"
+
+    return "" if git("status", "--porcelain", "--untracked-files=no") else git("rev-parse", "HEAD")
+
+
 def _model(context: Context) -> "Model":
     from mailctl.swarm import inventory, model
 
@@ -174,21 +213,3 @@ def _pinned_to(context: Context, hosts: list[str] | None) -> frozenset[str]:
         raise Refused(Problem("--despite", "is no host of nodes.yml", fix, value=unknown[0]))
     labels = {f"node.labels.{k}=={v}" for host in hosts or () for k, v in nodes[host].labels.items()}
     return frozenset(each.name for each in _model(context).services if each.constraint in labels)
-
-
-def _file_services(model: "Model") -> dict[str, object]:
-    """The services as the file names them: a member's image is its service's."""
-    return {service.base: service.raw for service in model.services}
-
-
-def _stack(context: Context, push: bool) -> "Stack":
-    """Everything that can be refused without an image is refused before one is built."""
-    from mailctl.swarm import images, inventory, model
-    from mailctl.swarm.render import stack
-
-    nodes = inventory.read(context.repo)
-    found = model.read(context, nodes)
-    services = _file_services(found)
-    stack(found, nodes, context.repo, dict.fromkeys(services, "not pushed yet"))
-    references = (images.push if push else images.references)(context, services)
-    return stack(found, nodes, context.repo, references)

@@ -6,24 +6,34 @@ ready, the whole stack goes back to the last one that did: its file is kept in t
 """
 
 import contextlib
-import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import yaml
 
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import converge, docker, objects, turns
+from mailctl.swarm import converge, docker, objects, turn, turns
 from mailctl.swarm.render import Stack, part
 
-#: On the config that holds the file of the last good deployment.
-GOOD_LABEL = "mail.deployed"
+#: On the config that holds the file of the last good deployment: when, the commit (if it is one), and who.
+GOOD_LABEL, COMMIT_LABEL, HOST_LABEL = "mail.deployed", "mail.commit", "mail.deployed.by"
 #: A task that is told to end has its stop_grace_period; the longest is the database's.
 GONE_SECONDS = 150.0
 Say = Callable[[str], None]
+
+
+def _nothing() -> None:
+    pass
+
+
+def apply(name: str, text: str) -> None:
+    """Give the engine a stack file. Raises Refused: it refuses it, perhaps half-way."""
+    words = ("--detach=true", "--with-registry-auth", "--resolve-image", "never", "--compose-file", "-")
+    docker.run("stack", "deploy", *words, name, stdin=text, seconds=600)
 
 
 @dataclass(frozen=True)
@@ -42,22 +52,36 @@ class Swarm:
     name: str
     say: Say
     absent: frozenset[str] = frozenset()
+    #: The commit that is deployed; empty: no commit is what it is.
+    commit: str = ""
+    #: Raises Refused when somebody else has taken over: asked before each change.
+    check: Callable[[], None] = _nothing
 
-    def deploy(self, stack: Stack) -> Done:
-        """Bring it to this stack. Raises Refused: why not, and what was restored."""
+    def deploy(
+        self, stack: Stack, first: Callable[[], None] = _nothing, tried: Callable[[], None] = _nothing
+    ) -> Done:
+        """Bring it to this stack. Raises Refused: why not, and what was restored.
+
+        `first` runs when configs and secrets are there, `tried` when all services run; what either refuses
+        takes the stack back.
+        """
         before, members = set(docker.services(self.name)), turns.inside(self.name)
         _networks_fit(stack)
         made = _make_objects(stack)
         try:
+            first()
             for wave in stack.waves:
                 self._apply(stack.part(wave), wave)
                 turns.wait(self.name, members, wave)
+            tried()
+        except turn.Lost:
+            raise
         except Refused as refusal:
             refusal.problems = (*refusal.problems, self._restore(before))
             _remove_objects(made)
             raise
         removed = self._remove(before - set(stack.body["services"]))
-        _record(stack)
+        _record(stack, self.commit)
         _prune(self.name)
         return Done(sorted(stack.body["services"]), removed, made)
 
@@ -76,9 +100,9 @@ class Swarm:
         return wanted
 
     def _apply(self, text: str, services: Collection[str]) -> None:
+        self.check()
         since = datetime.now(UTC)
-        words = ("--detach=true", "--with-registry-auth", "--resolve-image", "never", "--compose-file", "-")
-        docker.run("stack", "deploy", *words, self.name, stdin=text, seconds=600)
+        apply(self.name, text)
         failed = converge.wait(self.name, set(services) - self.absent, since, self.say)
         if failed:
             fix = "the end of its log stands above"
@@ -86,7 +110,8 @@ class Swarm:
                 Problem(f"service {each}", why, fix, next=f"docker service ps {self.name}_{each}")
                 for each, why in failed.items()
             )
-            raise Refused(*problems, details="\n".join(_log(self.name, each) for each in failed))
+            logs = (docker.log(f"{self.name}_{each}") for each in failed)
+            raise Refused(*problems, details="\n".join(logs))
 
     def _restore(self, before: set[str]) -> Problem:
         """Put the old stack back, as it belongs together; says how that ended."""
@@ -106,7 +131,7 @@ class Swarm:
         return Problem(f"stack {self.name}", after, "fix the cause, then deploy again")
 
     def _take_away(self) -> None:
-        """Remove the stack. Its networks follow their last tasks: whoever deploys before that finds half of them."""
+        """Remove the stack, and wait for its networks: who deploys before that finds half of them."""
         end = time.monotonic() + GONE_SECONDS
         networks = ("network", "ls", "--quiet", "--filter", f"label={docker.STACK_LABEL}={self.name}")
         while True:
@@ -127,17 +152,20 @@ class Swarm:
 
 def last_good(name: str) -> str:
     """The stack file of the last deployment that got ready; empty when there was none."""
+    spec = _kept(name)
+    return b64decode(spec["Data"]).decode() if spec else ""
+
+
+def deployed(name: str) -> tuple[str, str]:
+    """The commit that runs, and the host that deployed it; empty where there is none, or nobody knows."""
+    labels = _kept(name).get("Labels") or {}
+    return labels.get(COMMIT_LABEL, ""), labels.get(HOST_LABEL, "")
+
+
+def _kept(name: str) -> dict[str, Any]:
     found = docker.inspected("config", _labelled("config", name, f"label={GOOD_LABEL}"))
-    newest = max(found, key=lambda each: each["Spec"]["Labels"][GOOD_LABEL], default=None)
-    return b64decode(newest["Spec"]["Data"]).decode() if newest else ""
-
-
-def _log(name: str, service: str) -> str:
-    """The end of a service's log, wherever it ran; a host that is down may keep its part."""
-    words = ("--raw", "--tail", "15", f"{name}_{service}")
-    with contextlib.suppress(Refused):
-        return docker.run("service", "logs", *words, seconds=20, errors=subprocess.STDOUT)
-    return ""
+    newest = max(found, key=lambda each: each["Spec"]["Labels"][GOOD_LABEL], default={})
+    return dict(newest.get("Spec") or {})
 
 
 def _networks_fit(stack: Stack) -> None:
@@ -186,14 +214,16 @@ def _labelled(kind: str, stack: str, *filters: str) -> list[str]:
     return docker.lines(kind, "ls", "--quiet", *(word for each in wanted for word in ("--filter", each)))
 
 
-def _record(stack: Stack) -> None:
+def _record(stack: Stack, commit: str) -> None:
     """Keep the file of what got ready where every manager has it. It names secrets and holds none."""
     data = stack.text.encode()
     moment = datetime.now(UTC).isoformat(timespec="microseconds")
     kept = objects.made("config", stack.name, f"stack-{moment}", data, "the stack file")
     old = _labelled("config", stack.name, f"label={GOOD_LABEL}")
-    labels = ("--label", f"{docker.STACK_LABEL}={stack.name}", "--label", f"{GOOD_LABEL}={moment}")
-    docker.run("config", "create", *labels, kept.name, "-", stdin=data)
+    labels = {docker.STACK_LABEL: stack.name, GOOD_LABEL: moment}
+    labels |= {COMMIT_LABEL: commit, HOST_LABEL: turn.this_host()}
+    words = [word for each in labels.items() for word in ("--label", "=".join(each))]
+    docker.run("config", "create", *words, kept.name, "-", stdin=data)
     if old:
         docker.run("config", "rm", *old)
 

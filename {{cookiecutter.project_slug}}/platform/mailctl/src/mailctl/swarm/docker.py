@@ -1,5 +1,6 @@
 """Runs the docker command against a manager of the Swarm, and reads what it answers."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Sequence
@@ -52,6 +53,14 @@ def inspected(kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """What the engine knows of objects of a kind (service, node, config …); nothing for no names."""
     found: list[dict[str, Any]] = json.loads(run(kind, "inspect", *names)) if names else []
     return found
+
+
+def log(service: str) -> str:
+    """The end of a service's log, wherever it ran; a host that is down may keep its part."""
+    with contextlib.suppress(Refused):
+        words = ("--raw", "--tail", "15", service)
+        return run("service", "logs", *words, seconds=20, errors=subprocess.STDOUT)
+    return ""
 
 
 def info() -> dict[str, Any]:

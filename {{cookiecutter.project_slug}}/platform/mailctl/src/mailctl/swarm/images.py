@@ -6,7 +6,7 @@ from typing import Any
 
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import docker, model
+from mailctl.swarm import docker, inventory, model, render
 
 PUSH_SECONDS = 3600
 REGISTRY = "SWARM_REGISTRY"
@@ -58,6 +58,21 @@ def push(context: Context, services: Mapping[str, Any]) -> dict[str, str]:
         context.out.note(f"pushing {service}")
         docker.run("push", "--quiet", tag, seconds=PUSH_SECONDS)
     return references(context, services)
+
+
+def of_file(found: model.Model) -> dict[str, Mapping[str, Any]]:
+    """The services as the file names them: a member's image is its service's."""
+    return {service.base: service.raw for service in found.services}
+
+
+def stack(context: Context, push_them: bool) -> render.Stack:
+    """What deploy gives to the engine. What can be refused without an image is, before one is built."""
+    nodes = inventory.read(context.repo)
+    found = model.read(context, nodes)
+    services = of_file(found)
+    render.stack(found, nodes, context.repo, dict.fromkeys(services, "not pushed yet"))
+    there = (push if push_them else references)(context, services)
+    return render.stack(found, nodes, context.repo, there)
 
 
 def _local(context: Context, service: str, raw: Mapping[str, Any]) -> str:

@@ -1,0 +1,435 @@
+"""Deployments on several hosts: one at a time, by the leader, carried to an end wherever one breaks off."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fake_swarm import HOSTS, FakeSwarm, Stopped
+from fakes import FakeDocker
+
+from mailctl.agent import beside, supervise
+from mailctl.agent.home import Home
+from mailctl.agent.run import run
+from mailctl.agent.settings import Settings
+from mailctl.agent.supervise import Agent
+from mailctl.canaries import Canary
+from mailctl.core.context import Context
+from mailctl.core.errors import Refused
+from mailctl.core.output import Output
+from mailctl.deploy import checks, work
+from mailctl.deploy.host import Host
+from mailctl.deploy.shared import Shared
+from mailctl.deploy.tree import Tree
+from mailctl.swarm import converge, docker, jobs, turn
+
+GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main")
+NODES = "".join(
+    f"  - {{name: mail{n}, address: 10.0.0.{n}, database: {n}, shard: {'abc'[n - 1]}}}\n" for n in (1, 2, 3)
+)
+
+
+@dataclass
+class Tables:
+    """The accounts' tables: their revision, and what the image wants them to be."""
+
+    revision: str = "1"
+    known: tuple[str, ...] = ("1",)
+    restored: list[Path] = field(default_factory=list)
+
+    def now(self) -> str:
+        return self.revision
+
+    def wanted(self, _service: object) -> tuple[str, set[str]]:
+        return self.known[-1], set(self.known)
+
+    def refuse_contraction(self, *_: object) -> None:
+        pass
+
+    def copy(self, id: str) -> Path:
+        return Path(id)
+
+    def restore(self, folder: Path) -> None:
+        self.restored.append(folder)
+
+
+class World:
+    """A repository with commits, and the Swarm that they are deployed to; `lost` are canaries that fail."""
+
+    def __init__(self, root: Path, repo: Path, fake: FakeDocker, swarm: FakeSwarm) -> None:
+        self.root, self.repo, self.fake, self.swarm = root, repo, fake, swarm
+        self.tables, self.lost, self.number = Tables(), list[bool](), 0
+        (root / "ssd").mkdir()
+        (repo / "secrets").mkdir()
+        (repo / "secrets" / "owner").write_text("secret")
+        lines = (
+            f"SWARM_REGISTRY=r:5000\nCOMPOSE_PROJECT_NAME=m\nSSD_PATH={root}/ssd\nAGENT_DIR={root}/agent\n"
+        )
+        (repo / ".env").write_text(lines)
+        (repo / ".gitignore").write_text(".env\nsecrets\n")
+        (repo / "nodes.yml").write_text(f"nodes:\n{NODES}")
+        (repo / "Makefile").write_text("deploy verify:\n\t@true\n")
+        self.git("init", "-q")
+        self.first = self.commit()
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run([*GIT, *words], cwd=self.repo, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    @property
+    def stage(self) -> Path:
+        return self.root / "ssd/.mailctl/deploy/stage"
+
+    def commit(self) -> str:
+        """A commit that changes a file of Postfix, and one of usermgmt."""
+        self.number += 1
+        for name in ("postfix", "usermgmt"):
+            (self.repo / name).write_text(f"{name} {self.number}")
+        self.git("add", "--all")
+        self.git("commit", "-q", "-m", f"change {self.number}")
+        self.describe()
+        return self.git("rev-parse", "HEAD")
+
+    def describe(self) -> None:
+        """What compose makes of the commit that is looked at: it lies in the stage."""
+        owner = {"mariadb_owner_password": {"name": "m_owner", "file": str(self.repo / "secrets/owner")}}
+        only_read = {"read_only": True}
+        services: dict[str, dict[str, Any]] = {
+            name: {
+                "image": name,
+                "networks": {"mail": None, "data": None},
+                "volumes": [
+                    {"type": "bind", "source": str(self.stage / name), "target": "/etc/it"} | only_read,
+                    {"type": "volume", "source": "hold_postfix", "target": "/run/hold/postfix"} | only_read,
+                ],
+                "secrets": [{"source": "mariadb_owner_password"}],
+                "deploy": {"mode": "global"},
+                "tmpfs": ["/run:mode=755"],
+            }
+            for name in ("postfix", "usermgmt")
+        }
+        services["usermgmt"]["depends_on"] = {"postfix": {"condition": "service_healthy"}}
+        volumes = {name: {"name": f"m_{name}"} for name in ("hold_postfix", "hold_api")}
+        networks = {name: {"name": f"m_{name}", "internal": True} for name in ("mail", "data")}
+        merged = {
+            "name": "m",
+            "services": services,
+            "networks": networks,
+            "volumes": volumes,
+            "secrets": owner,
+        }
+        self.fake.answer("config", json.dumps(merged))
+        self.fake.answer("--hash", "postfix 1\nusermgmt 1\n")
+
+    def host(self) -> Host:
+        context = Context(self.repo, Output(as_json=True))
+        shared = Shared.of(context)
+        runtime: Any = SimpleNamespace(engine=None)
+        tables: Any = self.tables
+        return Host(
+            context,
+            runtime,
+            Tree(self.repo, shared.stage),
+            shared,
+            tables,
+            self.canaries,
+            lambda: {"known": {}},
+        )
+
+    def canaries(self, _past: dict[str, Any]) -> list[Canary]:
+        lost = self.lost.pop(0) if self.lost else False
+        return [Canary("mail", not lost, 0.1, "no answer" if lost else "arrived")]
+
+    def deploy(self, commit: str) -> dict[str, Any]:
+        host = self.host()
+        with host.records.locked("mailctl deploy"):
+            return work.deploy(host, commit)
+
+    def undo(self, commit: str) -> dict[str, Any]:
+        host = self.host()
+        with host.records.locked("mailctl deploy"):
+            return work.undo(host, commit, "it was interrupted twice")
+
+    def reads(self) -> set[str]:
+        """Which configs the running services read."""
+        specs = [each["Spec"]["TaskTemplate"]["ContainerSpec"] for each in self.swarm.services.values()]
+        return {each["ConfigName"] for spec in specs for each in spec["Configs"]}
+
+    @property
+    def calm(self) -> bool:
+        """Nobody's turn, nothing held, no job left."""
+        jobs = [name for name in self.swarm.services if name not in ("m_postfix", "m_usermgmt")]
+        return not jobs and turn.current("m") is None and turn.held("m") is None
+
+
+@pytest.fixture
+def swarm(monkeypatch: pytest.MonkeyPatch) -> FakeSwarm:
+    fake = FakeSwarm()
+    monkeypatch.setattr(docker, "run", fake.run)
+    for module, name, value in ((converge, "POLL_SECONDS", 0.001), (converge, "PATIENCE", 0.05)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(checks, "check", lambda *_: None)
+    return fake
+
+
+@pytest.fixture
+def world(tmp_path: Path, repo: Path, docker: FakeDocker, swarm: FakeSwarm) -> World:
+    """The first commit runs well; mail1 leads."""
+    made = World(tmp_path, repo, docker, swarm)
+    document = made.deploy(made.first)
+    assert document["result"] == "deployed", document["reason"]
+    return made
+
+
+def test_the_first_deployment_holds_nothing_and_says_what_runs_in_the_swarm(world: World) -> None:
+    assert world.swarm.jobs == [] and world.calm
+    assert [one.ref for one in world.host().records.points()] == [world.first]
+    assert world.host().records.history()[0]["host"] == "mail1"
+
+
+def test_mail_is_held_on_every_host_before_a_service_changes_and_released_after_the_canaries(
+    world: World,
+) -> None:
+    world.swarm.calls.clear()
+    document = world.deploy(world.commit())
+    assert document["result"] == "deployed" and document["held"]["services"] == ["postfix"]
+    assert [name for name, _ in world.swarm.jobs] == ["hold-on", "hold-off"] and world.calm
+    told = json.loads(world.swarm.jobs[0][1]["HOLD"].replace("$$", "$"))
+    assert set(told) == {"since", "pass"} and "HOLD" in world.swarm.jobs[0][1]["CHECKS"]
+    deployed = [number for number, call in enumerate(world.swarm.calls) if call[:2] == ("stack", "deploy")]
+    assert len(deployed) == 4, "the job that holds, two waves, the job that releases"
+
+
+def test_what_cannot_change_how_mail_goes_holds_nothing_and_the_same_commit_does_nothing(
+    world: World,
+) -> None:
+    world.commit()
+    (world.repo / "usermgmt").write_text("only this")
+    world.git("checkout", "-q", world.first, "postfix")
+    world.git("add", "--all")
+    world.git("commit", "-q", "--amend", "-m", "accounts only")
+    commit = world.git("rev-parse", "HEAD")
+    assert world.deploy(commit)["held"] is None and world.swarm.jobs == []
+    before = len(world.host().records.history())
+    assert world.deploy(commit)["result"] == "unchanged" and len(world.host().records.history()) == before
+
+
+def test_a_lost_canary_takes_the_whole_stack_back_and_every_manager_knows(world: World) -> None:
+    before, bad = world.reads(), world.commit()
+    world.lost = [True]
+    document = world.deploy(bad)
+    assert document["result"] == "rolled-back" and document["bad"] == bad
+    assert "canary mail: no answer" in document["reason"] and "runs again" in document["reason"]
+    assert world.reads() == before and world.calm
+    assert turn.results("m")[0]["bad"] == bad
+    assert [one.ref for one in world.host().records.points()] == [world.first]
+
+
+def test_mail_stays_on_hold_while_not_even_the_old_stack_is_known_to_work(world: World) -> None:
+    world.lost = [True, True]
+    document = world.deploy(world.commit())
+    assert "stays on hold" in document["reason"] and turn.held("m") and turn.current("m") is None
+    world.git("reset", "-q", "--hard", world.first)
+    assert world.deploy(world.first)["result"] == "deployed" and world.calm
+
+
+def test_a_migration_runs_once_before_what_needs_it_and_its_failure_puts_the_tables_back(
+    world: World,
+) -> None:
+    world.tables.known = ("1", "2")
+    assert world.deploy(world.commit())["result"] == "deployed"
+    names = [name for name, _ in world.swarm.jobs]
+    assert names == ["hold-on", "migrate", "hold-off"]
+    assert world.swarm.jobs[1][1]["DB_USER"] == "mailserver"
+    world.swarm.jobs_fail_on = {"mail1"}
+    document = world.deploy(world.commit())
+    assert document["result"] == "rolled-back" and "migration" in document["reason"]
+    assert len(world.tables.restored) == 1
+
+
+def test_a_host_that_cannot_hold_mail_is_told_and_keeps_no_repair_away(world: World) -> None:
+    world.swarm.jobs_fail_on = {"mail3"}
+    document = world.deploy(world.commit())
+    assert document["result"] == "deployed" and "mail3" in document["held"]["why"]
+    assert "mail is still held" in document["reason"] and turn.held("m")
+    world.swarm.jobs_fail_on = set()
+    assert world.deploy(world.git("rev-parse", "HEAD"))["result"] == "deployed" and world.calm
+
+
+def test_two_hosts_never_deploy_at_once_and_a_dead_ones_turn_is_taken_over(world: World) -> None:
+    commit = world.commit()
+    with turn.taken("m", "mailctl swarm deploy", commit) as first:
+        world.swarm.here = "mail2"
+        with pytest.raises(Refused, match="mailctl swarm deploy on mail1"):
+            world.deploy(commit)
+        world.swarm.leads("mail2", dead="mail1")
+        with turn.taken("m", "mailctl deploy", commit) as second:
+            assert second.attempts == 2
+            with pytest.raises(turn.Lost, match="mail2"):
+                first.check()
+        world.swarm.leads("mail1")
+
+
+def test_of_two_that_take_over_the_same_turn_one_gets_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = turn.Turn("m", "m.deployment#0", "mail3", "mailctl deploy", "c", 1, 0.0)
+    real = turn.current
+    with turn.taken("m", "mailctl deploy", "c"):
+        seen = iter([stale])
+        monkeypatch.setattr(turn, "current", lambda stack: next(seen, None) or real(stack))
+        with pytest.raises(Refused, match="is changing it"), turn.taken("m", "mailctl deploy", "c"):
+            raise AssertionError("there are two")
+
+
+def test_whichever_call_the_leader_dies_at_the_next_one_carries_it_to_an_end(world: World) -> None:
+    swarm, ends = world.swarm, set()
+    for number in range(1, 400, 1 if os.environ.get("SWARM") == "all" else 17):
+        commit = world.commit()
+        swarm.calls.clear()
+        swarm.fails_at = number, Stopped()
+        try:
+            document = world.deploy(commit)
+        except Stopped:
+            document = {}
+        swarm.fails_at = None
+        if document and len(swarm.calls) < number:
+            break
+        # Its host is down while another one takes its turn over, and back before that changes anything.
+        found = turn.current("m")
+        swarm.leads(HOSTS[number % 2 + 1], dead=found.host if found else "")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mailctl.swarm.preflight.swarm", lambda *_: ())
+            document = world.undo(commit) if number % 2 and found else world.deploy(commit)
+        swarm.leads("mail1")
+        ends.add(document["result"])
+        runs = [one.ref for one in world.host().records.points()]
+        assert world.calm, (number, swarm.calls[-1])
+        assert (runs == [commit]) == (document["result"] in ("deployed", "unchanged")), (number, document)
+    assert number > 40 and {"deployed", "rolled-back"} <= ends
+
+
+# ---- the agent
+
+
+@pytest.fixture
+def agent(world: World, monkeypatch: pytest.MonkeyPatch) -> Agent:
+    """The agent of the host that is asked; what it has done by a commit's mailctl happens here."""
+    context = Context(world.repo, Output(as_json=True))
+    home = Home.of(context)
+    home.root.mkdir()
+    settings = Settings("o/m", "origin", trust=("ref",))
+    made = Agent(context, home, settings, Shared.of(context), SimpleNamespace(status=None))  # type: ignore[arg-type]
+
+    def carry_out(_mailctl: object, _agent: object, commit: str, *words: str) -> tuple[int, Any, str]:
+        try:
+            document = world.undo(commit) if "--undo" in words else world.deploy(commit)
+        except Refused as refusal:
+            document = {"ok": False, "problems": [each.as_dict() for each in refusal.problems]}
+        return (0 if document["ok"] else 1), document, ""
+
+    monkeypatch.setattr(supervise, "carry_out", carry_out)
+    monkeypatch.setattr(supervise, "_rehearse", lambda *_: None)
+    for name in ("install", "promote"):
+        monkeypatch.setattr(f"mailctl.agent.versions.{name}", lambda *_: Path("version"))
+    newest = lambda *_: world.git("rev-parse", "main")  # noqa: E731
+    monkeypatch.setattr("mailctl.agent.run.fetch", newest)
+    monkeypatch.setattr("mailctl.agent.run.judge", lambda *_: None)
+    return made
+
+
+def test_only_the_leader_deploys_and_the_others_get_what_runs(world: World, agent: Agent) -> None:
+    commit = world.commit()
+    world.git("checkout", "-q", "--detach", world.first)
+    world.swarm.leads("mail2")
+    world.swarm.here = "mail1"
+    found = run(agent)
+    assert found["result"] == "unchanged" and found["reason"] == "mail2 leads, and deploys"
+    assert [one.ref for one in agent.records.points()] == [world.first]
+    world.swarm.here = "mail2"
+    assert run(agent)["result"] == "deployed" and [one.ref for one in agent.records.points()] == [commit]
+    world.git("checkout", "-q", "--detach", world.first)
+    world.swarm.here = "mail3"
+    assert run(agent)["result"] == "unchanged" and world.git("rev-parse", "HEAD") == commit
+    world.swarm.here = "worker"
+    assert beside.WORKS_ONLY in run(agent)["reason"]
+
+
+def test_a_commit_that_another_leader_rolled_back_is_left_alone(world: World, agent: Agent) -> None:
+    world.commit()
+    world.lost = [True]
+    assert run(agent)["result"] == "rolled-back"
+    world.swarm.leads("mail3")
+    agent.home.remember(refused=None)
+    assert "was rolled back" in run(agent)["reason"] and world.calm
+
+
+def test_while_a_host_is_down_a_commit_waits_and_says_so(world: World, agent: Agent) -> None:
+    commit = world.commit()
+    world.swarm.leads("mail1", dead="mail3")
+    found = run(agent)
+    assert found["result"] == "waiting" and "mail3 is down" in found["reason"]
+    assert agent.home.state()["waiting"]["commit"] == commit
+    world.swarm.leads("mail1")
+    assert run(agent)["result"] == "deployed"
+
+
+def test_a_host_that_was_down_when_mail_was_released_is_released_when_it_is_back(
+    world: World, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailctl.swarm.preflight.swarm", lambda *_: ())
+    world.swarm.leads("mail1", dead="mail3")
+    world.deploy(world.commit())
+    assert turn.late("m") == {"mail3"} and world.calm
+    run(agent)
+    assert [name for name, _ in world.swarm.jobs] == ["hold-on", "hold-off"], "it is not back yet"
+    world.swarm.leads("mail1")
+    run(agent)
+    assert [name for name, _ in world.swarm.jobs][2:] == ["hold-off"] and not turn.late("m")
+
+
+def test_the_next_leader_finishes_what_the_dead_one_began_and_takes_it_back_the_second_time(
+    world: World, agent: Agent
+) -> None:
+    commit = world.commit()
+    world.swarm.leads("mail2")
+    for attempts, result in ((2, "rolled-back"), (1, "deployed")):
+        broken = {"host": "mail2", "what": turn.DEPLOYS, "commit": commit, "attempts": attempts, "at": 0.0}
+        turn._write("m", turn.TURN, broken, "m.deployment")
+        agent.home.remember(trying=None, refused=None)
+        found = supervise.resume(agent)
+        assert found and found["result"] == result, found
+        assert world.calm and agent.home.state().get("trying") is None
+
+
+def test_what_this_host_was_trying_before_it_died_is_forgotten_once_another_has_ended_it(
+    world: World, agent: Agent
+) -> None:
+    agent.home.remember(trying={"commit": world.commit(), "attempts": 1})
+    world.swarm.leads("mail2")
+    world.swarm.here = "mail1"
+    assert supervise.resume(agent) is None and agent.home.state().get("trying") is None
+
+
+def test_another_manager_with_other_secrets_does_not_exchange_them_by_chance(world: World) -> None:
+    (world.repo / "secrets" / "owner").write_text("of mail2 alone")
+    world.swarm.leads("mail2")
+    document = world.deploy(world.commit())
+    assert document["result"] == "refused" and "mail1, which deployed last" in document["reason"]
+    world.swarm.leads("mail1")
+    assert world.deploy(world.git("rev-parse", "HEAD"))["result"] == "deployed"
+
+
+def test_a_plan_says_what_a_commit_changes_and_changes_nothing(world: World, capsys: Any) -> None:
+    commit = world.commit()
+    world.fake.answer("config", world.fake._answers[1]["stdout"].replace("/stage/", "/dry-run/"))
+    world.swarm.calls.clear()
+    work.show_plan(world.host(), commit)
+    told = json.loads(capsys.readouterr().out)
+    assert [each["service"] for each in told["recreate"]] == ["postfix", "usermgmt"]
+    assert not [call for call in world.swarm.calls if call[1] in ("create", "rm", "deploy")]

@@ -84,8 +84,13 @@ class Server:
         return {each["name"]: each for each in json.loads(said)["services"]}
 
     def whole(self, host: Host) -> bool:
-        """Whether everything runs as often as it should."""
-        return all(each["running"] >= each["wanted"] for each in self.services(host).values())
+        """Whether everything runs as often as it should, and every member of the database is in it."""
+        number = self.hosts.index(host) + 1
+        line = "for n in 1 2 3; do /bin/sh /usr/local/bin/ask-member mariadb-$n; done"
+        said = self.inside(host, f"mariadb-{number}", "/bin/sh", "-c", line)
+        states = sorted(each.split()[1] for each in said.splitlines())
+        running = all(each["running"] >= each["wanted"] for each in self.services(host).values())
+        return running and states == ["member", "member", "writer"]
 
     def crowd(self) -> Crowd:
         secrets = self.repo / "secrets"

@@ -114,6 +114,7 @@ def test_a_host_dies_and_comes_back_and_what_was_accepted_is_there_once(
     alive = [each for place, each in enumerate(PEOPLE) if place != number]
     rest = [f"{kind} {each}" for kind in ("read", "api", "submission") for each in alive]
     writers = {f"database from {host.name}": server.writer(host) for host in others}
+    eventually(lambda: server.whole(others[0]), limit=120, every=1)
     with busy(crowd, writers):
         eventually(lambda: works(crowd, 0, *crowd.worked), limit=60)
         died = monotonic()

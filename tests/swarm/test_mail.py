@@ -17,6 +17,7 @@ from tests.swarm.conftest import PREFIX
 from tests.swarm.crowd import Crowd, busy
 from tests.swarm.engines import Host
 from tests.swarm.server import PEOPLE, Server, running
+from tools import engine, standins
 
 pytestmark = pytest.mark.skipif(os.environ.get("SWARM") != "all", reason="a part of the series: make soak")
 #: Seconds after which a use must be possible again when a host has died (issue: database 10, the rest 30).
@@ -24,7 +25,10 @@ DATABASE, REST = 10, 30
 
 
 @pytest.fixture(scope="module")
-def server(images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    engine.ensure(with_debootstrap=True)
+    with standins.shown_progress() as progress:
+        standins.build(progress)
     with running(f"{PREFIX}-mail", tmp_path_factory.mktemp("mail")) as found:
         yield found
 

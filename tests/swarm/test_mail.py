@@ -155,7 +155,7 @@ def longest(gaps: dict[str, float]) -> str:
     return ", ".join(f"{kind} {gap:.1f} s" for kind, gap in kinds.items())
 
 
-def test_two_of_three_hosts_are_lost_and_nothing_is_accepted_until_one_is_back(server: Server) -> None:
+def test_two_of_three_hosts_are_lost_and_nothing_changes_until_they_are_back(server: Server) -> None:
     first, *others = server.hosts
     crowd = server.crowd()
     with busy(crowd, {}):
@@ -167,9 +167,9 @@ def test_two_of_three_hosts_are_lost_and_nothing_is_accepted_until_one_is_back(s
         assert refused["problems"], "without a majority of the managers nothing can be changed"
         promised = len(crowd.promised)
         assert len(first.docker("ps", "--quiet").split()) == running_on, "what ran there runs on"
-        others[0].start()
-        eventually(lambda: len(crowd.promised) > promised, limit=180)
-        others[1].start()
+        for host in others:
+            host.start()
+        eventually(lambda: len(crowd.promised) > promised, limit=300)
         eventually(lambda: server.whole(first), limit=300, every=1)
     exactly_once(server, crowd)
 

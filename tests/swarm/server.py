@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,6 +135,9 @@ def generated(name: str, folder: Path) -> tuple[Path, list[str]]:
     with (repo / ".env").open("a") as file:
         file.write("COMPOSE_FILE=docker-compose.yml:hosts.yml\n")
     (repo / ".env").chmod(0o600)
+    # With the libraries of mailctl, which the hosts have in part; there it finds the secrets made.
+    path = {"PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
+    run(sys.executable, "-m", "mailctl", "secrets", "init", cwd=repo, env=path)
     return repo, sorted({each["image"] for each in services.values()})
 
 

@@ -131,7 +131,7 @@ class Swarm:
         return Problem(f"stack {self.name}", after, "fix the cause, then deploy again")
 
     def _take_away(self) -> None:
-        """Remove the stack, and wait for its networks: who deploys before that finds half of them."""
+        """Remove the stack, and wait for its networks: whoever deploys before would find half of them."""
         end = time.monotonic() + GONE_SECONDS
         networks = ("network", "ls", "--quiet", "--filter", f"label={docker.STACK_LABEL}={self.name}")
         while True:

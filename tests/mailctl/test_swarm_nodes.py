@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from mailctl.core.context import Context
-from mailctl.core.errors import Refused
+from mailctl.core.errors import Problem, Refused
 from mailctl.swarm import copies, docker, nodes, shards
 from mailctl.swarm.copies import Copy
 from usermgmt.cli_shards import carry_out
@@ -38,6 +38,7 @@ class World:
     manager: bool = True
     states: dict[str, str] = field(default_factory=dict)
     said: list[tuple[str, ...]] = field(default_factory=list)
+    stores_run: bool = True
 
     def run(self, *words: str, stdin: str | None = None, **_: Any) -> str:
         self.said.append(words)
@@ -46,6 +47,11 @@ class World:
         if words[:2] == ("node", "inspect"):
             return json.dumps([{"Status": {"State": self.states.get(words[2], "ready")}}])
         return ""
+
+    def store(self, _context: Context, service: str) -> str:
+        if service != "dovecot-store" or not self.stores_run:
+            raise Refused(Problem(service, "is not running", "start it"))
+        return "0123456789ab"
 
     def ask(self, _context: Context, **wanted: Any) -> dict[str, Any]:
         with self.database.transaction() as session:
@@ -82,6 +88,7 @@ def world(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         carry_out(session, {"set": [{"name": name, "node": f"mail{n}"} for n, name in enumerate("abc", 1)]})
     monkeypatch.setattr(docker, "run", made.run)
     monkeypatch.setattr(shards, "ask", made.ask)
+    monkeypatch.setattr(nodes, "running", made.store)
     monkeypatch.setattr(nodes, "answers", lambda address, port: False)
     yield made
     made.database.engine.dispose()
@@ -186,6 +193,7 @@ def test_a_host_that_may_still_serve_is_not_taken_over(
     copied("a")
     world.add("a", 1)
     world.states["mail1"] = state
+    monkeypatch.setattr(nodes, "running", made.store)
     monkeypatch.setattr(nodes, "answers", lambda address, port: open_port and port == 22)
     result = cli("node", "fail", "mail1", *(["--switched-off"] if switched_off else []))
     assert result.exit_code == 1 and says in " ".join(result.stderr.split())
@@ -292,8 +300,13 @@ def test_a_host_is_brought_in_by_a_manager_and_on_its_own_disks(
     assert [each for each in world.said if each[: len(words)] == words]
     world.manager = False
     for again in (False, True):
-        here = json.loads(cli("node", "add", "mail2", "--json").stdout)
-        assert here["left"] == ["on a manager: mailctl node add mail2"]
+        # Before the first deployment nobody may be led there.
+        world.stores_run = again
+        result = cli("node", "add", "mail2", "--json")
+        here = json.loads(result.stdout)
+        assert here["left"][0] == "on a manager: mailctl node add mail2"
+        assert ["after the next deployment" in each for each in here["left"][1:]] == [True] * (not again)
+        assert ("shard b takes new mailboxes" in here["done"]) == again
         assert ("the folder is already of mariadb-2" in here["done"]) == again
     assert begun == ["mariadb of 999", "b", "b"]
     assert (tmp_path / "ssd/mariadb/.member").read_text() == "mariadb-2\n"

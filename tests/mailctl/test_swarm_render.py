@@ -203,7 +203,11 @@ def test_networks_are_overlays_and_encrypted_only_if_that_was_asked_for(files: P
     encrypted = inventory.Inventory(NODES.nodes, encrypted=True)
     made = render.stack(model.of(merged, encrypted), encrypted, files, {})
     assert made.body["networks"]["mail"] == wanted | {"driver_opts": {"encrypted": ""}}
-    merged["networks"]["mail"]["driver_opts"] = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    options = merged["networks"]["mail"]["driver_opts"] = {
+        "com.docker.network.bridge.enable_ip_masquerade": "false"
+    }
+    assert render.stack(model.of(merged, NODES), NODES, files, {}).body["networks"]["mail"] == wanted
+    options["com.docker.network.driver.mtu"] = "1400"
     with pytest.raises(Refused, match="driver_opts"):
         render.stack(model.of(merged, NODES), NODES, files, {})
 

@@ -304,6 +304,8 @@ def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
     first.shell("docker exec $(docker ps -q -f name=small_store-1) valkey-cli set kept here")
     small.python("import os", "with turn.taken('small', 'mailctl deploy', 'c'):", "    os._exit(9)")
     assert "small.deployment" in small.objects(), "it died in the middle"
+    # There is no registry of others here: whoever deploys has their images.
+    small.engines.load(IMAGES, second)
     first.kill()
     small.at = second
     others = sorted(host.name for host in small.engines.hosts if host is not first)

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import converge, docker, objects, turn
-from mailctl.swarm.render import Stack
+from mailctl.swarm import converge, docker, objects, turn, turns
+from mailctl.swarm.render import Stack, part
 
 #: On the config that holds the file of the last good deployment: when, the commit (if it is one), and who.
 GOOD_LABEL, COMMIT_LABEL, HOST_LABEL = "mail.deployed", "mail.commit", "mail.deployed.by"
@@ -65,13 +65,14 @@ class Swarm:
         `first` runs when configs and secrets are there, `tried` when all services run; what either refuses
         takes the stack back.
         """
-        before = set(docker.services(self.name))
+        before, members = set(docker.services(self.name)), turns.inside(self.name)
         _networks_fit(stack)
         made = _make_objects(stack)
         try:
             first()
             for wave in stack.waves:
                 self._apply(stack.part(wave), wave)
+                turns.wait(self.name, members, wave)
             tried()
         except turn.Lost:
             raise
@@ -90,8 +91,11 @@ class Swarm:
         if not text:
             wrong = "no deployment of it has succeeded yet"
             raise Refused(Problem(f"stack {self.name}", wrong, "deploy: mailctl swarm deploy"))
-        wanted = sorted(yaml.safe_load(text)["services"])
-        self._apply(text, wanted)
+        file, members = yaml.safe_load(text), turns.inside(self.name)
+        wanted = sorted(file["services"])
+        for wave in turns.waves(wanted):
+            self._apply(part(file, wave), wave)
+            turns.wait(self.name, members, wave)
         self._remove(set(docker.services(self.name)) - set(wanted))
         return wanted
 

@@ -4,7 +4,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from mailctl.core import members
+from mailctl.core import hosts, members
+from mailctl.core.containers import running
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import hdd
@@ -12,7 +13,6 @@ from mailctl.swarm import copies, docker, shards
 from mailctl.swarm.copies import Copy
 from mailctl.swarm.inventory import FIX, QUEUE, Inventory, Node
 
-STORE = "dovecot-store"
 #: Where a host that runs answers: SSH, the Swarm's managers, its gossip.
 PORTS, ANSWER_SECONDS = (22, 2377, 7946), 3.0
 
@@ -76,7 +76,7 @@ def _disks(context: Context, inventory: Inventory, node: Node) -> list[str]:
 def _open(context: Context, node: Node, again: str, done: list[str], left: list[str]) -> None:
     """Let new mailboxes come here, once the store runs: people are led to it from then on."""
     try:
-        shards.local_task(context.project_name, f"{STORE}-{node.shard}")
+        running(context, hosts.store(context))
     except Refused:
         left.append(f"after the next deployment, on {node.name}: {again}, which lets mailboxes come")
         return

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import objects
+from mailctl.swarm import objects, turns
 from mailctl.swarm.inventory import Inventory
 from mailctl.swarm.model import Model
 from mailctl.swarm.service import Rendered, render
@@ -33,9 +33,14 @@ class Stack:
 
     def part(self, names: Iterable[str]) -> str:
         """The file with only these services."""
-        wanted = set(names)
-        services = {name: body for name, body in self.body["services"].items() if name in wanted}
-        return yaml.safe_dump({**self.body, "services": services}, sort_keys=False, width=1000)
+        return part(self.body, names)
+
+
+def part(body: Mapping[str, Any], names: Iterable[str]) -> str:
+    """A stack file with only these of its services."""
+    wanted = set(names)
+    services = {name: each for name, each in body["services"].items() if name in wanted}
+    return yaml.safe_dump({**body, "services": services}, sort_keys=False, width=1000)
 
 
 def stack(model: Model, inventory: Inventory, repo: Path, images: Mapping[str, str]) -> Stack:
@@ -47,7 +52,7 @@ def stack(model: Model, inventory: Inventory, repo: Path, images: Mapping[str, s
     used = dict.fromkeys(each["source"] for one in model.services for each in one.raw.get("secrets") or ())
     rendered = (partial(render, one, model.project, repo, images[one.base]) for one in model.services)
     done = list(_tried(rendered, problems))
-    parts = list(_tried((partial(part, model, inventory) for part in (_networks, _volumes)), problems))
+    parts = list(_tried((partial(each, model, inventory) for each in (_networks, _volumes)), problems))
     secrets = list(_tried((partial(_secret, model, key) for key in used), problems))
     if problems:
         raise Refused(*dict.fromkeys(problems))
@@ -76,7 +81,8 @@ def _whole(
         "secrets": {key: {"name": each.name, "external": True} for key, each in secrets.items()},
     }
     levels = sorted({service.level for service in model.services})
-    waves = tuple(tuple(s.name for s in model.services if s.level == level) for level in levels)
+    names = [[service.name for service in model.services if service.level == level] for level in levels]
+    waves = tuple(wave for level in names for wave in turns.waves(level))
     return Stack(model.project, body, (*configs.values(), *secrets.values()), waves)
 
 

@@ -124,7 +124,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@SHARD_MOVES=100 $(RUN) -m pytest tests/swarm/shards -m docker
 	@REPLICA_MAILS=500 STORE_EXAMPLES=2000 $(MAKE) --no-print-directory programs-test PROGRAMS=api PYTEST='-k "replica or stores" --cov-fail-under=0'
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
-	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
+	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_clients.py tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker
 	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s

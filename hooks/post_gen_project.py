@@ -45,6 +45,9 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "config/valkey/member",
         ),
     ),
+    # What `make verify` asks of the services: of compose, or of a Swarm.
+    ("scale", "single", ("tests/host/test_tasks.py",)),
+    ("scale", "swarm", ("tests/host/test_services.py",)),
     ("scale", "swarm", ("config/mariadb/start.sh", "config/valkey/valkey.conf")),
     # Only Cloudflare refuses header fields that it does not know.
     *(("relay", relay, ("config/postfix/relay_header_checks",)) for relay in ("sendgrid", "ses", "smtp")),

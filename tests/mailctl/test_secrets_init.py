@@ -239,6 +239,7 @@ def test_a_new_password_for_an_existing_database_is_warned_about(repo: Path, cli
     write_env(repo, SSD_PATH="./ssd")
     said = " ".join(cli("secrets", "init").stderr.split())
     assert "a database already exists" in said and "mariadb_root_password" in said
+    assert "ledger_db_password" not in said, "its account is made where one host becomes several"
 
 
 def test_the_folder_is_where_compose_looks_for_it_or_where_the_user_says(repo: Path, cli: Cli) -> None:

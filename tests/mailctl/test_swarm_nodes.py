@@ -193,7 +193,6 @@ def test_a_host_that_may_still_serve_is_not_taken_over(
     copied("a")
     world.add("a", 1)
     world.states["mail1"] = state
-    monkeypatch.setattr(nodes, "running", made.store)
     monkeypatch.setattr(nodes, "answers", lambda address, port: open_port and port == 22)
     result = cli("node", "fail", "mail1", *(["--switched-off"] if switched_off else []))
     assert result.exit_code == 1 and says in " ".join(result.stderr.split())

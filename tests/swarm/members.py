@@ -76,15 +76,13 @@ class Database:
         (self.repository / ".env").chmod(0o600)
         self.mailctl("secrets", "init")
         (self.repository / "nodes.yml").touch()
-        for service in self.services:
-            for number in (1, 2, 3):
-                self.prepare(f"{service}-{number}")
+        self.prepare(*(f"{service}-{number}" for service in self.services for number in (1, 2, 3)))
         self.compose("up", "--detach")
 
-    def prepare(self, member: str) -> None:
-        """Give a member an empty folder that is its own, as on a host that is new."""
-        own = f"mkdir -p /x/disks/{member} && echo {member} >/x/disks/{member}/.member"
-        script = f"rm -rf /x/disks/{member} && {own} && chown -R 999:1000 /x/disks/{member}"
+    def prepare(self, *members: str) -> None:
+        """Give members empty folders that are their own, as on hosts that are new."""
+        own = "rm -rf $m && mkdir -p $m && echo $m >$m/.member && chown -R 999:1000 $m"
+        script = f"mkdir -p /x/disks && cd /x/disks && for m in {' '.join(members)}; do {own}; done"
         mount = ("--rm", f"--volume={self.folder}:/x", "--entrypoint=sh")
         docker("run", *mount, self._standin("mariadb:11.8.9"), "-c", script)
 

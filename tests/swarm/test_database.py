@@ -217,8 +217,7 @@ def test_the_tables_of_a_single_host_become_those_of_all(database: Database) -> 
     database.sql(database.writer(), "DROP DATABASE galera; DROP USER mysql@localhost")
     database.compose("stop", *MEMBERS)
     database.forget(first, "grastate.dat", "galera.cache")
-    for member in others:
-        database.prepare(member)
+    database.prepare(*others)
     database.again(*MEMBERS)
     database.whole()
     assert [writing.missing(member) for member in MEMBERS] == [set(), set(), set()]

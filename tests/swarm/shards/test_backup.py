@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import URL
 
 from mailctl.backup import share
+from mailctl.backup.drill.run import LOCAL, drill
 from mailctl.backup.mailcopy import MailCopy, index_digest
 from mailctl.backup.restore import imap, merge
 from mailctl.core import containers, placement
@@ -22,6 +23,7 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Refused
 from mailctl.core.output import Output
 from mailctl.core.snapshots import Snapshot, read, verify
+from tests.generation.generate import config_file, render
 from tests.swarm.shards.rig import Rig
 from usermgmt.cli_shards import answer
 from usermgmt.database import Database
@@ -31,18 +33,17 @@ pytestmark = [
     pytest.mark.skipif(os.environ.get("SWARM") != "all", reason="SWARM=all runs it (make soak)"),
 ]
 ADA, BERT = "ada@example.com", "bert@example.com"
-COMPOSE = "name: {}\nservices:\n  dovecot-store: {{x-per: shard}}\n"
 
 
 @pytest.fixture(scope="module")
 def host(rig: Rig) -> Iterator[Context]:
     """The host of the store of shard a, as mailctl there sees it."""
-    repo = rig.folder / "repo"
-    repo.mkdir()
+    repo = render({"scale": "swarm"}, rig.folder / "out", config_file(rig.folder / "settings"))
     name = json.loads(subprocess.check_output(["docker", "info", "--format", "{{json .Name}}"]))
-    (repo / "docker-compose.yml").write_text(COMPOSE.format(rig.prefix))
     (repo / "nodes.yml").write_text(f"nodes:\n  - {{name: {name}, address: 10.0.0.1, shard: a}}\n")
-    (repo / ".env").write_text(f"HDD_PATH={rig.disk('a').parent}\n")
+    hdd = rig.disk("a").parent
+    own = f"HDD_PATH={hdd}\nSSD_PATH={hdd}/ssd\nCOMPOSE_PROJECT_NAME={rig.prefix}\n"
+    (repo / ".env").write_text((repo / ".env.example").read_text() + own)
     url = URL.create("mariadb+pymysql", "usermgmt", "usermgmtxdb" * 4, rig.address("mariadb"), 3306)
     database = Database(url.set(database="mailserver"))
 
@@ -52,7 +53,7 @@ def host(rig: Rig) -> Iterator[Context]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(placement, "ask", ask)
-        yield Context(repo, Output(), environ={})
+        yield Context(repo, Output())
     database.engine.dispose()
 
 
@@ -89,3 +90,11 @@ def test_a_mailbox_comes_back_where_its_store_is_and_is_refused_elsewhere(rig: R
     session.logout()
     with pytest.raises(Refused, match="is on mail-b"):
         placement.refuse_elsewhere(host, BERT)
+
+
+def test_a_drill_reads_a_hosts_share_back_from_a_store_beside_it(rig: Rig, host: Context) -> None:
+    [result] = drill(host, [LOCAL])
+    assert result.failures == []
+    assert result.read.differences == []
+    # Those of the snapshot, opened by accounts that the drill made: this host has no dump.
+    assert (result.read.mailboxes, result.read.compared) == (1, 2)

@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 # Of .env, only what is no secret.
 SETTINGS = ("BACKUP_BUCKET", "DEPLOY_METHOD", "HOST_OPEN_PORTS", "HOST_USER", "LAN_ADDRESS", "WEBMAIL_HOST")
+STACK, TASK = "com.docker.stack.namespace", "com.docker.swarm.service.name"
 FIGURES = pytest.StashKey[list]()
 
 
@@ -69,7 +70,29 @@ class Server:
         pairs = (line.partition("=")[::2] for line in text.splitlines())
         return {name: value.strip().strip("\"'") for name, value in pairs}
 
+    def inside(self, service: str) -> str:
+        """The words that run a command in a service's container."""
+        several = service in self.containers and STACK in self.containers[service]["Config"]["Labels"]
+        return (
+            f"docker exec {self.containers[service]['Id']}"
+            if several
+            else f"docker compose exec -T {service}"
+        )
+
+    def _tasks(self) -> dict[str, dict]:
+        """The tasks that run on this host of several, by the services' names in docker-compose.yml."""
+        names = self.run(f"docker ps --quiet --filter label={STACK}={self.project}").split()
+        found = json.loads(self.run(f"docker inspect {' '.join(names)}")) if names else []
+        tasks = {}
+        for one in found:
+            name = one["Config"]["Labels"][TASK].removeprefix(f"{self.project}_")
+            # One of the members of a service: mariadb-2.
+            tasks[name if name in self.services else name.rpartition("-")[0]] = one
+        return tasks
+
     def _containers(self) -> dict[str, dict]:
+        if self.call("test -f nodes.yml").rc == 0:
+            return self._tasks()
         label = f"label=com.docker.compose.project={self.project}"
         # One-off containers of `docker compose run` come and go.
         names = self.run(
@@ -101,7 +124,7 @@ def endpoints(server) -> dict[str, dict]:
     )
     server.needs("mailserver-api")
     script = (HERE / "probe.py").read_text("utf-8")
-    call = f"docker compose exec -T mailserver-api python -c {shlex.quote(script)} {shlex.quote(names)}"
+    call = f"{server.inside('mailserver-api')} python -c {shlex.quote(script)} {shlex.quote(names)}"
     return json.loads(server.run(call))
 
 

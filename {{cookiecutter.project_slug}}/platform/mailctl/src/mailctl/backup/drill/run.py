@@ -139,8 +139,10 @@ def _snapshot(context: Context, home: Path, source: str) -> Snapshot:
 
 def _unseal(context: Context, snapshot: Snapshot) -> list[str]:
     """Decrypt every sealed file with the key of this host; returns what was in them, in words."""
-    identities, there = encryption.identities(context, None), snapshot.manifest.components
-    found = []
+    there, found = snapshot.manifest.components, list[str]()
+    if not there.keys() & {"config", "ssl", "dkim"}:
+        return found
+    identities = encryption.identities(context, None)
     if "config" in there:
         found = [f".env ({len(stage.unseal(snapshot.path / 'config' / 'env.age', identities))} bytes)"]
     for name in (name for name in SEALED if name.partition("/")[0] in there):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailctl.backup.restore.stage import vmail
 from mailctl.core.compose import Compose
 from mailctl.core.context import Context
 from mailctl.core.folders import private
@@ -79,9 +80,12 @@ class Scratch:
         """Where the mailboxes of a snapshot go; a store asks for the mark of its shard above them."""
         if self.shard is None:
             return self.hdd / "mailboxes"
-        (self.hdd / "mailboxes").mkdir(parents=True, exist_ok=True)
-        (self.hdd / "mailboxes/.shard").write_text(f"{self.shard}\n")
-        return self.hdd / "mailboxes" / self.shard
+        root = self.hdd / "mailboxes"
+        root.mkdir(parents=True, exist_ok=True)
+        (root / ".shard").write_text(f"{self.shard}\n")
+        for path in (root, root / ".shard"):
+            os.chown(path, *vmail())
+        return root / self.shard
 
     @property
     def compose(self) -> Compose:

@@ -25,7 +25,7 @@ from mailctl.deploy import checks, work
 from mailctl.deploy.host import Host
 from mailctl.deploy.shared import Shared
 from mailctl.deploy.tree import Tree
-from mailctl.swarm import converge, docker, jobs, turn
+from mailctl.swarm import converge, docker, jobs, kept
 
 GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main")
 NODES = "".join(
@@ -163,7 +163,7 @@ class World:
     def calm(self) -> bool:
         """Nobody's turn, nothing held, no job left."""
         jobs = [name for name in self.swarm.services if name not in ("m_postfix", "m_usermgmt")]
-        return not jobs and turn.current("m") is None and turn.held("m") is None
+        return not jobs and kept.current("m") is None and kept.held("m") is None
 
 
 @pytest.fixture
@@ -226,14 +226,14 @@ def test_a_lost_canary_takes_the_whole_stack_back_and_every_manager_knows(world:
     assert document["result"] == "rolled-back" and document["bad"] == bad
     assert "canary mail: no answer" in document["reason"] and "runs again" in document["reason"]
     assert world.reads() == before and world.calm
-    assert turn.results("m")[0]["bad"] == bad
+    assert kept.results("m")[0]["bad"] == bad
     assert [one.ref for one in world.host().records.points()] == [world.first]
 
 
 def test_mail_stays_on_hold_while_not_even_the_old_stack_is_known_to_work(world: World) -> None:
     world.lost = [True, True]
     document = world.deploy(world.commit())
-    assert "stays on hold" in document["reason"] and turn.held("m") and turn.current("m") is None
+    assert "stays on hold" in document["reason"] and kept.held("m") and kept.current("m") is None
     world.git("reset", "-q", "--hard", world.first)
     assert world.deploy(world.first)["result"] == "deployed" and world.calm
 
@@ -256,21 +256,21 @@ def test_a_host_that_cannot_hold_mail_is_told_and_keeps_no_repair_away(world: Wo
     world.swarm.jobs_fail_on = {"mail3"}
     document = world.deploy(world.commit())
     assert document["result"] == "deployed" and "mail3" in document["held"]["why"]
-    assert "mail is still held" in document["reason"] and turn.held("m")
+    assert "mail is still held" in document["reason"] and kept.held("m")
     world.swarm.jobs_fail_on = set()
     assert world.deploy(world.git("rev-parse", "HEAD"))["result"] == "deployed" and world.calm
 
 
 def test_two_hosts_never_deploy_at_once_and_a_dead_ones_turn_is_taken_over(world: World) -> None:
     commit = world.commit()
-    with turn.taken("m", "mailctl swarm deploy", commit) as first:
+    with kept.taken("m", "mailctl swarm deploy", commit) as first:
         world.swarm.here = "mail2"
         with pytest.raises(Refused, match="mailctl swarm deploy on mail1"):
             world.deploy(commit)
         world.swarm.leads("mail2", dead="mail1")
-        with turn.taken("m", "mailctl deploy", commit) as second:
+        with kept.taken("m", "mailctl deploy", commit) as second:
             assert second.attempts == 2
-            with pytest.raises(turn.Lost, match="mail2"):
+            with pytest.raises(kept.Lost, match="mail2"):
                 first.check()
         world.swarm.leads("mail1")
 
@@ -278,12 +278,12 @@ def test_two_hosts_never_deploy_at_once_and_a_dead_ones_turn_is_taken_over(world
 def test_of_two_that_take_over_the_same_turn_one_gets_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stale = turn.Turn("m", "m.deployment#0", "mail3", "mailctl deploy", "c", 1, 0.0)
-    real = turn.current
-    with turn.taken("m", "mailctl deploy", "c"):
+    stale = kept.Turn("m", "m.deployment#0", "mail3", "mailctl deploy", "c", 1, 0.0)
+    real = kept.current
+    with kept.taken("m", "mailctl deploy", "c"):
         seen = iter([stale])
-        monkeypatch.setattr(turn, "current", lambda stack: next(seen, None) or real(stack))
-        with pytest.raises(Refused, match="is changing it"), turn.taken("m", "mailctl deploy", "c"):
+        monkeypatch.setattr(kept, "current", lambda stack: next(seen, None) or real(stack))
+        with pytest.raises(Refused, match="is changing it"), kept.taken("m", "mailctl deploy", "c"):
             raise AssertionError("there are two")
 
 
@@ -301,7 +301,7 @@ def test_whichever_call_the_leader_dies_at_the_next_one_carries_it_to_an_end(wor
         if document and len(swarm.calls) < number:
             break
         # Its host is down while another one takes its turn over, and back before that changes anything.
-        found = turn.current("m")
+        found = kept.current("m")
         swarm.leads(HOSTS[number % 2 + 1], dead=found.host if found else "")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("mailctl.swarm.preflight.swarm", lambda *_: ())
@@ -385,12 +385,12 @@ def test_a_host_that_was_down_when_mail_was_released_is_released_when_it_is_back
     monkeypatch.setattr("mailctl.swarm.preflight.swarm", lambda *_: ())
     world.swarm.leads("mail1", dead="mail3")
     world.deploy(world.commit())
-    assert turn.late("m") == {"mail3"} and world.calm
+    assert kept.late("m") == {"mail3"} and world.calm
     run(agent)
     assert [name for name, _ in world.swarm.jobs] == ["hold-on", "hold-off"], "it is not back yet"
     world.swarm.leads("mail1")
     run(agent)
-    assert [name for name, _ in world.swarm.jobs][2:] == ["hold-off"] and not turn.late("m")
+    assert [name for name, _ in world.swarm.jobs][2:] == ["hold-off"] and not kept.late("m")
 
 
 def test_the_next_leader_finishes_what_the_dead_one_began_and_takes_it_back_the_second_time(
@@ -399,8 +399,8 @@ def test_the_next_leader_finishes_what_the_dead_one_began_and_takes_it_back_the_
     commit = world.commit()
     world.swarm.leads("mail2")
     for attempts, result in ((2, "rolled-back"), (1, "deployed")):
-        broken = {"host": "mail2", "what": turn.DEPLOYS, "commit": commit, "attempts": attempts, "at": 0.0}
-        turn._write("m", turn.TURN, broken, "m.deployment")
+        broken = {"host": "mail2", "what": kept.DEPLOYS, "commit": commit, "attempts": attempts, "at": 0.0}
+        kept._write("m", kept.TURN, broken, "m.deployment")
         agent.home.remember(trying=None, refused=None)
         found = supervise.resume(agent)
         assert found and found["result"] == result, found

@@ -10,7 +10,7 @@ import yaml
 
 from mailctl.core.checklist import FAILED, OK
 from mailctl.core.errors import Refused
-from mailctl.swarm import converge, hardening, inventory, preflight
+from mailctl.swarm import converge, hardening, inventory, preflight, turns
 
 ROWS = [
     {"name": f"mail{n}", "address": f"10.0.0.{n}", "database": n, "shard": "abc"[n - 1]} for n in (1, 2, 3)
@@ -283,3 +283,21 @@ def test_what_only_the_kernel_knows_is_read_from_it() -> None:
     assert differences(REAL, mounts=MOUNTS.replace("mode=750", "mode=777"))[0].startswith("tmpfs")
     assert differences(REAL, mounts=MOUNTS.replace(",noexec", ""))[0].startswith("tmpfs")
     assert differences(REAL, mounts="")[0].startswith("tmpfs")
+
+
+def test_the_members_of_the_database_take_turns_and_each_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ["mariadb-1", "valkey-2", "nginx", "mariadb-3", "mariadb-2"]
+    assert turns.waves(names) == [("mariadb-1", "nginx"), ("valkey-2", "mariadb-2"), ("mariadb-3",)]
+    answers = [{"mariadb-2", "mariadb-3"}, {"mariadb-1", "mariadb-2", "mariadb-3"}]
+    monkeypatch.setattr(turns, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "inside", lambda stack: answers.pop(0))
+    turns.wait("m", {"mariadb-1", "mariadb-2", "mariadb-3"}, ["nginx"])
+    assert len(answers) == 2, "nothing was asked: no member was updated"
+    turns.wait("m", {"mariadb-1", "mariadb-2", "mariadb-3"}, ["mariadb-1", "nginx"])
+    assert not answers
+    monkeypatch.setattr(turns, "LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "inside", lambda stack: set())
+    with pytest.raises(Refused, match="mariadb-2"):
+        turns.wait("m", {"mariadb-2"}, ["mariadb-2"])

@@ -27,7 +27,9 @@ REGISTRY_PORT = 5000
 SSD, HDD = "/srv/ssd", "/srv/hdd"
 DISKS = f"""mkdir -p {SSD} {HDD}
 [ -e {HDD}.img ] || {{ truncate -s 2G {HDD}.img; mkfs.btrfs -q {HDD}.img; }}
-mount -o loop {HDD}.img {HDD}"""
+# Two that ask for a free loop device at once may get the same one.
+for _ in $(seq 50); do mount -o loop {HDD}.img {HDD} && break || sleep 0.2; done
+mountpoint -q {HDD}"""
 REGISTRY = (
     'printf "version: 0.1\\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\\n" >/registry.yml;'
     ' printf "http: {addr: \\":5000\\"}\\n" >>/registry.yml; exec docker-registry serve /registry.yml'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,8 +85,13 @@ class Server:
         return {each["name"]: each for each in json.loads(said)["services"]}
 
     def whole(self, host: Host) -> bool:
-        """Whether everything runs as often as it should."""
-        return all(each["running"] >= each["wanted"] for each in self.services(host).values())
+        """Whether everything runs as often as it should, and every member of the database is in it."""
+        number = self.hosts.index(host) + 1
+        line = "for n in 1 2 3; do /bin/sh /usr/local/bin/ask-member mariadb-$n; done"
+        said = self.inside(host, f"mariadb-{number}", "/bin/sh", "-c", line)
+        states = sorted(each.split()[1] for each in said.splitlines())
+        running = all(each["running"] >= each["wanted"] for each in self.services(host).values())
+        return running and states == ["member", "member", "writer"]
 
     def crowd(self) -> Crowd:
         secrets = self.repo / "secrets"
@@ -129,6 +135,9 @@ def generated(name: str, folder: Path) -> tuple[Path, list[str]]:
     with (repo / ".env").open("a") as file:
         file.write("COMPOSE_FILE=docker-compose.yml:hosts.yml\n")
     (repo / ".env").chmod(0o600)
+    # With the libraries of mailctl, which the hosts have in part; there it finds the secrets made.
+    path = {"PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
+    run(sys.executable, "-m", "mailctl", "secrets", "init", cwd=repo, env=path)
     return repo, sorted({each["image"] for each in services.values()})
 
 

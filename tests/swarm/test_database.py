@@ -127,6 +127,15 @@ def test_when_one_is_lost_for_good_the_others_wait_until_recover_is_told_so(data
 
 
 @long
+def test_a_member_that_left_for_good_is_started_again(database: Database) -> None:
+    member = next(m for m in MEMBERS if database.state(m) == "member")
+    # As after a copy that failed: Galera asks for a restart, and waits.
+    database.sql(member, "SET GLOBAL wsrep_cluster_address = ''")
+    eventually(lambda: "left the others for good" in database.log(member), "that it is noticed")
+    database.whole()
+
+
+@long
 def test_a_member_starts_in_no_folder_that_is_not_its_own(database: Database) -> None:
     [member] = MEMBERS[-1:]
     database.compose("stop", member)

@@ -61,7 +61,7 @@ class Small:
     def python(self, *lines: str) -> str:
         """What some lines print, or refuse, in a process of their own beside mailctl."""
         env = {**os.environ, **self.at.env, "PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
-        first = "from mailctl.swarm import deploy, jobs, turn"
+        first = "from mailctl.swarm import deploy, jobs, kept"
         command = [sys.executable, "-c", "\n".join((first, *lines))]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
         return done.stdout + done.stderr
@@ -223,9 +223,9 @@ def test_a_job_runs_once_on_every_host_with_folders_of_its_own_and_tells_where_i
 
 def test_two_managers_never_deploy_at_once(small: Small) -> None:
     small.at = small.engines.hosts[1]
-    code = ("with turn.taken('small', 'mailctl deploy', 'c'):", "    print(input())")
+    code = ("with kept.taken('small', 'mailctl deploy', 'c'):", "    print(input())")
     env = {**os.environ, **small.at.env, "PYTHONPATH": str(PLATFORM / "mailctl" / "src")}
-    command = [sys.executable, "-c", "\n".join(("from mailctl.swarm import turn", *code))]
+    command = [sys.executable, "-c", "\n".join(("from mailctl.swarm import kept", *code))]
     with subprocess.Popen(
         command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as other:
@@ -302,8 +302,10 @@ def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
 ) -> None:
     first, second, _ = small.engines.hosts
     first.shell("docker exec $(docker ps -q -f name=small_store-1) valkey-cli set kept here")
-    small.python("import os", "with turn.taken('small', 'mailctl deploy', 'c'):", "    os._exit(9)")
+    small.python("import os", "with kept.taken('small', 'mailctl deploy', 'c'):", "    os._exit(9)")
     assert "small.deployment" in small.objects(), "it died in the middle"
+    # There is no registry of others here: whoever deploys has their images.
+    small.engines.load(IMAGES, second)
     first.kill()
     small.at = second
     others = sorted(host.name for host in small.engines.hosts if host is not first)

@@ -66,8 +66,11 @@ def _service(service: Service) -> Iterator[Found]:
         own = row.get("service") == service.name
         for target, (mount, place) in reached.items():
             hidden = target == row["target"] or target.startswith(f"{row['target']}/")
+            memory = mount.get("type") == "tmpfs"
+            if memory and row.get("empty_in") == service.name:
+                continue
             if hidden and (own or row["target"] != SHARED) and mount.get("source") != name:
-                lies = "in memory only" if mount.get("type") == "tmpfs" else f"on {mount.get('source')}"
+                lies = "in memory only" if memory else f"on {mount.get('source')}"
                 entity = f"{service.name}/volumes/{target}"
                 yield Found(place, f"{target} is {lies}", f"the volume {name}", entity)
         if own and row["target"] not in reached and not _of_another_file(service.project, name):

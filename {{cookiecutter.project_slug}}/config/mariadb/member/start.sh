@@ -53,10 +53,26 @@ answer() {
   done
 }
 
+# Ends the server once it has left the others for good: when what it lacked did not come whole, Galera disconnects it and asks for
+# a restart. One that is only cut off stays connected, and comes back by itself.
+watch() { # its process
+  local lost=0
+  while [ "$lost" -lt 5 ]; do
+    sleep 2
+    lost=$((lost + 1))
+    [ "$(timeout 3 mariadb --no-defaults --socket="$run/mysqld.sock" --skip-ssl --user=mysql --batch --skip-column-names \
+      --execute="SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_connected' AND @@wsrep_on" \
+      2>/dev/null)" = OFF ] || lost=0
+  done
+  say "it has left the others for good; starting it again"
+  kill "$1"
+}
+
 server() { # new-cluster, or nothing
   local uuid seqno
   read -r _ uuid seqno <<<"$here"
   rm -f "$run/waiting"
+  watch "$$" &
   set -- mariadbd --wsrep-node-name="$MEMBER" --wsrep-node-address="$MEMBER" --wsrep-node-incoming-address="$MEMBER:3306" "$@"
   # Else a member that was killed would not know how far it is, and take any other's word for it.
   if [ "$uuid" != - ]; then set -- "$@" --wsrep-start-position="$uuid:$seqno"; fi

@@ -4,7 +4,7 @@ from mailctl.agent import versions
 from mailctl.agent.home import Home
 from mailctl.core.errors import Refused
 from mailctl.deploy.tree import Tree
-from mailctl.swarm import deploy, docker, holding, turn
+from mailctl.swarm import deploy, docker, holding, kept
 
 #: What `led_by` says on a host that cannot ask the Swarm.
 WORKS_ONLY = "this host is no manager: the one that leads deploys"
@@ -15,16 +15,16 @@ def recall(home: Home, stack: str) -> None:
 
     Raises Refused: another host is at it.
     """
-    if (role := turn.role()) == turn.WORKER:
+    if (role := kept.role()) == kept.WORKER:
         home.remember(trying=None)
         return
-    now, mine = turn.current(stack), turn.this_host()
-    if now is None or (role != turn.LEADER and now.host != mine):
+    now, mine = kept.current(stack), kept.this_host()
+    if now is None or (role != kept.LEADER and now.host != mine):
         home.remember(trying=None)
     elif now.host != mine and not now.over:
         home.remember(trying=None)
-        raise Refused(turn.busy(now))
-    elif now.what == turn.DEPLOYS:
+        raise Refused(kept.busy(now))
+    elif now.what == kept.DEPLOYS:
         home.remember(trying={"commit": now.commit, "attempts": now.attempts})
     elif commit := deploy.deployed(stack)[0]:
         # By hand: nobody knows what of it there is. What ran last is deployed again.
@@ -33,11 +33,11 @@ def recall(home: Home, stack: str) -> None:
 
 def led_by(stack: str) -> str:
     """Why this host does not deploy; empty: it leads. Then it also ends what a host has missed."""
-    if (role := turn.role()) == turn.LEADER:
-        if turn.current(stack) is None:
+    if (role := kept.role()) == kept.LEADER:
+        if kept.current(stack) is None:
             holding.off_late(stack, deploy.last_good(stack))
         return ""
-    if role == turn.WORKER:
+    if role == kept.WORKER:
         return WORKS_ONLY
     leads = (each for each in docker.nodes() if (each.get("ManagerStatus") or {}).get("Leader"))
     return f"{next((each['Description']['Hostname'] for each in leads), 'another host')} leads, and deploys"

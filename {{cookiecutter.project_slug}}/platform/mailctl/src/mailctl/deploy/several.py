@@ -25,9 +25,9 @@ from mailctl.deploy.staging import Staged
 from mailctl.deploy.tree import Tree
 from mailctl.secret_files import sealed
 from mailctl.swarm import deploy as work
-from mailctl.swarm import docker, holding, jobs, turn
+from mailctl.swarm import docker, holding, jobs, kept
 from mailctl.swarm.jobs import Job
-from mailctl.swarm.turn import Turn
+from mailctl.swarm.kept import Turn
 
 BROKEN = "the migration broke off:"
 STORES = ("dovecot", "dovecot-store")
@@ -83,7 +83,7 @@ class Deployment:
 
 def deploy(host: Host, shared: Shared, commit: str) -> dict[str, Any]:
     """Deploy a commit; the document of its result. Raises Refused: it is another host's turn."""
-    with turn.taken(host.context.project_name, turn.DEPLOYS, commit) as now:
+    with kept.taken(host.context.project_name, kept.DEPLOYS, commit) as now:
         mine = Deployment(host, shared, now, before=work.deployed(now.stack)[0])
         try:
             host.tree.refuse_edits()
@@ -95,7 +95,7 @@ def deploy(host: Host, shared: Shared, commit: str) -> dict[str, Any]:
             sealed.take_back(host.context, mine.id)
             return _told(mine, records.REFUSED, refusal)
         except BaseException:
-            turn.give_up(now)
+            kept.give_up(now)
             raise
         finally:
             host.tree.clear()
@@ -106,8 +106,8 @@ def deploy(host: Host, shared: Shared, commit: str) -> dict[str, Any]:
 def undo(host: Host, shared: Shared, commit: str, reason: str) -> dict[str, Any]:
     """Take back what a commit has begun, on whatever host, or write down why it is refused."""
     stack = host.context.project_name
-    begun = turn.current(stack)
-    with turn.taken(stack, turn.DEPLOYS, commit) as now:
+    begun = kept.current(stack)
+    with kept.taken(stack, kept.DEPLOYS, commit) as now:
         mine = Deployment(host, shared, now, before=work.deployed(stack)[0], held=shared.left())
         refusal = Refused(Problem("deployment", reason, "fix it in a new commit"))
         if mine.before == commit:
@@ -116,7 +116,7 @@ def undo(host: Host, shared: Shared, commit: str, reason: str) -> dict[str, Any]
         if begun is None and not mine.held:
             return _told(mine, records.REFUSED, refusal)
         host.say(f"{reason}\nrolling back to {mine.before[:12] or 'the last stack'}")
-        with suppress(turn.Lost):
+        with suppress(kept.Lost):
             mine.swarm.roll_back()
         return _back(mine, refusal)
 
@@ -189,7 +189,7 @@ def _switch(mine: Deployment, staged: Staged) -> dict[str, Any]:
 
     try:
         mine.swarm.deploy(staged.stack, first, lambda: _try(mine))
-    except turn.Lost:
+    except kept.Lost:
         raise
     except Refused as refusal:
         return _back(mine, refusal)
@@ -208,7 +208,7 @@ def _hold(mine: Deployment, good: str) -> None:
     mine.turn.check()
     try:
         holding.on(mine.stack, good, mine.held)
-    except turn.Lost:
+    except kept.Lost:
         raise
     except Refused as refusal:
         mine.host.say(f"mail is not held everywhere: {refusal}")

@@ -10,7 +10,7 @@ from mailctl.core.context import Context
 from mailctl.core.folders import private
 from mailctl.core.hosts import several
 from mailctl.deploy.records import Journal, Point, Records
-from mailctl.swarm import deploy, turn
+from mailctl.swarm import deploy, kept
 
 #: Of a log, in a result that every manager keeps.
 MOST_LETTERS = 20_000
@@ -28,11 +28,11 @@ class Shared(Records):
         return cls(Records.of(context).folder, context.project_name)
 
     def journal(self) -> Journal | None:
-        """None: what broke off says the turn (swarm/turn.py)."""
+        """None: what broke off says the turn (swarm/kept.py)."""
         return None
 
     def left(self) -> dict[str, Any] | None:
-        return turn.held(self.stack)
+        return kept.held(self.stack)
 
     def points(self) -> list[Point]:
         """What runs, if that is a commit: there is one to go back to."""
@@ -40,14 +40,14 @@ class Shared(Records):
         return [Point(commit)] if commit else []
 
     def history(self) -> list[dict[str, Any]]:
-        return turn.results(self.stack)
+        return kept.results(self.stack)
 
     def add(self, id: str, document: dict[str, Any]) -> None:
         """Keep it in the Swarm; and here, for what this host's monitor tells."""
         log = str(document.get("log") or "")[-MOST_LETTERS:]
-        whole = {"id": id, "host": turn.this_host(), **document, "log": log}
+        whole = {"id": id, "host": kept.this_host(), **document, "log": log}
         super().add(id, whole)
-        turn.keep(self.stack, {"at": time.time(), **whole})
+        kept.keep(self.stack, {"at": time.time(), **whole})
 
     def canaries_word(self, held: dict[str, Any] | None) -> None:
         """What the canaries are let through by (core/hold.py), on the host that sends them."""

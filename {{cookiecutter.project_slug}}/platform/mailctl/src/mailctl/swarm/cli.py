@@ -171,16 +171,16 @@ def _alone(context: Context, what: str, commit: str) -> "Iterator[Callable[[], N
     from mailctl.core import lock
     from mailctl.core.disks import folder_of
     from mailctl.core.folders import private
-    from mailctl.swarm import turn
+    from mailctl.swarm import kept
 
     # That of deployments (deploy/records.py): whoever has it may end what broke off on this host.
     path = private(folder_of(context, "SSD_PATH") / ".mailctl" / "deploy") / "lock"
     with (
         lock.exclusive(path, "deploy lock", what, "changing this host"),
-        turn.taken(context.project_name, what, commit) as mine,
+        kept.taken(context.project_name, what, commit) as mine,
     ):
         yield mine.check
-    if turn.held(context.project_name):
+    if kept.held(context.project_name):
         context.out.warn("mail is held: make deploy tries the canaries, and releases it")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from mailctl.core.errors import Problem, Refused
-from mailctl.swarm import converge, docker, objects, turn, turns
+from mailctl.swarm import converge, docker, kept, objects, turns
 from mailctl.swarm.render import Stack, part
 
 #: On the config that holds the file of the last good deployment: when, the commit (if it is one), and who.
@@ -74,7 +74,7 @@ class Swarm:
                 self._apply(stack.part(wave), wave)
                 turns.wait(self.name, members, wave)
             tried()
-        except turn.Lost:
+        except kept.Lost:
             raise
         except Refused as refusal:
             refusal.problems = (*refusal.problems, self._restore(before))
@@ -131,7 +131,7 @@ class Swarm:
         return Problem(f"stack {self.name}", after, "fix the cause, then deploy again")
 
     def _take_away(self) -> None:
-        """Remove the stack, and wait for its networks: who deploys before that finds half of them."""
+        """Remove the stack, and wait for its networks: whoever deploys before would find half of them."""
         end = time.monotonic() + GONE_SECONDS
         networks = ("network", "ls", "--quiet", "--filter", f"label={docker.STACK_LABEL}={self.name}")
         while True:
@@ -218,12 +218,12 @@ def _record(stack: Stack, commit: str) -> None:
     """Keep the file of what got ready where every manager has it. It names secrets and holds none."""
     data = stack.text.encode()
     moment = datetime.now(UTC).isoformat(timespec="microseconds")
-    kept = objects.made("config", stack.name, f"stack-{moment}", data, "the stack file")
+    file = objects.made("config", stack.name, f"stack-{moment}", data, "the stack file")
     old = _labelled("config", stack.name, f"label={GOOD_LABEL}")
     labels = {docker.STACK_LABEL: stack.name, GOOD_LABEL: moment}
-    labels |= {COMMIT_LABEL: commit, HOST_LABEL: turn.this_host()}
+    labels |= {COMMIT_LABEL: commit, HOST_LABEL: kept.this_host()}
     words = [word for each in labels.items() for word in ("--label", "=".join(each))]
-    docker.run("config", "create", *words, kept.name, "-", stdin=data)
+    docker.run("config", "create", *words, file.name, "-", stdin=data)
     if old:
         docker.run("config", "rm", *old)
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from mailctl.core.hold import HOLD_ALL
-from mailctl.swarm import docker, jobs, turn
+from mailctl.swarm import docker, jobs, kept
 from mailctl.swarm.jobs import Job
 
 LIKE, PROGRAM = "postfix", "hold-host"
@@ -18,8 +18,8 @@ VOLUMES = {"/run/hold/postfix": "hold_postfix", "/run/hold/api": "hold_api"}
 
 def on(stack: str, text: str, wanted: dict[str, Any]) -> None:
     """Hold mail on every host. Raises Refused: on one it cannot be; `off` releases what is held by then."""
-    turn.hold(stack, wanted)
-    held = turn.held(stack) or wanted
+    kept.hold(stack, wanted)
+    held = kept.held(stack) or wanted
     digest = hashlib.sha256(str(held["word"]).encode()).hexdigest()
     told = json.dumps({"since": held["since"], "pass": digest})
     environment = {"HOLD": told, "CHECKS": HOLD_ALL}
@@ -31,22 +31,22 @@ def off(stack: str, text: str) -> None:
 
     Raises Refused: on a host it is still held; done once more, the others do nothing.
     """
-    if turn.held(stack):
+    if kept.held(stack):
         _off(stack, text)
 
 
 def off_late(stack: str, text: str) -> None:
     """Release where a host was down when the others did, and is back. Raises Refused: one still holds."""
     back = {str(each["Description"]["Hostname"]) for each in docker.nodes() if jobs.takes(each)}
-    if turn.late(stack) & back and not turn.held(stack):
+    if kept.late(stack) & back and not kept.held(stack):
         _off(stack, text)
 
 
 def _off(stack: str, text: str) -> None:
     jobs.run(stack, text, _job("off", {}))
     nodes = docker.nodes()
-    turn.note_late(stack, {str(each["Description"]["Hostname"]) for each in nodes if not jobs.takes(each)})
-    turn.released(stack)
+    kept.note_late(stack, {str(each["Description"]["Hostname"]) for each in nodes if not jobs.takes(each)})
+    kept.released(stack)
 
 
 def _job(word: str, environment: dict[str, str]) -> Job:

@@ -111,7 +111,8 @@ def small(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Small:
     (repo / ".env").write_text(f"SWARM_REGISTRY={engines.registry}\nSSD_PATH={repo.parent}/ssd\n")
     (repo / "secrets").mkdir()
     (repo / "secrets" / "word").write_text("one\n")
-    engines.load(IMAGES, engines.hosts[0])
+    # The second one deploys when the first is lost: any manager may, if it can fetch or build the images.
+    engines.load(IMAGES, *engines.hosts[:2])
     made = Small(repo, engines, engines.hosts[0])
     made.mailctl("swarm", "push")
     made.mailctl("swarm", "deploy")

@@ -59,7 +59,9 @@ class Member:
         else:
             wrong, code = " ".join(done.stderr.split())[-300:], done.returncode
         if code:
-            raise Refused(Problem(self.name, f"did not do it: {wrong}", "mailctl db status", value=words[0]))
+            raise Refused(
+                Problem(self.name, f"did not do it: {wrong}", ".venv/bin/mailctl db status", value=words[0])
+            )
         return done.stdout
 
     def sql(self, statement: str) -> str:
@@ -101,7 +103,7 @@ def _here(context: Context) -> Member:
     """A member on this host that has everything, one that does not write if possible."""
     here = [member for member in ask(context) if member.state in ("writer", "member") and not member.host]
     if not here:
-        fix = "run it on a host whose member is in it: mailctl db status"
+        fix = "run it on a host whose member is in it: .venv/bin/mailctl db status"
         raise Refused(Problem("the database", "no member on this host is in it", fix))
     return min(here, key=lambda member: member.state == "writer")
 

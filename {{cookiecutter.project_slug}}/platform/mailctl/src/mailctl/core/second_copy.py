@@ -41,7 +41,7 @@ def lines(context: Context) -> list[Line]:
 
 
 def _line(name: str, seconds: float | None) -> Line:
-    fix = "mailctl node copy says why: is the next host there?"
+    fix = ".venv/bin/mailctl node copy says why: is the next host there?"
     if seconds is None:
         return Line("second copy", WARNING, f"volume {name} was never copied to another host", fix)
     found = f"of volume {name} the last {seconds:.0f} seconds are on this host alone"

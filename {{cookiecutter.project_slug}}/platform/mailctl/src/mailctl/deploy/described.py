@@ -35,5 +35,5 @@ def makefile(tree: Tree) -> Iterator[Line]:
 def hosts(tree: Tree) -> Iterator[Line]:
     """Compose would start on this host what a stack spreads over several."""
     if (tree.stage / NODES).is_file() or (tree.repo / NODES).is_file():
-        fix = "mailctl swarm deploy (docs/several-hosts.md)"
+        fix = ".venv/bin/mailctl swarm deploy (docs/several-hosts.md)"
         yield Line("hosts", FAILED, f"{NODES} says that there are several: Compose knows one", fix)

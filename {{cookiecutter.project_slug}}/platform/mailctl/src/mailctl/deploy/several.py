@@ -152,7 +152,7 @@ def _prepare(mine: Deployment, stage: Path) -> Staged:
         return staged
     if any(hold.stores(host.tree.repo, each) != hold.stores(stage, each) for each in STORES):
         wrong = "changes where or how mail is kept: everybody would have to be kept out, on every host"
-        raise Refused(Problem("the stores", wrong, "mailctl swarm deploy, when nobody works"))
+        raise Refused(Problem("the stores", wrong, ".venv/bin/mailctl swarm deploy, when nobody works"))
     mine.past = host.remember() if mine.planned else {}
     _prepare_schema(mine, staged.services)
     gone = set(staging.services(good)) - set(staging.services(staged.stack.text))

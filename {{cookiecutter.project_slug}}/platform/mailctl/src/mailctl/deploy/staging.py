@@ -23,6 +23,7 @@ from mailctl.swarm.render import Stack
 NEW, IMAGE, OTHER = "is new", "another image", "other settings, files or secrets"
 #: What git does not have, and a tree needs.
 PRIVATE = (".env", "docker-compose.override.yml")
+DEPLOY = ".venv/bin/mailctl swarm deploy"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def rendered(host: Host, stage: Path) -> Staged:
     context = _context(host, stage)
     lines = [*preflight.swarm(inventory.read(stage), docker.nodes()), *described.makefile(Tree(stage, stage))]
     if bad := [line for line in lines if line.mark == FAILED]:
-        fix = "{}; to deploy without it: mailctl swarm deploy --despite {}"
+        fix = f"{{}}; to deploy without it: {DEPLOY} --despite {{}}"
         raise Refused(*(Problem(f"host {one.name}", one.found, fix.format(one.fix, one.name)) for one in bad))
     stack = images.stack(context, push_them=True)
     services = Runtime(context, host.runtime.engine).services(stage)
@@ -112,7 +113,7 @@ def same_secrets(tree: Tree, commit: str, old: str, new: str, last: tuple[str, s
     differing = sorted(key for key in then.keys() & now.keys() if then[key] != now[key])
     if differing and tree.id(before, tree.repo / "secrets.age") == tree.id(commit, tree.repo / "secrets.age"):
         wrong = f"{', '.join(differing)} here and on {name}, which deployed last, are not the same"
-        fix = f"copy secrets/ from {name}, or keep them in git; if these are right: mailctl swarm deploy"
+        fix = f"copy secrets/ from {name}, or keep them in git; if these are right: {DEPLOY}"
         raise Refused(Problem("secrets", wrong, fix))
 
 

@@ -48,7 +48,9 @@ def undo(host: Host, commit: str, reason: str) -> dict[str, Any]:
 def rollback(host: Host, to: str) -> dict[str, Any]:
     """Raises Refused when there is no such deployment to go back to."""
     if isinstance(host.records, Shared):
-        fix = "make deploy REF=… goes to any commit; mailctl swarm rollback ends what was interrupted"
+        fix = (
+            "make deploy REF=… goes to any commit; .venv/bin/mailctl swarm rollback ends what was interrupted"
+        )
         raise Refused(Problem("make rollback", "is for one host", fix))
     settle(host)
     found = points(host)
@@ -164,7 +166,7 @@ def show_history(context: Context, store: Records) -> None:
 def show_preflight(host: Host) -> bool:
     """Print the list; whether no line failed."""
     if isinstance(host.records, Shared):
-        raise Refused(Problem("make preflight", "is for one host", "mailctl swarm preflight"))
+        raise Refused(Problem("make preflight", "is for one host", ".venv/bin/mailctl swarm preflight"))
     lines = preflight.whole(host)
     out = host.context.out
     if not out.as_json:

@@ -98,7 +98,7 @@ def deploy(despite: DespiteOption = None, repo: RepoOption = None, as_json: Json
         if bad:
             raise Refused(*(Problem(f"host {line.name}", line.found, line.fix) for line in bad))
         stack, commit = images.stack(context, push_them=True), _commit(context)
-        with _alone(context, "mailctl swarm deploy", commit) as check:
+        with _alone(context, ".venv/bin/mailctl swarm deploy", commit) as check:
             done = work.Swarm(stack.name, context.out.note, absent, commit, check).deploy(stack)
         context.out.row("deployed", ", ".join(done.services))
         if done.removed:
@@ -113,7 +113,7 @@ def rollback(despite: DespiteOption = None, repo: RepoOption = None, as_json: Js
         from mailctl.swarm import deploy as work
 
         absent = _pinned_to(context, despite)
-        with _alone(context, "mailctl swarm rollback", "") as check:
+        with _alone(context, ".venv/bin/mailctl swarm rollback", "") as check:
             services = work.Swarm(context.project_name, context.out.note, absent, check=check).roll_back()
         context.out.row("restored", ", ".join(services))
         context.finish({"ok": True, "services": services})

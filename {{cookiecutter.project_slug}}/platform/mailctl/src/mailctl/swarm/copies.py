@@ -27,7 +27,7 @@ FIRST_SECONDS = 24 * 3600.0
 #: As btrbk names a snapshot: VOLUME.20261129T021500+0000, and _1 for a second one of the same moment.
 NAME = re.compile(r"(?P<volume>[a-z0-9-]+)\.(?P<moment>\d{8}T\d{6}[+-]\d{4})(?:_\d+)?")
 CONFIG = """\
-# Made by mailctl node copy for each run.
+# Made by .venv/bin/mailctl node copy for each run.
 timestamp_format long-iso
 snapshot_create always
 # The newest ones are what the next one is measured against.

@@ -50,11 +50,11 @@ def plan(members: Sequence[Member], without: Sequence[str], source: str | None =
     _known(("--without", *without), ("--from", *([source] if source else [])))
     if inside := [member.name for member in members if member.inside]:
         wrong = f"is there: {', '.join(inside)}; others join by themselves"
-        raise Refused(Problem("the database", wrong, "mailctl db status"))
+        raise Refused(Problem("the database", wrong, ".venv/bin/mailctl db status"))
     here = [member for member in members if member.name not in without]
     if missing := [member.name for member in here if member.state not in KNOWN]:
         names = " ".join(f"--without {name}" for name in missing)
-        fix = f"start them, or if they are lost for good: mailctl db recover {names}"
+        fix = f"start them, or if they are lost for good: .venv/bin/mailctl db recover {names}"
         raise Refused(Problem("the database", f"{', '.join(missing)} cannot say how far it is", fix))
     candidates = [member for member in here if member.data and source in (None, member.name)]
     if not candidates:
@@ -62,7 +62,7 @@ def plan(members: Sequence[Member], without: Sequence[str], source: str | None =
         raise Refused(Problem("the database", "no member that is here has tables", fix, value=source))
     if len({member.uuid for member in candidates}) > 1:
         places = "; ".join(f"{member.name} at {place(member)}" for member in candidates)
-        fix = "say whose tables count, the others' are replaced: mailctl db recover --from NAME"
+        fix = "say whose tables count, the others' are replaced: .venv/bin/mailctl db recover --from NAME"
         raise Refused(Problem("the database", f"the members have different histories: {places}", fix))
     founder = max(candidates, key=lambda member: (member.seqno, [-ord(c) for c in member.name]))
     joining = tuple(member for member in here if member is not founder)
@@ -99,7 +99,7 @@ def carry_out(context: Context, decided: Plan) -> list[Member]:
                 "the database",
                 f"is not whole after {LIMIT_SECONDS:.0f} seconds: {states}",
                 f"docker service logs {context.project_name}_{founder.name}",
-                next="mailctl db status",
+                next=".venv/bin/mailctl db status",
             )
             raise Refused(problem)
         pause.wait(POLL_SECONDS)

@@ -57,7 +57,9 @@ def recover(
         for line in decided.lines():
             context.out.note(line)
         if not yes and not typer.confirm("Do this?", err=True):
-            raise Refused(Problem("db recover", "not confirmed; nothing was changed", "mailctl db recover"))
+            raise Refused(
+                Problem("db recover", "not confirmed; nothing was changed", ".venv/bin/mailctl db recover")
+            )
         members = carry_out(context, decided)
         _show(context, members)
         context.finish({"ok": True, "plan": decided.lines(), "members": [each.as_dict() for each in members]})

@@ -90,7 +90,7 @@ class Swarm:
         text = last_good(self.name)
         if not text:
             wrong = "no deployment of it has succeeded yet"
-            raise Refused(Problem(f"stack {self.name}", wrong, "deploy: mailctl swarm deploy"))
+            raise Refused(Problem(f"stack {self.name}", wrong, "deploy: .venv/bin/mailctl swarm deploy"))
         file, members = yaml.safe_load(text), turns.inside(self.name)
         wanted = sorted(file["services"])
         for wave in turns.waves(wanted):

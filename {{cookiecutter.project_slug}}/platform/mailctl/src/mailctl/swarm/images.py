@@ -33,7 +33,9 @@ def references(context: Context, services: Mapping[str, Any]) -> dict[str, str]:
         if digest := _digest(_local(context, service, services[service]), place):
             found[service] = digest
         else:
-            problems.append(Problem(f"image of {service}", "is not in the registry", "mailctl swarm push"))
+            problems.append(
+                Problem(f"image of {service}", "is not in the registry", ".venv/bin/mailctl swarm push")
+            )
     if problems:
         raise Refused(*problems)
     return found

@@ -92,7 +92,7 @@ def _move(context: Context, steps: "list[Step]", now: bool, close: str | None) -
     if not steps:
         context.out.show("Nothing is to be moved.")
     elif now:
-        context.out.show(f"{len(asked)} mailboxes are being moved: mailctl node list")
+        context.out.show(f"{len(asked)} mailboxes are being moved: .venv/bin/mailctl node list")
     else:
         context.out.show("Nothing was done: add --now to do it.")
     plan: list[dict[str, Any]] = [step.as_dict() for step in steps]
@@ -131,8 +131,8 @@ def fail(
         ages = {volume: time.time() - copied.at for volume, copied in found.items()}
         for volume, age in ages.items():
             context.out.row(volume, f"served from its copy of {age:.0f} seconds ago, here as {made[volume]}")
-        again = f"What it had not copied is on its disk: mailctl node return {name}, once it runs again."
-        context.out.show(again)
+        again = f".venv/bin/mailctl node return {name}"
+        context.out.show(f"What it had not copied is on its disk: {again}, once it runs again.")
         context.finish({"ok": True, "volumes": made, "copied_seconds_ago": ages})
 
 
@@ -148,7 +148,7 @@ def come_back(
         said = (
             "is not waited for any more"
             if lost
-            else "is merged: mailctl node list. Then: mailctl node rebalance"
+            else "is merged: .venv/bin/mailctl node list. Then: .venv/bin/mailctl node rebalance"
         )
         context.out.show(f"What {name} alone had {said}")
         context.finish({"ok": True, "lost": lost})

@@ -38,7 +38,7 @@ def shard_of(node: Node) -> str:
 def add(context: Context, inventory: Inventory, node: Node) -> tuple[list[str], list[str]]:
     """Bring a host in, as far as that can be done here: what was done, and what is left to do elsewhere."""
     engine, done, left = docker.info(), [], []
-    again = f"mailctl node add {node.name}"
+    again = f".venv/bin/mailctl node add {node.name}"
     if (engine.get("Swarm") or {}).get("ControlAvailable"):
         words = [
             word for each in {**node.labels, QUEUE: "yes"}.items() for word in ("--label-add", "=".join(each))
@@ -94,7 +94,7 @@ def refuse_unless_fenced(node: Node, switched_off: bool) -> None:
     if engine.get("ControlAvailable"):
         state = docker.inspected("node", [node.name])[0]["Status"]["State"]
         if state != "down":
-            fix = f"if it has failed, switch it off; if it runs: mailctl node drain {node.name}"
+            fix = f"if it has failed, switch it off; if it runs: .venv/bin/mailctl node drain {node.name}"
             problems.append(Problem("host", f"is {state} for the engine", fix, value=node.name))
     else:
         problems.append(

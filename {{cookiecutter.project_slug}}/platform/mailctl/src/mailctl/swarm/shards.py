@@ -29,7 +29,9 @@ def known(state: Mapping[str, Any], name: str) -> dict[str, Any]:
         if shard["name"] == name:
             found: dict[str, Any] = shard
             return found
-    raise Refused(Problem("shard", "is not in the database", "mailctl node add on its host", value=name))
+    raise Refused(
+        Problem("shard", "is not in the database", ".venv/bin/mailctl node add on its host", value=name)
+    )
 
 
 def emptying(state: Mapping[str, Any], source: str) -> list[Step]:
@@ -42,7 +44,9 @@ def emptying(state: Mapping[str, Any], source: str) -> list[Step]:
     others.pop(source, None)
     if not others:
         raise Refused(
-            Problem("shard", "no other one is open", "mailctl node add on another host", value=source)
+            Problem(
+                "shard", "no other one is open", ".venv/bin/mailctl node add on another host", value=source
+            )
         )
     return [Step(source, name, count) for name, count in _filled(others, number).items() if count]
 

@@ -42,5 +42,5 @@ def wait(stack: str, before: Collection[str], services: Collection[str]) -> None
     while missing := sorted(set(before) - inside(stack)):
         if time.monotonic() > end:
             wrong = f"is not in the database again after {LIMIT_SECONDS:.0f} s"
-            raise Refused(Problem(f"service {missing[0]}", wrong, "mailctl db status"))
+            raise Refused(Problem(f"service {missing[0]}", wrong, ".venv/bin/mailctl db status"))
         time.sleep(POLL_SECONDS)

@@ -36,7 +36,7 @@ def rotate(context: Context, store: Store, source: Source, finish: bool) -> str:
 
 def _first(context: Context) -> str:
     """What brings a new value into the containers, where that is not done here."""
-    return "mailctl swarm deploy, then " if several(context) else ""
+    return ".venv/bin/mailctl swarm deploy, then " if several(context) else ""
 
 
 def _use(context: Context, store: Store, source: Source, tokens: list[str]) -> None:

@@ -12,7 +12,7 @@ from mailctl.secret_files.rotate import database, journal
 from mailctl.secret_files.rotate.journal import Journal
 from mailctl.secret_files.store import Store
 
-DEPLOY = "mailctl swarm deploy"
+DEPLOY = ".venv/bin/mailctl swarm deploy"
 #: Writes a value into its file and those made from it; what each then holds, by what the containers call it.
 Write = Callable[[str], Mapping[str, bytes]]
 
@@ -22,7 +22,7 @@ def rotate(context: Context, store: Store, entry: Journal, finish: bool, write: 
 
     Raises Refused: it was begun already, or `finish` comes before all tasks have the new value.
     """
-    again, file = f"mailctl secrets rotate {entry.name} --finish", f"{journal.FILE}-{entry.name}"
+    again, file = f".venv/bin/mailctl secrets rotate {entry.name} --finish", f"{journal.FILE}-{entry.name}"
     found = journal.read(store, file)
     if found and not finish:
         raise Refused(Problem(entry.name, "a rotation of it is under way", f"{DEPLOY}, then: {again}"))

@@ -294,7 +294,7 @@ def test_a_host_is_brought_in_by_a_manager_and_on_its_own_disks(
     world: World, cli: Cli, begun: list[str], tmp_path: Path
 ) -> None:
     there = json.loads(cli("node", "add", "mail1", "--json").stdout)
-    assert there["left"] == ["on mail1: mailctl node add mail1"] and not begun
+    assert there["left"] == ["on mail1: .venv/bin/mailctl node add mail1"] and not begun
     words = ("node", "update", "--label-add", "mail.database=1", "--label-add", "mail.shard=a")
     assert [each for each in world.said if each[: len(words)] == words]
     world.manager = False
@@ -303,7 +303,7 @@ def test_a_host_is_brought_in_by_a_manager_and_on_its_own_disks(
         world.stores_run = again
         result = cli("node", "add", "mail2", "--json")
         here = json.loads(result.stdout)
-        assert here["left"][0] == "on a manager: mailctl node add mail2"
+        assert here["left"][0] == "on a manager: .venv/bin/mailctl node add mail2"
         assert ["after the next deployment" in each for each in here["left"][1:]] == [True] * (not again)
         assert ("shard b takes new mailboxes" in here["done"]) == again
         assert ("the folder is already of mariadb-2" in here["done"]) == again

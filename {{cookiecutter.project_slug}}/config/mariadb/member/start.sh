@@ -38,8 +38,10 @@ position() {
   uuid=$(sed -n 's/^uuid: *//p' "$data/grastate.dat" 2>/dev/null || true)
   seqno=$(sed -n 's/^seqno: *//p' "$data/grastate.dat" 2>/dev/null || true)
   if [ "${seqno:--1}" = -1 ]; then
-    IFS=: read -r uuid seqno < <(mariadbd --wsrep-recover --skip-networking --log-error="$run/recover.log" >/dev/null 2>&1 || true
-      sed -n 's/.*Recovered position: *//p' "$run/recover.log" | tail -n 1)
+    IFS=: read -r uuid seqno < <(
+      mariadbd --wsrep-recover --skip-networking --log-error="$run/recover.log" >/dev/null 2>&1 || true
+      sed -n 's/.*Recovered position: *//p' "$run/recover.log" | tail -n 1
+    )
   fi
   echo "1 ${uuid:--} ${seqno:--1}"
 }

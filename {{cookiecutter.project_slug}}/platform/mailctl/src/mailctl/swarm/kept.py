@@ -30,7 +30,7 @@ LEADER, MANAGER, WORKER = "leader", "manager", "worker"
 
 @dataclass(frozen=True)
 class Turn:
-    """Who changes the stack, to what commit, for the how manieth time; `id` is the engine's."""
+    """Who changes the stack, to which commit, and which attempt at it this is; `id` is the engine's."""
 
     stack: str
     id: str

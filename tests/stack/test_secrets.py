@@ -31,7 +31,12 @@ def secrets(stack) -> dict[str, str]:
     folder = stack.repository / ".local" / "secrets"
     values = {path.name: path.read_text().strip() for path in folder.iterdir() if path.name not in PUBLIC}
     lines = {f"{name}:{n}": line for name, text in values.items() for n, line in enumerate(text.splitlines())}
-    return {name: line for name, line in lines.items() if len(line) >= 16 and not line.startswith("-----")}
+    # Not what frames a key, nor what opens a block of settings.
+    return {
+        name: line
+        for name, line in lines.items()
+        if len(line) >= 16 and not line.startswith("-----") and not line.endswith("{")
+    }
 
 
 def found_in(text: str, secrets: dict[str, str]) -> list[str]:

@@ -88,6 +88,8 @@ def replace(stack: Stack, *overrides: Path) -> None:
     """Start webmail and account pages anew, with these files beside those of the stack."""
     asked = Stack(stack.repository, stack.project, (*stack.overrides, *overrides), stack.first_port)
     run(".venv/bin/python", "-c", REPLACE, cwd=stack.repository, env=asked.environment)
+    # Each of its processes remembers for ten seconds where these were; one that is new asks.
+    run("docker", "kill", "--signal=HUP", stack.container("nginx"), cwd=stack.repository)
 
 
 @contextmanager

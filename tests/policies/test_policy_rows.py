@@ -25,7 +25,8 @@ AT_ONCE, FEWEST, EACH = 95, 150, 5
 OWNED = ("docker-compose", "config/", "terraform/", "edge/", ".github/")
 #: What no finding asks about: an operator writes it for a new service, or the answers decide.
 SERVICE = ("root", "init", "stop_grace", "after")
-BY_HAND = {*(f"services.{each}" for each in SERVICE), "networks.no_masquerade", "workflows.environments"}
+BY_HAND = {*(f"services.{each}" for each in SERVICE)}
+BY_HAND |= {"networks.no_masquerade", "volumes.empty_in", "workflows.environments"}
 SCHEMA = json.loads((TEMPLATE / "schemas/policy.schema.json").read_text(encoding="utf-8"))["properties"]
 
 

@@ -59,7 +59,8 @@ PINNED = {
 VENDORED = re.compile(r"platform/")
 #: Files for tests and stand-ins that pin nothing, or whose pins are what is tested.
 NOT_OURS = re.compile(
-    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/(?:standins/[^/]+|(?:stack|deploy)/host)/Dockerfile"
+    r"tests/policies/(?:fixtures|elsewhere)/|tests/generation/|tests/swarm/(?:node|project)/"
+    r"|tests/(?:standins/[^/]+|(?:stack|deploy)/host)/Dockerfile"
 )
 
 

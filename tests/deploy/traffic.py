@@ -19,8 +19,7 @@ ME = "me@example.com"
 NETWORKS = ("mail", "web", "data", "scan")
 # A sender whose mail is not accepted by then has found a server that does not come back.
 LIMIT = 240
-# What is down fails to answer ten times a second; a busy machine loses one answer, or is slow with it.
-BLIP, LOST = 1.5, 2
+BLIP = 1.5
 
 
 @dataclass
@@ -90,10 +89,10 @@ class Watch:
         return Counter(id for id in ids if id.startswith(f"{self.name}-"))
 
     def down(self) -> dict[str, float]:
-        """For how long each service was down, in seconds; answers that a busy machine lost are left out."""
+        """For how long each service was down, in seconds; an answer that a busy machine lost is left out."""
         times: Counter[str] = Counter()
         for note in self.probes:
-            if note.get("down", 0) > BLIP and note["failed"] > LOST:
+            if note.get("down", 0) > BLIP:
                 times[note["service"]] += note["down"]
         return {service: round(seconds, 1) for service, seconds in times.items()}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = Path("/watch")
 EVERY_MAIL, EVERY_PROBE, LONGEST_RETRY = 1.0, 0.1, 10.0
-# What is down refuses or hangs up at once; what is up may be slow on a busy machine.
+# What is down refuses, hangs up or has no address, at once; what is up may be slow on a busy machine.
 LONGEST_ANSWER = 5.0
 MAIL = "From: a@b.example\r\nTo: {to}\r\nSubject: {id}\r\nMessage-ID: <{id}@b.example>\r\n\r\nhello {id}\r\n"
 # What makes a service say something, and how its answer begins or what is in it.
@@ -45,33 +45,32 @@ def over() -> bool:
     return (FOLDER / "stop").exists()
 
 
-def answers(service: str) -> bool:
-    """Whether a service says what it should."""
+def answers(service: str) -> bool | None:
+    """Whether a service says what it should; None: it took too long."""
     port, question, answer = PROBES[service]
     try:
         with socket.create_connection((service, port), timeout=LONGEST_ANSWER) as connection:
             connection.sendall(question)
             return answer in connection.recv(4096)
+    except TimeoutError:
+        return None
     except OSError:
         return False
 
 
 def probe(service: str) -> None:
-    """Note each change; the down time lasts from the last answer before it to the first one after it.
-
-    `failed` counts the answers in between that it did not give.
-    """
+    """Note each change; the down time lasts from the last answer before it to the first one after it."""
     while not answers(service) and not over():
         time.sleep(EVERY_PROBE)  # this container is not on all networks yet
-    was, last, good, failed = True, time.time(), 0, 0
+    was, last, good = True, time.time(), 0
     note("probes", service=service, up=True)
     while not over():
         began = time.time()
         up = answers(service)
-        good, failed = good + up, failed + (not up)
+        up = was if up is None else up
+        good += up
         if up and not was:
-            note("probes", service=service, up=True, down=began - last, failed=failed)
-            failed = 0
+            note("probes", service=service, up=True, down=began - last)
         elif was and not up:
             note("probes", service=service, up=False)
         was, last = up, began if up else last

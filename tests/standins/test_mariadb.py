@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from tests.standins.hardened import Container, docker, wait_until
 
 CONFIG = Path(__file__).resolve().parents[2] / "{{cookiecutter.project_slug}}" / "config" / "mariadb"
+#: Not in a repository for one host.
+OF_SEVERAL_HOSTS = ("30-members.sql", "40-ledger.sh")
 SECRETS = (
     "root",
     "owner",
@@ -27,7 +30,6 @@ MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --skip-ssl --user=root "$MARIADB_DATABA
     CREATE USER reader@'%' IDENTIFIED BY 'readers-word'; GRANT SELECT ON $MARIADB_DATABASE.* TO reader@'%'"
 """,
     "15-sourced.sh": 'docker_process_sql <<<"CREATE TABLE sourced (i INT)"\n',
-    "17-without-tls.sql": "CREATE TABLE first_server SELECT @@have_ssl AS tls;\n",
     "20-schema.sql": "INSERT INTO sourced VALUES (42);\n",
 }
 
@@ -94,10 +96,6 @@ def test_it_was_not_healthy_while_the_init_files_ran(mariadb: Container) -> None
     assert ask(mariadb, "root", "roots-word", "SELECT code FROM health") == "1"
 
 
-def test_the_server_that_the_init_files_talk_to_has_no_tls(mariadb: Container) -> None:
-    assert ask(mariadb, "root", "roots-word", "SELECT tls FROM first_server") == "DISABLED"
-
-
 def test_the_operators_conf_d_has_the_last_word(mariadb: Container) -> None:
     assert ask(mariadb, "root", "roots-word", "SELECT @@host_cache_size") == "7"
 
@@ -125,14 +123,15 @@ def test_a_first_start_without_a_root_password_is_refused(start: Callable[..., C
 @pytest.fixture(scope="module")
 def as_in_the_compose_file(folder: Path) -> list[str]:
     """The repository's own entry point and init files, with secrets."""
-    secrets = folder / "own-secrets"
+    secrets, init = folder / "own-secrets", folder / "own-init"
     secrets.mkdir()
+    shutil.copytree(CONFIG / "initdb", init, ignore=shutil.ignore_patterns(*OF_SEVERAL_HOSTS))
     for name in SECRETS:
         file = f"mariadb_{name}_password" if name in ("root", "owner") else f"{name}_password"
         (secrets / file).write_text(f"word-of-{name.replace('_', '-')}")
     return [
         *("--user=999:999", "--tmpfs=/tmp", "--tmpfs=/run/mysqld:uid=999,gid=999"),
-        *(f"--volume={secrets}:/run/secrets:ro", f"--volume={CONFIG}/initdb:/docker-entrypoint-initdb.d:ro"),
+        *(f"--volume={secrets}:/run/secrets:ro", f"--volume={init}:/docker-entrypoint-initdb.d:ro"),
         f"--volume={CONFIG}/start.sh:/usr/local/bin/start-mariadb:ro",
         "--env=MARIADB_ROOT_PASSWORD_FILE=/run/secrets/mariadb_root_password",
         *(

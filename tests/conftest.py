@@ -23,12 +23,20 @@ settings.load_profile("busy")
 NEED_DOCKER = {"deploy", "stack", "standins", "swarm", "workflows"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of those folders, so that `make test-fast` leaves them out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of those folders, so that `make test-fast` leaves them out; leave out long series."""
     here = Path(__file__).parent
     for item in items:
         if item.path.relative_to(here).parts[0] in NEED_DOCKER:
             item.add_marker(pytest.mark.docker)
+    longer = [item for item in items if _not_asked_for(item)]
+    config.hook.pytest_deselected(items=longer)
+    items[:] = [item for item in items if item not in longer]
+
+
+def _not_asked_for(item: pytest.Item) -> bool:
+    series = item.get_closest_marker("series")
+    return bool(series and series.args) and not os.environ.get(series.args[0])
 
 
 class OneStackOneProcess(LoadScopeScheduling):

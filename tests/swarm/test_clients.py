@@ -20,7 +20,7 @@ from tools import engine, standins
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.skipif(not os.environ.get("SWARM_DATABASE"), reason="SWARM_DATABASE=10 runs it"),
+    pytest.mark.series("SWARM_DATABASE"),
 ]
 WHO, PASSWORD = "anna@example.com", "a person's password"
 USERMGMT = (

@@ -21,7 +21,7 @@ from tools import engine, standins
 pytestmark = pytest.mark.docker
 SERIES = os.environ.get("SWARM_DATABASE", "")
 ROUNDS = int(SERIES or 1)
-long = pytest.mark.skipif(not SERIES, reason="SWARM_DATABASE=10 runs it")
+long = pytest.mark.series("SWARM_DATABASE")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ Three engines have all images after minutes only, so that all of it is a part of
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -19,7 +18,7 @@ from tests.swarm.engines import Host
 from tests.swarm.server import PEOPLE, Server, running
 from tools import engine, standins
 
-pytestmark = pytest.mark.skipif(os.environ.get("SWARM") != "all", reason="a part of the series: make soak")
+pytestmark = pytest.mark.series("SWARM")
 #: Seconds after which a use must be possible again when a host has died (issue: database 10, the rest 30).
 DATABASE, REST = 10, 30
 

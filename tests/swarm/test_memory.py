@@ -13,7 +13,7 @@ from tools import engine, standins
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.skipif(not os.environ.get("SWARM_DATABASE"), reason="SWARM_DATABASE=10 runs it"),
+    pytest.mark.series("SWARM_DATABASE"),
 ]
 MEMBERS = ("valkey-1", "valkey-2", "valkey-3")
 MAIL = (

@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parent / "project"
 IMAGES = ("standin/python:3.13", "standin/nginx:1.30-alpine", "standin/valkey:9-alpine")
 PORT = int(os.environ.get("STACK_FIRST_PORT", "26000")) + 90
 SERVE = "/opt/web/serve.py"
-series = pytest.mark.skipif(os.environ.get("SWARM") != "all", reason="a part of the series: make soak")
+series = pytest.mark.series("SWARM")
 
 
 @dataclass

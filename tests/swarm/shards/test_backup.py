@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from usermgmt.database import Database
 
 pytestmark = [
     pytest.mark.docker,
-    pytest.mark.skipif(os.environ.get("SWARM") != "all", reason="SWARM=all runs it (make soak)"),
+    pytest.mark.series("SWARM"),
 ]
 ADA, BERT = "ada@example.com", "bert@example.com"
 

@@ -260,6 +260,7 @@ def test_what_is_not_mapped_is_refused_before_anything_exists(small: Small) -> N
     assert (small.objects(), small.specs()) == before
 
 
+@series
 def test_a_bad_update_rolls_back_and_the_whole_stack_with_it(small: Small, asking: list[str]) -> None:
     before = small.specs()
     small.edit("docker-compose.yml", SERVE, "/opt/web/gone.py")

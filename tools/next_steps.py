@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-PAGE = "docs/start-here.md"
+PAGE, HOSTS = "docs/start-here.md", "docs/several-hosts.md"
 
 
 class Step(NamedTuple):
@@ -26,7 +26,10 @@ def headings(page: str) -> tuple[str, ...]:
 def steps(project: Path, answers: Mapping[str, object], targets: frozenset[str]) -> list[Step]:
     """Return the steps for these answers; `targets` are those of the generated Makefile."""
     found = []
-    if "local" in targets:
+    swarm = answers.get("scale") == "swarm"
+    if swarm:
+        found.append(Step(f"Read {project / HOSTS}: it says what is different from one host"))
+    if "local" in targets and not swarm:
         trial = f"make -C {shlex.quote(str(project))} local"
         found.append(Step("Try it on this machine, without any account", (trial,)))
     if answers["mail_domain"] == "example.com":

@@ -33,6 +33,14 @@ def test_up_ends_with_addresses_and_passwords(repo: Path, cli: Cli, free_ports: 
         assert text in result.stdout
 
 
+def test_a_repository_for_several_hosts_is_not_started_on_one_machine(
+    repo: Path, cli: Cli, docker: FakeDocker
+) -> None:
+    (repo / "nodes.yml").write_text("nodes: []\n")
+    result = cli("local", "up")
+    assert result.exit_code == 1 and "scale: single" in result.stderr and not docker.calls_with("up")
+
+
 def test_up_tells_each_step_on_stderr_as_plain_lines(cli: Cli) -> None:
     said = cli("local", "up").stderr
     assert "[1/7]" in said and "[7/7] ready" in said

@@ -22,8 +22,8 @@ def project(request, tmp_path):
     return page.parents[1]
 
 
-def told(project: Path, targets: frozenset[str] = TARGETS, domain: str = "acme.com") -> str:
-    given = answers.complete({"mail_domain": domain})
+def told(project: Path, targets: frozenset[str] = TARGETS, domain: str = "acme.com", **more: str) -> str:
+    given = answers.complete({"mail_domain": domain, **more})
     return next_steps.plain(next_steps.steps(project, given, targets))
 
 
@@ -50,6 +50,11 @@ def test_the_readme_lists_the_steps_of_the_page():
 
 def test_the_trial_comes_first_and_folders_with_spaces_are_quoted(project):
     assert told(project).splitlines()[1].strip() == f"make -C '{project}' local"
+
+
+def test_of_several_hosts_their_page_comes_first_and_nothing_is_tried_on_one_machine(project):
+    text = told(project, scale="swarm")
+    assert next_steps.HOSTS in text.splitlines()[0] and " local" not in text
 
 
 def test_the_example_domain_ends_in_a_hint_to_choose_an_own_one(project):

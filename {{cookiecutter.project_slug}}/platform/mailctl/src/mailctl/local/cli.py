@@ -27,11 +27,16 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start the whole stack locally, without any account, and print how to log in."""
+    from mailctl.core.errors import Problem, Refused
+    from mailctl.core.hosts import several
     from mailctl.local.env import prepared
     from mailctl.local.info import read_info, show_info
     from mailctl.local.up import bring_up
 
     with command(repo, as_json) as context:
+        if several(context):
+            fix = "to try the services, make a repository for one host: scale: single"
+            raise Refused(Problem("make local", "is for one machine, and nodes.yml names several", fix))
         stack = prepared(context, override or ())
         bring_up(context, stack, wait)
         info = read_info(stack)

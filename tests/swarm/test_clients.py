@@ -5,7 +5,6 @@ And the migrations, by the one that writes, while another member is killed. `mak
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from threading import Thread
@@ -14,9 +13,9 @@ import bcrypt
 import pytest
 
 from mailctl.secret_files.rotate import readers
+from tests.swarm.founded import founded
 from tests.swarm.impostors import OTHER_AUTHORITY, OTHER_NAME, OUR_OWN, impostor
 from tests.swarm.members import MEMBERS, Database, docker, eventually
-from tools import engine, standins
 
 pytestmark = [
     pytest.mark.docker,
@@ -54,19 +53,11 @@ CLIENTS = {
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """The members, the proxies, and all of their clients, without what those need besides."""
-    engine.ensure(with_debootstrap=True)
-    with standins.shown_progress() as progress:
-        standins.build(progress)
-    prefix = os.environ.get("STACK_PREFIX", "swarm")
-    folder = tmp_path_factory.mktemp("clients")
-    whole = Database(folder, f"{prefix}-clients", ("mariadb", "database", *CLIENTS))
-    try:
-        whole.start()
+    parts = ("mariadb", "database", *CLIENTS)
+    with founded(tmp_path_factory.mktemp("clients"), "clients", parts) as whole:
         whole.whole()
         whole.sql(whole.writer(), PEOPLE)
         yield whole
-    finally:
-        whole.remove()
 
 
 def answered(database: Database, client: str) -> bool:

@@ -15,8 +15,8 @@ from threading import Event
 import pymysql
 import pytest
 
+from tests.swarm.founded import founded
 from tests.swarm.members import MEMBERS, Database, Writing, doors, eventually, watched
-from tools import engine, standins
 
 pytestmark = pytest.mark.docker
 SERIES = os.environ.get("SWARM_DATABASE", "")
@@ -27,17 +27,9 @@ long = pytest.mark.series("SWARM_DATABASE")
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """All of it, founded by itself from three empty folders."""
-    engine.ensure(with_debootstrap=True)
-    with standins.shown_progress() as progress:
-        standins.build(progress)
-    prefix = os.environ.get("STACK_PREFIX", "swarm")
-    whole = Database(tmp_path_factory.mktemp("database"), f"{prefix}-database")
-    try:
-        whole.start()
+    with founded(tmp_path_factory.mktemp("database"), "database") as whole:
         whole.whole()
         yield whole
-    finally:
-        whole.remove()
 
 
 def test_clients_reach_the_one_that_writes_by_either_proxy_and_by_tls_only(database: Database) -> None:

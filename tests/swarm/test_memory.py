@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.swarm.founded import founded
 from tests.swarm.impostors import OTHER_AUTHORITY, OTHER_NAME, OUR_OWN, impostor
 from tests.swarm.members import Database, docker, eventually
-from tools import engine, standins
 
 pytestmark = [
     pytest.mark.docker,
@@ -24,17 +23,9 @@ MAIL = (
 @pytest.fixture(scope="module")
 def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """The members, their sentinels, the proxies and rspamd, without what rspamd needs besides."""
-    engine.ensure(with_debootstrap=True)
-    with standins.shown_progress() as progress:
-        standins.build(progress)
-    prefix = os.environ.get("STACK_PREFIX", "swarm")
-    parts = ("valkey", "sentinel", "memory", "rspamd")
-    whole = Database(tmp_path_factory.mktemp("memory"), f"{prefix}-memory", parts, {"RSPAMD_NEEDS": "valkey"})
-    try:
-        whole.start()
+    parts, environment = ("valkey", "sentinel", "memory", "rspamd"), {"RSPAMD_NEEDS": "valkey"}
+    with founded(tmp_path_factory.mktemp("memory"), "memory", parts, environment) as whole:
         yield whole
-    finally:
-        whole.remove()
 
 
 def ask(memory: Database, where: str, *words: str, port: str = "6379") -> str:

@@ -33,6 +33,11 @@ def test_only_this_host_can_set_the_session_cookie_unless_local_use_has_no_tls(
     }
 
 
+def test_a_file_that_comes_late_does_not_bring_an_older_session_back(browser: Browser) -> None:
+    assert "Set-Cookie" in browser.get("/account/passkeys/new").headers
+    assert "Set-Cookie" not in browser.get("/static/icon.svg").headers
+
+
 @pytest.mark.parametrize("prefix", ["/admin", "/"])
 def test_nobody_moves_the_pages_below_a_path(stranger: Browser, prefix: str) -> None:
     stranger.headers = {"X-Forwarded-Prefix": prefix}

@@ -62,7 +62,7 @@ from usermgmt.web import (
     words,
 )
 from usermgmt.web.proxy import OnlyNginx
-from usermgmt.web.sessions import csrf, csrf_field
+from usermgmt.web.sessions import SessionOfPages, csrf, csrf_field
 
 log = logging.getLogger("usermgmt")
 LARGEST_REQUEST = 64 * 1024
@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
     )
+    app.session_interface = SessionOfPages()
     parts = Parts(
         settings,
         Database(settings.database_url),

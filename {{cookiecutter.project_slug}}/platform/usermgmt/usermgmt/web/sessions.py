@@ -6,7 +6,8 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from flask import Blueprint, abort, current_app, g, redirect, request, session, url_for
+from flask import Blueprint, Flask, abort, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 from markupsafe import Markup
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
@@ -29,6 +30,18 @@ from usermgmt.web.sites import kind_here
 PENDING = timedelta(minutes=5)
 
 csrf = CSRFProtect()
+
+
+class SessionOfPages(SecureCookieSessionInterface):
+    """Renews the cookie with every page, and never with a file of one.
+
+    A style sheet or an icon is asked for beside the next page: its late answer would bring back the cookie that
+    it was asked with, without the challenge or the form token that this page has put there since.
+    """
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """Whether the answer carries the cookie."""
+        return request.endpoint != "static" and super().should_set_cookie(app, session)
 
 
 def csrf_field() -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_the_build_command_makes_sure_of_an_engine_first(
 def test_without_a_terminal_progress_is_plain_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standins.time, "monotonic", lambda: 1.0)
+    monkeypatch.setattr(standins, "time", SimpleNamespace(monotonic=lambda: 1.0))
     with standins.shown_progress() as progress:
         for state in ("there", "building", "built"):
             progress("nginx", state)

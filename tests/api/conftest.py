@@ -15,8 +15,8 @@ from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings
 
-# A machine that is busy with other tests is slow, and nothing is wrong with that. And the same examples in every run:
-# what fails in CI fails here.
+# A machine that is busy with other tests is slow, and nothing is wrong with that. The examples are the same in
+# every run: what fails in CI fails here.
 examples.register_profile(
     "busy", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -39,7 +39,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause of a busy machine makes no slow line of a mail that is there: Postfix would be asked once more."""
+    """A pause of a busy machine makes no slow line of a mail that is there, which costs one more question."""
     monkeypatch.setattr("mailserver_api.routes.AT_ONCE_SECONDS", 1.0)
 
 

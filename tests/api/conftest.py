@@ -15,8 +15,8 @@ from smtp_server import SmtpServer
 
 from mailserver_api.settings import Settings
 
-# A machine that is busy with other tests is slow, and nothing is wrong with that. The examples are the same in
-# every run: what fails in CI fails here.
+# A machine that is busy with other tests is slow, and nothing is wrong with that. The examples are the same
+# in every run: what fails in CI fails here.
 examples.register_profile(
     "busy", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -14,6 +14,7 @@ from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def eventually(look: Callable[[], T], limit: float = 30, every: float = 0.2) -> 
             last: object = (answer := look())
             if answer:
                 return answer
-        except (OSError, AssertionError) as error:
+        except (OSError, AssertionError, httpx.TransportError) as error:
             last = error
         if over:
             raise AssertionError(f"not within {limit:g} s; last: {last!r}")

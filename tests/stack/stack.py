@@ -84,7 +84,7 @@ _REMOVALS: list[subprocess.Popen[bytes]] = []
 
 def discard(name: str) -> None:
     """End a container now, and remove it meanwhile: an engine of its own leaves a million small files."""
-    subprocess.run(["docker", "kill", name], capture_output=True, timeout=60, check=False)
+    subprocess.run(["docker", "kill", name], capture_output=True, timeout=300, check=False)
     words = ("docker", "rm", "--force", "--volumes", name)
     _REMOVALS.append(subprocess.Popen(words, stdout=subprocess.DEVNULL))
 
@@ -142,7 +142,7 @@ class Stack:
         """Remove the containers and every state, so that nothing is left on the machine."""
         # Nothing of it is looked at again: without this each service is given its time to end well.
         containers = map(self.container, self.services())
-        subprocess.run(["docker", "kill", *containers], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "kill", *containers], capture_output=True, timeout=300, check=False)
         self.mailctl("local", "down", "--volumes", "--yes")
 
     def mailctl(self, *words: str) -> str:
@@ -212,7 +212,7 @@ class Stack:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=300,
             check=True,
         )
         return done.stdout

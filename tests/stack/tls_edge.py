@@ -104,7 +104,7 @@ def nginx(stack: Stack, folder: Path) -> Iterator[str]:
         found = json.loads(run("docker", "inspect", name, cwd=folder))[0]["NetworkSettings"]["Networks"]
         yield found[f"{stack.project}_edge"]["IPAddress"]
     finally:
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=300, check=False)
 
 
 def served(stack: Stack, host: str) -> bool:

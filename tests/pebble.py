@@ -72,7 +72,7 @@ class Pebble:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def roots(self) -> str:
         """The certificate of the authority that signs what it hands out, as PEM."""

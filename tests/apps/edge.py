@@ -112,7 +112,7 @@ class Edge:
         """At once, as a power cut does."""
         self.http.close()
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(120)
 
     def log(self) -> str:
         return self._log.read_text()
@@ -221,12 +221,12 @@ class Api:
         """At once, as a power cut does."""
         assert self._process
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(120)
 
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(120)
 
     def monitor(self, **document: object) -> None:
         """What the monitor of this host leaves for the API."""

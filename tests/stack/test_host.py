@@ -215,7 +215,9 @@ def test_without_postfix_the_journal_has_it_and_systemd_shows_it(broken, timers)
     assert timers.call(f"systemctl start {broken}.service").returncode
     failed = f"{PROJECT}-failed@{broken}.service"
     eventually(lambda: failed in timers.shell("systemctl --failed --plain"), limit=60)
-    assert "nobody could be told" in timers.shell(f"journalctl --unit {failed} --priority crit")
+    assert "nobody could be told" in timers.shell(
+        f"journalctl --sync; journalctl --unit {failed} --priority crit"
+    )
     timers.shell("docker compose start postfix")
     timers.healthy()
 

@@ -15,8 +15,11 @@ from xdist.scheduler import LoadScopeScheduling
 # ruff, yamllint and the like of this environment, also for tests that look for them on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-# A machine that is busy with other tests is slow, and nothing is wrong with that.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that is busy with other tests is slow, and nothing is wrong with that. The examples are the same
+# in every run: what fails in CI fails here.
+settings.register_profile(
+    "busy", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 # Folders whose every test needs the engine (the marker is not repeated in each file).

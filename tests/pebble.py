@@ -60,7 +60,7 @@ class Pebble:
                     "PATH": "/usr/local/bin:/usr/bin:/bin",
                 },
             )
-        end, nap = time.monotonic() + 20, threading.Event()
+        end, nap = time.monotonic() + 120, threading.Event()
         while True:
             try:
                 self._get(self.directory)
@@ -72,7 +72,7 @@ class Pebble:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def roots(self) -> str:
         """The certificate of the authority that signs what it hands out, as PEM."""
@@ -80,7 +80,7 @@ class Pebble:
 
     def _get(self, url: str) -> bytes:
         context = ssl.create_default_context(cafile=str(self.bundle))
-        with urllib.request.urlopen(url, context=context, timeout=5) as answer:  # noqa: S310 - https alone
+        with urllib.request.urlopen(url, context=context, timeout=60) as answer:  # noqa: S310 - https alone
             return bytes(answer.read())
 
 

@@ -19,7 +19,7 @@ from tests.places import REPOSITORY
 CONFIG = REPOSITORY / "config" / "mariadb"
 PASSWORD = "A-password.of_the-tests"  # noqa: S105
 AS_ROOT = {**os.environ, "MYSQL_PWD": PASSWORD}
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 @dataclass

@@ -116,7 +116,7 @@ class Postfix:
     async def delivered(self, count: int) -> list[bytes]:
         """The mails in the mailbox of b@, once the queue is empty and at least `count` are there."""
         queue, mailbox = self.folder / "queue", self.folder / "mail" / "b" / "new"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 waiting = [p for name in QUEUES for p in (queue / name).rglob("*") if p.is_file()]
                 mails = sorted(mailbox.glob("*")) if mailbox.exists() else []

@@ -37,7 +37,7 @@ class SharedFile(FileStore):
     def open(self) -> sqlite3.Connection:
         """Connect; the tables are there."""
         db = sqlite3.connect(
-            self.path, timeout=2, check_same_thread=False, isolation_level=None, factory=Connection
+            self.path, timeout=60, check_same_thread=False, isolation_level=None, factory=Connection
         )
         db.execute("CREATE TABLE IF NOT EXISTS reports(name TEXT PRIMARY KEY, document TEXT)")
         db.create_function("GET_LOCK", 2, db.get_lock)

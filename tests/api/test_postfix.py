@@ -61,7 +61,7 @@ async def test_a_scan_slower_than_the_caller_gives_one_delivery_and_the_retry_is
 
 
 async def _until_accepted(client: httpx.AsyncClient) -> httpx.Response:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (answer := await post(client)).status_code != 200:
             assert answer.status_code == 503
     return answer

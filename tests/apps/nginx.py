@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-START_SECONDS = 20
+START_SECONDS = 180
 WHOLE = """daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
 events {{ }}
 http {{
@@ -91,7 +91,7 @@ def serving(repository: Path, folder: Path) -> Iterator[tuple[Ask, dict[int, str
         process = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf"], stderr=said)
 
         def ask(host: str, path: str = "/login", body: str | None = None, **headers: str) -> Answer:
-            connection = HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request("GET" if body is None else "POST", path, body, {"Host": host, **headers})
             answer = connection.getresponse()
             content = answer.read()
@@ -102,7 +102,7 @@ def serving(repository: Path, folder: Path) -> Iterator[tuple[Ask, dict[int, str
             yield ask, {server.server_port: name for name, server in behind.items()}
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
             for server in behind.values():
                 server.shutdown()
 

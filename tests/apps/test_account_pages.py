@@ -5,6 +5,7 @@ Every page is looked at by axe, the checker of accessibility; a picture of one t
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -105,6 +106,12 @@ def log_in(page: Page) -> None:
     expect(page.locator("nav").first).to_be_visible()
 
 
+def log_out(page: Page) -> None:
+    """Until it is done: another page that is asked for meanwhile would end it."""
+    page.get_by_role("button", name="Log out").first.click()
+    page.wait_for_url(re.compile("/login"))
+
+
 def fill(page: Page) -> None:
     """Something on every page, made without a script as a person would."""
     page.goto("/domains")
@@ -118,6 +125,7 @@ def fill(page: Page) -> None:
         expect(page.locator(".secret")).to_be_visible()
     page.goto("/mailboxes/3/delete")
     page.locator(".buttons button").click()
+    expect(page.locator(".notice")).to_be_visible()
     page.goto("/aliases/new")
     page.locator("input[name=source]").fill("info@example.org")
     page.locator("textarea").fill("anna@example.org\nbert@example.org")
@@ -324,24 +332,24 @@ def test_the_owner_of_a_mailbox_uses_a_passkey_then_a_recovery_code_then_the_pas
     page.goto("/account/mail")
     look(page, "/account/mail", VIEWS[2])
 
-    page.get_by_role("button", name="Log out").first.click()
+    log_out(page)
     first_step()
     expect(page.get_by_role("heading", name="Second step")).to_be_visible()
     look(page, "/login/second", VIEWS[2])
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_text("Last used:")).to_be_visible()
 
-    page.get_by_role("button", name="Log out").first.click()
+    log_out(page)
     first_step()
     page.get_by_label("Code").fill(code)
     page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_text("Unused recovery codes: 9")).to_be_visible()
 
-    page.get_by_role("button", name="Log out").first.click()
+    log_out(page)
     page.get_by_role("button", name="Log in with a passkey").click()
     expect(page.get_by_text("Unused recovery codes: 9")).to_be_visible()
 
-    page.get_by_role("button", name="Log out").first.click()
+    log_out(page)
     device.send("WebAuthn.setUserVerified", {"authenticatorId": known, "isUserVerified": False})
     page.get_by_role("button", name="Log in with a passkey").click()
     expect(page.get_by_text("No passkey was accepted.")).to_be_visible()

@@ -123,7 +123,7 @@ def test_each_mail_goes_where_it_must_however_often_worker_and_api_are_killed(
     with killing(edge, api, outside), ThreadPoolExecutor(6) as pool:
         said = list(pool.map(lambda mark: deliver(edge, mark), marks))
     if spool:
-        until(lambda: edge.cron() or not edge.objects(), 120)
+        until(lambda: edge.cron() or not edge.objects(), 300)
     assert said == ["accepted"] * MAILS
     plain = {mark for mark in marks if mark.startswith("plain")}
     came, told = Counter(outside.came), failed(api)

@@ -51,7 +51,7 @@ class Target:
         where = ("--name", self.name, "--hostname", self.name, "--publish", f"127.0.0.1:{self.port}:22")
         run("docker", "run", "--detach", *where, *SYSTEMD, *volumes, IMAGE, cwd=self.folder)
         self._keys()
-        eventually(lambda: self.ssh("docker info >/dev/null").code == 0, limit=90)
+        eventually(lambda: self.ssh("docker info >/dev/null").code == 0, limit=300)
         self.shell(DISK)
 
     def end(self) -> None:

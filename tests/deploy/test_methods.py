@@ -113,7 +113,7 @@ def test_a_host_that_pulls_deploys_by_its_timer_alone_what_was_checked(lab, agen
     folder = "/etc/systemd/system/mailserver-deploy.timer.d"
     lab.target.console(f"mkdir -p {folder} && cat >{folder}/soon.conf", stdin=SOON)
     lab.target.shell("systemctl daemon-reload && systemctl restart mailserver-deploy.timer")
-    eventually(lambda: last(lab)["ref"] == commit, limit=180, every=1)
+    eventually(lambda: last(lab)["ref"] == commit, limit=600, every=1)
     lab.target.shell("systemctl stop mailserver-deploy.timer")
     until_idle(lab.target)
     lab.good = commit

@@ -102,7 +102,9 @@ def by_pull(target: Target) -> Job:
     line = f"systemctl start {PULL}"
     since = target.shell("date +%s").strip()
     done = target.ssh(line, limit=1800)
-    said = target.shell(f"journalctl --unit mailserver-deploy --since @{since} --output cat --no-pager")
+    said = target.shell(
+        f"journalctl --sync; journalctl --unit mailserver-deploy --since @{since} --output cat --no-pager"
+    )
     return Job({"Deploy": Done(done.code, said)})
 
 

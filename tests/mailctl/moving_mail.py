@@ -98,7 +98,7 @@ def numbers(mail: Path) -> list[int]:
     return sorted(int(path.read_text().split("\n", 1)[0].removeprefix("Subject: ")) for path in found)
 
 
-def wait_for_steps(mover: MovingMail, steps: int, limit: float = 10) -> None:
+def wait_for_steps(mover: MovingMail, steps: int, limit: float = 120) -> None:
     """Until the mailbox is really in motion."""
     end = time.monotonic() + limit
     while mover.steps < steps and time.monotonic() < end:

@@ -126,6 +126,6 @@ class Cloud:
 
     def stop(self) -> None:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = self._before
-        requests.post(f"{self.endpoint}/moto-api/reset", timeout=10)
+        requests.post(f"{self.endpoint}/moto-api/reset", timeout=120)
         self._server.stop()
         S3Backend.complete_multipart_upload = _moto_completes  # type: ignore[method-assign]

@@ -199,7 +199,7 @@ def server(repo: Path, authorized: Path, tmp_path: Path) -> Iterator[dict[str, s
             running.terminate()
 
 
-def answers(port: int, limit: float = 20) -> None:
+def answers(port: int, limit: float = 120) -> None:
     """Wait until somebody answers there."""
     end = time.monotonic() + limit
     while True:

@@ -166,7 +166,7 @@ def test_what_fails_says_what_happened_and_what_to_do(
 
 def test_a_probe_that_waits_in_our_queue_is_found_there_with_the_reason(host: Context) -> None:
     server = Server(is_lost)
-    waits = json.loads(listed("Q1", age=-1))
+    waits = json.loads(listed("Q1", age=-60))
     waits["recipients"] = [
         {"address": f"mailctl-probe@{DOMAIN}", "delay_reason": "535 the key was withdrawn"}
     ]

@@ -56,7 +56,7 @@ def swarm(monkeypatch: pytest.MonkeyPatch) -> FakeSwarm:
     monkeypatch.setattr(docker, "run", fake.run)
     monkeypatch.setattr(converge, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(converge, "PATIENCE", 0.05)
-    monkeypatch.setattr(preflight, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(preflight, "PROBE_SECONDS", 0.0)
     return fake
 
 

@@ -59,7 +59,7 @@ DATA = {"type": "volume", "source": "data", "target": "/x"}
 KNOWN = service.SAME | service.DONE | set(service.HANDLED)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.from_regex(r"[a-z][a-z_-]{1,20}", fullmatch=True).filter(lambda key: key not in KNOWN | {"x-per"}))
 def test_a_key_that_nobody_has_thought_of_is_refused_with_its_name(files: Path, key: str) -> None:
     with pytest.raises(Refused) as refusal:

@@ -105,7 +105,7 @@ FILES = st.fixed_dictionaries(
 @settings(
     max_examples=150 if WHOLE else 50,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(document=FILES | VALUES, override=FILES)
 def test_no_compose_rule_falls_on_any_shape(tmp_path, document, override):
@@ -129,7 +129,7 @@ LINES = st.sampled_from([
 @settings(
     max_examples=150 if WHOLE else 50,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(lines=st.lists(LINES | st.text(max_size=20), max_size=10))
 def test_no_dockerfile_rule_falls_on_any_lines(tmp_path, lines):

@@ -76,7 +76,7 @@ PLACES = [
 CALM = settings(
     max_examples=120 if WHOLE else 40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 # Each reads a whole repository.

@@ -47,7 +47,7 @@ class Breaker:
         self._docker("run", "--detach", "--rm", f"--name={self.name}", label, *rights, image, "infinity")
 
     def stop(self) -> None:
-        subprocess.run(["docker", "rm", "--force", self.name], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "rm", "--force", self.name], capture_output=True, timeout=300, check=False)
 
     def crash(self, service: str) -> None:
         """SIGKILL for every process of a container, as the kernel does when memory runs out."""

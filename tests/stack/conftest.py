@@ -155,7 +155,7 @@ def browser() -> Iterator[Browser]:
 def page(request, browser) -> Iterator[Page]:
     """A page of the browser in both sizes; how it looked in the end is kept."""
     context = browser.new_context(viewport=request.param, locale="en-US")
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     yield page
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")

@@ -48,7 +48,7 @@ def attackers(stack: Stack) -> Iterator[None]:
             run("docker", "run", *words, cwd=stack.repository)
         yield
     finally:
-        subprocess.run(["docker", "rm", "--force", *names], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "rm", "--force", *names], capture_output=True, timeout=300, check=False)
 
 
 def guess_by_mail(stack: Stack, who: str) -> None:

@@ -122,16 +122,21 @@ class Machine:
         return {one["Service"]: one["Health"] for one in map(json.loads, lines)}
 
     def deliver(self, address: str, mail: bytes) -> None:
-        """Hand a mail to mailserver-api as the edge does."""
+        """Hand a mail to mailserver-api as the edge does, again while the answer is no yes."""
         command = ("docker", "exec", "--interactive", self.container("mailserver-api"))
-        done = subprocess.run(
-            [*command, "python", "-c", POST, address],
-            input=mail,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.stdout.strip() == b"200", done.stderr.decode()
+
+        def post() -> bool:
+            done = subprocess.run(
+                [*command, "python", "-c", POST, address],
+                input=mail,
+                capture_output=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.stdout.strip() == b"200", done.stderr.decode()
+            return True
+
+        eventually(post, limit=120, every=1)
 
     def mails(self, address: str, folder: str = "INBOX") -> dict[bytes, bytes]:
         """Every mail of a folder, byte for byte as IMAP gives it, with its flags."""

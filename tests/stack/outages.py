@@ -89,7 +89,7 @@ def relay_refuses(what: str) -> Break:
                 yield
             finally:
                 subprocess.run(
-                    ["docker", "rm", "--force", name], capture_output=True, timeout=60, check=False
+                    ["docker", "rm", "--force", name], capture_output=True, timeout=300, check=False
                 )
         stack.exec("postfix", "postqueue", "-f")
         eventually(lambda: not stack.exec("postfix", "postqueue", "-j").strip(), limit=90)

@@ -14,6 +14,7 @@ from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def eventually(look: Callable[[], T], limit: float = 30, every: float = 0.2) -> 
             last: object = (answer := look())
             if answer:
                 return answer
-        except (OSError, AssertionError) as error:
+        except (OSError, AssertionError, httpx.TransportError) as error:
             last = error
         if over:
             raise AssertionError(f"not within {limit:g} s; last: {last!r}")
@@ -83,7 +84,7 @@ _REMOVALS: list[subprocess.Popen[bytes]] = []
 
 def discard(name: str) -> None:
     """End a container now, and remove it meanwhile: an engine of its own leaves a million small files."""
-    subprocess.run(["docker", "kill", name], capture_output=True, timeout=60, check=False)
+    subprocess.run(["docker", "kill", name], capture_output=True, timeout=300, check=False)
     words = ("docker", "rm", "--force", "--volumes", name)
     _REMOVALS.append(subprocess.Popen(words, stdout=subprocess.DEVNULL))
 
@@ -141,7 +142,7 @@ class Stack:
         """Remove the containers and every state, so that nothing is left on the machine."""
         # Nothing of it is looked at again: without this each service is given its time to end well.
         containers = map(self.container, self.services())
-        subprocess.run(["docker", "kill", *containers], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "kill", *containers], capture_output=True, timeout=300, check=False)
         self.mailctl("local", "down", "--volumes", "--yes")
 
     def mailctl(self, *words: str) -> str:
@@ -211,7 +212,7 @@ class Stack:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=300,
             check=True,
         )
         return done.stdout

@@ -66,8 +66,8 @@ def test_every_service_of_the_flavour_runs_and_nothing_else(stack):
 
 
 def test_every_service_is_healthy(stack):
-    states = {name: stack.inspect(name)["State"]["Health"]["Status"] for name in stack.services()}
-    assert set(states.values()) == {"healthy"}, states
+    # A check that a busy machine was too slow for is made again.
+    stack.healthy(*stack.services())
 
 
 def test_services_started_one_after_the_other(stack):

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -152,10 +153,11 @@ def test_the_timer_of_the_upload_comes_with_the_bucket(kept, timers):
 
 @pytest.mark.parametrize("job", ["backup", "backup-weekly", "sync", "drill"])
 def test_a_job_does_its_work_within_the_walls_of_its_unit(kept, timers, job):
+    began = time.monotonic()
     timers.shell(f"systemctl start {PROJECT}-{job}.service || (journalctl -u {PROJECT}-{job}.service; false)")
     ages = {one["what"]: one for one in json.loads(timers.shell("mailctl status --json"))["backups"]}
     what = job.removesuffix("-weekly")
-    assert not ages[what]["failed"] and ages[what]["age_seconds"] < 60
+    assert not ages[what]["failed"] and ages[what]["age_seconds"] <= time.monotonic() - began + 1
     if job == "backup-weekly":
         assert len(list((timers.hdd / "weekly").iterdir())) == 1
 
@@ -176,11 +178,17 @@ def test_the_nightly_look_at_dns_works_within_the_walls_of_its_unit(timers):
 def test_the_monitor_looks_each_minute_within_the_walls_of_its_unit_and_gives_its_figures(timers):
     unit = f"{PROJECT}-monitor.service"
     eventually(lambda: (timers.ssd / "monitor/state.json").exists(), limit=150)
-    timers.shell(f"systemctl start {unit} || (journalctl -u {unit}; false)")
-    memory = json.loads((timers.ssd / "monitor/memory.json").read_text())
-    # A container has no clock of its own that systemd could keep.
-    unknown = {name for name, answer in memory["answers"].items() if answer["unknown"]}
-    assert unknown <= {"clock"}, memory["answers"]
+
+    def looked() -> bool:
+        timers.shell(f"systemctl start {unit} || (journalctl -u {unit}; false)")
+        memory = json.loads((timers.ssd / "monitor/memory.json").read_text())
+        # A container has no clock of its own that systemd could keep.
+        unknown = {name for name, answer in memory["answers"].items() if answer["unknown"]}
+        assert unknown <= {"clock"}, memory["answers"]
+        return True
+
+    # A busy machine may be too slow to answer all of it once.
+    eventually(looked, limit=120)
     ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9640/metrics').read().decode())"
     assert "mailserver_monitor_timestamp_seconds" in timers.shell(f'python3 -c "{ask}"')
     assert "ran " in timers.shell("mailctl status || true")
@@ -207,7 +215,9 @@ def test_without_postfix_the_journal_has_it_and_systemd_shows_it(broken, timers)
     assert timers.call(f"systemctl start {broken}.service").returncode
     failed = f"{PROJECT}-failed@{broken}.service"
     eventually(lambda: failed in timers.shell("systemctl --failed --plain"), limit=60)
-    assert "nobody could be told" in timers.shell(f"journalctl --unit {failed} --priority crit")
+    assert "nobody could be told" in timers.shell(
+        f"journalctl --sync; journalctl --unit {failed} --priority crit"
+    )
     timers.shell("docker compose start postfix")
     timers.healthy()
 

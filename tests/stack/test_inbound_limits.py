@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator
@@ -106,11 +105,6 @@ def test_a_scan_slower_than_the_caller_gives_no_double(edge, mailboxes, scanned)
     assert status == 503
     answer = eventually(lambda: (a := edge.post(mail, reader.address)).status_code == 200 and a, limit=120)
     assert reader.read("slow scan", limit=60)
-    queue = stack.exec("postfix", "postqueue", "-j").splitlines()
-    assert not [
-        entry
-        for line in queue
-        for entry in json.loads(line)["recipients"]
-        if entry["address"] == reader.address
-    ]
+    # Dovecot shows a mail a moment before Postfix forgets it.
+    eventually(lambda: reader.address not in stack.exec("postfix", "postqueue", "-j"))
     assert len(reader.find("slow scan")) == 1, answer.text

@@ -120,7 +120,7 @@ def test_an_outage_is_one_alarm_in_time_and_one_all_clear(watch: Watch, outage: 
         cleared = watch.until(False, 4 * 3600, 200)
     finally:
         for name in watch.leftovers:
-            subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=60, check=False)
+            subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=300, check=False)
         watch.leftovers.clear()
     alarms = watch.receiver.subjects
     severity = state["incidents"][0]["severity"].upper()

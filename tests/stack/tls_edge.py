@@ -76,12 +76,12 @@ def real_sites(stack: Stack, folder: Path) -> Iterator[Sites]:
             trusted = f"--ignore-certificate-errors-spki-list={fingerprint(certificate)}"
             eventually(lambda: socket.create_connection((address, 443)).close() is None)
             for host in hosts:
-                eventually(lambda h=host: served(stack, h), limit=60)
+                eventually(lambda h=host: served(stack, h), limit=180)
             yield Sites(f"{webmail}/", f"{account}/", (f"--host-resolver-rules={rules}", trusted))
     finally:
         replace(stack)
         for host in ("127.0.0.1", "localhost"):
-            eventually(lambda h=host: served(stack, h), limit=60)
+            eventually(lambda h=host: served(stack, h), limit=180)
 
 
 def replace(stack: Stack, *overrides: Path) -> None:
@@ -104,7 +104,7 @@ def nginx(stack: Stack, folder: Path) -> Iterator[str]:
         found = json.loads(run("docker", "inspect", name, cwd=folder))[0]["NetworkSettings"]["Networks"]
         yield found[f"{stack.project}_edge"]["IPAddress"]
     finally:
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, timeout=300, check=False)
 
 
 def served(stack: Stack, host: str) -> bool:

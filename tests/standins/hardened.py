@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HARDENING = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-WAIT_SECONDS = 60
-_COMMAND_SECONDS = 60
+WAIT_SECONDS = 180
+_COMMAND_SECONDS = 180
+#: Who has not ended so many seconds after a stop is killed.
+KILLED_AFTER = 30
 
 
 def docker(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -108,5 +110,5 @@ class Container:
     def stop(self) -> float:
         """Stop it as compose would and return the seconds that this took."""
         began = time.monotonic()
-        docker("stop", "--time", "30", self.name)
+        docker("stop", "--time", str(KILLED_AFTER), self.name)
         return time.monotonic() - began

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.hardened import Container, wait_until
+from tests.standins.hardened import KILLED_AFTER, Container, wait_until
 
 OPTIONS = ("--tmpfs=/tmp", "--tmpfs=/run/dovecot:uid=1000,gid=1000", "--env=USER_PASSWORD={PLAIN}words")
 NO_CHROOT = "".join(
@@ -69,7 +69,7 @@ def test_the_tools_of_upstream_are_there_and_where_upstream_has_them(dovecot: Co
 def test_it_stops_cleanly(start: Callable[..., Container], settings: str) -> None:
     container = start("dovecot", "--cap-add=SYS_CHROOT", settings, *OPTIONS)
     container.wait_healthy("doveadm", "service", "status", "imap-login")
-    assert container.stop() < 10
+    assert container.stop() < KILLED_AFTER - 5
     assert container.state()["State"]["ExitCode"] in (0, 143)
 
 

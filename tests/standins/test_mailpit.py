@@ -60,7 +60,7 @@ def sink(running: Container) -> Container:
 
 def client(container: Container) -> smtplib.SMTP:
     """An SMTP client that has greeted."""
-    connection = smtplib.SMTP(*container.address(1025), timeout=10)
+    connection = smtplib.SMTP(*container.address(1025), timeout=60)
     connection.ehlo("tests.example")
     return connection
 
@@ -80,7 +80,7 @@ def deliver(container: Container, subject: str, recipients: list[str]) -> None:
 def call(container: Container, path: str, method: str = "GET") -> str:
     """Call the API."""
     host, port = container.address(8025)
-    with urlopen(Request(f"http://{host}:{port}{path}", method=method), timeout=10) as answer:
+    with urlopen(Request(f"http://{host}:{port}{path}", method=method), timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -146,7 +146,7 @@ def test_implicit_tls_takes_a_log_in_too(start: Callable[..., Container], certif
     container = start("mailpit", *PORTS, *environment, f"--volume={certificate}:/tls:ro")
     container.wait_healthy("/mailpit", "readyz")
     context = ssl._create_unverified_context()  # noqa: S323 (self-signed on loopback)
-    with smtplib.SMTP_SSL(*container.address(1025), context=context, timeout=10) as connection:
+    with smtplib.SMTP_SSL(*container.address(1025), context=context, timeout=60) as connection:
         connection.ehlo("tests.example")
         assert connection.mail("ann@example.com")[0] == 530
         with pytest.raises(smtplib.SMTPAuthenticationError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.hardened import Container
+from tests.standins.hardened import KILLED_AFTER, Container, wait_until
 
 TEMPLATE = 'server { listen 8080; location = / { return 200 "$GREETING from $host"; } }\n'
 
@@ -40,11 +40,11 @@ def test_it_runs_as_uid_101_without_bash(nginx: Container) -> None:
 
 
 def test_requests_are_logged_to_the_container(nginx: Container) -> None:
-    assert "GET / HTTP/1.1" in nginx.log()
+    wait_until(lambda: "GET / HTTP/1.1" in nginx.log(), "a line of the log")
 
 
 def test_it_stops_at_once(start: Callable[..., Container]) -> None:
     tmpfs = [f"--tmpfs={path}:uid=101,gid=101" for path in ("/var/cache/nginx", "/var/run")]
     container = start("nginx", "--user=101", "--sysctl=net.ipv4.ip_unprivileged_port_start=80", *tmpfs)
     container.wait_healthy("curl", "-fsS", "http://127.0.0.1/")
-    assert container.stop() < 10
+    assert container.stop() < KILLED_AFTER - 5

@@ -78,7 +78,7 @@ class Host:
 
     def start(self) -> None:
         run("docker", "start", self.container, cwd=HERE)
-        eventually(lambda: self.answers, limit=60)
+        eventually(lambda: self.answers, limit=300)
 
 
 @dataclass

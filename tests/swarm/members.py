@@ -44,7 +44,7 @@ def docker(*words: str, limit: float = 120, check: bool = True) -> str:
     return done.stdout + done.stderr
 
 
-def eventually(look: Callable[[], T], what: str, limit: float = 60, every: float = 0.2) -> T:
+def eventually(look: Callable[[], T], what: str, limit: float = 180, every: float = 0.2) -> T:
     """The first true answer; fails with `what` when there is none in time."""
     end = time.monotonic() + limit
     while not (found := look()):
@@ -225,13 +225,13 @@ class Database:
     def writer(self) -> str:
         """The member that writes; waits until there is one."""
         return eventually(
-            lambda: next((m for m in MEMBERS if self.state(m) == "writer"), ""), "a writer", 120
+            lambda: next((m for m in MEMBERS if self.state(m) == "writer"), ""), "a writer", 300
         )
 
     def whole(self) -> None:
         """Wait until all three are in it, and one writes."""
         try:
-            eventually(lambda: self.states() == ["member", "member", "writer"], "the whole database", 120)
+            eventually(lambda: self.states() == ["member", "member", "writer"], "the whole database", 300)
         except AssertionError as error:
             logs = "".join(
                 f"--- {m}:\n{docker('logs', '--tail=60', self.container(m), check=False)}" for m in MEMBERS

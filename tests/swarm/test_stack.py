@@ -68,7 +68,7 @@ class Small:
 
     def says(self, host: Host) -> str:
         """What a host's nginx answers: the host of the task behind it, a price, the secret."""
-        with urllib.request.urlopen(f"http://{host.address}:8080/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{host.address}:8080/", timeout=30) as answer:
             return answer.read().decode().strip()
 
     def service(self, name: str) -> dict:
@@ -144,7 +144,7 @@ def test_every_host_is_asked_about_every_other(small: Small) -> None:
     names = [host.name for host in small.engines.hosts]
     assert checks == {name: "ok" for host in names for name in (host, f"{host}: overlay")}
     # Each engine forgets the network a moment after its last task.
-    eventually(lambda: not [each for each in small.objects() if "probe" in each], limit=30)
+    eventually(lambda: not [each for each in small.objects() if "probe" in each], limit=180)
 
 
 @series
@@ -231,7 +231,7 @@ def test_two_managers_never_deploy_at_once(small: Small) -> None:
         command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as other:
         small.at = small.engines.hosts[0]
-        eventually(lambda: "small.deployment" in small.objects(), limit=30)
+        eventually(lambda: "small.deployment" in small.objects(), limit=180)
         refused = small.mailctl("swarm", "rollback", ok=False)
         other.communicate("done\n", timeout=60)
     assert small.engines.hosts[1].name in refused["problems"][0]["wrong"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,15 +37,15 @@ def test_a_registry_that_hangs_is_given_up(
     docker: Fake, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standins, "PULL_SECONDS", 0.3)
-    docker.pull_does("exec sleep 30")
+    docker.pull_does("exec sleep 300")
     assert standins.choose(project).reason == "no image registry answers (no answer within 0.3 s)"
 
 
 def test_a_slow_pull_that_has_begun_counts_as_an_answer(
     docker: Fake, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standins, "PULL_SECONDS", 0.5)
-    docker.pull_does('echo "3.13.16: Pulling from library/python"; exec sleep 30')
+    monkeypatch.setattr(standins, "PULL_SECONDS", 3)
+    docker.pull_does('echo "3.13.16: Pulling from library/python"; exec sleep 300')
     assert not standins.choose(project).standins
 
 
@@ -104,7 +105,10 @@ def test_the_build_command_makes_sure_of_an_engine_first(
     assert capsys.readouterr().err == "Missing: the docker command.\n"
 
 
-def test_without_a_terminal_progress_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_progress_is_plain_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standins, "time", SimpleNamespace(monotonic=lambda: 1.0))
     with standins.shown_progress() as progress:
         for state in ("there", "building", "built"):
             progress("nginx", state)

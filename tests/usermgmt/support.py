@@ -36,7 +36,7 @@ CONFIG = REPOSITORY / "config" / "mariadb"
 ADMIN_EMAIL = "admin@example.org"
 ADMIN_PASSWORD = "correct-horse-9-battery"
 ACCOUNTS = ("postfix", "dovecot", "usermgmt", "roundcube", "mailserver")
-START_SECONDS = 60
+START_SECONDS = 180
 PASSWORD = "correct horse battery"
 #: Where requests come from: an address that stands for nginx, and resolves to itself.
 PROXY = "192.0.2.1"
@@ -206,7 +206,7 @@ def mariadb_server(folder: Path) -> Iterator[Server]:
         yield Server(socket)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 class Directory:

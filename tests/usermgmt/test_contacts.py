@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from http.client import HTTPConnection
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,7 +132,8 @@ def test_a_reading_that_took_too_long_goes_on_where_it_ended(
         anna.put(name)
     monkeypatch.setattr(address_books, "AT_ONCE", 1)
     moments = iter(range(100))
-    monkeypatch.setattr(address_books.time, "monotonic", lambda: next(moments) * 2.0)
+    # Only there: whatever else looked at the clock meanwhile would take moments away.
+    monkeypatch.setattr(address_books, "time", SimpleNamespace(monotonic=lambda: next(moments) * 2.0))
     answers = [anna.ask().status_code for _ in range(3)]
     assert answers == [503, 200, 200] and anna.names == list("abcd")
 
@@ -214,4 +216,4 @@ def test_without_radicale_there_is_an_answer_at_once(
     anna = webmail(ANNA)
     monkeypatch.setattr(radicale, "PORT", 9)
     begun = time.monotonic()
-    assert anna.ask().status_code == 503 and time.monotonic() - begun < 2
+    assert anna.ask().status_code == 503 and time.monotonic() - begun < radicale.ANSWER_SECONDS

@@ -262,7 +262,9 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(whole)
 
 
-@example_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example_settings(
+    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(content=st.one_of(damaged(), st.binary()), attached=st.booleans())
 def test_no_bytes_do_more_than_be_unreadable(
     app: Flask, domain: Database, content: bytes, attached: bool

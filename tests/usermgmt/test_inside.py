@@ -29,7 +29,7 @@ def echo(environ, start_response):
     return [json.dumps(said).encode()]
 app = MarkInside(echo)
 """
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")

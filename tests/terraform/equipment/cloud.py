@@ -38,7 +38,7 @@ class Cloud:
 
     def reset(self) -> None:
         """Forgets everything."""
-        requests.post(f"{self.endpoint}/moto-api/reset", timeout=10).raise_for_status()
+        requests.post(f"{self.endpoint}/moto-api/reset", timeout=120).raise_for_status()
 
     def stop(self) -> None:
         self._server.stop()

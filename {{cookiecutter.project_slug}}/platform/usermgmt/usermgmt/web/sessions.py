@@ -35,8 +35,8 @@ csrf = CSRFProtect()
 class SessionOfPages(SecureCookieSessionInterface):
     """Renews the cookie with every page, and never with a file of one.
 
-    A style sheet or an icon is asked for beside the next page: its late answer would bring back the cookie that
-    it was asked with, without the challenge or the form token that this page has put there since.
+    A style sheet or an icon is asked for beside the next page: its late answer would bring back the cookie
+    that it was asked with, without the challenge or the form token that this page has put there since.
     """
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:

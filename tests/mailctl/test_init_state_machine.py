@@ -15,8 +15,9 @@ from mailctl.core.errors import Refused
 from mailctl.core.output import Output
 from mailctl.secret_files.certificates import fits
 from mailctl.secret_files.initialise import initialise
-from mailctl.secret_files.table import DERIVED, SOURCES
+from mailctl.secret_files.table import used
 
+SOURCES, DERIVED = used(several=False)
 FILES = st.sampled_from([entry.file for entry in (*SOURCES, *DERIVED)])
 VARIABLES = st.sampled_from([source.variable for source in SOURCES if source.variable])
 GOOD = st.text("abcXYZ019._~-", min_size=32, max_size=40)

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from conftest import ENV, Cli
 from mailctl.core.context import Context
 from mailctl.core.output import Output
 from mailctl.secret_files.initialise import initialise
-from mailctl.secret_files.table import DERIVED, SOURCES, VARIABLES
+from mailctl.secret_files.table import VARIABLES, used
 
+SOURCES, DERIVED = used(several=False)
 NAMES = [entry.file for entry in (*SOURCES, *DERIVED)]
 CHOSEN = {
     "MYSQL_ROOT_PASSWORD": "root-password.1",
@@ -240,6 +242,21 @@ def test_a_new_password_for_an_existing_database_is_warned_about(repo: Path, cli
     said = " ".join(cli("secrets", "init").stderr.split())
     assert "a database already exists" in said and "mariadb_root_password" in said
     assert "ledger_db_password" not in said, "its account is made where one host becomes several"
+
+
+def test_a_host_that_becomes_one_of_several_gets_what_they_need_and_hears_what_was_made(
+    repo: Path, cli: Cli
+) -> None:
+    cli("secrets", "init")
+    before = contents(repo / "secrets")
+    (repo / "nodes.yml").write_text("nodes: [{name: mail1, shard: a}]\n")
+    result = cli("secrets", "init")
+    later = {entry.file for entry in chain(*used(several=True))} - set(NAMES)
+    assert "dovecot_store_tls.crt" in later
+    assert all(f"{name}: made" in result.stdout for name in later)
+    assert {path.name for path in (repo / "secrets").iterdir()} == later | {*NAMES, ".lock"}
+    assert contents(repo / "secrets") == before and not result.stderr
+    assert cli("secrets", "status").exit_code == 0
 
 
 def test_the_folder_is_where_compose_looks_for_it_or_where_the_user_says(repo: Path, cli: Cli) -> None:

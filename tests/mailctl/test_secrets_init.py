@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from mailctl.secret_files.initialise import initialise
 from mailctl.secret_files.table import VARIABLES, used
 
 SOURCES, DERIVED = used(several=False)
+COMPOSE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/docker-compose.yml"
 NAMES = [entry.file for entry in (*SOURCES, *DERIVED)]
 CHOSEN = {
     "MYSQL_ROOT_PASSWORD": "root-password.1",
@@ -242,6 +244,21 @@ def test_a_new_password_for_an_existing_database_is_warned_about(repo: Path, cli
     said = " ".join(cli("secrets", "init").stderr.split())
     assert "a database already exists" in said and "mariadb_root_password" in said
     assert "ledger_db_password" not in said, "its account is made where one host becomes several"
+
+
+def test_what_only_several_hosts_have_is_what_the_compose_model_has_for_them_alone() -> None:
+    mounted: dict[bool, set[str]] = {True: set(), False: set()}
+    several = False
+    for line in COMPOSE.read_text().splitlines():
+        if "#% if" in line:
+            several = 'scale == "swarm"' in line
+        elif "#% endif" in line:
+            several = False
+        elif found := re.search(r"/secrets\}/([^\"]+)", line):
+            mounted[several].add(found[1])
+    alone = {entry.file for entry in chain(*used(several=True)) if entry.several}
+    assert alone == mounted[True] | {"dovecot_store_password"}, "which two files of theirs are made from"
+    assert not alone & mounted[False]
 
 
 def test_a_host_that_becomes_one_of_several_gets_what_they_need_and_hears_what_was_made(

@@ -169,7 +169,7 @@ def _uncovered(entry: Derived, content: bytes, names: tuple[str, ...]) -> list[s
     """A certificate that is kept may lack a name that `.env` has gained since."""
     from mailctl.secret_files.certificates import covered_names, parse
 
-    certificate = parse(content) if entry.certificate and entry.file != "internal_ca.crt" else None
+    certificate = parse(content) if entry.host_names else None
     missing = sorted(set(names) - covered_names(certificate)) if certificate else []
     if not missing:
         return []

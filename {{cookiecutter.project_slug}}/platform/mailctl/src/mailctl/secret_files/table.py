@@ -56,6 +56,8 @@ class Derived:
     sources: tuple[str, ...]
     build: Callable[[bytes, Inputs], bytes]
     certificate: bool = field(default=False)
+    #: Whether it carries the host names of `.env`; a certificate of stores alone carries theirs.
+    host_names: bool = False
     mode: int = PUBLIC_IN_FOLDER
     several: bool = False  # of several hosts alone
 
@@ -141,7 +143,7 @@ def _certificate(service: str, *members: str) -> Derived:
     sources = (f"{service}_tls.key", "internal_ca.crt", "internal_ca.key")
     build = _certificate_of(service, members)
     name = f"{service}_tls.crt"
-    return Derived(name, (service,), sources, build, certificate=True, several=bool(members))
+    return Derived(name, (service,), sources, build, certificate=True, host_names=True, several=bool(members))
 
 
 _STORES = ("dovecot_store_tls.key", "internal_ca.crt", "internal_ca.key")

@@ -40,8 +40,7 @@ def folder(repo: Path) -> Path:
 
 
 def contents(repo: Path) -> dict[str, bytes]:
-    sources, derived = used(several=False)
-    return {entry.file: (repo / "secrets" / entry.file).read_bytes() for entry in (*sources, *derived)}
+    return {entry.file: (repo / "secrets" / entry.file).read_bytes() for entry in used(several=False).entries}
 
 
 def put(repo: Path, name: str, content: bytes) -> None:

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from mailctl.core.output import Output
 from mailctl.secret_files.initialise import initialise
 from mailctl.secret_files.table import VARIABLES, used
 
-SOURCES, DERIVED = used(several=False)
+SOURCES, ENTRIES = used(several=False).sources, used(several=False).entries
 COMPOSE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/docker-compose.yml"
-NAMES = [entry.file for entry in (*SOURCES, *DERIVED)]
+NAMES = [entry.file for entry in ENTRIES]
 CHOSEN = {
     "MYSQL_ROOT_PASSWORD": "root-password.1",
     "MYSQL_PASSWORD": "owner~password_2",
@@ -64,7 +63,7 @@ def test_the_first_init_makes_every_file_with_the_modes_of_the_table(repo: Path,
     assert result.exit_code == 0, result.stderr
     assert set(contents(repo / "secrets")) == set(NAMES)
     assert mode(repo / "secrets") == 0o700
-    assert {n: mode(repo / "secrets" / n) for n in NAMES} == {e.file: e.mode for e in (*SOURCES, *DERIVED)}
+    assert {n: mode(repo / "secrets" / n) for n in NAMES} == {e.file: e.mode for e in ENTRIES}
 
 
 def test_what_is_made_has_the_form_its_reader_needs(repo: Path, cli: Cli) -> None:
@@ -256,7 +255,7 @@ def test_what_only_several_hosts_have_is_what_the_compose_model_has_for_them_alo
             several = False
         elif found := re.search(r"/secrets\}/([^\"]+)", line):
             mounted[several].add(found[1])
-    alone = {entry.file for entry in chain(*used(several=True)) if entry.several}
+    alone = {entry.file for entry in used(several=True).entries if entry.several}
     assert alone == mounted[True] | {"dovecot_store_password"}, "which two files of theirs are made from"
     assert not alone & mounted[False]
 
@@ -268,7 +267,7 @@ def test_a_host_that_becomes_one_of_several_gets_what_they_need_and_hears_what_w
     before = contents(repo / "secrets")
     (repo / "nodes.yml").write_text("nodes: [{name: mail1, shard: a}]\n")
     result = cli("secrets", "init")
-    later = {entry.file for entry in chain(*used(several=True))} - set(NAMES)
+    later = {entry.file for entry in used(several=True).entries} - set(NAMES)
     assert "dovecot_store_tls.crt" in later
     assert all(f"{name}: made" in result.stdout for name in later)
     assert {path.name for path in (repo / "secrets").iterdir()} == later | {*NAMES, ".lock"}

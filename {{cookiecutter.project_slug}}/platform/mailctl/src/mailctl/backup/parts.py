@@ -114,8 +114,7 @@ def _is_secret(name: str) -> bool:
 def _secrets(context: Context, wanted: Callable[[str], bool]) -> bytes:
     """A tar of the chosen files of the secrets folder, with their modes. Raises Refused: one is missing."""
     folder, target = secrets(context), io.BytesIO()
-    sources, derived = used(several(context))
-    needed = {entry.file for entry in (*sources, *derived) if wanted(entry.file)}
+    needed = {entry.file for entry in used(several(context)).entries if wanted(entry.file)}
     if missing := sorted(name for name in needed if not (folder / name).exists()):
         raise Refused(Problem(", ".join(missing), "is missing in the secrets folder", "make setup"))
     with opened(folder, create=False) as store, tarfile.open(fileobj=target, mode="w") as archive:

@@ -13,7 +13,7 @@ from mailctl.core.hosts import several
 from mailctl.secret_files.inputs import Given, read_given
 from mailctl.secret_files.rules import PASSWORD
 from mailctl.secret_files.store import Store, opened
-from mailctl.secret_files.table import ENTRIES, SOURCES, Derived, Inputs, Source, used
+from mailctl.secret_files.table import ENTRIES, SOURCES, Derived, Inputs, Source, Used, used
 
 KEPT, TAKEN, MADE, EMPTY, FOLLOWED = "kept", "taken from .env", "made", "left empty", "follows its source"
 
@@ -48,18 +48,18 @@ def initialise(context: Context, folder: Path, extra: Mapping[str, bytes] | None
     when `.env` or an existing file cannot be used.
     """
     given = read_given(context)
-    report, (sources, derived) = Report(folder), used(several(context))
+    report, wanted = Report(folder), used(several(context))
     with opened(folder, create=True) as store, store.locked():
         store.clear_leftovers()
         if store.tighten():
             report.warnings.append(f"{folder} was open to other users of this host; it is 0700 now")
-        existing = _existing(store, sources, derived)
+        existing = _existing(store, wanted)
         report.existed = {name for name, content in existing.items() if content is not None}
         values = {**(extra or {}), **given.values}
-        secrets = _write_sources(store, sources, existing, values, report)
+        secrets = _write_sources(store, wanted.sources, existing, values, report)
         names = given.host_names, client_host(context)
         inputs = Inputs(secrets, context.slug, *names, shards=_shards(context))
-        _write_derived(store, derived, existing, inputs, report)
+        _write_derived(store, wanted.derived, existing, inputs, report)
         _fix_modes(store, report)
     _judge_env_file(context, given, report)
     _judge_database(context, report)
@@ -77,18 +77,16 @@ def _shards(context: Context) -> tuple[str, ...]:
         return ()
 
 
-def _existing(
-    store: Store, sources: tuple[Source, ...], derived: tuple[Derived, ...]
-) -> dict[str, bytes | None]:
+def _existing(store: Store, wanted: Used) -> dict[str, bytes | None]:
     """Every file's content as it stands; refuses as a whole if one of them cannot be what it must be."""
     found: dict[str, bytes | None] = {}
     problems: list[Problem] = []
-    for entry in (*sources, *derived):
+    for entry in wanted.entries:
         try:
             found[entry.file] = store.read(entry.file)
         except Refused as refusal:
             problems.extend(refusal.problems)
-    needed = {name for entry in derived for name in entry.sources if found.get(name)}
+    needed = {name for entry in wanted.derived for name in entry.sources if found.get(name)}
     problems += [p for name in sorted(needed) if (p := _unusable_source(store, name, found[name] or b""))]
     if problems:
         raise Refused(*problems)

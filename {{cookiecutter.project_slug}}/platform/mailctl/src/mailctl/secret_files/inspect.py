@@ -61,10 +61,10 @@ class Inspection:
 
 def inspect(context: Context, folder: Path) -> Inspection:
     """The state of all secret files in `folder`. Raises Refused when the folder cannot be looked into."""
-    sources, derived = used(several(context))
+    wanted = used(several(context))
     with opened(folder, create=False) as store:
         mode = stat.S_IMODE(folder.lstat().st_mode)
-        findings = tuple(_finding(store, entry) for entry in (*sources, *derived))
+        findings = tuple(_finding(store, entry) for entry in wanted.entries)
     return Inspection(folder, mode == FOLDER_MODE, findings)
 
 

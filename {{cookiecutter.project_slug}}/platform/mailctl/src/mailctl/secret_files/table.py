@@ -376,9 +376,21 @@ DATABASE_PASSWORDS = frozenset(_OF_MARIADB | {d.file for d in DERIVED if _OF_MAR
 """Files with the passwords that the database was told: older ones open it no more."""
 
 
-def used(several: bool) -> tuple[tuple[Source, ...], tuple[Derived, ...]]:
-    """Those that a repository has: for one host without what only several need."""
-    return (
+@dataclass(frozen=True)
+class Used:
+    """The files that a repository has."""
+
+    sources: tuple[Source, ...]
+    derived: tuple[Derived, ...]
+
+    @property
+    def entries(self) -> tuple[Source | Derived, ...]:
+        return (*self.sources, *self.derived)
+
+
+def used(several: bool) -> Used:
+    """All of them for several hosts; for one without what only several need."""
+    return Used(
         tuple(entry for entry in SOURCES if several or not entry.several),
         tuple(entry for entry in DERIVED if several or not entry.several),
     )

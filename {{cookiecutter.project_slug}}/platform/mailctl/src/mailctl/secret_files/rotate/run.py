@@ -140,7 +140,7 @@ def _root(store: Store, entry: Journal) -> list[str]:
 
 def _source(context: Context, name: str) -> Source:
     """The row of the table. Raises Misuse for one that is not rotated by this command."""
-    here = {source.file: source for source in used(several(context))[0]}
+    here = {source.file: source for source in used(several(context)).sources}
     known = [each for each in (*database.ACCOUNTS, RELAY, API) if each in here]
     if name == AWS:
         raise Misuse(Problem(name, "AWS makes this one", ".venv/bin/mailctl secrets aws", value=None))

@@ -18,9 +18,9 @@ from mailctl.core.engine import ContainerState
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.output import Output
 from mailctl.core.runtime import Broken, Service
+from mailctl.core.schema import Schema
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Records
-from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
 
 # What is in the queue and what on hold; whether what comes in is put there (`frozen`), which Postfix can do

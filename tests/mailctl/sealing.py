@@ -10,7 +10,7 @@ from mailctl.core import encryption
 from mailctl.core.context import Context
 from mailctl.core.output import Output
 from mailctl.secret_files import sealed
-from mailctl.secret_files.table import ENTRIES
+from mailctl.secret_files.table import used
 
 HEAD = "# Who can decrypt these.\n"
 
@@ -40,7 +40,7 @@ def folder(repo: Path) -> Path:
 
 
 def contents(repo: Path) -> dict[str, bytes]:
-    return {entry.file: (repo / "secrets" / entry.file).read_bytes() for entry in ENTRIES}
+    return {entry.file: (repo / "secrets" / entry.file).read_bytes() for entry in used(several=False).entries}
 
 
 def put(repo: Path, name: str, content: bytes) -> None:

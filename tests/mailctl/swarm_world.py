@@ -29,11 +29,11 @@ NODES = "".join(
 class Tables:
     """The accounts' tables: their revision, and what the image wants them to be."""
 
-    revision: str = "1"
+    revision: str | None = "1"
     known: tuple[str, ...] = ("1",)
     restored: list[Path] = field(default_factory=list)
 
-    def now(self) -> str:
+    def now(self) -> str | None:
         return self.revision
 
     def wanted(self, _service: object) -> tuple[str, set[str]]:

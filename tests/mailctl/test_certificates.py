@@ -72,7 +72,11 @@ def test_the_certificates_say_what_the_contract_says(secrets: Path) -> None:
     assert key.curve.name == "secp256r1"
 
 
-def test_members_show_their_certificate_to_each_other_and_other_services_show_none(secrets: Path) -> None:
+def test_members_show_their_certificate_to_each_other_and_other_services_show_none(
+    secrets: Path, cli: Cli
+) -> None:
+    (secrets.parent / "nodes.yml").touch()
+    cli("secrets", "init")
     uses = {}
     for name in ("mariadb", "valkey", "dovecot"):
         found = certificate(secrets, f"{name}_tls.crt").extensions

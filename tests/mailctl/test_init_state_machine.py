@@ -15,9 +15,10 @@ from mailctl.core.errors import Refused
 from mailctl.core.output import Output
 from mailctl.secret_files.certificates import fits
 from mailctl.secret_files.initialise import initialise
-from mailctl.secret_files.table import DERIVED, SOURCES
+from mailctl.secret_files.table import used
 
-FILES = st.sampled_from([entry.file for entry in (*SOURCES, *DERIVED)])
+SOURCES, ENTRIES = used(several=False).sources, used(several=False).entries
+FILES = st.sampled_from([entry.file for entry in ENTRIES])
 VARIABLES = st.sampled_from([source.variable for source in SOURCES if source.variable])
 GOOD = st.text("abcXYZ019._~-", min_size=32, max_size=40)
 BAD = st.sampled_from(["<password>", "short", "white space in the middle of a value", "'quote"])
@@ -62,7 +63,7 @@ class Secrets(RuleBasedStateMachine):
         before = self.contents()
         self.run_init()
         after = self.contents()
-        assert set(after) == {entry.file for entry in (*SOURCES, *DERIVED)}
+        assert set(after) == {entry.file for entry in ENTRIES}
         for source in SOURCES:
             chosen = self.env.get(source.variable or "", "").encode()
             if before.get(source.file):
@@ -99,7 +100,7 @@ class Secrets(RuleBasedStateMachine):
     @invariant()
     def nothing_half_written_lies_about(self) -> None:
         names = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
-        assert names <= {".lock", *(entry.file for entry in (*SOURCES, *DERIVED))}
+        assert names <= {".lock", *(entry.file for entry in ENTRIES)}
 
     def run_init(self) -> None:
         lines = [f'{name}="{value}"\n' for name, value in self.env.items()]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Cli
 from fakes import FakeDocker, FakeEngine, container
 from monitor_scene import DAY, NOW, QUEUE, QUEUED_LOGIN, disks, receiver, stack  # noqa: F401 (fixtures)
@@ -19,7 +20,8 @@ from mailctl.core.lock import exclusive
 from mailctl.core.monitoring import read
 from mailctl.monitor import run
 from mailctl.monitor.facts import ASK_POSTFIX
-from mailctl.monitor.host import ASK_SIGNATURES
+from mailctl.monitor.forwards import ASK as ASK_FORWARDS
+from mailctl.monitor.host import ASK_SIGNATURES, ASK_SPOOL
 from tests.receiver import Receiver
 
 
@@ -62,6 +64,31 @@ def test_an_outage_is_one_alarm_and_one_all_clear(
     alarm = receiver.got[0]["message"]
     assert "postfix: exited 137" in alarm and "fix: make status" in alarm
     assert ".venv/bin/mailctl alarm silence service-postfix --for 2h" in alarm
+
+
+def test_of_several_hosts_the_one_that_leads_tells_what_all_share_and_nobody_that_it_is_over_before_it_is(
+    stack: Callable[[float], dict[str, Any]],
+    docker: FakeDocker,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leads = False
+    monkeypatch.setattr("mailctl.monitor.cluster.leads", lambda _: leads)
+    docker.answer(ASK_SPOOL, json.dumps({"waiting": 3, "oldest": NOW - DAY}))
+    failed = {
+        "recipient": "ada@example.com",
+        "destination": "old@far.example",
+        "reason": "refused",
+        "at": NOW,
+    }
+    docker.answer(ASK_FORWARDS, json.dumps({"failed": [failed]}))
+    assert stack(0)["incidents"] == []
+    leads = True
+    assert {one["id"] for one in stack(60)["incidents"]} == {"spool", "forward-old@far.example"}
+    leads = False
+    assert [stack(3600 * hour)["incidents"] for hour in (1, 2, 3)] == [[], [], []]
+    told = ["CRITICAL: Mail waits at Cloudflare", "WARNING: Mail is not forwarded outside"]
+    assert sorted(receiver.subjects) == told
 
 
 def test_an_engine_that_does_not_answer_is_one_alarm_and_not_one_of_each_condition(

@@ -8,8 +8,8 @@ import pytest
 from fake_runtime import World
 
 from mailctl.core.runtime import Service
+from mailctl.core.schema import CONTRACTS
 from mailctl.deploy import preflight
-from mailctl.deploy.schema import CONTRACTS
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from mailctl.secret_files.table import SOURCES
 from mailctl.swarm import docker, objects
 
 READERS = {s.file: [each for each in s.readers if each in readers.READERS] for s in SOURCES}
-NAMES = [*database.ACCOUNTS]
+NAMES = [name for name in database.ACCOUNTS if name != "ledger_db_password"]
 
 
 class World:

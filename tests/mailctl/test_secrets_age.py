@@ -41,7 +41,11 @@ def test_a_lost_host_comes_back_whole_from_git_and_the_owners_key(
 
 
 @pytest.mark.parametrize("name", [*sealed.MODES])
-def test_every_secret_of_the_table_is_opened_with_the_mode_that_init_gives_it(host: Path, name: str) -> None:
+def test_every_secret_of_the_table_is_opened_with_the_mode_that_init_gives_it(
+    host: Path, cli: Cli, name: str
+) -> None:
+    (host / "nodes.yml").touch()
+    cli("secrets", "init")
     sealed.seal(context(host))
     content = (host / "secrets" / name).read_bytes()
     mode = stat.S_IMODE((host / "secrets" / name).stat().st_mode)

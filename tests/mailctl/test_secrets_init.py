@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from conftest import ENV, Cli
 from mailctl.core.context import Context
 from mailctl.core.output import Output
 from mailctl.secret_files.initialise import initialise
-from mailctl.secret_files.table import DERIVED, SOURCES, VARIABLES
+from mailctl.secret_files.table import VARIABLES, used
 
-NAMES = [entry.file for entry in (*SOURCES, *DERIVED)]
+SOURCES, ENTRIES = used(several=False).sources, used(several=False).entries
+COMPOSE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/docker-compose.yml"
+NAMES = [entry.file for entry in ENTRIES]
 CHOSEN = {
     "MYSQL_ROOT_PASSWORD": "root-password.1",
     "MYSQL_PASSWORD": "owner~password_2",
@@ -60,7 +63,7 @@ def test_the_first_init_makes_every_file_with_the_modes_of_the_table(repo: Path,
     assert result.exit_code == 0, result.stderr
     assert set(contents(repo / "secrets")) == set(NAMES)
     assert mode(repo / "secrets") == 0o700
-    assert {n: mode(repo / "secrets" / n) for n in NAMES} == {e.file: e.mode for e in (*SOURCES, *DERIVED)}
+    assert {n: mode(repo / "secrets" / n) for n in NAMES} == {e.file: e.mode for e in ENTRIES}
 
 
 def test_what_is_made_has_the_form_its_reader_needs(repo: Path, cli: Cli) -> None:
@@ -240,6 +243,36 @@ def test_a_new_password_for_an_existing_database_is_warned_about(repo: Path, cli
     said = " ".join(cli("secrets", "init").stderr.split())
     assert "a database already exists" in said and "mariadb_root_password" in said
     assert "ledger_db_password" not in said, "its account is made where one host becomes several"
+
+
+def test_what_only_several_hosts_have_is_what_the_compose_model_has_for_them_alone() -> None:
+    mounted: dict[bool, set[str]] = {True: set(), False: set()}
+    several = False
+    for line in COMPOSE.read_text().splitlines():
+        if "#% if" in line:
+            several = 'scale == "swarm"' in line
+        elif "#% endif" in line:
+            several = False
+        elif found := re.search(r"/secrets\}/([^\"]+)", line):
+            mounted[several].add(found[1])
+    alone = {entry.file for entry in used(several=True).entries if entry.several}
+    assert alone == mounted[True] | {"dovecot_store_password"}, "which two files of theirs are made from"
+    assert not alone & mounted[False]
+
+
+def test_a_host_that_becomes_one_of_several_gets_what_they_need_and_hears_what_was_made(
+    repo: Path, cli: Cli
+) -> None:
+    cli("secrets", "init")
+    before = contents(repo / "secrets")
+    (repo / "nodes.yml").write_text("nodes: [{name: mail1, shard: a}]\n")
+    result = cli("secrets", "init")
+    later = {entry.file for entry in used(several=True).entries} - set(NAMES)
+    assert "dovecot_store_tls.crt" in later
+    assert all(f"{name}: made" in result.stdout for name in later)
+    assert {path.name for path in (repo / "secrets").iterdir()} == later | {*NAMES, ".lock"}
+    assert contents(repo / "secrets") == before and not result.stderr
+    assert cli("secrets", "status").exit_code == 0
 
 
 def test_the_folder_is_where_compose_looks_for_it_or_where_the_user_says(repo: Path, cli: Cli) -> None:

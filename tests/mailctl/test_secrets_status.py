@@ -10,7 +10,7 @@ import pytest
 from conftest import Cli
 
 from mailctl.secret_files import certificates
-from mailctl.secret_files.table import DERIVED, SOURCES
+from mailctl.secret_files.table import used
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def finding(cli: Cli, name: str) -> dict[str, object]:
 def test_a_fresh_folder_is_in_order_although_the_optional_ones_are_empty(secrets: Path, cli: Cli) -> None:
     result = cli("secrets", "status")
     assert result.exit_code == 0
-    assert all(entry.file in result.stdout for entry in (*SOURCES, *DERIVED))
+    assert all(entry.file in result.stdout for entry in used(several=False).entries)
     said = " ".join(result.stdout.split())
     assert "relay_password: outgoing mail waits in the queue: put SENDGRID_API_KEY into .env" in said
 

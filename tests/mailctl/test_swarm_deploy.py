@@ -1,16 +1,19 @@
 """`mailctl swarm` against a Swarm in memory: what a deployment that fails anywhere leaves behind."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import fake_swarm
 import pytest
 import yaml
 from conftest import Cli
-from fake_swarm import DIGEST, FakeSwarm, Stopped, refused
+from fake_swarm import DIGEST, HOSTS, FakeSwarm, Stopped, refused
 from fakes import FakeDocker
+from swarm_world import Tables
 
-from mailctl.swarm import converge, docker, preflight
+from mailctl.swarm import converge, docker, migrate, preflight
 
 NODES = "".join(
     f"  - {{name: mail{n}, address: 10.0.0.{n}, database: {n}, shard: {'abc'[n - 1]}}}\n" for n in (1, 2, 3)
@@ -39,14 +42,17 @@ class Repo:
         }
         services["mailserver-api"]["depends_on"] = services["web"]["depends_on"] = {"db": {}}
         for name, changes in settings.items():
-            services[name.replace("_", "-")] |= changes
+            services.setdefault(name.replace("_", "-"), {}).update(changes)
         services.pop(without, None)
         merged = {
             "name": "m",
             "services": services,
             "networks": {"mail": {"name": "m_mail", "internal": True}},
         }
-        merged["secrets"] = {"word": {"name": "m_word", "file": str(self.root / "word")}}
+        merged["secrets"] = {
+            name: {"name": f"m_{name}", "file": str(self.root / "word")}
+            for name in ("word", "mariadb_owner_password")
+        }
         self.fake.answer("config", yaml.safe_dump(merged))
 
 
@@ -209,6 +215,54 @@ def test_a_host_that_is_down_stops_a_deployment_unless_it_is_named(
     assert "mail9" in cli("swarm", "deploy", "--despite", "mail9").stderr
     assert cli("swarm", "deploy", "--despite", "mail3").exit_code == 0
     assert now(swarm)["m_db-a"]["TaskTemplate"]["ContainerSpec"]["Env"] == {"A": "1"}
+
+
+@pytest.fixture
+def accounts(mail: Repo, swarm: FakeSwarm, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """A stack with usermgmt runs; what is deployed next has other images."""
+    tables = Tables()
+    monkeypatch.setattr(migrate, "Schema", lambda *_: tables)
+    monkeypatch.setattr(migrate, "connected", nullcontext)
+    owner = {"secrets": [{"source": "mariadb_owner_password"}]}
+    mail.describe(usermgmt={"image": "usermgmt", "networks": {"mail": None}, **owner})
+    assert cli("swarm", "deploy").exit_code == 0 and not swarm.jobs
+    monkeypatch.setattr(fake_swarm, "DIGEST", f"sha256:{'9' * 64}")
+    return tables
+
+
+def test_a_deployment_by_hand_migrates_before_a_service_changes_if_a_migration_waits(
+    accounts: Tables, swarm: FakeSwarm, cli: Cli
+) -> None:
+    accounts.known = ("1", "2")
+    swarm.calls.clear()
+    assert cli("swarm", "deploy").exit_code == 0
+    assert [name for name, _ in swarm.jobs] == ["migrate"]
+    assert swarm.jobs[0][1]["DB_USER"] == "mailserver" and "m_migrate" not in swarm.services
+    deployed = [call for call in swarm.calls if call[:2] in (("stack", "deploy"), ("service", "rm"))]
+    assert [call[:2] for call in deployed[:3]] == [("service", "rm"), ("stack", "deploy"), ("service", "rm")]
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"), [("2", ""), ("9", ""), (None, "cannot be asked on this host")], ids=str
+)
+def test_what_waits_for_no_migration_is_deployed_without_and_what_nobody_knows_is_not(
+    accounts: Tables, swarm: FakeSwarm, cli: Cli, revision: str | None, said: str
+) -> None:
+    accounts.known, accounts.revision = ("1", "2"), revision
+    before = now(swarm)
+    result = cli("swarm", "deploy")
+    assert swarm.jobs == [] and (now(swarm) != before) == (not said) == (result.exit_code == 0)
+    assert said in " ".join(result.stderr.split())
+
+
+def test_a_migration_that_breaks_off_leaves_the_old_stack_and_the_tables_as_they_were_copied(
+    accounts: Tables, swarm: FakeSwarm, cli: Cli
+) -> None:
+    accounts.known, swarm.jobs_fail_on = ("1", "2"), set(HOSTS)
+    before = now(swarm)
+    result = cli("swarm", "deploy", "--json")
+    assert result.exit_code == 1 and "the migration broke off" in result.stdout
+    assert now(swarm) == before and len(accounts.restored) == 1
 
 
 def test_preflight_asks_all_hosts_and_leaves_nothing(mail: Repo, swarm: FakeSwarm, cli: Cli) -> None:

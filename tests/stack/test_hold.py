@@ -24,11 +24,11 @@ from mailctl.core.context import Context
 from mailctl.core.engine import connected
 from mailctl.core.output import Output
 from mailctl.core.runtime import Runtime
+from mailctl.core.schema import Schema
 from mailctl.core.stack import stack as chosen
 from mailctl.deploy import hold
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point, Records
-from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
 
 OUTSIDE = "somebody@elsewhere.example"

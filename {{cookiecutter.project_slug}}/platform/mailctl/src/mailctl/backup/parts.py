@@ -15,8 +15,9 @@ from mailctl.core.containers import copy_out
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
+from mailctl.core.hosts import several
 from mailctl.secret_files.store import opened
-from mailctl.secret_files.table import ENTRIES
+from mailctl.secret_files.table import used
 
 DKIM_FOLDER = "/var/lib/rspamd/dkim"
 CERTIFICATES = (".key", ".crt")
@@ -113,7 +114,7 @@ def _is_secret(name: str) -> bool:
 def _secrets(context: Context, wanted: Callable[[str], bool]) -> bytes:
     """A tar of the chosen files of the secrets folder, with their modes. Raises Refused: one is missing."""
     folder, target = secrets(context), io.BytesIO()
-    needed = {entry.file for entry in ENTRIES if wanted(entry.file)}
+    needed = {entry.file for entry in used(several(context)).entries if wanted(entry.file)}
     if missing := sorted(name for name in needed if not (folder / name).exists()):
         raise Refused(Problem(", ".join(missing), "is missing in the secrets folder", "make setup"))
     with opened(folder, create=False) as store, tarfile.open(fileobj=target, mode="w") as archive:

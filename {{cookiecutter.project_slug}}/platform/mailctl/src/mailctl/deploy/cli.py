@@ -81,9 +81,9 @@ def _host(context: Context) -> "Iterator[Host]":
     from mailctl import canaries
     from mailctl.core.engine import connected
     from mailctl.core.runtime import Runtime
+    from mailctl.core.schema import Schema
     from mailctl.deploy import checks
     from mailctl.deploy.host import Host
-    from mailctl.deploy.schema import Schema
     from mailctl.deploy.shared import records_of
     from mailctl.deploy.tree import Tree
 

@@ -7,8 +7,8 @@ from typing import Any
 from mailctl.canaries import Canary
 from mailctl.core.context import Context
 from mailctl.core.runtime import Runtime
+from mailctl.core.schema import Schema
 from mailctl.deploy.records import Records
-from mailctl.deploy.schema import Schema
 from mailctl.deploy.tree import Tree
 
 

@@ -143,7 +143,7 @@ def _certificates(facts: Facts) -> Iterator[Line]:
     from mailctl.secret_files.certificates import RENEW_DAYS
     from mailctl.secret_files.inspect import inspect
 
-    found = inspect(facts.context.folder("SECRETS_DIR", "secrets")).findings
+    found = inspect(facts.context, facts.context.folder("SECRETS_DIR", "secrets")).findings
     dated = [one for one in found if one.expires_days is not None]
     for one in dated:
         days = one.expires_days or 0

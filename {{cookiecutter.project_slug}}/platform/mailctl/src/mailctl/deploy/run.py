@@ -8,10 +8,10 @@ from mailctl.core.disk_locks import NAME as BACKUP_LOCK
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.folders import secrets
 from mailctl.core.runtime import Broken, Service
+from mailctl.core.schema import SERVICE as ACCOUNTS
 from mailctl.deploy import checks, hold, plan, preflight, records
 from mailctl.deploy.host import Host
 from mailctl.deploy.records import Journal, Point
-from mailctl.deploy.schema import SERVICE as ACCOUNTS
 from mailctl.secret_files import sealed
 from mailctl.secret_files.initialise import initialise
 

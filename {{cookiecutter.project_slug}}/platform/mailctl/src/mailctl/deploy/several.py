@@ -14,33 +14,21 @@ from typing import Any
 from mailctl.canaries import Canary
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.runtime import Service
+from mailctl.core.schema import SERVICE as ACCOUNTS
 from mailctl.deploy import hold, records, staging
 from mailctl.deploy.hold import UNDONE
 from mailctl.deploy.host import Host
 from mailctl.deploy.run import CanaryLost, result
-from mailctl.deploy.schema import SERVICE as ACCOUNTS
 from mailctl.deploy.settle import steady
 from mailctl.deploy.shared import Shared
 from mailctl.deploy.staging import Staged
 from mailctl.deploy.tree import Tree
 from mailctl.secret_files import sealed
 from mailctl.swarm import deploy as work
-from mailctl.swarm import docker, holding, jobs, kept
-from mailctl.swarm.jobs import Job
+from mailctl.swarm import docker, holding, kept, migrate
 from mailctl.swarm.kept import Turn
 
-BROKEN = "the migration broke off:"
 STORES = ("dovecot", "dovecot-store")
-# As single's Schema.migrate: the owner of the tables, with the new image, once.
-MIGRATE = Job(
-    ACCOUNTS,
-    "migrate",
-    ("python", "-m", "usermgmt.migrate"),
-    networks=("data",),
-    environment={"DB_USER": "mailserver", "DB_PASSWORD_FILE": "/run/secrets/mariadb_owner_password"},
-    secrets=("mariadb_owner_password",),
-    seconds=1800.0,
-)
 
 
 @dataclass
@@ -185,7 +173,7 @@ def _switch(mine: Deployment, staged: Staged) -> dict[str, Any]:
         if mine.migrates:
             mine.host.say("migrating the accounts' tables")
             mine.turn.check()
-            _migrate(mine, staged.stack.text)
+            migrate.run(mine.stack, staged.stack.text)
 
     try:
         mine.swarm.deploy(staged.stack, first, lambda: _try(mine))
@@ -213,15 +201,6 @@ def _hold(mine: Deployment, good: str) -> None:
     except Refused as refusal:
         mine.host.say(f"mail is not held everywhere: {refusal}")
         mine.held["why"] += f"; not held everywhere: {refusal}"
-
-
-def _migrate(mine: Deployment, text: str) -> None:
-    try:
-        jobs.run(mine.stack, text, MIGRATE)
-    except Refused as refusal:
-        said = " ".join((refusal.details or str(refusal)).split())[-300:]
-        refusal.problems = (Problem(ACCOUNTS, f"{BROKEN} {said}", "fix it in a new commit"),)
-        raise
 
 
 def _try(mine: Deployment) -> None:
@@ -272,7 +251,7 @@ def _back(mine: Deployment, refusal: Refused) -> dict[str, Any]:
     sealed.take_back(mine.host.context, mine.id)
     if not work.last_good(mine.stack):
         return _told(mine, records.FAILED, refusal)
-    tried, broken = mine.canaries, refusal.problems[0].wrong.startswith(BROKEN)
+    tried, broken = mine.canaries, refusal.problems[0].wrong.startswith(migrate.BROKEN)
     if mine.dump and broken:
         mine.host.schema.restore(mine.dump)
     lost = _tried_again(mine)

@@ -112,10 +112,6 @@ class Facts:
         several = hosts.several(self.context)
         return [name for name in wanted if name in self.containers] if several else wanted
 
-    def has(self, service: str) -> bool:
-        """Whether to ask a service here: of several hosts some have no task of it."""
-        return not hosts.several(self.context) or service in self.containers
-
     def inside(self, service: str, *words: str) -> str:
         """What a command in a service's container printed. Raises Refused."""
         container = containers.chosen(self.containers, service, self.engine.project)

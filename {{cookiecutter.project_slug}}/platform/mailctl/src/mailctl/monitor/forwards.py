@@ -20,8 +20,6 @@ RECENT_SECONDS, ASK_SECONDS, MOST_SHOWN = 3600, 120, 5
 
 def forwards(facts: Facts) -> Iterator[Finding]:
     """What was not forwarded within the hour; usermgmt hears all of it, and of the addresses' state."""
-    if not facts.has("mailserver-api"):
-        return
     failed: list[dict[str, Any]] = json.loads(facts.inside("mailserver-api", "python", "-c", ASK))["failed"]
     facts.memory["forwards"] = failed
     recent = [

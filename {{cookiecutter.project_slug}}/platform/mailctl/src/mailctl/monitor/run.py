@@ -67,6 +67,7 @@ def ask(facts: Facts) -> tuple[dict[str, Seen], set[str]]:
     """What is wrong now, by incident, and which conditions gave no answer."""
     seen: dict[str, Seen] = {}
     rows = [row for row in table() if concerns(facts, row.whole)]
+    _leave_to_others(facts, {row.id for row in table()} - {row.id for row in rows})
     answers = {row.id: _answer(facts, row) for row in rows}
     for row in rows:
         for text, key in answers[row.id]["found"]:
@@ -81,6 +82,13 @@ def ask(facts: Facts) -> tuple[dict[str, Seen], set[str]]:
         title, fix = "The monitor cannot ask everything", "make status; docs/monitoring.md"
         seen[UNKNOWN] = Seen(UNKNOWN, title, WARNING, text, fix, UNKNOWN_SECONDS, UNKNOWN_SECONDS)
     return seen, unknown
+
+
+def _leave_to_others(facts: Facts, conditions: set[str]) -> None:
+    """Forget what another host tells of now: it is no longer ours to say, that it is over neither."""
+    records = facts.memory["records"]
+    for id in [id for id, record in records.items() if record["condition"] in conditions]:
+        del records[id]
 
 
 def _answer(facts: Facts, row: Condition) -> dict[str, Any]:

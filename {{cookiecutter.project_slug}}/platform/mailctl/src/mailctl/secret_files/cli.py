@@ -35,7 +35,7 @@ def status(directory: DirOption = None, repo: RepoOption = None, as_json: JsonOp
     from mailctl.secret_files.overview import show
 
     with command(repo, as_json) as context:
-        inspection = inspect(_folder(context, directory))
+        inspection = inspect(context, _folder(context, directory))
         show(context, inspection)
         context.finish(
             {

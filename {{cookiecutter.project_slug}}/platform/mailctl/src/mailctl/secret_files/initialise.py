@@ -9,10 +9,11 @@ from mailctl.core.client_host import client_host
 from mailctl.core.context import Context
 from mailctl.core.env_file import open_to_others
 from mailctl.core.errors import Problem, Refused
+from mailctl.core.hosts import several
 from mailctl.secret_files.inputs import Given, read_given
 from mailctl.secret_files.rules import PASSWORD
 from mailctl.secret_files.store import Store, opened
-from mailctl.secret_files.table import DERIVED, ENTRIES, SOURCES, Derived, Inputs, Source
+from mailctl.secret_files.table import ENTRIES, SOURCES, Derived, Inputs, Source, Used, used
 
 KEPT, TAKEN, MADE, EMPTY, FOLLOWED = "kept", "taken from .env", "made", "left empty", "follows its source"
 
@@ -47,18 +48,18 @@ def initialise(context: Context, folder: Path, extra: Mapping[str, bytes] | None
     when `.env` or an existing file cannot be used.
     """
     given = read_given(context)
-    report = Report(folder)
+    report, wanted = Report(folder), used(several(context))
     with opened(folder, create=True) as store, store.locked():
         store.clear_leftovers()
         if store.tighten():
             report.warnings.append(f"{folder} was open to other users of this host; it is 0700 now")
-        existing = _existing(store)
+        existing = _existing(store, wanted)
         report.existed = {name for name, content in existing.items() if content is not None}
         values = {**(extra or {}), **given.values}
-        secrets = _write_sources(store, existing, values, report)
+        secrets = _write_sources(store, wanted.sources, existing, values, report)
         names = given.host_names, client_host(context)
         inputs = Inputs(secrets, context.slug, *names, shards=_shards(context))
-        _write_derived(store, existing, inputs, report)
+        _write_derived(store, wanted.derived, existing, inputs, report)
         _fix_modes(store, report)
     _judge_env_file(context, given, report)
     _judge_database(context, report)
@@ -76,16 +77,16 @@ def _shards(context: Context) -> tuple[str, ...]:
         return ()
 
 
-def _existing(store: Store) -> dict[str, bytes | None]:
+def _existing(store: Store, wanted: Used) -> dict[str, bytes | None]:
     """Every file's content as it stands; refuses as a whole if one of them cannot be what it must be."""
     found: dict[str, bytes | None] = {}
     problems: list[Problem] = []
-    for entry in ENTRIES:
+    for entry in wanted.entries:
         try:
             found[entry.file] = store.read(entry.file)
         except Refused as refusal:
             problems.extend(refusal.problems)
-    needed = {name for entry in DERIVED for name in entry.sources if found.get(name)}
+    needed = {name for entry in wanted.derived for name in entry.sources if found.get(name)}
     problems += [p for name in sorted(needed) if (p := _unusable_source(store, name, found[name] or b""))]
     if problems:
         raise Refused(*problems)
@@ -115,10 +116,14 @@ def _unusable_source(store: Store, name: str, content: bytes) -> Problem | None:
 
 
 def _write_sources(
-    store: Store, existing: Mapping[str, bytes | None], values: Mapping[str, bytes], report: Report
+    store: Store,
+    sources: tuple[Source, ...],
+    existing: Mapping[str, bytes | None],
+    values: Mapping[str, bytes],
+    report: Report,
 ) -> dict[str, bytes]:
     secrets: dict[str, bytes] = {}
-    for source in SOURCES:
+    for source in sources:
         now, chosen = existing[source.file], values.get(source.variable or "")
         if now:
             secrets[source.file], report.actions[source.file] = now, KEPT
@@ -141,10 +146,14 @@ def _content_for(source: Source, chosen: bytes | None) -> tuple[bytes, str]:
 
 
 def _write_derived(
-    store: Store, existing: Mapping[str, bytes | None], inputs: Inputs, report: Report
+    store: Store,
+    derived: tuple[Derived, ...],
+    existing: Mapping[str, bytes | None],
+    inputs: Inputs,
+    report: Report,
 ) -> None:
     secrets = dict(inputs.secrets)
-    for entry in DERIVED:
+    for entry in derived:
         now = existing[entry.file] or b""
         content = entry.build(now, replace(inputs, secrets=secrets))
         if content != now:
@@ -158,7 +167,7 @@ def _uncovered(entry: Derived, content: bytes, names: tuple[str, ...]) -> list[s
     """A certificate that is kept may lack a name that `.env` has gained since."""
     from mailctl.secret_files.certificates import covered_names, parse
 
-    certificate = parse(content) if entry.certificate and entry.file != "internal_ca.crt" else None
+    certificate = parse(content) if entry.host_names else None
     missing = sorted(set(names) - covered_names(certificate)) if certificate else []
     if not missing:
         return []

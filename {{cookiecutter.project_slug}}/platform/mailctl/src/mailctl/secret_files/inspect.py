@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mailctl.core.context import Context
+from mailctl.core.hosts import several
 from mailctl.secret_files.store import FOLDER_MODE, Store, opened
-from mailctl.secret_files.table import ENTRIES, Derived, Source
+from mailctl.secret_files.table import Derived, Source, used
 
 PRESENT, EMPTY, MISSING = "present", "empty", "missing"
 SECONDS_A_DAY = 86400
@@ -57,11 +59,12 @@ class Inspection:
         return not any(finding.failed for finding in self.findings)
 
 
-def inspect(folder: Path) -> Inspection:
+def inspect(context: Context, folder: Path) -> Inspection:
     """The state of all secret files in `folder`. Raises Refused when the folder cannot be looked into."""
+    wanted = used(several(context))
     with opened(folder, create=False) as store:
         mode = stat.S_IMODE(folder.lstat().st_mode)
-        findings = tuple(_finding(store, entry) for entry in ENTRIES)
+        findings = tuple(_finding(store, entry) for entry in wanted.entries)
     return Inspection(folder, mode == FOLDER_MODE, findings)
 
 

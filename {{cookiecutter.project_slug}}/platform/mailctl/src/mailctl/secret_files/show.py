@@ -49,7 +49,7 @@ def advice(report: "Report") -> list[tuple[str, str]]:
     items = [
         (f"empty {s.file}", f"{s.empty_means} until {_filled(s)}")
         for s in SOURCES
-        if report.actions[s.file] == EMPTY
+        if report.actions.get(s.file) == EMPTY
     ]
     if report.leftover and not report.differing:
         names = ", ".join(report.leftover)

@@ -44,6 +44,7 @@ class Source:
     empty_means: str = ""
     replace: str = ""
     mode: int = PUBLIC_IN_FOLDER
+    several: bool = False  # of several hosts alone
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class Derived:
     sources: tuple[str, ...]
     build: Callable[[bytes, Inputs], bytes]
     certificate: bool = field(default=False)
+    #: Whether it carries the host names of `.env`; a certificate of stores alone carries theirs.
+    host_names: bool = False
     mode: int = PUBLIC_IN_FOLDER
+    several: bool = False  # of several hosts alone
 
 
 def _text_from(source: str, template: str) -> Callable[[bytes, Inputs], bytes]:
@@ -130,15 +134,16 @@ def _password(
     return Source(file, readers, make, variable, rules.PASSWORD, DATABASE_DAYS, replace=replace)
 
 
-def _key(file: str, reader: str | None, mode: int = PUBLIC_IN_FOLDER) -> Source:
-    return Source(file, (reader,) if reader else (), _new_key, mode=mode)
+def _key(file: str, reader: str | None, mode: int = PUBLIC_IN_FOLDER, several: bool = False) -> Source:
+    return Source(file, (reader,) if reader else (), _new_key, mode=mode, several=several)
 
 
 def _certificate(service: str, *members: str) -> Derived:
     """Of a service; of its members as well, who show it to each other, where there are several."""
     sources = (f"{service}_tls.key", "internal_ca.crt", "internal_ca.key")
     build = _certificate_of(service, members)
-    return Derived(f"{service}_tls.crt", (service,), sources, build, certificate=True)
+    name = f"{service}_tls.crt"
+    return Derived(name, (service,), sources, build, certificate=True, host_names=True, several=bool(members))
 
 
 _STORES = ("dovecot_store_tls.key", "internal_ca.crt", "internal_ca.key")
@@ -175,6 +180,7 @@ SOURCES: tuple[Source, ...] = (
         None,
         rules.PASSWORD,
         replace=".venv/bin/mailctl secrets rotate ledger_db_password",
+        several=True,
     ),
     Source(
         "relay_password",
@@ -257,8 +263,15 @@ SOURCES: tuple[Source, ...] = (
     Source("rspamd_controller_password", ("rspamd", "dovecot"), partial(rules.alphanumeric, 32)),
     Source("doveadm_api_key", ("usermgmt",), partial(rules.alphanumeric, 32)),
     # Of several hosts: who may ask the stores of mail for anything, and who has them move mailboxes.
-    Source("dovecot_store_password", ("dovecot", "dovecot-store"), partial(rules.alphanumeric, 32)),
-    Source("dovecot_store_api_key", ("dovecot-store", "mover"), partial(rules.alphanumeric, 32)),
+    Source(
+        "dovecot_store_password",
+        ("dovecot", "dovecot-store"),
+        partial(rules.alphanumeric, 32),
+        several=True,
+    ),
+    Source(
+        "dovecot_store_api_key", ("dovecot-store", "mover"), partial(rules.alphanumeric, 32), several=True
+    ),
     Source("valkey_password", ("rspamd",), partial(rules.alphanumeric, 32)),
     Source(
         "aws_uploader_key",
@@ -279,11 +292,11 @@ SOURCES: tuple[Source, ...] = (
     # Our account at the public authority.
     _key("acme_account.key", None, OWNER_ONLY),
     _key("dovecot_tls.key", "dovecot"),
-    _key("dovecot_store_tls.key", "dovecot-store"),
+    _key("dovecot_store_tls.key", "dovecot-store", several=True),
     _key("postfix_tls.key", "postfix"),
-    # With `scale: swarm`, where the members of these are on different hosts.
-    _key("mariadb_tls.key", "mariadb"),
-    _key("valkey_tls.key", "valkey"),
+    # The members of these are on different hosts.
+    _key("mariadb_tls.key", "mariadb", several=True),
+    _key("valkey_tls.key", "valkey", several=True),
 )
 
 DERIVED: tuple[Derived, ...] = (
@@ -304,18 +317,21 @@ DERIVED: tuple[Derived, ...] = (
         ("dovecot",),
         ("dovecot_store_password",),
         _text_from("dovecot_store_password", _PROXY),
+        several=True,
     ),
     Derived(
         "dovecot_store.conf",
         ("dovecot-store",),
         ("dovecot_store_password",),
         _text_from("dovecot_store_password", _STORE),
+        several=True,
     ),
     Derived(
         "dovecot_store_api.conf",
         ("dovecot-store",),
         ("dovecot_store_api_key",),
         _text_from("dovecot_store_api_key", "doveadm_api_key = {}\n"),
+        several=True,
     ),
     Derived(
         "valkey_auth.conf",
@@ -332,7 +348,14 @@ DERIVED: tuple[Derived, ...] = (
     ),
     _certificate("dovecot"),
     _certificate("postfix"),
-    Derived("dovecot_store_tls.crt", ("dovecot-store",), _STORES, _store_certificate, certificate=True),
+    Derived(
+        "dovecot_store_tls.crt",
+        ("dovecot-store",),
+        _STORES,
+        _store_certificate,
+        certificate=True,
+        several=True,
+    ),
     _certificate("mariadb", "mariadb-1", "mariadb-2", "mariadb-3"),
     _certificate("valkey", "valkey-1", "valkey-2", "valkey-3"),
     # Key and certificates in one file, so that no reader has one without the other: of our own authority,
@@ -351,3 +374,23 @@ VARIABLES: tuple[str, ...] = tuple(s.variable for s in SOURCES if s.variable)
 _OF_MARIADB = {s.file for s in SOURCES if "mariadb" in s.readers and s.rule is rules.PASSWORD}
 DATABASE_PASSWORDS = frozenset(_OF_MARIADB | {d.file for d in DERIVED if _OF_MARIADB & {*d.sources}})
 """Files with the passwords that the database was told: older ones open it no more."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """The files that a repository has."""
+
+    sources: tuple[Source, ...]
+    derived: tuple[Derived, ...]
+
+    @property
+    def entries(self) -> tuple[Source | Derived, ...]:
+        return (*self.sources, *self.derived)
+
+
+def used(several: bool) -> Used:
+    """All of them for several hosts; for one without what only several need."""
+    return Used(
+        tuple(entry for entry in SOURCES if several or not entry.several),
+        tuple(entry for entry in DERIVED if several or not entry.several),
+    )

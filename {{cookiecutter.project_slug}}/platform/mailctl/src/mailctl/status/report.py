@@ -158,7 +158,7 @@ def _mails(runtime: Runtime) -> dict[str, float | None]:
 def _secrets(context: Context) -> list[Finding]:
     """All secret files, for those who may look into their folder."""
     folder = context.folder("SECRETS_DIR", "secrets")
-    return list(inspect(folder).findings) if os.access(folder, os.R_OK | os.X_OK) else []
+    return list(inspect(context, folder).findings) if os.access(folder, os.R_OK | os.X_OK) else []
 
 
 def _sealed(context: Context) -> list[Line]:

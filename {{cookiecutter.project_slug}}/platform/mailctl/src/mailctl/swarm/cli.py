@@ -83,13 +83,13 @@ def preflight(repo: RepoOption = None, as_json: JsonOption = False) -> None:
 def deploy(despite: DespiteOption = None, repo: RepoOption = None, as_json: JsonOption = False) -> None:
     """Push the images, then bring the stack to this tree; a failure leaves the old stack.
 
-    No mail is held and no canary is sent meanwhile: make deploy does that.
+    A migration that waits runs first. No mail is held and no canary is sent: make deploy does that.
     """
     with command(repo, as_json) as context:
         from mailctl.core import checklist
         from mailctl.core.errors import Problem, Refused
         from mailctl.swarm import deploy as work
-        from mailctl.swarm import docker, images, inventory
+        from mailctl.swarm import docker, images, inventory, migrate
         from mailctl.swarm import preflight as look
 
         absent = _pinned_to(context, despite)
@@ -98,8 +98,11 @@ def deploy(despite: DespiteOption = None, repo: RepoOption = None, as_json: Json
         if bad:
             raise Refused(*(Problem(f"host {line.name}", line.found, line.fix) for line in bad))
         stack, commit = images.stack(context, push_them=True), _commit(context)
-        with _alone(context, ".venv/bin/mailctl swarm deploy", commit) as check:
-            done = work.Swarm(stack.name, context.out.note, absent, commit, check).deploy(stack)
+        with (
+            _alone(context, ".venv/bin/mailctl swarm deploy", commit) as check,
+            migrate.ready(context, stack) as first,
+        ):
+            done = work.Swarm(stack.name, context.out.note, absent, commit, check).deploy(stack, first)
         context.out.row("deployed", ", ".join(done.services))
         if done.removed:
             context.out.row("removed", ", ".join(done.removed))

@@ -33,7 +33,6 @@ def allow(context: Context, name: str, passwords: Sequence[str], root: Sequence[
         if wrong := PASSWORD.complaint(password):
             raise Refused(Problem(name, wrong, "empty the file and run make setup, then ALTER USER"))
     ways = " OR ".join(f"mysql_native_password USING PASSWORD('{each}')" for each in passwords)
-    # One host has no account of the ledger: the proof fails, in words, and nothing is left half-done.
     _as_root(context, root, f"ALTER USER IF EXISTS '{user}'@'{host}' IDENTIFIED VIA {ways};")
 
 

@@ -10,7 +10,7 @@ from mailctl.core.hosts import several
 from mailctl.secret_files.rotate import api, database, deployed, journal, readers, relay
 from mailctl.secret_files.rotate.journal import PROVEN, Journal
 from mailctl.secret_files.store import Store, opened
-from mailctl.secret_files.table import DERIVED, SOURCES, Inputs, Source
+from mailctl.secret_files.table import DERIVED, Inputs, Source, used
 
 AWS, RELAY, API = "aws_uploader_key", "relay_password", "mailserver_api_tokens"
 
@@ -34,7 +34,7 @@ def rotate(context: Context, name: str, value: Callable[[], str], finish: bool) 
     A run that was killed is settled first. Raises Misuse for a name that cannot be rotated here, and Refused
     when the new value does not work: then the old one is in place and valid.
     """
-    source = _source(name)
+    source = _source(context, name)
     result = Result(name)
     with opened(context.folder("SECRETS_DIR", "secrets"), create=False) as store, store.locked():
         if name == API:
@@ -107,7 +107,7 @@ def _end(context: Context, store: Store, entry: Journal) -> None:
     """The old value ends. What uses the secret is asked once more, now that only the new one opens."""
     if entry.name in database.ACCOUNTS:
         database.allow(context, entry.name, (entry.new,), _root(store, entry))
-        for service in _source(entry.name).readers:
+        for service in _source(context, entry.name).readers:
             if service in readers.READERS:
                 readers.check(context, service)
     store.remove(journal.FILE)
@@ -116,14 +116,14 @@ def _end(context: Context, store: Store, entry: Journal) -> None:
 def _use(context: Context, store: Store, name: str, value: str) -> None:
     """Write the value into its file and those made from it, and have the readers take it up."""
     contents = _write(context, store, name, value)
-    read = [service for service in _source(name).readers if service in readers.READERS]
+    read = [service for service in _source(context, name).readers if service in readers.READERS]
     readers.take_up(context, read, name, contents)
 
 
 def _write(context: Context, store: Store, name: str, value: str) -> dict[str, bytes]:
     """Write the value into its file and those made from it; what each holds, as the containers call it."""
     contents = {name: value.encode()}
-    store.overwrite(name, contents[name], _source(name).mode)
+    store.overwrite(name, contents[name], _source(context, name).mode)
     for made in (each for each in DERIVED if name in each.sources):
         content = made.build(b"", Inputs({name: contents[name]}, context.slug, ()))
         store.overwrite(made.file, content, made.mode)
@@ -138,11 +138,12 @@ def _root(store: Store, entry: Journal) -> list[str]:
     return [(store.read(database.ROOT) or b"").decode().strip()]
 
 
-def _source(name: str) -> Source:
+def _source(context: Context, name: str) -> Source:
     """The row of the table. Raises Misuse for one that is not rotated by this command."""
-    known = [*database.ACCOUNTS, RELAY, API]
+    here = {source.file: source for source in used(several(context)).sources}
+    known = [each for each in (*database.ACCOUNTS, RELAY, API) if each in here]
     if name == AWS:
         raise Misuse(Problem(name, "AWS makes this one", ".venv/bin/mailctl secrets aws", value=None))
     if name not in known:
         raise Misuse(Problem("NAME", "cannot be rotated here", f"one of: {', '.join(known)}", value=name))
-    return next(source for source in SOURCES if source.file == name)
+    return here[name]

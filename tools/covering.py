@@ -75,7 +75,11 @@ def singles() -> Iterator[Changes]:
 def pairs() -> Iterator[Changes]:
     """Yield a covering array: any two answers to any two questions of `options` meet in one of these."""
     names = list(options())
-    for row in AllPairs(list(options().values()), lambda row: go_together(dict(zip(names, row, strict=False)))):
+
+    def good(row: list) -> bool:
+        return go_together(dict(zip(names, row, strict=False)))
+
+    for row in AllPairs(list(options().values()), good):
         yield _without_defaults(dict(zip(names, row, strict=True)))
 
 

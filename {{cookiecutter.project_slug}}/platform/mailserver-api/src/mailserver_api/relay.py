@@ -1,9 +1,9 @@
-"""Forwards outside by the relay what the Email Worker cannot: mail of our own people, and mail out of its spool.
+"""Forwards by the relay what the Email Worker cannot: mail of our own people, and mail out of its spool.
 
-Where the relay takes mail whose From is not ours, a listener of Postfix takes such copies, from this service alone.
-Their sender is the address here that forwards. So SPF passes, and what fails later comes to whoever chose to forward:
-no sender has to be rewritten and understood again. What Postfix refuses at once is remembered as failed. It is not
-tried again, as the mail itself is in its mailbox.
+Where the relay takes mail whose From is not ours, a listener of Postfix takes such copies, of this
+service alone. Their sender is the address here that forwards. So SPF passes, and what fails later comes to
+whoever chose to forward: no sender has to be rewritten and understood again. What Postfix refuses at once is
+remembered as failed. It is not tried again, as the mail itself is in its mailbox.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from mailserver_api.verdicts import Outcome, Verdict
 log = logging.getLogger(__name__)
 #: By this the filter knows a mail that comes back; the Worker's copies carry it as well.
 FORWARDED = "X-Mailserver-Forwarded"
-#: Mails of our own people that are forwarded at once: as many connections Postfix has for them.
+#: So many mails of our own people are forwarded at once, each by one connection.
 SIDE_BY_SIDE = 4
 
 

@@ -21,7 +21,7 @@ local function signed(task)
 end
 
 -- Hands a mail over; the first line says where to. `failed` is called when mailserver-api does not take it.
-rspamd_plugins.forward_by_relay = function(task, named, failed)
+local function hand_over(task, named, failed)
   local function not_taken(why)
     logger.warnx(task, "forwards: mailserver-api does not take a mail of our own people (%s): it is not forwarded", why)
     failed()
@@ -47,6 +47,8 @@ rspamd_plugins.forward_by_relay = function(task, named, failed)
     end
   end, SERVICE)
 end
+
+rspamd_plugins.forward_by_relay = { hand_over = hand_over }
 
 local function is_copy(task)
   return tostring(task:get_request_header("MTA-Name") or "") == "forwards"

@@ -81,7 +81,7 @@ local function of_our_people(task, forwards)
     if found then
       local named = { key = id, recipient = each.addr, destinations = found, reason = "own" }
 {% if cookiecutter.forward_by_relay %}
-      rspamd_plugins.forward_by_relay(task, named, function()
+      rspamd_plugins.forward_by_relay.hand_over(task, named, function()
         tell(task, named, function(reason)
           logger.warnx(task, "forwards: mailserver-api does not hear that this mail is not forwarded (%s)", reason)
         end)

@@ -22,8 +22,9 @@ class Settings:
     (rspamd) scan a message of its own; empty: it does not. An outcome is known for `remember_seconds`: longer
     than the edge's spool keeps a mail (14 days), which it may hand in again when it did not hear the answer.
     A Worker that was given addresses to forward to has ended after `forward_lease_seconds`: Cloudflare
-    cancels it after about 30 s. On `forward_port` postfix takes what the relay forwards; 0: it forwards nothing.
-    With a `ledger_host` outcomes are in that MariaDB, which all replicas share.
+    cancels it after about 30 s. On `forward_port` postfix takes what the relay
+    forwards; 0: it forwards nothing. With a `ledger_host` outcomes are in that MariaDB, which all replicas
+    share.
     """
 
     tokens_file: Path

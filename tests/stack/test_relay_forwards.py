@@ -6,6 +6,7 @@ import smtplib
 from collections import defaultdict
 from itertools import count
 from time import monotonic
+from types import SimpleNamespace
 
 import dkim
 import httpx
@@ -13,7 +14,9 @@ import pytest
 
 from tests.forwarded import GOOD, OTHER
 from tests.stack.attachments import with_a_password
+from tests.stack.breaker import Breaker
 from tests.stack.clients import Edge, Mailbox, Mailboxes, Sink, message
+from tests.stack.outages import relay_refuses
 from tests.stack.stack import Stack, eventually
 from tests.stack.test_mail_rules import forward, parsed
 from tests.stack.test_outbound import dkim_record
@@ -176,5 +179,18 @@ def test_the_listener_takes_nothing_but_forwards_of_ours_from_mailserver_api(
     postfix = stack.inspect("postfix")["NetworkSettings"]["Networks"]
     with smtplib.SMTP(next(iter(postfix.values()))["IPAddress"], 28, timeout=20) as other:
         other.starttls()
+        other.ehlo()
         other.mail(person.address)
         assert other.rcpt(GOOD)[0] == 554
+
+
+def test_a_copy_that_cannot_be_delivered_comes_back_to_who_forwards(
+    stack: Stack, breaker: Breaker, mailboxes: Mailboxes, edge: Edge, reader: tuple[Mailbox, str]
+) -> None:
+    person, _ = reader
+    watch = SimpleNamespace(stack=stack, breaker=breaker, mailboxes=mailboxes)
+    with relay_refuses("recipients")(watch):
+        spooled(edge, person.address, "refused there")
+        report = person.read("Undelivered Mail Returned to Sender", limit=60)
+    assert GOOD.encode() in report and b"no such person" in report
+    assert person.read("refused there")

@@ -27,6 +27,16 @@ PRUNE: tuple[tuple[str, object, tuple[str, ...]], ...] = (
             "_docs/ja/docs/runbooks/virus-scanner-down.md",
         ),
     ),
+    (
+        "forward_by_relay",
+        False,
+        (
+            "config/postfix/api_access",
+            "config/postfix/sql/forward_senders.cf",
+            "config/postfix/sql/forward_targets.cf",
+            "config/rspamd/lua.local.d/forward_by_relay.lua",
+        ),
+    ),
     ("groupware", False, ("config/radicale", "config/roundcube/contacts.php", "platform/radicale")),
     ("scale", "single", ("config/dovecot-proxy", "config/dovecot-store", "config/postfix/sql/quota.cf")),
     ("scale", "single", ("nodes.yml", "_docs/en/docs/several-hosts.md", "_docs/ja/docs/several-hosts.md")),

@@ -44,6 +44,7 @@ FIELDS: dict = json.loads(
   "aws_region": {"type": "string", "pattern": "^[a-z]{2}(?:-[a-z]+)+-[0-9]$(?!\\n)", "x-why": "it is not the code of an AWS region", "x-fix": "a code such as 'ap-northeast-1' or 'eu-central-1'"},
   "relay_host": {"type": "string", "maxLength": 253, "pattern": "^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$(?!\\n)", "x-kind": "host", "x-why": "it is not a host name of lower-case letters, digits and dashes with at least one dot", "x-fix": "the host name that your relay gives, such as 'smtp.acme.com'"},
   "relay_port": {"type": "integer", "minimum": 1, "maximum": 65535, "x-why": "it is not a port number from 1 to 65535", "x-fix": "a port such as 587"},
+  "forward_by_relay": {"type": "boolean", "x-why": "it is neither true nor false", "x-fix": "true or false without quotes"},
   "backup_bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$(?!\\n)", "x-kind": "bucket", "x-why": "it is not 3 to 63 lower-case letters, digits and dashes that begin and end with a letter or digit", "x-fix": "a name such as 'acme-mail-backup'"},
   "state_bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$(?!\\n)", "x-kind": "bucket", "x-why": "it is not 3 to 63 lower-case letters, digits and dashes that begin and end with a letter or digit", "x-fix": "a name such as 'acme-mail-tfstate'"},
   "object_lock_days": {"type": "integer", "minimum": 1, "maximum": 36500, "x-why": "it is not a whole number of days from 1 to 36500", "x-fix": "a number such as 90"},
@@ -368,6 +369,9 @@ def _relations(given: Mapping[str, object], sound: frozenset[str]) -> Iterator[P
         yield from _relay_problem(a["relay"], a["relay_host"], a.get("aws_region"))
     if {"relay", "relay_port"} <= sound:
         yield from _port_problem(a["relay"], a["relay_port"])
+    if {"relay", "forward_by_relay"} <= sound and given["forward_by_relay"] and a["relay"] != "smtp":
+        why = f"relay is '{a['relay']}', which is not known to take mail in a foreign name"
+        yield Problem("forward_by_relay", True, why, "false, or relay 'smtp',")
     without_ses = FACTS["regions"]["without_ses"]
     if {"relay", "aws_region"} <= sound and a["relay"] == "ses" and a["aws_region"] in without_ses:
         yield Problem("aws_region", a["aws_region"], "Amazon SES, your relay, is not there", "another region")

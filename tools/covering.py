@@ -39,10 +39,11 @@ EVERY_TEXT: Changes = {
     "admin_host": "administration.acme.co.jp",
     "api_host": "inbound.acme.co.jp",
 }
-# A domain of one's own needs an address that somebody reads, a host of one's own no named relay.
+# A domain of one's own needs an address that somebody reads, a host of one's own no named relay; and so on.
 BESIDE: Mapping[str, Changes] = {
     "mail_domain": {"admin_email": OTHER_TEXTS["admin_email"]},
     "relay_host": {"relay": "smtp"},
+    "forward_by_relay": {"relay": "smtp"},
 }
 
 
@@ -66,7 +67,7 @@ def singles() -> Iterator[Changes]:
     yield {}
     for question, (_, *others) in options().items():
         for other in others:
-            yield {question: other}
+            yield {question: other, **BESIDE.get(question, {})}
     for question, other in OTHER_TEXTS.items():
         yield {question: other, **BESIDE.get(question, {})}
 
@@ -74,13 +75,24 @@ def singles() -> Iterator[Changes]:
 def pairs() -> Iterator[Changes]:
     """Yield a covering array: any two answers to any two questions of `options` meet in one of these."""
     names = list(options())
-    for row in AllPairs(list(options().values())):
+
+    def good(row: list) -> bool:
+        return go_together(dict(zip(names, row, strict=False)))
+
+    for row in AllPairs(list(options().values()), good):
         yield _without_defaults(dict(zip(names, row, strict=True)))
+
+
+def go_together(answers: Changes) -> bool:
+    """Tell whether answers are not refused beside one another, as far as there are any."""
+    needed = [BESIDE.get(question, {}) for question, value in answers.items() if value is True]
+    return all(answers.get(other, value) == value for each in needed for other, value in each.items())
 
 
 def extremes() -> Iterator[Changes]:
     """Yield everything on (the last choices, and true) and everything off (the first choices, and false)."""
-    yield _without_defaults({q: True if True in values else values[-1] for q, values in options().items()})
+    on = {q: True if True in values else values[-1] for q, values in options().items()}
+    yield _without_defaults({**on, **BESIDE["forward_by_relay"]})
     yield _without_defaults({q: False if False in values else values[0] for q, values in options().items()})
     yield EVERY_TEXT
 

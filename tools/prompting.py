@@ -18,7 +18,7 @@ INTRODUCTION = f"""\
 Press Enter to take the answer in [brackets]; {BACK} goes back one question.
 Ctrl-C leaves nothing behind but your answers, which the next run offers again."""
 # Questions that only one answer to another question makes necessary; otherwise their default is right.
-ONLY_IF = {"relay_host": ("relay", "smtp"), "relay_port": ("relay", "smtp")}
+ONLY_IF = {field: ("relay", "smtp") for field in ("relay_host", "relay_port", "forward_by_relay")}
 YES_NO = {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}
 
 Check = Callable[[Mapping[str, object], str], object]

@@ -30,6 +30,8 @@ class SmtpServer:
     """`answers` replaces the answer of a step: connect, ehlo, mail, rcpt, data, message."""
 
     extensions: tuple[str, ...] = EXTENSIONS
+    #: What the first line of each message begins with; the rest of that line is its key.
+    mark: bytes = KEY
     answers: dict[str, str] = field(default_factory=dict)
     #: What the filter does while a message waits for its answer.
     judge: Callable[[Delivered], Awaitable[None]] | None = None
@@ -116,8 +118,8 @@ class SmtpServer:
                         raise EOFError
                     content = await reader.readexactly(int(rest.split()[0]))
                     key, _, content = content.partition(b"\r\n")
-                    assert key.startswith(KEY)
-                    await self._take(writer, Delivered(mail, rcpt, key.removeprefix(KEY), content))
+                    assert key.startswith(self.mark)
+                    await self._take(writer, Delivered(mail, rcpt, key.removeprefix(self.mark), content))
                 case "RSET":
                     writer.write(b"250 2.0.0 Ok\r\n")
                 case "QUIT":

@@ -42,10 +42,16 @@ def current(repositories: Repositories) -> dict[str, object]:
     """Return today's file lists in the form of the approved ones."""
     defaults, changes = listed(repositories["defaults"]), {}
     for name, changed in COMBINATIONS.items():
-        if len(changed) == 1:
+        question, value = next(iter(changed.items()), ("", None))
+        beside = covering.BESIDE.get(question, {})
+        if changed == {question: value, **beside}:
+            before = (
+                listed(repositories[covering.name(beside)]) if question in covering.options() else defaults
+            )
             files_now = listed(repositories[name])
-            change = {"gone": sorted(defaults - files_now), "new": sorted(files_now - defaults)}
-            changes[name] = {kind: paths for kind, paths in change.items() if paths}
+            change = {"gone": sorted(before - files_now), "new": sorted(files_now - before)}
+            alone = covering.name({question: value})
+            changes[alone] = {kind: paths for kind, paths in change.items() if paths}
     return {"defaults": sorted(defaults), "changes": {name: c for name, c in changes.items() if c}}
 
 

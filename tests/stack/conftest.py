@@ -45,10 +45,17 @@ FLAVOURS = {
         "client_access": "lan",
         "groupware": True,
     },
-    DESTROYED: {"project_slug": f"{PREFIX}-destroyed", "groupware": True},
+    DESTROYED: {
+        "project_slug": f"{PREFIX}-destroyed",
+        "groupware": True,
+        "relay": "smtp",
+        "forward_by_relay": True,
+    },
 }
 # These destroy the data of a whole stack and bring it back, so they have one of their own.
 DESTRUCTIVE = {"test_drill", "test_restore", "test_whole_mailbox"}
+# This needs an option as well, and destroys nothing.
+BY_RELAY = {"test_relay_forwards"}
 # These need what is an option, and that flavour has it.
 WITH_CALENDARS = {"test_calendars"}
 # The flavours differ in the scanner and what names it (Compose file, rspamd's start, rules and verdicts), in
@@ -120,8 +127,8 @@ def is_for_its_flavour(item: pytest.Item) -> bool:
     flavour = parameters.params.get("stack") if parameters else None
     if flavour is None:
         return True
-    if flavour == DESTROYED or item.path.stem in DESTRUCTIVE:
-        return flavour == DESTROYED and item.path.stem in DESTRUCTIVE
+    if flavour == DESTROYED or item.path.stem in DESTRUCTIVE | BY_RELAY:
+        return flavour == DESTROYED and item.path.stem in DESTRUCTIVE | BY_RELAY
     if item.path.stem in WITH_CALENDARS:
         return flavour == WITHOUT
     name = item.originalname if isinstance(item, pytest.Function) else item.name

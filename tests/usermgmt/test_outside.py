@@ -129,9 +129,9 @@ def test_mailctl_hears_whom_to_ask_and_says_how_they_stand(
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """The filter is known by its address."""
-    return replace(settings, filter_host=FILTER)
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """The filter is known by its address; a test may say whether the relay forwards."""
+    return replace(settings, filter_host=FILTER, forward_by_relay=getattr(request, "param", False))
 
 
 @pytest.fixture
@@ -165,6 +165,19 @@ def test_the_page_says_how_each_address_stands_and_what_was_not_forwarded(
         assert words in page, words
     assert "mailbox &lt;b&gt;full&lt;/b&gt;" in page and "It waited at Cloudflare" in page
     assert "not for her eyes" not in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "others"),
+    [
+        (False, "is not forwarded outside", "a report may come"),
+        (True, "a report may come", "is not forwarded outside"),
+    ],
+    indirect=["settings"],
+)
+def test_the_page_promises_only_what_is_forwarded(anna: Browser, words: str, others: str) -> None:
+    page = anna.get("/account/mail").text
+    assert words in page and others not in page
 
 
 def test_the_alias_page_says_which_destinations_are_outside(

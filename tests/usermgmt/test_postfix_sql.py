@@ -18,7 +18,7 @@ from usermgmt.addresses import domain_of, untagged
 from usermgmt.database import Database
 from usermgmt.models import Domain, Mailbox
 from usermgmt.passwords import Hasher
-from usermgmt.services import aliases, mailboxes
+from usermgmt.services import aliases, mail_rules, mailboxes
 from usermgmt.services.audit import COMMAND_LINE, Actor
 from usermgmt.services.graph import Graph
 
@@ -99,6 +99,41 @@ def test_whether_a_mailbox_has_room_says_the_store_of_its_shard(mariadb: Server)
     for name in classes[1].split(", "):
         shard = name.removeprefix("quota_")
         assert f"\n{name} = check_policy_service inet:dovecot-{shard}:12340\n" in main
+
+
+@pytest.mark.mariadb
+def test_the_relay_forwards_only_to_where_somebody_does(mariadb: Server) -> None:
+    """With `forward_by_relay`: outside addresses that an enabled alias or person leads to."""
+    database, reader = Database(mariadb.url("usermgmt")), create_engine(mariadb.url("postfix"))
+    with Session(database.engine) as session, reader.connect() as connection:
+        directory = Directory(session, COMMAND_LINE, Hasher(cheap=True))
+        directory.domain("fwd.example")
+        box, other = directory.mailbox("box@fwd.example"), directory.mailbox("other@fwd.example")
+        mail_rules.set_forwards(session, COMMAND_LINE, box, "old@far.example\ntwo@far.example", True)
+        rows = directory.alias("club@fwd.example", "box@fwd.example club@far.example")
+        session.commit()
+        ask = lambda key: Postfix(connection).ask("forward_targets", key)  # noqa: E731
+        outside = ("old@far.example", "two@far.example", "club@far.example")
+        try:
+            assert [ask(each) for each in outside] == [["OK"]] * 3
+            for key in ("x@far.example", "far.example", "old@", "", other.email, box.email):
+                assert ask(key) == [], key
+            assert Postfix(connection).ask("forward_senders", "fwd.example") == ["OK"]
+            assert Postfix(connection).ask("forward_senders", "far.example") == []
+            box.active = rows[-1].active = False
+            session.commit()
+            connection.rollback()
+            assert [ask(each) for each in outside] == [[]] * 3
+        finally:
+            for row in rows:
+                session.delete(row)
+            session.flush()
+            for each in (box, other):
+                session.delete(each)
+            session.flush()
+            session.delete(session.get_one(Domain, box.domain_id))
+            session.commit()
+    reader.dispose()
 
 
 @pytest.mark.mariadb

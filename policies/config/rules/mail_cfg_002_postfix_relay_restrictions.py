@@ -19,23 +19,29 @@ REFUSAL = re.compile(r"(?:REJECT|DEFER\w*|DUNNO|WARN|[45]\d\d)\b", re.IGNORECASE
 #: An answer of a table of ours: a refusal, or the class that asks the store of a mailbox whether it has room.
 ANSWER = re.compile(r"5\d\d .*|quota_", re.DOTALL)
 QUOTA = re.compile(r"check_policy_service inet:dovecot-[a-z0-9-]+:12340")
-#: This table, with those two lines in it, refuses every client but Dovecot's container.
-DOVECOT = ["check_reverse_client_hostname_access", "regexp:/etc/postfix/dovecot_access"]
-DOVECOT_FILE = "config/postfix/dovecot_access"
-ONLY_DOVECOT = (
-    [r"/^[a-z0-9_-]+-dovecot-[0-9]+\.[a-z0-9_-]+$/ DUNNO", "/[^0-9.]/ REJECT"],
-    [r"/^[a-z0-9_-]+_dovecot-store-[a-z0-9-]+\.[0-9]+\.[a-z0-9]+\.[a-z0-9_-]+$/ DUNNO", "/[^0-9.]/ REJECT"],
-)
+#: These tables, with such two lines in them, refuse every client but the containers of one service.
+ASKS = "check_reverse_client_hostname_access"
+REST = "/[^0-9.]/ REJECT"
+ONLY = {
+    "dovecot_access": (
+        r"/^[a-z0-9_-]+-dovecot-[0-9]+\.[a-z0-9_-]+$/ DUNNO",
+        r"/^[a-z0-9_-]+_dovecot-store-[a-z0-9-]+\.[0-9]+\.[a-z0-9]+\.[a-z0-9_-]+$/ DUNNO",
+    ),
+    "api_access": (
+        r"/^[a-z0-9_-]+-mailserver-api-[0-9]+\.[a-z0-9_-]+$/ DUNNO",
+        r"/^[a-z0-9_-]+_mailserver-api\.[a-z0-9]+\.[a-z0-9]+\.[a-z0-9_-]+$/ DUNNO",
+    ),
+}
 
 
 def check(subject: Configuration) -> Iterator[Found]:
     """Look at main.cf, then at each process that takes mail, with its options laid over it."""
     found = {}
-    only_dovecot = [line for _, line in subject.lines(DOVECOT_FILE)] in ONLY_DOVECOT
+    firsts = [[ASKS, f"regexp:/etc/postfix/{name}"] for name in ONLY if _admits_one(subject, name)]
     for who, view in subject.views():
         for name in LISTS:
             words = view.restrictions(name, DEFAULTS.get(name, ""))
-            if only_dovecot and words[:2] == DOVECOT:
+            if words[:2] in firsts:
                 continue
             if name == LISTS[1]:
                 words = _without_refusals(subject, words)
@@ -44,6 +50,12 @@ def check(subject: Configuration) -> Iterator[Found]:
                 said = Found(at, f"{who}: {name} {wrong}", should, f"postfix/{who}/{name}")
                 found.setdefault((at, name), said)
     yield from found.values()
+
+
+def _admits_one(subject: Configuration, name: str) -> bool:
+    """Tell whether a table of ONLY says what it must."""
+    lines = [line for _, line in subject.lines(f"config/postfix/{name}")]
+    return any(lines == [service, REST] for service in ONLY[name])
 
 
 def _wrong(words: list[str], relays: bool) -> str:

@@ -686,3 +686,9 @@ GRANT SELECT, INSERT, UPDATE ON shards TO usermgmt;
 GRANT SELECT, INSERT, UPDATE, DELETE ON mailbox_moves TO usermgmt;
 
 UPDATE alembic_version SET version_num='0017' WHERE alembic_version.version_num = '0016';
+
+-- Running upgrade 0017 -> 0018
+
+GRANT SELECT (mailbox_id, forward_outside) ON mail_rules TO postfix;
+
+UPDATE alembic_version SET version_num='0018' WHERE alembic_version.version_num = '0017';

@@ -2,6 +2,9 @@
 -- mailserver-api, which waits for the verdict, hands them to the Email Worker. Aliases and people choose them, and usermgmt
 -- lists them. A mail whose addresses cannot be named is deferred, so that none is forgotten. Mail of our own people never
 -- passes the Worker: mailserver-api is told, so that their account page can say so.
+{% if cookiecutter.forward_by_relay %}
+-- First it is asked to forward that mail by the relay (forward_by_relay.lua).
+{% endif %}
 
 local http = require "rspamd_http"
 local logger = require "rspamd_logger"
@@ -12,7 +15,11 @@ local FILE = "/var/lib/rspamd/forwards.json"
 local SERVICE, URL, LONGEST_TRY = "mailserver-api", "http://%s:8000/internal/forwards", 5.0
 local MARK, FORWARDED = "X-Mailserver-Delivery", "X-Mailserver-Forwarded"
 -- What Dovecot sends on between mailboxes was looked at when it came in; and the probe is nobody's.
+{% if cookiecutter.forward_by_relay %}
+local WITHIN = { filters = true, probe = true, forwards = true }
+{% else %}
 local WITHIN = { filters = true, probe = true }
+{% endif %}
 local lists = nil
 
 rspamd_config:add_on_load(function(config, loop, worker)
@@ -73,9 +80,17 @@ local function of_our_people(task, forwards)
     local found = destinations(forwards, each.addr or "")
     if found then
       local named = { key = id, recipient = each.addr, destinations = found, reason = "own" }
+{% if cookiecutter.forward_by_relay %}
+      rspamd_plugins.forward_by_relay.hand_over(task, named, function()
+        tell(task, named, function(reason)
+          logger.warnx(task, "forwards: mailserver-api does not hear that this mail is not forwarded (%s)", reason)
+        end)
+      end)
+{% else %}
       tell(task, named, function(reason)
         logger.warnx(task, "forwards: mailserver-api does not hear that this mail is not forwarded (%s)", reason)
       end)
+{% endif %}
     end
   end
 end

@@ -92,6 +92,12 @@ rspamd_config:register_symbol({
     if not task:has_flag("milter") or is_probe(task) or task:get_metric_action() == "discard" then
       return
     end
+{% if cookiecutter.forward_by_relay %}
+    -- A copy that is forwarded outside: the mail itself has its report.
+    if tostring(task:get_request_header("MTA-Name") or "") == "forwards" then
+      return
+    end
+{% endif %}
     if #waiting >= MOST_WAITING then
       logger.errx(task, "mail reports: too many wait, this one is lost")
       return

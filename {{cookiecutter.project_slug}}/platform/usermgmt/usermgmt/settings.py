@@ -122,6 +122,8 @@ class Settings:
     #: Where mail programs connect to, and the file with key and certificates that they see.
     client_host: str = ""
     client_tls: Path | None = None
+    #: Whether the relay forwards outside what the Email Worker cannot.
+    forward_by_relay: bool = False
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -153,4 +155,5 @@ class Settings:
             issuer=read_url(env, "ISSUER").rstrip("/"),
             client_host=read_host(env, "CLIENT_HOST") if env.get("CLIENT_HOST") else "",
             client_tls=Path(env["CLIENT_TLS_FILE"]) if env.get("CLIENT_TLS_FILE") else None,
+            forward_by_relay=read_switch(env, "FORWARD_BY_RELAY", False),
         )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -18,6 +19,7 @@ from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.problems import CLOSE, Problem
 from mailserver_api.readiness import Readiness
+from mailserver_api.relay import Relay
 from mailserver_api.settings import Settings
 from mailserver_api.smtp import Server
 from mailserver_api.spool import Spool
@@ -28,7 +30,7 @@ from mailserver_api.watch import Hold, Monitor, SharedSpoolReports, SpoolReports
 
 log = logging.getLogger(__name__)
 # Conversations that outlived their callers get this long at the end; the container is killed after 30 s.
-LAST_SECONDS = 20.0
+LAST_SECONDS, RELAY_SECONDS = 20.0, 4.0
 #: What there is for callers outside: the Email Worker, for /alive whoever watches from there, and a workflow.
 OUTSIDE = ("/v1/messages", "/v1/monitor", "/v1/spool", "/v1/forwards", "/alive", "/v1/deploy")
 
@@ -57,6 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
         _start(parts)
         yield
         await parts.delivery.close(LAST_SECONDS)
+        if parts.relay:
+            await parts.relay.close(RELAY_SECONDS)
         await parts.ledger.close()
 
     app = FastAPI(
@@ -92,7 +96,9 @@ def _parts(settings: Settings) -> routes.Parts:
     hasten = Hasten(settings.deploy_token_file, settings.hasten_dir)
     hold = Hold(settings.hold_file)
     forwards = Forwards(ledger, metrics, settings.filter_host, settings.forward_lease_seconds)
-    outside = (monitor, reports, hasten, hold, forwards)
+    to_relay = replace(server, port=settings.forward_port, reports=True)
+    relay = Relay(to_relay, forwards, settings.submit_seconds) if settings.forward_port else None
+    outside = (monitor, reports, hasten, hold, forwards, relay)
     return routes.Parts(settings, tokens, spool, ledger, metrics, delivery, readiness, receiving, *outside)
 
 

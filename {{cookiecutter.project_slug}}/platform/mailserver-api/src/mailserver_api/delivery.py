@@ -8,6 +8,7 @@ told its outcome from the ledger afterwards. Of several replicas the first to cl
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from mailserver_api.addresses import Envelope
@@ -19,6 +20,8 @@ from mailserver_api.spool import Message
 from mailserver_api.verdicts import PERMANENT, Outcome, Reply, Stage, Verdict
 
 log = logging.getLogger(__name__)
+#: What else is done with a mail whose outcome is known, while its bytes are there; it may raise Problem.
+After = Callable[[Envelope, Message, Outcome], Awaitable[Outcome]]
 #: Stands on top of every message that postfix gets; the last hop recognizes a message that comes twice by it.
 KEY_HEADER = "X-Mailserver-Delivery"
 # What the end of the wait for a slot may need to say so.
@@ -49,15 +52,18 @@ class Delivery:
         #: The recipient of the newest message that postfix took; empty if there is none.
         self.known_recipient = ""
 
-    async def deliver(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
+    async def deliver(
+        self, envelope: Envelope, message: Message, deadline: float, after: After | None = None
+    ) -> Outcome:
         """Outcome by `deadline` (time.monotonic() value): BUSY without a slot, TEMPORARY without an answer.
 
-        Takes the message over and closes it. A call equal to a running one shares its outcome.
+        Takes the message over and closes it. A call equal to a running one shares its outcome, whatever that
+        one does `after` it.
         """
         running = self._running.get(message.key)
         is_repeat = running is not None
         if running is None:
-            running = asyncio.create_task(self._run(envelope, message, deadline))
+            running = asyncio.create_task(self._run(envelope, message, deadline, after))
             self._running[message.key] = running
             running.add_done_callback(lambda _: self._forget(message.key))
         else:
@@ -96,14 +102,20 @@ class Delivery:
         self._running.pop(key)
         self._named.pop(key, None)
 
-    async def _run(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
+    async def _run(
+        self, envelope: Envelope, message: Message, deadline: float, after: After | None
+    ) -> Outcome:
         with message.file:
-            if known := await self._begin(message.key, deadline):
-                return known
-            try:
-                return await self._turn(envelope, message, deadline)
-            finally:
-                await self._ledger.end(message.key)
+            outcome = await self._outcome(envelope, message, deadline)
+            return await after(envelope, message, outcome) if after else outcome
+
+    async def _outcome(self, envelope: Envelope, message: Message, deadline: float) -> Outcome:
+        if known := await self._begin(message.key, deadline):
+            return known
+        try:
+            return await self._turn(envelope, message, deadline)
+        finally:
+            await self._ledger.end(message.key)
 
     async def _begin(self, key: str, deadline: float) -> Outcome | None:
         """None once the message is this process's to submit; else what is known of it."""

@@ -22,6 +22,7 @@ from mailserver_api.ledger import Ledger
 from mailserver_api.metrics import Metrics
 from mailserver_api.problems import CLOSE, VERDICT_HEADER, Problem, from_outcome, malformed
 from mailserver_api.readiness import Readiness
+from mailserver_api.relay import Relay
 from mailserver_api.retry_probe import defer_first
 from mailserver_api.settings import Settings
 from mailserver_api.spool import Message, Spool
@@ -56,6 +57,8 @@ class Parts:
     hasten: Hasten
     hold: Hold
     forwards: Forwards
+    #: What forwards by the relay; None: nothing does.
+    relay: Relay | None
 
 
 @dataclass
@@ -139,7 +142,9 @@ async def _take(request: Request, parts: Parts, record: Record) -> Outcome:
         parts.metrics.bytes.inc(message.size)
         # The time for the body is counted apart, and scanning a large message takes longer.
         deadline += time.monotonic() - began + message.size / SCANNED_A_SECOND
-        outcome = record.outcome = await parts.delivery.deliver(envelope, message, deadline)
+        by_relay = parts.relay if CAN_FORWARD not in request.headers else None
+        after = by_relay.of_spool if by_relay else None
+        outcome = record.outcome = await parts.delivery.deliver(envelope, message, deadline, after)
     if outcome.duplicate:
         parts.metrics.duplicates.inc()
     if outcome.verdict is not Verdict.ACCEPTED:

@@ -22,7 +22,9 @@ class Settings:
     (rspamd) scan a message of its own; empty: it does not. An outcome is known for `remember_seconds`: longer
     than the edge's spool keeps a mail (14 days), which it may hand in again when it did not hear the answer.
     A Worker that was given addresses to forward to has ended after `forward_lease_seconds`: Cloudflare
-    cancels it after about 30 s. With a `ledger_host` outcomes are in that MariaDB, which all replicas share.
+    cancels it after about 30 s. On `forward_port` postfix takes what the relay
+    forwards; 0: it forwards nothing. With a `ledger_host` outcomes are in that MariaDB, which all replicas
+    share.
     """
 
     tokens_file: Path
@@ -42,6 +44,7 @@ class Settings:
     filter_port: int = 11333
     remember_seconds: int = 21 * 24 * 3600
     forward_lease_seconds: int = 60
+    forward_port: int = 0
     ready_cache_seconds: float = 2.0
     monitor_file: Path = Path("/run/monitor/state.json")
     deploy_token_file: Path = Path("/run/secrets/deploy_hook_token")
@@ -90,6 +93,7 @@ _NUMBERS = (
     ("ANSWER_SECONDS", 1, 600),
     ("SUBMIT_SECONDS", 1, 3600),
     ("FORWARD_LEASE_SECONDS", 1, 3600),
+    ("FORWARD_PORT", 0, 65535),
 )
 
 

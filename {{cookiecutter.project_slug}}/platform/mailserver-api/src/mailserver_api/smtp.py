@@ -29,12 +29,16 @@ READ_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Server:
-    """Where postfix listens. With `ca_file`, STARTTLS with a certificate of that CA is demanded."""
+    """Where postfix listens. With `ca_file`, STARTTLS with a certificate of that CA is demanded.
+
+    With `reports`, the sender of a mail hears when it fails later.
+    """
 
     host: str
     port: int
     connect_timeout: float
     ca_file: Path | None = None
+    reports: bool = False
 
 
 class ConversationError(Exception):
@@ -89,7 +93,7 @@ class Session:
         if not envelope.recipient:
             return await self._command(Stage.MAIL, mail)
         recipient = f"RCPT TO:<{envelope.recipient}>"
-        if "DSN" in self._extensions:
+        if "DSN" in self._extensions and not self._server.reports:
             # The sender was told 200: whatever happens later, no report goes to a stranger (RFC 3461).
             recipient += " NOTIFY=NEVER"
         # Both in one write (RFC 2920), as our Postfix offers it.

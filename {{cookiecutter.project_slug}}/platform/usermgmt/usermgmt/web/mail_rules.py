@@ -9,7 +9,7 @@ from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from usermgmt.models import MailRules
-from usermgmt.parts import database
+from usermgmt.parts import database, parts
 from usermgmt.permit import permits
 from usermgmt.services import mail_rules, outside
 from usermgmt.web.account import mailbox
@@ -73,6 +73,7 @@ def page(reply: Form | None = None, forwarding: Form | None = None) -> Page:
         failed=[{**each, "at": datetime.fromtimestamp(each["at"], UTC)} for each in failed],
         words=STATE_WORDS,
         reasons=REASONS,
+        by_relay=parts().settings.forward_by_relay,
     )
     return shown, max(reply.status, forwarding.status)
 

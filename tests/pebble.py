@@ -1,7 +1,6 @@
 """Pebble, the ACME server that Let's Encrypt made for tests, as a program on this machine."""
 
 import json
-import socket
 import ssl
 import subprocess
 import threading
@@ -10,6 +9,8 @@ import urllib.request
 from pathlib import Path
 
 import trustme
+
+from tests.ports import free_port
 
 
 class Pebble:
@@ -22,7 +23,7 @@ class Pebble:
         folder.mkdir()
         self.folder, self.dns, authority = folder, dns, trustme.CA()
         #: Of the two the first takes orders.
-        self.ports = ports = [_free_port() for _ in range(2)]
+        self.ports = ports = [free_port() for _ in range(2)]
         own = authority.issue_cert("127.0.0.1")
         own.cert_chain_pems[0].write_to_path(folder / "crt.pem")
         own.private_key_pem.write_to_path(folder / "key.pem")
@@ -82,8 +83,3 @@ class Pebble:
         context = ssl.create_default_context(cafile=str(self.bundle))
         with urllib.request.urlopen(url, context=context, timeout=60) as answer:  # noqa: S310 - https alone
             return bytes(answer.read())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

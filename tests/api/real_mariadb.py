@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
-from real_postfix import free_port
 
 from mailserver_api.stores import SharedStore
 from tests.places import REPOSITORY
+from tests.ports import free_port
 
 CONFIG = REPOSITORY / "config" / "mariadb"
 PASSWORD = "A-password.of_the-tests"  # noqa: S105

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import re
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from tests.places import REPOSITORY
+from tests.ports import free_port
 
 MASTER = REPOSITORY / "config" / "postfix" / "master.cf"
 POSTFIX = "/usr/sbin/postfix"
@@ -42,13 +42,6 @@ smtpd_recipient_restrictions = reject_non_fqdn_recipient, reject_unauth_destinat
 smtpd_data_restrictions = reject_unauth_pipelining
 smtpd_end_of_data_restrictions = check_policy_service {{ inet:127.0.0.1:{filter_port}, timeout=60s }}
 """
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 from calls import TOKEN
-from real_postfix import free_port
 from smtp_server import SmtpServer
 
 from tests.places import PLATFORM
+from tests.ports import free_port
 
 SOURCE = PLATFORM / "mailserver-api" / "src"
 

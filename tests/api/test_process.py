@@ -16,12 +16,12 @@ import httpx
 import pytest
 import trustme
 from calls import TOKEN, post
-from real_postfix import free_port
 from smtp_server import SmtpServer
 
 from mailserver_api.__main__ import MAX_CONNECTIONS
 from mailserver_api.settings import Settings
 from tests.places import PLATFORM
+from tests.ports import free_port
 
 SOURCE = PLATFORM / "mailserver-api" / "src"
 MIB = 1024 * 1024

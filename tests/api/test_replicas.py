@@ -18,7 +18,6 @@ import pytest
 import trustme
 from calls import MAIL, post, running
 from real_mariadb import MariaDb
-from real_postfix import free_port
 from shared_file import SharedFile
 from smtp_server import Delivered, SmtpServer
 from test_forwards import CAN, HERE, OLD, TWO, failed, name, report
@@ -29,6 +28,7 @@ from mailserver_api.addresses import Envelope
 from mailserver_api.fingerprint import Fingerprint
 from mailserver_api.recall import recall
 from mailserver_api.settings import Settings
+from tests.ports import free_port
 
 #: Mails of the test with kills; `make soak` sets more.
 MAILS = int(os.environ.get("REPLICA_MAILS", "20"))

@@ -25,6 +25,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.api.smtp_server import SmtpServer
 from tests.places import PLATFORM, TEMPLATE
+from tests.ports import free_port
 
 HERE = Path(__file__).parent / "miniflare"
 WORKER = PLATFORM / "email-worker"
@@ -36,13 +37,6 @@ FIRST = 60
 LEASE = 5
 #: So long, in seconds, a call of the tests themselves may take on a busy machine.
 LONGEST = 300
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(look, limit: float = 120.0) -> None:

@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.ports import free_port
+
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 START_SECONDS = 180
 WHOLE = """daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
@@ -55,11 +57,6 @@ class Echo(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Silent."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def on_this_machine(text: str, port: int, usermgmt: int, roundcube: int) -> str:

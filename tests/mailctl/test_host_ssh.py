@@ -18,6 +18,7 @@ from mailctl.core.errors import Refused
 from mailctl.core.output import Output
 from mailctl.host import files, parts, ready, ssh, units
 from mailctl.host.parts import Host
+from tests.ports import free_port
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE9sZEtleU9mVGhlT3BlcmF0b3JOb3RBUmVhbE9uZQ== ci"
 SCRIPTS = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}/platform/scripts"
@@ -176,9 +177,7 @@ def server(repo: Path, authorized: Path, tmp_path: Path) -> Iterator[dict[str, s
             f"SSD_PATH={tmp_path}/ssd",
         )
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = (
         *("UsePAM=no", "StrictModes=no", "PasswordAuthentication=no", "PidFile=none", f"Port={port}"),
         *("ListenAddress=127.0.0.1", f"HostKey={tmp_path}/host", f"AuthorizedKeysFile={authorized}"),

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from tests.ports import free_port
 from tests.stack.stack import Stack, eventually
 
 HERE = Path(__file__).parent / "workerd"
@@ -57,7 +58,7 @@ class Worker:
         """Start workerd on the repository's own worker.js, and wait until it listens."""
         source = self.stack.repository / "platform" / "email-worker"
         date = json.loads((source / "package.json").read_text())["config"]["compatibility_date"]
-        port = _free_port()
+        port = free_port()
         shutil.copy(source / "worker.js", folder)
         shutil.copy(HERE / "harness.js", folder)
         config = (HERE / "config.capnp").read_text()
@@ -123,9 +124,3 @@ def running(stack: Stack, program: Path, folder: Path) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -68,7 +68,7 @@ class Small:
 
     def says(self, host: Host) -> str:
         """What a host's nginx answers: the host of the task behind it, a price, the secret."""
-        with urllib.request.urlopen(f"http://{host.address}:8080/", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{host.address}:8080/", timeout=5) as answer:
             return answer.read().decode().strip()
 
     def service(self, name: str) -> dict:

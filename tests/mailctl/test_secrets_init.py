@@ -275,6 +275,15 @@ def test_a_host_that_becomes_one_of_several_gets_what_they_need_and_hears_what_w
     assert cli("secrets", "status").exit_code == 0
 
 
+def test_on_several_hosts_a_changed_secret_comes_by_a_deployment(repo: Path, cli: Cli) -> None:
+    (repo / "nodes.yml").write_text("nodes: [{name: mail1, shard: a}]\n")
+    cli("secrets", "init")
+    (repo / "secrets/valkey_tls.crt").unlink()
+    (repo / "secrets/postfix_tls.crt").write_text("")
+    said = cli("secrets", "init").stdout
+    assert "mailctl swarm deploy" in said and "docker compose" not in said
+
+
 def test_the_folder_is_where_compose_looks_for_it_or_where_the_user_says(repo: Path, cli: Cli) -> None:
     write_env(repo, SECRETS_DIR="./kept/elsewhere")
     cli("secrets", "init")

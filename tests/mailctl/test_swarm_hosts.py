@@ -17,6 +17,9 @@ from mailctl.backup.restore import cluster
 from mailctl.core import aws, containers, homes, placement, snapshots
 from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.core.stack import runtime
+from mailctl.monitor.facts import Facts
+from mailctl.monitor.handover import MEASURE, tell
 
 STACK, TASK = "com.docker.stack.namespace", "com.docker.swarm.service.name"
 COMPOSE = """name: shop-mail
@@ -189,6 +192,22 @@ def test_what_every_host_uses_is_not_replaced_by_the_restore_of_one(mail2: Any, 
     done = cli("restore", "--from", ".", "--component", "mysql", "--yes")
     assert done.exit_code == 1
     assert cluster.STEPS in " ".join(done.stderr.split())
+
+
+def test_each_host_says_how_full_the_mailboxes_of_its_shard_are_and_nothing_of_the_server_unless_it_leads(
+    mail2: Any, docker: FakeDocker, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailctl.monitor.cluster.leads", lambda _: False)
+    monkeypatch.setattr("mailctl.monitor.cluster.told", lambda _: {"name": "mail2"})
+    docker.answer(MEASURE, "Username\tType\tValue\nada@example.com\tSTORAGE\t12\n")
+    docker.answer("host-news", "[]")
+    with runtime(context) as server:
+        tell(Facts(context, server, {}, time.time()), {"incidents": ["of this host"]})
+    [asked] = docker.calls_with(MEASURE)
+    assert "shop-mail-dovecot-store-b" in " ".join(asked["arguments"])
+    [call] = docker.calls_with("host-news")
+    said = {"incidents": [], "whole": False, "host": {"name": "mail2"}, "shard": "b"}
+    assert json.loads(call["stdin"]) == {**said, "usage": {"ada@example.com": 12288}}
 
 
 def test_status_draws_every_host_with_what_it_last_said(

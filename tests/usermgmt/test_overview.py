@@ -273,3 +273,17 @@ def test_a_later_measurement_takes_the_place_of_the_last_one(filled: Database) -
     with filled.transaction() as session:
         used = {box.email: overview.usage_of(session, box) for box in session.scalars(select(Mailbox))}
     assert used == {ANNA: 5 * MIB, BERT: None, FAR: None}
+
+
+def test_each_of_several_hosts_measures_its_own_mailboxes_and_leaves_those_of_others(
+    filled: Database,
+) -> None:
+    with filled.transaction() as session:
+        for box in session.scalars(select(Mailbox)):
+            box.shard = "b" if box.email == BERT else "a"
+    tell(filled, usage={ANNA: 5 * MIB, FAR: MIB}, shard="a")
+    tell(filled, usage={BERT: 2 * MIB}, shard="b", whole=False)
+    tell(filled, usage={ANNA: 6 * MIB}, shard="a", whole=False)
+    with filled.transaction() as session:
+        used = {box.email: overview.usage_of(session, box) for box in session.scalars(select(Mailbox))}
+    assert used == {ANNA: 6 * MIB, BERT: 2 * MIB, FAR: None}

@@ -16,6 +16,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import URL, select
 
+from mailctl.monitor.handover import MEASURE
 from tests.standins.hardened import docker, wait_until
 from tests.swarm.shards.conftest import Policy
 from tests.swarm.shards.load import SEEDED, Load
@@ -103,6 +104,25 @@ def put_script(rig: Rig, address: str, name: str) -> None:
     ask(f'AUTHENTICATE "PLAIN" "{who}"')
     ask(f'PUTSCRIPT "{name}" "keep;"')
     connection.close()
+
+
+def test_how_full_mailboxes_are_is_said_by_the_store_of_each_and_by_no_other(rig: Rig) -> None:
+    people = {shard: f"full-{shard}@example.com" for shard in "ab"}
+    for shard, person in people.items():
+        rig.add(person, shard=shard)
+        rig.deliver(person, f"mail of {shard}")
+    trusted = rig.tls()
+    trusted.check_hostname = True
+    # As pages ask: one address for all.
+    used = Doveadm("dovecot", API_KEY, trusted).used_bytes(people.values())
+    assert set(used) == set(people.values()) and all(used.values())
+    for shard, person in people.items():
+        # As the monitor of each host asks.
+        said = rig.inside(f"dovecot-{shard}", "sh", "-c", MEASURE).stdout
+        owned = rig.sql(f"SELECT email FROM mailboxes WHERE shard = '{shard}' AND active").split()  # noqa: S608
+        assert {line.split("\t")[0] for line in said.splitlines()[1:]} == {*owned} and person in owned
+        other = people["b" if shard == "a" else "a"]
+        assert not list(rig.disk(shard).rglob(other.partition("@")[0]))
 
 
 def die_at(mover: Mover, step: str) -> None:

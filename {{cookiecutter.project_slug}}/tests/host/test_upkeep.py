@@ -52,6 +52,11 @@ def test_no_unit_of_the_server_has_failed(server):
 
 def test_the_last_deployment_was_good_and_is_what_lies_here(server):
     """After one that was rolled back, the server runs what it ran before: somebody must look at it."""
+    if (
+        server.several
+        and not json.loads(server.run("docker info --format json"))["Swarm"]["ControlAvailable"]
+    ):
+        pytest.skip("no manager of a Swarm: make verify on one says it")
     found = json.loads(server.run(".venv/bin/mailctl history --json"))["deployments"]
     if not found:
         pytest.skip("nothing was deployed with make deploy yet")

@@ -1,5 +1,6 @@
 """Several hosts (nodes.yml), and what tasks of theirs are called. A repository without that file has one."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ KINDS = ("database", "shard")
 def several(context: Context) -> bool:
     """Whether this repository is for several hosts."""
     return (context.repo / FILE).is_file()
+
+
+def recreated(context: Context, services: Iterable[str]) -> str:
+    """The command by which services get containers that read changed secrets."""
+    if several(context):
+        return ".venv/bin/mailctl swarm deploy"
+    return f"docker compose up -d --force-recreate {' '.join(services)}"
 
 
 def rows(context: Context) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mailctl.core import hosts, probe_record
+from mailctl.core import hosts, placement, probe_record
 from mailctl.core.containers import chosen, output
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.job_ages import ages
@@ -71,8 +71,9 @@ def tell(facts: Facts, state: dict[str, Any]) -> None:
         document = report(facts, state) if leads else {"incidents": [], "whole": False}
         if hosts.several(facts.context):
             document["host"] = cluster.told(facts)
-        # Of several hosts, a store that is asked for all would make folders for those who are elsewhere.
-        if measure and not hosts.several(facts.context):
+            document["shard"] = placement.shard(facts.context) or ""
+        # Each of several hosts knows its own mailboxes, if it has any.
+        if measure and (document.get("shard") or not hosts.several(facts.context)):
             # Also when it fails: it is dear.
             kept["usage_at"] = facts.now
             document["usage"] = usage(facts)
@@ -130,8 +131,8 @@ def _queue(facts: Facts) -> dict[str, Any] | None:
 
 
 def usage(facts: Facts) -> dict[str, int]:
-    """Bytes in each mailbox by its address: one call for all of them. Raises Refused."""
-    container = chosen(facts.containers, "dovecot", facts.engine.project)
+    """Bytes in each mailbox by its address, on this host's disk: one call for all. Raises Refused."""
+    container = chosen(facts.containers, hosts.store(facts.context), facts.engine.project)
     printed = output(container, "sh", "-c", MEASURE, limit=MEASURE_SECONDS).decode("utf-8", "replace")
     head, *rows = printed.splitlines() or [""]
     names = head.split("\t")

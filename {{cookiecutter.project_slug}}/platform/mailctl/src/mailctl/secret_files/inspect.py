@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mailctl.core.context import Context
-from mailctl.core.hosts import several
+from mailctl.core.hosts import recreated, several
 from mailctl.secret_files.store import FOLDER_MODE, Store, opened
 from mailctl.secret_files.table import Derived, Source, used
 
@@ -64,11 +64,11 @@ def inspect(context: Context, folder: Path) -> Inspection:
     wanted = used(several(context))
     with opened(folder, create=False) as store:
         mode = stat.S_IMODE(folder.lstat().st_mode)
-        findings = tuple(_finding(store, entry) for entry in wanted.entries)
+        findings = tuple(_finding(context, store, entry) for entry in wanted.entries)
     return Inspection(folder, mode == FOLDER_MODE, findings)
 
 
-def _finding(store: Store, entry: Source | Derived) -> Finding:
+def _finding(context: Context, store: Store, entry: Source | Derived) -> Finding:
     found = store.stat(entry.file)
     content = store.read(entry.file) if found else None
     state = MISSING if content is None else PRESENT if content else EMPTY
@@ -87,7 +87,7 @@ def _finding(store: Store, entry: Source | Derived) -> Finding:
         rotate_days=rotate,
         expires_days=expires,
         readers=entry.readers,
-        todo=_todo(entry, state, mode, age, expires),
+        todo=_todo(context, entry, state, mode, age, expires),
     )
 
 
@@ -105,7 +105,12 @@ def _expires_days(entry: Source | Derived, content: bytes) -> int | None:
 
 
 def _todo(
-    entry: Source | Derived, state: str, mode: int | None, age: int | None, expires: int | None
+    context: Context,
+    entry: Source | Derived,
+    state: str,
+    mode: int | None,
+    age: int | None,
+    expires: int | None,
 ) -> str | None:
     """The one most urgent thing to do about the file, None when there is nothing."""
     if state == MISSING:
@@ -115,9 +120,7 @@ def _todo(
     if mode != entry.mode:
         return f"mode must be {entry.mode:04o}: {INIT}"
     if expires is not None and (when := _ending(expires)):
-        return (
-            f"{when}: {INIT} renews it; then docker compose up -d --force-recreate {' '.join(entry.readers)}"
-        )
+        return f"{when}: {INIT} renews it; then {recreated(context, entry.readers)}"
     if isinstance(entry, Source) and entry.rotate_days and age is not None and age > entry.rotate_days:
         return f"rotation is due: {rotation(entry)}"
     return None

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mailctl.core.context import Context
+from mailctl.core.hosts import recreated
 
 if TYPE_CHECKING:
     from mailctl.secret_files.initialise import Report
@@ -22,7 +23,7 @@ def show(context: Context, report: "Report") -> None:
         out.show(*(f"  {name}: {report.actions[name]}" for name in report.changed))
     for text in messages(report):
         out.warn(text)
-    for label, text in advice(report):
+    for label, text in advice(context, report):
         out.item(label, text)
     if report.changed and sealed.on(context):
         out.item("next", sealed.SEAL)
@@ -41,7 +42,7 @@ def messages(report: "Report") -> list[str]:
     return texts
 
 
-def advice(report: "Report") -> list[tuple[str, str]]:
+def advice(context: Context, report: "Report") -> list[tuple[str, str]]:
     """What to do next."""
     from mailctl.secret_files.initialise import EMPTY
     from mailctl.secret_files.table import SOURCES
@@ -57,7 +58,7 @@ def advice(report: "Report") -> list[tuple[str, str]]:
     elif report.leftover:
         items.append(("tidy", "once the warnings are settled, remove the secrets from .env"))
     if readers := report.readers_to_restart():
-        items.append(("next", f"docker compose up -d --force-recreate {' '.join(readers)}"))
+        items.append(("next", recreated(context, readers)))
     return items
 
 

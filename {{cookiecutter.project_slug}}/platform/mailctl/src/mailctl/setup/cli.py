@@ -7,9 +7,13 @@ from mailctl.core.disks import folder_of, unmounted
 from mailctl.core.env_file import make_from_example
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.hold import FOLDERS as HOLD
+from mailctl.core.hosts import several
 
 # Folders that compose binds volumes to and backups are written to, by the setting they lie below.
 FOLDERS = {"SSD_PATH": ("mariadb", "monitor", "hasten", *HOLD), "HDD_PATH": ("mailboxes", "daily", "weekly")}
+
+# Its hosts are brought together by hand before the first deployment.
+SEVERAL = "docs/several-hosts.md (mailctl node add, mailctl swarm deploy); make deploy from then on"
 
 
 def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:
@@ -23,7 +27,7 @@ def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:
         report = initialise(context, context.folder("SECRETS_DIR", "secrets"))
         _show(context, copied, folders)
         show.show(context, report)
-        context.out.row("next", "make deploy")
+        context.out.row("next", SEVERAL if several(context) else "make deploy")
         context.out.document(
             {
                 **show.document(report),

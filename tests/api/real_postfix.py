@@ -65,7 +65,7 @@ class Postfix:
         main = MAIN.format(folder=self.folder, filter_port=self.filter_port)
         (self.folder / "etc" / "main.cf").write_text(main)
         master = re.sub(r"^25 ", f"{self.port} ", MASTER.read_text(), flags=re.MULTILINE)
-        master = re.sub(r"^(127\.0\.0\.1:27|587|465) .*\n(\s.*\n|#.*\n)*", "", master, flags=re.MULTILINE)
+        master = re.sub(r"^(127\.0\.0\.1:27|28|587|465) .*\n(\s.*\n|#.*\n)*", "", master, flags=re.MULTILINE)
         (self.folder / "etc" / "master.cf").write_text(master + "virtual unix - n n - - virtual\n")
         self._guard = await self._guarded()
         await self.run("start")

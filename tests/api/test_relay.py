@@ -170,13 +170,21 @@ async def test_the_end_waits_for_what_is_being_forwarded(
     assert len(outside.delivered) == 1
 
 
-async def test_with_an_unusable_file_our_own_peoples_mail_is_forwarded_all_the_same(
-    start: Callable[..., Any], settings: Settings, outside: SmtpServer, caplog: pytest.LogCaptureFixture
+async def test_with_an_unusable_file_all_is_forwarded_the_same_and_nothing_twice(
+    start: Callable[..., Any],
+    settings: Settings,
+    smtp: SmtpServer,
+    outside: SmtpServer,
+    caplog: pytest.LogCaptureFixture,
 ):
     (settings.state_dir / "outcomes.db").mkdir(parents=True)
     client = await start(filter_host=HERE, forward_port=outside.port)
+    smtp.judge = lambda mail: names_two(client, mail)
+    assert (await post(client)).status_code == 200
     assert (await hand_over(client, destinations=[OLD])).status_code == 200
-    await until(lambda: outside.delivered and "forward" in [record.message for record in caplog.records])
+    await until(lambda: len(outside.delivered) == 3)
+    said = [record.fields for record in caplog.records if record.message == "forward"]
+    assert said and all("cannot be written" in fields["error"] for fields in said)
 
 
 async def test_nobody_hands_over_mail_but_the_filter_and_only_where_the_relay_forwards(

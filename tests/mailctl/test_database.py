@@ -25,7 +25,7 @@ class Server:
 
 
 @pytest.mark.parametrize(
-    ("revision", "first"), [("0001", "-- Running upgrade 0001 -> 0002"), ("0017", ""), ("9999", "")]
+    ("revision", "first"), [("0001", "-- Running upgrade 0001 -> 0002"), ("0018", ""), ("9999", "")]
 )
 def test_only_the_migrations_that_a_snapshot_lacks_are_run(
     revision: str, first: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

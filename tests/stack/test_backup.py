@@ -134,7 +134,7 @@ def test_everything_of_the_stack_is_in_it(stack, key: Path, mailboxes: Mailboxes
     document = backup(stack, "--weekly")
     path = Path(document["path"])
     manifest = json.loads((path / "manifest.json").read_text())
-    assert document["ok"] and document["weekly"] and manifest["schema_revision"] == "0017"
+    assert document["ok"] and document["weekly"] and manifest["schema_revision"] == "0018"
     assert "dovecot" in manifest["images"]
     dump = gzip.decompress((path / "mysql/mailserver.sql.gz").read_bytes()).decode()
     assert mailbox.address in dump and "-- Dump completed" in dump

@@ -64,10 +64,7 @@ class Relay:
     async def _own(self, named: Named, message: Message) -> None:
         with message.file:
             async with self._places:
-                try:
-                    await self._copy(named.key, named.recipient, named.destinations, message)
-                except Problem as problem:
-                    log.error("forward", extra={"fields": {"key": named.key, "error": problem.detail}})
+                await self._copy(named.key, named.recipient, named.destinations, message)
 
     async def _copy(self, key: str, recipient: str, destinations: Sequence[str], message: Message) -> None:
         head = f"{FORWARDED}: {recipient}\r\n".encode()
@@ -75,7 +72,11 @@ class Relay:
             envelope = Envelope(_bare(recipient), each)
             outcome = await self._pool.submit(envelope, head, message, self._seconds)
             said = "" if outcome.verdict is Verdict.ACCEPTED else str(outcome.reply)
-            await self._forwards.report(Report(key=key, destination=each, reason=said[:300]))
+            try:
+                await self._forwards.report(Report(key=key, destination=each, reason=said[:300]))
+            except Problem as problem:
+                # The copy is in the queue: whoever tried again for this note would send another one.
+                log.error("forward", extra={"fields": {"key": key, "to": each, "error": problem.detail}})
 
 
 def _bare(address: str) -> str:

@@ -248,6 +248,21 @@ def test_the_firewall_opens_ssh_and_what_the_operator_named(cli: Cli, host: Path
     )
 
 
+def test_the_ports_of_a_swarm_are_open_to_its_own_hosts_alone(cli: Cli, host: Path, repo: Path) -> None:
+    install_all(cli, host, repo)
+    rows = "".join(f"  - {{name: mail{n}, address: {a}}}\n" for n, a in enumerate(("10.0.0.1", "fd00::2"), 1))
+    (repo / "nodes.yml").write_text(f"nodes:\n{rows}")
+    plan = planned(cli, "setup")
+    doors = [line.split(maxsplit=1)[1] for line in plan["shop-mail.nft"]["diff"] if "saddr" in line]
+    words = ("tcp dport { 2377, 7946 }", "udp dport { 4789, 7946 }", "meta l4proto esp")
+    sources = ("ip saddr { 10.0.0.1/32 }", "ip6 saddr { fd00::2/128 }")
+    assert doors == [f"{source} {word} accept" for source in sources for word in words]
+    assert '+  "no-new-privileges": true' in plan["daemon.json"]["diff"]
+    (repo / "nodes.yml").write_text("nodes:\n  - {name: mail1, address: mail1.example.com}\n")
+    refused = cli("host", "setup", "--dry-run")
+    assert refused.exit_code == 1 and "nodes.yml address = mail1.example.com" in refused.stderr
+
+
 @pytest.mark.parametrize("setting", ["HOST_OPEN_PORTS=ssh", "HOST_OPEN_PORTS=70000", "HOST_USER=Deploy"])
 def test_a_choice_that_cannot_be_meant_is_refused(cli: Cli, host: Path, repo: Path, setting: str) -> None:
     with (repo / ".env").open("a") as env:

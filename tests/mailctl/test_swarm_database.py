@@ -11,6 +11,8 @@ from mailctl.core import members
 from mailctl.swarm import database
 
 ONE, OTHER = "6f7c0a4e-0000-11f0-8000-000000000001", "6f7c0a4e-0000-11f0-8000-000000000002"
+OTHERS = ("ssh://10.0.0.2", "ssh://10.0.0.3")
+ASK = "/usr/local/bin/ask-member"
 LABEL = "label=com.docker.swarm.service.name=shop-mail_{}"
 
 
@@ -33,7 +35,7 @@ def are(docker: FakeDocker, *words: str) -> None:
 def commanded(docker: FakeDocker) -> list[list[str]]:
     """What was done inside the containers, the questions left out."""
     asked = [call["arguments"] for call in docker.calls_with("exec")]
-    return [words for words in asked if "/usr/local/bin/member-state" not in words]
+    return [words for words in asked if not {"/usr/local/bin/member-state", ASK} & set(words)]
 
 
 def test_a_whole_database_is_well_and_one_without_a_writer_is_not(cli: Cli, cluster: FakeDocker) -> None:
@@ -43,12 +45,31 @@ def test_a_whole_database_is_well_and_one_without_a_writer_is_not(cli: Cli, clus
     assert cli("db", "status").exit_code == 1
 
 
-def test_a_member_on_another_host_is_asked_there(cli: Cli, cluster: FakeDocker) -> None:
+def test_a_member_on_another_host_is_asked_by_one_that_is_here(cli: Cli, cluster: FakeDocker) -> None:
+    are(cluster, f"writer 1 {ONE} 8", "", "")
+    for name in members.NAMES[1:]:
+        cluster.answer(name, f"{name} member 1 {ONE} 8\n")
+    result = cli("db", "status", "--json")
+    assert result.exit_code == 0
+    assert {member["host"] for member in json.loads(result.stdout)["members"]} == {"", *OTHERS}
+    assert not any(words[0] in OTHERS for words in commanded(cluster)), "no host needs to let another in"
+
+
+def test_a_member_that_no_other_hears_is_looked_for_on_its_host(cli: Cli, cluster: FakeDocker) -> None:
     are(cluster, f"writer 1 {ONE} 8", "", f"member 1 {ONE} 8")
-    cluster.answer("ssh://10.0.0.2", "")
     said = json.loads(cli("db", "status", "--json").stdout)
     assert [member["state"] for member in said["members"]] == ["writer", "absent", "member"]
-    assert any("ssh://10.0.0.2" in call["arguments"] for call in cluster.calls)
+    assert any(OTHERS[0] in call["arguments"] for call in cluster.calls)
+
+
+def test_who_is_to_found_the_database_is_told_so_on_its_own_host(cli: Cli, cluster: FakeDocker) -> None:
+    are(cluster, f"waiting 1 {ONE} 8", "", "")
+    for name in members.NAMES[1:]:
+        cluster.answer(name, f"{name} waiting 1 {ONE} 9\n")
+    result = cli("db", "recover", "--yes")
+    assert result.exit_code == 1
+    assert "mariadb-2" in result.stderr and "run it on that host" in result.stderr
+    assert commanded(cluster) == []
 
 
 def test_a_database_that_is_there_is_not_founded_again(cli: Cli, cluster: FakeDocker) -> None:

@@ -16,7 +16,7 @@ import yaml
 from tests.generation.generate import config_file, render
 from tests.places import PLATFORM
 from tests.stack.clients import PASSWORD
-from tests.stack.stack import run
+from tests.stack.stack import eventually, run
 from tests.swarm import engines as made
 from tests.swarm.crowd import DATABASE, Crowd
 from tests.swarm.engines import HDD, SSD, Engines, Host
@@ -107,6 +107,18 @@ class Server:
         """Have each queue try again at once what it has deferred."""
         for host in hosts:
             self.inside(host, "postfix", "postqueue", "-f")
+
+
+def exactly_once(server: Server, crowd: Crowd, limit: float = 150) -> None:
+    """Every mail that was promised to somebody is there, and once."""
+    server.deliver_now(server.hosts)
+
+    def look() -> bool:
+        lacking = crowd.lacking()
+        assert lacking == {}
+        return True
+
+    eventually(look, limit=limit, every=1)
 
 
 def generated(name: str, folder: Path) -> tuple[Path, list[str]]:

@@ -5,6 +5,8 @@ Three engines have all images after minutes only, so that all of it is a part of
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -15,10 +17,12 @@ from tests.stack.stack import eventually, speaker
 from tests.swarm.conftest import PREFIX
 from tests.swarm.crowd import Crowd, busy
 from tests.swarm.engines import Host
-from tests.swarm.server import PEOPLE, Server, running
+from tests.swarm.server import PEOPLE, Server, exactly_once, running
 from tools import engine, standins
 
 pytestmark = pytest.mark.series("SWARM")
+#: What make verify asks; a host of engines.py has neither systemd nor a firewall nor an installed mailctl.
+VERIFIED = "(access or disks or endpoints or healthy) and not (firewall or room or canaries or services)"
 #: Seconds after which a use must be possible again when a host has died (issue: database 10, the rest 30).
 DATABASE, REST = 10, 30
 
@@ -35,18 +39,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return speaker(request.config)
-
-
-def exactly_once(server: Server, crowd: Crowd, limit: float = 150) -> None:
-    """Every mail that was promised to somebody is there, and once."""
-    server.deliver_now(server.hosts)
-
-    def look() -> bool:
-        lacking = crowd.lacking()
-        assert lacking == {}
-        return True
-
-    eventually(look, limit=limit, every=1)
 
 
 def works(crowd: Crowd, since: float, *uses: str) -> bool:
@@ -67,6 +59,18 @@ def test_mail_reaches_the_mailboxes_of_all_shards_once_and_is_read_at_every_prox
     assert "by dovecot-c with LMTPS" in head["Received"], "it lies where its mailbox is"
     inside = crowd.head(PEOPLE[2], f"from inside {crowd.name} 2")
     assert inside["DKIM-Signature"], "the keys are those of all replicas"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_host_is_verified_as_that_of_a_single_server_is(server: Server, number: int) -> None:
+    host = server.hosts[number]
+    words = ("-m", "pytest", "tests/host", "--quiet", "-p", "no:cacheprovider", f"--path={server.repo}")
+    words += (f"--hosts=docker://{host.container}", "-k", VERIFIED)
+    done = subprocess.run(
+        (sys.executable, *words), cwd=server.repo, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert " passed" in done.stdout and "skipped" not in done.stdout
 
 
 def test_the_pages_answer_on_each_host_that_has_them(server: Server) -> None:

@@ -42,7 +42,8 @@ class Server:
             "ssd": str(Path(devices["db_data"]).parent),
             "hdd": str(Path(devices["mail_data"]).parent),
         }
-        self.containers = self._containers()
+        self.several = self.call("test -f nodes.yml").rc == 0
+        self.containers = self._tasks() if self.several else self._containers()
 
     def run(self, line: str) -> str:
         """What a line of shell prints in the repository's folder; it must succeed."""
@@ -72,12 +73,9 @@ class Server:
 
     def inside(self, service: str) -> str:
         """The words that run a command in a service's container."""
-        several = service in self.containers and STACK in self.containers[service]["Config"]["Labels"]
-        return (
-            f"docker exec {self.containers[service]['Id']}"
-            if several
-            else f"docker compose exec -T {service}"
-        )
+        if self.several:
+            return f"docker exec {self.containers[service]['Id']}"
+        return f"docker compose exec -T {service}"
 
     def _tasks(self) -> dict[str, dict]:
         """The tasks that run on this host of several, by the services' names in docker-compose.yml."""
@@ -91,8 +89,6 @@ class Server:
         return tasks
 
     def _containers(self) -> dict[str, dict]:
-        if self.call("test -f nodes.yml").rc == 0:
-            return self._tasks()
         label = f"label=com.docker.compose.project={self.project}"
         # One-off containers of `docker compose run` come and go.
         names = self.run(

@@ -3,10 +3,15 @@
 import json
 import stat
 
+# A Swarm publishes on every address, of IPv6 as well where the host has it.
+EVERY = ("0.0.0.0", "::", "[::]")  # noqa: S104 (read, not bound)
+
 
 def test_nothing_listens_that_should_not(server, expected):
     """A port that answers strangers is an endpoint that nobody looks after."""
-    allowed = {"tcp": _ports(server, "tcp"), "udp": _ports(server, "udp") | set(expected["listening"]["udp"])}
+    swarm = _swarm(server, expected)
+    allowed = {"tcp": _ports(server, "tcp") | swarm["tcp"]}
+    allowed["udp"] = _ports(server, "udp") | set(expected["listening"]["udp"]) | swarm["udp"]
     found = []
     for line in server.run("ss -Htulnp").splitlines():
         kind, _, _, _, local, *rest = line.split()
@@ -25,29 +30,34 @@ def test_only_the_ports_of_the_repository_are_published(server):
     wrong = {}
     for name, ports in (line.split("|") for line in lines):
         wanted = {
-            (p.get("host_ip", ""), p["published"])
+            (p.get("host_ip") or EVERY[0], p["published"])
             for p in server.services.get(ours.get(name), {}).get("ports", [])
         }
         found = {tuple(part.split("->")[0].rsplit(":", 1)) for part in ports.split(", ") if "->" in part}
-        if name in ours and found != wanted:
+        if name in ours and {(EVERY[0] if ip in EVERY else ip, port) for ip, port in found} != wanted:
             wrong[name] = ports
     assert wrong == {}
 
 
-def test_the_firewall_lets_in_what_it_should_and_no_more(server):
-    """Its table drops what no rule accepts, and accepts SSH and HOST_OPEN_PORTS."""
+def test_the_firewall_lets_in_what_it_should_and_no_more(server, expected):
+    """Its table drops what no rule accepts: SSH and HOST_OPEN_PORTS, and the Swarm from its other hosts."""
     table = server.project.replace("-", "_")
     text = server.call(f"nft --json list table inet {table}")
     assert text.rc == 0, "the table of the firewall is not there: systemctl restart the firewall's service"
     items = json.loads(text.stdout)["nftables"]
     policy = [one["chain"]["policy"] for one in items if one.get("chain", {}).get("hook") == "input"]
     rules = [one["rule"]["expr"] for one in items if "rule" in one]
-    accepted = {kind: set() for kind in ("tcp", "udp")}
-    for kind, port in (pair for rule in rules if {"accept": None} in rule for pair in _endpoints(rule)):
-        accepted[kind].add(port)
+    swarm, accepted = _swarm(server, expected), {kind: set() for kind in ("tcp", "udp")}
+    strangers = {kind: set() for kind in accepted}
+    for rule in (rule for rule in rules if {"accept": None} in rule):
+        for kind, port in _endpoints(rule):
+            accepted[kind].add(port)
+            strangers[kind] |= set() if _of_some(rule) else {port}
     # What accepts without a condition accepts everything.
     assert policy == ["drop"] and [{"accept": None}] not in rules
-    assert accepted == {"tcp": _ports(server, "tcp"), "udp": _ports(server, "udp") | {68, 546}}
+    ours = {"tcp": _ports(server, "tcp"), "udp": _ports(server, "udp") | {68, 546}}
+    assert accepted == {kind: ports | swarm[kind] for kind, ports in ours.items()}
+    assert {kind: sorted(ports & swarm[kind]) for kind, ports in strangers.items()} == {"tcp": [], "udp": []}
 
 
 def test_the_firewall_is_there_after_the_next_start(server):
@@ -74,7 +84,8 @@ def test_folders_and_files_are_closed(server, expected):
             file = server.host.file(f"{roots[place]}/{name}")
             # What is not there yet (no backup so far) is another test's.
             if file.exists and (
-                file.mode & ~int(row["mode"], 8) or row["owner"] not in ("-", file.user, str(file.uid))
+                file.mode & ~int(row["mode"], 8)
+                or not {"-", file.user, str(file.uid)} & set(row["owner"].split())
             ):
                 wrong[f"{place}/{name}"] = f"{stat.filemode(file.mode)} {file.user}"
     assert wrong == {}
@@ -104,6 +115,17 @@ def _ports(server, kind):
     ssh = server.call("sshd -T").stdout if kind == "tcp" else ""
     found = {int(line.split()[1]) for line in ssh.splitlines() if line.startswith("port ")}
     return found | {int(port) for port, word in pairs if word == kind}
+
+
+def _swarm(server, expected):
+    """Ports that the other hosts reach, if there are any."""
+    return {kind: set(ports) if server.several else set() for kind, ports in expected["swarm"].items()}
+
+
+def _of_some(rule):
+    """Whether the rule speaks of certain sources alone."""
+    lefts = [one["match"]["left"] for one in rule if "match" in one]
+    return any(isinstance(left, dict) and left.get("payload", {}).get("field") == "saddr" for left in lefts)
 
 
 def _endpoints(rule):

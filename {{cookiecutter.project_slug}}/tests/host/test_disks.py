@@ -47,13 +47,12 @@ def test_each_disk_has_room(server, expected, figure):
 
 def test_each_volume_is_the_folder_on_its_disk(server):
     """A container keeps the folder that it started with, also when another one took its place since."""
-    server.needs("mariadb", "dovecot", "usermgmt")
+    store = "dovecot-store" if server.several else "dovecot"
+    server.needs("mariadb", store, "usermgmt")
     inside = {"db_data": "/var/lib/mysql", "mail_data": "/srv/vmail"}
     devices = {name: server.compose["volumes"][name]["driver_opts"]["device"] for name in inside}
     # The image of dovecot has no tools, so another container looks at the volumes of both.
-    volumes = " ".join(
-        f"--volumes-from {server.containers[name]['Id']}:ro" for name in ("mariadb", "dovecot")
-    )
+    volumes = " ".join(f"--volumes-from {server.containers[name]['Id']}:ro" for name in ("mariadb", store))
     look = f"docker run --rm --network none --user 0 {volumes} --entrypoint stat"
     seen = server.run(f"{look} {server.containers['usermgmt']['Image']} -c %i {' '.join(inside.values())}")
     there = server.run(f"stat -c %i {' '.join(devices.values())}")

@@ -26,7 +26,7 @@ def ask(server, endpoints, figure):
 
 def test_canaries_come_back_from_their_way_through_the_server(server, figure):
     """A mail arrives, a virus is refused, a password is taken, and both sites answer."""
-    server.needs(*server.services)
+    server.needs(*(server.containers if server.several else server.services))
     said = json.loads(server.call(".venv/bin/mailctl canaries --limit 40 --json").stdout)
     for one in said["canaries"]:
         figure("Canaries", one["name"], one["seconds"], None, "s")

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,11 +18,15 @@ NAMES = ("mariadb-1", "mariadb-2", "mariadb-3")
 IN_IT = ("writer", "member", "joining")
 #: In a member's folder: whose it is (config/mariadb/member/start.sh). The user of its container.
 SIGN, OWNER = ".member", 999
-STATE = ("sh", "/usr/local/bin/member-state")
+STATE, ASK = ("sh", "/usr/local/bin/member-state"), ("sh", "/usr/local/bin/ask-member")
 ROOT = (
     "MYSQL_PWD=$(cat /run/secrets/mariadb_root_password) exec mariadb --protocol=socket --skip-ssl"
     ' --user=root --batch --skip-column-names --execute="$1"'
 )
+#: NAME STATE DATA UUID SEQNO
+WORDS = 5
+#: A member that is busy answers another one late, which waits for four seconds.
+TRIES = 3
 SECONDS = 30.0
 
 
@@ -30,7 +34,8 @@ SECONDS = 30.0
 class Member:
     """A member's word for itself (config/mariadb/member/state.sh says what each means) and how far it is.
 
-    `host` is the engine that has its container, "" for the one here; `container` is "" when none has.
+    `host` is the engine that has its container, "" for the one here. `container` is "" when none has, and
+    when it is not known: another member was asked for its word.
     """
 
     name: str
@@ -51,6 +56,9 @@ class Member:
 
     def run(self, *words: str) -> str:
         """What a command in its container printed. Raises Refused with its own words."""
+        if not self.container:
+            wrong = f"its host takes no commands from this one ({self.host or 'nodes.yml names none'})"
+            raise Refused(Problem(self.name, wrong, "run it on that host", value=words[0]))
         command = [*_engine(self.host), "exec", self.container, *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -70,28 +78,50 @@ class Member:
 
 
 def ask(context: Context) -> list[Member]:
-    """All three, each asked where it is. Who cannot be reached is `absent`."""
-    addresses = _addresses(context)
+    """All three: those of this host, then the others by one of these, or each where it is.
+
+    Who cannot be reached is `absent`.
+    """
+    project, addresses = context.project_name, _addresses(context)
+    here = {name: _there(project, name, "") for name in NAMES}
+    asker = next((one.container for one in here.values() if one), "")
     with ThreadPoolExecutor(len(NAMES)) as pool:
-        return list(pool.map(lambda name: _ask(context.project_name, name, addresses.get(name, "")), NAMES))
+        return list(
+            pool.map(lambda name: here[name] or _ask(project, name, addresses.get(name, ""), asker), NAMES)
+        )
 
 
 def local(context: Context) -> Member | None:
     """The member of this host; None: it has none, or the server has one host alone."""
     row = hosts.here(context) or {}
-    return _ask(context.project_name, f"mariadb-{row['database']}", "") if row.get("database") else None
+    name = f"mariadb-{row.get('database')}"
+    return _there(context.project_name, name, "") or Member(name) if row.get("database") else None
 
 
-def _ask(project: str, name: str, address: str) -> Member:
-    for host in ("", f"ssh://{address}" if address else ""):
-        label = f"label=com.docker.swarm.service.name={project}_{name}"
-        if container := _printed([*_engine(host), "ps", "--quiet", "--filter", label]).strip():
-            container = container.splitlines()[0]
-            said = _printed([*_engine(host), "exec", container, *STATE]).split()
-            if len(said) != 5 or said[0] != name:
-                return Member(name, host, container, "starting")
-            return Member(name, host, container, said[1], said[2] == "1", said[3], int(said[4]))
-    return Member(name)
+def _ask(project: str, name: str, address: str, asker: str) -> Member:
+    """One that is not here. Its container is looked for when nobody knows its word, or it must be told."""
+    host = f"ssh://{address}" if address else ""
+    said: list[str] = []
+    for _ in range(TRIES if asker else 0):
+        said = said or _printed(["docker", "exec", asker, *ASK, name]).split()
+    told = _word(name, host, "", said)
+    return told if told.inside or not host else _there(project, name, host) or told
+
+
+def _there(project: str, name: str, host: str) -> Member | None:
+    """What the member says in its own container on a host; None: that has none, or cannot be reached."""
+    label = f"label=com.docker.swarm.service.name={project}_{name}"
+    found = _printed([*_engine(host), "ps", "--quiet", "--filter", label]).split()
+    if not found:
+        return None
+    said = _printed([*_engine(host), "exec", found[0], *STATE]).split()
+    return _word(name, host, found[0], said)
+
+
+def _word(name: str, host: str, container: str, said: Sequence[str]) -> Member:
+    if len(said) != WORDS or said[0] != name:
+        return Member(name, host, container, "starting" if container else "absent")
+    return Member(name, host, container, said[1], said[2] == "1", said[3], int(said[4]))
 
 
 def one_of(context: Context) -> str:

@@ -106,7 +106,7 @@ def _run(context: Context, host: "Host", jobs: "tuple[Job, ...]", look: bool) ->
             wanted[install.COMMAND] = units.wrapper(place)
         wanted[place.home / "run"] = units.launcher(place)
     todo = install.changes(place, wanted)
-    if jobs and (change := install.docker_settings()):
+    if jobs and (change := install.docker_settings(bool(host.choices.hosts))):
         todo.append(change)
     for change in todo:
         context.out.row(f"would {change.action}" if look else change.action, str(change.path), 12)

@@ -11,6 +11,9 @@ from mailctl.host.units import Place
 ETC = Path("/etc")
 # As in docker-compose.yml, for containers that do not say it themselves.
 DOCKER_LOGS = {"max-size": "10m", "max-file": "5"}
+# What the engines of several hosts say to each other, https://docs.docker.com/engine/swarm/swarm-tutorial/:
+# managers, who is there, and the overlays' packets. ESP carries those of an encrypted one.
+SWARM = {"tcp": ("2377", "7946"), "udp": ("4789", "7946")}
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Choices:
     """What the operator decides: ports that strangers may reach (22, 51820/udp), and who logs in over SSH.
 
     `ssh` are those of `ports` that only `sources` reach, if there are any; `key`: see mailctl.host.ssh.key.
+    `hosts` are the addresses of nodes.yml, which alone reach the ports of the Swarm.
     """
 
     ports: tuple[str, ...] = ()
@@ -25,6 +29,7 @@ class Choices:
     ssh: tuple[str, ...] = ()
     sources: tuple[Network, ...] = ()
     key: str = ""
+    hosts: tuple[Network, ...] = ()
 
 
 def firewall(place: Place) -> Path:
@@ -68,10 +73,16 @@ def names(place: Place) -> tuple[Path, ...]:
     return firewall(place), updates(place), journal(place), sudo(place)
 
 
-def docker(found: str | None) -> str:
-    """The engine's settings with a bound on logs; all others stay. Raises Refused when they do not parse."""
+def docker(found: str | None, several: bool = False) -> str:
+    """The engine's settings with a bound on logs; all others stay. Raises Refused when they do not parse.
+
+    With `several` hosts also what a Swarm has no setting of a service for: nobody gains rights by a program.
+    """
     try:
         settings = json.loads(found or "{}")
+        if several and settings.get("no-new-privileges") is not True:
+            settings["no-new-privileges"] = True
+            found = json.dumps(settings, indent=2) + "\n"
         # A driver of the operator's own choice (journald, local, …) keeps its own options.
         if settings.get("log-driver", "json-file") != "json-file":
             return found or ""
@@ -90,7 +101,10 @@ def _rules(place: Place, choices: Choices) -> str:
     kept = choices.ssh if choices.sources else ()
     ports = [_split(port) for port in choices.ports if port not in kept]
     doors = [_door(kind, [port for port, what in ports if what == kind]) for kind in ("tcp", "udp")]
-    doors += [_door("tcp", [*kept], family, choices.sources) for family in ("ip", "ip6") if kept]
+    for family in ("ip", "ip6"):
+        doors.append(_door("tcp", [*kept], family, choices.sources) if kept else "")
+        doors += [_door(kind, [*wanted], family, choices.hosts) for kind, wanted in SWARM.items()]
+        doors.append(_accept(family, choices.hosts, "meta l4proto esp"))
     open_ports = "".join(f"    {line}\n" for line in doors if line)
     return f"""#!/usr/sbin/nft -f
 {place.mark}
@@ -112,11 +126,13 @@ table {table} {{
 
 
 def _door(kind: str, ports: list[str], family: str = "", sources: tuple[Network, ...] = ()) -> str:
+    what = f"{kind} dport {{ {', '.join(sorted(ports, key=int))} }}" if ports else ""
+    return _accept(family, sources, what) if family else f"{what} accept" * bool(ports)
+
+
+def _accept(family: str, sources: tuple[Network, ...], what: str) -> str:
     of_family = [str(each) for each in sources if {4: "ip", 6: "ip6"}[each.version] == family]
-    if not ports or (family and not of_family):
-        return ""
-    start = f"{family} saddr {{ {', '.join(of_family)} }} " if family else ""
-    return f"{start}{kind} dport {{ {', '.join(sorted(ports, key=int))} }} accept"
+    return f"{family} saddr {{ {', '.join(of_family)} }} {what} accept" if of_family and what else ""
 
 
 def _split(port: str) -> tuple[str, str]:

@@ -50,11 +50,11 @@ def changes(place: Place, wanted: dict[Path, str]) -> list[Change]:
     return [change for change in found if change.found != change.wanted] + gone
 
 
-def docker_settings() -> Change | None:
+def docker_settings(several: bool) -> Change | None:
     """The change of the engine's settings file, which is not ours alone; None when it is as it should be."""
     path = files.docker_settings()
     found = _read(path)
-    wanted = files.docker(found)
+    wanted = files.docker(found, several)
     return Change(path, found, wanted) if wanted != found else None
 
 

@@ -24,6 +24,8 @@ COMMANDS = {
     "openssl": "openssl",
     "unattended-upgrades": "unattended-upgrade",
 }
+# And on several hosts, for their mailboxes and second copies.
+SEVERAL = {"btrfs-progs": "btrfs", "btrbk": "btrbk"}
 # The first of each that this release has. Docker's own packages (docker-ce) do as well.
 ENGINE = (("docker.io",), ("docker-cli",), ("docker-compose-v2", "docker-compose"), ("docker-buildx",))
 CLOCKS = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp")
@@ -54,8 +56,12 @@ class Part:
     repair: Callable[[Host], None]
 
 
-def _packages(_host: Host) -> list[str]:
-    return [name for name, word in COMMANDS.items() if not _which(word)] + _engine()
+def _packages(host: Host) -> list[str]:
+    return [name for name, word in _commands(host).items() if not _which(word)] + _engine()
+
+
+def _commands(host: Host) -> dict[str, str]:
+    return COMMANDS | (SEVERAL if host.choices.hosts else {})
 
 
 def _engine() -> list[str]:
@@ -71,7 +77,7 @@ def _install(host: Host) -> None:
         wrong, fix = "is not here: only Debian and Ubuntu are set up", f"install {', '.join(_packages(host))}"
         raise Refused(Problem(field="apt-get", wrong=wrong, fix=fix))
     _apt("update")
-    wanted = [name for name in _packages(host) if name in COMMANDS]
+    wanted = [name for name in _packages(host) if name in _commands(host)]
     if _engine():
         wanted += [name for names in ENGINE if (name := next(filter(_is_known, names), ""))]
     _apt("install", "--yes", "--no-install-recommends", *wanted)

@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+from ipaddress import ip_network
 
 from mailctl.agent import setup
+from mailctl.core import hosts
 from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.host import files, install, parts, ssh
@@ -30,7 +32,20 @@ def host(context: Context, place: Place) -> Host:
     ports = dict.fromkeys((*doors, *(word.removesuffix("/tcp") for word in words)))
     sources = ssh.sources(context)
     key = ssh.key(context, sources)
-    return Host(place, Choices(tuple(ports), "" if user == "root" else user, doors, sources, key))
+    user = "" if user == "root" else user
+    return Host(place, Choices(tuple(ports), user, doors, sources, key, _hosts(context)))
+
+
+def _hosts(context: Context) -> tuple[ssh.Network, ...]:
+    """The addresses of several hosts; none of one alone. Raises Refused: one of nodes.yml is none."""
+    found = []
+    for row in hosts.rows(context):
+        try:
+            found.append(ip_network(str(row["address"])))
+        except ValueError:
+            wrong, fix = "is no IP address", "write one such as 10.0.0.1"
+            raise Refused(Problem(f"{hosts.FILE} address", wrong, fix, value=str(row["address"]))) from None
+    return tuple(found)
 
 
 def prepare(context: Context, host: Host, look: bool) -> list[str]:
@@ -41,7 +56,8 @@ def prepare(context: Context, host: Host, look: bool) -> list[str]:
     # Before the units, which call its mailctl.
     agent = Part("agent", lambda _: setup.missing(context), lambda _: setup.repair(context))
     missing += _bring(context, host, agent, look)
-    if strangers := parts.cut_off(host.choices.ports):
+    swarm = files.SWARM["tcp"] if host.choices.hosts else ()
+    if strangers := parts.cut_off((*host.choices.ports, *swarm)):
         what = ", ".join(f"{port} ({program})" for port, program in sorted(strangers.items()))
         wrong = "answers on every address and would be cut off by the firewall"
         fix = "stop it, let it listen on 127.0.0.1, or name its port in HOST_OPEN_PORTS of .env"

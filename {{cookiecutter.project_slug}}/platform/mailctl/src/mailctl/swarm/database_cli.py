@@ -69,4 +69,8 @@ def _show(context: Context, members: "Sequence[Member]") -> None:
     from mailctl.swarm.database import place
 
     for member in members:
-        context.out.row(member.name, f"{member.state:9} {place(member)}  {member.host or 'here'}")
+        context.out.row(member.name, f"{member.state:9} {place(member)}  {_where(member)}")
+
+
+def _where(member: "Member") -> str:
+    return member.host.removeprefix("ssh://") or ("here" if member.container else "")

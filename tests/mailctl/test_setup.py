@@ -28,7 +28,7 @@ def test_it_makes_the_secrets_and_says_how_to_start(cli: Cli, disks: Path, repo:
     assert (repo / "secrets" / "mariadb_root_password").is_file()
     assert "make deploy" in result.stdout
     (repo / "nodes.yml").write_text("nodes: [{name: mail1, shard: a}]\n")
-    assert "docs/several-hosts.md (mailctl node add" in " ".join(cli("setup").stdout.split())
+    assert "docs/several-hosts.md brings the hosts together" in " ".join(cli("setup").stdout.split())
 
 
 def test_a_missing_env_file_is_made_from_the_example_and_closed(cli: Cli, disks: Path, repo: Path) -> None:

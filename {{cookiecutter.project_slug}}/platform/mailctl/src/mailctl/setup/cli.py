@@ -13,7 +13,7 @@ from mailctl.core.hosts import several
 FOLDERS = {"SSD_PATH": ("mariadb", "monitor", "hasten", *HOLD), "HDD_PATH": ("mailboxes", "daily", "weekly")}
 
 # Its hosts are brought together by hand before the first deployment.
-SEVERAL = "docs/several-hosts.md (mailctl node add, mailctl swarm deploy); make deploy from then on"
+SEVERAL = "docs/several-hosts.md brings the hosts together; make deploy from then on"
 
 
 def setup(repo: RepoOption = None, as_json: JsonOption = False) -> None:

@@ -70,7 +70,7 @@ def _waits(schema: Schema, new: Service) -> bool:
     now = schema.now()
     if now is None:
         wrong = f"cannot be asked on this host, and the new version of {SERVICE} may need others"
-        fix = "wait until mailctl db status is well, or deploy on a manager whose member of it runs"
+        fix = "wait until .venv/bin/mailctl db status is well, or deploy on a manager whose member of it runs"
         raise Refused(Problem("the accounts' tables", wrong, fix))
     head, known = schema.wanted(new)
     if head == now or now not in known:  # an older version runs on newer tables

@@ -89,7 +89,7 @@ def usermgmt(folder: Path, account_host: str, admin_host: str, *, tls: bool) -> 
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0017')"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0018')"))
         connection.execute(insert(DomainDns).values(domain_id=1, checked_at=utc_now(), records=LOOK))
         connection.execute(
             insert(HostNews),

@@ -81,7 +81,10 @@ def verify_the_services_only(makefile: Path) -> None:
 
 
 def edit(path: Path, how: Mapping[str, Any]) -> None:
-    """Change one file as a row says; `optional`: where there is such a file."""
+    """Change one file as a row says; `optional`: where there is such a file.
+
+    In what is written, NEWEST is the number that the newest file of the folder begins with.
+    """
     if how.get("optional") and not path.exists():
         return
     if how.get("remove"):
@@ -99,7 +102,10 @@ def edit(path: Path, how: Mapping[str, Any]) -> None:
         assert start and end >= 0, f"{path}: {how['cut']} is not there"
         text = head + rest[end:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(how.get("write", text + how.get("append", "")))
+    newest = max(
+        (each.name.partition("_")[0] for each in path.parent.glob("[0-9]*_*") if each != path), default=""
+    )
+    path.write_text(how.get("write", text + how.get("append", "")).replace("NEWEST", newest))
 
 
 def clone(bare: Path, folder: Path) -> Path:

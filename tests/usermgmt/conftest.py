@@ -96,7 +96,7 @@ def schema() -> sqlite3.Connection:
     Base.metadata.create_all(database.engine)
     with database.engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text("INSERT INTO alembic_version VALUES ('0017')"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0018')"))
     return database.engine.raw_connection().dbapi_connection
 
 

@@ -6,14 +6,13 @@ Three engines have all images after minutes only, so that all of it is a part of
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 
 import httpx
 import pytest
 
-from tests.stack.stack import eventually, speaker
+from tests.stack.stack import eventually, run, speaker
 from tests.swarm.conftest import PREFIX
 from tests.swarm.crowd import Crowd, busy
 from tests.swarm.engines import Host
@@ -61,8 +60,15 @@ def test_mail_reaches_the_mailboxes_of_all_shards_once_and_is_read_at_every_prox
     assert inside["DKIM-Signature"], "the keys are those of all replicas"
 
 
+@pytest.fixture(scope="module")
+def verifier(server: Server) -> str:
+    """What make verify runs the tests of a host with."""
+    run("make", "--no-print-directory", ".venv-verify/.done", cwd=server.repo, limit=300)
+    return str(server.repo / ".venv-verify/bin/python")
+
+
 @pytest.mark.parametrize("number", range(3))
-def test_a_host_is_verified_as_that_of_a_single_server_is(server: Server, number: int) -> None:
+def test_a_host_is_verified_as_that_of_a_single_server_is(server: Server, verifier: str, number: int) -> None:
     host = server.hosts[number]
     words = ("-m", "pytest", "tests/host", "--quiet", "-p", "no:cacheprovider", f"--path={server.repo}")
     words += (f"--hosts=docker://{host.container}", "-k", VERIFIED)

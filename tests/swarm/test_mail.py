@@ -72,9 +72,7 @@ def test_a_host_is_verified_as_that_of_a_single_server_is(server: Server, verifi
     host = server.hosts[number]
     words = ("-m", "pytest", "tests/host", "--quiet", "-p", "no:cacheprovider", f"--path={server.repo}")
     words += (f"--hosts=docker://{host.container}", "-k", VERIFIED)
-    done = subprocess.run(
-        (sys.executable, *words), cwd=server.repo, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run((verifier, *words), cwd=server.repo, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout
 

@@ -188,6 +188,18 @@ def another_query(stack: Stack, file: str, old: str, new: str) -> Iterator[None]
         yield
     finally:
         stack.exec("postfix", *write, stdin=before)
+        # One that started meanwhile would answer by the other query as long as it lives.
+        old = proxymaps(stack)
+        stack.exec("postfix", "postfix", "reload")
+        eventually(lambda: not old & proxymaps(stack), limit=120)
+
+
+def proxymaps(stack: Stack) -> set[str]:
+    """Postfix's processes that ask the maps for the others."""
+    look = (
+        "for each in /proc/[0-9]*; do read name <$each/comm && [ $name = proxymap ] && echo $each; done; true"
+    )
+    return set(stack.exec("postfix", "sh", "-c", look).split())
 
 
 def test_all_are_well_and_none_is_left_out(

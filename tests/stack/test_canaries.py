@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.stack.clients import Accounts, Mailbox
-from tests.stack.stack import Stack, speaker
+from tests.stack.stack import Stack, eventually, speaker
 
 # mailctl of the generated repository: what a deployment calls before and after.
 DRIVER = """

@@ -89,7 +89,8 @@ def replace(stack: Stack, *overrides: Path) -> None:
     asked = Stack(stack.repository, stack.project, (*stack.overrides, *overrides), stack.first_port)
     run(".venv/bin/python", "-c", REPLACE, cwd=stack.repository, env=asked.environment)
     # Each of its processes remembers for ten seconds where these were; one that is new asks.
-    run("docker", "kill", "--signal=HUP", stack.container("nginx"), cwd=stack.repository)
+    # Not by `docker kill`: the engine would never again start it by itself.
+    stack.exec("nginx", "sh", "-c", "kill -HUP 1")
 
 
 @contextmanager

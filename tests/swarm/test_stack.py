@@ -299,6 +299,7 @@ def test_a_drained_host_is_empty_while_the_others_answer(small: Small, asking: l
     assert asking == []
 
 
+@series
 def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
     small: Small, asking: list[str]
 ) -> None:

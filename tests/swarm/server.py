@@ -20,7 +20,7 @@ from tests.stack.stack import eventually, run
 from tests.swarm import engines as made
 from tests.swarm.crowd import DATABASE, Crowd
 from tests.swarm.engines import HDD, SSD, Engines, Host
-from tools import standins
+from tools import engine, standins
 
 ANSWERS = {"scale": "swarm", "client_access": "lan", "ssd_path": SSD, "hdd_path": HDD}
 PEOPLE = ("anna@example.com", "bert@example.com", "carl@example.com")
@@ -156,6 +156,9 @@ def generated(name: str, folder: Path) -> tuple[Path, list[str]]:
 @contextmanager
 def running(name: str, folder: Path) -> Iterator[Server]:
     """The server, deployed from its first host, with a mailbox on each shard."""
+    engine.ensure(with_debootstrap=True)
+    with standins.shown_progress() as progress:
+        standins.build(progress)
     repo, images = generated(name, folder)
     made.build("standin/debian:trixie-slim")
     with (

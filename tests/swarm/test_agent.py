@@ -12,14 +12,13 @@ from tests.swarm.conftest import PREFIX
 from tests.swarm.crowd import busy
 from tests.swarm.engines import SSD
 from tests.swarm.server import Server, exactly_once, running
-from tools import engine, standins
 
 pytestmark = pytest.mark.series("SWARM")
 GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com")
 MAIN, MIGRATIONS = "config/postfix/main.cf", "platform/usermgmt/migrations/versions"
 INBOUND = "smtpd_recipient_restrictions =\n  "
 COLUMN = 'op.add_column("domains", sa.Column("{}", sa.Integer(), nullable=True))'
-MIGRATION = '''"""A column; `fails` comes after it."""
+MIGRATION = '''"""A column, and whatever the test adds to it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,9 +43,6 @@ SELECT column_name FROM information_schema.columns
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server in a git repository, the commit of which runs."""
-    engine.ensure(with_debootstrap=True)
-    with standins.shown_progress() as progress:
-        standins.build(progress)
     with running(f"{PREFIX}-agent", tmp_path_factory.mktemp("agent")) as found:
         with (found.repo / ".env").open("a") as file:
             file.write("CANARY_SECONDS=30\n")

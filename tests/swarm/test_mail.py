@@ -17,7 +17,6 @@ from tests.swarm.conftest import PREFIX
 from tests.swarm.crowd import Crowd, busy
 from tests.swarm.engines import Host
 from tests.swarm.server import PEOPLE, Server, exactly_once, running
-from tools import engine, standins
 
 pytestmark = pytest.mark.series("SWARM")
 #: What make verify asks; a host of engines.py has neither systemd nor a firewall nor an installed mailctl.
@@ -28,9 +27,6 @@ DATABASE, REST = 10, 30
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    engine.ensure(with_debootstrap=True)
-    with standins.shown_progress() as progress:
-        standins.build(progress)
     with running(f"{PREFIX}-mail", tmp_path_factory.mktemp("mail")) as found:
         yield found
 

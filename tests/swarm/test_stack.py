@@ -321,7 +321,7 @@ def test_the_leader_dies_and_its_pinned_service_waits_for_it_with_its_data(
     assert "small.deployment" not in small.objects(), "what the dead host had begun was taken over"
     eventually(lambda: small.says(second).endswith("three"), limit=20)
     first.start()
-    # After the tests above the engine may leave it waiting for ever (several-hosts.md): then this fails, rightly.
+    # After the tests above the engine may leave it waiting for ever (several-hosts.md): then this fails.
     eventually(lambda: small.service("store-1")["hosts"] == [first.name], limit=180)
     found = first.shell("docker exec $(docker ps -q -f name=small_store-1) valkey-cli get kept")
     assert found.strip() == "here"

@@ -53,8 +53,11 @@ def _files(repository: Repository, framework: str) -> list[str]:
 
 
 def _reports(repository: Repository, framework: str) -> Iterator[Any]:
+    from checkov.common.util.env_vars_config import env_vars_config
     from checkov.runner_filter import RunnerFilter
 
+    # Ten seconds a file otherwise: on a busy machine a sound file is then one that cannot be read.
+    env_vars_config.HCL_PARSE_TIMEOUT_SEC = 0
     wanted = RunnerFilter(
         framework=[framework],
         skip_checks=[OURS, *sorted(SKIPPED[framework])],

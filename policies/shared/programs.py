@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 #: How long a program may take, in seconds.
-TIMEOUT = 120
+TIMEOUT = 600
 #: Of the environment only this is for programs: what else somebody has set must not change a verdict.
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "DOCKER_HOST", "DOCKER_CONTEXT", "TF_DATA_DIR")
 

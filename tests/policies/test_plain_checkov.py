@@ -63,7 +63,7 @@ def checkov(root: Path) -> list[dict]:
     done = subprocess.run(
         command,
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(TEMPLATE)},
+        env={**os.environ, "PYTHONPATH": str(TEMPLATE), "HCL_PARSE_TIMEOUT_SEC": "0"},
         capture_output=True,
         text=True,
         timeout=300,

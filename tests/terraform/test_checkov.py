@@ -34,7 +34,8 @@ def checkov(*arguments: str, folder: Path) -> dict[str, Any]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        env={**os.environ, "HCL_PARSE_TIMEOUT_SEC": "0"},
+        timeout=600,
         check=False,
     )
     report = json.loads(done.stdout)

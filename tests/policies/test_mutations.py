@@ -1,11 +1,12 @@
 """Each single mutation of a generated repository is caught by the rule it names and by no other: neither rule
 nor schema nor one of checkov's own checks nor the checker of what was changed.
 
-The edits stand in for files in memory (judging.py). checkov and the checkers work on disk and take most of
-the time: they look at what is theirs, at the first mutation of every rule of ours, and at a sample of the
-rest; at all of it in `make soak`.
+The edits stand in for files in memory (judging.py). Judged are the first mutations of every rule and a sample
+of the rest. checkov and the checkers work on disk and take most of the time: they look at what is theirs, at
+the first mutation of every rule of ours, and at a sample of the rest. `make soak` judges all, by all of them.
 """
 
+import itertools
 import random
 import re
 import shutil
@@ -23,8 +24,25 @@ from policies.readers import Repository
 MUTATIONS = read("mutations")
 HARMLESS = [each for each in read("harmless") if not each.policy]
 FEWEST = 900
+#: Of every rule so many mutations are judged, and of the rest and of harmless changes so many in all.
+FIRST, SOME = 3, 120
 #: How many of what is no rule's first mutation the programs look at, and which ones.
 SAMPLE, SEED = 40, 8
+
+
+def judged_here():
+    """Return the mutations and the harmless changes that are judged: all of them only in a long series."""
+    if WHOLE:
+        return MUTATIONS, HARMLESS
+    by_rule = itertools.groupby(sorted(MUTATIONS, key=lambda each: each.rule), lambda each: each.rule)
+    firsts = {each.id for _, of_rule in by_rule for each in itertools.islice(of_rule, FIRST)}
+    chosen = random.Random(SEED)  # noqa: S311
+    rest = [each.id for each in MUTATIONS if each.id not in firsts]
+    some = firsts.union(chosen.sample(rest, min(SOME, len(rest))))
+    return [each for each in MUTATIONS if each.id in some], chosen.sample(HARMLESS, SOME)
+
+
+JUDGED, JUDGED_HARMLESS = judged_here()
 
 #: Files of checkov's frameworks, and of checkers that need no image.
 FRAMEWORKS = {
@@ -42,11 +60,11 @@ CHECKERS = {
 
 def for_programs():
     """Return the names of what the programs look at as well."""
-    everything = MUTATIONS + HARMLESS
+    everything = JUDGED + JUDGED_HARMLESS
     if WHOLE:
         return {each.id for each in everything}
-    firsts = {each.rule: each.id for each in reversed(MUTATIONS)}
-    theirs = {each.id for each in MUTATIONS if not each.rule.startswith("MAIL_")}
+    firsts = {each.rule: each.id for each in reversed(JUDGED)}
+    theirs = {each.id for each in JUDGED if not each.rule.startswith("MAIL_")}
     sampled = random.Random(SEED).sample([each.id for each in everything], SAMPLE)  # noqa: S311
     return theirs.union(firsts.values(), sampled)
 
@@ -112,7 +130,7 @@ def names(found):
     return {getattr(each, "rule", each) for each in found}
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+@pytest.mark.parametrize("mutation", JUDGED, ids=str)
 def test_a_mutation_is_caught_by_exactly_its_rule_until_its_row_is_in_policy_yml(judge, written, mutation):
     judge = judge(mutation.answers)
     found, problems = judged(judge, written, mutation)
@@ -123,7 +141,7 @@ def test_a_mutation_is_caught_by_exactly_its_rule_until_its_row_is_in_policy_yml
         assert {each.what for each in left} <= {each.what for each in found if not each.row}
 
 
-@pytest.mark.parametrize("mutation", HARMLESS, ids=str)
+@pytest.mark.parametrize("mutation", JUDGED_HARMLESS, ids=str)
 def test_a_harmless_change_raises_nothing(judge, written, mutation):
     assert judged(judge(mutation.answers), written, mutation) == ([], [])
 
@@ -131,6 +149,11 @@ def test_a_harmless_change_raises_nothing(judge, written, mutation):
 def test_the_generated_repository_is_clean(generate):
     report = check.judge(generate(), check.Options(), LOADED, tools=False).report
     assert (report.findings, report.problems) == ([], [])
+
+
+def test_every_edit_still_changes_what_it_was_written_for(generate):
+    for mutation in MUTATIONS + HARMLESS:
+        assert any(in_memory(generate(mutation.answers), mutation)), mutation.id
 
 
 def test_there_are_enough_mutations():

@@ -123,10 +123,12 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@KILL_MOMENTS=100 BACKUP_EXAMPLES=200 DEPLOY_KILLS=100 AGENT_EXAMPLES=40 SYNC_KILLS=100 $(MAKE) --no-print-directory programs-test PROGRAMS=mailctl
 	@SHARD_MOVES=100 $(RUN) -m pytest tests/swarm/shards -m docker
 	@REPLICA_MAILS=500 STORE_EXAMPLES=2000 $(MAKE) --no-print-directory programs-test PROGRAMS=api PYTEST='-k "replica or stores" --cov-fail-under=0'
+	@ACCOUNT_EXAMPLES=60 API_EXAMPLES=60 GRAPH_EXAMPLES=300 $(MAKE) --no-print-directory programs-test PROGRAMS=usermgmt \
+	  PYTEST='-k "alias_graph or mariadb_api or postfix_sql" --cov-fail-under=0'
 	@OUTAGES=all $(RUN) -m pytest tests/stack/test_monitor.py -m docker
 	@SWARM_DATABASE=10 $(RUN) -m pytest tests/swarm/test_clients.py tests/swarm/test_database.py tests/swarm/test_memory.py -m docker
 	@CANARIES=all $(RUN) -m pytest tests/stack/test_canaries.py -m docker
-	@HOST_DAMAGE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k damage
+	@HOST_DAMAGE=all HOST_MOVE=all $(RUN) -m pytest tests/stack/test_host.py -m docker -k "damage or move"
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s
 	@STACK_IMPORT_MAILS=20000 STACK_KILL_MOMENTS=5 $(RUN) -m pytest tests/stack/test_import.py -m docker
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"

@@ -24,7 +24,7 @@ from mailctl.core import encryption, job_results, signing
 from mailctl.core import snapshots as snapshot
 
 Cli = Callable[..., Result]
-KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
+KILLS = int(os.environ.get("KILL_MOMENTS", "10"))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from mailctl.core.output import Output
 from mailctl.deploy import preflight, records, work
 from mailctl.secret_files import sealed
 
-EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "25"))
+EXAMPLES = int(os.environ.get("DEPLOY_KILLS", "10"))
 OLD = {"mariadb": "one", "postfix": "one", "usermgmt": "one"}
 # What a commit changes, and whether it shall stay. Before the slash: the image; after it: the configuration.
 CHANGES = {

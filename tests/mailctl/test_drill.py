@@ -13,7 +13,7 @@ from test_restore import server as server  # a fixture
 from mailctl.backup import learned
 
 DRILL = ("drill", "--local-only", "--json")
-KILLS = max(10, int(os.environ.get("KILL_MOMENTS", "30")) // 3)
+KILLS = max(10, int(os.environ.get("KILL_MOMENTS", "10")) // 3)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from mailctl.core.context import Context
 from mailctl.core.errors import Problem, Refused
 from mailctl.core.snapshots import Snapshot
 
-KILLS = int(os.environ.get("SYNC_KILLS", "30"))
+KILLS = int(os.environ.get("SYNC_KILLS", "10"))
 
 
 @pytest.fixture

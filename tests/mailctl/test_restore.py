@@ -25,7 +25,7 @@ from mailctl.core import encryption
 from mailctl.core.snapshots import Snapshot
 
 # How often it is killed; `make soak` asks for more.
-KILLS = int(os.environ.get("KILL_MOMENTS", "30"))
+KILLS = int(os.environ.get("KILL_MOMENTS", "10"))
 ME = "me@example.com"
 THEN = {
     "INBOX": {"1.one:2,S": mail("one"), "2.two": mail("two")},

@@ -47,6 +47,8 @@ from s3 import REGION, Cloud  # mailctl's own tests use it too
 # pytest finds fixtures by name in the module that uses them.
 base, folder, origin, host, timers = hosts.base, hosts.folder, hosts.origin, hosts.host, hosts.timers
 BUCKET = f"{PROJECT}-example-com-backup"
+# A third host.
+move = pytest.mark.series("HOST_MOVE")
 JOBS = ("backup", "backup-weekly", "purge", "dns", "drill")
 
 
@@ -421,19 +423,23 @@ def moved(new, key, cloud, folder, base, origin, images) -> Iterator[tuple[Machi
         machine.end()
 
 
+@move
 def test_after_a_planned_move_every_mail_is_read_on_the_new_host(moved):
     machine, before = moved
     assert machine.mails(ME) == before["mails"]
 
 
+@move
 def test_what_waited_in_the_queue_waits_on_the_new_host(moved):
     machine, before = moved
     assert before["queue"] and set(before["queue"]) <= set(queue_of(machine))
 
 
+@move
 def test_the_seconds_without_service_are_said(moved):
     assert re.search(r"without service for \d+ seconds", moved[1]["said"]), moved[1]["said"]
 
 
+@move
 def test_after_a_planned_move_mail_arrives_again(moved):
     send(moved[0], "the first after the move")

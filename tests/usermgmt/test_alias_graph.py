@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import ClassVar
 
@@ -29,6 +30,7 @@ sources = addresses | st.sampled_from(DOMAINS).map("@{}".format)
 CHEAP = Hasher(cheap=True)
 MEMORY = Database("sqlite://")
 MOST_STEPS = 20
+EXAMPLES = int(os.environ.get("GRAPH_EXAMPLES", "25"))
 
 
 class Admins(RuleBasedStateMachine):
@@ -131,5 +133,5 @@ class Admins(RuleBasedStateMachine):
             self.own.engine.dispose()
 
 
-Admins.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Admins.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None)
 TestAdmins = Admins.TestCase

@@ -126,7 +126,7 @@ class Target:
         """Copy images into the host's engine, as its registry would."""
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
             words = ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"]
-            subprocess.run(words, stdin=save.stdout, check=True, capture_output=True, timeout=600)
+            subprocess.run(words, stdin=save.stdout, check=True, capture_output=True, timeout=1800)
         assert save.returncode == 0
 
     def containers(self) -> dict[str, dict[str, str]]:

@@ -73,7 +73,7 @@ class Machine:
         """Copy the stand-ins that an override names into the machine's own engine, as its registry would."""
         with subprocess.Popen(["docker", "save", *needed(override)], stdout=subprocess.PIPE) as save:
             words = ["docker", "exec", "--interactive", self.name, "docker", "load", "--quiet"]
-            subprocess.run(words, stdin=save.stdout, check=True, capture_output=True, timeout=600)
+            subprocess.run(words, stdin=save.stdout, check=True, capture_output=True, timeout=1800)
         assert save.returncode == 0
 
     def call(

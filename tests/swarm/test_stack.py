@@ -310,8 +310,8 @@ def test_what_the_engine_forgot_while_its_host_was_missing_is_started_once_by_th
     eventually(lambda: small.service("store-3")["running"] == 0, limit=60)
     # A new revision of the same, and something to place: the engine looks at all that waits.
     small.mailctl("swarm", "rollback", "--despite", third.name)
-    line = "jobs.run('small', deploy.last_good('small'), jobs.Job('mailserver-api', 'job', ('true',)))"
-    assert small.python(line) == ""
+    job = "jobs.Job('mailserver-api', 'job', ('true',), networks=('web',))"
+    assert small.python(f"jobs.run('small', deploy.last_good('small'), {job})") == ""
     small.at.docker("node", "update", "--label-add", "mail.database=3", third.name)
     said: list[str] = []
     eventually(lambda: said.append(small.look()) or said[-1].startswith("started store-3 again"), limit=90)

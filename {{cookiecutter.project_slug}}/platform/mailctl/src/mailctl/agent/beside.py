@@ -46,7 +46,7 @@ def led_by(stack: str) -> str:
 
 
 def start_forgotten(records: Records, context: Context) -> None:
-    """Start services that the engine no longer tries to start; what cannot be now is done by the next look."""
+    """Start services that the engine no longer tries to start; what cannot be now, the next look does."""
     try:
         with records.locked("mailctl agent run"):
             forgotten.look(context.project_name, context.out.note)

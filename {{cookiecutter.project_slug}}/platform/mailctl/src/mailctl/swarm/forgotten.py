@@ -82,7 +82,7 @@ def _home(service: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Map
     constraints = (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or ()
     places = [PLACE.fullmatch(each.strip()) for each in constraints]
     left = [node for node in nodes if all(place and _fits(node, *place.groups()) for place in places)]
-    return left[0] if places and len(left) == 1 else None
+    return left[0] if len(left) == 1 else None
 
 
 def _fits(node: Mapping[str, Any], label: str | None, value: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -101,6 +102,16 @@ class FakeSwarm:
     def _service_rm(self, names: list[str], *_: Any) -> str:
         for name in names:
             self.services.pop(name, None)
+        return ""
+
+    def _service_update(self, names: list[str], options: Options, _stdin: object) -> str:
+        """By force: the same again, in another task."""
+        assert "--force" in self.calls[-1]
+        service = self.services[names[0]]
+        service["PreviousSpec"] = deepcopy(service["Spec"])
+        template = service["Spec"]["TaskTemplate"]
+        template["ForceUpdate"] = template.get("ForceUpdate", 0) + 1
+        service["tasks"] = [_task(service["ID"], template["ContainerSpec"], "running", "running", "")]
         return ""
 
     def _service_create(self, *_: Any) -> str:

@@ -23,6 +23,8 @@ from mailctl.deploy import checks, work
 from mailctl.deploy.shared import Shared
 from mailctl.swarm import converge, docker, jobs, kept
 
+PAST = "2026-01-01T00:00:00.123456789Z"
+
 
 @pytest.fixture
 def swarm(monkeypatch: pytest.MonkeyPatch) -> FakeSwarm:
@@ -249,6 +251,28 @@ def test_a_host_that_was_down_when_mail_was_released_is_released_when_it_is_back
     world.swarm.leads("mail1")
     run(agent)
     assert [name for name, _ in world.swarm.jobs][2:] == ["hold-off"] and not kept.late("m")
+
+
+def test_the_look_of_the_leader_alone_starts_what_the_engine_forgot(
+    world: World, agent: Agent, capsys: Any
+) -> None:
+    service = world.swarm.services["m_postfix"]
+    service["Spec"]["TaskTemplate"]["Placement"] = {"Constraints": ["node.labels.mail.shard==c"]}
+    waits = {"Status": {"State": "pending", "Err": "no suitable node"}, "NodeID": "", "CreatedAt": PAST}
+    service["tasks"] = [service["tasks"][0] | waits]
+    for node in world.swarm.nodes:
+        node["UpdatedAt"] = PAST
+    force = ("service", "update", "--detach", "--force", "m_postfix")
+    world.swarm.here = "mail2"
+    run(agent)
+    assert force not in world.swarm.calls
+    world.swarm.here = "mail1"
+    with agent.records.locked("mailctl swarm deploy"):
+        beside.start_forgotten(agent.records, agent.context)
+    assert force not in world.swarm.calls and "are not started" in capsys.readouterr().err
+    assert run(agent)["result"] == "unchanged"
+    assert world.swarm.calls.count(force) == 1 and "started postfix again" in capsys.readouterr().err
+    assert run(agent)["result"] == "unchanged" and world.swarm.calls.count(force) == 1 and world.calm
 
 
 def test_the_next_leader_finishes_what_the_dead_one_began_and_takes_it_back_the_second_time(

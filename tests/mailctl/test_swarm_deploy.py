@@ -209,8 +209,9 @@ def test_a_host_that_is_down_stops_a_deployment_unless_it_is_named(
     assert cli("swarm", "deploy").exit_code == 0
     swarm.nodes[2]["Status"]["State"] = "down"
     swarm.services["m_db-c"]["tasks"] = []
-    swarm.unhealthy = {"db-c"}
-    mail.describe(db={"environment": {"A": "1"}})
+    swarm.unhealthy = {"db-c", "dav"}
+    placement = {"constraints": ["node.labels.mail.shard == c"]}
+    mail.describe(db={"environment": {"A": "1"}}, dav={"image": "dav", "deploy": {"placement": placement}})
     assert "host mail3" in cli("swarm", "deploy").stderr
     assert "mail9" in cli("swarm", "deploy", "--despite", "mail9").stderr
     assert cli("swarm", "deploy", "--despite", "mail3").exit_code == 0

@@ -137,6 +137,19 @@ def test_a_folder_becomes_a_config_a_file_below_a_mask_that_hides_the_images_own
     assert {"mode=0555", "nosuid", "nodev", "noexec"} < set(mask.split(","))
 
 
+def test_mounts_are_in_the_order_that_a_forced_update_gives_them(files: Path) -> None:
+    """Else the next deployment starts again what `docker service update --force` has started."""
+    made = stack(files, tmpfs=["/var/it", "/run"], volumes=[bind(files / "config/web", "/etc/web"), DATA])
+    names = {key: each["name"] for key, each in made.body["volumes"].items()}
+    mounts = [(names[each["source"]], each["target"]) for each in made.body["services"]["web"]["volumes"]]
+    assert mounts == sorted(mounts) and [target for _, target in mounts] == [
+        "/x",
+        "/etc/web",
+        "/run",
+        "/var/it",
+    ]
+
+
 def test_what_changes_gets_another_name_and_what_does_not_keeps_it(files: Path) -> None:
     mounts = [bind(files / "config/web", "/etc/web")]
     before = {each.name for each in stack(files, volumes=mounts, secrets=[{"source": "word"}]).objects}

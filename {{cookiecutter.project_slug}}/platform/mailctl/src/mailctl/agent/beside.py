@@ -2,9 +2,11 @@
 
 from mailctl.agent import versions
 from mailctl.agent.home import Home
+from mailctl.core.context import Context
 from mailctl.core.errors import Refused
+from mailctl.deploy.records import Records
 from mailctl.deploy.tree import Tree
-from mailctl.swarm import deploy, docker, holding, kept
+from mailctl.swarm import deploy, docker, forgotten, holding, kept
 
 #: What `led_by` says on a host that cannot ask the Swarm.
 WORKS_ONLY = "this host is no manager: the one that leads deploys"
@@ -41,6 +43,15 @@ def led_by(stack: str) -> str:
         return WORKS_ONLY
     leads = (each for each in docker.nodes() if (each.get("ManagerStatus") or {}).get("Leader"))
     return f"{next((each['Description']['Hostname'] for each in leads), 'another host')} leads, and deploys"
+
+
+def start_forgotten(records: Records, context: Context) -> None:
+    """Start services that the engine no longer tries to start; what cannot be now, the next look does."""
+    try:
+        with records.locked("mailctl agent run"):
+            forgotten.look(context.project_name, context.out.note)
+    except Refused as refusal:
+        context.out.warn(f"services that wait for their host are not started: {refusal}")
 
 
 def follow(home: Home, commit: str) -> None:

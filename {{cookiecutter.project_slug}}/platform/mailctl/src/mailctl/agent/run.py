@@ -32,8 +32,10 @@ def run(agent: Agent) -> dict[str, Any]:
         if document and not document["ok"]:
             return _ended(agent, str(document.get("ref", "")), document)
         agent.send()
-        if several(agent.context) and (leader := beside.led_by(agent.context.project_name)):
-            return _followed(agent, leader)
+        if several(agent.context):
+            if leader := beside.led_by(agent.context.project_name):
+                return _followed(agent, leader)
+            beside.start_forgotten(agent.records, agent.context)
         return _look(agent)
     except Trouble as trouble:
         return _looked(agent, TROUBLE, "", str(trouble))

@@ -215,4 +215,4 @@ def _pinned_to(context: Context, hosts: list[str] | None) -> frozenset[str]:
         fix = f"one of {', '.join(nodes)}"
         raise Refused(Problem("--despite", "is no host of nodes.yml", fix, value=unknown[0]))
     labels = {f"node.labels.{k}=={v}" for host in hosts or () for k, v in nodes[host].labels.items()}
-    return frozenset(each.name for each in _model(context).services if each.constraint in labels)
+    return frozenset(each.name for each in _model(context).services if labels & each.constraints)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mailctl.swarm import docker
+from mailctl.swarm import docker, forgotten
 
 READY, WAITING, FAILED = "ready", "waiting", "failed"
 POLL_SECONDS = 1.0
@@ -84,7 +84,10 @@ def limit(services: Iterable[Mapping[str, Any]]) -> float:
 
 
 def wait(stack: str, names: Iterable[str], since: datetime, say: Callable[[str], None]) -> dict[str, str]:
-    """Wait until these services are ready. Returns those that are not, with the reason."""
+    """Wait until these services are ready. Returns those that are not, with the reason.
+
+    Whoever calls it has the turn: what the engine no longer tries to start is started.
+    """
     left, told = set(names), ""
     found = docker.services(stack)
     end = time.monotonic() + limit(found[name] for name in left if name in found)
@@ -104,6 +107,7 @@ def wait(stack: str, names: Iterable[str], since: datetime, say: Callable[[str],
                 (failed if verdict.state == FAILED else waiting)[name] = verdict.why
         if failed or over or not left:
             return failed or {name: f"not within the limit: {why}" for name, why in waiting.items()}
+        forgotten.start(stack, {name: found[name] for name in left}, tasks, say)
         if (now := ", ".join(sorted(left))) != told:
             say(f"waiting for {now}")
             told = now

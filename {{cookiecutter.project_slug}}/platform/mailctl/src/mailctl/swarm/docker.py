@@ -3,7 +3,7 @@
 import contextlib
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailctl.core.compose import last_lines
@@ -77,6 +77,11 @@ def nodes() -> list[dict[str, Any]]:
         fix = 'run this on a manager; docs/several-hosts.md, "Form the Swarm", says how hosts join'
         raise Refused(Problem("this host", wrong, fix))
     return inspected("node", lines("node", "ls", "--quiet"))
+
+
+def takes(node: Mapping[str, Any]) -> bool:
+    """Whether the engine starts tasks on a host: it is neither down, drained nor paused."""
+    return bool(node["Status"]["State"] == "ready" and node["Spec"]["Availability"] == "active")
 
 
 STACK_LABEL = "com.docker.stack.namespace"

@@ -37,7 +37,7 @@ def off(stack: str, text: str) -> None:
 
 def off_late(stack: str, text: str) -> None:
     """Release where a host was down when the others did, and is back. Raises Refused: one still holds."""
-    back = {str(each["Description"]["Hostname"]) for each in docker.nodes() if jobs.takes(each)}
+    back = {str(each["Description"]["Hostname"]) for each in docker.nodes() if docker.takes(each)}
     if kept.late(stack) & back and not kept.held(stack):
         _off(stack, text)
 
@@ -45,7 +45,7 @@ def off_late(stack: str, text: str) -> None:
 def _off(stack: str, text: str) -> None:
     jobs.run(stack, text, _job("off", {}))
     nodes = docker.nodes()
-    kept.note_late(stack, {str(each["Description"]["Hostname"]) for each in nodes if not jobs.takes(each)})
+    kept.note_late(stack, {str(each["Description"]["Hostname"]) for each in nodes if not docker.takes(each)})
     kept.released(stack)
 
 

@@ -98,7 +98,8 @@ def run(stack: str, text: str, job: Job) -> None:
 def _wait(stack: str, job: Job) -> None:
     end = time.monotonic() + job.seconds
     while True:
-        wanted = {each["ID"]: str(each["Description"]["Hostname"]) for each in docker.nodes() if takes(each)}
+        nodes = filter(docker.takes, docker.nodes())
+        wanted = {each["ID"]: str(each["Description"]["Hostname"]) for each in nodes}
         service = docker.services(stack).get(job.name)
         tasks = docker.tasks(stack).get(service["ID"], []) if service else []
         failed = {each["NodeID"] for each in tasks if each["Status"]["State"] in converge.ENDED} & set(wanted)
@@ -112,11 +113,6 @@ def _wait(stack: str, job: Job) -> None:
         if (job.everywhere and set(wanted) <= done) or (not job.everywhere and done):
             return
         time.sleep(POLL_SECONDS)
-
-
-def takes(node: Mapping[str, Any]) -> bool:
-    """Whether the engine starts tasks on a host."""
-    return bool(node["Status"]["State"] == "ready" and node["Spec"]["Availability"] == "active")
 
 
 def _remove(stack: str, job: Job) -> None:

@@ -27,6 +27,13 @@ class Service:
     raw: Mapping[str, Any]
     constraint: str | None = None
 
+    @property
+    def constraints(self) -> set[str]:
+        """Where it may run: as a member, and as the file says."""
+        placement = (self.raw.get("deploy") or {}).get("placement") or {}
+        own = {self.constraint} if self.constraint else set()
+        return own | {str(each).replace(" ", "") for each in placement.get("constraints") or ()}
+
 
 @dataclass(frozen=True)
 class Model:

@@ -73,17 +73,25 @@ def _whole(
     secrets: Mapping[str, objects.Object],
 ) -> Stack:  # fmt: skip
     configs = {name: each for rendered in done for name, each in rendered.configs.items()}
-    body = {
+    body: dict[str, Any] = {
         "services": {rendered.service.name: rendered.body for rendered in done},
         "networks": networks,
         "volumes": volumes | {key: made for rendered in done for key, made in rendered.volumes.items()},
         "configs": {name: {"name": name, "external": True} for name in configs},
         "secrets": {key: {"name": each.name, "external": True} for key, each in secrets.items()},
     }
+    for each in body["services"].values():
+        each.get("volumes", []).sort(key=lambda mount: _sorted(body["volumes"], mount))
     levels = sorted({service.level for service in model.services})
     names = [[service.name for service in model.services if service.level == level] for level in levels]
     waves = tuple(wave for level in names for wave in turns.waves(level))
     return Stack(model.project, body, (*configs.values(), *secrets.values()), waves)
+
+
+def _sorted(volumes: Mapping[str, Any], mount: Mapping[str, Any]) -> tuple[str, str]:
+    """As `docker service update` sorts mounts: what that started by force, no deployment starts once more."""
+    source = str(mount["source"])
+    return volumes.get(source, {}).get("name", source), mount["target"]
 
 
 def _secret(model: Model, key: str) -> objects.Object:

@@ -131,7 +131,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s
 	@STACK_IMPORT_MAILS=20000 STACK_KILL_MOMENTS=5 $(RUN) -m pytest tests/stack/test_import.py -m docker
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
-	@SWARM=all $(RUN) -m pytest tests/swarm/test_stack.py tests/swarm/test_mail.py tests/swarm/test_agent.py tests/swarm/shards/test_backup.py -m docker
+	@SWARM=all $(RUN) -m pytest tests/swarm/test_stack.py tests/swarm/test_alarms.py tests/swarm/test_mail.py tests/swarm/test_agent.py tests/swarm/shards/test_backup.py -m docker
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
 	@$(MAKE) --no-print-directory upgrades
 

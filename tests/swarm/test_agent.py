@@ -130,3 +130,22 @@ def test_a_migration_that_breaks_off_half_way_leaves_the_tables_as_they_were(ser
     assert document["result"] == "rolled-back" and "the migration broke off" in document["reason"], document
     assert tables(server) == before and left(server) == []
     assert all(each["ok"] for each in document["canaries"]), "the old version works on them"
+
+
+def test_a_deployment_by_hand_migrates_before_the_services_change_or_not_at_all(server: Server) -> None:
+    first, before, crowd = server.hosts[0], tables(server), server.crowd()
+    image = server.services(first)["usermgmt"]["image"]
+    body = "\n    ".join((COLUMN.format("torn"), 'op.execute("SELECT 1 FROM nowhere")'))
+    migrated(server, body, "torn")
+    refused = server.mailctl(first, "swarm", "deploy", ok=False)
+    run(*GIT, "revert", "--no-edit", "HEAD", cwd=server.repo)
+    assert "the migration broke off" in refused["problems"][0]["wrong"], refused
+    assert tables(server) == before and server.services(first)["usermgmt"]["image"] == image
+    migrated(server, COLUMN.format("by_hand"), "hand")
+    with busy(crowd, {}):
+        server.mailctl(first, "swarm", "deploy")
+    assert "by_hand" in tables(server) and "torn" not in tables(server)
+    assert server.services(first)["usermgmt"]["image"] != image and left(server) == []
+    assert len(first.shell(f"ls {SSD}/.mailctl/deploy/dumps").split()) >= 2, "a copy before each"
+    assert crowd.promised and crowd.submitted
+    exactly_once(server, crowd)

@@ -30,9 +30,10 @@ rows = [row for row in run.table() if row.id in ("engine", "host-down", "majorit
 run.table = lambda: rows
 run.once(Context(Path(sys.argv[1]), Output()), now=float(sys.argv[2]))
 """
-#: A service of the stack that no host can run.
-SHORT = ("service", "create", "--detach", "--no-resolve-image", "--name", "whole_short")
-NOWHERE = ("--label", "com.docker.stack.namespace=whole", "--constraint", "node.labels.none==1", "image:1")
+#: Services of the stack: one that no host can run, and one that shall have no task.
+NEW = ("service", "create", "--detach", "--no-resolve-image", "--label", "com.docker.stack.namespace=whole")
+SHORT = (*NEW, "--name", "whole_short", "--constraint", "node.labels.none==1", "image:1")
+OTHER = (*NEW, "--name", "whole_other", "--replicas", "0", "image:1")
 FEW, DOWN = "A service has fewer tasks than it should", "A host is down"
 
 
@@ -94,7 +95,8 @@ def test_the_host_that_leads_next_tells_what_is_still_wrong_and_that_it_is_over_
     hosts = watched.engines.hosts
     former = eventually(lambda: leader(hosts), limit=60)
     others = [host for host in hosts if host is not former]
-    others[0].docker(*SHORT, *NOWHERE)
+    others[0].docker(*SHORT)
+    others[0].docker(*OTHER)
     watched.minutes(5, *hosts)
     assert {host.name: watched.told(host) for host in hosts} == {
         former.name: [f"CRITICAL: {FEW}"],
@@ -115,6 +117,7 @@ def test_the_host_that_leads_next_tells_what_is_still_wrong_and_that_it_is_over_
     watched.minutes(5, *hosts)
     assert watched.told(new) == [f"all clear: {DOWN}", f"all clear: {FEW}"]
     assert watched.told(third) == [] and watched.told(former) == [], "what it had told is no longer its own"
+    new.docker("service", "rm", "whole_other")
 
 
 def nodes(host: Host) -> str:

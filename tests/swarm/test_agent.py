@@ -42,15 +42,12 @@ SELECT column_name FROM information_schema.columns
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server in a git repository, the commit of which runs."""
+    """The server in a git repository."""
     with running(f"{PREFIX}-agent", tmp_path_factory.mktemp("agent")) as found:
         with (found.repo / ".env").open("a") as file:
             file.write("CANARY_SECONDS=30\n")
         run(*GIT, "init", "-q", cwd=found.repo)
-        found.edit(MAIN, "compatibility_level", "# A change.\ncompatibility_level")
-        document = found.mailctl(found.hosts[0], "agent", "carry-out", commit(found, "a change"))
-        assert document["result"] == "deployed", document
-        assert document["recreated"] == document["held"]["services"] == ["postfix"], document
+        commit(found, "the server")
         yield found
 
 
@@ -90,6 +87,13 @@ def left(server: Server) -> list[str]:
     holding = [host.name for host in server.hosts if host.shell(f"find {SSD}/hold -type f")]
     names = first.docker("config", "ls", "--format", "{{.Name}}").split()
     return [*holding, *(name for name in names if name.endswith((".deployment", ".holding")))]
+
+
+def test_the_first_commit_is_deployed_and_only_what_it_changes_is_recreated(server: Server) -> None:
+    server.edit(MAIN, "compatibility_level", "# A change.\ncompatibility_level")
+    document = server.mailctl(server.hosts[0], "agent", "carry-out", commit(server, "a change"))
+    assert document["result"] == "deployed", document
+    assert document["recreated"] == document["held"]["services"] == ["postfix"], document
 
 
 def test_a_migration_and_a_new_image_are_deployed_while_mail_waits_and_none_is_lost(server: Server) -> None:

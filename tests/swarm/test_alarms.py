@@ -30,10 +30,11 @@ rows = [row for row in run.table() if row.id in ("engine", "host-down", "majorit
 run.table = lambda: rows
 run.once(Context(Path(sys.argv[1]), Output()), now=float(sys.argv[2]))
 """
-#: Services of the stack: one that no host can run, and one that shall have no task.
+#: Services of the stack: one that no host can run, and one that runs.
 NEW = ("service", "create", "--detach", "--no-resolve-image", "--label", "com.docker.stack.namespace=whole")
 SHORT = (*NEW, "--name", "whole_short", "--constraint", "node.labels.none==1", "image:1")
-OTHER = (*NEW, "--name", "whole_other", "--replicas", "0", "image:1")
+IMAGE = "standin/valkey:9-alpine"
+OTHER = (*NEW, "--name", "whole_other", "--constraint")
 FEW, DOWN = "A service has fewer tasks than it should", "A host is down"
 
 
@@ -95,8 +96,10 @@ def test_the_host_that_leads_next_tells_what_is_still_wrong_and_that_it_is_over_
     hosts = watched.engines.hosts
     former = eventually(lambda: leader(hosts), limit=60)
     others = [host for host in hosts if host is not former]
+    watched.engines.load((IMAGE,), *others)
     others[0].docker(*SHORT)
-    others[0].docker(*OTHER)
+    others[0].docker(*OTHER, f"node.hostname!={former.name}", IMAGE)
+    eventually(lambda: "1/1" in others[0].docker("service", "ls", "--filter", "name=whole_other"), limit=60)
     watched.minutes(5, *hosts)
     assert {host.name: watched.told(host) for host in hosts} == {
         former.name: [f"CRITICAL: {FEW}"],

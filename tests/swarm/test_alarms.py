@@ -34,7 +34,7 @@ run.once(Context(Path(sys.argv[1]), Output()), now=float(sys.argv[2]))
 NEW = ("service", "create", "--detach", "--no-resolve-image", "--label", "com.docker.stack.namespace=whole")
 SHORT = (*NEW, "--name", "whole_short", "--constraint", "node.labels.none==1", "image:1")
 IMAGE = "standin/valkey:9-alpine"
-OTHER = (*NEW, "--name", "whole_other", "--constraint")
+OTHER = (*NEW, "--name", "whole_other", "--entrypoint", "sleep", "--constraint")
 FEW, DOWN = "A service has fewer tasks than it should", "A host is down"
 
 
@@ -98,7 +98,7 @@ def test_the_host_that_leads_next_tells_what_is_still_wrong_and_that_it_is_over_
     others = [host for host in hosts if host is not former]
     watched.engines.load((IMAGE,), *others)
     others[0].docker(*SHORT)
-    others[0].docker(*OTHER, f"node.hostname!={former.name}", IMAGE)
+    others[0].docker(*OTHER, f"node.hostname!={former.name}", IMAGE, "1d")
     eventually(lambda: "1/1" in others[0].docker("service", "ls", "--filter", "name=whole_other"), limit=60)
     watched.minutes(5, *hosts)
     assert {host.name: watched.told(host) for host in hosts} == {
@@ -109,7 +109,7 @@ def test_the_host_that_leads_next_tells_what_is_still_wrong_and_that_it_is_over_
     new = eventually(lambda: leader(others), limit=60)
     third = next(host for host in others if host is not new)
     eventually(lambda: f"{former.name} Down" in nodes(new), limit=60)
-    watched.minutes(8, *others)
+    watched.minutes(5, *others)
     assert watched.told(new) == [f"CRITICAL: {DOWN}", f"CRITICAL: {FEW}"], (
         "what is still wrong, and what is new"
     )

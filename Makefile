@@ -90,8 +90,9 @@ test-fast: $(VENV)/.dev ## What needs no Docker, side by side (without Terraform
 # Each folder's .coveragerc says how much of its program the tests must run; a part of them: make programs-test PYTEST='-k … --cov-fail-under=0'
 programs-test: $(VENV)/.dev ## The tests of the programs in platform/: mailctl, usermgmt, mailserver-api and the Email Worker (one: PROGRAMS=mailctl)
 	@without() { echo "$$1 is not installed here, or not usable: the tests that need it are left out"; }; \
-	api='not postfix and not mariadb'; usermgmt='not mariadb'; mailctl='not series and not sshd'; if test '$(LONG)' != no; then mailctl=; \
+	api='not postfix and not mariadb'; usermgmt='not mariadb'; mailctl='not series and not sshd and not nft'; if test '$(LONG)' != no; then mailctl=; \
 	  test -x /usr/sbin/sshd || { without sshd; mailctl='not sshd'; }; \
+	  test -x /usr/sbin/nft -a "$$(id -u)" = 0 || { without nft; mailctl="$${mailctl:+$$mailctl and }not nft"; }; \
 	  test ! -x /usr/sbin/postfix -o "$$(id -u)" != 0 && { without Postfix; api='not postfix'; } || api=; \
 	  PATH=$$PATH:/usr/sbin command -v mariadbd >/dev/null && usermgmt= \
 	    || { without mariadbd; api="$${api:+$$api and }not mariadb"; }; fi; \
@@ -132,7 +133,7 @@ soak: $(VENV)/.dev $(POLICIES)/.done system ## The long series at full size: eve
 	@ODD_MAILS=100000 ODD_LARGE=50 $(RUN) -m pytest tests/stack/test_whole_mailbox.py -m docker -s
 	@STACK_IMPORT_MAILS=20000 STACK_KILL_MOMENTS=5 $(RUN) -m pytest tests/stack/test_import.py -m docker
 	@STACK_KILL_MOMENTS=20 $(RUN) -m pytest tests/stack/test_restore.py -m docker -k "default and killed"
-	@SWARM=all $(RUN) -m pytest tests/swarm/test_stack.py tests/swarm/test_mail.py tests/swarm/test_agent.py tests/swarm/shards/test_backup.py -m docker
+	@SWARM=all $(RUN) -m pytest tests/swarm/test_stack.py tests/swarm/test_alarms.py tests/swarm/test_mail.py tests/swarm/test_agent.py tests/swarm/shards/test_backup.py -m docker
 	@BAD_COMMITS=all PROBES=all $(RUN) -m pytest tests/deploy -m docker
 	@$(MAKE) --no-print-directory upgrades
 

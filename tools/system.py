@@ -35,6 +35,8 @@ TOOLS = (
     Tool("nginx", "nginx-light", "the test of the headers that the web entrance passes on"),
     Tool("pebble", "pebble", "the tests of certificates of a public authority"),
     Tool("sshd", "openssh-server", "the test of what the key of deployments may ask for"),
+    Tool("nft", "nftables", "the tests of the firewall"),
+    Tool("ip", "iproute2", "the tests of the firewall"),
     Tool("promtool", "prometheus", "the check of the alert rules"),
     Tool("mkfs.btrfs", "btrfs-progs", "the tests of second copies of mailboxes"),
     Tool("btrbk", "btrbk", "the tests of second copies of mailboxes"),
@@ -50,6 +52,8 @@ ALSO = {
     "mkfs.btrfs": ("/usr/sbin/mkfs.btrfs",),
     "btrbk": ("/usr/bin/btrbk", "/usr/sbin/btrbk"),
     "sshd": ("/usr/sbin/sshd",),
+    "nft": ("/usr/sbin/nft",),
+    "ip": ("/usr/sbin/ip", "/sbin/ip"),
     "NotoSansCJK": ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",),
 }
 

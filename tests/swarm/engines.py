@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 import yaml
@@ -71,6 +72,11 @@ class Host:
         """The running containers of a service on this host."""
         label = f"label=com.docker.swarm.service.name={service}"
         return self.inspect(*self.docker("ps", "--quiet", "--filter", label).split())
+
+    @property
+    def firewall(self) -> Path:
+        """Its rules, which are loaded before the engine starts."""
+        return self.socket.with_name("firewall.nft")
 
     def kill(self) -> None:
         """As a power cut: nothing is told to end."""
@@ -148,6 +154,7 @@ def running(prefix: str, folder: Path, *shared: Path, hardened: bool = True) -> 
             made.hosts.append(_host(made, name, folder, hardened, shared))
         for host in made.hosts:
             eventually(lambda host=host: host.answers, limit=60)
+        _wall(made)
         _join(made.hosts)
         yield made
     finally:
@@ -179,11 +186,23 @@ def _host(made: Engines, name: str, folder: Path, hardened: bool, shared: Sequen
     ]
     engine += ["--storage-driver=overlay2", f"--insecure-registry={made.registry}"]
     engine += ["--no-new-privileges"] if hardened else []
-    start = f"{DISKS}\nexec {' '.join(engine)}"
+    start = f"{DISKS}\n[ ! -e {host.firewall} ] || nft -f {host.firewall}\nexec {' '.join(engine)}"
     run("docker", "run", *words, "--network", made.prefix, IMAGE, "sh", "-euc", start, cwd=HERE)
     shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     host.address = run("docker", "inspect", "--format", shown, name, cwd=HERE).strip()
     return host
+
+
+def _wall(made: Engines) -> None:
+    """The firewall that `make setup-host` writes on each of them: whatever is tested here works behind it."""
+    from mailctl.host import files, units
+
+    place = units.Place(made.prefix, HERE, Path(HDD), Path(SSD), "UTC")
+    addresses = tuple(ip_network(host.address) for host in made.hosts)
+    rules = files.texts(place, files.Choices(hosts=addresses))[files.firewall(place)]
+    for host in made.hosts:
+        host.firewall.write_text(rules)
+        host.shell(f"nft -f {host.firewall}")
 
 
 def _join(hosts: list[Host]) -> None:

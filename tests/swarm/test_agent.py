@@ -42,15 +42,12 @@ SELECT column_name FROM information_schema.columns
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server in a git repository, the commit of which runs."""
+    """The server in a git repository."""
     with running(f"{PREFIX}-agent", tmp_path_factory.mktemp("agent")) as found:
         with (found.repo / ".env").open("a") as file:
             file.write("CANARY_SECONDS=30\n")
         run(*GIT, "init", "-q", cwd=found.repo)
-        found.edit(MAIN, "compatibility_level", "# A change.\ncompatibility_level")
-        document = found.mailctl(found.hosts[0], "agent", "carry-out", commit(found, "a change"))
-        assert document["result"] == "deployed", document
-        assert document["recreated"] == document["held"]["services"] == ["postfix"], document
+        commit(found, "the server")
         yield found
 
 
@@ -92,6 +89,13 @@ def left(server: Server) -> list[str]:
     return [*holding, *(name for name in names if name.endswith((".deployment", ".holding")))]
 
 
+def test_the_first_commit_is_deployed_and_only_what_it_changes_is_recreated(server: Server) -> None:
+    server.edit(MAIN, "compatibility_level", "# A change.\ncompatibility_level")
+    document = server.mailctl(server.hosts[0], "agent", "carry-out", commit(server, "a change"))
+    assert document["result"] == "deployed", document
+    assert document["recreated"] == document["held"]["services"] == ["postfix"], document
+
+
 def test_a_migration_and_a_new_image_are_deployed_while_mail_waits_and_none_is_lost(server: Server) -> None:
     crowd = server.crowd()
     commits = migrated(server, COLUMN.format("tried"), "good")
@@ -130,3 +134,22 @@ def test_a_migration_that_breaks_off_half_way_leaves_the_tables_as_they_were(ser
     assert document["result"] == "rolled-back" and "the migration broke off" in document["reason"], document
     assert tables(server) == before and left(server) == []
     assert all(each["ok"] for each in document["canaries"]), "the old version works on them"
+
+
+def test_a_deployment_by_hand_migrates_before_the_services_change_or_not_at_all(server: Server) -> None:
+    first, before, crowd = server.hosts[0], tables(server), server.crowd()
+    image = server.services(first)["usermgmt"]["image"]
+    body = "\n    ".join((COLUMN.format("torn"), 'op.execute("SELECT 1 FROM nowhere")'))
+    migrated(server, body, "torn")
+    refused = server.mailctl(first, "swarm", "deploy", ok=False)
+    run(*GIT, "revert", "--no-edit", "HEAD", cwd=server.repo)
+    assert "the migration broke off" in refused["problems"][0]["wrong"], refused
+    assert tables(server) == before and server.services(first)["usermgmt"]["image"] == image
+    migrated(server, COLUMN.format("by_hand"), "hand")
+    with busy(crowd, {}):
+        server.mailctl(first, "swarm", "deploy")
+    assert "by_hand" in tables(server) and "torn" not in tables(server)
+    assert server.services(first)["usermgmt"]["image"] != image and left(server) == []
+    assert len(first.shell(f"ls {SSD}/.mailctl/deploy/dumps").split()) >= 2, "a copy before each"
+    assert crowd.promised and crowd.submitted
+    exactly_once(server, crowd)

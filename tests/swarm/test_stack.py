@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -149,6 +150,16 @@ def test_every_host_is_asked_about_every_other(small: Small) -> None:
     assert checks == {name: "ok" for host in names for name in (host, f"{host}: overlay")}
     # Each engine forgets the network a moment after its last task.
     eventually(lambda: not [each for each in small.objects() if "probe" in each], limit=180)
+
+
+def test_the_hosts_work_behind_the_firewall_of_setup_host_which_keeps_strangers_from_the_engines(
+    small: Small,
+) -> None:
+    for host in small.engines.hosts:
+        assert small.says(host), "what a service publishes passes it"
+    for port in (2377, 7946):
+        with pytest.raises(TimeoutError):
+            socket.create_connection((small.at.address, port), timeout=1)
 
 
 @series

@@ -14,6 +14,7 @@ DOCKER_LOGS = {"max-size": "10m", "max-file": "5"}
 # What the engines of several hosts say to each other, https://docs.docker.com/engine/swarm/swarm-tutorial/:
 # managers, who is there, and the overlays' packets. ESP carries those of an encrypted one.
 SWARM = {"tcp": ("2377", "7946"), "udp": ("4789", "7946")}
+FAMILIES = ("ip", "ip6")
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,9 @@ def _rules(place: Place, choices: Choices) -> str:
     kept = choices.ssh if choices.sources else ()
     ports = [_split(port) for port in choices.ports if port not in kept]
     doors = [_door(kind, [port for port, what in ports if what == kind]) for kind in ("tcp", "udp")]
-    for family in ("ip", "ip6"):
-        doors.append(_door("tcp", [*kept], family, choices.sources) if kept else "")
-        doors += [_door(kind, [*wanted], family, choices.hosts) for kind, wanted in SWARM.items()]
-        doors.append(_accept(family, choices.hosts, "meta l4proto esp"))
+    doors += [_door("tcp", [*kept], family, choices.sources) if kept else "" for family in FAMILIES]
     open_ports = "".join(f"    {line}\n" for line in doors if line)
+    swarm = "".join(f"    {line}\n" for line in _swarm(choices.hosts) if line)
     return f"""#!/usr/sbin/nft -f
 {place.mark}
 # Who may reach this host itself. Mail and web come through the tunnel, which this host opens from inside.
@@ -115,7 +114,7 @@ table {table} {{
   chain input {{
     type filter hook input priority filter; policy drop;
     ct state invalid drop
-    ct state established,related accept
+{swarm}    ct state established,related accept
     iifname "lo" accept
     meta l4proto {{ icmp, ipv6-icmp }} accept
     udp sport 67 udp dport 68 accept
@@ -123,6 +122,16 @@ table {table} {{
 {open_ports}  }}
 }}
 """
+
+
+def _swarm(hosts: tuple[Network, ...]) -> list[str]:
+    """Before what is open already is let in: a host that leaves nodes.yml is cut off at once."""
+    doors = []
+    for family in FAMILIES:
+        doors += [_door(kind, [*wanted], family, hosts) for kind, wanted in SWARM.items()]
+        doors.append(_accept(family, hosts, "meta l4proto esp"))
+    others = 'iifname != "lo" {} dport {{ {} }} drop'
+    return [*doors, *(others.format(kind, ", ".join(wanted)) for kind, wanted in SWARM.items() if hosts)]
 
 
 def _door(kind: str, ports: list[str], family: str = "", sources: tuple[Network, ...] = ()) -> str:

@@ -51,7 +51,9 @@ def names(tmp_path: Path) -> Iterator[Names]:
     made.set("clamav", "10.0.0.3", "10.0.0.4")
     (tmp_path / "getent").write_text(GETENT)
     (tmp_path / "getent").chmod(0o755)
-    daemon = subprocess.Popen(["bash", "-c", DAEMON, "daemon", str(made.said)], stdin=subprocess.PIPE)
+    # Whoever runs the tests may ignore the signal, as nohup does, and what is ignored cannot be trapped.
+    bash = ["env", "--default-signal=HUP", "bash", "-c", DAEMON, "daemon", str(made.said)]
+    daemon = subprocess.Popen(bash, stdin=subprocess.PIPE)
     eventually(lambda: made.said.exists() and "ready" in made.said.read_text())
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "NAMES": str(tmp_path)}
     environment |= {"RSPAMD_NEEDS": "valkey clamav", "LOOK_SECONDS": "0.05"}

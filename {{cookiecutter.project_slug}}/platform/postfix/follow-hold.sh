@@ -5,13 +5,19 @@ set -u
 read=/var/spool/postfix/pid/hold
 again=
 
+# Asked of /proc, not by `postfix status`: that takes the lock for a moment, and a Postfix that starts just then finds it taken and ends.
+up() {
+  read -r pid </var/spool/postfix/pid/master.pid && [ "$(cat "/proc/$pid/comm")" = master ]
+} 2>/dev/null
+
 while :; do
   wanted=/run/hold/postfix/header_checks
   [ -e $wanted ] || wanted=/dev/null
-  if [ -n "$again" ] || ! cmp -s $wanted /run/postfix/hold; then
-    # Postfix may only just be starting.
+  if ! up; then
+    :
+  elif [ -n "$again" ] || ! cmp -s $wanted /run/postfix/hold; then
     if hold; then again=; else again=yes; fi
-  elif ! cmp -s /run/postfix/hold $read && postfix status 2>/dev/null; then
+  elif ! cmp -s /run/postfix/hold $read; then
     cp /run/postfix/hold $read.new && mv $read.new $read
   fi
   sleep 1

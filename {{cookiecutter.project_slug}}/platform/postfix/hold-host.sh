@@ -25,7 +25,7 @@ runs() {
 # Wait until the Postfix of this host has read the table, and ended what it was receiving with the old one.
 followed() {
   n=0
-  while runs && ! cmp -s "$1" $queue/pid/hold; do
+  while ! cmp -s "$1" $queue/pid/hold && runs; do
     n=$((n + 1))
     if [ $n -gt 90 ]; then
       echo "hold-host: Postfix does not follow its table of mail to hold" >&2

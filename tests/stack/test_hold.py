@@ -17,7 +17,7 @@ import pytest
 
 from tests.stack.clients import Edge, Mailbox, Sink, message
 from tests.stack.conftest import TEMPLATE
-from tests.stack.stack import Stack, eventually
+from tests.stack.stack import Stack, eventually, run
 
 sys.path.append(str(TEMPLATE / "{{cookiecutter.project_slug}}/platform/mailctl/src"))
 from mailctl.core.context import Context
@@ -180,3 +180,27 @@ def test_a_mailbox_that_moves_is_open_to_the_canaries_only(stack, host, journal,
     stack.exec("mailserver-api", "python", "-c", log_in, "31143")
     eventually(lambda: Mailbox(reader.address, stack.info).imap.noop()[0] == "OK")
     assert not Path(host.context.folder("SSD_PATH", ""), "hold/dovecot/closed.conf").exists()
+
+
+#: Of several hosts, in a container without Postfix: what would be asked of it, before one is up and after.
+FOLLOWED = """set -eu
+queue=/var/spool/postfix
+mkdir -p /tmp/bin /run/postfix /run/hold/postfix $queue/incoming $queue/pid
+printf '#!/bin/sh\\necho "$*"\\n' >/tmp/bin/postfix && chmod +x /tmp/bin/postfix
+echo '/^/ HOLD' >/run/hold/postfix/header_checks
+: >/run/postfix/hold
+PATH=/tmp/bin:$PATH
+timeout 3 follow-hold || true
+echo up
+cp /bin/sleep /tmp/master && { /tmp/master 60 & }
+echo "   $!" >$queue/pid/master.pid
+timeout 5 follow-hold || true
+cmp /run/hold/postfix/header_checks $queue/pid/hold
+"""
+
+
+def test_what_follows_the_table_asks_nothing_of_a_postfix_that_only_just_starts(stack):
+    """Its commands take the lock for a moment: a Postfix that starts then finds it taken, and ends."""
+    image = stack.inspect("postfix")["Image"]
+    words = ("docker", "run", "--rm", "--user", "0", "--entrypoint", "sh", image, "-c", FOLLOWED)
+    assert run(*words, cwd=TEMPLATE).splitlines() == ["up", "reload"]

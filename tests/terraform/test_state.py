@@ -55,7 +55,7 @@ def second_run_is_refused(module: Workspace, is_locked: Callable[[], bool]) -> s
         while not is_locked():
             assert time.monotonic() < limit, "the first run took no lock"
         refused = module.run("apply", "-auto-approve", codes=(1,)).text
-        output, errors = first.communicate("yes\n", timeout=300)
+        output, errors = first.communicate("yes\n", timeout=900)
         assert first.returncode == 0, output + errors
     finally:
         first.kill()

@@ -62,7 +62,7 @@ class Workspace:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=900,
             check=False,
         )
         result = Result(done.returncode, done.stdout, done.stderr)
